@@ -1,1 +1,27 @@
-//! x
+//! The words and the pure decisions that every part of careen shares.
+//!
+//! What is here: identifiers, exit codes, the payload contract's settings, the schemas of what lies on a host
+//! (manifest, journal, output index), the state machine of a transaction, and the parsers of what the kernel tells
+//! a container about itself.
+//!
+//! What is not: files, sockets, clocks, processes, docker. Everything here takes bytes and values and returns values,
+//! so that each decision can be tested without a host.
+
+pub mod capability;
+pub mod command;
+pub mod container;
+pub mod control;
+pub mod entry;
+pub mod exit;
+pub mod id;
+pub mod journal;
+pub mod manifest;
+pub mod mountinfo;
+pub mod output;
+pub mod payload;
+pub mod removal;
+pub mod settings;
+pub mod transaction;
+
+pub use exit::AgentExit;
+pub use id::TransactionId;

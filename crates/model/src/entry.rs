@@ -1,0 +1,106 @@
+//! The ways from a container into its host, and in which order they are tried.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// One way of starting the supervisor outside of the container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Way {
+    /// A transient unit, asked of the host's systemd over the system bus.
+    Systemd,
+    /// A helper container on the host's docker socket that enters the namespaces of the host's PID 1.
+    Container,
+    /// A process in the container itself, below /host. Dies with the container.
+    Chroot,
+}
+
+impl Way {
+    /// What this way cannot survive, to be said when it is used.
+    pub fn weakness(self) -> Option<&'static str> {
+        match self {
+            Self::Systemd | Self::Container => None,
+            Self::Chroot => Some(
+                "the command lives inside this container: it ends when the container is stopped, when the engine \
+                 restarts and when the node is drained, and it sees the container's processes and network only",
+            ),
+        }
+    }
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Systemd => "systemd",
+            Self::Container => "container",
+            Self::Chroot => "chroot",
+        })
+    }
+}
+
+/// `CAREEN_HOST_ENTRY`: which ways may be tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HostEntry {
+    /// All of them, the one that survives most first.
+    #[default]
+    Auto,
+    /// Only this one.
+    Only(Way),
+}
+
+impl HostEntry {
+    /// The ways to try, in order.
+    pub fn order(self) -> &'static [Way] {
+        match self {
+            Self::Auto => &[Way::Systemd, Way::Container, Way::Chroot],
+            Self::Only(Way::Systemd) => &[Way::Systemd],
+            Self::Only(Way::Container) => &[Way::Container],
+            Self::Only(Way::Chroot) => &[Way::Chroot],
+        }
+    }
+
+    /// Reads the setting's value.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "auto" => Some(Self::Auto),
+            "systemd" => Some(Self::Only(Way::Systemd)),
+            "container" => Some(Self::Only(Way::Container)),
+            "chroot" => Some(Self::Only(Way::Chroot)),
+            _ => None,
+        }
+    }
+}
+
+/// Why a way was not taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The way that was tried.
+    pub way: Way,
+    /// What stood in it, in words.
+    pub reason: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.way, self.reason)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn auto_tries_the_way_that_survives_most_first() {
+        assert_eq!(HostEntry::Auto.order(), [Way::Systemd, Way::Container, Way::Chroot]);
+    }
+
+    #[test]
+    fn a_forced_way_is_the_only_one_tried_and_every_way_can_be_forced() {
+        for way in HostEntry::Auto.order() {
+            assert_eq!(HostEntry::parse(&way.to_string()).unwrap().order(), [*way]);
+        }
+        assert_eq!(HostEntry::parse("ssh"), None);
+    }
+}

@@ -1,0 +1,229 @@
+//! `journal.jsonl`: what a supervisor was about to do, and what came of it. Format in docs/journal-format.md.
+//!
+//! One JSON object a line. A line is synced before the act that it announces. Absent, torn, corrupt and newer are four
+//! different things: a missing file is the caller's to see; a last line without its newline was being written when
+//! the host lost power, so its act was not begun; anything else that does not parse is corrupt, never 'nothing there'.
+
+use crate::entry::Way;
+use crate::transaction::{Outcome, StopReason};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// The version that this version writes, and the newest that it reads.
+pub const VERSION: u32 = 1;
+
+/// One line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// [`VERSION`] of the writer.
+    pub v: u32,
+    /// Counted from 1, without gaps.
+    pub seq: u64,
+    /// When it was written, by the host's clock. Never used to decide.
+    pub at: Timestamp,
+    /// What it says.
+    #[serde(flatten)]
+    pub record: Record,
+}
+
+/// What a line says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Record {
+    /// A supervisor took the transaction over.
+    Supervised {
+        /// How it got out of the container.
+        entry: Way,
+        /// Its process id, in its own pid namespace.
+        pid: u32,
+        /// The kernel's boot id.
+        boot_id: String,
+    },
+    /// Intent: the command is about to be started. After this line the attempt counts as used.
+    Starting {
+        /// Counted from 1.
+        attempt: u32,
+    },
+    /// The command runs.
+    Running {
+        /// Which attempt.
+        attempt: u32,
+        /// The command's process id.
+        pid: u32,
+    },
+    /// Intent: the command is about to be stopped.
+    Stopping {
+        /// Why.
+        reason: StopReason,
+    },
+    /// The command ended, or could not be started.
+    Ended {
+        /// How.
+        end: CommandEnd,
+        /// Processes of the command's that still ran, as `pid name`.
+        left_behind: Vec<String>,
+    },
+    /// The transaction is closed: payload, environment and secrets are removed, the result stands.
+    Closed {
+        /// The result.
+        result: TransactionResult,
+    },
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CommandEnd {
+    /// It exited with this status.
+    Exited(i32),
+    /// It was killed by this signal.
+    Signaled(i32),
+    /// It could not be started, for this reason.
+    NotStarted(String),
+}
+
+/// The authoritative result of a transaction.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransactionResult {
+    /// What came of it.
+    pub outcome: Outcome,
+    /// What an agent exits with.
+    pub exit_code: u8,
+    /// How many bytes the command wrote.
+    pub output_bytes: u64,
+    /// From the command's start to its end, in milliseconds of the monotonic clock; `None` when that is not known.
+    pub duration_ms: Option<u64>,
+    /// What happened beside it that a person should know (output that could not be kept, processes left behind).
+    pub notes: Vec<String>,
+}
+
+/// A journal as read.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Journal {
+    /// Its complete lines.
+    pub lines: Vec<Line>,
+    /// The length of the complete lines in bytes; what lies behind is a torn line.
+    pub complete_bytes: u64,
+    /// Whether a torn line lies behind them.
+    pub torn: bool,
+}
+
+/// Why a journal cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// Written by a newer careen.
+    #[error(
+        "line {line} has version {found}, this version reads up to {VERSION}: use the careen that wrote it, or a newer one"
+    )]
+    Newer {
+        /// Counted from 1.
+        line: u64,
+        /// The version found.
+        found: u32,
+    },
+    /// A complete line that is not of this format.
+    #[error("line {line} is corrupt")]
+    Corrupt {
+        /// Counted from 1.
+        line: u64,
+        /// What the parser says.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A line is missing or stands twice.
+    #[error("line {line} has sequence number {found} instead of {line}")]
+    Sequence {
+        /// Counted from 1.
+        line: u64,
+        /// The number found.
+        found: u64,
+    },
+}
+
+/// Encodes a line with its newline.
+pub fn encode(seq: u64, at: Timestamp, record: &Record) -> Result<Vec<u8>, serde_json::Error> {
+    let mut bytes = serde_json::to_vec(&Line { v: VERSION, seq, at, record: record.clone() })?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+/// Reads a journal from any bytes.
+pub fn parse(bytes: &[u8]) -> Result<Journal, JournalError> {
+    let mut journal = Journal::default();
+    for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+        let Some(line) = piece.strip_suffix(b"\n") else {
+            journal.torn = true;
+            break;
+        };
+        let number = journal.lines.len() as u64 + 1;
+        let line = parse_line(number, line)?;
+        if line.seq != number {
+            return Err(JournalError::Sequence { line: number, found: line.seq });
+        }
+        journal.lines.push(line);
+        journal.complete_bytes += piece.len() as u64;
+    }
+    Ok(journal)
+}
+
+fn parse_line(number: u64, bytes: &[u8]) -> Result<Line, JournalError> {
+    #[derive(Deserialize)]
+    struct Version {
+        v: u32,
+    }
+    let corrupt = |source| JournalError::Corrupt { line: number, source };
+    let version: Version = serde_json::from_slice(bytes).map_err(corrupt)?;
+    if version.v > VERSION {
+        return Err(JournalError::Newer { line: number, found: version.v });
+    }
+    serde_json::from_slice(bytes).map_err(corrupt)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn two_lines() -> Vec<u8> {
+        let at = Timestamp::UNIX_EPOCH;
+        let first = Record::Supervised { entry: Way::Systemd, pid: 7, boot_id: "b".into() };
+        [encode(1, at, &first).unwrap(), encode(2, at, &Record::Starting { attempt: 1 }).unwrap()].concat()
+    }
+
+    #[test]
+    fn lines_are_json_objects_that_a_person_can_read() {
+        let text = String::from_utf8(two_lines()).unwrap();
+        assert_eq!(
+            text.lines().nth(1).unwrap(),
+            r#"{"v":1,"seq":2,"at":"1970-01-01T00:00:00Z","event":"starting","attempt":1}"#
+        );
+    }
+
+    #[test]
+    fn a_journal_cut_at_any_byte_reads_as_its_complete_lines() {
+        let bytes = two_lines();
+        for length in 0..=bytes.len() {
+            let journal = parse(&bytes[..length]).unwrap();
+            let complete = bytes[..length].iter().filter(|byte| **byte == b'\n').count();
+            assert_eq!(journal.lines.len(), complete);
+            assert_eq!(journal.torn, journal.complete_bytes < length as u64);
+        }
+    }
+
+    #[test]
+    fn corrupt_newer_and_out_of_sequence_are_never_read_as_absent() {
+        let corrupt = [
+            &b"\n"[..],
+            b"{}\n",
+            b"\xff\xfe\n",
+            b"{\"v\":1,\"seq\":1,\"at\":\"x\",\"event\":\"starting\"}\n",
+        ];
+        for bytes in corrupt {
+            assert!(matches!(parse(bytes), Err(JournalError::Corrupt { line: 1, .. })), "{bytes:?}");
+        }
+        assert!(matches!(parse(b"{\"v\":2}\n"), Err(JournalError::Newer { line: 1, found: 2 })));
+        let doubled = [two_lines(), two_lines()].concat();
+        assert!(matches!(parse(&doubled), Err(JournalError::Sequence { line: 3, found: 1 })));
+        let unknown_event = b"{\"v\":1,\"seq\":1,\"at\":\"1970-01-01T00:00:00Z\",\"event\":\"dancing\"}\n";
+        assert!(matches!(parse(unknown_event), Err(JournalError::Corrupt { .. })));
+    }
+}

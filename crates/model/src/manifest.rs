@@ -1,0 +1,133 @@
+//! `manifest.json`: what a transaction is, written once, before anything starts. Schema in docs/journal-format.md.
+
+use crate::id::TransactionId;
+use crate::settings::OnRemove;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// The schema that this version writes, and the newest that it reads.
+pub const SCHEMA: u32 = 1;
+
+/// Everything about a transaction that does not change while it runs. Holds no environment: that may be confidential
+/// and lies in a file of its own, which is removed when the transaction closes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// [`SCHEMA`] of the writer.
+    pub schema: u32,
+    /// The transaction's id; also the name of its directory.
+    pub id: TransactionId,
+    /// Which plan of a controller this belongs to; 0 without one. A host refuses an older one.
+    pub generation: u64,
+    /// When the agent created it, by the host's clock.
+    pub created: Timestamp,
+    /// The payload's command.
+    pub command: String,
+    /// The command's arguments.
+    pub args: Vec<String>,
+    /// `CAREEN_RUN`.
+    pub run: String,
+    /// The payload on this host.
+    pub payload: Payload,
+    /// SHA-256 of the careen-agent that supervises it.
+    pub binary_sha256: String,
+    /// Where it came from.
+    pub origin: Origin,
+    /// Whether the transaction needs the host for itself.
+    pub takes_host_lock: bool,
+    /// Whether the command gets a terminal.
+    pub terminal: bool,
+    /// The command's time limit in milliseconds.
+    pub timeout_ms: Option<u64>,
+    /// From SIGTERM to SIGKILL, in milliseconds.
+    pub stop_grace_period_ms: u64,
+    /// What a removed container means.
+    pub on_remove: OnRemove,
+}
+
+/// The copy of the payload on the host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Payload {
+    /// Its directory, an absolute path of the host.
+    pub directory: String,
+    /// Its digest, see [`crate::payload::PayloadDigest`].
+    pub sha256: String,
+    /// How many files.
+    pub files: u64,
+    /// How many bytes.
+    pub bytes: u64,
+    /// Whether the command is a text without `#!`, to be run by `/bin/sh`.
+    pub by_shell: bool,
+}
+
+/// Who asked for the transaction. All of it may be empty: `docker run` knows no service, a host no swarm.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Origin {
+    /// The first agent's container.
+    pub container_id: Option<String>,
+    /// The image as the container's configuration names it.
+    pub image: Option<String>,
+    /// The image's id.
+    pub image_id: Option<String>,
+    /// The Swarm service.
+    pub service_id: Option<String>,
+    /// Its name.
+    pub service_name: Option<String>,
+    /// The Swarm node.
+    pub node_id: Option<String>,
+}
+
+/// Why a manifest cannot be used. A missing file is none of these: that is the caller's to tell apart.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// Written by a newer careen.
+    #[error(
+        "has schema {found}, this version reads up to {SCHEMA}: use the careen that wrote it, or a newer one"
+    )]
+    Newer {
+        /// The schema found.
+        found: u32,
+    },
+    /// Not what this version writes.
+    #[error("is corrupt")]
+    Corrupt(#[source] serde_json::Error),
+}
+
+impl Manifest {
+    /// Reads a manifest, telling a newer one from a corrupt one.
+    pub fn parse(bytes: &[u8]) -> Result<Self, ManifestError> {
+        #[derive(Deserialize)]
+        struct Version {
+            schema: u32,
+        }
+        let version: Version = serde_json::from_slice(bytes).map_err(ManifestError::Corrupt)?;
+        if version.schema > SCHEMA {
+            return Err(ManifestError::Newer { found: version.schema });
+        }
+        serde_json::from_slice(bytes).map_err(ManifestError::Corrupt)
+    }
+
+    /// The command's time limit.
+    pub fn timeout(&self) -> Option<Duration> {
+        self.timeout_ms.map(Duration::from_millis)
+    }
+
+    /// The time from SIGTERM to SIGKILL.
+    pub fn stop_grace_period(&self) -> Duration {
+        Duration::from_millis(self.stop_grace_period_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn newer_and_corrupt_are_different_errors() {
+        let newer = Manifest::parse(br#"{"schema": 2, "surprise": true}"#);
+        assert!(matches!(newer, Err(ManifestError::Newer { found: 2 })));
+        for corrupt in [&b""[..], b"{", b"{}", b"[]", br#"{"schema": 1}"#, b"\xff\x00"] {
+            assert!(matches!(Manifest::parse(corrupt), Err(ManifestError::Corrupt(_))), "{corrupt:?}");
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The kernel's table of mounts, `/proc/self/mountinfo` (proc_pid_mountinfo(5)).
+
+/// One mount as a process sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mount {
+    /// The directory inside the mounted file system that forms the root of this mount.
+    pub root: String,
+    /// Where it is mounted, seen from the process's own root.
+    pub mount_point: String,
+    /// Per-mount options (`ro`, `noexec`, …).
+    pub options: Vec<String>,
+    /// The file system's type.
+    pub fs_type: String,
+}
+
+impl Mount {
+    /// Whether one of the per-mount options is set.
+    pub fn has(&self, option: &str) -> bool {
+        self.options.iter().any(|set| set == option)
+    }
+}
+
+/// Parses the whole table. Lines that do not have the documented form are left out: the kernel adds fields, and a
+/// table with a line that we do not know must not make a host unreachable.
+pub fn parse(table: &str) -> Vec<Mount> {
+    table.lines().filter_map(parse_line).collect()
+}
+
+fn parse_line(line: &str) -> Option<Mount> {
+    let (left, right) = line.split_once(" - ")?;
+    let mut left = left.split(' ').skip(3);
+    let root = unescape(left.next()?);
+    let mount_point = unescape(left.next()?);
+    let options = left.next()?.split(',').map(str::to_owned).collect();
+    let fs_type = right.split(' ').next()?.to_owned();
+    Some(Mount { root, mount_point, options, fs_type })
+}
+
+/// The kernel writes space, tab, newline and backslash as three octal digits.
+fn unescape(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('\\') {
+        plain.push_str(&rest[..at]);
+        let code = rest.get(at + 1..at + 4).and_then(|digits| u8::from_str_radix(digits, 8).ok());
+        match code {
+            Some(byte) => {
+                plain.push(char::from(byte));
+                rest = &rest[at + 4..];
+            }
+            None => {
+                plain.push('\\');
+                rest = &rest[at + 1..];
+            }
+        }
+    }
+    plain.push_str(rest);
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLE: &str = "\
+392 144 0:94 / / rw,relatime master:259 - overlay overlay rw,lowerdir=/l
+493 392 0:39 / /host rw,relatime master:3 - overlay overlay rw
+494 493 0:42 / /host/proc rw,nosuid,nodev,noexec,relatime master:4 - proc proc rw
+516 493 0:48 / /host/run ro,nosuid,nodev master:21 - tmpfs tmpfs rw
+517 493 0:49 /a\\040b /host/mnt/with\\040space rw,noexec - ext4 /dev/vda rw
+nonsense
+";
+
+    #[test]
+    fn options_and_escapes_are_read() {
+        let mounts = parse(TABLE);
+        assert_eq!(mounts.len(), 5, "the line that is no mount is left out");
+        assert!(mounts[3].has("ro"));
+        assert_eq!(mounts[4].mount_point, "/host/mnt/with space");
+        assert_eq!(mounts[4].root, "/a b");
+    }
+}

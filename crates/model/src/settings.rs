@@ -1,0 +1,299 @@
+//! The payload contract's environment: what an operator can set on a container, and what a command is given.
+
+use crate::entry::HostEntry;
+use crate::id::{InvalidId, TransactionId};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// The search path of a command on the host.
+pub const COMMAND_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// How long a command may take to end after it was asked to, unless `CAREEN_STOP_GRACE_PERIOD` says otherwise.
+/// Docker's own default of 10 s is short for a package manager that finishes its current package.
+pub const DEFAULT_STOP_GRACE_PERIOD: Duration = Duration::from_secs(30);
+
+/// What happens to the command when its container was removed (`CAREEN_ON_REMOVE`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnRemove {
+    /// It goes on (the default: a drain removes containers, and so does every engine stop).
+    #[default]
+    Continue,
+    /// It is stopped, if the engine stayed up. For commands that linger.
+    Stop,
+}
+
+/// What the operator set on the container (`CAREEN_*`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// `CAREEN_RUN`: any text; another text asks for another run.
+    pub run: String,
+    /// `CAREEN_TRANSACTION`: the identity, where it is not derived.
+    pub transaction: Option<TransactionId>,
+    /// `CAREEN_HOST_ENTRY`: `auto`, `systemd`, `container` or `chroot`.
+    pub host_entry: HostEntry,
+    /// `CAREEN_LINGER`: stay after the work, for review, until the container is stopped.
+    pub linger: bool,
+    /// `CAREEN_ON_REMOVE`: `continue` or `stop`.
+    pub on_remove: OnRemove,
+    /// `CAREEN_TIMEOUT`: the command's time limit; none by default.
+    pub timeout: Option<Duration>,
+    /// `CAREEN_STOP_GRACE_PERIOD`: from SIGTERM to SIGKILL when the command is stopped.
+    pub stop_grace_period: Duration,
+    /// `CAREEN_LOG_OFFSET`: from which byte of the log on an agent prints.
+    pub log_offset: u64,
+}
+
+/// Why the settings were refused. Nothing was started.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidSetting {
+    /// A value that the setting does not know.
+    #[error("{name}='{value}' is not understood: use {allowed}")]
+    Value {
+        /// The variable's name.
+        name: &'static str,
+        /// What it was set to.
+        value: String,
+        /// What it may be set to.
+        allowed: &'static str,
+    },
+    /// A value that is known but not built yet.
+    #[error("{name}='{value}' is not supported by this version of careen: leave it out or use '{instead}'")]
+    NotSupported {
+        /// The variable's name.
+        name: &'static str,
+        /// What it was set to.
+        value: String,
+        /// What works now.
+        instead: &'static str,
+    },
+    /// `CAREEN_TRANSACTION` is no identifier.
+    #[error("CAREEN_TRANSACTION: {0}")]
+    Transaction(#[from] InvalidId),
+}
+
+impl Settings {
+    /// Reads the settings out of an environment. A variable that is set to nothing counts as not set, as it does in
+    /// Compose files; an unknown value is an error, never a default.
+    pub fn from_env(env: &BTreeMap<String, String>) -> Result<Self, InvalidSetting> {
+        let get = |name: &'static str| env.get(name).map(String::as_str).filter(|value| !value.is_empty());
+        never_only(get, "CAREEN_REBOOT", &["wanted"])?;
+        never_only(get, "CAREEN_ENGINE_RESTART", &["auto"])?;
+        Ok(Self {
+            run: get("CAREEN_RUN").unwrap_or_default().to_owned(),
+            transaction: get("CAREEN_TRANSACTION").map(TransactionId::parse).transpose()?,
+            host_entry: choice(
+                get,
+                "CAREEN_HOST_ENTRY",
+                "auto, systemd, container or chroot",
+                HostEntry::parse,
+            )?
+            .unwrap_or_default(),
+            linger: choice(get, "CAREEN_LINGER", "1 or 0", flag)?.unwrap_or(false),
+            on_remove: choice(get, "CAREEN_ON_REMOVE", "continue or stop", on_remove)?.unwrap_or_default(),
+            timeout: choice(get, "CAREEN_TIMEOUT", "a duration such as 90s, 10m or 1h30m", duration)?,
+            stop_grace_period: choice(
+                get,
+                "CAREEN_STOP_GRACE_PERIOD",
+                "a duration such as 10s or 2m",
+                duration,
+            )?
+            .unwrap_or(DEFAULT_STOP_GRACE_PERIOD),
+            log_offset: choice(get, "CAREEN_LOG_OFFSET", "a number of bytes", |text| text.parse().ok())?
+                .unwrap_or(0),
+        })
+    }
+}
+
+fn choice<'a, T>(
+    get: impl Fn(&'static str) -> Option<&'a str>,
+    name: &'static str,
+    allowed: &'static str,
+    parse: impl Fn(&str) -> Option<T>,
+) -> Result<Option<T>, InvalidSetting> {
+    let Some(value) = get(name) else { return Ok(None) };
+    match parse(value) {
+        Some(parsed) => Ok(Some(parsed)),
+        None => Err(InvalidSetting::Value { name, value: value.to_owned(), allowed }),
+    }
+}
+
+/// A setting of the contract whose only value so far is `never`.
+fn never_only<'a>(
+    get: impl Fn(&'static str) -> Option<&'a str>,
+    name: &'static str,
+    planned: &[&str],
+) -> Result<(), InvalidSetting> {
+    match get(name) {
+        None | Some("never") => Ok(()),
+        Some(value) if planned.contains(&value) => {
+            Err(InvalidSetting::NotSupported { name, value: value.to_owned(), instead: "never" })
+        }
+        Some(value) => Err(InvalidSetting::Value { name, value: value.to_owned(), allowed: "never" }),
+    }
+}
+
+fn flag(text: &str) -> Option<bool> {
+    match text {
+        "1" | "true" | "yes" => Some(true),
+        "0" | "false" | "no" => Some(false),
+        _ => None,
+    }
+}
+
+fn on_remove(text: &str) -> Option<OnRemove> {
+    match text {
+        "continue" => Some(OnRemove::Continue),
+        "stop" => Some(OnRemove::Stop),
+        _ => None,
+    }
+}
+
+/// A duration as Compose writes it (`1h30m`, `90s`, `500ms`); zero and negative ones are refused.
+fn duration(text: &str) -> Option<Duration> {
+    let parsed: jiff::SignedDuration = text.parse().ok()?;
+    Duration::try_from(parsed).ok().filter(|duration| !duration.is_zero())
+}
+
+/// Variables that the engine sets on every container and that describe the container, not the work.
+const CONTAINERS_OWN: [&str; 3] = ["HOME", "HOSTNAME", "PATH"];
+
+/// What the agent adds to a command's environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommandContext<'a> {
+    /// `CAREEN_RUN`.
+    pub run: &'a str,
+    /// `CAREEN_TRANSACTION`.
+    pub transaction: &'a TransactionId,
+    /// `CAREEN_COMMAND`.
+    pub command: &'a str,
+    /// `CAREEN_NODE_ID`, empty outside of a swarm.
+    pub node_id: &'a str,
+    /// `CAREEN_NODE_NAME`: the host's name.
+    pub node_name: &'a str,
+    /// `CAREEN_NODE_ROLE`: `manager`, `worker`, or empty outside of a swarm.
+    pub node_role: &'a str,
+    /// `CAREEN_SECRETS`: a directory on a tmpfs of the host.
+    pub secrets: &'a str,
+    /// `CAREEN_STATE`: a directory that lasts between runs on this host.
+    pub state: &'a str,
+    /// `CAREEN_IMAGE`: the image's id, empty when it is not known.
+    pub image: &'a str,
+}
+
+/// The environment of a command on the host: the container's own (as `-e` and the image set it), less what describes
+/// the container, plus the contract's variables. `CAREEN_ATTEMPT` is added by the supervisor, per attempt.
+pub fn command_environment(
+    container: &BTreeMap<String, String>,
+    context: &CommandContext<'_>,
+) -> BTreeMap<String, String> {
+    let mut env = container.clone();
+    env.retain(|name, _| !CONTAINERS_OWN.contains(&name.as_str()));
+    let mut set = |name: &str, value: &str| env.insert(name.to_owned(), value.to_owned());
+    set("CAREEN_RUN", context.run);
+    set("CAREEN_TRANSACTION", context.transaction.as_str());
+    set("CAREEN_COMMAND", context.command);
+    set("CAREEN_NODE_ID", context.node_id);
+    set("CAREEN_NODE_NAME", context.node_name);
+    set("CAREEN_NODE_ROLE", context.node_role);
+    set("CAREEN_SECRETS", context.secrets);
+    set("CAREEN_STATE", context.state);
+    set("CAREEN_IMAGE", context.image);
+    set("PATH", COMMAND_PATH);
+    set("HOME", "/root");
+    env.entry("DEBIAN_FRONTEND".to_owned()).or_insert_with(|| "noninteractive".to_owned());
+    env
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entry::Way;
+
+    fn env(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn nothing_set_means_the_documented_defaults() {
+        let settings = Settings::from_env(&env(&[("CAREEN_TIMEOUT", "")])).unwrap();
+        assert_eq!(settings.host_entry, HostEntry::Auto);
+        assert_eq!(settings.on_remove, OnRemove::Continue);
+        assert_eq!((settings.timeout, settings.stop_grace_period), (None, Duration::from_secs(30)));
+        assert!(!settings.linger && settings.run.is_empty() && settings.transaction.is_none());
+    }
+
+    #[test]
+    fn every_setting_is_read() {
+        let settings = Settings::from_env(&env(&[
+            ("CAREEN_RUN", "tuesday"),
+            ("CAREEN_TRANSACTION", "t1"),
+            ("CAREEN_HOST_ENTRY", "chroot"),
+            ("CAREEN_LINGER", "1"),
+            ("CAREEN_ON_REMOVE", "stop"),
+            ("CAREEN_TIMEOUT", "1h30m"),
+            ("CAREEN_STOP_GRACE_PERIOD", "500ms"),
+            ("CAREEN_LOG_OFFSET", "42"),
+            ("CAREEN_REBOOT", "never"),
+        ]))
+        .unwrap();
+        assert_eq!(settings.host_entry, HostEntry::Only(Way::Chroot));
+        assert_eq!(settings.timeout, Some(Duration::from_secs(5400)));
+        assert_eq!(settings.stop_grace_period, Duration::from_millis(500));
+        assert_eq!((settings.run.as_str(), settings.log_offset), ("tuesday", 42));
+        assert!(settings.linger && settings.on_remove == OnRemove::Stop);
+    }
+
+    #[test]
+    fn a_value_that_is_not_understood_is_an_error_that_says_what_is() {
+        for (name, value, hint) in [
+            ("CAREEN_HOST_ENTRY", "ssh", "auto, systemd, container or chroot"),
+            ("CAREEN_LINGER", "maybe", "1 or 0"),
+            ("CAREEN_ON_REMOVE", "kill", "continue or stop"),
+            ("CAREEN_TIMEOUT", "-5s", "a duration"),
+            ("CAREEN_TIMEOUT", "0s", "a duration"),
+            ("CAREEN_TIMEOUT", "ten", "a duration"),
+            ("CAREEN_LOG_OFFSET", "-1", "number"),
+            ("CAREEN_TRANSACTION", "../etc", "transaction id"),
+            ("CAREEN_REBOOT", "always", "never"),
+            ("CAREEN_REBOOT", "wanted", "not supported"),
+            ("CAREEN_ENGINE_RESTART", "auto", "not supported"),
+        ] {
+            let message = Settings::from_env(&env(&[(name, value)])).unwrap_err().to_string();
+            assert!(message.contains(hint) && message.contains(name), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_command_gets_the_operators_variables_and_the_contracts_but_not_the_containers() {
+        let container = env(&[
+            ("HOSTNAME", "5f9df36ce0c4"),
+            ("PATH", "/usr/bin"),
+            ("HOME", "/"),
+            ("HTTP_PROXY", "http://proxy"),
+            ("CAREEN_NODE_NAME", "a lie"),
+        ]);
+        let id = TransactionId::parse("t1").unwrap();
+        let context = CommandContext {
+            run: "r",
+            transaction: &id,
+            command: "install",
+            node_id: "n",
+            node_name: "host1",
+            node_role: "worker",
+            secrets: "/run/s",
+            state: "/var/lib/careen/state",
+            image: "sha256:1",
+        };
+        let result = command_environment(&container, &context);
+        assert_eq!(result["HTTP_PROXY"], "http://proxy");
+        assert_eq!(result["CAREEN_NODE_NAME"], "host1");
+        assert_eq!((result["HOME"].as_str(), result["PATH"].as_str()), ("/root", COMMAND_PATH));
+        assert_eq!(result["DEBIAN_FRONTEND"], "noninteractive");
+        assert!(!result.contains_key("HOSTNAME"));
+
+        let set = env(&[("DEBIAN_FRONTEND", "readline")]);
+        assert_eq!(command_environment(&set, &context)["DEBIAN_FRONTEND"], "readline");
+    }
+}
