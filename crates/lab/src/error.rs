@@ -1,0 +1,89 @@
+//! What can go wrong in the lab. One type: the lab has one kind of caller, a test or a person at a terminal.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Every error says what happened and where; where a next step exists, it names it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A program could not be started at all.
+    #[error("failed to start `{command}`")]
+    Spawn {
+        /// The command line.
+        command: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A program ran and reported failure.
+    #[error("`{command}` failed ({status}): {stderr}")]
+    Command {
+        /// The command line.
+        command: String,
+        /// Its exit status in words.
+        status: String,
+        /// What it said on standard error, trimmed.
+        stderr: String,
+    },
+    /// A file or directory could not be used.
+    #[error("failed to {action} {}", path.display())]
+    File {
+        /// What was tried, as a verb.
+        action: &'static str,
+        /// On which path.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A program printed what this lab does not understand.
+    #[error("failed to read {what}: {text:?}")]
+    Unreadable {
+        /// What was being read.
+        what: &'static str,
+        /// The text, cut to a line or two.
+        text: String,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// Something did not come true in time.
+    #[error("{what}: not within {} s; last seen: {last}", limit.as_secs())]
+    TimedOut {
+        /// What was waited for.
+        what: String,
+        /// How long.
+        limit: Duration,
+        /// The last state that was seen.
+        last: String,
+    },
+    /// No lab has this name.
+    #[error("there is no lab named {name}; nothing was changed. `cargo lab up --name {name}` makes it")]
+    NoSuchLab {
+        /// The name asked for.
+        name: String,
+    },
+    /// The lab has no such node.
+    #[error("lab {lab} has no node {node}; its nodes are {nodes}. Nothing was changed")]
+    NoSuchNode {
+        /// The lab.
+        lab: String,
+        /// The node asked for.
+        node: String,
+        /// The nodes that exist.
+        nodes: String,
+    },
+    /// The request makes no sense or would break something; nothing was changed.
+    #[error("{0}")]
+    Refused(String),
+    /// A fault was injected but cannot be seen.
+    #[error("{fault} on {node} did not take effect: {seen}")]
+    NoEffect {
+        /// The fault.
+        fault: &'static str,
+        /// The node.
+        node: String,
+        /// What is seen instead.
+        seen: String,
+    },
+}
+
+/// The lab's result.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

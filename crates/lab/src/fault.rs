@@ -1,0 +1,210 @@
+//! What can go wrong on a node. Every fault verifies that it took effect, and has one that undoes it.
+
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::kind::Power;
+use crate::node::Node;
+use crate::poll::{Poll, wait_until};
+use crate::swarm;
+
+/// A fault, or what undoes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// `systemctl reboot` in the node; returns when it is back with a new boot id.
+    Reboot,
+    /// The same, but returns when the node is on its way down.
+    RebootNoWait,
+    /// Takes the power away and gives it back; the node stays down for the reboot delay. Returns when it is back.
+    PowerCut,
+    /// Takes the power away; the node stays off until [`Fault::PowerOn`] or `up`.
+    PowerOff,
+    /// Turns a node on; returns when it is up.
+    PowerOn,
+    /// Stops every process where it stands; connections stay open and nothing answers.
+    Freeze,
+    /// Lets a frozen node go on.
+    Thaw,
+    /// SIGKILL to dockerd. systemd starts it again, three times a minute at most.
+    KillEngine,
+    /// Stops docker.service and docker.socket, so that no client starts the engine by asking it something.
+    StopEngine,
+    /// Starts both; returns when the engine answers.
+    StartEngine,
+    /// Takes the node off the lab network.
+    Partition,
+    /// Puts it back, with the same address.
+    Heal,
+    /// Mounts a small full file system over /var/lib/careen.
+    FillDisk,
+    /// Removes it; what was there before is there again.
+    FreeDisk,
+    /// A process in the node holds dpkg's frontend lock.
+    HoldDpkgLock,
+    /// Ends that process.
+    ReleaseDpkgLock,
+}
+
+/// A boot takes a few seconds; a shutdown may wait for the stop time limits of its units.
+const BOOT_LIMIT: Duration = Duration::from_secs(150);
+const LOCK_UNIT: &str = "careen-lab-dpkg-lock.service";
+const LIMIT: Duration = Duration::from_secs(20);
+
+const FILL: &str = "
+mkdir -p -m 0700 /var/lib/careen
+if ! findmnt -t tmpfs -S careen-lab-full /var/lib/careen >/dev/null; then
+	mount -t tmpfs -o size=64k,mode=0700 careen-lab-full /var/lib/careen
+fi
+dd if=/dev/zero of=/var/lib/careen/full bs=4k 2>/dev/null
+if : >/var/lib/careen/probe && echo x >/var/lib/careen/probe; then echo 'a file could still be written'; exit 1; fi 2>/dev/null
+rm -f /var/lib/careen/probe
+";
+const FREE: &str = "
+while findmnt -t tmpfs -S careen-lab-full /var/lib/careen >/dev/null; do umount /var/lib/careen || exit 1; done
+";
+
+/// Injects `fault` into `node`.
+pub fn inject(node: &Node, fault: Fault) -> Result<()> {
+    let (kind, identity) = (node.kind(), node.identity());
+    match fault {
+        Fault::Reboot => reboot(node, true),
+        Fault::RebootNoWait => reboot(node, false),
+        Fault::PowerCut => {
+            let before = node.boot_id()?;
+            kind.power_cut(identity)?;
+            expect_power(node, "power-cut", Power::Off)?;
+            kind.power_on(identity)?;
+            wait_for_boot(node, before.as_deref())
+        }
+        Fault::PowerOff => {
+            kind.power_cut(identity).and_then(|()| expect_power(node, "power-cut", Power::Off))
+        }
+        Fault::PowerOn => {
+            kind.power_on(identity)?;
+            expect_power(node, "power-on", Power::On)?;
+            wait_for_boot(node, None)
+        }
+        Fault::Freeze => kind.freeze(identity).and_then(|()| expect_power(node, "freeze", Power::Frozen)),
+        Fault::Thaw => kind.thaw(identity).and_then(|()| expect_power(node, "thaw", Power::On)),
+        Fault::KillEngine => kill_engine(node),
+        Fault::StopEngine => stop_engine(node),
+        Fault::StartEngine => {
+            node.exec(["systemctl", "start", "docker.socket", "docker.service"])?.ok()?;
+            swarm::wait_for_engine(node).map(drop)
+        }
+        Fault::Partition => kind.unplug(identity).and_then(|()| expect_plugged(node, "partition", false)),
+        Fault::Heal => kind.plug(identity).and_then(|()| expect_plugged(node, "heal", true)),
+        Fault::FillDisk => node.sh(FILL)?.ok().map(drop),
+        Fault::FreeDisk => node.sh(FREE)?.ok().map(drop),
+        Fault::HoldDpkgLock => hold_dpkg_lock(node),
+        Fault::ReleaseDpkgLock => {
+            node.exec(["systemctl", "stop", LOCK_UNIT])?;
+            wait_for_dpkg_lock(node, false)
+        }
+    }
+}
+
+fn reboot(node: &Node, wait: bool) -> Result<()> {
+    let before = node.boot_id()?;
+    // The answer may get lost with the node, or the exec may be killed with it: the boot id tells.
+    let said = node.exec(["systemctl", "reboot"])?;
+    if wait {
+        return wait_for_boot(node, before.as_deref());
+    }
+    wait_until(&format!("{} goes down", node.name()), LIMIT, || {
+        let state = node.exec(["systemctl", "is-system-running"])?;
+        Ok(match state.stdout.trim() {
+            "running" | "degraded" => Poll::Pending(format!("{}{}", state.stdout, said.stderr)),
+            _ => Poll::Ready(()),
+        })
+    })
+}
+
+/// Waits until the node is up with another boot id than `before`, and as long as its reboot delay on top.
+fn wait_for_boot(node: &Node, before: Option<&str>) -> Result<()> {
+    let limit = BOOT_LIMIT + LONGEST_DELAY;
+    wait_until(&format!("{} is back with a new boot id", node.name()), limit, || {
+        Ok(match node.boot_id()? {
+            Some(now) if Some(now.as_str()) != before => Poll::Ready(()),
+            Some(now) => Poll::Pending(format!("boot id {now}, the one from before")),
+            None => Poll::Pending("down".to_owned()),
+        })
+    })
+}
+
+/// The delay is set in the node and cannot be read while that is down.
+const LONGEST_DELAY: Duration = Duration::from_secs(600);
+
+fn kill_engine(node: &Node) -> Result<()> {
+    let pid = engine_pid(node)?;
+    if pid == "0" {
+        return Err(no_effect(node, "kill-engine", "no dockerd is running".to_owned()));
+    }
+    node.exec(["kill", "-KILL", &pid])?.ok()?;
+    wait_until(&format!("{}: dockerd {pid} is gone", node.name()), LIMIT, || {
+        let now = engine_pid(node)?;
+        Ok(if now == pid { Poll::Pending(format!("main pid {now}")) } else { Poll::Ready(()) })
+    })
+}
+
+fn engine_pid(node: &Node) -> Result<String> {
+    let pid = node.exec(["systemctl", "show", "--property=MainPID", "--value", "docker.service"])?.ok()?;
+    Ok(pid.trim().to_owned())
+}
+
+fn stop_engine(node: &Node) -> Result<()> {
+    node.exec(["systemctl", "stop", "docker.socket", "docker.service"])?.ok()?;
+    let states = node.exec(["systemctl", "is-active", "docker.socket", "docker.service"])?.stdout;
+    match states.lines().any(|state| state == "active") {
+        true => Err(no_effect(node, "stop-engine", states)),
+        false => Ok(()),
+    }
+}
+
+fn hold_dpkg_lock(node: &Node) -> Result<()> {
+    if dpkg_lock_is_held(node)? {
+        return Ok(());
+    }
+    let unit = format!("--unit={LOCK_UNIT}");
+    let words =
+        ["systemd-run", "--quiet", "--collect", &unit, "perl", "/usr/lib/careen-lab/dpkg-lock.pl", "hold"];
+    node.exec(words)?.ok()?;
+    wait_for_dpkg_lock(node, true)
+}
+
+fn wait_for_dpkg_lock(node: &Node, held: bool) -> Result<()> {
+    let what = format!("{}: dpkg's lock is {}", node.name(), if held { "held" } else { "free" });
+    wait_until(&what, LIMIT, || {
+        let now = dpkg_lock_is_held(node)?;
+        Ok(if now == held { Poll::Ready(()) } else { Poll::Pending(format!("held: {now}")) })
+    })
+}
+
+fn dpkg_lock_is_held(node: &Node) -> Result<bool> {
+    let output = node.exec(["perl", "/usr/lib/careen-lab/dpkg-lock.pl", "test"])?;
+    match output.status {
+        0 => Ok(true),
+        1 => Ok(false),
+        _ => output.ok().map(|_| false),
+    }
+}
+
+fn expect_power(node: &Node, fault: &'static str, wanted: Power) -> Result<()> {
+    let seen = node.observe()?;
+    match seen.power == wanted {
+        true => Ok(()),
+        false => Err(no_effect(node, fault, format!("the node is {:?}", seen.power))),
+    }
+}
+
+fn expect_plugged(node: &Node, fault: &'static str, wanted: bool) -> Result<()> {
+    let seen = node.observe()?;
+    match seen.plugged == wanted {
+        true => Ok(()),
+        false => Err(no_effect(node, fault, format!("on the lab network: {}", seen.plugged))),
+    }
+}
+
+fn no_effect(node: &Node, fault: &'static str, seen: String) -> Error {
+    Error::NoEffect { fault, node: node.name().to_string(), seen }
+}

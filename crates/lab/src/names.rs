@@ -1,0 +1,166 @@
+//! The lab's nouns: what a lab and its nodes are called, and what is wanted of a lab.
+
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::error::Error;
+
+/// Carried by every container, network and volume of a lab; the value is the lab's name.
+pub const LABEL: &str = "careen.lab";
+/// A node's name.
+pub const LABEL_NODE: &str = "careen.lab.node";
+/// A node's role when it was made.
+pub const LABEL_ROLE: &str = "careen.lab.role";
+/// A node's address on the lab network.
+pub const LABEL_IP: &str = "careen.lab.ip";
+/// The Debian release a node was made from.
+pub const LABEL_RELEASE: &str = "careen.lab.release";
+/// What a node is made of.
+pub const LABEL_KIND: &str = "careen.lab.kind";
+
+/// The highest node number: addresses are `.10 + number` in a /24.
+pub const MAX_NODE: u8 = 200;
+
+/// A lab's name: lower-case letters, digits and dashes, it becomes part of docker names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LabName(String);
+
+impl FromStr for LabName {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<LabName, Error> {
+        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if (1..=30).contains(&text.len()) && !text.starts_with('-') && text.chars().all(fits) {
+            return Ok(LabName(text.to_owned()));
+        }
+        Err(Error::Refused(format!(
+            "{text:?} is no name for a lab: use 1 to 30 lower-case letters, digits and dashes"
+        )))
+    }
+}
+
+impl fmt::Display for LabName {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+impl LabName {
+    /// The name of the lab's docker network.
+    pub fn network(&self) -> String {
+        format!("careen-{self}")
+    }
+}
+
+/// A node's number; it shows as `n1`, `n2`, …
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NodeName(pub u8);
+
+impl fmt::Display for NodeName {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "n{}", self.0)
+    }
+}
+
+impl FromStr for NodeName {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<NodeName, Error> {
+        let number = text.strip_prefix('n').and_then(|digits| digits.parse().ok());
+        match number {
+            Some(number) if (1..=MAX_NODE).contains(&number) => Ok(NodeName(number)),
+            Some(_) | None => Err(Error::Refused(format!("{text:?} is no node name: nodes are n1, n2, …"))),
+        }
+    }
+}
+
+/// A node's role in the swarm when it was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Takes part in raft.
+    Manager,
+    /// Runs tasks only.
+    Worker,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Role::Manager => "manager",
+            Role::Worker => "worker",
+        })
+    }
+}
+
+/// A /24 of the lab range, `10.213.N.0`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Subnet(pub u8);
+
+impl Subnet {
+    /// The address of a node in this subnet.
+    pub fn address(self, node: NodeName) -> Ipv4Addr {
+        Ipv4Addr::new(10, 213, self.0, 10 + node.0)
+    }
+}
+
+impl fmt::Display for Subnet {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "10.213.{}.0/24", self.0)
+    }
+}
+
+/// What is wanted of a lab. Whatever is `None` stays as the lab is, or takes the default in a new lab.
+#[derive(Debug, Clone)]
+pub struct Spec {
+    /// The lab's name.
+    pub name: LabName,
+    /// How many managers; 3 in a new lab.
+    pub managers: Option<u8>,
+    /// How many workers; 2 in a new lab.
+    pub workers: Option<u8>,
+    /// The Debian release of the nodes; bookworm in a new lab.
+    pub release: Option<String>,
+    /// How long a rebooting node stays down; no longer than it takes in a new lab.
+    pub reboot_delay: Option<Duration>,
+}
+
+impl Spec {
+    /// A lab of this name with everything at its default.
+    pub fn new(name: LabName) -> Spec {
+        Spec { name, managers: None, workers: None, release: None, reboot_delay: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lab_names_fit_into_docker_names() {
+        for good in ["default", "a", "lab-2"] {
+            assert!(good.parse::<LabName>().is_ok(), "{good}");
+        }
+        for bad in ["", "-a", "A", "a b", "a/b", "a_b", &"x".repeat(31)] {
+            assert!(bad.parse::<LabName>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn node_names_are_n_and_a_number() {
+        assert_eq!("n12".parse::<NodeName>().unwrap(), NodeName(12));
+        for bad in ["", "n", "n0", "12", "m1", "n201", "n999", "n1x"] {
+            assert!(bad.parse::<NodeName>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn addresses_follow_the_node_number() {
+        assert_eq!(Subnet(7).address(NodeName(1)), Ipv4Addr::new(10, 213, 7, 11));
+        assert_eq!(Subnet(7).to_string(), "10.213.7.0/24");
+    }
+}

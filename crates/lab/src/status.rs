@@ -1,0 +1,236 @@
+//! `status`: what a lab looks like now, for people and as JSON.
+
+use serde::Serialize;
+
+use crate::container::Container;
+use crate::docker::Docker;
+use crate::engine;
+use crate::error::{Error, Result};
+use crate::kind::{NodeKind, Observed, Power};
+use crate::names::{LabName, Role};
+use crate::network;
+use crate::node::Node;
+use crate::parallel;
+use crate::swarm::{self, Member};
+
+/// A lab. The fields of the JSON form are these names; a field is null when it cannot be known now.
+#[derive(Debug, Serialize)]
+pub struct LabStatus {
+    /// The lab's name.
+    pub name: String,
+    /// The lab network, `10.213.N.0/24`.
+    pub subnet: Option<String>,
+    /// All nodes, in order of their numbers.
+    pub nodes: Vec<NodeStatus>,
+}
+
+/// A node.
+#[derive(Debug, Serialize)]
+pub struct NodeStatus {
+    /// `n1`, `n2`, …
+    pub name: String,
+    /// What it is made of: `container`.
+    pub kind: String,
+    /// The role it was made with: `manager` or `worker`.
+    pub role: Role,
+    /// The Debian release it was made from.
+    pub release: String,
+    /// Its address on the lab network.
+    pub ip: String,
+    /// `on`, `frozen` or `off`.
+    pub power: Power,
+    /// False while it is partitioned from the others.
+    pub plugged: bool,
+    /// The boot id it shows.
+    pub boot_id: Option<String>,
+    /// The version of its running engine; null while the engine does not answer over the lab network.
+    pub engine_version: Option<String>,
+    /// Its own view: `inactive`, `pending`, `active`, `locked` or `error`.
+    pub swarm: Option<String>,
+    /// The managers' view: `ready`, `down`, `unknown`, …
+    pub status: Option<String>,
+    /// `active`, `pause` or `drain`.
+    pub availability: Option<String>,
+    /// `reachable` or `unreachable`; null for workers.
+    pub reachability: Option<String>,
+    /// True for the leader of the managers.
+    pub leader: bool,
+}
+
+/// Looks at every node of a lab. A node that is frozen, off or partitioned is not asked.
+pub fn of_lab(name: &LabName) -> Result<LabStatus> {
+    let docker = Docker::local();
+    let kind: std::sync::Arc<dyn NodeKind> = std::sync::Arc::new(Container::new(docker.clone()));
+    let observed = if engine::answers() { kind.observe(name)? } else { Vec::new() };
+    if observed.is_empty() {
+        return Err(Error::NoSuchLab { name: name.to_string() });
+    }
+    let mut asked = parallel::for_each(&observed, 3, |found| {
+        let node = Node::new(found.identity.clone(), std::sync::Arc::clone(&kind));
+        Ok(ask(&node, found, kind.name()))
+    })?;
+    let members = asked
+        .iter()
+        .filter(|(node, _)| node.serves)
+        .find_map(|(node, _)| swarm::members(&Docker::of_node(node.ip)).ok());
+    for (node, status) in &mut asked {
+        let member = members.iter().flatten().find(|member| member.id == node.swarm_id);
+        status.add_managers_view(member);
+    }
+    Ok(LabStatus {
+        name: name.to_string(),
+        subnet: network::of_lab(&docker, name)?.map(|subnet| subnet.to_string()),
+        nodes: asked.into_iter().map(|(_, status)| status).collect(),
+    })
+}
+
+/// What joins a node to its line in `docker node ls`.
+struct Asked {
+    ip: std::net::Ipv4Addr,
+    serves: bool,
+    swarm_id: String,
+}
+
+fn ask(node: &Node, found: &Observed, kind: &str) -> (Asked, NodeStatus) {
+    let on = found.power == Power::On;
+    let engine = if on && found.plugged { node.engine_info().ok() } else { None };
+    let asked = Asked {
+        ip: node.ip(),
+        serves: engine.as_ref().is_some_and(|info| info.swarm.control_available),
+        swarm_id: engine.as_ref().map(|info| info.swarm.node_id.clone()).unwrap_or_default(),
+    };
+    let status = NodeStatus {
+        name: node.name().to_string(),
+        kind: kind.to_owned(),
+        role: node.role(),
+        release: found.identity.release.clone(),
+        ip: node.ip().to_string(),
+        power: found.power,
+        plugged: found.plugged,
+        boot_id: if on { node.boot_id().ok().flatten() } else { None },
+        engine_version: engine.as_ref().map(|info| info.version.clone()),
+        swarm: engine.map(|info| info.swarm.local_node_state),
+        status: None,
+        availability: None,
+        reachability: None,
+        leader: false,
+    };
+    (asked, status)
+}
+
+impl NodeStatus {
+    fn add_managers_view(&mut self, member: Option<&Member>) {
+        let Some(member) = member else {
+            return;
+        };
+        self.status = Some(member.status.to_lowercase());
+        self.availability = Some(member.availability.to_lowercase());
+        self.leader = member.manager_status == "Leader";
+        self.reachability = match member.manager_status.as_str() {
+            "" => None,
+            "Leader" => Some("reachable".to_owned()),
+            other => Some(other.to_lowercase()),
+        };
+    }
+}
+
+impl LabStatus {
+    /// A table for people.
+    pub fn table(&self) -> String {
+        let mut rows =
+            vec![["NODE", "ROLE", "ADDRESS", "POWER", "ENGINE", "SWARM", "BOOT ID"].map(str::to_owned)];
+        rows.extend(self.nodes.iter().map(NodeStatus::row));
+        let widths: Vec<usize> =
+            (0..7).map(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or(0)).collect();
+        let line = |row: &[String; 7]| {
+            let cells: Vec<String> =
+                row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+            format!("{}\n", cells.join("  ").trim_end())
+        };
+        let subnet = self.subnet.as_deref().unwrap_or("no network");
+        let table: String = rows.iter().map(line).collect();
+        format!("lab {} on {subnet}\n{table}", self.name)
+    }
+}
+
+impl NodeStatus {
+    fn row(&self) -> [String; 7] {
+        let power = match (self.power, self.plugged) {
+            (Power::On, true) => "on",
+            (Power::On, false) => "on, partitioned",
+            (Power::Frozen, _) => "frozen",
+            (Power::Off, _) => "off",
+        };
+        let known = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
+        let views = [&self.swarm, &self.status, &self.availability, &self.reachability];
+        let mut swarm: Vec<&str> = views.into_iter().flatten().map(String::as_str).collect();
+        if self.leader {
+            swarm.push("leader");
+        }
+        swarm.dedup();
+        [
+            self.name.clone(),
+            self.role.to_string(),
+            self.ip.clone(),
+            power.to_owned(),
+            known(&self.engine_version),
+            if swarm.is_empty() { "-".to_owned() } else { swarm.join(", ") },
+            known(&self.boot_id),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(power: Power) -> NodeStatus {
+        NodeStatus {
+            name: "n1".to_owned(),
+            kind: "container".to_owned(),
+            role: Role::Manager,
+            release: "bookworm".to_owned(),
+            ip: "10.213.0.11".to_owned(),
+            power,
+            plugged: true,
+            boot_id: None,
+            engine_version: None,
+            swarm: None,
+            status: None,
+            availability: None,
+            reachability: None,
+            leader: false,
+        }
+    }
+
+    #[test]
+    fn the_leader_is_reachable_and_a_worker_has_no_reachability() {
+        let member = |manager_status: &str| Member {
+            id: "x".to_owned(),
+            status: "Ready".to_owned(),
+            availability: "Active".to_owned(),
+            manager_status: manager_status.to_owned(),
+        };
+        for (said, reachability, leader) in [
+            ("Leader", Some("reachable"), true),
+            ("Reachable", Some("reachable"), false),
+            ("Unreachable", Some("unreachable"), false),
+            ("", None, false),
+        ] {
+            let mut status = node(Power::On);
+            status.add_managers_view(Some(&member(said)));
+            assert_eq!((status.reachability.as_deref(), status.leader), (reachability, leader), "{said}");
+        }
+    }
+
+    #[test]
+    fn the_table_shows_what_is_not_known_as_a_dash() {
+        let status = LabStatus { name: "x".to_owned(), subnet: None, nodes: vec![node(Power::Off)] };
+        assert_eq!(
+            status.table(),
+            "lab x on no network\n\
+             NODE  ROLE     ADDRESS      POWER  ENGINE  SWARM  BOOT ID\n\
+             n1    manager  10.213.0.11  off    -       -      -\n"
+        );
+    }
+}

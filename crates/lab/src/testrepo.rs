@@ -1,0 +1,196 @@
+//! The apt repository inside the node image: packages made for tests, so that most tests need no mirror.
+
+use std::fmt::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::error::{Error, Result};
+use crate::process;
+
+/// Where the repository lies in a node.
+pub const PATH: &str = "/srv/careen-lab/apt";
+/// The node's apt source for it; unsigned on purpose, a key would have to be made at every build.
+pub const SOURCE: &str = "deb [trusted=yes] file:/srv/careen-lab/apt ./\n";
+/// The package file that the node image has installed already.
+pub const PREINSTALLED: &str = "careen-test-hello_1.0_all.deb";
+
+/// A package made for tests.
+#[derive(Debug)]
+struct TestPackage {
+    name: &'static str,
+    version: &'static str,
+    description: &'static str,
+    /// The body of its postinst; runs on `configure` only.
+    postinst: Option<&'static str>,
+    /// An executable that it installs, and its text.
+    program: Option<(&'static str, &'static str)>,
+}
+
+const PACKAGES: [TestPackage; 5] = [
+    TestPackage {
+        name: "careen-test-hello",
+        version: "1.0",
+        description: "prints its version",
+        postinst: None,
+        program: Some(("usr/bin/careen-test-hello", "#!/bin/sh\necho 1.0\n")),
+    },
+    TestPackage {
+        name: "careen-test-hello",
+        version: "2.0",
+        description: "prints its version",
+        postinst: None,
+        program: Some(("usr/bin/careen-test-hello", "#!/bin/sh\necho 2.0\n")),
+    },
+    TestPackage {
+        name: "careen-test-broken",
+        version: "1.0",
+        description: "fails in its postinst",
+        postinst: Some("echo 'careen-test-broken: failing on purpose' >&2\nexit 1\n"),
+        program: None,
+    },
+    TestPackage {
+        name: "careen-test-reboot",
+        version: "1.0",
+        description: "asks for a reboot",
+        postinst: Some(
+            "echo '*** System restart required ***' >/run/reboot-required\n\
+             echo careen-test-reboot >>/run/reboot-required.pkgs\n",
+        ),
+        program: None,
+    },
+    TestPackage {
+        name: "careen-test-restart-docker",
+        version: "1.0",
+        description: "restarts the engine in its postinst",
+        postinst: Some("if [ -d /run/systemd/system ]; then deb-systemd-invoke restart docker.service; fi\n"),
+        program: None,
+    },
+];
+
+/// Everything the repository is made of, for the recipe's hash.
+pub fn fingerprint() -> String {
+    format!("{PACKAGES:?}")
+}
+
+/// Builds the repository under the root file system `tree`.
+pub fn build(tree: &Path) -> Result<()> {
+    let repository = tree.join(PATH.trim_start_matches('/'));
+    create_dir(&repository)?;
+    let mut index = String::new();
+    for package in &PACKAGES {
+        let file = repository.join(file_name(package));
+        build_package(package, &file)?;
+        let bytes = std::fs::read(&file).map_err(file_error("read", &file))?;
+        index.push_str(&index_entry(package, &bytes));
+    }
+    write(&repository.join("Packages"), &index, 0o644)?;
+    write(&repository.join("Release"), &release_file(&index), 0o644)
+}
+
+fn build_package(package: &TestPackage, file: &Path) -> Result<()> {
+    let staging = tempfile::tempdir().map_err(file_error("create", &std::env::temp_dir()))?;
+    let root = staging.path().join("root");
+    write(&root.join("DEBIAN/control"), &control(package), 0o644)?;
+    if let Some(body) = package.postinst {
+        let script = format!("#!/bin/sh\nset -e\n[ \"$1\" = configure ] || exit 0\n{body}");
+        write(&root.join("DEBIAN/postinst"), &script, 0o755)?;
+    }
+    if let Some((path, text)) = package.program {
+        write(&root.join(path), text, 0o755)?;
+    }
+    process::run(
+        Command::new("dpkg-deb").args(["--build", "--root-owner-group", "-Zgzip"]).arg(&root).arg(file),
+    )?;
+    Ok(())
+}
+
+fn control(package: &TestPackage) -> String {
+    format!(
+        "Package: {}\nVersion: {}\nArchitecture: all\nMaintainer: the careen lab <careen-lab@localhost>\n\
+         Section: misc\nPriority: optional\nDescription: {}\n",
+        package.name, package.version, package.description
+    )
+}
+
+fn file_name(package: &TestPackage) -> String {
+    format!("{}_{}_all.deb", package.name, package.version)
+}
+
+fn index_entry(package: &TestPackage, bytes: &[u8]) -> String {
+    format!(
+        "{}Filename: ./{}\nSize: {}\nSHA256: {}\n\n",
+        control(package),
+        file_name(package),
+        bytes.len(),
+        sha256(bytes)
+    )
+}
+
+fn release_file(index: &str) -> String {
+    format!(
+        "Origin: careen-lab\nLabel: careen-lab\nSuite: careen-lab\nArchitectures: all\nDescription: made for tests\n\
+         SHA256:\n {} {} Packages\n",
+        sha256(index.as_bytes()),
+        index.len()
+    )
+}
+
+/// The SHA-256 of `bytes` in hexadecimal.
+pub fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().fold(String::new(), |mut text, byte| {
+        // Writing into a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Writes a file with its directories and its mode.
+pub fn write(path: &Path, text: &str, mode: u32) -> Result<()> {
+    if let Some(directory) = path.parent() {
+        create_dir(directory)?;
+    }
+    std::fs::write(path, text).map_err(file_error("write", path))?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(file_error("chmod", path))
+}
+
+fn create_dir(path: &Path) -> Result<()> {
+    std::fs::create_dir_all(path).map_err(file_error("create", path))
+}
+
+/// Names the path in an I/O error.
+pub fn file_error(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error + use<> {
+    let path = PathBuf::from(path);
+    move |source| Error::File { action, path, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_entry_is_the_control_file_and_where_to_find_the_package() {
+        let entry = index_entry(&PACKAGES[0], b"abc");
+        assert!(entry.starts_with("Package: careen-test-hello\nVersion: 1.0\n"));
+        assert!(entry.contains("\nFilename: ./careen-test-hello_1.0_all.deb\nSize: 3\nSHA256: ba7816bf"));
+        assert!(entry.ends_with("\n\n"));
+    }
+
+    #[test]
+    fn the_preinstalled_package_is_in_the_repository() {
+        assert!(PACKAGES.iter().any(|package| file_name(package) == PREINSTALLED));
+    }
+
+    #[test]
+    fn the_repository_builds_with_dpkg_alone() {
+        let tree = tempfile::tempdir().unwrap();
+        build(tree.path()).unwrap();
+        let repository = tree.path().join("srv/careen-lab/apt");
+        let index = std::fs::read_to_string(repository.join("Packages")).unwrap();
+        assert_eq!(index.matches("\nFilename: ").count(), PACKAGES.len());
+        let release = std::fs::read_to_string(repository.join("Release")).unwrap();
+        assert!(release.contains(&sha256(index.as_bytes())));
+    }
+}
