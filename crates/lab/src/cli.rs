@@ -125,7 +125,7 @@ pub enum FaultArgs {
     Freeze(NodeArg),
     /// Let a frozen node go on.
     Thaw(NodeArg),
-    /// SIGKILL to dockerd; systemd starts it again (three times a minute at most).
+    /// SIGKILL to dockerd; systemd starts it again.
     KillEngine(NodeArg),
     /// Stop docker.service and docker.socket.
     StopEngine(NodeArg),

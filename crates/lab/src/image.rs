@@ -65,6 +65,10 @@ const FILES: [(&str, &str, u32); 5] = [
 const ENABLED: [(&str, &str); 2] =
     [("sockets.target", "careen-lab-api.socket"), ("ssh.service", "careen-lab-hostkeys.service")];
 
+/// What must differ between hosts, and what a node does not need.
+const FORGET: &str = "rm -rf etc/ssh/ssh_host_* var/lib/apt/lists/* var/cache/apt/*.bin \
+                      var/cache/apt/archives/*.deb var/log/*.log var/log/apt etc/hostname etc/resolv.conf";
+
 /// Returns the tag of the node image for `release`; builds it where it is missing. `lock` is the machine's.
 pub fn ensure(docker: &Docker, release: &str, lock: &Arc<File>, progress: Progress) -> Result<String> {
     let mirror = apt::of_this_machine(release)?;
@@ -95,7 +99,7 @@ pub fn discard_build() -> Result<()> {
 
 fn tag(release: &str, mirror: &Mirror) -> String {
     let recipe = format!(
-        "{release} {mirror:?} {PACKAGES} {MASKED:?} {FILES:?} {ENABLED:?} {} {}",
+        "{release} {mirror:?} {PACKAGES} {FORGET} {MASKED:?} {FILES:?} {ENABLED:?} {} {}",
         testrepo::SOURCE,
         testrepo::fingerprint()
     );
@@ -167,13 +171,11 @@ fn configure_apt(tree: &Path, release: &str, mirror: &Mirror) -> Result<()> {
     write(&tree.join("etc/apt/apt.conf.d/90careen-lab"), &mirror.configuration, 0o644)
 }
 
-/// Removes what must differ between hosts, and what a node does not need.
+/// Removes what makes this tree one particular host.
 fn forget_identity(tree: &Path) -> Result<()> {
     write(&tree.join("etc/machine-id"), "", 0o444)?;
     link("/etc/machine-id", &tree.join("var/lib/dbus/machine-id"))?;
-    let script = "rm -rf etc/ssh/ssh_host_* var/lib/apt/lists/* var/cache/apt/*.bin var/cache/apt/archives/*.deb \
-                  var/log/*.log var/log/apt etc/hostname etc/resolv.conf";
-    process::run(Command::new("sh").args(["-c", script]).current_dir(tree))?;
+    process::run(Command::new("sh").args(["-c", FORGET]).current_dir(tree))?;
     Ok(())
 }
 

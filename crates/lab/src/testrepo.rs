@@ -17,6 +17,8 @@ pub const SOURCE: &str = "deb [trusted=yes] file:/srv/careen-lab/apt ./\n";
 /// The package file that the node image has installed already.
 pub const PREINSTALLED: &str = "careen-test-hello_1.0_all.deb";
 
+const POSTINST_HEAD: &str = "#!/bin/sh\nset -e\n[ \"$1\" = configure ] || exit 0\n";
+
 /// A package made for tests.
 #[derive(Debug)]
 struct TestPackage {
@@ -72,7 +74,7 @@ const PACKAGES: [TestPackage; 5] = [
 
 /// Everything the repository is made of, for the recipe's hash.
 pub fn fingerprint() -> String {
-    format!("{PACKAGES:?}")
+    format!("{PACKAGES:?} {POSTINST_HEAD} {} {}", index_entry(&PACKAGES[0], b""), release_file(""))
 }
 
 /// Builds the repository under the root file system `tree`.
@@ -95,7 +97,7 @@ fn build_package(package: &TestPackage, file: &Path) -> Result<()> {
     let root = staging.path().join("root");
     write(&root.join("DEBIAN/control"), &control(package), 0o644)?;
     if let Some(body) = package.postinst {
-        let script = format!("#!/bin/sh\nset -e\n[ \"$1\" = configure ] || exit 0\n{body}");
+        let script = format!("{POSTINST_HEAD}{body}");
         write(&root.join("DEBIAN/postinst"), &script, 0o755)?;
     }
     if let Some((path, text)) = package.program {
@@ -129,10 +131,11 @@ fn index_entry(package: &TestPackage, bytes: &[u8]) -> String {
     )
 }
 
+/// The date is any in the past: apt wants one, and the same repository shall have the same bytes.
 fn release_file(index: &str) -> String {
     format!(
-        "Origin: careen-lab\nLabel: careen-lab\nSuite: careen-lab\nArchitectures: all\nDescription: made for tests\n\
-         SHA256:\n {} {} Packages\n",
+        "Origin: careen-lab\nLabel: careen-lab\nSuite: careen-lab\nDate: Wed, 01 Jan 2020 00:00:00 UTC\n\
+         Architectures: all\nDescription: made for tests\nSHA256:\n {} {} Packages\n",
         sha256(index.as_bytes()),
         index.len()
     )

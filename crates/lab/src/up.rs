@@ -7,6 +7,7 @@ use crate::container::Container;
 use crate::docker::Docker;
 use crate::engine;
 use crate::error::Result;
+use crate::fault;
 use crate::kind::{Identity, NodeKind, Observed};
 use crate::lock;
 use crate::names::{Spec, Subnet};
@@ -79,7 +80,7 @@ fn carry_out(prepared: &Prepared, spec: &Spec, wanted: &NodePlan, progress: Prog
     if wanted.steps.is_empty() && node.engine_info().is_err() {
         // It was on all along, so nothing else will start its engine (`fault stop-engine`). Whether this helped
         // shows when the engine is waited for.
-        let _ = node.exec(["systemctl", "start", "docker.socket", "docker.service"])?;
+        let _ = fault::start_engine(&node)?;
         progress.say(format!("{}: its engine was started", wanted.name));
     }
     Ok(node)
