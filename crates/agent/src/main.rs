@@ -1,1 +1,106 @@
-fn main() {}
+//! careen-agent: one static binary in three places.
+//!
+//! - In an installer container it is the *agent* (`run`): makes sure that the payload's command runs exactly once on the
+//!   host, follows it, exits with its result. See [`container`].
+//! - On the host it is the *supervisor* (`supervise`): owns the transaction. See [`supervisor`].
+//! - In a helper container it is the way from the one to the other where systemd's bus is closed (`helper`). See
+//!   [`helper`].
+//!
+//! It is synchronous, resolves no names, and talks to unix sockets only.
+
+mod container;
+mod durable;
+mod engine;
+mod helper;
+mod journal;
+mod layout;
+mod lock;
+mod operator;
+mod payload;
+mod readiness;
+mod say;
+mod signals;
+mod stop;
+mod supervisor;
+mod unit;
+
+use anyhow::bail;
+use careen_model::TransactionId;
+use careen_model::entry::HostEntry;
+use layout::TransactionDir;
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+careen-agent: runs installer payloads on a host, exactly once, and lets nothing take them down
+
+On the host:
+  careen-agent list                  the transactions of this host
+  careen-agent show ID               what one is and what happened to it, as JSON lines
+  careen-agent logs [-f] ID          what its command wrote
+  careen-agent cancel [--now] ID     stop its command
+  careen-agent --version
+
+In an installer image (its ENTRYPOINT):
+  careen-agent run [COMMAND [ARGS...]]
+";
+
+/// Words that were not understood.
+const USAGE_EXIT: u8 = 2;
+/// Anything else that went wrong for a person on the host.
+const FAILED_EXIT: u8 = 1;
+
+fn main() -> ExitCode {
+    let args: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let words: Vec<String> = args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["run", ..] => container::run(args[1..].to_vec()).into(),
+        ["supervise", way, id] => done(supervise(way, id)),
+        ["helper", ..] => done(help_in(&words[1..])),
+        ["list"] => done(operator::list().map(|()| 0)),
+        ["show", id] => done(operator::show(id).map(|()| 0)),
+        ["logs", id] => done(operator::logs(id, false).map(|()| 0)),
+        ["logs", "-f" | "--follow", id] => done(operator::logs(id, true).map(|()| 0)),
+        ["cancel", id] => done(operator::cancel(id, false).map(|()| 0)),
+        ["cancel", "--now", id] => done(operator::cancel(id, true).map(|()| 0)),
+        ["--version" | "-V"] => {
+            println!("careen-agent {}", env!("CARGO_PKG_VERSION"));
+            ExitCode::SUCCESS
+        }
+        ["--help" | "-h" | "help"] => {
+            print!("{USAGE}");
+            ExitCode::SUCCESS
+        }
+        // A derived Dockerfile that set ENTRYPOINT to the bare binary: no host has a payload at /install.
+        _ if Path::new(payload::IN_IMAGE).is_dir() => container::run(args).into(),
+        _ => {
+            eprint!("{USAGE}");
+            USAGE_EXIT.into()
+        }
+    }
+}
+
+fn done(result: anyhow::Result<u8>) -> ExitCode {
+    match result {
+        Ok(code) => code.into(),
+        Err(error) => {
+            say::say(format_args!("{error:#}"));
+            FAILED_EXIT.into()
+        }
+    }
+}
+
+fn supervise(way: &str, id: &str) -> anyhow::Result<u8> {
+    let Some(HostEntry::Only(way)) = HostEntry::parse(way) else { bail!("'{way}' is no way into a host") };
+    let root = Path::new(layout::ROOT);
+    supervisor::run(way, root, &TransactionDir::new(root, &TransactionId::parse(id)?))
+}
+
+fn help_in(args: &[&str]) -> anyhow::Result<u8> {
+    let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+    let said = helper::run(&args)?;
+    println!("{said}");
+    Ok(0)
+}

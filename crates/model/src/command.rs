@@ -20,7 +20,7 @@ pub struct CommandFile<'a> {
 }
 
 /// How a command that passed is executed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Executable {
     /// Hand it to the kernel.
     Direct,

@@ -1,0 +1,402 @@
+//! Makes sure that a transaction exists and is supervised: creates it, or joins the one that is there.
+//!
+//! All agents of a host go through this one at a time, under `create.lock`. A transaction appears by one rename of a
+//! complete directory, so nobody ever sees half of one; its supervisor takes the transaction's own lock and reads the
+//! journal before it does anything, so that starting one too many is harmless.
+
+use super::identity::Place;
+use super::{Request, entry};
+use crate::durable;
+use crate::journal;
+use crate::layout::{self, TransactionDir, file};
+use crate::lock::Lock;
+use crate::payload::{Source, pump};
+use crate::say::say;
+use crate::stop::{OrRefuse, Stop};
+use anyhow::Context;
+use careen_model::AgentExit;
+use careen_model::command::Executable;
+use careen_model::entry::Way;
+use careen_model::id::hex;
+use careen_model::journal::Record;
+use careen_model::manifest::{Manifest, Payload, SCHEMA};
+use careen_model::payload::takes_host_lock;
+use careen_model::settings::{CommandContext, command_environment};
+use careen_model::transaction::State;
+use jiff::Timestamp;
+use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+use nix::sys::statvfs::{FsFlags, statvfs};
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// What must stay free on the host's disk beside the payload and the binary: the log, the journal, and some air for
+/// everybody else on that file system.
+const RESERVE_BYTES: u64 = 32 * 1024 * 1024;
+
+/// A transaction that this agent can follow.
+#[derive(Debug)]
+pub struct Joined {
+    /// Where it lies.
+    pub directory: TransactionDir,
+    /// How its supervisor got out of the container.
+    pub way: Option<Way>,
+    /// Whether the result was there before this agent came.
+    pub was_closed: bool,
+    /// Whether this agent's terminal belongs to the command.
+    pub terminal: bool,
+}
+
+/// Creates or joins the transaction, and returns when it has a supervisor or a result.
+pub fn ensure_supervised(
+    request: &Request,
+    source: &Source,
+    how: Executable,
+    place: &Place,
+) -> Result<Joined, Stop> {
+    let root = Path::new(layout::ROOT);
+    for directory in [root, &layout::transactions(root), &layout::state(root)] {
+        durable::private_directory(directory).map_err(|error| unusable(directory, &error))?;
+    }
+    let lock = Lock::take(&layout::create_lock(root), || {
+        say("waiting for another agent on this host to start its work")
+    });
+    let _creating = lock.or_refuse("lock the host's transactions")?;
+    sweep_unfinished(root);
+    let directory = TransactionDir::new(root, &place.id);
+    let exists = directory.file(file::MANIFEST).exists();
+    if exists {
+        check_same_work(&directory, request)?;
+    } else {
+        refuse_if_busy(root, request)?;
+        Creation { request, source, how, place, root }.create(&directory)?;
+    }
+    register(&directory, place)?;
+    let terminal = place.own.terminal && read_manifest(&directory)?.terminal;
+    let (journal, state) =
+        journal::read(&directory.file(file::JOURNAL)).map_err(|error| unreadable(&error))?;
+    let joined = |way, was_closed| Joined { directory: directory.clone(), way, was_closed, terminal };
+    if matches!(state, State::Closed(_)) {
+        return Ok(joined(None, exists));
+    }
+    if Lock::is_held(&directory.file(file::SUPERVISOR_LOCK)).or_refuse("look for the supervisor")? {
+        let way = journal.lines.iter().rev().find_map(|line| match &line.record {
+            Record::Supervised { entry, .. } => Some(*entry),
+            _ => None,
+        });
+        say(format_args!("transaction {} is running on this host already: following it", place.id));
+        return Ok(joined(way, false));
+    }
+    let binary =
+        install_binary(root).map_err(|error| unusable_chain("install the supervisor on the host", &error))?;
+    let supervision = journal.lines.len() + 1;
+    let way = entry::start(request.settings.host_entry, place, &directory, &binary, supervision)?;
+    Ok(joined(Some(way), false))
+}
+
+fn unusable(directory: &Path, error: &std::io::Error) -> Stop {
+    let hint = match error.kind() {
+        std::io::ErrorKind::ReadOnlyFilesystem => {
+            ": the host's root is mounted read-only; mount it with '-v /:/host', without ':ro'"
+        }
+        std::io::ErrorKind::StorageFull => ": the host's disk is full; free some space",
+        _ => "",
+    };
+    Stop::refused(format_args!("cannot use {} on the host: {error}{hint}", directory.display()))
+}
+
+fn unusable_chain(what: &str, error: &anyhow::Error) -> Stop {
+    let full = error
+        .downcast_ref::<std::io::Error>()
+        .is_some_and(|error| error.kind() == std::io::ErrorKind::StorageFull);
+    let hint = if full { ": the host's disk is full; free some space" } else { "" };
+    Stop::refused(format_args!("cannot {what}: {error:#}{hint}"))
+}
+
+fn unreadable(error: &anyhow::Error) -> Stop {
+    Stop::refused(format_args!(
+        "this transaction's record on the host cannot be used, so nobody knows whether its command ran: {error:#}. \
+         Look at it there, and name another transaction (CAREEN_RUN) when it is settled"
+    ))
+}
+
+fn read_manifest(directory: &TransactionDir) -> Result<Manifest, Stop> {
+    let path = directory.file(file::MANIFEST);
+    let read = || -> anyhow::Result<Manifest> {
+        let bytes = fs::read(&path).with_context(|| format!("failed to read {}", path.display()))?;
+        Manifest::parse(&bytes).with_context(|| path.display().to_string())
+    };
+    read().map_err(|error| unreadable(&error))
+}
+
+/// One identity is one piece of work. A name given twice for different work is a mistake to be told, not to be followed.
+fn check_same_work(directory: &TransactionDir, request: &Request) -> Result<(), Stop> {
+    let recorded = read_manifest(directory)?;
+    if recorded.command == request.command && recorded.args == request.args {
+        return Ok(());
+    }
+    let words =
+        |command: &str, args: &[String]| format!("'{}'", [&[command.to_owned()], args].concat().join(" "));
+    Err(Stop::refused(format_args!(
+        "transaction {} on this host is {}, not {}: give other work another CAREEN_TRANSACTION",
+        recorded.id,
+        words(&recorded.command, &recorded.args),
+        words(&request.command, &request.args),
+    )))
+}
+
+fn refuse_if_busy(root: &Path, request: &Request) -> Result<(), Stop> {
+    let path = layout::host_lock(root);
+    if !takes_host_lock(&request.command) || !Lock::is_held(&path).or_refuse("look at the host's lock")? {
+        return Ok(());
+    }
+    let holder = fs::read_to_string(&path).unwrap_or_default();
+    Err(Stop::new(
+        AgentExit::HostBusy,
+        format_args!(
+            "this host is busy with transaction {holder}: wait for it, or stop it with 'careen-agent cancel {holder}' \
+             on the host"
+        ),
+    ))
+}
+
+/// Removes what agents left that were killed while they created a transaction. The caller holds `create.lock`, so
+/// nobody is creating one.
+fn sweep_unfinished(root: &Path) {
+    let unfinished = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(UNFINISHED);
+    for entry in fs::read_dir(layout::transactions(root)).into_iter().flatten().flatten().filter(unfinished) {
+        let _ = durable::remove_tree(&entry.path()); // in nobody's way; the next agent tries again
+    }
+}
+
+const UNFINISHED: &str = ".new-";
+
+/// Remembers that an agent in this container follows the transaction.
+fn register(directory: &TransactionDir, place: &Place) -> Result<(), Stop> {
+    let Some(container) = &place.container else { return Ok(()) };
+    let agents = directory.file(file::AGENTS);
+    durable::private_directory(&agents).or_refuse("register with the transaction")?;
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false).mode(0o600).custom_flags(nix::libc::O_NOFOLLOW);
+    options.open(agents.join(&container.id)).map(drop).or_refuse("register with the transaction")
+}
+
+struct Creation<'a> {
+    request: &'a Request,
+    source: &'a Source,
+    how: Executable,
+    place: &'a Place,
+    root: &'a Path,
+}
+
+impl Creation<'_> {
+    /// Builds the transaction beside its place and moves it there. What was built is removed when that fails.
+    fn create(self, directory: &TransactionDir) -> Result<(), Stop> {
+        let id = &self.place.id;
+        let payload_bytes =
+            self.source.bytes().map_err(|error| unusable_chain("read the payload", &error))?;
+        let exec_base = executable_base()?;
+        for base in [self.root, &exec_base] {
+            check_space(base, payload_bytes)?;
+        }
+        let unfinished =
+            TransactionDir::at(layout::transactions(self.root).join(format!("{UNFINISHED}{id}")));
+        let payload = layout::payload(&exec_base, self.root, id);
+        let building = if exec_base == self.root { unfinished.file(file::PAYLOAD) } else { payload.clone() };
+        let built = self.build(&unfinished, &building, &payload).and_then(|()| {
+            move_into_place(&unfinished, directory)
+                .with_context(|| format!("create {}", directory.path().display()))
+        });
+        built.map_err(|error| {
+            for leftover in [unfinished.path(), &building, &layout::secrets(id)] {
+                let _ = durable::remove_tree(leftover); // the error that is reported matters more
+            }
+            unusable_chain("bring the payload to the host", &error)
+        })
+    }
+
+    fn build(&self, unfinished: &TransactionDir, building: &Path, payload: &Path) -> anyhow::Result<()> {
+        durable::private_directory(unfinished.path())?;
+        if let Some(parent) = building.parent().filter(|parent| *parent != unfinished.path()) {
+            fs::create_dir_all(parent)?;
+            durable::remove_tree(building)?;
+        }
+        let contents = self.source.copy_to(building)?;
+        let secrets = self.copy_secrets()?;
+        let environment = self.environment(&secrets);
+        durable::create(&unfinished.file(file::ENVIRONMENT), 0o600, &serde_json::to_vec(&environment)?)?;
+        let payload = Payload {
+            directory: payload.display().to_string(),
+            sha256: contents.sha256,
+            files: contents.files,
+            bytes: contents.bytes,
+            by_shell: self.how == Executable::ByShell,
+        };
+        let manifest = serde_json::to_vec_pretty(&self.manifest(payload)?)?;
+        durable::create(&unfinished.file(file::MANIFEST), 0o600, &manifest)?;
+        durable::sync_directory(unfinished.path())?;
+        Ok(())
+    }
+
+    fn manifest(&self, payload: Payload) -> anyhow::Result<Manifest> {
+        let settings = &self.request.settings;
+        let millis = |duration: std::time::Duration| u64::try_from(duration.as_millis());
+        Ok(Manifest {
+            schema: SCHEMA,
+            id: self.place.id.clone(),
+            generation: 0,
+            created: Timestamp::now(),
+            command: self.request.command.clone(),
+            args: self.request.args.clone(),
+            run: settings.run.clone(),
+            payload,
+            binary_sha256: own_sha256()?,
+            origin: self.place.origin(),
+            takes_host_lock: takes_host_lock(&self.request.command),
+            terminal: self.place.own.terminal,
+            timeout_ms: settings.timeout.map(millis).transpose()?,
+            stop_grace_period_ms: millis(settings.stop_grace_period)?,
+            on_remove: settings.on_remove,
+        })
+    }
+
+    fn environment(&self, secrets: &Path) -> std::collections::BTreeMap<String, String> {
+        let state = layout::state(self.root).display().to_string();
+        let node_name = self.place.node_name();
+        let image = self.place.container.as_ref().map(|container| container.image.as_str());
+        let context = CommandContext {
+            run: &self.request.settings.run,
+            transaction: &self.place.id,
+            command: &self.request.command,
+            node_id: &self.place.info.swarm.node_id,
+            node_name: &node_name,
+            node_role: self.place.node_role(),
+            secrets: &secrets.display().to_string(),
+            state: &state,
+            image: image.unwrap_or_default(),
+        };
+        command_environment(&self.request.environment, &context)
+    }
+
+    /// Copies the container's secrets to a directory of the host's that never reaches a disk.
+    fn copy_secrets(&self) -> anyhow::Result<PathBuf> {
+        let target = layout::secrets(&self.place.id);
+        for directory in [Path::new("/run/careen"), Path::new(layout::SECRETS)] {
+            durable::private_directory(directory)?;
+        }
+        durable::remove_tree(&target)?;
+        durable::private_directory(&target)?;
+        let Some(source) = self.place.own.secrets() else { return Ok(target) };
+        let is_tmpfs = nix::sys::statfs::statfs(&target)?.filesystem_type() == nix::sys::statfs::TMPFS_MAGIC;
+        for entry in fs::read_dir(source)? {
+            let entry = entry?;
+            if !entry.file_type()?.is_file() {
+                continue;
+            }
+            anyhow::ensure!(
+                is_tmpfs,
+                "the service has secrets, but the host's /run is not a tmpfs: they would reach a disk"
+            );
+            durable::create(&target.join(entry.file_name()), 0o400, &fs::read(entry.path())?)?;
+        }
+        Ok(target)
+    }
+}
+
+fn move_into_place(unfinished: &TransactionDir, directory: &TransactionDir) -> anyhow::Result<()> {
+    let (from, to) = (unfinished.path(), directory.path());
+    match renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE) {
+        // A file system without this flag: the lock that we hold keeps others away as well.
+        Err(nix::errno::Errno::EINVAL) => fs::rename(from, to)?,
+        renamed => renamed?,
+    }
+    let parent = to.parent().unwrap_or(Path::new("/"));
+    Ok(durable::sync_directory(parent)?)
+}
+
+/// The first directory from which the host lets programs be executed.
+fn executable_base() -> Result<PathBuf, Stop> {
+    let usable = |candidate: &&&str| {
+        let existing = Path::new(candidate).ancestors().find(|ancestor| ancestor.exists());
+        let flags = existing.and_then(|existing| statvfs(existing).ok()).map(|found| found.flags());
+        flags.is_some_and(|flags| !flags.intersects(FsFlags::ST_NOEXEC | FsFlags::ST_RDONLY))
+    };
+    let Some(base) = layout::EXEC_CANDIDATES.iter().find(usable) else {
+        return Err(Stop::refused(format_args!(
+            "none of {} can be written to and executed from on this host: mount one of them without 'noexec' and 'ro'",
+            layout::EXEC_CANDIDATES.join(", ")
+        )));
+    };
+    if *base != layout::ROOT {
+        say(format_args!("{} is mounted noexec: the payload goes to {base}", layout::ROOT));
+        durable::private_directory(Path::new(base)).map_err(|error| unusable(Path::new(base), &error))?;
+    }
+    Ok(PathBuf::from(base))
+}
+
+fn check_space(directory: &Path, payload_bytes: u64) -> Result<(), Stop> {
+    let found = statvfs(directory).or_refuse(format_args!("ask how full {} is", directory.display()))?;
+    let free = found.blocks_available().saturating_mul(found.fragment_size());
+    let needed = payload_bytes + RESERVE_BYTES;
+    if free >= needed {
+        return Ok(());
+    }
+    let mib = |bytes: u64| bytes.div_ceil(1024 * 1024);
+    Err(Stop::refused(format_args!(
+        "the file system of {} on the host is nearly full: {} MiB are free, {} MiB are needed",
+        directory.display(),
+        free / (1024 * 1024),
+        mib(needed)
+    )))
+}
+
+/// The open binary of this process, whatever has become of its path.
+const OWN_BINARY: &str = "/proc/self/exe";
+
+fn own_sha256() -> anyhow::Result<String> {
+    let (sha256, _) = pump(&mut File::open(OWN_BINARY)?, &mut std::io::sink())?;
+    Ok(hex(&sha256))
+}
+
+/// Puts this binary where the host can execute it, and a link to it where a person finds it. One that lies there is
+/// used only if it is the same, byte by byte.
+fn install_binary(root: &Path) -> anyhow::Result<PathBuf> {
+    let exec_base = executable_base().map_err(|stop| anyhow::anyhow!(stop.message))?;
+    debug_assert!(root.is_absolute());
+    let sha256 = own_sha256()?;
+    let target = layout::binary(&exec_base, &sha256);
+    let directory = target.parent().context("the binary's path has a directory")?;
+    if let Some(bin) = directory.parent() {
+        durable::private_directory(bin)?;
+    }
+    durable::private_directory(directory)?;
+    let installed = File::open(&target).and_then(|mut file| pump(&mut file, &mut std::io::sink()));
+    if !installed.is_ok_and(|(found, _)| hex(&found) == sha256) {
+        let unfinished = directory.join(".new");
+        durable::remove_file(&unfinished)?;
+        let mut copy = OpenOptions::new().write(true).create_new(true).mode(0o700).open(&unfinished)?;
+        pump(&mut File::open(OWN_BINARY)?, &mut copy)?;
+        copy.sync_all()?;
+        drop(copy);
+        fs::rename(&unfinished, &target)?;
+        durable::sync_directory(directory)?;
+    }
+    link(&target);
+    Ok(target)
+}
+
+/// Best effort: a host without a writable /usr/local/sbin still works, its people type a longer path.
+fn link(binary: &Path) {
+    let link = Path::new(layout::LINK);
+    if fs::read_link(link).is_ok_and(|target| target == binary) {
+        return;
+    }
+    let is_ours = fs::symlink_metadata(link).map_or(true, |found| found.is_symlink());
+    let unfinished = link.with_extension("new");
+    if is_ours
+        && durable::remove_file(&unfinished).is_ok()
+        && std::os::unix::fs::symlink(binary, &unfinished).is_ok()
+    {
+        let _ = fs::rename(&unfinished, link);
+    }
+}

@@ -1,0 +1,205 @@
+//! From the container to the host: starts a supervisor by the best way that is open, and says which one and why.
+
+use super::identity::Place;
+use crate::engine::{Engine, EngineError};
+use crate::journal;
+use crate::layout::{TransactionDir, file};
+use crate::lock::Lock;
+use crate::readiness;
+use crate::say::{chain, say};
+use crate::stop::Stop;
+use crate::unit::{Launch, find_systemd_run};
+use careen_model::AgentExit;
+use careen_model::capability::CapabilitySet;
+use careen_model::entry::{HostEntry, Refusal, Way};
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use serde_json::json;
+use std::fs;
+use std::io::Read;
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+/// How long a supervisor may take from being asked for to its first journal line.
+const START_DEADLINE: Duration = Duration::from_secs(20);
+
+/// Starts a supervisor and returns how, once it has the transaction.
+pub fn start(
+    entry: HostEntry,
+    place: &Place,
+    directory: &TransactionDir,
+    binary: &Path,
+    supervision: usize,
+) -> Result<Way, Stop> {
+    let launch = Launch { id: place.id.clone(), supervision, binary: binary.to_owned() };
+    let attempt = Attempt { place, directory, launch: &launch };
+    let mut refusals: Vec<Refusal> = Vec::new();
+    for way in entry.order() {
+        match attempt.by(*way) {
+            Ok(how) => {
+                announce(*way, &how, entry, &refusals);
+                return Ok(*way);
+            }
+            Err(reason) => refusals.push(Refusal { way: *way, reason }),
+        }
+    }
+    let tried: Vec<String> = refusals.iter().map(ToString::to_string).collect();
+    Err(Stop::new(AgentExit::NoWayIn, format_args!("no way into the host: {}", tried.join("; "))))
+}
+
+fn announce(way: Way, how: &str, entry: HostEntry, refusals: &[Refusal]) {
+    let why = match (entry, refusals) {
+        (HostEntry::Only(_), _) => " (as CAREEN_HOST_ENTRY says)".to_owned(),
+        (HostEntry::Auto, []) => String::new(),
+        (HostEntry::Auto, refusals) => {
+            let tried: Vec<String> = refusals.iter().map(ToString::to_string).collect();
+            format!(" (refused before it: {})", tried.join("; "))
+        }
+    };
+    say(format_args!("host entry: {way}, {how}{why}"));
+    if let Some(weakness) = way.weakness() {
+        say(format_args!("warning: {weakness}"));
+    }
+}
+
+struct Attempt<'a> {
+    place: &'a Place,
+    directory: &'a TransactionDir,
+    launch: &'a Launch,
+}
+
+impl Attempt<'_> {
+    /// Tries one way; says how it went, or why it did not.
+    fn by(&self, way: Way) -> Result<String, String> {
+        match way {
+            Way::Systemd => self.by_systemd(),
+            Way::Container => self.by_container(),
+            Way::Chroot => self.by_chroot(),
+        }
+    }
+
+    fn by_systemd(&self) -> Result<String, String> {
+        let systemd_run = find_systemd_run()?;
+        if !Path::new("/run/dbus/system_bus_socket").exists() {
+            return Err("the host has no system bus".into());
+        }
+        let mut command = self.launch.systemd_run(&systemd_run, Way::Systemd, true);
+        let mut asking =
+            command.spawn().map_err(|error| format!("systemd-run cannot be started: {error}"))?;
+        let started = self.wait_for_supervisor(Some(&mut asking));
+        // It only waits for the unit's end, which this agent learns from the journal.
+        let _ = asking.kill();
+        let _ = asking.wait();
+        started.map(|()| format!("transient unit {}", self.launch.unit()))
+    }
+
+    fn by_container(&self) -> Result<String, String> {
+        let engine = self.place.engine.as_ref().ok_or("the host's docker socket cannot be used")?;
+        let image =
+            self.place.container.as_ref().ok_or("the agent's own container, and so its image, is unknown")?;
+        let status =
+            fs::read_to_string("/proc/1/status").map_err(|error| format!("/proc/1/status: {error}"))?;
+        let bounding =
+            CapabilitySet::from_status(&status, "CapBnd").ok_or("the host's PID 1 shows no capabilities")?;
+        let body = self.helper(&image.image, bounding);
+        let helper = engine.create_container(&body).map_err(|error| chain(&error))?;
+        let ran = self.run_helper(engine, &helper);
+        if let Err(error) = engine.remove_container(&helper) {
+            say(format_args!("the helper container {helper} could not be removed: {}", chain(&error)));
+        }
+        ran.map(|words| format!("a helper container on the host's engine, {words}"))
+    }
+
+    fn run_helper(&self, engine: &Engine, helper: &str) -> Result<String, String> {
+        let words = |error: EngineError| chain(&error);
+        engine.start_container(helper).map_err(words)?;
+        let code = engine.wait_container(helper).map_err(words)?;
+        let said = engine.last_words(helper).unwrap_or_default();
+        if code != 0 {
+            return Err(format!("the helper container failed with exit code {code}: {said}"));
+        }
+        self.wait_for_supervisor(None).map(|()| said)
+    }
+
+    /// The helper: this image, by its id; the host's namespaces but for the file system, which it enters itself; exactly
+    /// the capabilities of the host's PID 1, for an engine refuses what is not in its bounding set; no confinement,
+    /// for what the command would be denied cannot be known.
+    fn helper(&self, image: &str, bounding: CapabilitySet) -> serde_json::Value {
+        let launch = self.launch;
+        json!({
+            "Image": image,
+            "Entrypoint": [self.place.own.binary],
+            "Cmd": ["helper", launch.id.as_str(), launch.supervision.to_string(), launch.binary],
+            "User": "0:0",
+            "WorkingDir": "/",
+            "Tty": false,
+            "Labels": { "careen.helper": launch.id.as_str() },
+            "HostConfig": {
+                "PidMode": "host",
+                "NetworkMode": "host",
+                "IpcMode": "host",
+                "UTSMode": "host",
+                "CapAdd": bounding.names(),
+                "SecurityOpt": ["seccomp=unconfined", "apparmor=unconfined", "label=disable"],
+                "LogConfig": { "Type": "json-file", "Config": {} },
+                "RestartPolicy": { "Name": "no" },
+            },
+        })
+    }
+
+    fn by_chroot(&self) -> Result<String, String> {
+        let command = self.launch.plain(Way::Chroot, self.directory);
+        let started = command.and_then(|mut command| command.spawn());
+        let _child =
+            started.map_err(|error| format!("the supervisor cannot be started below /host: {error}"))?;
+        self.wait_for_supervisor(None).map(|()| "a process of this container below /host".to_owned())
+    }
+
+    /// Until the supervisor has written its first line, or whoever asked for it has failed.
+    fn wait_for_supervisor(&self, mut asking: Option<&mut Child>) -> Result<(), String> {
+        let deadline = Instant::now() + START_DEADLINE;
+        let watch = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)
+            .map_err(|error| error.to_string())?;
+        let changes = AddWatchFlags::IN_MODIFY | AddWatchFlags::IN_CREATE;
+        watch.add_watch(self.directory.path(), changes).map_err(|error| error.to_string())?;
+        loop {
+            if self.supervised()? {
+                return Ok(());
+            }
+            if let Some(status) = asking.as_mut().and_then(|child| child.try_wait().ok().flatten()) {
+                return Err(format!("systemd-run failed ({status}): {}", complaint(asking)));
+            }
+            if deadline <= Instant::now() {
+                let held = Lock::is_held(&self.directory.file(file::SUPERVISOR_LOCK)).unwrap_or(false);
+                let seen =
+                    if held { "it has locked the transaction, and hangs" } else { "it did not appear" };
+                return Err(format!(
+                    "the supervisor did not start within {} s: {seen}",
+                    START_DEADLINE.as_secs()
+                ));
+            }
+            let pipe = asking.as_ref().and_then(|child| child.stderr.as_ref());
+            let fds: Vec<_> = [Some(watch.as_fd()), pipe.map(AsFd::as_fd)].into_iter().flatten().collect();
+            let tick = Instant::now() + Duration::from_secs(1);
+            readiness::wait(&fds, Some(deadline.min(tick))).map_err(|error| error.to_string())?;
+            while watch.read_events().is_ok_and(|events| !events.is_empty()) {}
+        }
+    }
+
+    fn supervised(&self) -> Result<bool, String> {
+        let read = journal::read(&self.directory.file(file::JOURNAL));
+        read.map(|(journal, _)| journal.lines.len() >= self.launch.supervision)
+            .map_err(|error| format!("{error:#}"))
+    }
+}
+
+/// What a process that ended said on its standard error, on one line.
+fn complaint(child: Option<&mut Child>) -> String {
+    let mut said = Vec::new();
+    if let Some(stderr) = child.and_then(|child| child.stderr.take()) {
+        let _ = stderr.take(4096).read_to_end(&mut said); // what was read is better than nothing
+    }
+    let said = String::from_utf8_lossy(&said);
+    said.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
+}

@@ -1,0 +1,239 @@
+//! Following a transaction: print what the command writes, and see how it ends.
+//!
+//! Only files are read; the supervisor does not know who follows. An agent that is slow, frozen or killed holds up
+//! nothing, and any number of agents can follow the same transaction, from any offset.
+
+use super::create::Joined;
+use super::terminal::Terminal;
+use crate::journal;
+use crate::layout::{TransactionDir, file};
+use crate::lock::Lock;
+use crate::say::say;
+use crate::signals::Signals;
+use crate::stop::{OrRefuse, Stop};
+use careen_model::control::{self, Message};
+use careen_model::entry::Way;
+use careen_model::journal::TransactionResult;
+use careen_model::output::{IndexReader, Stream};
+use careen_model::transaction::State;
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use nix::sys::signal::Signal;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+/// How often the supervisor is looked after. Everything else is told by the kernel at once.
+const LIVENESS_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long a command gets that dies with its container anyway. Less than the 10 s after which engines kill.
+const CHROOT_GRACE_MS: u64 = 7000;
+
+/// How following ended.
+#[derive(Debug)]
+pub enum End {
+    /// The transaction closed with this result.
+    Closed(TransactionResult),
+    /// The agent was told to leave.
+    Detached,
+    /// Nobody supervises the transaction any more, and it has no result.
+    SupervisorDied,
+}
+
+/// One agent's view of a transaction.
+#[derive(Debug)]
+pub struct Follower {
+    directory: TransactionDir,
+    inotify: Inotify,
+    printer: Printer,
+    way: Option<Way>,
+    terminal: Option<Terminal>,
+    stops_sent: u32,
+}
+
+impl Follower {
+    /// Begins to follow, printing from this offset of the output on.
+    pub fn open(joined: &Joined, from: u64) -> Result<Self, Stop> {
+        let directory = joined.directory.clone();
+        let inotify =
+            Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK).or_refuse("watch files")?;
+        let changes = AddWatchFlags::IN_MODIFY | AddWatchFlags::IN_CREATE | AddWatchFlags::IN_DELETE;
+        inotify.add_watch(directory.path(), changes).or_refuse("watch the transaction")?;
+        let attach = joined.terminal && !joined.was_closed;
+        let terminal = attach.then(|| Terminal::attach(&directory.file(file::CONTROL))).transpose();
+        let terminal = terminal.unwrap_or_else(|error| {
+            say(format_args!(
+                "the terminal cannot be attached ({error}): its keys will not reach the command"
+            ));
+            None
+        });
+        let printer = Printer::new(directory.clone(), from);
+        Ok(Self { directory, inotify, printer, way: joined.way, terminal, stops_sent: 0 })
+    }
+
+    /// Until the transaction is closed, or the agent has to leave.
+    pub fn follow(&mut self, signals: &Signals) -> Result<End, Stop> {
+        let mut look_at = Instant::now() + LIVENESS_INTERVAL;
+        loop {
+            if let Some(result) = self.closed()? {
+                self.printer.print().or_refuse("read the output")?;
+                return Ok(End::Closed(result));
+            }
+            self.printer.print().or_refuse("read the output")?;
+            self.wait(signals, look_at).or_refuse("wait for the transaction")?;
+            while self.inotify.read_events().is_ok_and(|events| !events.is_empty()) {}
+            if self.handle(&signals.take().or_refuse("read signals")?) {
+                self.printer.print().or_refuse("read the output")?;
+                return Ok(End::Detached);
+            }
+            if look_at <= Instant::now() {
+                look_at = Instant::now() + LIVENESS_INTERVAL;
+                if self.supervisor_is_gone()? {
+                    return Ok(End::SupervisorDied);
+                }
+            }
+        }
+    }
+
+    fn wait(&mut self, signals: &Signals, deadline: Instant) -> io::Result<()> {
+        let mut fds = vec![signals.as_fd(), self.inotify.as_fd()];
+        let keyboard = self.terminal.as_ref().and_then(Terminal::keyboard);
+        fds.extend(keyboard);
+        let ready = crate::readiness::wait(&fds, Some(deadline))?;
+        if keyboard.is_some()
+            && ready.last() == Some(&true)
+            && let Some(terminal) = &mut self.terminal
+            && terminal.send_keys().is_err()
+        {
+            self.terminal = None; // the supervisor hung up: it is closing
+        }
+        Ok(())
+    }
+
+    /// Acts on signals; `true` when the agent has to leave.
+    fn handle(&mut self, signals: &[Signal]) -> bool {
+        let mut leave = false;
+        for signal in signals {
+            match signal {
+                Signal::SIGWINCH => {
+                    if let Some(terminal) = &mut self.terminal {
+                        let _ = terminal.send_size(); // a window of the wrong size is no reason to fail
+                    }
+                }
+                Signal::SIGINT | Signal::SIGQUIT => self.stop_command(None),
+                // The command is below us: it cannot outlive this container, so it is given the time there is.
+                _ if self.way == Some(Way::Chroot) => self.stop_command(Some(CHROOT_GRACE_MS)),
+                _ => leave = true,
+            }
+        }
+        leave
+    }
+
+    /// Asks the supervisor to stop the command; asked a second time, without any more grace.
+    fn stop_command(&mut self, grace_ms: Option<u64>) {
+        self.stops_sent += 1;
+        let grace_ms = if self.stops_sent > 1 { Some(0) } else { grace_ms };
+        let by = if self.way == Some(Way::Chroot) {
+            "the container it runs in, which is being stopped"
+        } else {
+            "Ctrl-C"
+        };
+        match send_stop(&self.directory, by, grace_ms) {
+            Ok(()) if self.stops_sent > 1 => say("killing the command"),
+            Ok(()) => say("stopping the command (once more kills it)"),
+            Err(error) => say(format_args!("the supervisor cannot be reached: {error}")),
+        }
+    }
+
+    fn closed(&self) -> Result<Option<TransactionResult>, Stop> {
+        match journal::read(&self.directory.file(file::JOURNAL)) {
+            Ok((_, State::Closed(result))) => Ok(Some(result)),
+            Ok(_) => Ok(None),
+            Err(error) => Err(Stop::new(careen_model::AgentExit::Interrupted, format_args!("{error:#}"))),
+        }
+    }
+
+    fn supervisor_is_gone(&self) -> Result<bool, Stop> {
+        let held = Lock::is_held(&self.directory.file(file::SUPERVISOR_LOCK))
+            .or_refuse("look after the supervisor")?;
+        // Closing and unlocking are two steps: whoever sees the second must look for the first again.
+        Ok(!held && self.closed()?.is_none())
+    }
+}
+
+/// Asks a transaction's supervisor to stop its command.
+pub fn send_stop(directory: &TransactionDir, by: &str, grace_ms: Option<u64>) -> io::Result<()> {
+    let stop = control::Stop { by: by.to_owned(), grace_ms };
+    UnixStream::connect(directory.file(file::CONTROL))?.write_all(&Message::Stop(stop).encode())
+}
+
+/// Waits for the first signal that ends a container.
+pub fn wait_to_be_stopped(signals: &Signals) -> io::Result<()> {
+    loop {
+        crate::readiness::wait(&[signals.as_fd()], None)?;
+        if signals.take()?.iter().any(|signal| *signal != Signal::SIGWINCH) {
+            return Ok(());
+        }
+    }
+}
+
+/// Copies a growing output log to this process's own streams.
+#[derive(Debug)]
+pub struct Printer {
+    directory: TransactionDir,
+    files: Option<(File, File)>,
+    index: IndexReader,
+    from: u64,
+    listener_gone: bool,
+}
+
+impl Printer {
+    /// Prints from this offset on.
+    pub fn new(directory: TransactionDir, from: u64) -> Self {
+        Self { directory, files: None, index: IndexReader::default(), from, listener_gone: false }
+    }
+
+    /// Prints what has come since the last call.
+    pub fn print(&mut self) -> io::Result<()> {
+        let mut buffer = vec![0; 64 * 1024];
+        if self.files.is_none() {
+            self.files = self.open()?;
+        }
+        let Some((log, index)) = &mut self.files else { return Ok(()) };
+        loop {
+            let read = index.read(&mut buffer)?;
+            if read == 0 {
+                return Ok(());
+            }
+            for record in self.index.push(&buffer[..read]).map_err(io::Error::other)? {
+                let skip = self.from.saturating_sub(record.offset).min(u64::from(record.length));
+                let mut bytes = vec![0; (u64::from(record.length) - skip) as usize];
+                log.read_exact_at(&mut bytes, record.offset + skip)?;
+                if !self.listener_gone {
+                    self.listener_gone = write(record.stream, &bytes).is_err();
+                }
+            }
+        }
+    }
+
+    /// Opens the files once both are there: the supervisor creates them just before it starts the command.
+    fn open(&self) -> io::Result<Option<(File, File)>> {
+        let open = |name: &str| match File::open(self.directory.file(name)) {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        };
+        Ok(open(file::OUTPUT)?.zip(open(file::INDEX)?))
+    }
+}
+
+/// Unbuffered, so that the engine sees both streams in the order of the log.
+fn write(stream: Stream, bytes: &[u8]) -> io::Result<()> {
+    let fd = match stream {
+        Stream::Stdout => io::stdout().as_fd().try_clone_to_owned()?,
+        Stream::Stderr => io::stderr().as_fd().try_clone_to_owned()?,
+    };
+    File::from(fd).write_all(bytes)
+}

@@ -1,0 +1,75 @@
+//! The host as it lies at /host, and the step below it.
+
+use crate::stop::{OrRefuse, Stop};
+use careen_model::capability::CapabilitySet;
+use nix::unistd::{AccessFlags, access, chroot, geteuid};
+use std::fs;
+use std::path::Path;
+
+/// Whether something is at /host: a directory that is not the empty one of an image.
+pub fn is_mounted(host: &Path) -> bool {
+    fs::read_dir(host).is_ok_and(|mut entries| entries.next().is_some())
+}
+
+/// Refuses what is not the root of a running Linux host that we may enter.
+pub fn check(host: &Path) -> Result<(), Stop> {
+    if !geteuid().is_root() {
+        return Err(Stop::refused(format_args!(
+            "the agent runs as uid {}, and only root may enter the host: remove USER from the Dockerfile, or run the \
+             image with '--user 0'",
+            geteuid()
+        )));
+    }
+    for needed in ["etc", "usr", "var"] {
+        if !host.join(needed).is_dir() {
+            return Err(Stop::refused(format_args!(
+                "/host is not the root of a host (it has no /{needed}): mount '/' itself, with '-v /:/host'"
+            )));
+        }
+    }
+    if !host.join("proc/1/status").exists() {
+        return Err(Stop::refused(
+            "/host has no processes at /proc: mount the host's '/' with the mounts below it (a bind mount must not be \
+             non-recursive), not a copy of a root file system",
+        ));
+    }
+    let status = fs::read_to_string("/proc/self/status").or_refuse("read /proc/self/status")?;
+    if CapabilitySet::from_status(&status, "CapEff").is_some_and(|effective| !effective.has("SYS_CHROOT")) {
+        return Err(Stop::refused(
+            "the container lacks the capability SYS_CHROOT, without which nobody gets below /host: do not drop it",
+        ));
+    }
+    Ok(())
+}
+
+/// Makes the host's root this process's own. From here on every path is the host's.
+pub fn enter(host: &Path) -> Result<(), Stop> {
+    chroot(host).or_refuse("change the root to /host")?;
+    std::env::set_current_dir("/").or_refuse("enter /host")
+}
+
+/// The machine's name, as uname(2) gives it.
+pub fn machine() -> String {
+    nix::sys::utsname::uname()
+        .map(|names| names.machine().to_string_lossy().into_owned())
+        .unwrap_or_else(|_| std::env::consts::ARCH.to_owned())
+}
+
+/// Whether the host has an executable of this path. Only meaningful after [`enter`].
+pub fn has_executable(path: &str) -> bool {
+    access(path, AccessFlags::X_OK).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_or_missing_directory_is_no_host() {
+        let base = tempfile::tempdir().unwrap();
+        assert!(!is_mounted(base.path()));
+        assert!(!is_mounted(&base.path().join("missing")));
+        fs::create_dir(base.path().join("etc")).unwrap();
+        assert!(is_mounted(base.path()));
+    }
+}

@@ -1,0 +1,189 @@
+//! The agent: what runs inside the container. It finds out what it is asked to do and where it is, makes sure that a
+//! supervisor on the host does it exactly once, follows the supervisor's log, and exits with the result.
+//!
+//! The order matters: whatever can be wrong is found before anything is written to the host, and what is read from the
+//! container (the payload, the secrets, the container's own id) is read or opened before the agent goes below /host.
+
+mod create;
+mod entry;
+mod follow;
+mod help;
+mod host;
+mod identity;
+mod terminal;
+
+pub use follow::{Printer, send_stop};
+
+use crate::payload::{IN_IMAGE, Source};
+use crate::say::say;
+use crate::signals::Signals;
+use crate::stop::{OrRefuse, Stop};
+use careen_model::command::{Executable, judge};
+use careen_model::journal::TransactionResult;
+use careen_model::payload::{DEFAULT_COMMAND, HELP_COMMAND, check_name};
+use careen_model::settings::Settings;
+use careen_model::{AgentExit, TransactionId};
+use follow::{End, Follower};
+use nix::sys::signal::Signal;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::Path;
+
+/// Where the host's root is mounted.
+pub const HOST: &str = "/host";
+
+/// A supervisor that dies without closing its transaction is replaced by one that closes it. If that one dies too,
+/// something is wrong that trying again will not mend.
+const MAX_SUPERVISIONS: u32 = 3;
+
+/// What the container was asked to do.
+#[derive(Debug)]
+struct Request {
+    command: String,
+    args: Vec<String>,
+    environment: BTreeMap<String, String>,
+    settings: Settings,
+}
+
+/// Runs the agent and returns its exit code.
+pub fn run(args: Vec<OsString>) -> u8 {
+    match try_run(args) {
+        Ok(code) => code,
+        Err(stop) => {
+            say(&stop);
+            stop.exit.code()
+        }
+    }
+}
+
+fn try_run(args: Vec<OsString>) -> Result<u8, Stop> {
+    let watched = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGWINCH];
+    let signals = Signals::watch(&watched).or_refuse("watch signals")?;
+    let source = Source::open(Path::new(IN_IMAGE)).or_refuse("read the payload at /install")?;
+    if !host::is_mounted(Path::new(HOST)) {
+        say(format_args!(
+            "the host's root is not mounted at {HOST}: run this image with '-v /:{HOST}' (docker run) or '--mount \
+             type=bind,source=/,target={HOST}' (docker service create)"
+        ));
+        help::print_in_container(source.as_ref());
+        return Ok(AgentExit::NoHost.code());
+    }
+    let request = Request::read(args)?;
+    host::check(Path::new(HOST))?;
+    let own = identity::Own::read(&request.environment)?;
+    host::enter(Path::new(HOST))?;
+    let Some(source) = source else { return unknown_command(&request.command, None) };
+    if request.command == HELP_COMMAND {
+        return Ok(help::run_on_host(&source));
+    }
+    let Some(found) = source.command(&request.command).or_refuse("read the payload")? else {
+        return unknown_command(&request.command, Some(&source));
+    };
+    let how = judge(found.as_file(), &host::machine(), host::has_executable).map_err(|why| {
+        Stop::new(why.exit(), format_args!("the payload's command '{}' {why}", request.command))
+    })?;
+    run_transaction(&request, &source, how, own, &signals)
+}
+
+fn run_transaction(
+    request: &Request,
+    source: &Source,
+    how: Executable,
+    own: identity::Own,
+    signals: &Signals,
+) -> Result<u8, Stop> {
+    let place = identity::Place::find(request, own)?;
+    for _ in 0..MAX_SUPERVISIONS {
+        let joined = create::ensure_supervised(request, source, how, &place)?;
+        let mut follower = Follower::open(&joined, request.settings.log_offset)?;
+        match follower.follow(signals)? {
+            End::Closed(result) => return report(request, &place.id, &joined, &result, signals),
+            End::Detached => {
+                say(format_args!(
+                    "told to leave; '{}' goes on on this host as transaction {} ('careen-agent logs -f {}' there \
+                     shows it)",
+                    request.command, place.id, place.id
+                ));
+                return Ok(AgentExit::Detached.code());
+            }
+            End::SupervisorDied => {
+                say("the supervisor is gone and left no result: starting another to close")
+            }
+        }
+    }
+    Err(Stop::new(
+        AgentExit::Interrupted,
+        format_args!(
+            "every supervisor of transaction {} died without closing it: see the host's journal",
+            place.id
+        ),
+    ))
+}
+
+fn report(
+    request: &Request,
+    id: &TransactionId,
+    joined: &create::Joined,
+    result: &TransactionResult,
+    signals: &Signals,
+) -> Result<u8, Stop> {
+    for note in &result.notes {
+        say(format_args!("note: {note}"));
+    }
+    let took =
+        result.duration_ms.map_or(String::new(), |ms| format!(" after {}.{:03} s", ms / 1000, ms % 1000));
+    say(format_args!(
+        "'{}' {}{took} (transaction {id}, exit code {})",
+        request.command, result.outcome, result.exit_code
+    ));
+    if joined.was_closed {
+        say(
+            "this is the recorded result, nothing was run again: set CAREEN_RUN to a new value to ask for another \
+             run (docker run: start another container)",
+        );
+    }
+    if request.settings.linger {
+        say("staying for review (CAREEN_LINGER) until this container is stopped");
+        follow::wait_to_be_stopped(signals).or_refuse("wait")?;
+    }
+    Ok(result.exit_code)
+}
+
+fn unknown_command(command: &str, source: Option<&Source>) -> Result<u8, Stop> {
+    let commands =
+        source.map(Source::commands).transpose().or_refuse("read the payload")?.unwrap_or_default();
+    if commands.is_empty() {
+        say(
+            "this image has no commands: build one with 'FROM careen/installer' and 'ADD install /install/install'",
+        );
+    } else {
+        say(format_args!(
+            "the payload has no command '{}'; it has: {}",
+            command.escape_default(),
+            commands.join(", ")
+        ));
+    }
+    if let Some(source) = source {
+        help::run_on_host(source);
+    }
+    Ok(AgentExit::UnknownCommand.code())
+}
+
+impl Request {
+    fn read(args: Vec<OsString>) -> Result<Self, Stop> {
+        let text = |given: OsString| {
+            given
+                .into_string()
+                .map_err(|given| Stop::refused(format_args!("the argument {given:?} is not UTF-8")))
+        };
+        let mut args = args.into_iter().map(text);
+        let command = args.next().transpose()?.unwrap_or_else(|| DEFAULT_COMMAND.to_owned());
+        check_name(&command).map_err(|error| Stop::new(AgentExit::UnknownCommand, error))?;
+        let args = args.collect::<Result<_, _>>()?;
+        let environment = std::env::vars_os()
+            .map(|(name, value)| Ok((text(name)?, text(value)?)))
+            .collect::<Result<BTreeMap<_, _>, Stop>>()?;
+        let settings = Settings::from_env(&environment).map_err(Stop::refused)?;
+        Ok(Self { command, args, environment, settings })
+    }
+}

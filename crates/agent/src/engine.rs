@@ -1,0 +1,397 @@
+//! The host's docker engine, over its unix socket. Only what an agent needs: who am I, what is this node, and the
+//! helper container.
+//!
+//! Requests carry the engine's own API version (from `/_ping`), capped at what this code was written against. There is
+//! no name to resolve: a static binary must not.
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{
+    Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport,
+};
+
+/// Where engines listen, in the order in which they are tried.
+pub const SOCKETS: [&str; 2] = ["/run/docker.sock", "/var/run/docker.sock"];
+
+/// The newest API whose answers this code was read against.
+const NEWEST_API: (u32, u32) = (1, 51);
+
+/// No request of an agent takes long; an engine that does not answer within this is not there.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Why an engine could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// Nothing listens there, or it does not let us in, or it broke off.
+    #[error("the docker engine at {socket} cannot be asked")]
+    Unreachable {
+        /// The socket.
+        socket: PathBuf,
+        /// What the kernel or the HTTP client says.
+        #[source]
+        source: Box<ureq::Error>,
+    },
+    /// It answered, with an error.
+    #[error("the docker engine answered {status} to {request}: {message}")]
+    Answer {
+        /// The HTTP status.
+        status: u16,
+        /// Method and path.
+        request: String,
+        /// Its words.
+        message: String,
+    },
+    /// It answered with something else than documented.
+    #[error("the docker engine's answer to {request} was not understood")]
+    Malformed {
+        /// Method and path.
+        request: String,
+        /// What the parser says.
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+impl EngineError {
+    /// Whether the engine says that there is no such thing.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Answer { status: 404, .. })
+    }
+}
+
+/// A connection to one engine.
+#[derive(Debug)]
+pub struct Engine {
+    agent: ureq::Agent,
+    socket: PathBuf,
+    prefix: String,
+}
+
+/// What `GET /containers/{id}/json` tells, as far as an agent wants to know.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Container {
+    /// Its full id.
+    pub id: String,
+    /// The id of its image.
+    pub image: String,
+    /// Its configuration.
+    pub config: ContainerConfig,
+}
+
+/// Part of [`Container`].
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ContainerConfig {
+    /// The image as it was asked for.
+    pub image: String,
+    /// Its labels; Swarm's are among them.
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub labels: std::collections::BTreeMap<String, String>,
+}
+
+/// What `GET /info` tells, as far as an agent wants to know.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Info {
+    /// The host's name.
+    pub name: String,
+    /// Its place in a swarm.
+    pub swarm: SwarmInfo,
+}
+
+/// Part of [`Info`].
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct SwarmInfo {
+    /// Empty outside of a swarm.
+    #[serde(rename = "NodeID")]
+    pub node_id: String,
+    /// Whether the node is a manager.
+    pub control_available: bool,
+}
+
+impl Engine {
+    /// Connects to the first of the host's sockets that answers a ping.
+    pub fn connect() -> Result<Self, EngineError> {
+        let mut last = None;
+        for socket in SOCKETS {
+            match Self::connect_to(Path::new(socket)) {
+                Ok(engine) => return Ok(engine),
+                // The first refusal says more than 'no such file' of the second path.
+                Err(error) => last = last.or(Some(error)),
+            }
+        }
+        Err(last.unwrap_or_else(|| EngineError::Answer {
+            status: 0,
+            request: "ping".into(),
+            message: "no socket to ask".into(),
+        }))
+    }
+
+    /// Connects to the engine at this socket.
+    pub fn connect_to(socket: &Path) -> Result<Self, EngineError> {
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(REQUEST_TIMEOUT))
+            .max_idle_connections(1)
+            .build();
+        let connector = UnixConnector { socket: socket.to_owned() };
+        let agent = ureq::Agent::with_parts(config, connector, NoNames);
+        let mut engine = Self { agent, socket: socket.to_owned(), prefix: String::new() };
+        let pong =
+            engine.agent.get("http://docker/_ping").call().map_err(|source| engine.unreachable(source))?;
+        let api = pong.headers().get("Api-Version").and_then(|version| version.to_str().ok());
+        engine.prefix = version_prefix(api);
+        Ok(engine)
+    }
+
+    /// Inspects a container.
+    pub fn container(&self, id: &str) -> Result<Container, EngineError> {
+        self.get(&format!("/containers/{id}/json"))
+    }
+
+    /// Asks the engine about itself.
+    pub fn info(&self) -> Result<Info, EngineError> {
+        self.get("/info")
+    }
+
+    /// Creates a container and returns its id.
+    pub fn create_container(&self, body: &Value) -> Result<String, EngineError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Created {
+            id: String,
+        }
+        self.post::<Created>("/containers/create", body).map(|created| created.id)
+    }
+
+    /// Starts a container.
+    pub fn start_container(&self, id: &str) -> Result<(), EngineError> {
+        let request = format!("POST /containers/{id}/start");
+        let answer = self.agent.post(self.url(&format!("/containers/{id}/start"))).send_empty();
+        self.text(request, answer).map(drop)
+    }
+
+    /// Waits until a container has ended, and returns its exit code.
+    pub fn wait_container(&self, id: &str) -> Result<i64, EngineError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Waited {
+            status_code: i64,
+        }
+        self.post::<Waited>(&format!("/containers/{id}/wait"), &Value::Null).map(|waited| waited.status_code)
+    }
+
+    /// The last lines that a container without a terminal wrote, both streams together.
+    pub fn last_words(&self, id: &str) -> Result<String, EngineError> {
+        let path = format!("/containers/{id}/logs?stdout=1&stderr=1&tail=5");
+        let answer = self.agent.get(self.url(&path)).call();
+        self.bytes(format!("GET {path}"), answer).map(|frames| demultiplex(&frames))
+    }
+
+    /// Removes a container, running or not.
+    pub fn remove_container(&self, id: &str) -> Result<(), EngineError> {
+        let request = format!("DELETE /containers/{id}");
+        let answer = self.agent.delete(self.url(&format!("/containers/{id}?force=1&v=1"))).call();
+        self.text(request, answer).map(drop)
+    }
+
+    fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, EngineError> {
+        let request = format!("GET {path}");
+        let answer = self.agent.get(self.url(path)).call();
+        parse(request.clone(), &self.text(request, answer)?)
+    }
+
+    fn post<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T, EngineError> {
+        let request = format!("POST {path}");
+        let answer = self.agent.post(self.url(path)).send_json(body);
+        parse(request.clone(), &self.text(request, answer)?)
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://docker{}{path}", self.prefix)
+    }
+
+    fn text(&self, request: String, answer: Answer) -> Result<String, EngineError> {
+        self.bytes(request, answer).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    fn bytes(&self, request: String, answer: Answer) -> Result<Vec<u8>, EngineError> {
+        let mut response = answer.map_err(|source| self.unreachable(source))?;
+        let body = response.body_mut().read_to_vec().map_err(|source| self.unreachable(source))?;
+        let status = response.status();
+        if status.is_success() || status.as_u16() == 304 {
+            return Ok(body);
+        }
+        let message = error_message(&String::from_utf8_lossy(&body));
+        Err(EngineError::Answer { status: status.as_u16(), request, message })
+    }
+
+    fn unreachable(&self, source: ureq::Error) -> EngineError {
+        EngineError::Unreachable { socket: self.socket.clone(), source: Box::new(source) }
+    }
+}
+
+type Answer = Result<ureq::http::Response<ureq::Body>, ureq::Error>;
+
+fn parse<T: DeserializeOwned>(request: String, text: &str) -> Result<T, EngineError> {
+    serde_json::from_str(text).map_err(|source| EngineError::Malformed { request, source })
+}
+
+/// `/v1.41` for an engine that speaks up to 1.41; no prefix (the engine's own choice) when it does not say.
+fn version_prefix(api: Option<&str>) -> String {
+    let parsed = api.and_then(|version| {
+        let (major, minor) = version.split_once('.')?;
+        Some((major.parse::<u32>().ok()?, minor.parse::<u32>().ok()?))
+    });
+    match parsed.map(|version| version.min(NEWEST_API)) {
+        Some((major, minor)) => format!("/v{major}.{minor}"),
+        None => String::new(),
+    }
+}
+
+fn error_message(body: &str) -> String {
+    let json: Option<Value> = serde_json::from_str(body).ok();
+    let message = json.as_ref().and_then(|json| json.get("message")).and_then(Value::as_str);
+    message.unwrap_or(body).trim().to_owned()
+}
+
+/// Takes the text out of the frames (stream, length, bytes) in which the engine sends both streams of a container.
+fn demultiplex(mut frames: &[u8]) -> String {
+    let mut text = Vec::new();
+    while let Some((header, rest)) = frames.split_first_chunk::<8>() {
+        let length = u32::from_be_bytes([header[4], header[5], header[6], header[7]]) as usize;
+        text.extend_from_slice(&rest[..length.min(rest.len())]);
+        frames = &rest[length.min(rest.len())..];
+    }
+    String::from_utf8_lossy(&text).trim().to_owned()
+}
+
+fn null_is_empty<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
+/// Connects every request to one unix socket.
+#[derive(Debug)]
+struct UnixConnector {
+    socket: PathBuf,
+}
+
+impl<In: Transport> Connector<In> for UnixConnector {
+    type Out = UnixTransport;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails<'_>,
+        _: Option<In>,
+    ) -> Result<Option<UnixTransport>, ureq::Error> {
+        let stream = UnixStream::connect(&self.socket)?;
+        let buffers =
+            LazyBuffers::new(details.config.input_buffer_size(), details.config.output_buffer_size());
+        Ok(Some(UnixTransport { stream, buffers }))
+    }
+}
+
+#[derive(Debug)]
+struct UnixTransport {
+    stream: UnixStream,
+    buffers: LazyBuffers,
+}
+
+impl Transport for UnixTransport {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
+        self.stream.set_write_timeout(timeout.not_zero().map(|limit| *limit))?;
+        self.stream.write_all(&self.buffers.output()[..amount]).map_err(|error| timed_out(error, &timeout))
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
+        self.stream.set_read_timeout(timeout.not_zero().map(|limit| *limit))?;
+        let amount =
+            self.stream.read(self.buffers.input_append_buf()).map_err(|error| timed_out(error, &timeout))?;
+        self.buffers.input_appended(amount);
+        Ok(amount > 0)
+    }
+
+    fn is_open(&mut self) -> bool {
+        // A connection on which something arrived between two requests is closed, or out of step.
+        let mut byte = [0];
+        let idle = self.stream.set_nonblocking(true).and_then(|()| match self.stream.read(&mut byte) {
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(true),
+            Ok(_) => Ok(false),
+            Err(error) => Err(error),
+        });
+        self.stream.set_nonblocking(false).is_ok() && idle.unwrap_or(false)
+    }
+}
+
+fn timed_out(error: std::io::Error, timeout: &NextTimeout) -> ureq::Error {
+    match error.kind() {
+        std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut => ureq::Error::Timeout(timeout.reason),
+        _ => error.into(),
+    }
+}
+
+/// There is one host, behind one socket, whatever the URL says.
+#[derive(Debug)]
+struct NoNames;
+
+impl Resolver for NoNames {
+    fn resolve(
+        &self,
+        _: &ureq::http::Uri,
+        _: &ureq::config::Config,
+        _: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let mut addresses = self.empty();
+        addresses.push(std::net::SocketAddr::from(([127, 0, 0, 1], 80)));
+        Ok(addresses)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_carry_the_lower_of_both_versions() {
+        assert_eq!(version_prefix(Some("1.41")), "/v1.41");
+        assert_eq!(version_prefix(Some("1.99")), "/v1.51");
+        assert_eq!(version_prefix(Some("nonsense")), "");
+        assert_eq!(version_prefix(None), "");
+    }
+
+    #[test]
+    fn an_engines_words_are_taken_out_of_its_json() {
+        assert_eq!(error_message("{\"message\":\"No such container: x\"}\n"), "No such container: x");
+        assert_eq!(error_message("plain\n"), "plain");
+    }
+
+    #[test]
+    fn log_frames_are_joined_and_torn_ones_survived() {
+        let frames = b"\x01\0\0\0\0\0\0\x03one\x02\0\0\0\0\0\0\x04 twoX";
+        assert_eq!(demultiplex(&frames[..frames.len() - 1]), "one two");
+        assert_eq!(demultiplex(b"\x01\0\0\0\0\0\0\x09cut"), "cut");
+        assert_eq!(demultiplex(b""), "");
+    }
+
+    #[test]
+    fn a_socket_that_is_not_there_is_an_error_that_names_it() {
+        let error = Engine::connect_to(Path::new("/nonexistent/docker.sock")).unwrap_err();
+        assert!(error.to_string().contains("/nonexistent/docker.sock"));
+    }
+}

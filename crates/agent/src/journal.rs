@@ -1,0 +1,119 @@
+//! The journal's file: read by everybody, written by the supervisor alone.
+
+use anyhow::{Context, bail};
+use careen_model::journal::{self, Journal, Record};
+use careen_model::transaction::State;
+use jiff::Timestamp;
+use nix::fcntl::{FallocateFlags, fallocate};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+/// Room that is reserved for the journal, so that a full disk cannot keep a result from being recorded. A transaction
+/// writes six lines of a few hundred bytes.
+const RESERVED_BYTES: i64 = 64 * 1024;
+
+/// Reads a journal. A file that does not exist is a transaction of which nothing was begun; anything that does not
+/// parse is an error.
+pub fn read(path: &Path) -> anyhow::Result<(Journal, State)> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(error).with_context(|| format!("failed to read {}", path.display())),
+    };
+    let journal = journal::parse(&bytes).with_context(|| path.display().to_string())?;
+    let state = State::replay(&journal).with_context(|| path.display().to_string())?;
+    Ok((journal, state))
+}
+
+/// Appends to a journal, each record synced before the call returns.
+#[derive(Debug)]
+pub struct Writer {
+    file: File,
+    seq: u64,
+    state: State,
+}
+
+impl Writer {
+    /// Opens a journal for writing: cuts off a torn line, and goes on behind the last complete one.
+    pub fn open(path: &Path) -> anyhow::Result<Self> {
+        let (journal, state) = read(path)?;
+        let mut options = OpenOptions::new();
+        options.append(true).create(true).mode(0o600).custom_flags(nix::libc::O_NOFOLLOW);
+        let file = options.open(path).with_context(|| format!("failed to open {}", path.display()))?;
+        if journal.torn {
+            file.set_len(journal.complete_bytes)?;
+        }
+        // Not every file system can; then a full disk is seen when a record cannot be written.
+        let _ = fallocate(&file, FallocateFlags::FALLOC_FL_KEEP_SIZE, 0, RESERVED_BYTES);
+        file.sync_all()?;
+        Ok(Self { file, seq: journal.lines.len() as u64, state })
+    }
+
+    /// Where the transaction stands.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Writes a record and syncs it. Nothing is written when the record cannot follow the state.
+    pub fn append(&mut self, record: &Record) -> anyhow::Result<()> {
+        let next = self.state.clone().step(record)?;
+        let line = journal::encode(self.seq + 1, Timestamp::now(), record)?;
+        let before = self.file.metadata()?.len();
+        let written = self.file.write_all(&line).and_then(|()| self.file.sync_data());
+        if let Err(error) = written {
+            // Half a line behind which another would be appended reads as corrupt; without it nothing was said.
+            if let Err(undo) = self.file.set_len(before) {
+                bail!(
+                    "failed to write '{}' to the journal ({error}) and to take it back ({undo})",
+                    record.name()
+                );
+            }
+            return Err(error).with_context(|| format!("failed to write '{}' to the journal", record.name()));
+        }
+        self.seq += 1;
+        self.state = next;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_torn_line_is_cut_off_and_the_journal_goes_on() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("journal.jsonl");
+        Writer::open(&path).unwrap().append(&Record::Starting { attempt: 1 }).unwrap();
+        let mut torn = fs::read(&path).unwrap();
+        torn.extend_from_slice(b"{\"v\":1,\"seq\":2,");
+        fs::write(&path, torn).unwrap();
+
+        let mut writer = Writer::open(&path).unwrap();
+        assert_eq!(*writer.state(), State::Starting { attempt: 1 });
+        writer.append(&Record::Running { attempt: 1, pid: 3 }).unwrap();
+        assert_eq!(read(&path).unwrap().1, State::Running { attempt: 1 });
+    }
+
+    #[test]
+    fn a_missing_journal_is_new_and_a_corrupt_one_an_error() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("journal.jsonl");
+        assert_eq!(read(&path).unwrap().1, State::Prepared);
+        fs::write(&path, b"\0\0\0\n").unwrap();
+        assert!(read(&path).is_err());
+        assert!(Writer::open(&path).is_err());
+        assert_eq!(fs::read(&path).unwrap(), b"\0\0\0\n", "a corrupt journal is left as it is");
+    }
+
+    #[test]
+    fn a_record_out_of_turn_is_refused_and_not_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("journal.jsonl");
+        let mut writer = Writer::open(&path).unwrap();
+        assert!(writer.append(&Record::Running { attempt: 1, pid: 3 }).is_err());
+        assert_eq!(fs::read(&path).unwrap(), b"");
+    }
+}

@@ -1,0 +1,105 @@
+//! Where careen's things lie on a host. Every path is the host's own, as seen after the agent went below /host.
+
+use careen_model::TransactionId;
+use std::path::{Path, PathBuf};
+
+/// The root of everything that careen keeps on a host.
+pub const ROOT: &str = "/var/lib/careen";
+
+/// Where the payload and the binary may lie instead, when [`ROOT`] is mounted noexec.
+pub const EXEC_CANDIDATES: [&str; 4] = [ROOT, "/usr/local/lib/careen", "/opt/careen", "/root/.careen"];
+
+/// Secrets of running transactions: a tmpfs on every current distribution, and checked to be one.
+pub const SECRETS: &str = "/run/careen/secrets";
+
+/// Where a person on the host finds `careen-agent`.
+pub const LINK: &str = "/usr/local/sbin/careen-agent";
+
+/// Names inside a transaction's directory.
+pub mod file {
+    /// What the transaction is.
+    pub const MANIFEST: &str = "manifest.json";
+    /// What happened to it.
+    pub const JOURNAL: &str = "journal.jsonl";
+    /// The command's environment; removed at the end.
+    pub const ENVIRONMENT: &str = "environment.json";
+    /// The command's output.
+    pub const OUTPUT: &str = "output.log";
+    /// The index of the output.
+    pub const INDEX: &str = "output.idx";
+    /// The payload, where /var/lib is not noexec; removed at the end.
+    pub const PAYLOAD: &str = "payload";
+    /// The supervisor's socket.
+    pub const CONTROL: &str = "control.sock";
+    /// Locked by the supervisor while it lives.
+    pub const SUPERVISOR_LOCK: &str = "supervisor.lock";
+    /// One empty file for each container that an agent joined from.
+    pub const AGENTS: &str = "agents";
+}
+
+/// The directory of one transaction, and what it is made of.
+#[derive(Debug, Clone)]
+pub struct TransactionDir {
+    path: PathBuf,
+}
+
+impl TransactionDir {
+    /// The directory of the transaction of this id below `root`.
+    pub fn new(root: &Path, id: &TransactionId) -> Self {
+        Self { path: transactions(root).join(id.as_str()) }
+    }
+
+    /// The same names in a directory that is not in its place yet.
+    pub fn at(path: PathBuf) -> Self {
+        Self { path }
+    }
+
+    /// The directory itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// One of its files, see [`file`].
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+}
+
+/// All transactions below `root`.
+pub fn transactions(root: &Path) -> PathBuf {
+    root.join("transactions")
+}
+
+/// The lock that a running transaction holds; its content names the transaction.
+pub fn host_lock(root: &Path) -> PathBuf {
+    root.join("lock")
+}
+
+/// The lock under which agents create and start transactions.
+pub fn create_lock(root: &Path) -> PathBuf {
+    root.join("create.lock")
+}
+
+/// What lasts between runs (`CAREEN_STATE`).
+pub fn state(root: &Path) -> PathBuf {
+    root.join("state")
+}
+
+/// The binary of this digest below an executable base.
+pub fn binary(exec_base: &Path, sha256: &str) -> PathBuf {
+    exec_base.join("bin").join(sha256).join("careen-agent")
+}
+
+/// A transaction's payload below an executable base.
+pub fn payload(exec_base: &Path, root: &Path, id: &TransactionId) -> PathBuf {
+    if exec_base == root {
+        TransactionDir::new(root, id).file(file::PAYLOAD)
+    } else {
+        exec_base.join("payload").join(id.as_str())
+    }
+}
+
+/// A transaction's secrets.
+pub fn secrets(id: &TransactionId) -> PathBuf {
+    Path::new(SECRETS).join(id.as_str())
+}

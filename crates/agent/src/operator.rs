@@ -1,0 +1,107 @@
+//! For a person logged in on the host: what runs here, what it printed, and how to stop it.
+
+use crate::container::{Printer, send_stop};
+use crate::journal;
+use crate::layout::{self, TransactionDir, file};
+use crate::lock::Lock;
+use anyhow::{Context, bail};
+use careen_model::TransactionId;
+use careen_model::manifest::Manifest;
+use careen_model::transaction::State;
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use std::fs;
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+fn open(id: &str) -> anyhow::Result<TransactionDir> {
+    let id = TransactionId::parse(id)?;
+    let directory = TransactionDir::new(Path::new(layout::ROOT), &id);
+    if !directory.path().is_dir() {
+        bail!("this host has no transaction {id}: 'careen-agent list' shows those it has");
+    }
+    Ok(directory)
+}
+
+fn manifest(directory: &TransactionDir) -> anyhow::Result<Manifest> {
+    let path = directory.file(file::MANIFEST);
+    let bytes = fs::read(&path).with_context(|| format!("failed to read {}", path.display()))?;
+    Manifest::parse(&bytes).with_context(|| path.display().to_string())
+}
+
+/// Where a transaction stands, in words.
+fn standing(directory: &TransactionDir) -> anyhow::Result<String> {
+    let (_, state) = journal::read(&directory.file(file::JOURNAL))?;
+    let alive = Lock::is_held(&directory.file(file::SUPERVISOR_LOCK))?;
+    Ok(match state {
+        State::Closed(result) => result.outcome.to_string(),
+        state if alive => state.name().to_owned(),
+        state => format!("{} without a supervisor", state.name()),
+    })
+}
+
+/// `careen-agent list`: every transaction of this host, the oldest first. One that cannot be read is listed as that.
+pub fn list() -> anyhow::Result<()> {
+    let root = layout::transactions(Path::new(layout::ROOT));
+    let entries = match fs::read_dir(&root) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error).with_context(|| format!("failed to read {}", root.display())),
+    };
+    let mut rows = Vec::new();
+    for entry in entries {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        let Ok(id) = TransactionId::parse(&name) else { continue };
+        let directory = TransactionDir::new(Path::new(layout::ROOT), &id);
+        let row = manifest(&directory)
+            .and_then(|manifest| Ok((manifest.created.to_string(), manifest.command, standing(&directory)?)));
+        let (created, command, standing) =
+            row.unwrap_or_else(|error| (String::new(), "?".into(), format!("{error:#}")));
+        rows.push((created, id, command, standing));
+    }
+    rows.sort();
+    for (created, id, command, standing) in rows {
+        println!("{id}  {created:<30}  {:<12}  {standing}", command.escape_default());
+    }
+    Ok(())
+}
+
+/// `careen-agent show ID`: the manifest and the journal, as JSON, one document a line.
+pub fn show(id: &str) -> anyhow::Result<()> {
+    let directory = open(id)?;
+    println!("{}", serde_json::to_string(&manifest(&directory)?)?);
+    for line in journal::read(&directory.file(file::JOURNAL))?.0.lines {
+        println!("{}", serde_json::to_string(&line)?);
+    }
+    Ok(())
+}
+
+/// `careen-agent logs [-f] ID`: what the command wrote, each stream to its own.
+pub fn logs(id: &str, follow: bool) -> anyhow::Result<()> {
+    let directory = open(id)?;
+    let watch = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
+    watch.add_watch(directory.path(), AddWatchFlags::IN_MODIFY | AddWatchFlags::IN_CREATE)?;
+    let mut printer = Printer::new(directory.clone(), 0);
+    loop {
+        let ended = !follow || !Lock::is_held(&directory.file(file::SUPERVISOR_LOCK))?;
+        printer.print()?;
+        if ended {
+            return Ok(());
+        }
+        // The end of a supervisor touches no file: look after it once a second.
+        crate::readiness::wait(&[watch.as_fd()], Some(Instant::now() + Duration::from_secs(1)))?;
+        while watch.read_events().is_ok_and(|events| !events.is_empty()) {}
+    }
+}
+
+/// `careen-agent cancel [--now] ID`: stops the command, with its grace period or without.
+pub fn cancel(id: &str, now: bool) -> anyhow::Result<()> {
+    let directory = open(id)?;
+    if let (_, State::Closed(result)) = journal::read(&directory.file(file::JOURNAL))? {
+        bail!("transaction {id} is closed already: its command {}", result.outcome);
+    }
+    send_stop(&directory, "careen-agent cancel", now.then_some(0))
+        .with_context(|| format!("the supervisor of transaction {id} does not answer"))?;
+    println!("stopping the command of transaction {id}; 'careen-agent list' shows when it has ended");
+    Ok(())
+}

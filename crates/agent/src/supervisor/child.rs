@@ -1,0 +1,183 @@
+//! The command's process: how it is started, and what can be read from it.
+
+use crate::layout::{TransactionDir, file};
+use anyhow::Context;
+use careen_model::manifest::Manifest;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::libc;
+use nix::pty::{OpenptyResult, Winsize, openpty};
+use nix::sys::stat::Mode;
+use nix::unistd::{Pid, setsid};
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+/// Set in the command's environment for each attempt.
+const ATTEMPT: &str = "CAREEN_ATTEMPT";
+
+/// The largest piece that is read, and recorded, at once.
+const READ_BYTES: usize = 64 * 1024;
+
+/// A command that was started.
+#[derive(Debug)]
+pub struct Child {
+    /// Its process id; also that of its session and process group.
+    pub pid: Pid,
+    /// When it was started.
+    pub started: Instant,
+    /// Standard output, or the terminal.
+    pub stdout: Option<Source>,
+    /// Standard error; with a terminal there is none.
+    pub stderr: Option<Source>,
+    terminal: Option<File>,
+}
+
+/// Something that the command writes to.
+#[derive(Debug)]
+pub struct Source {
+    file: File,
+}
+
+/// What one read gave.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Piece<'a> {
+    /// These bytes.
+    Bytes(&'a [u8]),
+    /// Nothing for now.
+    Nothing,
+    /// Nobody can write there any more.
+    End,
+}
+
+impl Source {
+    fn new(fd: OwnedFd) -> io::Result<Self> {
+        let flags = OFlag::from_bits_retain(fcntl(&fd, FcntlArg::F_GETFL)?);
+        fcntl(&fd, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
+        Ok(Self { file: File::from(fd) })
+    }
+
+    /// Reads what is there, at most one piece.
+    pub fn read<'a>(&mut self, buffer: &'a mut [u8]) -> Piece<'a> {
+        loop {
+            return match self.file.read(buffer) {
+                Ok(0) => Piece::End,
+                Ok(length) => Piece::Bytes(&buffer[..length]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Piece::Nothing,
+                // A terminal whose other end is closed says EIO; whatever else it is, nothing more comes.
+                Err(_) => Piece::End,
+            };
+        }
+    }
+}
+
+impl AsFd for Source {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+/// A buffer for [`Source::read`].
+pub fn read_buffer() -> Vec<u8> {
+    vec![0; READ_BYTES]
+}
+
+impl Child {
+    /// Starts the command of a transaction: a session of its own, in the payload's directory, with exactly the recorded
+    /// environment.
+    pub fn start(manifest: &Manifest, directory: &TransactionDir, attempt: u32) -> anyhow::Result<Self> {
+        let environment = read_environment(&directory.file(file::ENVIRONMENT))?;
+        let payload = Path::new(&manifest.payload.directory);
+        let mut command = command_line(manifest, payload);
+        command.args(&manifest.args).current_dir(payload);
+        command.env_clear().envs(environment).env(ATTEMPT, attempt.to_string());
+        if manifest.terminal { Self::in_terminal(command) } else { Self::with_pipes(command) }
+    }
+
+    fn with_pipes(mut command: Command) -> anyhow::Result<Self> {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // SAFETY: between fork and exec only async-signal-safe system calls are made: setsid and umask.
+        unsafe {
+            command.pre_exec(|| {
+                setsid()?;
+                nix::sys::stat::umask(Mode::from_bits_truncate(0o022));
+                Ok(())
+            });
+        }
+        let mut child = command.spawn().context("failed to start the command")?;
+        let stdout = child.stdout.take().map(|pipe| Source::new(pipe.into())).transpose()?;
+        let stderr = child.stderr.take().map(|pipe| Source::new(pipe.into())).transpose()?;
+        Ok(Self { pid: pid_of(&child), started: Instant::now(), stdout, stderr, terminal: None })
+    }
+
+    fn in_terminal(mut command: Command) -> anyhow::Result<Self> {
+        let OpenptyResult { master, slave } = openpty(None, None).context("failed to open a terminal")?;
+        command.stdin(slave.try_clone()?).stdout(slave.try_clone()?).stderr(slave);
+        // SAFETY: between fork and exec only async-signal-safe system calls are made: setsid, ioctl and umask.
+        // Standard input is the terminal by then: the standard library sets it up before it calls this.
+        unsafe {
+            command.pre_exec(|| {
+                setsid()?;
+                if libc::ioctl(libc::STDIN_FILENO, libc::TIOCSCTTY, 0) == -1 {
+                    return Err(io::Error::last_os_error());
+                }
+                nix::sys::stat::umask(Mode::from_bits_truncate(0o022));
+                Ok(())
+            });
+        }
+        let child = command.spawn().context("failed to start the command")?;
+        let terminal = File::from(master.try_clone()?);
+        // The Command still holds the other end; dropped here, so that the command's end is seen as the end.
+        drop(command);
+        let stdout = Some(Source::new(master)?);
+        Ok(Self {
+            pid: pid_of(&child),
+            started: Instant::now(),
+            stdout,
+            stderr: None,
+            terminal: Some(terminal),
+        })
+    }
+
+    /// Types bytes into the command's terminal. Without one, or with one whose reader is too slow, they are dropped.
+    pub fn type_in(&mut self, bytes: &[u8]) {
+        use std::io::Write;
+        if let Some(terminal) = &mut self.terminal {
+            let _ = terminal.write_all(bytes);
+        }
+    }
+
+    /// Sets the size of the command's terminal.
+    pub fn resize(&mut self, rows: u16, columns: u16) {
+        let Some(terminal) = &self.terminal else { return };
+        let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        // SAFETY: TIOCSWINSZ reads one winsize from the pointer, which points to a live one.
+        unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) };
+    }
+}
+
+fn command_line(manifest: &Manifest, payload: &Path) -> Command {
+    let file = payload.join(&manifest.command);
+    if manifest.payload.by_shell {
+        let mut shell = Command::new("/bin/sh");
+        shell.arg(file);
+        shell
+    } else {
+        Command::new(file)
+    }
+}
+
+fn read_environment(path: &Path) -> anyhow::Result<BTreeMap<String, String>> {
+    let bytes = fs::read(path).with_context(|| format!("failed to read {}", path.display()))?;
+    serde_json::from_slice(&bytes).with_context(|| format!("{} is corrupt", path.display()))
+}
+
+fn pid_of(child: &std::process::Child) -> Pid {
+    // A pid is a positive i32 that the standard library hands out as u32.
+    Pid::from_raw(child.id().cast_signed())
+}

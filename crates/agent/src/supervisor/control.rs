@@ -1,0 +1,102 @@
+//! The supervisor's socket: agents and people on the host speak to it through it.
+
+use careen_model::control::{Decoder, Message};
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+
+/// More speakers than that at a time are turned away.
+const MAX_CONNECTIONS: usize = 16;
+
+/// The socket and who is connected to it.
+#[derive(Debug)]
+pub struct Control {
+    listener: UnixListener,
+    connections: Vec<Connection>,
+}
+
+#[derive(Debug)]
+struct Connection {
+    stream: UnixStream,
+    decoder: Decoder,
+}
+
+impl Control {
+    /// Listens at this path, for root only. What a dead supervisor left there is replaced; the caller holds the
+    /// transaction's lock, so there is no live one.
+    pub fn listen(path: &Path) -> io::Result<Self> {
+        crate::durable::remove_file(path)?;
+        let listener = UnixListener::bind(path)?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+        listener.set_nonblocking(true)?;
+        Ok(Self { listener, connections: Vec::new() })
+    }
+
+    /// Everything to poll.
+    pub fn fds(&self) -> Vec<BorrowedFd<'_>> {
+        let streams = self.connections.iter().map(|connection| connection.stream.as_fd());
+        std::iter::once(self.listener.as_fd()).chain(streams).collect()
+    }
+
+    /// Accepts who waits, and returns what was said. A speaker who makes no sense is hung up on.
+    pub fn take(&mut self) -> Vec<Message> {
+        while let Ok((stream, _)) = self.listener.accept() {
+            if self.connections.len() < MAX_CONNECTIONS && stream.set_nonblocking(true).is_ok() {
+                self.connections.push(Connection { stream, decoder: Decoder::default() });
+            }
+        }
+        let mut messages = Vec::new();
+        self.connections.retain_mut(|connection| connection.read(&mut messages));
+        messages
+    }
+}
+
+impl Connection {
+    /// Reads what is there; `false` when the connection is over.
+    fn read(&mut self, messages: &mut Vec<Message>) -> bool {
+        let mut buffer = [0; 4096];
+        loop {
+            match self.stream.read(&mut buffer) {
+                Ok(0) => return false,
+                Ok(read) => match self.decoder.push(&buffer[..read]) {
+                    Ok(complete) => messages.extend(complete),
+                    Err(error) => {
+                        crate::say::say(format_args!("hung up on a speaker at the control socket: {error}"));
+                        return false;
+                    }
+                },
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return false,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use careen_model::control::Stop;
+    use std::io::Write;
+
+    #[test]
+    fn what_is_said_arrives_and_nonsense_is_hung_up_on() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("control.sock");
+        let mut control = Control::listen(&path).unwrap();
+        let stop = Message::Stop(Stop { by: "a test".into(), grace_ms: None });
+
+        let mut speaker = UnixStream::connect(&path).unwrap();
+        speaker.write_all(&stop.encode()).unwrap();
+        let mut vandal = UnixStream::connect(&path).unwrap();
+        vandal.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+        assert_eq!(control.take(), [stop]);
+        assert_eq!(control.fds().len(), 2, "the listener and the speaker, not the vandal");
+
+        drop(speaker);
+        assert!(control.take().is_empty());
+        assert_eq!(control.fds().len(), 1);
+    }
+}

@@ -1,0 +1,75 @@
+//! The supervisor as a transient systemd unit, through the host's own systemd-run.
+
+use crate::layout::TransactionDir;
+use careen_model::TransactionId;
+use careen_model::entry::Way;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// What a supervisor is told when it is started.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    /// The transaction.
+    pub id: TransactionId,
+    /// How many supervisions the transaction had, and one: makes the unit's name unique.
+    pub supervision: usize,
+    /// The supervisor's binary on the host.
+    pub binary: PathBuf,
+}
+
+impl Launch {
+    /// The supervisor's command line.
+    pub fn arguments(&self, way: Way) -> Vec<String> {
+        vec!["supervise".into(), way.to_string(), self.id.to_string()]
+    }
+
+    /// The unit's name.
+    pub fn unit(&self) -> String {
+        format!("careen-{}-{}.service", self.id, self.supervision)
+    }
+
+    /// The command that starts the unit. With `over_the_bus`, systemd-run waits for the unit's end: only then does it
+    /// go over the system bus, which works from another pid namespace; it may be killed once the unit runs.
+    pub fn systemd_run(&self, systemd_run: &Path, way: Way, over_the_bus: bool) -> Command {
+        let mut command = Command::new(systemd_run);
+        command.env_clear().env("PATH", careen_model::settings::COMMAND_PATH).env("LC_ALL", "C");
+        command.args(["--quiet", "--collect", "--unit", &self.unit()]);
+        command.arg(format!("--description=careen transaction {}", self.id));
+        // The supervisor ends its command itself, with the command's own grace period; what a command leaves behind
+        // belongs to the host.
+        command.args(["--property=Type=exec", "--property=KillMode=process", "--property=TasksMax=infinity"]);
+        command.arg("--property=TimeoutStopSec=infinity");
+        if over_the_bus {
+            command.arg("--wait");
+        }
+        command.arg("--").arg(&self.binary).args(self.arguments(way));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command
+    }
+
+    /// The command that starts the supervisor without systemd: a session of its own, what it says in a file.
+    pub fn plain(&self, way: Way, directory: &TransactionDir) -> std::io::Result<Command> {
+        use std::os::unix::fs::OpenOptionsExt;
+        use std::os::unix::process::CommandExt;
+        let mut options = std::fs::OpenOptions::new();
+        options.append(true).create(true).mode(0o600).custom_flags(nix::libc::O_NOFOLLOW);
+        let log = options.open(directory.file("supervisor.log"))?;
+        let mut command = Command::new(&self.binary);
+        command.args(self.arguments(way)).env_clear().env("PATH", careen_model::settings::COMMAND_PATH);
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).current_dir("/");
+        // SAFETY: setsid is async-signal-safe.
+        unsafe {
+            command.pre_exec(|| nix::unistd::setsid().map(drop).map_err(Into::into));
+        }
+        Ok(command)
+    }
+}
+
+/// The host's systemd-run, if systemd is its PID 1 (sd_booted(3)) and it has one.
+pub fn find_systemd_run() -> Result<PathBuf, String> {
+    if !Path::new("/run/systemd/system").is_dir() {
+        return Err("systemd is not this host's PID 1".into());
+    }
+    let candidates = ["/usr/bin/systemd-run", "/bin/systemd-run"].map(PathBuf::from);
+    candidates.into_iter().find(|path| path.exists()).ok_or_else(|| "the host has no systemd-run".into())
+}
