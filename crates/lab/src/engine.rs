@@ -30,7 +30,6 @@ const STOP_LIMIT: Duration = Duration::from_secs(60);
 struct Found {
     answers: bool,
     engine_installed: bool,
-    client_installed: bool,
     systemd: bool,
 }
 
@@ -52,12 +51,7 @@ struct Record {
 
 /// Makes sure that an engine answers. The caller holds the machine's lock.
 pub fn ensure(progress: Progress) -> Result<()> {
-    let found = look();
-    if let Some(package) = client_package(found) {
-        progress.say(format!("installing {package}"));
-        install(package)?;
-    }
-    for step in steps(found) {
+    for step in steps(look()) {
         match step {
             Step::Install(package) => {
                 progress.say(format!("no docker engine answers: installing {package}"));
@@ -72,7 +66,9 @@ pub fn ensure(progress: Progress) -> Result<()> {
             Step::StartByHand => start_by_hand(progress)?,
         }
     }
+    // Since Debian 13 the client is a package of its own.
     if !process::is_installed("docker") {
+        progress.say("installing docker-cli");
         install("docker-cli")?;
     }
     Ok(())
@@ -122,13 +118,8 @@ fn look() -> Found {
     Found {
         answers: answers(),
         engine_installed: process::is_installed("dockerd"),
-        client_installed: process::is_installed("docker"),
         systemd: Path::new("/run/systemd/system").is_dir(),
     }
-}
-
-fn client_package(found: Found) -> Option<&'static str> {
-    (found.answers && !found.client_installed).then_some("docker-cli")
 }
 
 fn steps(found: Found) -> Vec<Step> {
@@ -222,22 +213,22 @@ fn parse_stat(stat: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
-    fn found(answers: bool, engine_installed: bool, client_installed: bool, systemd: bool) -> Found {
-        Found { answers, engine_installed, client_installed, systemd }
+    fn found(answers: bool, engine_installed: bool, systemd: bool) -> Found {
+        Found { answers, engine_installed, systemd }
     }
 
     #[test]
     fn an_engine_that_answers_is_used_as_it_is() {
-        assert_eq!(steps(found(true, true, true, false)), []);
-        assert_eq!(client_package(found(true, true, true, false)), None);
-        assert_eq!(client_package(found(true, true, false, false)), Some("docker-cli"));
+        assert_eq!(steps(found(true, true, false)), []);
+        assert_eq!(steps(found(true, false, true)), []);
     }
 
     #[test]
     fn without_one_it_is_installed_and_started_the_machines_way() {
-        assert_eq!(steps(found(false, true, true, false)), [Step::StartByHand]);
-        assert_eq!(steps(found(false, false, false, false)), [Step::Install("docker.io"), Step::StartByHand]);
-        assert_eq!(steps(found(false, false, true, true)), [Step::Install("docker.io"), Step::StartService]);
+        assert_eq!(steps(found(false, true, false)), [Step::StartByHand]);
+        assert_eq!(steps(found(false, true, true)), [Step::StartService]);
+        assert_eq!(steps(found(false, false, false)), [Step::Install("docker.io"), Step::StartByHand]);
+        assert_eq!(steps(found(false, false, true)), [Step::Install("docker.io"), Step::StartService]);
     }
 
     #[test]

@@ -47,6 +47,8 @@ pub enum Fault {
 
 /// A boot takes a few seconds; a shutdown may wait for the stop time limits of its units.
 const BOOT_LIMIT: Duration = Duration::from_secs(150);
+/// What `up --reboot-delay` accepts at most.
+pub const LONGEST_DELAY: Duration = Duration::from_secs(600);
 const LOCK_UNIT: &str = "careen-lab-dpkg-lock.service";
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -73,11 +75,11 @@ pub fn inject(node: &Node, fault: Fault) -> Result<()> {
         Fault::Reboot => reboot(node, true),
         Fault::RebootNoWait => reboot(node, false),
         Fault::PowerCut => {
-            let before = node.boot_id()?;
+            let (before, delay) = (node.boot_id()?, reboot_delay(node));
             kind.power_cut(identity)?;
             expect_power(node, "power-cut", Power::Off)?;
             kind.power_on(identity)?;
-            wait_for_boot(node, before.as_deref())
+            wait_for_boot(node, before.as_deref(), delay)
         }
         Fault::PowerOff => {
             kind.power_cut(identity).and_then(|()| expect_power(node, "power-cut", Power::Off))
@@ -85,7 +87,7 @@ pub fn inject(node: &Node, fault: Fault) -> Result<()> {
         Fault::PowerOn => {
             kind.power_on(identity)?;
             expect_power(node, "power-on", Power::On)?;
-            wait_for_boot(node, None)
+            wait_for_boot(node, None, reboot_delay(node))
         }
         Fault::Freeze => kind.freeze(identity).and_then(|()| expect_power(node, "freeze", Power::Frozen)),
         Fault::Thaw => kind.thaw(identity).and_then(|()| expect_power(node, "thaw", Power::On)),
@@ -108,11 +110,12 @@ pub fn inject(node: &Node, fault: Fault) -> Result<()> {
 }
 
 fn reboot(node: &Node, wait: bool) -> Result<()> {
-    let before = node.boot_id()?;
+    expect_power(node, "reboot", Power::On)?;
+    let (before, delay) = (node.boot_id()?, reboot_delay(node));
     // The answer may get lost with the node, or the exec may be killed with it: the boot id tells.
     let said = node.exec(["systemctl", "reboot"])?;
     if wait {
-        return wait_for_boot(node, before.as_deref());
+        return wait_for_boot(node, before.as_deref(), delay);
     }
     wait_until(&format!("{} goes down", node.name()), LIMIT, || {
         let state = node.exec(["systemctl", "is-system-running"])?;
@@ -123,10 +126,9 @@ fn reboot(node: &Node, wait: bool) -> Result<()> {
     })
 }
 
-/// Waits until the node is up with another boot id than `before`, and as long as its reboot delay on top.
-fn wait_for_boot(node: &Node, before: Option<&str>) -> Result<()> {
-    let limit = BOOT_LIMIT + LONGEST_DELAY;
-    wait_until(&format!("{} is back with a new boot id", node.name()), limit, || {
+/// Waits until the node is up with another boot id than `before`.
+fn wait_for_boot(node: &Node, before: Option<&str>, delay: Duration) -> Result<()> {
+    wait_until(&format!("{} is back with a new boot id", node.name()), BOOT_LIMIT + delay, || {
         Ok(match node.boot_id()? {
             Some(now) if Some(now.as_str()) != before => Poll::Ready(()),
             Some(now) => Poll::Pending(format!("boot id {now}, the one from before")),
@@ -135,8 +137,11 @@ fn wait_for_boot(node: &Node, before: Option<&str>) -> Result<()> {
     })
 }
 
-/// The delay is set in the node and cannot be read while that is down.
-const LONGEST_DELAY: Duration = Duration::from_secs(600);
+/// How long a reboot of this node takes on top. Where it cannot be read now, the longest that can be set.
+fn reboot_delay(node: &Node) -> Duration {
+    let read = node.sh("cat /var/lib/careen-lab/reboot-delay 2>/dev/null || echo 0").and_then(Output::ok);
+    read.ok().and_then(|text| text.trim().parse().ok()).map_or(LONGEST_DELAY, Duration::from_secs)
+}
 
 fn kill_engine(node: &Node) -> Result<()> {
     let pid = engine_pid(node)?;

@@ -74,7 +74,7 @@ pub fn of_lab(name: &LabName) -> Result<LabStatus> {
         .filter(|(node, _)| node.serves)
         .find_map(|(node, _)| swarm::members(&Docker::of_node(node.ip)).ok());
     for (node, status) in &mut asked {
-        let member = members.iter().flatten().find(|member| member.id == node.swarm_id);
+        let member = members.iter().flatten().find(|member| node.is(member, &status.name));
         status.add_managers_view(member);
     }
     Ok(LabStatus {
@@ -89,6 +89,16 @@ struct Asked {
     ip: std::net::Ipv4Addr,
     serves: bool,
     swarm_id: String,
+}
+
+impl Asked {
+    /// By the id that the node gave. A node that does not answer is known to the managers by its host name.
+    fn is(&self, member: &Member, name: &str) -> bool {
+        match self.swarm_id.as_str() {
+            "" => member.hostname == name,
+            id => member.id == id,
+        }
+    }
 }
 
 fn ask(node: &Node, found: &Observed, kind: &str) -> (Asked, NodeStatus) {
@@ -162,12 +172,13 @@ impl NodeStatus {
             (Power::Off, _) => "off",
         };
         let known = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
-        let views = [&self.swarm, &self.status, &self.availability, &self.reachability];
+        // What the node says of itself is worth a word only where it is not the usual.
+        let own = self.swarm.as_ref().filter(|state| *state != "active");
+        let views = [own, self.status.as_ref(), self.availability.as_ref(), self.reachability.as_ref()];
         let mut swarm: Vec<&str> = views.into_iter().flatten().map(String::as_str).collect();
         if self.leader {
             swarm.push("leader");
         }
-        swarm.dedup();
         [
             self.name.clone(),
             self.role.to_string(),
@@ -207,6 +218,7 @@ mod tests {
     fn the_leader_is_reachable_and_a_worker_has_no_reachability() {
         let member = |manager_status: &str| Member {
             id: "x".to_owned(),
+            hostname: "n1".to_owned(),
             status: "Ready".to_owned(),
             availability: "Active".to_owned(),
             manager_status: manager_status.to_owned(),

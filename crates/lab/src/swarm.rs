@@ -46,6 +46,8 @@ pub struct Member {
     /// The node's id.
     #[serde(rename = "ID")]
     pub id: String,
+    /// Its host name, which is its name in the lab.
+    pub hostname: String,
     /// `Ready`, `Down`, `Unknown`, …
     pub status: String,
     /// `Active`, `Pause` or `Drain`.

@@ -78,10 +78,10 @@ fn carry_out(prepared: &Prepared, spec: &Spec, wanted: &NodePlan, progress: Prog
     }
     let node = Node::new(identity, Arc::clone(&prepared.kind));
     if wanted.steps.is_empty() && node.engine_info().is_err() {
-        // It was on all along, so nothing else will start its engine (`fault stop-engine`). Whether this helped
-        // shows when the engine is waited for.
+        // It was on all along, so nothing else will start its engine (`fault stop-engine`). Whether this helps
+        // shows when the engine is waited for; a node that is just rebooting needs no help.
+        progress.say(format!("{}: its engine does not answer; starting it", wanted.name));
         let _ = fault::start_engine(&node)?;
-        progress.say(format!("{}: its engine was started", wanted.name));
     }
     Ok(node)
 }

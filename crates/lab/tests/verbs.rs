@@ -263,7 +263,7 @@ fn partition_and_heal() {
     assert_eq!(status()["nodes"][1]["plugged"], false);
     fault(&["heal", "n2"]);
     assert_eq!(node("n1").sh(&ssh).unwrap().status, 0);
-    node_is_ready_in_the_swarm();
+    n2_becomes_in_the_swarm("ready");
 }
 
 fn engine_faults() {
@@ -277,7 +277,7 @@ fn engine_faults() {
     assert_eq!(node("n2").exec(["systemctl", "is-active", "docker.service"]).unwrap().stdout, "inactive\n");
     fault(&["start-engine", "n2"]);
     node("n2").engine_info().unwrap();
-    node_is_ready_in_the_swarm();
+    n2_becomes_in_the_swarm("ready");
 }
 
 fn a_reboot_shows_a_fresh_boot_id() {
@@ -290,7 +290,7 @@ fn a_reboot_shows_a_fresh_boot_id() {
     assert_ne!(after, before);
     let seen = node("n2").exec(["cat", "/proc/sys/kernel/random/boot_id"]).unwrap().ok().unwrap();
     assert_eq!(seen.trim(), after);
-    node_is_ready_in_the_swarm();
+    n2_becomes_in_the_swarm("ready");
     ok(careen_lab(LAB, &["up", "--reboot-delay", "0s"]));
 }
 
@@ -301,19 +301,21 @@ fn a_power_cut_and_up_mends_everything() {
     assert_ne!(node("n2").boot_id().unwrap(), boot);
     fault(&["power-cut", "--stay-off", "n2"]);
     assert_eq!(status()["nodes"][1]["power"], "off");
+    n2_becomes_in_the_swarm("down");
     fault(&["power-on", "n2"]);
     node("n2").fault(Fault::Partition).unwrap();
     node("n2").fault(Fault::PowerOff).unwrap();
     node("n1").fault(Fault::StopEngine).unwrap();
     ok(careen_lab(LAB, &["up"]));
     assert_eq!(made(LAB), before);
-    node_is_ready_in_the_swarm();
+    n2_becomes_in_the_swarm("ready");
 }
 
-fn node_is_ready_in_the_swarm() {
-    eventually("n2 is ready in the swarm", || {
+/// As the manager sees it.
+fn n2_becomes_in_the_swarm(wanted: &str) {
+    eventually(&format!("n2 is {wanted} in the swarm"), || {
         let seen = status()["nodes"][1]["status"].clone();
-        if seen == "ready" { Ok(()) } else { Err(seen.to_string()) }
+        if seen == wanted { Ok(()) } else { Err(seen.to_string()) }
     });
 }
 
