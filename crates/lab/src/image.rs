@@ -26,6 +26,14 @@ const BUILD_LOG: &str = "/var/cache/careen-lab/debootstrap.log";
 const PACKAGES: &str =
     "systemd,systemd-sysv,dbus,docker.io,iproute2,iptables,ca-certificates,procps,openssh-server";
 
+/// Since Debian 13 docker.io only recommends its client, and debootstrap follows no recommendations.
+fn packages(release: &str) -> String {
+    match release {
+        "bullseye" | "bookworm" => PACKAGES.to_owned(),
+        _ => format!("{PACKAGES},docker-cli"),
+    }
+}
+
 /// Masked in the nodes: units that would change the machine's kernel, which all nodes share (sysctl, modules),
 /// that have no device to work on, or that take the dpkg lock whenever they like (the apt timers).
 const MASKED: [&str; 17] = [
@@ -99,7 +107,8 @@ pub fn discard_build() -> Result<()> {
 
 fn tag(release: &str, mirror: &Mirror) -> String {
     let recipe = format!(
-        "{release} {mirror:?} {PACKAGES} {FORGET} {MASKED:?} {FILES:?} {ENABLED:?} {} {}",
+        "{release} {mirror:?} {} {FORGET} {MASKED:?} {FILES:?} {ENABLED:?} {} {}",
+        packages(release),
         testrepo::SOURCE,
         testrepo::fingerprint()
     );
@@ -118,7 +127,12 @@ fn bootstrap(release: &str, mirror: &Mirror, lock: &File, progress: Progress) ->
     let log = File::create(log_path).map_err(file_error("create", log_path))?;
     let both = log.try_clone().map_err(file_error("open", log_path))?;
     let mut command = Command::new("unshare");
-    command.args(["--mount", "debootstrap", "--variant=minbase", &format!("--include={PACKAGES}")]);
+    command.args([
+        "--mount",
+        "debootstrap",
+        "--variant=minbase",
+        &format!("--include={}", packages(release)),
+    ]);
     command.args([release, BUILD_DIR, &mirror.archive]).stdout(log).stderr(both);
     command.stdin(lock.try_clone().map(Stdio::from).unwrap_or_else(|_| Stdio::null()));
     if let Some(proxy) = &mirror.http_proxy {
