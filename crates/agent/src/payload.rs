@@ -3,6 +3,7 @@
 use anyhow::{Context, bail};
 use careen_model::command::{CommandFile, HEAD_BYTES};
 use careen_model::payload::{EntryKind, PayloadDigest};
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use sha2::{Digest, Sha256};
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -48,6 +49,12 @@ impl Source {
     /// that asks, the host's too, and the link behind it leads to the open directory wherever that lies.
     pub fn path(&self) -> PathBuf {
         PathBuf::from(format!("/proc/self/fd/{}", self.directory.as_raw_fd()))
+    }
+
+    /// Lets programs that this process executes use [`Source::path`] too.
+    pub fn keep_open_on_exec(&self) -> io::Result<()> {
+        fcntl(&self.directory, FcntlArg::F_SETFD(FdFlag::empty()))?;
+        Ok(())
     }
 
     /// The names of the commands: executable files directly in the payload, sorted.

@@ -35,14 +35,23 @@ pub struct Manifest {
     pub origin: Origin,
     /// Whether the transaction needs the host for itself.
     pub takes_host_lock: bool,
-    /// Whether the command gets a terminal.
-    pub terminal: bool,
+    /// The terminal that the command gets, of the size that its container's has; `None` without one.
+    pub terminal: Option<TerminalSize>,
     /// The command's time limit in milliseconds.
     pub timeout_ms: Option<u64>,
     /// From SIGTERM to SIGKILL, in milliseconds.
     pub stop_grace_period_ms: u64,
     /// What a removed container means.
     pub on_remove: OnRemove,
+}
+
+/// The size of a terminal, in characters. Zero where it is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct TerminalSize {
+    /// Lines.
+    pub rows: u16,
+    /// Characters a line.
+    pub columns: u16,
 }
 
 /// The copy of the payload on the host.

@@ -58,10 +58,9 @@ pub fn ensure_supervised(
     for directory in [root, &layout::transactions(root), &layout::state(root)] {
         durable::private_directory(directory).map_err(|error| unusable(directory, &error))?;
     }
-    let lock = Lock::take(&layout::create_lock(root), || {
-        say("waiting for another agent on this host to start its work")
-    });
-    let _creating = lock.or_refuse("lock the host's transactions")?;
+    let create_lock = layout::create_lock(root);
+    let lock = Lock::take(&create_lock, || say("waiting for another agent on this host to start its work"));
+    let _creating = lock.map_err(|error| unusable(&create_lock, &error))?;
     sweep_unfinished(root);
     let directory = TransactionDir::new(root, &place.id);
     let exists = directory.file(file::MANIFEST).exists();
@@ -72,7 +71,7 @@ pub fn ensure_supervised(
         Creation { request, source, how, place, root }.create(&directory)?;
     }
     register(&directory, place)?;
-    let terminal = place.own.terminal && read_manifest(&directory)?.terminal;
+    let terminal = place.own.terminal && read_manifest(&directory)?.terminal.is_some();
     let (journal, state) =
         journal::read(&directory.file(file::JOURNAL)).map_err(|error| unreadable(&error))?;
     let joined = |way, was_closed| Joined { directory: directory.clone(), way, was_closed, terminal };
@@ -90,8 +89,26 @@ pub fn ensure_supervised(
     let binary =
         install_binary(root).map_err(|error| unusable_chain("install the supervisor on the host", &error))?;
     let supervision = journal.lines.len() + 1;
-    let way = entry::start(request.settings.host_entry, place, &directory, &binary, supervision)?;
+    let way = entry::start(request.settings.host_entry, place, &directory, &binary, supervision)
+        .inspect_err(|_| {
+            withdraw_if_untouched(&directory, place);
+        })?;
     Ok(joined(Some(way), false))
+}
+
+/// Takes back a transaction that no supervisor ever had, so that nothing of it stays on the host and it can be asked for
+/// again. A supervisor that comes late finds neither the directory nor its lock.
+fn withdraw_if_untouched(directory: &TransactionDir, place: &Place) {
+    let Ok(Some(_supervisors_lock)) = Lock::try_take(&directory.file(file::SUPERVISOR_LOCK)) else { return };
+    let untouched =
+        journal::read(&directory.file(file::JOURNAL)).is_ok_and(|(journal, _)| journal.lines.is_empty());
+    let Ok(manifest) = read_manifest(directory) else { return };
+    if untouched {
+        let payload = PathBuf::from(manifest.payload.directory);
+        for leftover in [&payload, &layout::secrets(&place.id), directory.path()] {
+            let _ = durable::remove_tree(leftover); // the error that is reported matters more
+        }
+    }
 }
 
 fn unusable(directory: &Path, error: &std::io::Error) -> Stop {
@@ -253,7 +270,7 @@ impl Creation<'_> {
             binary_sha256: own_sha256()?,
             origin: self.place.origin(),
             takes_host_lock: takes_host_lock(&self.request.command),
-            terminal: self.place.own.terminal,
+            terminal: self.place.own.terminal_size(),
             timeout_ms: settings.timeout.map(millis).transpose()?,
             stop_grace_period_ms: millis(settings.stop_grace_period)?,
             on_remove: settings.on_remove,

@@ -48,7 +48,10 @@ pub fn run_on_host(source: &Source) -> u8 {
         print(&bytes);
         return 0;
     }
-    match Command::new(&help).env("PATH", careen_model::settings::COMMAND_PATH).status() {
+    let kept_open = source.keep_open_on_exec();
+    let ran = kept_open
+        .and_then(|()| Command::new(&help).env("PATH", careen_model::settings::COMMAND_PATH).status());
+    match ran {
         Ok(status) => status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX),
         Err(error) => {
             say(format_args!("the payload's help cannot be run on this host: {error}"));

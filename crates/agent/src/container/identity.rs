@@ -5,7 +5,7 @@ use crate::engine::{Container, Engine, EngineError, Info};
 use crate::say::{chain, say};
 use crate::stop::{OrRefuse, Stop};
 use careen_model::id::{Identity, TransactionId};
-use careen_model::manifest::Origin;
+use careen_model::manifest::{Origin, TerminalSize};
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -24,7 +24,7 @@ pub struct Own {
 
 impl Own {
     /// Reads what the kernel tells a container about itself.
-    pub fn read(_environment: &std::collections::BTreeMap<String, String>) -> Result<Self, Stop> {
+    pub fn read() -> Result<Self, Stop> {
         let text = |path: &str| fs::read_to_string(path).unwrap_or_default();
         let container_id =
             careen_model::container::own_id(&text("/proc/self/cgroup"), &text("/proc/self/mountinfo"));
@@ -40,6 +40,11 @@ impl Own {
             binary,
             terminal: nix::unistd::isatty(io::stdin()).unwrap_or(false),
         })
+    }
+
+    /// The size of the attached terminal.
+    pub fn terminal_size(&self) -> Option<TerminalSize> {
+        self.terminal.then(|| super::terminal::size().unwrap_or_default())
     }
 
     /// The container's secrets, by a path that holds below /host too.

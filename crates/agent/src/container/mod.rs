@@ -70,7 +70,7 @@ fn try_run(args: Vec<OsString>) -> Result<u8, Stop> {
     }
     let request = Request::read(args)?;
     host::check(Path::new(HOST))?;
-    let own = identity::Own::read(&request.environment)?;
+    let own = identity::Own::read()?;
     host::enter(Path::new(HOST))?;
     let Some(source) = source else { return unknown_command(&request.command, None) };
     if request.command == HELP_COMMAND {

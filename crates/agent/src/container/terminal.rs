@@ -2,6 +2,7 @@
 //! The command's own terminal, on the host, does the line editing and turns Ctrl-C into a signal.
 
 use careen_model::control::Message;
+use careen_model::manifest::TerminalSize;
 use nix::libc;
 use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 use std::io::{self, Read, Write};
@@ -49,13 +50,19 @@ impl Terminal {
 
     /// Sends the terminal's size.
     pub fn send_size(&mut self) -> io::Result<()> {
-        let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
-        // SAFETY: TIOCGWINSZ writes one winsize to the pointer, which points to a live one.
-        if unsafe { libc::ioctl(io::stdin().as_raw_fd(), libc::TIOCGWINSZ, &raw mut size) } == -1 {
-            return Err(io::Error::last_os_error());
-        }
-        self.supervisor.write_all(&Message::Resize { rows: size.ws_row, columns: size.ws_col }.encode())
+        let TerminalSize { rows, columns } = size()?;
+        self.supervisor.write_all(&Message::Resize { rows, columns }.encode())
     }
+}
+
+/// The size of this process's terminal.
+pub fn size() -> io::Result<TerminalSize> {
+    let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: TIOCGWINSZ writes one winsize to the pointer, which points to a live one.
+    if unsafe { libc::ioctl(io::stdin().as_raw_fd(), libc::TIOCGWINSZ, &raw mut size) } == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(TerminalSize { rows: size.ws_row, columns: size.ws_col })
 }
 
 impl Drop for Terminal {

@@ -2,7 +2,7 @@
 
 use crate::layout::{TransactionDir, file};
 use anyhow::Context;
-use careen_model::manifest::Manifest;
+use careen_model::manifest::{Manifest, TerminalSize};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc;
 use nix::pty::{OpenptyResult, Winsize, openpty};
@@ -96,7 +96,10 @@ impl Child {
         let mut command = command_line(manifest, payload);
         command.args(&manifest.args).current_dir(payload);
         command.env_clear().envs(environment).env(ATTEMPT, attempt.to_string());
-        if manifest.terminal { Self::in_terminal(command) } else { Self::with_pipes(command) }
+        match manifest.terminal {
+            Some(size) => Self::in_terminal(command, size),
+            None => Self::with_pipes(command),
+        }
     }
 
     fn with_pipes(mut command: Command) -> anyhow::Result<Self> {
@@ -115,8 +118,9 @@ impl Child {
         Ok(Self { pid: pid_of(&child), started: Instant::now(), stdout, stderr, terminal: None })
     }
 
-    fn in_terminal(mut command: Command) -> anyhow::Result<Self> {
-        let OpenptyResult { master, slave } = openpty(None, None).context("failed to open a terminal")?;
+    fn in_terminal(mut command: Command, size: TerminalSize) -> anyhow::Result<Self> {
+        let size = winsize(size.rows, size.columns);
+        let OpenptyResult { master, slave } = openpty(&size, None).context("failed to open a terminal")?;
         command.stdin(slave.try_clone()?).stdout(slave.try_clone()?).stderr(slave);
         // SAFETY: between fork and exec only async-signal-safe system calls are made: setsid, ioctl and umask.
         // Standard input is the terminal by then: the standard library sets it up before it calls this.
@@ -155,10 +159,14 @@ impl Child {
     /// Sets the size of the command's terminal.
     pub fn resize(&mut self, rows: u16, columns: u16) {
         let Some(terminal) = &self.terminal else { return };
-        let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        let size = winsize(rows, columns);
         // SAFETY: TIOCSWINSZ reads one winsize from the pointer, which points to a live one.
         unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) };
     }
+}
+
+fn winsize(rows: u16, columns: u16) -> Winsize {
+    Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }
 }
 
 fn command_line(manifest: &Manifest, payload: &Path) -> Command {
