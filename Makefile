@@ -1,4 +1,4 @@
-# Two commands are enough: `make demo` and `make test`. Both do all their own set-up on a Debian machine (as root).
+# Two commands are enough: `make demo` and `make test`. Both do all their own set-up on a Debian machine, as root.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -11,19 +11,56 @@ LAB := cargo lab
 
 # The agent is static: it runs in an empty image and on any distribution. `--target` keeps the flag away from build
 # scripts and procedural macros, which cannot be static.
-STATIC_FLAGS := CARGO_TARGET_$(shell echo $(HOST) | tr a-z- A-Z_)_RUSTFLAGS='-C target-feature=+crt-static'
+STATIC := CARGO_TARGET_$(shell echo '$(HOST)' | tr 'a-z-' 'A-Z_')_RUSTFLAGS='-C target-feature=+crt-static'
 
-.PHONY: help build image
+# The lab tests wait more than they compute: more of them at once than there are cores.
+LAB_THREADS ?= 3
+
+.PHONY: help build image demo test test-slow check fmt lint unit doc deny lab-test bench clean
+
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
+demo: ## a swarm of five Debian hosts, upgraded by one `docker service create` (KEEP=1 leaves it up)
+	demo/run
+
+test: check deny lab-test ## everything that must be green: format, lint, unit tests, licences, lab tests
+
+test-slow: test ## what takes longer as well, by hand (nothing yet)
+
+check: fmt lint unit doc ## the quick loop: no lab
+
+fmt: ## is the code formatted?
+	cargo fmt --all --check
+
+lint: ## clippy, warnings denied
+	cargo clippy --workspace --all-targets --locked -- --deny warnings
+
+unit: ## tests that need no swarm
+	cargo test --workspace --locked --lib --bins
+
+doc: ## the documentation builds without a warning
+	RUSTDOCFLAGS='--deny warnings' cargo doc --workspace --no-deps --locked --document-private-items
+
+deny: ## licences, bans and sources of the dependencies; advisories where their database is reachable
+	tools/deny
+
+lab-test: image ## tests on real swarms of real Debian hosts
+	tools/lab-test $(LAB_THREADS)
+
+bench: image ## measures what an installer costs on a host
+	cargo run --quiet --package careen-lab --bin careen-bench
+
 build: ## target/release/careen and target/release/careen-agent
-	cargo build --release --package careen
-	$(STATIC_FLAGS) cargo build --release --package careen-agent --target $(HOST)
+	cargo build --release --locked --package careen
+	$(STATIC) cargo build --release --locked --package careen-agent --target $(HOST)
 	install -D target/$(HOST)/release/careen-agent target/release/careen-agent
 
-image: build ## the image careen/installer on the local engine
+image: build ## the image careen/installer on this machine's engine
 	$(LAB) engine
 	install -D target/release/careen-agent target/image/careen-agent
-	cp image/Dockerfile target/image/Dockerfile
+	install -D --mode 644 image/Dockerfile target/image/Dockerfile
 	DOCKER_BUILDKIT=0 docker build --quiet --tag $(IMAGE):latest --tag $(IMAGE):$(VERSION) target/image
+
+clean: ## removes what was built; labs stay
+	cargo clean

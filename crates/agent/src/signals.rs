@@ -4,6 +4,8 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 /// The signals that were blocked and are read here instead.
 #[derive(Debug)]
@@ -12,8 +14,8 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Blocks these signals for this thread and all that it starts, and reads them from now on.
-    /// Call it before any thread is started. Commands get a clean mask: `std::process::Command` resets it.
+    /// Blocks these signals for this thread and all threads that it starts, and reads them from now on. Call it before
+    /// any thread is started. Programs inherit the mask too, unless they are started [`with_signals_unblocked`].
     pub fn watch(signals: &[Signal]) -> io::Result<Self> {
         let set: SigSet = signals.iter().copied().collect();
         set.thread_block()?;
@@ -30,6 +32,13 @@ impl Signals {
         }
         Ok(taken)
     }
+}
+
+/// Lets a program get the signals that this process has blocked for itself. Without it, whatever this process starts
+/// could not be asked to end: the standard library hands the mask on, and few programs reset it.
+pub fn with_signals_unblocked(command: &mut Command) -> &mut Command {
+    // SAFETY: between fork and exec only pthread_sigmask is called, which is async-signal-safe.
+    unsafe { command.pre_exec(|| Ok(SigSet::empty().thread_set_mask()?)) }
 }
 
 impl AsFd for Signals {

@@ -1,6 +1,7 @@
 //! The supervisor as a transient systemd unit, through the host's own systemd-run.
 
 use crate::layout::TransactionDir;
+use crate::signals::with_signals_unblocked;
 use careen_model::TransactionId;
 use careen_model::entry::Way;
 use std::path::{Path, PathBuf};
@@ -32,6 +33,7 @@ impl Launch {
     /// go over the system bus, which works from another pid namespace; it may be killed once the unit runs.
     pub fn systemd_run(&self, systemd_run: &Path, way: Way, over_the_bus: bool) -> Command {
         let mut command = Command::new(systemd_run);
+        with_signals_unblocked(&mut command);
         command.env_clear().env("PATH", careen_model::settings::COMMAND_PATH).env("LC_ALL", "C");
         command.args(["--quiet", "--collect", "--unit", &self.unit()]);
         command.arg(format!("--description=careen transaction {}", self.id));
@@ -61,6 +63,7 @@ impl Launch {
         unsafe {
             command.pre_exec(|| nix::unistd::setsid().map(drop).map_err(Into::into));
         }
+        with_signals_unblocked(&mut command);
         Ok(command)
     }
 }

@@ -63,6 +63,8 @@ pub enum Verb {
         #[command(subcommand)]
         fault: FaultArgs,
     },
+    /// Make sure that a container engine answers on this machine: install and start one where none does.
+    Engine,
     /// Remove all and only what the lab made. The last one stops an engine that the lab started.
     Down {
         /// Every lab of this machine.

@@ -42,6 +42,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             let (node, fault) = fault.split();
             Lab::open(name)?.node(&node)?.fault(fault)?;
         }
+        Verb::Engine => careen_lab::ensure_engine(Progress::shown())?,
         Verb::Down { all: true } => careen_lab::down_all(Progress::shown())?,
         Verb::Down { all: false } => careen_lab::down(name, Progress::shown())?,
     }

@@ -42,6 +42,12 @@ pub fn up(spec: &Spec, progress: Progress) -> Result<()> {
     Ok(())
 }
 
+/// Makes sure that an engine answers on this machine; the last `down` stops one that this started.
+pub fn ensure_engine(progress: Progress) -> Result<()> {
+    let _machine = lock::of_machine(progress)?;
+    engine::ensure(progress)
+}
+
 /// Everything that concerns the whole machine, under the machine's lock.
 fn prepare(spec: &Spec, docker: Docker, progress: Progress) -> Result<Prepared> {
     let machine = lock::of_machine(progress)?;

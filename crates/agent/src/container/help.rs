@@ -2,6 +2,7 @@
 
 use crate::payload::Source;
 use crate::say::say;
+use crate::signals::with_signals_unblocked;
 use careen_model::payload::HELP_COMMAND;
 use std::fs;
 use std::io::Write;
@@ -28,7 +29,7 @@ pub fn print_in_container(source: Option<&Source>) {
     if !is_program {
         return print(&bytes);
     }
-    let ran = Command::new(&help).status().is_ok();
+    let ran = with_signals_unblocked(&mut Command::new(&help)).status().is_ok();
     if !ran {
         print(head_comment(&String::from_utf8_lossy(&bytes)).as_bytes());
         general(&source.commands().unwrap_or_default());
@@ -50,7 +51,7 @@ pub fn run_on_host(source: &Source) -> u8 {
     }
     let kept_open = source.keep_open_on_exec();
     let ran = kept_open
-        .and_then(|()| Command::new(&help).env("PATH", careen_model::settings::COMMAND_PATH).status());
+        .and_then(|()| with_signals_unblocked(&mut Command::new(&help)).env("PATH", careen_model::settings::COMMAND_PATH).status());
     match ran {
         Ok(status) => status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX),
         Err(error) => {

@@ -1,6 +1,7 @@
 //! The command's process: how it is started, and what can be read from it.
 
 use crate::layout::{TransactionDir, file};
+use crate::signals::with_signals_unblocked;
 use anyhow::Context;
 use careen_model::manifest::{Manifest, TerminalSize};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -95,7 +96,7 @@ impl Child {
         let payload = Path::new(&manifest.payload.directory);
         let mut command = command_line(manifest, payload);
         command.args(&manifest.args).current_dir(payload);
-        command.env_clear().envs(environment).env(ATTEMPT, attempt.to_string());
+        with_signals_unblocked(&mut command).env_clear().envs(environment).env(ATTEMPT, attempt.to_string());
         match manifest.terminal {
             Some(size) => Self::in_terminal(command, size),
             None => Self::with_pipes(command),

@@ -1,6 +1,6 @@
 # A connection to the host whose root is mounted at /host: commands run by chroot, files are written below it.
 # The collection community.general has a chroot connection too, but ansible-core alone has none, and the collections
-# are ten times its size.
+# are thirty times its size.
 
 import os
 import shutil

@@ -95,8 +95,10 @@ fn a_second_ctrl_c_does_not_wait_for_the_grace() {
 #[test]
 fn the_time_limit_stops_the_command() {
     let host = host();
-    let image = host.script("#!/bin/sh\necho waiting; sleep 600\n");
-    let ran = host.run(&image).env("CAREEN_TIMEOUT", "500ms").go().expect(124);
+    // A program that knows nothing of signals must get SIGTERM: with this grace, nothing else would end it.
+    let image = host.script("#!/bin/sh\necho waiting; exec sleep 600\n");
+    let limited = host.run(&image).env("CAREEN_TIMEOUT", "500ms").env("CAREEN_STOP_GRACE_PERIOD", "1h");
+    let ran = limited.go().expect(124);
     assert_eq!(ran.text(), "waiting\n");
     assert_contains(&ran.stderr, "was stopped at its time limit");
 }

@@ -28,7 +28,7 @@ fn a_payload_of_ten_thousand_files_arrives_whole() {
 fn two_hundred_megabytes_of_output_come_through_unharmed() {
     let host = host();
     // Numbered lines, so that a piece that is lost or swapped changes the sum.
-    let image = host.script("#!/bin/sh\nseq -f 'line %020.0f of a log' 1 5000000 | head -c 200000000\n");
+    let image = host.script("#!/bin/sh\nseq -f 'line %020.0f of a log' 1 6000000 | head -c 200000000\n");
     let ran = host.run(&image).go().expect(0);
     assert_eq!(ran.stdout.len(), 200_000_000);
     for (number, line) in ran.stdout.chunks_exact(35).enumerate() {

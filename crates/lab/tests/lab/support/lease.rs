@@ -15,7 +15,7 @@ for place in /var/lib/careen /usr/local/lib/careen /opt/careen; do
 	find $place/transactions -maxdepth 1 -name '.new-*' 2>/dev/null
 	find $place/transactions -maxdepth 2 \( -name payload -o -name environment.json -o -name control.sock \) 2>/dev/null
 done
-systemctl list-units --all --plain --no-legend 'careen-*.service' | grep -v careen-lab | sed 's/^/unit /'
+systemctl list-units --plain --no-legend --state=active,activating,deactivating 'careen-*.service' | grep -v careen-lab | sed 's/^/unit /'
 exit 0
 "#;
 
