@@ -50,8 +50,11 @@ pub fn run_on_host(source: &Source) -> u8 {
         return 0;
     }
     let kept_open = source.keep_open_on_exec();
-    let ran = kept_open
-        .and_then(|()| with_signals_unblocked(&mut Command::new(&help)).env("PATH", careen_model::settings::COMMAND_PATH).status());
+    let ran = kept_open.and_then(|()| {
+        with_signals_unblocked(&mut Command::new(&help))
+            .env("PATH", careen_model::settings::COMMAND_PATH)
+            .status()
+    });
     match ran {
         Ok(status) => status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX),
         Err(error) => {

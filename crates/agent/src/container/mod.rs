@@ -137,10 +137,8 @@ fn report(
         request.command, result.outcome, result.exit_code
     ));
     if joined.was_closed {
-        say(
-            "this is the recorded result, nothing was run again: set CAREEN_RUN to a new value to ask for another \
-             run (docker run: start another container)",
-        );
+        say("this is the recorded result, nothing was run again. For another run: 'docker service update \
+             --update-failure-action continue --env-add CAREEN_RUN=<new value>', or another container with docker run");
     }
     if request.settings.linger {
         say("staying for review (CAREEN_LINGER) until this container is stopped");

@@ -247,6 +247,9 @@ impl Watch {
         let mut buffer = child::read_buffer();
         loop {
             self.wait(supervisor, child, output, control)?;
+            // Signals are taken before children are reaped: a child that ends between the two has its signal still
+            // pending, and the next wait returns at once. The other way round it would be slept over.
+            let signals = supervisor.signals.take()?;
             self.reap(child.pid)?;
             for stream in [Stream::Stdout, Stream::Stderr] {
                 let source = match stream {
@@ -256,7 +259,7 @@ impl Watch {
                 read_piece(source, stream, output, &mut buffer);
             }
             output.sync_if_due();
-            self.react(supervisor, child, control)?;
+            self.react(supervisor, &signals, child, control)?;
             if let Some(end) = self.is_over() {
                 // What the command wrote before it ended is in the pipes by now. What processes that it left behind
                 // write later is theirs: they may keep a pipe open for years.
@@ -309,10 +312,11 @@ impl Watch {
     fn react(
         &mut self,
         supervisor: &mut Supervisor<'_>,
+        signals: &[Signal],
         child: &mut Child,
         control: &mut Control,
     ) -> anyhow::Result<()> {
-        let terminated = supervisor.signals.take()?.iter().any(|signal| *signal != Signal::SIGCHLD);
+        let terminated = signals.iter().any(|signal| *signal != Signal::SIGCHLD);
         if terminated {
             self.begin_stop(supervisor, StopReason::SupervisorStopped, self.grace)?;
         }

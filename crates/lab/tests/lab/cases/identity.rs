@@ -13,7 +13,7 @@ fn a_container_that_is_started_again_reports_and_does_not_run_again() {
     container.await_log("exit code 0");
     container.docker(&["wait"]);
     container.docker(&["start"]).expect(0);
-    container.await_log("this is the recorded result, nothing was run again: set CAREEN_RUN");
+    container.await_log("this is the recorded result, nothing was run again. For another run");
     let ran = container.wait().expect(0);
     assert_eq!(ran.text(), "1\n1\n", "the log is printed again, the command is not run again");
     assert_eq!(host.must("cat /run/careen-test-runs && rm /run/careen-test-runs"), "run\n");

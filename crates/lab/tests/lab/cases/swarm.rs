@@ -107,8 +107,7 @@ fn a_global_job_runs_once_on_every_host() {
 fn another_run_is_asked_for_with_careen_run() {
     let swarm = swarm();
     reset(&swarm);
-    // Swarm itself starts no new task where one completed under restart condition none, whatever is updated: what can be
-    // asked for again this way is what failed.
+    // Without `continue`, Swarm pauses the update at the first task that ends, and leaves the other hosts out.
     let image = swarm.script("#!/bin/sh\necho run >> /run/careen-test-runs; test \"$CAREEN_RUN\" = 2\n");
     let options = ["--mode=global", "--restart-condition=none", "--update-failure-action=continue"];
     swarm.service("again", &options, &image, &[]);
