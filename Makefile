@@ -60,7 +60,7 @@ image: build ## the image careen/installer on this machine's engine
 	$(LAB) engine
 	install -D target/release/careen-agent target/image/careen-agent
 	install -D --mode 644 image/Dockerfile target/image/Dockerfile
-	DOCKER_BUILDKIT=0 docker build --quiet --tag $(IMAGE):latest --tag $(IMAGE):$(VERSION) target/image
+	tools/build-image --tag $(IMAGE):latest --tag $(IMAGE):$(VERSION) target/image
 
 clean: ## removes what was built; labs stay
 	cargo clean
