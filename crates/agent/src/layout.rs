@@ -59,7 +59,7 @@ impl TransactionDir {
         &self.path
     }
 
-    /// One of its files, see [`file`].
+    /// One of its files, see [`mod@file`].
     pub fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
