@@ -5,7 +5,7 @@
 //! the host lost power, so its act was not begun; anything else that does not parse is corrupt, never 'nothing there'.
 
 use crate::entry::Way;
-use crate::transaction::{Outcome, StopReason};
+use crate::transaction::{EngineRestart, Outcome, Phase, StopReason};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -39,29 +39,55 @@ pub enum Record {
         /// The kernel's boot id.
         boot_id: String,
     },
-    /// Intent: the command is about to be started. After this line the attempt counts as used.
+    /// Intent: a program of the payload is about to be started. After this line its attempt counts as used.
     Starting {
-        /// Counted from 1.
+        /// Which program.
+        phase: Phase,
+        /// Counted from 1, for each phase.
         attempt: u32,
+        /// Whether the engine was up.
+        engine_up: bool,
     },
-    /// The command runs.
+    /// The program runs.
     Running {
-        /// Which attempt.
-        attempt: u32,
-        /// The command's process id.
+        /// Its process id, in the supervisor's pid namespace.
         pid: u32,
     },
-    /// Intent: the command is about to be stopped.
+    /// Intent: the program is about to be stopped.
     Stopping {
         /// Why.
         reason: StopReason,
     },
-    /// The command ended, or could not be started.
+    /// The program ended, or could not be started.
     Ended {
         /// How.
         end: CommandEnd,
-        /// Processes of the command's that still ran, as `pid name`.
+        /// Processes of the program's that still ran, as `pid name`.
         left_behind: Vec<String>,
+    },
+    /// The program lost its supervisor. It may have done all of its work, some, or none.
+    Interrupted,
+    /// Intent: the engine is about to be started or restarted.
+    RestartingEngine {
+        /// Why.
+        why: EngineRestart,
+    },
+    /// What came of that.
+    EngineSettled {
+        /// The engine's state.
+        outcome: EngineOutcome,
+    },
+    /// Intent: the host is about to reboot.
+    Rebooting {
+        /// Why.
+        reason: String,
+        /// The boot that must end.
+        from_boot: String,
+    },
+    /// The host has rebooted.
+    Rebooted {
+        /// The new boot's id.
+        boot: String,
     },
     /// The transaction is closed: payload, environment and secrets are removed, the result stands.
     Closed {
@@ -80,6 +106,24 @@ pub enum CommandEnd {
     Signaled(i32),
     /// It could not be started, for this reason.
     NotStarted(String),
+}
+
+/// What came of starting or restarting the engine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "engine", rename_all = "kebab-case")]
+pub enum EngineOutcome {
+    /// It is up.
+    Up,
+    /// It was left alone, because it was not safe to restart it.
+    Refused {
+        /// Why.
+        reason: String,
+    },
+    /// It does not come up.
+    Down {
+        /// Its last words.
+        words: String,
+    },
 }
 
 /// The authoritative result of a transaction.
@@ -186,7 +230,11 @@ mod tests {
     fn two_lines() -> Vec<u8> {
         let at = Timestamp::UNIX_EPOCH;
         let first = Record::Supervised { entry: Way::Systemd, pid: 7, boot_id: "b".into() };
-        [encode(1, at, &first).unwrap(), encode(2, at, &Record::Starting { attempt: 1 }).unwrap()].concat()
+        [
+            encode(1, at, &first).unwrap(),
+            encode(2, at, &Record::Starting { phase: Phase::Command, attempt: 1, engine_up: true }).unwrap(),
+        ]
+        .concat()
     }
 
     #[test]
@@ -194,7 +242,7 @@ mod tests {
         let text = String::from_utf8(two_lines()).unwrap();
         assert_eq!(
             text.lines().nth(1).unwrap(),
-            r#"{"v":1,"seq":2,"at":"1970-01-01T00:00:00Z","event":"starting","attempt":1}"#
+            r#"{"v":1,"seq":2,"at":"1970-01-01T00:00:00Z","event":"starting","phase":"command","attempt":1,"engine_up":true}"#
         );
     }
 

@@ -1,7 +1,8 @@
 //! `manifest.json`: what a transaction is, written once, before anything starts. Schema in docs/journal-format.md.
 
 use crate::id::TransactionId;
-use crate::settings::OnRemove;
+use crate::settings::{EngineRestarts, OnRemove, Reboot};
+use crate::transaction::Policy;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -43,6 +44,16 @@ pub struct Manifest {
     pub stop_grace_period_ms: u64,
     /// What a removed container means.
     pub on_remove: OnRemove,
+    /// Whether the host may be rebooted.
+    pub reboot: Reboot,
+    /// Whether a replaced engine may be restarted.
+    pub engine_restart: EngineRestarts,
+    /// Whether the command may be run again when nobody knows how far it came.
+    pub idempotent: bool,
+    /// How many bytes of output are kept.
+    pub output_limit: u64,
+    /// Whether the command has secrets. They never reach a disk, so that after a reboot only an agent can bring them.
+    pub has_secrets: bool,
 }
 
 /// The size of a terminal, in characters. Zero where it is not known.
@@ -67,6 +78,8 @@ pub struct Payload {
     pub bytes: u64,
     /// Whether the command is a text without `#!`, to be run by `/bin/sh`.
     pub by_shell: bool,
+    /// Whether there is a `rollback` that can be run.
+    pub has_rollback: bool,
 }
 
 /// Who asked for the transaction. All of it may be empty: `docker run` knows no service, a host no swarm.
@@ -114,6 +127,16 @@ impl Manifest {
             return Err(ManifestError::Newer { found: version.schema });
         }
         serde_json::from_slice(bytes).map_err(ManifestError::Corrupt)
+    }
+
+    /// What is allowed for the command's sake.
+    pub fn policy(&self) -> Policy {
+        Policy {
+            reboot: self.reboot == Reboot::Wanted,
+            engine_restart: self.engine_restart == EngineRestarts::Auto,
+            idempotent: self.idempotent,
+            has_rollback: self.payload.has_rollback,
+        }
     }
 
     /// The command's time limit.

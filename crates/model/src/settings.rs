@@ -24,6 +24,34 @@ pub enum OnRemove {
     Stop,
 }
 
+/// How many bytes of output are kept, unless `CAREEN_OUTPUT_LIMIT` says otherwise.
+pub const DEFAULT_OUTPUT_LIMIT: u64 = 256 * 1024 * 1024;
+
+/// The smallest limit that makes sense: one piece of output in each half.
+const LEAST_OUTPUT_LIMIT: u64 = 64 * 1024;
+
+/// Whether the host may be rebooted without a controller (`CAREEN_REBOOT`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reboot {
+    /// No: a command that wants one ends with its wish as the result.
+    #[default]
+    Never,
+    /// When the command or the distribution wants it.
+    Wanted,
+}
+
+/// Whether an engine that was replaced may be restarted without a controller (`CAREEN_ENGINE_RESTART`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EngineRestarts {
+    /// At once on workers; on managers one at a time, and only while the swarm keeps its quorum.
+    #[default]
+    Auto,
+    /// No: the wish is the result.
+    Never,
+}
+
 /// What the operator set on the container (`CAREEN_*`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -41,6 +69,14 @@ pub struct Settings {
     pub timeout: Option<Duration>,
     /// `CAREEN_STOP_GRACE_PERIOD`: from SIGTERM to SIGKILL when the command is stopped.
     pub stop_grace_period: Duration,
+    /// `CAREEN_REBOOT`: `never` or `wanted`.
+    pub reboot: Reboot,
+    /// `CAREEN_ENGINE_RESTART`: `auto` or `never`.
+    pub engine_restart: EngineRestarts,
+    /// `CAREEN_IDEMPOTENT`: whether the command may be run again when nobody knows how far it came.
+    pub idempotent: bool,
+    /// `CAREEN_OUTPUT_LIMIT`: how many bytes of output are kept, half from the beginning and half from the end.
+    pub output_limit: u64,
     /// `CAREEN_LOG_OFFSET`: from which byte of the log on an agent prints.
     pub log_offset: u64,
 }
@@ -58,16 +94,6 @@ pub enum InvalidSetting {
         /// What it may be set to.
         allowed: &'static str,
     },
-    /// A value that is known but not built yet.
-    #[error("{name}='{value}' is not supported by this version of careen: leave it out or use '{instead}'")]
-    NotSupported {
-        /// The variable's name.
-        name: &'static str,
-        /// What it was set to.
-        value: String,
-        /// What works now.
-        instead: &'static str,
-    },
     /// `CAREEN_TRANSACTION` is no identifier.
     #[error("CAREEN_TRANSACTION: {0}")]
     Transaction(#[from] InvalidId),
@@ -78,8 +104,6 @@ impl Settings {
     /// Compose files; an unknown value is an error, never a default.
     pub fn from_env(env: &BTreeMap<String, String>) -> Result<Self, InvalidSetting> {
         let get = |name: &'static str| env.get(name).map(String::as_str).filter(|value| !value.is_empty());
-        never_only(get, "CAREEN_REBOOT", &["wanted"])?;
-        never_only(get, "CAREEN_ENGINE_RESTART", &["auto"])?;
         Ok(Self {
             run: get("CAREEN_RUN").unwrap_or_default().to_owned(),
             transaction: get("CAREEN_TRANSACTION").map(TransactionId::parse).transpose()?,
@@ -100,6 +124,12 @@ impl Settings {
                 duration,
             )?
             .unwrap_or(DEFAULT_STOP_GRACE_PERIOD),
+            reboot: choice(get, "CAREEN_REBOOT", "never or wanted", reboot)?.unwrap_or_default(),
+            engine_restart: choice(get, "CAREEN_ENGINE_RESTART", "auto or never", engine_restart)?
+                .unwrap_or_default(),
+            idempotent: choice(get, "CAREEN_IDEMPOTENT", "1 or 0", flag)?.unwrap_or(false),
+            output_limit: choice(get, "CAREEN_OUTPUT_LIMIT", "a size such as 64MiB, at least 64KiB", size)?
+                .unwrap_or(DEFAULT_OUTPUT_LIMIT),
             log_offset: choice(get, "CAREEN_LOG_OFFSET", "a number of bytes", |text| text.parse().ok())?
                 .unwrap_or(0),
         })
@@ -119,19 +149,28 @@ fn choice<'a, T>(
     }
 }
 
-/// A setting of the contract whose only value so far is `never`.
-fn never_only<'a>(
-    get: impl Fn(&'static str) -> Option<&'a str>,
-    name: &'static str,
-    planned: &[&str],
-) -> Result<(), InvalidSetting> {
-    match get(name) {
-        None | Some("never") => Ok(()),
-        Some(value) if planned.contains(&value) => {
-            Err(InvalidSetting::NotSupported { name, value: value.to_owned(), instead: "never" })
-        }
-        Some(value) => Err(InvalidSetting::Value { name, value: value.to_owned(), allowed: "never" }),
+fn reboot(text: &str) -> Option<Reboot> {
+    match text {
+        "never" => Some(Reboot::Never),
+        "wanted" => Some(Reboot::Wanted),
+        _ => None,
     }
+}
+
+fn engine_restart(text: &str) -> Option<EngineRestarts> {
+    match text {
+        "auto" => Some(EngineRestarts::Auto),
+        "never" => Some(EngineRestarts::Never),
+        _ => None,
+    }
+}
+
+/// A number of bytes, with or without a binary unit.
+fn size(text: &str) -> Option<u64> {
+    let units = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("", 0)];
+    let (number, shift) = units.iter().find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, shift)))?;
+    let bytes = number.parse::<u64>().ok()?.checked_mul(1 << shift)?;
+    (bytes >= LEAST_OUTPUT_LIMIT).then_some(bytes)
 }
 
 fn flag(text: &str) -> Option<bool> {
@@ -235,7 +274,10 @@ mod tests {
             ("CAREEN_TIMEOUT", "1h30m"),
             ("CAREEN_STOP_GRACE_PERIOD", "500ms"),
             ("CAREEN_LOG_OFFSET", "42"),
-            ("CAREEN_REBOOT", "never"),
+            ("CAREEN_REBOOT", "wanted"),
+            ("CAREEN_ENGINE_RESTART", "never"),
+            ("CAREEN_IDEMPOTENT", "1"),
+            ("CAREEN_OUTPUT_LIMIT", "64MiB"),
         ]))
         .unwrap();
         assert_eq!(settings.host_entry, HostEntry::Only(Way::Chroot));
@@ -243,6 +285,8 @@ mod tests {
         assert_eq!(settings.stop_grace_period, Duration::from_millis(500));
         assert_eq!((settings.run.as_str(), settings.log_offset), ("tuesday", 42));
         assert!(settings.linger && settings.on_remove == OnRemove::Stop);
+        assert_eq!((settings.reboot, settings.engine_restart), (Reboot::Wanted, EngineRestarts::Never));
+        assert_eq!((settings.idempotent, settings.output_limit), (true, 64 << 20));
     }
 
     #[test]
@@ -256,9 +300,10 @@ mod tests {
             ("CAREEN_TIMEOUT", "ten", "a duration"),
             ("CAREEN_LOG_OFFSET", "-1", "number"),
             ("CAREEN_TRANSACTION", "../etc", "transaction id"),
-            ("CAREEN_REBOOT", "always", "never"),
-            ("CAREEN_REBOOT", "wanted", "not supported"),
-            ("CAREEN_ENGINE_RESTART", "auto", "not supported"),
+            ("CAREEN_REBOOT", "always", "never or wanted"),
+            ("CAREEN_ENGINE_RESTART", "yes", "auto or never"),
+            ("CAREEN_OUTPUT_LIMIT", "1KiB", "a size"),
+            ("CAREEN_OUTPUT_LIMIT", "99999999999GiB", "a size"),
         ] {
             let message = Settings::from_env(&env(&[(name, value)])).unwrap_err().to_string();
             assert!(message.contains(hint) && message.contains(name), "{message}");

@@ -1,61 +1,153 @@
-//! A transaction's state machine: what the journal's records mean, and what a supervisor may do next.
+//! A transaction's state machine: what the journal's records mean, and what a supervisor does next.
 //!
-//! ```text
-//! prepared ──supervised──▶ prepared
-//! prepared ──starting────▶ starting
-//! starting ──running─────▶ running
-//! starting ──ended───────▶ ended        (the command could not be started)
-//! running  ──stopping────▶ stopping
-//! running  ──ended───────▶ ended
-//! stopping ──stopping────▶ stopping     (a second reason does not replace the first)
-//! stopping ──ended───────▶ ended
-//! ended    ──closed──────▶ closed
-//! any but closed ──supervised──▶ itself
-//! prepared, starting, running, stopping ──closed──▶ closed   (interrupted; the supervisor died)
-//! ```
-//!
-//! The state is always replayed from the journal; nothing else remembers it.
+//! The state is always replayed from the journal with [`State::step`]; nothing else remembers it. What is done next
+//! follows from the state, from what the host shows now, and from the operator's policy: [`next`]. Both are pure.
+//! The diagram of all edges is in docs/state-machine.md, which a test compares with [`State::step`].
 
 use crate::exit::{AgentExit, REBOOT_ME};
-use crate::journal::{CommandEnd, Journal, Record, TransactionResult};
+use crate::journal::{CommandEnd, EngineOutcome, Journal, Record, TransactionResult};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
+/// Reboots of one transaction, at most: a payload that asks for ever is stopped by this.
+pub const MAX_REBOOTS: u32 = 5;
+
+/// Tries to bring an engine back that is down: before the rollback, and after it.
+const MAX_ENGINE_TRIES: u32 = 2;
+
+/// A part of a transaction that runs a program of the payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// The command that was asked for.
+    Command,
+    /// The payload's `rollback`, when the engine stays down after the command.
+    Rollback,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Command => "command",
+            Self::Rollback => "rollback",
+        })
+    }
+}
+
+/// Where a transaction stands, and what led there.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct State {
+    /// Where it stands.
+    pub stage: Stage,
+    /// What led there.
+    pub history: History,
+}
+
 /// Where a transaction stands.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum State {
+pub enum Stage {
     /// Nothing of the command was begun.
     #[default]
     Prepared,
-    /// The command is about to start: from here on its attempt is used.
+    /// A program is about to start: from here on its attempt is used.
     Starting {
-        /// Which attempt.
+        /// Which program.
+        phase: Phase,
+        /// Which attempt of it.
         attempt: u32,
     },
-    /// The command runs.
+    /// A program runs.
     Running {
-        /// Which attempt.
+        /// Which program.
+        phase: Phase,
+        /// Which attempt of it.
         attempt: u32,
     },
-    /// The command is being stopped.
+    /// A program is being stopped.
     Stopping {
-        /// Which attempt.
-        attempt: u32,
+        /// Which program.
+        phase: Phase,
         /// The first reason.
         reason: StopReason,
     },
-    /// The command has ended; what it left is being removed.
+    /// A program has ended.
     Ended {
-        /// How.
-        end: CommandEnd,
-        /// Why it was stopped, if it was.
-        stopped: Option<StopReason>,
+        /// Which program.
+        phase: Phase,
     },
+    /// A program lost its supervisor: nobody knows how far it came.
+    Interrupted {
+        /// Which program.
+        phase: Phase,
+    },
+    /// The engine is being started or restarted.
+    RestartingEngine {
+        /// Why.
+        why: EngineRestart,
+    },
+    /// That was done, or given up.
+    EngineSettled,
+    /// The host is about to reboot, or does.
+    Rebooting {
+        /// The boot that must end.
+        from_boot: String,
+    },
+    /// The host has rebooted.
+    Rebooted,
     /// Nothing more happens.
     Closed(TransactionResult),
 }
 
-/// Why a command was stopped.
+/// What led to a stage, as far as it decides what follows.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct History {
+    /// Attempts of the command that were begun.
+    pub attempts: u32,
+    /// Whether the engine was up when the command was begun.
+    pub engine_was_up: bool,
+    /// How the command ended, the last time.
+    pub end: Option<Ended>,
+    /// Whether the payload's rollback was begun.
+    pub rolled_back: bool,
+    /// How often the engine was started or restarted.
+    pub engine_tries: u32,
+    /// What came of the last time.
+    pub engine: Option<EngineOutcome>,
+    /// Reboots that were begun.
+    pub reboots: u32,
+}
+
+/// The end of the command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// How it ended.
+    pub end: CommandEnd,
+    /// Why it was stopped, if it was.
+    pub stopped: Option<StopReason>,
+}
+
+impl Ended {
+    /// Whether the command did what it was meant to. Only then may something be restarted for it.
+    fn is_clean(&self) -> bool {
+        self.stopped.is_none() && matches!(self.end, CommandEnd::Exited(0 | REBOOT_ME))
+    }
+
+    fn asks_for_reboot(&self) -> bool {
+        self.stopped.is_none() && self.end == CommandEnd::Exited(REBOOT_ME)
+    }
+}
+
+/// Why the engine is started or restarted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EngineRestart {
+    /// It was up before the command and is down after it.
+    Down,
+    /// The installed engine is not the one that runs.
+    Replaced,
+}
+
+/// Why a program was stopped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StopReason {
@@ -94,8 +186,18 @@ pub enum Outcome {
         /// The signal's number.
         signal: i32,
     },
-    /// The command asks for a reboot and another attempt, which is not allowed here.
-    RebootWanted,
+    /// The command did its work, and for that to take effect something must restart that may not.
+    RestartWanted {
+        /// What, and why it was not done.
+        reasons: Vec<String>,
+    },
+    /// The engine stayed down after the command.
+    EngineDown {
+        /// Its last words.
+        words: String,
+        /// Whether the payload's rollback was run.
+        rolled_back: bool,
+    },
     /// The command ran into its time limit and was stopped.
     TimedOut,
     /// The command was stopped for this reason.
@@ -113,17 +215,16 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// What the end of a command means, given why it was stopped.
-    pub fn of(end: &CommandEnd, stopped: Option<&StopReason>) -> Self {
-        match (stopped, end) {
+    /// What the end of a command means by itself.
+    pub fn of(ended: &Ended) -> Self {
+        match (&ended.stopped, &ended.end) {
+            (_, CommandEnd::NotStarted(error)) => Self::NotStarted { error: error.clone() },
             (Some(StopReason::TimeLimit), CommandEnd::Exited(_) | CommandEnd::Signaled(_)) => Self::TimedOut,
             (Some(reason), CommandEnd::Exited(_) | CommandEnd::Signaled(_)) => {
                 Self::Stopped { reason: reason.clone() }
             }
-            (None, CommandEnd::Exited(REBOOT_ME)) => Self::RebootWanted,
             (None, CommandEnd::Exited(status)) => Self::Exited { status: *status },
             (None, CommandEnd::Signaled(signal)) => Self::Signaled { signal: *signal },
-            (_, CommandEnd::NotStarted(error)) => Self::NotStarted { error: error.clone() },
         }
     }
 
@@ -132,7 +233,8 @@ impl Outcome {
         match self {
             Self::Exited { status } => u8::try_from(*status).unwrap_or(u8::MAX),
             Self::Signaled { signal } => u8::try_from(128 + signal).unwrap_or(u8::MAX),
-            Self::RebootWanted => AgentExit::RestartWanted.code(),
+            Self::RestartWanted { .. } => AgentExit::RestartWanted.code(),
+            Self::EngineDown { .. } => AgentExit::EngineDown.code(),
             Self::TimedOut => AgentExit::TimeLimit.code(),
             Self::Stopped { .. } | Self::Interrupted => AgentExit::Interrupted.code(),
             Self::NotStarted { .. } => AgentExit::NotExecutable.code(),
@@ -145,8 +247,10 @@ impl fmt::Display for Outcome {
         match self {
             Self::Exited { status } => write!(f, "exited with status {status}"),
             Self::Signaled { signal } => write!(f, "was killed by signal {signal}"),
-            Self::RebootWanted => {
-                write!(f, "asks for a reboot (status {REBOOT_ME}), which is not allowed here")
+            Self::RestartWanted { reasons } => write!(f, "did its work, but {}", reasons.join("; ")),
+            Self::EngineDown { words, rolled_back } => {
+                let rollback = if *rolled_back { ", also after the payload's rollback" } else { "" };
+                write!(f, "left the engine down{rollback}: {words}")
             }
             Self::TimedOut => f.write_str("was stopped at its time limit"),
             Self::Stopped { reason } => write!(f, "was stopped: {reason}"),
@@ -158,10 +262,10 @@ impl fmt::Display for Outcome {
 
 /// A record that cannot follow a state.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the journal says '{record}' while the transaction is {state}")]
+#[error("the journal says '{record}' while the transaction is {stage}")]
 pub struct IllegalTransition {
-    /// The state's name.
-    pub state: &'static str,
+    /// The stage's name.
+    pub stage: &'static str,
     /// The record's name.
     pub record: &'static str,
 }
@@ -169,53 +273,118 @@ pub struct IllegalTransition {
 impl State {
     /// The state after one more record.
     pub fn step(self, record: &Record) -> Result<Self, IllegalTransition> {
-        match (self, record) {
-            (Self::Closed(result), record) => Err(Self::Closed(result).illegal(record)),
-            (state, Record::Supervised { .. }) => Ok(state),
-            (Self::Prepared, Record::Starting { attempt }) => Ok(Self::Starting { attempt: *attempt }),
-            (Self::Starting { attempt }, Record::Running { attempt: same, .. }) if attempt == *same => {
-                Ok(Self::Running { attempt })
+        let illegal = IllegalTransition { stage: self.stage.name(), record: record.name() };
+        let Self { stage, mut history } = self;
+        let stage = match (stage, record) {
+            (Stage::Closed(_), _) => return Err(illegal),
+            (stage, Record::Supervised { .. }) => stage,
+            (stage, Record::Starting { phase, attempt, engine_up }) => {
+                if !may_start(&stage, &history, *phase, *attempt) {
+                    return Err(illegal);
+                }
+                history.begin(*phase, *attempt, *engine_up);
+                Stage::Starting { phase: *phase, attempt: *attempt }
             }
-            (Self::Running { attempt }, Record::Stopping { reason }) => {
-                Ok(Self::Stopping { attempt, reason: reason.clone() })
+            (Stage::Starting { phase, attempt }, Record::Running { .. }) => Stage::Running { phase, attempt },
+            (Stage::Running { phase, .. }, Record::Stopping { reason }) => {
+                Stage::Stopping { phase, reason: reason.clone() }
             }
-            (Self::Stopping { attempt, reason }, Record::Stopping { .. }) => {
-                Ok(Self::Stopping { attempt, reason })
+            (Stage::Stopping { phase, reason }, Record::Stopping { .. }) => Stage::Stopping { phase, reason },
+            (Stage::Starting { phase, .. }, Record::Ended { end: end @ CommandEnd::NotStarted(_), .. }) => {
+                history.ended(phase, end, None);
+                Stage::Ended { phase }
             }
-            (Self::Starting { .. }, Record::Ended { end: end @ CommandEnd::NotStarted(_), .. }) => {
-                Ok(Self::Ended { end: end.clone(), stopped: None })
+            (Stage::Running { phase, .. }, Record::Ended { end, .. }) => {
+                history.ended(phase, end, None);
+                Stage::Ended { phase }
             }
-            (Self::Running { .. }, Record::Ended { end, .. }) => {
-                Ok(Self::Ended { end: end.clone(), stopped: None })
+            (Stage::Stopping { phase, reason }, Record::Ended { end, .. }) => {
+                history.ended(phase, end, Some(reason));
+                Stage::Ended { phase }
             }
-            (Self::Stopping { reason, .. }, Record::Ended { end, .. }) => {
-                Ok(Self::Ended { end: end.clone(), stopped: Some(reason) })
-            }
-            (Self::Ended { .. }, Record::Closed { result }) => Ok(Self::Closed(result.clone())),
             (
-                Self::Prepared | Self::Starting { .. } | Self::Running { .. } | Self::Stopping { .. },
-                Record::Closed { result },
-            ) if result.outcome == Outcome::Interrupted => Ok(Self::Closed(result.clone())),
-            (state, record) => Err(state.illegal(record)),
-        }
+                Stage::Starting { phase, .. } | Stage::Running { phase, .. } | Stage::Stopping { phase, .. },
+                Record::Interrupted,
+            ) => Stage::Interrupted { phase },
+            (
+                Stage::Ended { .. } | Stage::EngineSettled | Stage::RestartingEngine { .. } | Stage::Rebooted,
+                Record::RestartingEngine { why },
+            ) => {
+                history.engine_tries += 1;
+                Stage::RestartingEngine { why: *why }
+            }
+            (Stage::RestartingEngine { .. }, Record::EngineSettled { outcome }) => {
+                history.engine = Some(outcome.clone());
+                Stage::EngineSettled
+            }
+            (Stage::Ended { .. } | Stage::EngineSettled, Record::Rebooting { from_boot, .. }) => {
+                history.reboots += 1;
+                Stage::Rebooting { from_boot: from_boot.clone() }
+            }
+            (Stage::Rebooting { from_boot }, Record::Rebooted { boot }) if from_boot != *boot => {
+                Stage::Rebooted
+            }
+            (stage, Record::Closed { result }) if may_close(&stage) => Stage::Closed(result.clone()),
+            (_, _) => return Err(illegal),
+        };
+        Ok(Self { stage, history })
     }
 
     /// The state that a journal tells of.
     pub fn replay(journal: &Journal) -> Result<Self, IllegalTransition> {
         journal.lines.iter().try_fold(Self::default(), |state, line| state.step(&line.record))
     }
+}
 
-    /// What a supervisor that takes the transaction over has to do.
-    pub fn resume(&self) -> Resume {
-        match self {
-            Self::Prepared => Resume::Start,
-            Self::Starting { .. } | Self::Running { .. } | Self::Stopping { .. } => Resume::CloseInterrupted,
-            Self::Ended { end, stopped } => Resume::Close(Outcome::of(end, stopped.as_ref())),
-            Self::Closed(_) => Resume::Nothing,
+/// The command is started once, again after a reboot that it asked for or after an interruption; the rollback once,
+/// after everything else failed. Attempts are counted without gaps.
+fn may_start(stage: &Stage, history: &History, phase: Phase, attempt: u32) -> bool {
+    match (stage, phase) {
+        (
+            Stage::Prepared | Stage::Rebooted | Stage::Interrupted { phase: Phase::Command },
+            Phase::Command,
+        ) => attempt == history.attempts + 1,
+        (Stage::Ended { .. } | Stage::EngineSettled, Phase::Rollback) => attempt == 1 && !history.rolled_back,
+        (_, Phase::Command | Phase::Rollback) => false,
+    }
+}
+
+fn may_close(stage: &Stage) -> bool {
+    match stage {
+        Stage::Ended { .. }
+        | Stage::Interrupted { .. }
+        | Stage::EngineSettled
+        | Stage::Rebooting { .. }
+        | Stage::Rebooted => true,
+        Stage::Prepared
+        | Stage::Starting { .. }
+        | Stage::Running { .. }
+        | Stage::Stopping { .. }
+        | Stage::RestartingEngine { .. }
+        | Stage::Closed(_) => false,
+    }
+}
+
+impl History {
+    fn begin(&mut self, phase: Phase, attempt: u32, engine_up: bool) {
+        match phase {
+            Phase::Command => {
+                self.attempts = attempt;
+                self.engine_was_up |= engine_up;
+            }
+            Phase::Rollback => self.rolled_back = true,
         }
     }
 
-    /// The state's name, for messages.
+    fn ended(&mut self, phase: Phase, end: &CommandEnd, stopped: Option<StopReason>) {
+        if phase == Phase::Command {
+            self.end = Some(Ended { end: end.clone(), stopped });
+        }
+    }
+}
+
+impl Stage {
+    /// The stage's name, for messages and the diagram.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Prepared => "prepared",
@@ -223,26 +392,154 @@ impl State {
             Self::Running { .. } => "running",
             Self::Stopping { .. } => "stopping",
             Self::Ended { .. } => "ended",
+            Self::Interrupted { .. } => "interrupted",
+            Self::RestartingEngine { .. } => "restarting-engine",
+            Self::EngineSettled => "engine-settled",
+            Self::Rebooting { .. } => "rebooting",
+            Self::Rebooted => "rebooted",
             Self::Closed(_) => "closed",
         }
     }
+}
 
-    fn illegal(&self, record: &Record) -> IllegalTransition {
-        IllegalTransition { state: self.name(), record: record.name() }
+/// What the operator and the payload allow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    /// Whether the host may be rebooted (`CAREEN_REBOOT=wanted`).
+    pub reboot: bool,
+    /// Whether a replaced engine may be restarted (`CAREEN_ENGINE_RESTART=auto`).
+    pub engine_restart: bool,
+    /// Whether the command may be run again after an interruption (`CAREEN_IDEMPOTENT=1`).
+    pub idempotent: bool,
+    /// Whether the payload has a `rollback`.
+    pub has_rollback: bool,
+}
+
+/// What the host shows now.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct HostView {
+    /// The kernel's boot id.
+    pub boot_id: String,
+    /// Whether the engine is up.
+    pub engine_up: bool,
+    /// Why the installed engine must be restarted to take effect.
+    pub engine_restart_wanted: Option<String>,
+    /// Why the distribution wants a reboot.
+    pub reboot_wanted: Option<String>,
+}
+
+/// What a supervisor does next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Start a program of the payload.
+    Start {
+        /// Which.
+        phase: Phase,
+        /// Which attempt of it.
+        attempt: u32,
+    },
+    /// Record that a program lost its supervisor.
+    RecordInterrupted,
+    /// Start or restart the engine.
+    RestartEngine(EngineRestart),
+    /// Record the intent and reboot.
+    Reboot {
+        /// Why.
+        reason: String,
+    },
+    /// The intent is recorded and the boot is still the same: reboot.
+    RebootNow,
+    /// Record that the host has rebooted.
+    RecordRebooted,
+    /// Record the result, and remove what is left.
+    Close(Outcome),
+    /// Nothing: the result stands.
+    Nothing,
+}
+
+/// Decides what a supervisor does next. Called after every record, and by a supervisor that takes a transaction over.
+pub fn next(state: &State, host: &HostView, policy: Policy) -> Action {
+    let history = &state.history;
+    match &state.stage {
+        Stage::Prepared => Action::Start { phase: Phase::Command, attempt: 1 },
+        Stage::Starting { .. } | Stage::Running { .. } | Stage::Stopping { .. } => Action::RecordInterrupted,
+        Stage::Interrupted { phase: Phase::Command }
+            if policy.idempotent && history.attempts <= MAX_REBOOTS =>
+        {
+            Action::Start { phase: Phase::Command, attempt: history.attempts + 1 }
+        }
+        Stage::Interrupted { .. } => Action::Close(Outcome::Interrupted),
+        Stage::Ended { .. } | Stage::EngineSettled => after_the_command(history, host, policy),
+        Stage::RestartingEngine { why } => Action::RestartEngine(*why),
+        Stage::Rebooting { from_boot } if *from_boot == host.boot_id => Action::RebootNow,
+        Stage::Rebooting { .. } => Action::RecordRebooted,
+        Stage::Rebooted => after_the_reboot(history, host),
+        Stage::Closed(_) => Action::Nothing,
     }
 }
 
-/// What a supervisor has to do with a transaction that it takes over.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Resume {
-    /// Run the command: nothing of it was begun.
-    Start,
-    /// Record the result that was reached and remove what is left.
-    Close(Outcome),
-    /// Record that the command was interrupted. It is not run again: nobody knows how far it came.
-    CloseInterrupted,
-    /// Nothing: the result stands.
-    Nothing,
+fn after_the_command(history: &History, host: &HostView, policy: Policy) -> Action {
+    if history.engine_was_up && !host.engine_up {
+        return with_the_engine_down(history, policy);
+    }
+    let Some(ended) = &history.end else { return Action::Close(Outcome::Interrupted) };
+    if !ended.is_clean() {
+        return Action::Close(Outcome::of(ended));
+    }
+    let asked =
+        ended.asks_for_reboot().then(|| format!("the command asks for a reboot (status {REBOOT_ME})"));
+    let reboot = asked.or_else(|| host.reboot_wanted.clone());
+    let mut reasons = Vec::new();
+    match reboot {
+        Some(reason) if !policy.reboot => reasons.push(format!("{reason}, and CAREEN_REBOOT is never")),
+        Some(reason) if history.reboots >= MAX_REBOOTS => {
+            reasons.push(format!("{reason}, after {MAX_REBOOTS} reboots already"));
+        }
+        // The reboot restarts the engine too.
+        Some(reason) => return Action::Reboot { reason },
+        None => {}
+    }
+    match (&host.engine_restart_wanted, &history.engine) {
+        (None, _) | (Some(_), Some(EngineOutcome::Up)) => {}
+        (Some(reason), _) if !policy.engine_restart => {
+            reasons.push(format!("{reason}, and CAREEN_ENGINE_RESTART is never"));
+        }
+        (Some(_), None) => return Action::RestartEngine(EngineRestart::Replaced),
+        (Some(reason), Some(EngineOutcome::Refused { reason: why } | EngineOutcome::Down { words: why })) => {
+            reasons.push(format!("{reason}, which was not done: {why}"));
+        }
+    }
+    Action::Close(if reasons.is_empty() { Outcome::of(ended) } else { Outcome::RestartWanted { reasons } })
+}
+
+/// No other way into the host is left when its engine stays down: so it is tried, rolled back, and tried again.
+fn with_the_engine_down(history: &History, policy: Policy) -> Action {
+    let words = match &history.engine {
+        Some(EngineOutcome::Down { words } | EngineOutcome::Refused { reason: words }) => words.clone(),
+        Some(EngineOutcome::Up) | None => return Action::RestartEngine(EngineRestart::Down),
+    };
+    if policy.has_rollback && !history.rolled_back {
+        return Action::Start { phase: Phase::Rollback, attempt: 1 };
+    }
+    if history.rolled_back && history.engine_tries < MAX_ENGINE_TRIES {
+        return Action::RestartEngine(EngineRestart::Down);
+    }
+    Action::Close(Outcome::EngineDown { words, rolled_back: history.rolled_back })
+}
+
+/// A wish of the distribution's that survives its reboot is not repeated; it stands in the facts of the result.
+fn after_the_reboot(history: &History, host: &HostView) -> Action {
+    match &history.end {
+        Some(ended) if ended.asks_for_reboot() => {
+            Action::Start { phase: Phase::Command, attempt: history.attempts + 1 }
+        }
+        Some(ended) => {
+            let down = history.engine_was_up && !host.engine_up;
+            // The engine may still be starting: whoever acts waits for it.
+            if down { Action::RestartEngine(EngineRestart::Down) } else { Action::Close(Outcome::of(ended)) }
+        }
+        None => Action::Close(Outcome::Interrupted),
+    }
 }
 
 impl Record {
@@ -254,6 +551,11 @@ impl Record {
             Self::Running { .. } => "running",
             Self::Stopping { .. } => "stopping",
             Self::Ended { .. } => "ended",
+            Self::Interrupted => "interrupted",
+            Self::RestartingEngine { .. } => "restarting-engine",
+            Self::EngineSettled { .. } => "engine-settled",
+            Self::Rebooting { .. } => "rebooting",
+            Self::Rebooted { .. } => "rebooted",
             Self::Closed { .. } => "closed",
         }
     }
@@ -264,104 +566,301 @@ mod tests {
     use super::*;
     use crate::entry::Way;
 
-    fn supervised() -> Record {
-        Record::Supervised { entry: Way::Systemd, pid: 1, boot_id: "b".into() }
+    const ALL_ALLOWED: Policy =
+        Policy { reboot: true, engine_restart: true, idempotent: false, has_rollback: true };
+    const NOTHING_ALLOWED: Policy =
+        Policy { reboot: false, engine_restart: false, idempotent: false, has_rollback: false };
+
+    fn start(phase: Phase, attempt: u32) -> Record {
+        Record::Starting { phase, attempt, engine_up: true }
     }
 
     fn ended(end: CommandEnd) -> Record {
         Record::Ended { end, left_behind: Vec::new() }
     }
 
-    fn closed(outcome: Outcome) -> Record {
-        let exit_code = outcome.exit_code();
-        let result =
-            TransactionResult { outcome, exit_code, output_bytes: 0, duration_ms: None, notes: Vec::new() };
+    fn settled(outcome: EngineOutcome) -> Record {
+        Record::EngineSettled { outcome }
+    }
+
+    fn rebooting() -> Record {
+        Record::Rebooting { reason: "kernel".into(), from_boot: "one".into() }
+    }
+
+    fn closed() -> Record {
+        let result = TransactionResult {
+            outcome: Outcome::Interrupted,
+            exit_code: 245,
+            output_bytes: 0,
+            duration_ms: None,
+            notes: Vec::new(),
+        };
         Record::Closed { result }
     }
 
-    fn all_records() -> [Record; 8] {
-        [
-            supervised(),
-            Record::Starting { attempt: 1 },
-            Record::Running { attempt: 1, pid: 9 },
+    fn after(records: &[Record]) -> State {
+        records.iter().fold(State::default(), |state, record| state.step(record).unwrap())
+    }
+
+    fn ran(end: CommandEnd) -> Vec<Record> {
+        vec![start(Phase::Command, 1), Record::Running { pid: 9 }, ended(end)]
+    }
+
+    fn host() -> HostView {
+        HostView { boot_id: "one".into(), engine_up: true, ..HostView::default() }
+    }
+
+    fn decide(records: &[Record], host: &HostView, policy: Policy) -> Action {
+        next(&after(records), host, policy)
+    }
+
+    /// One state for each stage, with the history that leads there.
+    fn all_states() -> Vec<State> {
+        let up_to_the_end = ran(CommandEnd::Exited(0));
+        let with = |more: &[Record]| after(&[&up_to_the_end[..], more].concat());
+        let down = EngineRestart::Down;
+        vec![
+            State::default(),
+            after(&up_to_the_end[..1]),
+            after(&up_to_the_end[..2]),
+            after(&[&up_to_the_end[..2], &[Record::Stopping { reason: StopReason::TimeLimit }]].concat()),
+            with(&[]),
+            after(&[&up_to_the_end[..2], &[Record::Interrupted]].concat()),
+            with(&[Record::RestartingEngine { why: down }]),
+            with(&[Record::RestartingEngine { why: down }, settled(EngineOutcome::Up)]),
+            with(&[rebooting()]),
+            with(&[rebooting(), Record::Rebooted { boot: "two".into() }]),
+            with(&[closed()]),
+        ]
+    }
+
+    fn all_records() -> Vec<Record> {
+        vec![
+            Record::Supervised { entry: Way::Systemd, pid: 1, boot_id: "b".into() },
+            start(Phase::Command, 1),
+            start(Phase::Command, 2),
+            start(Phase::Rollback, 1),
+            Record::Running { pid: 9 },
             Record::Stopping { reason: StopReason::TimeLimit },
             ended(CommandEnd::Exited(0)),
             ended(CommandEnd::NotStarted("x".into())),
-            closed(Outcome::Exited { status: 0 }),
-            closed(Outcome::Interrupted),
+            Record::Interrupted,
+            Record::RestartingEngine { why: EngineRestart::Down },
+            settled(EngineOutcome::Up),
+            rebooting(),
+            Record::Rebooted { boot: "two".into() },
+            closed(),
         ]
     }
 
-    fn all_states() -> [State; 6] {
-        [
-            State::Prepared,
-            State::Starting { attempt: 1 },
-            State::Running { attempt: 1 },
-            State::Stopping { attempt: 1, reason: StopReason::ContainerRemoved },
-            State::Ended { end: CommandEnd::Exited(0), stopped: None },
-            State::Closed(TransactionResult {
-                outcome: Outcome::Interrupted,
-                exit_code: 245,
-                output_bytes: 0,
-                duration_ms: None,
-                notes: Vec::new(),
-            }),
-        ]
-    }
-
-    /// Every pair of state and record, legal or not, against the edges of the module's diagram.
-    #[test]
-    fn the_edges_are_those_of_the_diagram_and_no_others() {
-        let legal = |state: &str, record: &str, interrupted: bool, not_started: bool| match (state, record) {
-            ("closed", _) => None,
-            (state, "supervised") => Some(state.to_owned()),
-            ("prepared", "starting") => Some("starting".into()),
-            ("starting", "running") => Some("running".into()),
-            ("starting", "ended") if not_started => Some("ended".into()),
-            ("running" | "stopping", "ended") => Some("ended".into()),
-            ("running" | "stopping", "stopping") => Some("stopping".into()),
-            ("ended", "closed") => Some("closed".into()),
-            ("prepared" | "starting" | "running" | "stopping", "closed") if interrupted => {
-                Some("closed".into())
-            }
-            _ => None,
+    /// The edges of the diagram in docs/state-machine.md, as `from --> to: record`.
+    fn edges_of_the_diagram() -> std::collections::BTreeSet<String> {
+        let text = include_str!("../../../docs/state-machine.md");
+        let edge = |line: &str| {
+            let (from, rest) = line.trim().split_once(" --> ")?;
+            let (to, record) = rest.split_once(": ")?;
+            Some(format!("{from} --> {to}: {record}").replace('_', "-"))
         };
+        text.lines().filter_map(edge).filter(|edge| !edge.contains("[*]")).collect()
+    }
+
+    #[test]
+    fn the_codes_edges_are_those_of_the_diagram() {
+        let mut edges = std::collections::BTreeSet::new();
         for state in all_states() {
             for record in all_records() {
-                let interrupted = record == closed(Outcome::Interrupted);
-                let not_started = record == ended(CommandEnd::NotStarted("x".into()));
-                let expected = legal(state.name(), record.name(), interrupted, not_started);
-                let got = state.clone().step(&record).ok().map(|next| next.name().to_owned());
-                assert_eq!(got, expected, "{} + {}", state.name(), record.name());
+                let from = state.stage.name();
+                if let Ok(to) = state.clone().step(&record) {
+                    if !matches!(record, Record::Supervised { .. }) {
+                        edges.insert(format!("{from} --> {}: {}", to.stage.name(), record.name()));
+                    } else {
+                        assert_eq!(from, to.stage.name(), "a new supervisor changes nothing");
+                    }
+                }
             }
         }
+        assert_eq!(edges, edges_of_the_diagram(), "left: the code, right: the diagram");
     }
 
     #[test]
     fn a_used_attempt_is_never_started_again() {
         for state in all_states() {
-            let may_start = state.resume() == Resume::Start;
-            assert_eq!(may_start, state == State::Prepared, "{}", state.name());
+            for policy in [ALL_ALLOWED, NOTHING_ALLOWED] {
+                if let Action::Start { phase: Phase::Command, attempt } = next(&state, &host(), policy) {
+                    assert_eq!(attempt, state.history.attempts + 1, "{}", state.stage.name());
+                    assert_eq!(state.stage, Stage::Prepared);
+                }
+            }
+        }
+        assert!(
+            State::default().step(&start(Phase::Command, 2)).is_err(),
+            "attempts are counted without gaps"
+        );
+    }
+
+    #[test]
+    fn every_action_leads_to_a_record_that_may_follow() {
+        let views = [
+            host(),
+            HostView { engine_up: false, ..host() },
+            HostView { boot_id: "two".into(), ..host() },
+            HostView {
+                reboot_wanted: Some("kernel".into()),
+                engine_restart_wanted: Some("new".into()),
+                ..host()
+            },
+        ];
+        let idempotent = Policy { idempotent: true, ..ALL_ALLOWED };
+        for state in all_states() {
+            for view in &views {
+                for policy in [ALL_ALLOWED, NOTHING_ALLOWED, idempotent] {
+                    let record = match next(&state, view, policy) {
+                        Action::Start { phase, attempt } => start(phase, attempt),
+                        Action::RecordInterrupted => Record::Interrupted,
+                        Action::RestartEngine(why) => Record::RestartingEngine { why },
+                        Action::Reboot { reason } => {
+                            Record::Rebooting { reason, from_boot: view.boot_id.clone() }
+                        }
+                        Action::RecordRebooted => Record::Rebooted { boot: view.boot_id.clone() },
+                        Action::Close(_) => closed(),
+                        Action::RebootNow | Action::Nothing => continue,
+                    };
+                    let stepped = state.clone().step(&record);
+                    assert!(stepped.is_ok(), "{stepped:?} in {state:?}");
+                }
+            }
         }
     }
 
     #[test]
-    fn the_first_reason_to_stop_is_kept() {
-        let stopping =
-            State::Running { attempt: 1 }.step(&Record::Stopping { reason: StopReason::TimeLimit }).unwrap();
-        let again = Record::Stopping { reason: StopReason::Cancelled("x".into()) };
-        let end = stopping.step(&again).unwrap().step(&ended(CommandEnd::Signaled(9))).unwrap();
-        assert_eq!(end, State::Ended { end: CommandEnd::Signaled(9), stopped: Some(StopReason::TimeLimit) });
-        assert_eq!(end.resume(), Resume::Close(Outcome::TimedOut));
+    fn a_clean_end_closes_and_an_interruption_is_not_run_again_unless_it_may_be() {
+        let exited = Outcome::Exited { status: 0 };
+        assert_eq!(decide(&ran(CommandEnd::Exited(0)), &host(), ALL_ALLOWED), Action::Close(exited));
+        let running = [start(Phase::Command, 1), Record::Running { pid: 9 }];
+        assert_eq!(decide(&running, &host(), ALL_ALLOWED), Action::RecordInterrupted);
+        let interrupted = [&running[..], &[Record::Interrupted]].concat();
+        assert_eq!(decide(&interrupted, &host(), ALL_ALLOWED), Action::Close(Outcome::Interrupted));
+        let idempotent = Policy { idempotent: true, ..ALL_ALLOWED };
+        let again = Action::Start { phase: Phase::Command, attempt: 2 };
+        assert_eq!(decide(&interrupted, &host(), idempotent), again);
+    }
+
+    #[test]
+    fn an_engine_that_stays_down_is_tried_rolled_back_and_tried_again() {
+        let down = HostView { engine_up: false, ..host() };
+        let mut records = ran(CommandEnd::Exited(1));
+        let restart = Action::RestartEngine(EngineRestart::Down);
+        assert_eq!(decide(&records, &down, ALL_ALLOWED), restart, "whatever the command's status");
+        let failed = [
+            Record::RestartingEngine { why: EngineRestart::Down },
+            settled(EngineOutcome::Down { words: "no".into() }),
+        ];
+        records.extend(failed.clone());
+        let hopeless = Outcome::EngineDown { words: "no".into(), rolled_back: false };
+        assert_eq!(decide(&records, &down, NOTHING_ALLOWED), Action::Close(hopeless));
+        assert_eq!(
+            decide(&records, &down, ALL_ALLOWED),
+            Action::Start { phase: Phase::Rollback, attempt: 1 }
+        );
+        records.extend([start(Phase::Rollback, 1), Record::Running { pid: 9 }, ended(CommandEnd::Exited(0))]);
+        assert_eq!(decide(&records, &down, ALL_ALLOWED), restart);
+        records.extend(failed);
+        let hopeless = Outcome::EngineDown { words: "no".into(), rolled_back: true };
+        assert_eq!(hopeless.exit_code(), 249);
+        assert_eq!(decide(&records, &down, ALL_ALLOWED), Action::Close(hopeless));
+        assert_eq!(decide(&records, &host(), ALL_ALLOWED), Action::Close(Outcome::Exited { status: 1 }));
+    }
+
+    #[test]
+    fn a_replaced_engine_is_restarted_once_and_only_for_a_clean_end() {
+        let replaced = HostView { engine_restart_wanted: Some("docker is replaced".into()), ..host() };
+        let mut records = ran(CommandEnd::Exited(0));
+        let restart = Action::RestartEngine(EngineRestart::Replaced);
+        assert_eq!(decide(&records, &replaced, ALL_ALLOWED), restart);
+        let failed = Action::Close(Outcome::Exited { status: 1 });
+        assert_eq!(decide(&ran(CommandEnd::Exited(1)), &replaced, ALL_ALLOWED), failed);
+        let Action::Close(wish) = decide(&records, &replaced, NOTHING_ALLOWED) else { panic!("it may not") };
+        assert_eq!(wish.exit_code(), 246);
+        records.push(Record::RestartingEngine { why: EngineRestart::Replaced });
+        assert_eq!(decide(&records, &replaced, ALL_ALLOWED), restart, "a supervisor that takes over goes on");
+        let mut refused = records.clone();
+        refused.push(settled(EngineOutcome::Refused { reason: "quorum at risk".into() }));
+        let Action::Close(wish) = decide(&refused, &replaced, ALL_ALLOWED) else { panic!("not twice") };
+        assert!(wish.exit_code() == 246 && wish.to_string().contains("quorum at risk"), "{wish}");
+        records.push(settled(EngineOutcome::Up));
+        assert_eq!(decide(&records, &host(), ALL_ALLOWED), Action::Close(Outcome::Exited { status: 0 }));
+        assert_eq!(decide(&records, &replaced, ALL_ALLOWED), Action::Close(Outcome::Exited { status: 0 }));
+    }
+
+    #[test]
+    fn a_wanted_reboot_is_done_once_and_seen_by_its_boot_id() {
+        let wants = HostView { reboot_wanted: Some("a newer kernel".into()), ..host() };
+        let mut records = ran(CommandEnd::Exited(0));
+        assert_eq!(decide(&records, &wants, ALL_ALLOWED), Action::Reboot { reason: "a newer kernel".into() });
+        let Action::Close(wish) = decide(&records, &wants, NOTHING_ALLOWED) else { panic!("it may not") };
+        assert!(wish.exit_code() == 246 && wish.to_string().contains("CAREEN_REBOOT is never"), "{wish}");
+        records.push(rebooting());
+        assert_eq!(decide(&records, &wants, ALL_ALLOWED), Action::RebootNow);
+        let rebooted = HostView { boot_id: "two".into(), ..wants };
+        assert_eq!(decide(&records, &rebooted, ALL_ALLOWED), Action::RecordRebooted);
+        records.push(Record::Rebooted { boot: "two".into() });
+        let done = Action::Close(Outcome::Exited { status: 0 });
+        assert_eq!(decide(&records, &rebooted, ALL_ALLOWED), done, "a wish that survives is not repeated");
+    }
+
+    #[test]
+    fn status_194_runs_the_next_attempt_after_each_reboot_up_to_a_limit() {
+        let mut records = Vec::new();
+        let mut boot = 0;
+        let mut view = host();
+        let last = loop {
+            match next(&after(&records), &view, ALL_ALLOWED) {
+                Action::Start { phase: Phase::Command, attempt } => records.extend([
+                    start(Phase::Command, attempt),
+                    Record::Running { pid: 9 },
+                    ended(CommandEnd::Exited(REBOOT_ME)),
+                ]),
+                Action::Reboot { reason } => {
+                    records.push(Record::Rebooting { reason, from_boot: view.boot_id.clone() });
+                    boot += 1;
+                    view.boot_id = boot.to_string();
+                }
+                Action::RecordRebooted => records.push(Record::Rebooted { boot: view.boot_id.clone() }),
+                Action::Close(outcome) => break outcome,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!((boot, after(&records).history.attempts), (MAX_REBOOTS, MAX_REBOOTS + 1));
+        assert!(last.exit_code() == 246 && last.to_string().contains("after 5 reboots"), "{last}");
+    }
+
+    #[test]
+    fn after_a_killed_command_nothing_restarts() {
+        let wants = HostView {
+            reboot_wanted: Some("kernel".into()),
+            engine_restart_wanted: Some("docker".into()),
+            ..host()
+        };
+        let killed = [
+            start(Phase::Command, 1),
+            Record::Running { pid: 9 },
+            Record::Stopping { reason: StopReason::TimeLimit },
+            Record::Stopping { reason: StopReason::ContainerRemoved },
+            ended(CommandEnd::Signaled(9)),
+        ];
+        assert_eq!(
+            decide(&killed, &wants, ALL_ALLOWED),
+            Action::Close(Outcome::TimedOut),
+            "the first reason counts"
+        );
     }
 
     #[test]
     fn exit_codes_follow_the_contract() {
         let code =
-            |end: CommandEnd, stopped: Option<StopReason>| Outcome::of(&end, stopped.as_ref()).exit_code();
+            |end: CommandEnd, stopped: Option<StopReason>| Outcome::of(&Ended { end, stopped }).exit_code();
         assert_eq!(code(CommandEnd::Exited(0), None), 0);
         assert_eq!(code(CommandEnd::Exited(7), None), 7);
-        assert_eq!(code(CommandEnd::Exited(194), None), 246);
         assert_eq!(code(CommandEnd::Signaled(11), None), 139);
         assert_eq!(code(CommandEnd::Exited(0), Some(StopReason::TimeLimit)), 124);
         assert_eq!(code(CommandEnd::Exited(0), Some(StopReason::Cancelled("x".into()))), 245);
