@@ -81,27 +81,29 @@ impl Writer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use careen_model::transaction::{Phase, Stage};
 
     #[test]
     fn a_torn_line_is_cut_off_and_the_journal_goes_on() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("journal.jsonl");
-        Writer::open(&path).unwrap().append(&Record::Starting { attempt: 1 }).unwrap();
+        let starting = Record::Starting { phase: Phase::Command, attempt: 1, engine_up: true };
+        Writer::open(&path).unwrap().append(&starting).unwrap();
         let mut torn = fs::read(&path).unwrap();
         torn.extend_from_slice(b"{\"v\":1,\"seq\":2,");
         fs::write(&path, torn).unwrap();
 
         let mut writer = Writer::open(&path).unwrap();
-        assert_eq!(*writer.state(), State::Starting { attempt: 1 });
-        writer.append(&Record::Running { attempt: 1, pid: 3 }).unwrap();
-        assert_eq!(read(&path).unwrap().1, State::Running { attempt: 1 });
+        assert_eq!(writer.state().stage, Stage::Starting { phase: Phase::Command, attempt: 1 });
+        writer.append(&Record::Running { pid: 3 }).unwrap();
+        assert_eq!(read(&path).unwrap().1.stage, Stage::Running { phase: Phase::Command, attempt: 1 });
     }
 
     #[test]
     fn a_missing_journal_is_new_and_a_corrupt_one_an_error() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("journal.jsonl");
-        assert_eq!(read(&path).unwrap().1, State::Prepared);
+        assert_eq!(read(&path).unwrap().1, State::default());
         fs::write(&path, b"\0\0\0\n").unwrap();
         assert!(read(&path).is_err());
         assert!(Writer::open(&path).is_err());
@@ -113,7 +115,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("journal.jsonl");
         let mut writer = Writer::open(&path).unwrap();
-        assert!(writer.append(&Record::Running { attempt: 1, pid: 3 }).is_err());
+        assert!(writer.append(&Record::Running { pid: 3 }).is_err());
         assert_eq!(fs::read(&path).unwrap(), b"");
     }
 }

@@ -25,6 +25,8 @@ pub mod file {
     pub const ENVIRONMENT: &str = "environment.json";
     /// The command's output.
     pub const OUTPUT: &str = "output.log";
+    /// The end of an output that is longer than its limit.
+    pub const TAIL: &str = "output.tail";
     /// The index of the output.
     pub const INDEX: &str = "output.idx";
     /// The payload, where /var/lib is not noexec; removed at the end.

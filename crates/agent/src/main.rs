@@ -11,13 +11,16 @@
 mod container;
 mod durable;
 mod engine;
+mod engine_restart;
 mod helper;
+mod host_view;
 mod journal;
 mod layout;
 mod lock;
 mod operator;
 mod payload;
 mod readiness;
+mod resume;
 mod say;
 mod signals;
 mod stop;
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         ["run", ..] => container::run(args[1..].to_vec()).into(),
         ["supervise", way, id] => done(supervise(way, id)),
         ["helper", ..] => done(help_in(&words[1..])),
+        ["resume"] => done(resume::run(Path::new(layout::ROOT)).map(|()| 0)),
         ["list"] => done(operator::list().map(|()| 0)),
         ["show", id] => done(operator::show(id).map(|()| 0)),
         ["logs", id] => done(operator::logs(id, false).map(|()| 0)),

@@ -7,7 +7,7 @@ use crate::lock::Lock;
 use anyhow::{Context, bail};
 use careen_model::TransactionId;
 use careen_model::manifest::Manifest;
-use careen_model::transaction::State;
+use careen_model::transaction::Stage;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use std::fs;
 use std::os::fd::AsFd;
@@ -33,10 +33,10 @@ fn manifest(directory: &TransactionDir) -> anyhow::Result<Manifest> {
 fn standing(directory: &TransactionDir) -> anyhow::Result<String> {
     let (_, state) = journal::read(&directory.file(file::JOURNAL))?;
     let alive = Lock::is_held(&directory.file(file::SUPERVISOR_LOCK))?;
-    Ok(match state {
-        State::Closed(result) => result.outcome.to_string(),
-        state if alive => state.name().to_owned(),
-        state => format!("{} without a supervisor", state.name()),
+    Ok(match state.stage {
+        Stage::Closed(result) => result.outcome.to_string(),
+        stage if alive => stage.name().to_owned(),
+        stage => format!("{} without a supervisor: awaiting the next agent", stage.name()),
     })
 }
 
@@ -81,7 +81,7 @@ pub fn logs(id: &str, follow: bool) -> anyhow::Result<()> {
     let directory = open(id)?;
     let watch = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
     watch.add_watch(directory.path(), AddWatchFlags::IN_MODIFY | AddWatchFlags::IN_CREATE)?;
-    let mut printer = Printer::new(directory.clone(), 0);
+    let mut printer = Printer::new(directory.clone(), manifest(&directory)?.output_limit, 0);
     loop {
         let ended = !follow || !Lock::is_held(&directory.file(file::SUPERVISOR_LOCK))?;
         printer.print()?;
@@ -97,7 +97,7 @@ pub fn logs(id: &str, follow: bool) -> anyhow::Result<()> {
 /// `careen-agent cancel [--now] ID`: stops the command, with its grace period or without.
 pub fn cancel(id: &str, now: bool) -> anyhow::Result<()> {
     let directory = open(id)?;
-    if let (_, State::Closed(result)) = journal::read(&directory.file(file::JOURNAL))? {
+    if let Stage::Closed(result) = journal::read(&directory.file(file::JOURNAL))?.1.stage {
         bail!("transaction {id} is closed already: its command {}", result.outcome);
     }
     send_stop(&directory, "careen-agent cancel", now.then_some(0))

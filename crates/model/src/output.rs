@@ -32,6 +32,71 @@ pub struct Record {
     pub time_ns: u64,
 }
 
+/// How much of an output is kept: its head, and its tail in a ring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    head: u64,
+    tail: u64,
+}
+
+/// Where a piece of output lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// In the head's file.
+    Head {
+        /// At this byte of it.
+        at: u64,
+        /// That many bytes.
+        length: usize,
+    },
+    /// In the ring.
+    Tail {
+        /// At this byte of it.
+        at: u64,
+        /// That many bytes.
+        length: usize,
+    },
+}
+
+impl Extent {
+    /// How many bytes.
+    pub fn length(&self) -> usize {
+        match self {
+            Self::Head { length, .. } | Self::Tail { length, .. } => *length,
+        }
+    }
+}
+
+impl Room {
+    /// Half of the limit for the head, half for the tail.
+    pub fn of_limit(limit: u64) -> Self {
+        let tail = (limit / 2).max(1);
+        Self { head: limit.saturating_sub(tail), tail }
+    }
+
+    /// Where the bytes from this offset on lie: as many of `length` as lie in one piece.
+    pub fn place(&self, offset: u64, length: usize) -> Extent {
+        let up_to = |room: u64| length.min(usize::try_from(room).unwrap_or(usize::MAX));
+        match self.head.checked_sub(offset) {
+            Some(room) if room > 0 => Extent::Head { at: offset, length: up_to(room) },
+            Some(_) | None => {
+                let at = (offset - self.head) % self.tail;
+                Extent::Tail { at, length: up_to(self.tail - at) }
+            }
+        }
+    }
+
+    /// The part of a record that was overwritten when this many bytes had been written in all: its first so many bytes.
+    pub fn overwritten(&self, record: &Record, written: u64) -> u64 {
+        let kept_from = written.saturating_sub(self.tail).max(self.head);
+        if record.offset < self.head {
+            0
+        } else {
+            kept_from.saturating_sub(record.offset).min(record.length.into())
+        }
+    }
+}
+
 /// Why an index cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IndexError {
@@ -60,7 +125,8 @@ impl Record {
         bytes
     }
 
-    fn decode(bytes: &[u8; RECORD_BYTES]) -> Option<Self> {
+    /// A record out of its bytes; `None` when they are none.
+    pub fn decode(bytes: &[u8; RECORD_BYTES]) -> Option<Self> {
         let number = |from: usize| {
             bytes[from..from + 8].iter().rev().fold(0u64, |value, byte| (value << 8) | u64::from(*byte))
         };
@@ -142,6 +208,30 @@ mod tests {
             assert_eq!(read, records, "in pieces of {size}");
             assert_eq!(reader.next_offset(), 70_005);
         }
+    }
+
+    #[test]
+    fn every_byte_has_its_place_and_the_ring_says_what_it_lost() {
+        let room = Room::of_limit(10);
+        let (mut head, mut tail) = ([0; 5], [0; 5]);
+        let mut offset = 0;
+        while offset < 23 {
+            let extent = room.place(offset, 23 - offset as usize);
+            for byte in 0..extent.length() {
+                match extent {
+                    Extent::Head { at, .. } => head[at as usize + byte] = offset as usize + byte,
+                    Extent::Tail { at, .. } => tail[at as usize + byte] = offset as usize + byte,
+                }
+            }
+            offset += extent.length() as u64;
+        }
+        assert_eq!((head, tail), ([0, 1, 2, 3, 4], [20, 21, 22, 18, 19]));
+        let record = |offset| Record { offset, length: 4, stream: Stream::Stdout, time_ns: 0 };
+        assert_eq!(room.overwritten(&record(0), 23), 0, "the head stays");
+        assert_eq!(room.overwritten(&record(5), 23), 4);
+        assert_eq!(room.overwritten(&record(16), 23), 2);
+        assert_eq!(room.overwritten(&record(19), 23), 0);
+        assert_eq!(room.overwritten(&record(5), 9), 0, "nothing is lost before the ring is full");
     }
 
     #[test]

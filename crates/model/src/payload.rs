@@ -9,6 +9,9 @@ pub const DEFAULT_COMMAND: &str = "install";
 /// The command that explains a payload. It never changes a host, and takes neither a transaction nor the host's lock.
 pub const HELP_COMMAND: &str = "help";
 
+/// The command that is run when the engine stays down after another one, and the result of that is kept.
+pub const ROLLBACK_COMMAND: &str = "rollback";
+
 /// Whether a command needs the host for itself. `check` only looks; `help` only talks.
 pub fn takes_host_lock(command: &str) -> bool {
     !matches!(command, "check" | HELP_COMMAND)

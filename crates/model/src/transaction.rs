@@ -195,8 +195,8 @@ pub enum Outcome {
     EngineDown {
         /// Its last words.
         words: String,
-        /// Whether the payload's rollback was run.
-        rolled_back: bool,
+        /// What the payload's rollback did.
+        rollback: Rollback,
     },
     /// The command ran into its time limit and was stopped.
     TimedOut,
@@ -248,8 +248,12 @@ impl fmt::Display for Outcome {
             Self::Exited { status } => write!(f, "exited with status {status}"),
             Self::Signaled { signal } => write!(f, "was killed by signal {signal}"),
             Self::RestartWanted { reasons } => write!(f, "did its work, but {}", reasons.join("; ")),
-            Self::EngineDown { words, rolled_back } => {
-                let rollback = if *rolled_back { ", also after the payload's rollback" } else { "" };
+            Self::EngineDown { words, rollback } => {
+                let rollback = match rollback {
+                    Rollback::None => "",
+                    Rollback::BroughtBack => ", and the payload's rollback brought it back",
+                    Rollback::Failed => ", also after the payload's rollback",
+                };
                 write!(f, "left the engine down{rollback}: {words}")
             }
             Self::TimedOut => f.write_str("was stopped at its time limit"),
@@ -258,6 +262,18 @@ impl fmt::Display for Outcome {
             Self::Interrupted => f.write_str("was interrupted: its supervisor is gone and left no result"),
         }
     }
+}
+
+/// What came of a payload's rollback.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rollback {
+    /// There is none.
+    None,
+    /// It was run, and the engine is up again.
+    BroughtBack,
+    /// It was run, and the engine is still down.
+    Failed,
 }
 
 /// A record that cannot follow a state.
@@ -482,6 +498,9 @@ fn after_the_command(history: &History, host: &HostView, policy: Policy) -> Acti
     if history.engine_was_up && !host.engine_up {
         return with_the_engine_down(history, policy);
     }
+    if history.rolled_back {
+        return Action::Close(engine_down(history, Rollback::BroughtBack));
+    }
     let Some(ended) = &history.end else { return Action::Close(Outcome::Interrupted) };
     if !ended.is_clean() {
         return Action::Close(Outcome::of(ended));
@@ -514,17 +533,26 @@ fn after_the_command(history: &History, host: &HostView, policy: Policy) -> Acti
 
 /// No other way into the host is left when its engine stays down: so it is tried, rolled back, and tried again.
 fn with_the_engine_down(history: &History, policy: Policy) -> Action {
-    let words = match &history.engine {
-        Some(EngineOutcome::Down { words } | EngineOutcome::Refused { reason: words }) => words.clone(),
-        Some(EngineOutcome::Up) | None => return Action::RestartEngine(EngineRestart::Down),
-    };
+    // Up when it was started and down again: that may happen once.
+    let untried = history.engine.is_none() || history.engine == Some(EngineOutcome::Up);
+    if untried && history.engine_tries < MAX_ENGINE_TRIES {
+        return Action::RestartEngine(EngineRestart::Down);
+    }
     if policy.has_rollback && !history.rolled_back {
         return Action::Start { phase: Phase::Rollback, attempt: 1 };
     }
     if history.rolled_back && history.engine_tries < MAX_ENGINE_TRIES {
         return Action::RestartEngine(EngineRestart::Down);
     }
-    Action::Close(Outcome::EngineDown { words, rolled_back: history.rolled_back })
+    Action::Close(engine_down(history, if history.rolled_back { Rollback::Failed } else { Rollback::None }))
+}
+
+fn engine_down(history: &History, rollback: Rollback) -> Outcome {
+    let words = match &history.engine {
+        Some(EngineOutcome::Down { words } | EngineOutcome::Refused { reason: words }) => words.clone(),
+        Some(EngineOutcome::Up) | None => "it did not come up".to_owned(),
+    };
+    Outcome::EngineDown { words, rollback }
 }
 
 /// A wish of the distribution's that survives its reboot is not repeated; it stands in the facts of the result.
@@ -534,8 +562,8 @@ fn after_the_reboot(history: &History, host: &HostView) -> Action {
             Action::Start { phase: Phase::Command, attempt: history.attempts + 1 }
         }
         Some(ended) => {
-            let down = history.engine_was_up && !host.engine_up;
             // The engine may still be starting: whoever acts waits for it.
+            let down = history.engine_was_up && !host.engine_up && history.engine_tries < MAX_ENGINE_TRIES;
             if down { Action::RestartEngine(EngineRestart::Down) } else { Action::Close(Outcome::of(ended)) }
         }
         None => Action::Close(Outcome::Interrupted),
@@ -756,7 +784,7 @@ mod tests {
             settled(EngineOutcome::Down { words: "no".into() }),
         ];
         records.extend(failed.clone());
-        let hopeless = Outcome::EngineDown { words: "no".into(), rolled_back: false };
+        let hopeless = Outcome::EngineDown { words: "no".into(), rollback: Rollback::None };
         assert_eq!(decide(&records, &down, NOTHING_ALLOWED), Action::Close(hopeless));
         assert_eq!(
             decide(&records, &down, ALL_ALLOWED),
@@ -765,10 +793,15 @@ mod tests {
         records.extend([start(Phase::Rollback, 1), Record::Running { pid: 9 }, ended(CommandEnd::Exited(0))]);
         assert_eq!(decide(&records, &down, ALL_ALLOWED), restart);
         records.extend(failed);
-        let hopeless = Outcome::EngineDown { words: "no".into(), rolled_back: true };
+        let hopeless = Outcome::EngineDown { words: "no".into(), rollback: Rollback::Failed };
         assert_eq!(hopeless.exit_code(), 249);
         assert_eq!(decide(&records, &down, ALL_ALLOWED), Action::Close(hopeless));
-        assert_eq!(decide(&records, &host(), ALL_ALLOWED), Action::Close(Outcome::Exited { status: 1 }));
+        let saved = Outcome::EngineDown { words: "no".into(), rollback: Rollback::BroughtBack };
+        assert_eq!(
+            decide(&records, &host(), ALL_ALLOWED),
+            Action::Close(saved),
+            "a rollback is never a success"
+        );
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! journal before it does anything, so that starting one too many is harmless.
 
 use super::identity::Place;
-use super::{Request, entry};
+use super::{Request, entry, host};
 use crate::durable;
 use crate::journal;
 use crate::layout::{self, TransactionDir, file};
@@ -15,14 +15,14 @@ use crate::say::say;
 use crate::stop::{OrRefuse, Stop};
 use anyhow::Context;
 use careen_model::AgentExit;
-use careen_model::command::Executable;
+use careen_model::command::{Executable, judge};
 use careen_model::entry::Way;
 use careen_model::id::hex;
 use careen_model::journal::Record;
 use careen_model::manifest::{Manifest, Payload, SCHEMA};
-use careen_model::payload::takes_host_lock;
+use careen_model::payload::{ROLLBACK_COMMAND, takes_host_lock};
 use careen_model::settings::{CommandContext, command_environment};
-use careen_model::transaction::State;
+use careen_model::transaction::Stage;
 use jiff::Timestamp;
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use nix::sys::statvfs::{FsFlags, statvfs};
@@ -45,6 +45,8 @@ pub struct Joined {
     pub was_closed: bool,
     /// Whether this agent's terminal belongs to the command.
     pub terminal: bool,
+    /// How many bytes of output are kept.
+    pub output_limit: u64,
 }
 
 /// Creates or joins the transaction, and returns when it has a supervisor or a result.
@@ -71,11 +73,14 @@ pub fn ensure_supervised(
         Creation { request, source, how, place, root }.create(&directory)?;
     }
     register(&directory, place)?;
-    let terminal = place.own.terminal && read_manifest(&directory)?.terminal.is_some();
+    let manifest = read_manifest(&directory)?;
+    let terminal = place.own.terminal && manifest.terminal.is_some();
     let (journal, state) =
         journal::read(&directory.file(file::JOURNAL)).map_err(|error| unreadable(&error))?;
-    let joined = |way, was_closed| Joined { directory: directory.clone(), way, was_closed, terminal };
-    if matches!(state, State::Closed(_)) {
+    let output_limit = manifest.output_limit;
+    let joined =
+        |way, was_closed| Joined { directory: directory.clone(), way, was_closed, terminal, output_limit };
+    if matches!(state.stage, Stage::Closed(_)) {
         return Ok(joined(None, exists));
     }
     if Lock::is_held(&directory.file(file::SUPERVISOR_LOCK)).or_refuse("look for the supervisor")? {
@@ -239,8 +244,8 @@ impl Creation<'_> {
             durable::remove_tree(building)?;
         }
         let contents = self.source.copy_to(building)?;
-        let secrets = self.copy_secrets()?;
-        let environment = self.environment(&secrets);
+        let has_secrets = copy_secrets(self.place)?;
+        let environment = self.environment(&layout::secrets(&self.place.id));
         durable::create(&unfinished.file(file::ENVIRONMENT), 0o600, &serde_json::to_vec(&environment)?)?;
         let payload = Payload {
             directory: payload.display().to_string(),
@@ -248,14 +253,15 @@ impl Creation<'_> {
             files: contents.files,
             bytes: contents.bytes,
             by_shell: self.how == Executable::ByShell,
+            has_rollback: self.has_rollback(),
         };
-        let manifest = serde_json::to_vec_pretty(&self.manifest(payload)?)?;
+        let manifest = serde_json::to_vec_pretty(&self.manifest(payload, has_secrets)?)?;
         durable::create(&unfinished.file(file::MANIFEST), 0o600, &manifest)?;
         durable::sync_directory(unfinished.path())?;
         Ok(())
     }
 
-    fn manifest(&self, payload: Payload) -> anyhow::Result<Manifest> {
+    fn manifest(&self, payload: Payload, has_secrets: bool) -> anyhow::Result<Manifest> {
         let settings = &self.request.settings;
         let millis = |duration: std::time::Duration| u64::try_from(duration.as_millis());
         Ok(Manifest {
@@ -274,7 +280,28 @@ impl Creation<'_> {
             timeout_ms: settings.timeout.map(millis).transpose()?,
             stop_grace_period_ms: millis(settings.stop_grace_period)?,
             on_remove: settings.on_remove,
+            reboot: settings.reboot,
+            engine_restart: settings.engine_restart,
+            idempotent: settings.idempotent,
+            output_limit: settings.output_limit,
+            has_secrets,
         })
+    }
+
+    /// Whether there is a rollback that this host can run. One that it cannot is as good as none, and is said now.
+    fn has_rollback(&self) -> bool {
+        let Ok(Some(rollback)) = self.source.command(ROLLBACK_COMMAND) else { return false };
+        match judge(rollback.as_file(), &host::machine(), host::has_executable) {
+            Ok(Executable::Direct) => true,
+            Ok(Executable::ByShell) => {
+                say("warning: the payload's rollback has no '#!' line and will not be used");
+                false
+            }
+            Err(why) => {
+                say(format_args!("warning: the payload's rollback {why}, and will not be used"));
+                false
+            }
+        }
     }
 
     fn environment(&self, secrets: &Path) -> std::collections::BTreeMap<String, String> {
@@ -294,30 +321,32 @@ impl Creation<'_> {
         };
         command_environment(&self.request.environment, &context)
     }
+}
 
-    /// Copies the container's secrets to a directory of the host's that never reaches a disk.
-    fn copy_secrets(&self) -> anyhow::Result<PathBuf> {
-        let target = layout::secrets(&self.place.id);
-        for directory in [Path::new("/run/careen"), Path::new(layout::SECRETS)] {
-            durable::private_directory(directory)?;
-        }
-        durable::remove_tree(&target)?;
-        durable::private_directory(&target)?;
-        let Some(source) = self.place.own.secrets() else { return Ok(target) };
-        let is_tmpfs = nix::sys::statfs::statfs(&target)?.filesystem_type() == nix::sys::statfs::TMPFS_MAGIC;
-        for entry in fs::read_dir(source)? {
-            let entry = entry?;
-            if !entry.file_type()?.is_file() {
-                continue;
-            }
-            anyhow::ensure!(
-                is_tmpfs,
-                "the service has secrets, but the host's /run is not a tmpfs: they would reach a disk"
-            );
-            durable::create(&target.join(entry.file_name()), 0o400, &fs::read(entry.path())?)?;
-        }
-        Ok(target)
+/// Copies the container's secrets to a directory of the host's that never reaches a disk. Says whether there were any.
+fn copy_secrets(place: &Place) -> anyhow::Result<bool> {
+    let target = layout::secrets(&place.id);
+    for directory in [Path::new("/run/careen"), Path::new(layout::SECRETS)] {
+        durable::private_directory(directory)?;
     }
+    durable::remove_tree(&target)?;
+    durable::private_directory(&target)?;
+    let Some(source) = place.own.secrets() else { return Ok(false) };
+    let is_tmpfs = nix::sys::statfs::statfs(&target)?.filesystem_type() == nix::sys::statfs::TMPFS_MAGIC;
+    let mut any = false;
+    for entry in fs::read_dir(source)? {
+        let entry = entry?;
+        if !entry.file_type()?.is_file() {
+            continue;
+        }
+        anyhow::ensure!(
+            is_tmpfs,
+            "the service has secrets, but the host's /run is not a tmpfs: they would reach a disk"
+        );
+        durable::create(&target.join(entry.file_name()), 0o400, &fs::read(entry.path())?)?;
+        any = true;
+    }
+    Ok(any)
 }
 
 fn move_into_place(unfinished: &TransactionDir, directory: &TransactionDir) -> anyhow::Result<()> {

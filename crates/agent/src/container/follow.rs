@@ -13,9 +13,9 @@ use crate::signals::Signals;
 use crate::stop::{OrRefuse, Stop};
 use careen_model::control::{self, Message};
 use careen_model::entry::Way;
-use careen_model::journal::TransactionResult;
-use careen_model::output::{IndexReader, Stream};
-use careen_model::transaction::State;
+use careen_model::journal::{EngineOutcome, Journal, Record, TransactionResult};
+use careen_model::output::{Extent, IndexReader, MAGIC, RECORD_BYTES, Record as Piece, Room, Stream};
+use careen_model::transaction::{EngineRestart, Stage};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use nix::sys::signal::Signal;
 use std::fs::File;
@@ -51,6 +51,7 @@ pub struct Follower {
     way: Option<Way>,
     terminal: Option<Terminal>,
     stops_sent: u32,
+    lines_told: usize,
 }
 
 impl Follower {
@@ -69,8 +70,8 @@ impl Follower {
             ));
             None
         });
-        let printer = Printer::new(directory.clone(), from);
-        Ok(Self { directory, inotify, printer, way: joined.way, terminal, stops_sent: 0 })
+        let printer = Printer::new(directory.clone(), joined.output_limit, from);
+        Ok(Self { directory, inotify, printer, way: joined.way, terminal, stops_sent: 0, lines_told: 0 })
     }
 
     /// Until the transaction is closed, or the agent has to leave.
@@ -147,15 +148,53 @@ impl Follower {
         }
     }
 
-    fn closed(&self) -> Result<Option<TransactionResult>, Stop> {
+    fn closed(&mut self) -> Result<Option<TransactionResult>, Stop> {
         match journal::read(&self.directory.file(file::JOURNAL)) {
-            Ok((_, State::Closed(result))) => Ok(Some(result)),
-            Ok(_) => Ok(None),
+            Ok((journal, state)) => {
+                self.tell(&journal);
+                if let Stage::Closed(result) = state.stage { Ok(Some(result)) } else { Ok(None) }
+            }
             Err(error) => Err(Stop::new(careen_model::AgentExit::Interrupted, format_args!("{error:#}"))),
         }
     }
 
-    fn supervisor_is_gone(&self) -> Result<bool, Stop> {
+    /// Says what the supervisor does beside the command: each wait has its reason.
+    fn tell(&mut self, journal: &Journal) {
+        for line in journal.lines.iter().skip(self.lines_told) {
+            match &line.record {
+                Record::Starting { attempt, phase, .. } if *attempt > 1 => {
+                    say(format_args!("attempt {attempt} of the {phase}"))
+                }
+                Record::Stopping { reason } => say(format_args!("stopping the command: {reason}")),
+                Record::RestartingEngine { why: EngineRestart::Down } => {
+                    say("the engine is down after the command: starting it")
+                }
+                Record::RestartingEngine { why: EngineRestart::Replaced } => {
+                    say(
+                        "the installed engine is not the one that runs: restarting it, which ends this container",
+                    );
+                }
+                Record::EngineSettled { outcome: EngineOutcome::Up } => say("the engine is up"),
+                Record::EngineSettled { outcome: EngineOutcome::Refused { reason } } => {
+                    say(format_args!("the engine was not restarted: {reason}"))
+                }
+                Record::EngineSettled { outcome: EngineOutcome::Down { words } } => {
+                    say(format_args!("the engine stays down: {words}"))
+                }
+                Record::Rebooting { reason, .. } => say(format_args!("rebooting the host: {reason}")),
+                Record::Rebooted { .. } => say("the host has rebooted"),
+                Record::Interrupted => say("the command was interrupted"),
+                Record::Supervised { .. }
+                | Record::Starting { .. }
+                | Record::Running { .. }
+                | Record::Ended { .. }
+                | Record::Closed { .. } => {}
+            }
+        }
+        self.lines_told = journal.lines.len();
+    }
+
+    fn supervisor_is_gone(&mut self) -> Result<bool, Stop> {
         let held = Lock::is_held(&self.directory.file(file::SUPERVISOR_LOCK))
             .or_refuse("look after the supervisor")?;
         // Closing and unlocking are two steps: whoever sees the second must look for the first again.
@@ -183,50 +222,106 @@ pub fn wait_to_be_stopped(signals: &Signals) -> io::Result<()> {
 #[derive(Debug)]
 pub struct Printer {
     directory: TransactionDir,
-    files: Option<(File, File)>,
+    files: Option<Files>,
+    room: Room,
     index: IndexReader,
     from: u64,
+    left_out: u64,
     listener_gone: bool,
 }
 
+#[derive(Debug)]
+struct Files {
+    head: File,
+    tail: File,
+    index: File,
+}
+
 impl Printer {
-    /// Prints from this offset on.
-    pub fn new(directory: TransactionDir, from: u64) -> Self {
-        Self { directory, files: None, index: IndexReader::default(), from, listener_gone: false }
+    /// Prints from this offset on; `limit` is the one under which the output was written.
+    pub fn new(directory: TransactionDir, limit: u64, from: u64) -> Self {
+        let room = Room::of_limit(limit);
+        Self {
+            directory,
+            files: None,
+            room,
+            index: IndexReader::default(),
+            from,
+            left_out: 0,
+            listener_gone: false,
+        }
     }
 
     /// Prints what has come since the last call.
     pub fn print(&mut self) -> io::Result<()> {
         let mut buffer = vec![0; 64 * 1024];
-        if self.files.is_none() {
-            self.files = self.open()?;
-        }
-        let Some((log, index)) = &mut self.files else { return Ok(()) };
         loop {
-            let read = index.read(&mut buffer)?;
+            if self.files.is_none() {
+                self.files = self.open()?;
+            }
+            let Some(files) = &mut self.files else { return Ok(()) };
+            let read = files.index.read(&mut buffer)?;
             if read == 0 {
+                self.say_what_was_left_out();
                 return Ok(());
             }
             for record in self.index.push(&buffer[..read]).map_err(io::Error::other)? {
-                let skip = self.from.saturating_sub(record.offset).min(u64::from(record.length));
-                let mut bytes = vec![0; (u64::from(record.length) - skip) as usize];
-                log.read_exact_at(&mut bytes, record.offset + skip)?;
-                if !self.listener_gone {
-                    self.listener_gone = write(record.stream, &bytes).is_err();
-                }
+                self.print_record(&record)?;
             }
         }
     }
 
-    /// Opens the files once both are there: the supervisor creates them just before it starts the command.
-    fn open(&self) -> io::Result<Option<(File, File)>> {
+    fn print_record(&mut self, record: &Piece) -> io::Result<()> {
+        let Some(files) = &self.files else { return Ok(()) };
+        let mut bytes = vec![0; record.length as usize];
+        match self.room.place(record.offset, bytes.len()) {
+            Extent::Head { at, .. } => files.head.read_exact_at(&mut bytes, at)?,
+            Extent::Tail { at, .. } => files.tail.read_exact_at(&mut bytes, at)?,
+        }
+        // The ring may have gone over these bytes, even while they were read: so that is asked after the reading.
+        let lost = self.room.overwritten(record, written(&files.index)?);
+        let skip = self.from.saturating_sub(record.offset).min(u64::from(record.length)).max(lost);
+        self.left_out += lost;
+        let kept = &bytes[usize::try_from(skip).unwrap_or(bytes.len())..];
+        if !kept.is_empty() {
+            self.say_what_was_left_out();
+            if !self.listener_gone {
+                self.listener_gone = write(record.stream, kept).is_err();
+            }
+        }
+        Ok(())
+    }
+
+    fn say_what_was_left_out(&mut self) {
+        if self.left_out > 0 {
+            say(format_args!(
+                "... {} bytes of output were not kept (CAREEN_OUTPUT_LIMIT) ...",
+                self.left_out
+            ));
+            self.left_out = 0;
+        }
+    }
+
+    /// Opens the files once all are there: the supervisor creates them just before it starts the command.
+    fn open(&self) -> io::Result<Option<Files>> {
         let open = |name: &str| match File::open(self.directory.file(name)) {
             Ok(file) => Ok(Some(file)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         };
-        Ok(open(file::OUTPUT)?.zip(open(file::INDEX)?))
+        let (head, tail, index) = (open(file::OUTPUT)?, open(file::TAIL)?, open(file::INDEX)?);
+        let all = head.zip(tail).zip(index);
+        Ok(all.map(|((head, tail), index)| Files { head, tail, index }))
     }
+}
+
+/// How many bytes the index tells of now: its last complete record says it.
+fn written(index: &File) -> io::Result<u64> {
+    let complete = (index.metadata()?.len().saturating_sub(MAGIC.len() as u64)) / RECORD_BYTES as u64;
+    let Some(last) = complete.checked_sub(1) else { return Ok(0) };
+    let mut bytes = [0; RECORD_BYTES];
+    index.read_exact_at(&mut bytes, MAGIC.len() as u64 + last * RECORD_BYTES as u64)?;
+    Ok(Piece::decode(&bytes).map_or(0, |record| record.end()))
 }
 
 /// Unbuffered, so that the engine sees both streams in the order of the log.

@@ -4,6 +4,8 @@ use crate::layout::{TransactionDir, file};
 use crate::signals::with_signals_unblocked;
 use anyhow::Context;
 use careen_model::manifest::{Manifest, TerminalSize};
+use careen_model::payload::ROLLBACK_COMMAND;
+use careen_model::transaction::Phase;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc;
 use nix::pty::{OpenptyResult, Winsize, openpty};
@@ -18,8 +20,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-/// Set in the command's environment for each attempt.
+/// Set in the environment of each program that is run.
 const ATTEMPT: &str = "CAREEN_ATTEMPT";
+const COMMAND: &str = "CAREEN_COMMAND";
 
 /// The largest piece that is read, and recorded, at once.
 const READ_BYTES: usize = 64 * 1024;
@@ -91,12 +94,21 @@ pub fn read_buffer() -> Vec<u8> {
 impl Child {
     /// Starts the command of a transaction: a session of its own, in the payload's directory, with exactly the recorded
     /// environment.
-    pub fn start(manifest: &Manifest, directory: &TransactionDir, attempt: u32) -> anyhow::Result<Self> {
+    pub fn start(
+        manifest: &Manifest,
+        directory: &TransactionDir,
+        phase: Phase,
+        attempt: u32,
+    ) -> anyhow::Result<Self> {
         let environment = read_environment(&directory.file(file::ENVIRONMENT))?;
         let payload = Path::new(&manifest.payload.directory);
-        let mut command = command_line(manifest, payload);
-        command.args(&manifest.args).current_dir(payload);
-        with_signals_unblocked(&mut command).env_clear().envs(environment).env(ATTEMPT, attempt.to_string());
+        let mut command = command_line(manifest, phase, payload);
+        command.current_dir(payload);
+        with_signals_unblocked(&mut command)
+            .env_clear()
+            .envs(environment)
+            .env(ATTEMPT, attempt.to_string())
+            .env(COMMAND, program(manifest, phase));
         match manifest.terminal {
             Some(size) => Self::in_terminal(command, size),
             None => Self::with_pipes(command),
@@ -170,15 +182,28 @@ fn winsize(rows: u16, columns: u16) -> Winsize {
     Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }
 }
 
-fn command_line(manifest: &Manifest, payload: &Path) -> Command {
-    let file = payload.join(&manifest.command);
-    if manifest.payload.by_shell {
+/// The file that a phase runs.
+fn program(manifest: &Manifest, phase: Phase) -> &str {
+    match phase {
+        Phase::Command => &manifest.command,
+        Phase::Rollback => ROLLBACK_COMMAND,
+    }
+}
+
+fn command_line(manifest: &Manifest, phase: Phase, payload: &Path) -> Command {
+    let file = payload.join(program(manifest, phase));
+    let mut command = if phase == Phase::Command && manifest.payload.by_shell {
         let mut shell = Command::new("/bin/sh");
         shell.arg(file);
         shell
     } else {
         Command::new(file)
-    }
+    };
+    match phase {
+        Phase::Command => command.args(&manifest.args),
+        Phase::Rollback => &mut command,
+    };
+    command
 }
 
 fn read_environment(path: &Path) -> anyhow::Result<BTreeMap<String, String>> {

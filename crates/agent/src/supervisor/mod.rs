@@ -1,44 +1,43 @@
 //! The supervisor: owns one transaction on the host, outside of any container.
 //!
-//! It takes the transaction's lock, replays its journal, and does what the state machine says is left to do: run the
-//! command, or close what another supervisor left behind. It is the only writer of journal and output. Agents read
-//! these files; nothing here waits for an agent, and no agent is needed for the command to end well.
+//! It takes the transaction's lock, replays its journal, and does what the state machine says is left to do: run a
+//! program of the payload, restart the engine, reboot, close. Every act has its journal record before it, and a
+//! supervisor that takes over goes on from there. It is the only writer of journal and output. Agents read these
+//! files; nothing here waits for an agent, and no agent is needed for the command to end well.
 //!
 //! One thread and one poll loop; `CAREEN_ON_REMOVE=stop` adds a second thread that asks the engine.
 
 mod child;
 mod control;
 mod output;
+mod program;
+mod reboot;
 mod removal;
 mod tree;
 
+pub use removal::engine_instance;
+
 use crate::layout::{self, TransactionDir, file};
 use crate::lock::Lock;
-use crate::readiness;
+use crate::say::say;
 use crate::signals::Signals;
-use crate::{durable, journal, payload};
+use crate::{durable, host_view, journal, payload, resume};
 use anyhow::{Context, bail};
-use careen_model::control::Message;
 use careen_model::entry::Way;
 use careen_model::journal::{CommandEnd, Record, TransactionResult};
 use careen_model::manifest::Manifest;
-use careen_model::output::Stream;
-use careen_model::settings::OnRemove;
-use careen_model::transaction::{Outcome, Resume, StopReason};
-use child::{Child, Piece, Source};
+use careen_model::transaction::{Action, Outcome, Phase, Stage, next};
+use child::Child;
 use control::Control;
-use nix::errno::Errno;
 use nix::sys::signal::Signal;
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::Pid;
 use output::OutputLog;
+use program::Watch;
 use std::fs;
-use std::os::fd::AsFd;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// What a process exits with that found nothing to supervise.
-const NOTHING_TO_DO: u8 = 0;
+/// What a process exits with that has done what there was to do.
+const DONE: u8 = 0;
 /// What a process exits with that lost the host to another transaction before anything was begun.
 const WITHDRAWN: u8 = careen_model::AgentExit::HostBusy.code();
 
@@ -49,34 +48,32 @@ pub fn run(entry: Way, root: &Path, directory: &TransactionDir) -> anyhow::Resul
     let signals = Signals::watch(&[Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT])?;
     nix::sys::prctl::set_child_subreaper(true)?;
     let Some(_transaction_lock) = Lock::try_take(&directory.file(file::SUPERVISOR_LOCK))? else {
-        return Ok(NOTHING_TO_DO);
+        return Ok(DONE);
     };
     let manifest = read_manifest(directory)?;
     let mut journal = journal::Writer::open(&directory.file(file::JOURNAL))?;
-    let resume = journal.state().resume();
-    if resume == Resume::Nothing {
-        return Ok(NOTHING_TO_DO);
+    if matches!(journal.state().stage, Stage::Closed(_)) {
+        return Ok(DONE);
     }
     let Some(_host_lock) = take_host(root, &manifest)? else {
-        return if resume == Resume::Start {
-            withdraw(directory, &manifest)
-        } else {
-            bail!("the host is busy")
-        };
+        if journal.state().stage == Stage::Prepared {
+            return withdraw(directory, &manifest);
+        }
+        bail!("the host is busy with another transaction; this one waits for its next agent");
     };
-    let supervised = Record::Supervised { entry, pid: std::process::id(), boot_id: boot_id()? };
-    journal.append(&supervised)?;
-    let mut supervisor = Supervisor { manifest, directory, journal, signals };
-    match resume {
-        Resume::Start => supervisor.run_command()?,
-        Resume::Close(outcome) => supervisor.close(outcome, Closing::default())?,
-        Resume::CloseInterrupted => supervisor.close(Outcome::Interrupted, Closing::default())?,
-        Resume::Nothing => {}
+    journal.append(&Record::Supervised { entry, pid: std::process::id(), boot_id: host_view::boot_id()? })?;
+    if entry != Way::Chroot {
+        resume::enable(root);
     }
-    Ok(NOTHING_TO_DO)
+    let mut supervisor =
+        Supervisor { manifest, directory, journal, signals, entry, duration: None, notes: Vec::new() };
+    supervisor.drive()?;
+    resume::disable_when_idle(root);
+    Ok(DONE)
 }
 
-fn read_manifest(directory: &TransactionDir) -> anyhow::Result<Manifest> {
+/// Reads a transaction's manifest.
+pub fn read_manifest(directory: &TransactionDir) -> anyhow::Result<Manifest> {
     let path = directory.file(file::MANIFEST);
     let bytes = fs::read(&path).with_context(|| format!("failed to read {}", path.display()))?;
     Manifest::parse(&bytes).with_context(|| path.display().to_string())
@@ -99,11 +96,6 @@ fn withdraw(directory: &TransactionDir, manifest: &Manifest) -> anyhow::Result<u
     Ok(WITHDRAWN)
 }
 
-fn boot_id() -> anyhow::Result<String> {
-    let path = "/proc/sys/kernel/random/boot_id";
-    Ok(fs::read_to_string(path).with_context(|| format!("failed to read {path}"))?.trim().to_owned())
-}
-
 /// Removes what a closed transaction must not leave on the host. Returns what could not be removed, in words.
 fn remove_traces(directory: &TransactionDir, manifest: &Manifest) -> Vec<String> {
     let payload = Path::new(&manifest.payload.directory);
@@ -118,52 +110,82 @@ fn remove_traces(directory: &TransactionDir, manifest: &Manifest) -> Vec<String>
     failed.map(|(what, error)| format!("{what} could not be removed: {error}")).collect()
 }
 
+/// A transaction in its supervisor's hands.
 struct Supervisor<'a> {
     manifest: Manifest,
     directory: &'a TransactionDir,
     journal: journal::Writer,
     signals: Signals,
-}
-
-/// What is known about the command when its transaction closes.
-#[derive(Debug, Default)]
-struct Closing {
-    output_bytes: Option<u64>,
+    entry: Way,
     duration: Option<Duration>,
     notes: Vec<String>,
 }
 
 impl Supervisor<'_> {
-    fn run_command(&mut self) -> anyhow::Result<()> {
-        const ATTEMPT: u32 = 1;
-        let mut output = OutputLog::create(self.directory).context("failed to create the output log")?;
+    /// Asks the state machine what is next, and does it, until nothing is, or until it has to wait for somebody.
+    fn drive(&mut self) -> anyhow::Result<()> {
+        loop {
+            let view = host_view::view(&self.manifest)?;
+            let action = next(self.journal.state(), &view, self.policy());
+            match action {
+                Action::Start { .. } if self.secrets_are_missing() => {
+                    say(
+                        "awaiting an agent: the secrets did not survive the reboot, and only an agent can bring them",
+                    );
+                    return Ok(());
+                }
+                Action::Start { phase, attempt } => self.run_program(phase, attempt, view.engine_up)?,
+                Action::RecordInterrupted => self.journal.append(&Record::Interrupted)?,
+                Action::RestartEngine(why) => self.restart_engine(why)?,
+                Action::Reboot { reason } => {
+                    say(format_args!("rebooting: {reason}"));
+                    self.journal.append(&Record::Rebooting { reason, from_boot: view.boot_id })?;
+                }
+                Action::RebootNow => return self.reboot(),
+                Action::RecordRebooted => self.journal.append(&Record::Rebooted { boot: view.boot_id })?,
+                Action::Close(outcome) => return self.close(outcome),
+                Action::Nothing => return Ok(()),
+            }
+        }
+    }
+
+    /// A supervisor inside a container cannot survive what would be restarted.
+    fn policy(&self) -> careen_model::transaction::Policy {
+        let allowed = self.manifest.policy();
+        let outside = self.entry != Way::Chroot;
+        careen_model::transaction::Policy {
+            reboot: allowed.reboot && outside,
+            engine_restart: allowed.engine_restart && outside,
+            ..allowed
+        }
+    }
+
+    fn secrets_are_missing(&self) -> bool {
+        self.manifest.has_secrets && !layout::secrets(&self.manifest.id).exists()
+    }
+
+    fn run_program(&mut self, phase: Phase, attempt: u32, engine_up: bool) -> anyhow::Result<()> {
+        let limit = self.manifest.output_limit;
+        let mut output = OutputLog::open(self.directory, limit).context("failed to open the output log")?;
         let mut control = Control::listen(&self.directory.file(file::CONTROL)).context("failed to listen")?;
-        self.journal.append(&Record::Starting { attempt: ATTEMPT })?;
+        self.journal.append(&Record::Starting { phase, attempt, engine_up })?;
         let started =
-            self.check_payload().and_then(|()| Child::start(&self.manifest, self.directory, ATTEMPT));
+            self.check_payload().and_then(|()| Child::start(&self.manifest, self.directory, phase, attempt));
         let mut child = match started {
             Ok(child) => child,
             Err(error) => {
                 let end = CommandEnd::NotStarted(format!("{error:#}"));
-                self.journal.append(&Record::Ended { end: end.clone(), left_behind: Vec::new() })?;
-                return self.close(Outcome::of(&end, None), Closing::default());
+                return self.journal.append(&Record::Ended { end, left_behind: Vec::new() });
             }
         };
-        self.journal
-            .append(&Record::Running { attempt: ATTEMPT, pid: child.pid.as_raw().cast_unsigned() })?;
-        let mut watch = Watch::new(self, &child)?;
+        self.journal.append(&Record::Running { pid: child.pid.as_raw().cast_unsigned() })?;
+        let mut watch = Watch::new(self, phase, &child)?;
         let end = watch.until_ended(self, &mut child, &mut output, &mut control)?;
-        let duration = child.started.elapsed();
+        self.duration = Some(child.started.elapsed());
         drop(control);
         output.sync();
-        let left_behind: Vec<String> = watch.left_behind().iter().map(ToString::to_string).collect();
-        self.journal.append(&Record::Ended { end: end.clone(), left_behind: left_behind.clone() })?;
-        let mut notes = output.notes();
-        if !left_behind.is_empty() {
-            notes.push(format!("the command left processes behind: {}", left_behind.join(", ")));
-        }
-        let closing = Closing { output_bytes: Some(output.bytes()), duration: Some(duration), notes };
-        self.close(Outcome::of(&end, watch.stop.as_ref().map(|stop| &stop.reason)), closing)
+        self.notes.extend(output.notes());
+        self.journal.append(&Record::Ended { end, left_behind: watch.left_behind() })
     }
 
     /// The payload must still be what the agent copied: it lay on a disk that others can write to as root, and a host
@@ -176,261 +198,56 @@ impl Supervisor<'_> {
         Ok(())
     }
 
-    fn close(&mut self, outcome: Outcome, closing: Closing) -> anyhow::Result<()> {
-        let mut notes = closing.notes;
+    fn close(&mut self, outcome: Outcome) -> anyhow::Result<()> {
+        let mut notes = std::mem::take(&mut self.notes);
+        notes.extend(self.notes_of_the_journal()?);
         notes.extend(remove_traces(self.directory, &self.manifest));
-        let output_bytes = closing.output_bytes.unwrap_or_else(|| kept_output(self.directory));
         let result = TransactionResult {
             exit_code: outcome.exit_code(),
             outcome,
-            output_bytes,
-            duration_ms: closing
+            output_bytes: kept_output(self.directory),
+            duration_ms: self
                 .duration
                 .map(|duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)),
             notes,
         };
         self.journal.append(&Record::Closed { result })
     }
+
+    /// What the journal tells that a person should know, whoever wrote it.
+    fn notes_of_the_journal(&self) -> anyhow::Result<Vec<String>> {
+        let (journal, _) = journal::read(&self.directory.file(file::JOURNAL))?;
+        let note = |record: &Record| match record {
+            Record::Ended { left_behind, .. } if !left_behind.is_empty() => {
+                Some(format!("the command left processes behind: {}", left_behind.join(", ")))
+            }
+            Record::Starting { phase: Phase::Rollback, .. } => {
+                Some("the payload's rollback was run".to_owned())
+            }
+            Record::Rebooting { reason, .. } => Some(format!("the host was rebooted: {reason}")),
+            Record::EngineSettled { outcome: careen_model::journal::EngineOutcome::Up } => {
+                Some("the engine was restarted".to_owned())
+            }
+            Record::Supervised { .. }
+            | Record::Starting { .. }
+            | Record::Running { .. }
+            | Record::Stopping { .. }
+            | Record::Ended { .. }
+            | Record::Interrupted
+            | Record::RestartingEngine { .. }
+            | Record::EngineSettled { .. }
+            | Record::Rebooted { .. }
+            | Record::Closed { .. } => None,
+        };
+        Ok(journal.lines.iter().filter_map(|line| note(&line.record)).collect())
+    }
 }
 
-/// What an interrupted supervisor left of the output: all that its index tells of.
+/// How many bytes the command wrote: all that the index tells of.
 fn kept_output(directory: &TransactionDir) -> u64 {
     let mut index = careen_model::output::IndexReader::default();
     let bytes = fs::read(directory.file(file::INDEX)).unwrap_or_default();
     // A damaged index has told of less; its damage is reported to whoever reads the log.
     let _ = index.push(&bytes);
     index.next_offset()
-}
-
-/// Why and since when the command is being stopped.
-#[derive(Debug)]
-struct Stopping {
-    reason: StopReason,
-    kill_at: Instant,
-    killed: bool,
-}
-
-/// What is waited for while a command runs.
-struct Watch {
-    time_limit: Option<Instant>,
-    grace: Duration,
-    stop: Option<Stopping>,
-    removal: Option<(std::os::unix::net::UnixStream, std::sync::mpsc::Sender<()>)>,
-    ended: Option<CommandEnd>,
-    childless: bool,
-}
-
-impl Watch {
-    fn new(supervisor: &Supervisor<'_>, child: &Child) -> anyhow::Result<Self> {
-        let removal = match supervisor.manifest.on_remove {
-            OnRemove::Stop => removal::watch(supervisor.directory)?,
-            OnRemove::Continue => None,
-        };
-        Ok(Self {
-            time_limit: supervisor.manifest.timeout().map(|limit| child.started + limit),
-            grace: supervisor.manifest.stop_grace_period(),
-            stop: None,
-            removal,
-            ended: None,
-            childless: false,
-        })
-    }
-
-    /// Until the command has ended, and, when it was stopped, everything that it started too.
-    fn until_ended(
-        &mut self,
-        supervisor: &mut Supervisor<'_>,
-        child: &mut Child,
-        output: &mut OutputLog,
-        control: &mut Control,
-    ) -> anyhow::Result<CommandEnd> {
-        let mut buffer = child::read_buffer();
-        loop {
-            self.wait(supervisor, child, output, control)?;
-            // Signals are taken before children are reaped: a child that ends between the two has its signal still
-            // pending, and the next wait returns at once. The other way round it would be slept over.
-            let signals = supervisor.signals.take()?;
-            self.reap(child.pid)?;
-            for stream in [Stream::Stdout, Stream::Stderr] {
-                let source = match stream {
-                    Stream::Stdout => &mut child.stdout,
-                    Stream::Stderr => &mut child.stderr,
-                };
-                read_piece(source, stream, output, &mut buffer);
-            }
-            output.sync_if_due();
-            self.react(supervisor, &signals, child, control)?;
-            if let Some(end) = self.is_over() {
-                // What the command wrote before it ended is in the pipes by now. What processes that it left behind
-                // write later is theirs: they may keep a pipe open for years.
-                drain(child, output, &mut buffer);
-                return Ok(end);
-            }
-        }
-    }
-
-    fn wait(
-        &self,
-        supervisor: &Supervisor<'_>,
-        child: &Child,
-        output: &OutputLog,
-        control: &Control,
-    ) -> std::io::Result<()> {
-        let mut fds = vec![supervisor.signals.as_fd()];
-        fds.extend(control.fds());
-        fds.extend(child.stdout.as_ref().map(AsFd::as_fd));
-        fds.extend(child.stderr.as_ref().map(AsFd::as_fd));
-        fds.extend(self.removal.as_ref().map(|(stream, _)| stream.as_fd()).filter(|_| self.stop.is_none()));
-        let kill_at = self.stop.as_ref().filter(|stop| !stop.killed).map(|stop| stop.kill_at);
-        let deadlines = [output.sync_due(), self.time_limit.filter(|_| self.stop.is_none()), kill_at];
-        readiness::wait(&fds, deadlines.into_iter().flatten().min()).map(drop)
-    }
-
-    fn reap(&mut self, command: Pid) -> nix::Result<()> {
-        loop {
-            match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-                Ok(WaitStatus::Exited(pid, status)) if pid == command => {
-                    self.ended = Some(CommandEnd::Exited(status));
-                }
-                Ok(WaitStatus::Signaled(pid, signal, _)) if pid == command => {
-                    self.ended = Some(CommandEnd::Signaled(signal as i32));
-                }
-                Ok(WaitStatus::StillAlive) => {
-                    self.childless = false;
-                    return Ok(());
-                }
-                Ok(_) | Err(Errno::EINTR) => {}
-                Err(Errno::ECHILD) => {
-                    self.childless = true;
-                    return Ok(());
-                }
-                Err(errno) => return Err(errno),
-            }
-        }
-    }
-
-    fn react(
-        &mut self,
-        supervisor: &mut Supervisor<'_>,
-        signals: &[Signal],
-        child: &mut Child,
-        control: &mut Control,
-    ) -> anyhow::Result<()> {
-        let terminated = signals.iter().any(|signal| *signal != Signal::SIGCHLD);
-        if terminated {
-            self.begin_stop(supervisor, StopReason::SupervisorStopped, self.grace)?;
-        }
-        for message in control.take() {
-            match message {
-                Message::Stop(stop) => {
-                    let grace = stop.grace_ms.map_or(self.grace, Duration::from_millis);
-                    self.begin_stop(supervisor, StopReason::Cancelled(stop.by), grace)?;
-                }
-                Message::Input(bytes) => child.type_in(&bytes),
-                Message::Resize { rows, columns } => child.resize(rows, columns),
-            }
-        }
-        if self.time_limit.is_some_and(|limit| limit <= Instant::now()) {
-            self.time_limit = None;
-            self.begin_stop(supervisor, StopReason::TimeLimit, self.grace)?;
-        }
-        if self.was_removed() {
-            self.begin_stop(supervisor, StopReason::ContainerRemoved, self.grace)?;
-        }
-        self.kill_if_due()
-    }
-
-    fn was_removed(&mut self) -> bool {
-        use std::io::Read;
-        let Some((stream, _)) = &mut self.removal else { return false };
-        let mut byte = [0];
-        let told = stream.set_nonblocking(true).and_then(|()| stream.read(&mut byte)).is_ok();
-        if told {
-            self.removal = None;
-        }
-        told
-    }
-
-    /// Asks everything that the command started to end. Asked again, it only brings the end closer.
-    fn begin_stop(
-        &mut self,
-        supervisor: &mut Supervisor<'_>,
-        reason: StopReason,
-        grace: Duration,
-    ) -> anyhow::Result<()> {
-        if self.ended.is_some() {
-            return Ok(());
-        }
-        let kill_at = Instant::now() + grace;
-        if let Some(stop) = &mut self.stop {
-            stop.kill_at = stop.kill_at.min(kill_at);
-            return Ok(());
-        }
-        supervisor.journal.append(&Record::Stopping { reason: reason.clone() })?;
-        self.stop = Some(Stopping { reason, kill_at, killed: false });
-        tree::signal(&tree::descendants()?, Signal::SIGTERM);
-        Ok(())
-    }
-
-    fn kill_if_due(&mut self) -> anyhow::Result<()> {
-        let Some(stop) = &mut self.stop else { return Ok(()) };
-        if stop.killed || stop.kill_at > Instant::now() {
-            return Ok(());
-        }
-        let found = tree::descendants()?;
-        tree::signal(&found, Signal::SIGKILL);
-        if found.is_empty() {
-            stop.killed = true;
-        } else {
-            // A process may have forked while the list was made: look again until nothing is left.
-            stop.kill_at = Instant::now() + Duration::from_millis(20);
-        }
-        Ok(())
-    }
-
-    fn is_over(&self) -> Option<CommandEnd> {
-        let stopped_all = self.stop.is_none() || self.childless;
-        self.ended.clone().filter(|_| stopped_all)
-    }
-
-    fn left_behind(&self) -> Vec<tree::Process> {
-        if self.childless {
-            return Vec::new();
-        }
-        tree::descendants().unwrap_or_default()
-    }
-}
-
-fn read_piece(
-    source: &mut Option<Source>,
-    stream: Stream,
-    output: &mut OutputLog,
-    buffer: &mut [u8],
-) -> bool {
-    let Some(reader) = source else { return false };
-    match reader.read(buffer) {
-        Piece::Bytes(bytes) => {
-            output.append(stream, bytes);
-            true
-        }
-        Piece::Nothing => false,
-        Piece::End => {
-            *source = None;
-            false
-        }
-    }
-}
-
-/// Reads what is in the pipes now. A left-behind process that never stops writing cannot hold this up: at most what
-/// a pipe holds was written before the command ended, and pipes hold 64 KiB unless somebody enlarged them to 1 MiB.
-fn drain(child: &mut Child, output: &mut OutputLog, buffer: &mut [u8]) {
-    const LARGEST_PIPE: usize = 1024 * 1024;
-    for (source, stream) in [(&mut child.stdout, Stream::Stdout), (&mut child.stderr, Stream::Stderr)] {
-        let limit = LARGEST_PIPE / buffer.len();
-        for _ in 0..limit {
-            if !read_piece(source, stream, output, buffer) {
-                break;
-            }
-        }
-    }
 }

@@ -1,22 +1,26 @@
 //! Writes the command's output: its raw bytes to `output.log`, where they came from to `output.idx`.
 //!
+//! Of more than the limit, the first half of it is kept in `output.log` and the last half in `output.tail`, a ring:
+//! byte `offset` lies there at `(offset - head) % tail`. The index tells of everything, kept or not.
 //! What cannot be kept (a full disk) is counted and reported with the result; it never stops the command.
 
 use crate::layout::{TransactionDir, file};
-use careen_model::output::{MAGIC, Record, Stream};
+use careen_model::output::{Extent, IndexReader, MAGIC, RECORD_BYTES, Record, Room, Stream};
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How much of the log a power cut may take: what was written since the last sync.
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The two files of a command's output.
+/// The files of a command's output.
 #[derive(Debug)]
 pub struct OutputLog {
-    log: File,
+    head: File,
+    tail: File,
     index: File,
+    room: Room,
     offset: u64,
     index_bytes: u64,
     lost_bytes: u64,
@@ -25,19 +29,23 @@ pub struct OutputLog {
 }
 
 impl OutputLog {
-    /// Creates both files in a transaction's directory. They must not exist: an attempt writes them once.
-    pub fn create(directory: &TransactionDir) -> io::Result<Self> {
-        let create = |name: &str| {
-            OpenOptions::new().write(true).create_new(true).mode(0o600).open(directory.file(name))
+    /// Opens the files in a transaction's directory: new ones, or those of an earlier attempt, to go on behind what its
+    /// index tells of.
+    pub fn open(directory: &TransactionDir, limit: u64) -> io::Result<Self> {
+        let open = |name: &str| {
+            let mut options = OpenOptions::new();
+            options.read(true).write(true).create(true).truncate(false).mode(0o600);
+            options.custom_flags(nix::libc::O_NOFOLLOW).open(directory.file(name))
         };
-        let log = create(file::OUTPUT)?;
-        let mut index = create(file::INDEX)?;
-        index.write_all(&MAGIC)?;
+        let (head, tail, index) = (open(file::OUTPUT)?, open(file::TAIL)?, open(file::INDEX)?);
+        let (offset, index_bytes) = recover(&index)?;
         Ok(Self {
-            log,
+            head,
+            tail,
             index,
-            offset: 0,
-            index_bytes: MAGIC.len() as u64,
+            room: Room::of_limit(limit),
+            offset,
+            index_bytes,
             lost_bytes: 0,
             last_error: None,
             unsynced_since: None,
@@ -45,23 +53,29 @@ impl OutputLog {
     }
 
     /// Appends what was read from a stream.
-    pub fn append(&mut self, stream: Stream, bytes: &[u8]) {
-        if let Err(error) = self.try_append(stream, bytes) {
-            self.lost_bytes += bytes.len() as u64;
-            self.last_error = Some(error.to_string());
-            // Half a piece without its record would shift everything behind it.
-            let _ = self.log.set_len(self.offset);
-            let _ = self.index.set_len(self.index_bytes);
+    pub fn append(&mut self, stream: Stream, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let extent = self.room.place(self.offset, bytes.len());
+            let (piece, rest) = bytes.split_at(extent.length());
+            if let Err(error) = self.try_append(stream, extent, piece) {
+                self.lost_bytes += piece.len() as u64;
+                self.last_error = Some(error.to_string());
+                // Half a record would shift everything behind it.
+                let _ = self.index.set_len(self.index_bytes);
+            }
+            bytes = rest;
         }
     }
 
-    fn try_append(&mut self, stream: Stream, bytes: &[u8]) -> io::Result<()> {
-        use std::os::unix::fs::FileExt;
+    fn try_append(&mut self, stream: Stream, extent: Extent, bytes: &[u8]) -> io::Result<()> {
         let length = u32::try_from(bytes.len()).map_err(io::Error::other)?;
         let time_ns = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
         let time_ns = u64::try_from(time_ns).unwrap_or(u64::MAX);
         let record = Record { offset: self.offset, length, stream, time_ns }.encode();
-        self.log.write_all_at(bytes, self.offset)?;
+        match extent {
+            Extent::Head { at, .. } => self.head.write_all_at(bytes, at)?,
+            Extent::Tail { at, .. } => self.tail.write_all_at(bytes, at)?,
+        }
         self.index.write_all_at(&record, self.index_bytes)?;
         self.offset += u64::from(length);
         self.index_bytes += record.len() as u64;
@@ -74,24 +88,21 @@ impl OutputLog {
         self.unsynced_since.map(|since| since + SYNC_INTERVAL)
     }
 
-    /// Syncs both files when it is time.
+    /// Syncs the files when it is time.
     pub fn sync_if_due(&mut self) {
         if self.sync_due().is_some_and(|due| due <= Instant::now()) {
             self.sync();
         }
     }
 
-    /// Syncs both files: the bytes first, so that the index never tells of bytes that are not there.
+    /// Syncs the files: the bytes first, so that the index never tells of bytes that are not there.
     pub fn sync(&mut self) {
-        if let Err(error) = self.log.sync_data().and_then(|()| self.index.sync_data()) {
+        let synced =
+            self.head.sync_data().and_then(|()| self.tail.sync_data()).and_then(|()| self.index.sync_data());
+        if let Err(error) = synced {
             self.last_error = Some(error.to_string());
         }
         self.unsynced_since = None;
-    }
-
-    /// How many bytes were kept.
-    pub fn bytes(&self) -> u64 {
-        self.offset
     }
 
     /// What a person should know about the log.
@@ -104,27 +115,73 @@ impl OutputLog {
     }
 }
 
+/// Where to go on in an index: behind its last complete record. A new one gets its header.
+fn recover(index: &File) -> io::Result<(u64, u64)> {
+    let mut reader = IndexReader::default();
+    let mut bytes = vec![0; usize::try_from(index.metadata()?.len()).map_err(io::Error::other)?];
+    index.read_exact_at(&mut bytes, 0)?;
+    if bytes.len() < MAGIC.len() {
+        index.set_len(0)?;
+        index.write_all_at(&MAGIC, 0)?;
+        return Ok((0, MAGIC.len() as u64));
+    }
+    reader.push(&bytes).map_err(io::Error::other)?;
+    let torn = (bytes.len() - MAGIC.len()) % RECORD_BYTES;
+    let complete = (bytes.len() - torn) as u64;
+    index.set_len(complete)?;
+    Ok((reader.next_offset(), complete))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use careen_model::output::IndexReader;
+
+    fn records(directory: &TransactionDir) -> Vec<(u64, u32, Stream)> {
+        let read = IndexReader::default().push(&std::fs::read(directory.file(file::INDEX)).unwrap()).unwrap();
+        read.iter().map(|record| (record.offset, record.length, record.stream)).collect()
+    }
 
     #[test]
     fn both_streams_are_kept_in_the_order_of_reading() {
         let base = tempfile::tempdir().unwrap();
         let directory = TransactionDir::at(base.path().to_owned());
-        let mut log = OutputLog::create(&directory).unwrap();
+        let mut log = OutputLog::open(&directory, 1 << 20).unwrap();
         log.append(Stream::Stdout, b"out\n");
         log.append(Stream::Stderr, b"\xff\xfeerr");
         log.append(Stream::Stdout, b"more");
         log.sync();
         assert_eq!(std::fs::read(directory.file(file::OUTPUT)).unwrap(), b"out\n\xff\xfeerrmore");
-        let records =
-            IndexReader::default().push(&std::fs::read(directory.file(file::INDEX)).unwrap()).unwrap();
-        let kept: Vec<_> =
-            records.iter().map(|record| (record.offset, record.length, record.stream)).collect();
-        assert_eq!(kept, [(0, 4, Stream::Stdout), (4, 5, Stream::Stderr), (9, 4, Stream::Stdout)]);
+        assert_eq!(
+            records(&directory),
+            [(0, 4, Stream::Stdout), (4, 5, Stream::Stderr), (9, 4, Stream::Stdout)]
+        );
         assert!(log.notes().is_empty());
-        assert!(OutputLog::create(&directory).is_err(), "an attempt's output is never written over");
+    }
+
+    #[test]
+    fn the_next_attempt_goes_on_behind_a_torn_index() {
+        let base = tempfile::tempdir().unwrap();
+        let directory = TransactionDir::at(base.path().to_owned());
+        OutputLog::open(&directory, 1 << 20).unwrap().append(Stream::Stdout, b"first");
+        let mut index = std::fs::read(directory.file(file::INDEX)).unwrap();
+        index.extend_from_slice(b"torn");
+        std::fs::write(directory.file(file::INDEX), index).unwrap();
+        OutputLog::open(&directory, 1 << 20).unwrap().append(Stream::Stderr, b"second");
+        assert_eq!(std::fs::read(directory.file(file::OUTPUT)).unwrap(), b"firstsecond");
+        assert_eq!(records(&directory), [(0, 5, Stream::Stdout), (5, 6, Stream::Stderr)]);
+    }
+
+    #[test]
+    fn of_too_much_output_both_ends_are_kept() {
+        let base = tempfile::tempdir().unwrap();
+        let directory = TransactionDir::at(base.path().to_owned());
+        let mut log = OutputLog::open(&directory, 8).unwrap();
+        log.append(Stream::Stdout, b"abcdefghijklmnop");
+        assert_eq!(std::fs::read(directory.file(file::OUTPUT)).unwrap(), b"abcd");
+        assert_eq!(std::fs::read(directory.file(file::TAIL)).unwrap(), b"mnop");
+        let mut log = OutputLog::open(&directory, 8).unwrap();
+        log.append(Stream::Stdout, b"qr");
+        assert_eq!(std::fs::read(directory.file(file::TAIL)).unwrap(), b"qrop", "a ring");
+        assert_eq!(records(&directory).last(), Some(&(16, 2, Stream::Stdout)));
     }
 }

@@ -58,7 +58,7 @@ fn known_containers(engine: &Engine, agents: &std::path::Path) -> Option<usize> 
 }
 
 /// The running dockerd: by its pid file, or else by its name.
-fn engine_instance() -> Option<EngineInstance> {
+pub fn engine_instance() -> Option<EngineInstance> {
     let by_file = ["/run/docker.pid", "/var/run/docker.pid"]
         .iter()
         .find_map(|path| fs::read_to_string(path).ok()?.trim().parse::<u32>().ok());

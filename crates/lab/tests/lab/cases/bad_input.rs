@@ -60,7 +60,7 @@ fn settings_that_are_not_understood_are_refused() {
     let host = host();
     let image = host.script("#!/bin/sh\necho ran\n");
     refused(&host, host.run(&image).env("CAREEN_HOST_ENTRY", "ssh"), 248, "use auto, systemd, container or chroot");
-    refused(&host, host.run(&image).env("CAREEN_REBOOT", "wanted"), 248, "not supported by this version");
+    refused(&host, host.run(&image).env("CAREEN_REBOOT", "always"), 248, "use never or wanted");
     refused(&host, host.run(&image).env("CAREEN_TRANSACTION", "../x"), 248, "is no transaction id");
 }
 

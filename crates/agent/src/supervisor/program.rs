@@ -1,0 +1,256 @@
+//! One program of the payload while it runs: its output, its end, and everything that may stop it.
+
+use super::child::{self, Child, Piece, Source};
+use super::control::Control;
+use super::output::OutputLog;
+use super::{Supervisor, removal, tree};
+use crate::readiness;
+use careen_model::control::Message;
+use careen_model::journal::{CommandEnd, Record};
+use careen_model::output::Stream;
+use careen_model::settings::OnRemove;
+use careen_model::transaction::{Phase, StopReason};
+use nix::errno::Errno;
+use nix::sys::signal::Signal;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+/// How long a rollback may take. It is the last thing that is tried: a hanging one must not hide that.
+const ROLLBACK_TIME_LIMIT: Duration = Duration::from_secs(15 * 60);
+
+/// Why and since when the program is being stopped.
+#[derive(Debug)]
+struct Stopping {
+    kill_at: Instant,
+    killed: bool,
+}
+
+/// What is waited for while a program runs.
+pub struct Watch {
+    time_limit: Option<Instant>,
+    grace: Duration,
+    stop: Option<Stopping>,
+    removal: Option<(UnixStream, mpsc::Sender<()>)>,
+    ended: Option<CommandEnd>,
+    childless: bool,
+}
+
+impl Watch {
+    /// Prepares to watch this program.
+    pub fn new(supervisor: &Supervisor<'_>, phase: Phase, child: &Child) -> anyhow::Result<Self> {
+        let removal = match (phase, supervisor.manifest.on_remove) {
+            (Phase::Command, OnRemove::Stop) => removal::watch(supervisor.directory)?,
+            (Phase::Command, OnRemove::Continue) | (Phase::Rollback, _) => None,
+        };
+        let limit = match phase {
+            Phase::Command => supervisor.manifest.timeout(),
+            Phase::Rollback => Some(ROLLBACK_TIME_LIMIT),
+        };
+        Ok(Self {
+            time_limit: limit.map(|limit| child.started + limit),
+            grace: supervisor.manifest.stop_grace_period(),
+            stop: None,
+            removal,
+            ended: None,
+            childless: false,
+        })
+    }
+
+    /// Until the program has ended, and, when it was stopped, everything that it started too.
+    pub fn until_ended(
+        &mut self,
+        supervisor: &mut Supervisor<'_>,
+        child: &mut Child,
+        output: &mut OutputLog,
+        control: &mut Control,
+    ) -> anyhow::Result<CommandEnd> {
+        let mut buffer = child::read_buffer();
+        loop {
+            self.wait(supervisor, child, output, control)?;
+            // Signals are taken before children are reaped: a child that ends between the two has its signal still
+            // pending, and the next wait returns at once. The other way round it would be slept over.
+            let signals = supervisor.signals.take()?;
+            self.reap(child.pid)?;
+            read_piece(&mut child.stdout, Stream::Stdout, output, &mut buffer);
+            read_piece(&mut child.stderr, Stream::Stderr, output, &mut buffer);
+            output.sync_if_due();
+            self.react(supervisor, &signals, child, control)?;
+            if let Some(end) = self.is_over() {
+                // What the program wrote before it ended is in the pipes by now. What processes that it left behind
+                // write later is theirs: they may keep a pipe open for years.
+                drain(child, output, &mut buffer);
+                return Ok(end);
+            }
+        }
+    }
+
+    /// The processes that the program left behind.
+    pub fn left_behind(&self) -> Vec<String> {
+        if self.childless {
+            return Vec::new();
+        }
+        tree::descendants().unwrap_or_default().iter().map(ToString::to_string).collect()
+    }
+
+    fn wait(
+        &self,
+        supervisor: &Supervisor<'_>,
+        child: &Child,
+        output: &OutputLog,
+        control: &Control,
+    ) -> std::io::Result<()> {
+        let mut fds = vec![supervisor.signals.as_fd()];
+        fds.extend(control.fds());
+        fds.extend(child.stdout.as_ref().map(AsFd::as_fd));
+        fds.extend(child.stderr.as_ref().map(AsFd::as_fd));
+        fds.extend(self.removal.as_ref().map(|(stream, _)| stream.as_fd()).filter(|_| self.stop.is_none()));
+        let kill_at = self.stop.as_ref().filter(|stop| !stop.killed).map(|stop| stop.kill_at);
+        let deadlines = [output.sync_due(), self.time_limit.filter(|_| self.stop.is_none()), kill_at];
+        readiness::wait(&fds, deadlines.into_iter().flatten().min()).map(drop)
+    }
+
+    fn reap(&mut self, program: Pid) -> nix::Result<()> {
+        loop {
+            match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+                Ok(WaitStatus::Exited(pid, status)) if pid == program => {
+                    self.ended = Some(CommandEnd::Exited(status));
+                }
+                Ok(WaitStatus::Signaled(pid, signal, _)) if pid == program => {
+                    self.ended = Some(CommandEnd::Signaled(signal as i32));
+                }
+                Ok(WaitStatus::StillAlive) => {
+                    self.childless = false;
+                    return Ok(());
+                }
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(Errno::ECHILD) => {
+                    self.childless = true;
+                    return Ok(());
+                }
+                Err(errno) => return Err(errno),
+            }
+        }
+    }
+
+    fn react(
+        &mut self,
+        supervisor: &mut Supervisor<'_>,
+        signals: &[Signal],
+        child: &mut Child,
+        control: &mut Control,
+    ) -> anyhow::Result<()> {
+        let terminated = signals.iter().any(|signal| *signal != Signal::SIGCHLD);
+        if terminated {
+            self.begin_stop(supervisor, StopReason::SupervisorStopped, self.grace)?;
+        }
+        for message in control.take() {
+            match message {
+                Message::Stop(stop) => {
+                    let grace = stop.grace_ms.map_or(self.grace, Duration::from_millis);
+                    self.begin_stop(supervisor, StopReason::Cancelled(stop.by), grace)?;
+                }
+                Message::Input(bytes) => child.type_in(&bytes),
+                Message::Resize { rows, columns } => child.resize(rows, columns),
+            }
+        }
+        if self.time_limit.is_some_and(|limit| limit <= Instant::now()) {
+            self.time_limit = None;
+            self.begin_stop(supervisor, StopReason::TimeLimit, self.grace)?;
+        }
+        if self.was_removed() {
+            self.begin_stop(supervisor, StopReason::ContainerRemoved, self.grace)?;
+        }
+        self.kill_if_due()
+    }
+
+    fn was_removed(&mut self) -> bool {
+        use std::io::Read;
+        let Some((stream, _)) = &mut self.removal else { return false };
+        let mut byte = [0];
+        let told = stream.set_nonblocking(true).and_then(|()| stream.read(&mut byte)).is_ok();
+        if told {
+            self.removal = None;
+        }
+        told
+    }
+
+    /// Asks everything that the program started to end. Asked again, it only brings the end closer.
+    fn begin_stop(
+        &mut self,
+        supervisor: &mut Supervisor<'_>,
+        reason: StopReason,
+        grace: Duration,
+    ) -> anyhow::Result<()> {
+        if self.ended.is_some() {
+            return Ok(());
+        }
+        let kill_at = Instant::now() + grace;
+        if let Some(stop) = &mut self.stop {
+            stop.kill_at = stop.kill_at.min(kill_at);
+            return Ok(());
+        }
+        supervisor.journal.append(&Record::Stopping { reason })?;
+        self.stop = Some(Stopping { kill_at, killed: false });
+        tree::signal(&tree::descendants()?, Signal::SIGTERM);
+        Ok(())
+    }
+
+    fn kill_if_due(&mut self) -> anyhow::Result<()> {
+        let Some(stop) = &mut self.stop else { return Ok(()) };
+        if stop.killed || stop.kill_at > Instant::now() {
+            return Ok(());
+        }
+        let found = tree::descendants()?;
+        tree::signal(&found, Signal::SIGKILL);
+        if found.is_empty() {
+            stop.killed = true;
+        } else {
+            // A process may have forked while the list was made: look again until nothing is left.
+            stop.kill_at = Instant::now() + Duration::from_millis(20);
+        }
+        Ok(())
+    }
+
+    fn is_over(&self) -> Option<CommandEnd> {
+        let stopped_all = self.stop.is_none() || self.childless;
+        self.ended.clone().filter(|_| stopped_all)
+    }
+}
+
+fn read_piece(
+    source: &mut Option<Source>,
+    stream: Stream,
+    output: &mut OutputLog,
+    buffer: &mut [u8],
+) -> bool {
+    let Some(reader) = source else { return false };
+    match reader.read(buffer) {
+        Piece::Bytes(bytes) => {
+            output.append(stream, bytes);
+            true
+        }
+        Piece::Nothing => false,
+        Piece::End => {
+            *source = None;
+            false
+        }
+    }
+}
+
+/// Reads what is in the pipes now. A left-behind process that never stops writing cannot hold this up: at most what
+/// a pipe holds was written before the program ended, and pipes hold 64 KiB unless somebody enlarged them to 1 MiB.
+fn drain(child: &mut Child, output: &mut OutputLog, buffer: &mut [u8]) {
+    const LARGEST_PIPE: usize = 1024 * 1024;
+    for (source, stream) in [(&mut child.stdout, Stream::Stdout), (&mut child.stderr, Stream::Stderr)] {
+        let limit = LARGEST_PIPE / buffer.len();
+        for _ in 0..limit {
+            if !read_piece(source, stream, output, buffer) {
+                break;
+            }
+        }
+    }
+}

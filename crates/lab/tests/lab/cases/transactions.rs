@@ -1,0 +1,162 @@
+//! Work that outlives the container, the engine and the reboot.
+
+use crate::support::{File, Host, assert_contains, eventually, host};
+use careen_lab::Fault;
+
+fn last_transaction(host: &Host) -> String {
+    host.must("careen-agent list | tail -n 1 | cut -d' ' -f1").trim().to_owned()
+}
+
+fn await_outcome(host: &Host, id: &str, outcome: &str) {
+    eventually(&format!("transaction {id}: {outcome}"), || {
+        // A host on its way down or up answers nothing: not yet.
+        let list = host.sh("careen-agent list").map(|output| output.stdout).map_err(|error| error.to_string())?;
+        let line = list.lines().find(|line| line.starts_with(id)).unwrap_or_default().to_owned();
+        if line.contains(outcome) { Ok(()) } else { Err(line) }
+    });
+}
+
+fn await_engine(host: &Host) {
+    eventually("the engine", || match host.docker(["version"]) {
+        Ok(output) if output.status == 0 => Ok(()),
+        Ok(output) => Err(output.stderr),
+        Err(error) => Err(error.to_string()),
+    });
+}
+
+/// Nothing of careen's stays that would start something at the next boot.
+fn assert_no_resume_unit(host: &Host) {
+    assert_eq!(host.must("ls /etc/systemd/system | grep careen-resume; true"), "");
+}
+
+#[test]
+fn status_194_reboots_the_host_and_runs_the_next_attempt_by_itself() {
+    let host = host();
+    let image = host.script("#!/bin/sh\necho attempt $CAREEN_ATTEMPT; test $CAREEN_ATTEMPT = 2 || exit 194\n");
+    let before = host.boot_id().expect("a boot id");
+    let container = host.run(&image).env("CAREEN_REBOOT", "wanted").start();
+    container.await_log("rebooting the host: the command asks for a reboot (status 194)");
+    let id = container.logs().split("careen-").nth(1).expect("a unit")[..32].to_owned();
+    await_outcome(&host, &id, "exited with status 0");
+    assert_ne!(host.boot_id().expect("a boot id"), before);
+    await_engine(&host);
+    container.docker(&["start"]).expect(0);
+    let ran = container.wait().expect(0);
+    assert_contains(&ran.text(), "attempt 1\nattempt 2\n");
+    assert_contains(&ran.stderr, "note: the host was rebooted");
+    assert_no_resume_unit(&host);
+}
+
+#[test]
+fn a_reboot_that_is_not_allowed_is_a_result() {
+    let host = host();
+    let image = host.script("#!/bin/sh\nexit 194\n");
+    let before = host.boot_id().expect("a boot id");
+    let ran = host.run(&image).go().expect(246);
+    assert_contains(&ran.stderr, "did its work, but the command asks for a reboot (status 194), and CAREEN_REBOOT is never");
+    assert_eq!(host.boot_id().expect("a boot id"), before);
+    assert_no_resume_unit(&host);
+}
+
+#[test]
+fn a_power_cut_in_the_middle_is_an_interruption_and_the_log_is_there() {
+    let host = host();
+    host.must("rm -f /var/tmp/careen-test-runs");
+    let image = host.script("#!/bin/sh\necho run >> /var/tmp/careen-test-runs; echo working; exec sleep 600\n");
+    let container = host.run(&image).start();
+    container.await_log("working");
+    let id = last_transaction(&host);
+    host.fault(Fault::PowerCut).expect("the power is cut and comes back");
+    await_outcome(&host, &id, "was interrupted");
+    assert_eq!(host.must(&format!("careen-agent logs {id}")), "working\n");
+    assert_eq!(host.must("cat /var/tmp/careen-test-runs"), "run\n");
+    await_engine(&host);
+    container.docker(&["start"]).expect(0);
+    container.wait().expect(245);
+    assert_no_resume_unit(&host);
+}
+
+#[test]
+fn what_says_that_it_is_idempotent_is_run_again_after_a_power_cut() {
+    let host = host();
+    let image = host.script("#!/bin/sh\necho attempt $CAREEN_ATTEMPT; test $CAREEN_ATTEMPT = 2 || exec sleep 600\n");
+    let container = host.run(&image).env("CAREEN_IDEMPOTENT", "1").start();
+    container.await_log("attempt 1");
+    let id = last_transaction(&host);
+    host.fault(Fault::PowerCut).expect("the power is cut and comes back");
+    await_outcome(&host, &id, "exited with status 0");
+    assert_eq!(host.must(&format!("careen-agent logs {id}")), "attempt 1\nattempt 2\n");
+    await_engine(&host);
+    container.docker(&["rm", "-f"]).expect(0);
+}
+
+#[test]
+fn an_engine_that_the_command_stopped_is_started_again() {
+    let host = host();
+    let image = host.script("#!/bin/sh\nsystemctl stop docker.socket docker.service containerd.service; echo stopped\n");
+    let container = host.run(&image).start();
+    await_engine_down_and_up(&host);
+    let id = last_transaction(&host);
+    await_outcome(&host, &id, "exited with status 0");
+    await_engine(&host);
+    container.docker(&["start"]).expect(0);
+    let ran = container.wait().expect(0);
+    assert_contains(&ran.stderr, "note: the engine was restarted");
+}
+
+/// The engine's process is another one than before.
+fn await_engine_down_and_up(host: &Host) {
+    eventually("a result", || {
+        let list = host.must("careen-agent list | tail -n 1");
+        if list.contains("exited") { Ok(()) } else { Err(list) }
+    });
+}
+
+#[test]
+fn an_engine_that_stays_down_is_rolled_back() {
+    let host = host();
+    let broken = "#!/bin/sh\ncp -a /etc/docker/daemon.json /run/careen-test-saved 2>/dev/null; mkdir -p /etc/docker; echo nonsense > /etc/docker/daemon.json; systemctl stop docker.socket docker.service; echo broken\n";
+    let rollback = "#!/bin/sh\nrm /etc/docker/daemon.json; mv /run/careen-test-saved /etc/docker/daemon.json 2>/dev/null; echo \"rolled back, $CAREEN_COMMAND\"\n";
+    let image = host.image(&[File::script("install", broken), File::script("rollback", rollback)]);
+    let container = host.run(&image).start();
+    eventually("the rollback", || {
+        let list = host.must("careen-agent list | tail -n 1");
+        if list.contains("the payload's rollback brought it back") { Ok(()) } else { Err(list) }
+    });
+    await_engine(&host);
+    container.docker(&["start"]).expect(0);
+    let ran = container.wait().expect(249);
+    assert_contains(&ran.text(), "broken\nrolled back, rollback\n");
+}
+
+#[test]
+fn a_killed_engine_does_not_touch_the_command() {
+    let host = host();
+    host.must("rm -f /run/careen-test-go");
+    let image = host.script("#!/bin/sh\necho waiting; until test -e /run/careen-test-go; do sleep 0.05; done; echo went on\n");
+    let container = host.run(&image).start();
+    container.await_log("waiting");
+    let id = last_transaction(&host);
+    host.fault(Fault::KillEngine).expect("the engine is killed");
+    await_engine(&host);
+    host.must("touch /run/careen-test-go");
+    await_outcome(&host, &id, "exited with status 0");
+    assert_eq!(host.must(&format!("careen-agent logs {id}")), "waiting\nwent on\n");
+    container.docker(&["start"]);
+    container.wait().expect(0);
+    host.must("rm -f /run/careen-test-go");
+}
+
+#[test]
+fn of_too_much_output_both_ends_are_kept() {
+    let host = host();
+    let image = host.script("#!/bin/sh\necho first; head -c 300000 /dev/zero; echo last\n");
+    let container = host.run(&image).env("CAREEN_OUTPUT_LIMIT", "64KiB").start();
+    container.docker(&["wait"]);
+    container.docker(&["rm", "-f"]).expect(0);
+    let id = last_transaction(&host);
+    let ran = host.sh(&format!("careen-agent logs {id} | tr -d '\\0'")).expect("exec");
+    assert_eq!(ran.stdout, "first\nlast\n");
+    assert_contains(&ran.stderr, "bytes of output were not kept (CAREEN_OUTPUT_LIMIT)");
+    assert_eq!(host.must(&format!("cat /var/lib/careen/transactions/{id}/output.log /var/lib/careen/transactions/{id}/output.tail | wc -c")), "65536\n");
+}
