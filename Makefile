@@ -16,7 +16,7 @@ STATIC := CARGO_TARGET_$(shell echo '$(HOST)' | tr 'a-z-' 'A-Z_')_RUSTFLAGS='-C 
 # The lab tests wait more than they compute: more of them at once than there are cores.
 LAB_THREADS ?= 3
 
-.PHONY: help build image demo test test-slow check fmt lint unit doc deny lab-test bench clean
+.PHONY: help build image demo test test-slow check fmt lint unit doc deny crash-test lab-test bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -24,7 +24,7 @@ help: ## this list
 demo: ## a swarm of five Debian hosts, upgraded by one `docker service create` (KEEP=1 leaves it up)
 	demo/run
 
-test: check deny lab-test ## everything that must be green: format, lint, unit tests, licences, lab tests
+test: check deny crash-test lab-test ## everything that must be green: format, lint, unit tests, licences, crash and lab tests
 
 test-slow: test ## what takes longer as well, by hand (nothing yet)
 
@@ -34,7 +34,7 @@ fmt: ## is the code formatted?
 	cargo fmt --all --check
 
 lint: ## clippy, warnings denied
-	cargo clippy --workspace --all-targets --locked -- --deny warnings
+	cargo clippy --workspace --all-targets --all-features --locked -- --deny warnings
 
 unit: ## tests that need no swarm
 	cargo test --workspace --locked --lib --bins
@@ -45,6 +45,9 @@ doc: ## the documentation builds without a warning
 
 deny: ## licences, bans and sources of the dependencies; advisories where their database is reachable
 	tools/deny
+
+crash-test: ## the supervisor killed behind every journal record (needs root)
+	cargo test --package careen-agent --locked --features crash-points --test crash
 
 lab-test: image ## tests on real swarms of real Debian hosts
 	tools/lab-test $(LAB_THREADS)

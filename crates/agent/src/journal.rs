@@ -74,7 +74,18 @@ impl Writer {
         }
         self.seq += 1;
         self.state = next;
+        #[cfg(feature = "crash-points")]
+        self.crash_if_asked();
         Ok(())
+    }
+
+    /// Dies as if the power had gone, right behind the record of the number that the test asks for.
+    #[cfg(feature = "crash-points")]
+    fn crash_if_asked(&self) {
+        let asked = std::env::var("CAREEN_CRASH_AFTER").ok().and_then(|number| number.parse::<u64>().ok());
+        if asked == Some(self.seq) {
+            let _ = nix::sys::signal::raise(nix::sys::signal::Signal::SIGKILL);
+        }
     }
 }
 
