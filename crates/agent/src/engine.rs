@@ -4,6 +4,7 @@
 //! Requests carry the engine's own API version (from `/_ping`), capped at what this code was written against. There is
 //! no name to resolve: a static binary must not.
 
+use careen_model::quorum::{Quorum, Reachability};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -102,6 +103,8 @@ pub struct ContainerConfig {
 pub struct Info {
     /// The host's name.
     pub name: String,
+    /// Where the engine keeps its things.
+    pub docker_root_dir: String,
     /// Its place in a swarm.
     pub swarm: SwarmInfo,
 }
@@ -115,6 +118,39 @@ pub struct SwarmInfo {
     pub node_id: String,
     /// Whether the node is a manager.
     pub control_available: bool,
+    /// `inactive`, `pending`, `active`, `locked` or `error`.
+    pub local_node_state: String,
+}
+
+/// A config, as far as a lock needs it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Config {
+    /// Its id.
+    #[serde(rename = "ID")]
+    pub id: String,
+    /// Changes with every update.
+    #[serde(rename = "Version")]
+    pub version: Version,
+    /// What it is.
+    #[serde(rename = "Spec")]
+    pub spec: ConfigSpec,
+}
+
+/// Part of [`Config`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Version {
+    /// The store's index of the last change.
+    pub index: u64,
+}
+
+/// Part of [`Config`].
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ConfigSpec {
+    /// Its labels.
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub labels: std::collections::BTreeMap<String, String>,
 }
 
 impl Engine {
@@ -201,6 +237,75 @@ impl Engine {
         let request = format!("DELETE /containers/{id}");
         let answer = self.agent.delete(self.url(&format!("/containers/{id}?force=1&v=1"))).call();
         self.text(request, answer).map(drop)
+    }
+
+    /// The managers of the swarm. Only a manager can be asked.
+    pub fn managers(&self) -> Result<Quorum, EngineError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Node {
+            manager_status: Option<ManagerStatus>,
+        }
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct ManagerStatus {
+            reachability: String,
+        }
+        let nodes: Vec<Node> = self.get("/nodes?filters=%7B%22role%22%3A%5B%22manager%22%5D%7D")?;
+        Ok(Quorum::of(nodes.iter().map(|node| match &node.manager_status {
+            Some(status) if status.reachability == "reachable" => Reachability::Reachable,
+            Some(_) | None => Reachability::Down,
+        })))
+    }
+
+    /// Whether a manager of this swarm needs a key when its engine starts. Only a manager can be asked.
+    pub fn is_autolocked(&self) -> Result<bool, EngineError> {
+        let swarm: Value = self.get("/swarm")?;
+        Ok(swarm.pointer("/Spec/EncryptionConfig/AutoLockManagers").and_then(Value::as_bool).unwrap_or(false))
+    }
+
+    /// Unlocks this manager.
+    pub fn unlock_swarm(&self, key: &str) -> Result<(), EngineError> {
+        let answer =
+            self.agent.post(self.url("/swarm/unlock")).send_json(serde_json::json!({ "UnlockKey": key }));
+        self.text("POST /swarm/unlock".into(), answer).map(drop)
+    }
+
+    /// The config of exactly this name.
+    pub fn config(&self, name: &str) -> Result<Option<Config>, EngineError> {
+        match self.get(&format!("/configs/{name}")) {
+            Ok(config) => Ok(Some(config)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Creates a config. `false` when there is one of this name already: that decides who holds a lock.
+    pub fn create_config(&self, name: &str, labels: &Value) -> Result<bool, EngineError> {
+        // The data must not be empty; what counts are the labels, which can be updated. "bG9jaw==" is "lock".
+        let body = serde_json::json!({ "Name": name, "Labels": labels, "Data": "bG9jaw==" });
+        match self.post::<Value>("/configs/create", &body) {
+            Ok(_) => Ok(true),
+            Err(EngineError::Answer { status: 409, .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Replaces the labels of a config, if it has not changed since it was read.
+    pub fn update_config(&self, name: &str, config: &Config, labels: &Value) -> Result<(), EngineError> {
+        let path = format!("/configs/{}/update?version={}", config.id, config.version.index);
+        let body = serde_json::json!({ "Name": name, "Labels": labels, "Data": "bG9jaw==" });
+        let answer = self.agent.post(self.url(&path)).send_json(body);
+        self.text(format!("POST {path}"), answer).map(drop)
+    }
+
+    /// Removes a config; one that is gone is removed already.
+    pub fn remove_config(&self, id: &str) -> Result<(), EngineError> {
+        let answer = self.agent.delete(self.url(&format!("/configs/{id}"))).call();
+        match self.text(format!("DELETE /configs/{id}"), answer) {
+            Err(error) if !error.is_not_found() => Err(error),
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 
     fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, EngineError> {

@@ -31,6 +31,8 @@ pub mod file {
     pub const INDEX: &str = "output.idx";
     /// The payload, where /var/lib is not noexec; removed at the end.
     pub const PAYLOAD: &str = "payload";
+    /// Why the supervisor waits, in words; not there while it does not.
+    pub const HOLD: &str = "hold";
     /// The supervisor's socket.
     pub const CONTROL: &str = "control.sock";
     /// Locked by the supervisor while it lives.

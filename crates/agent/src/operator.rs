@@ -35,7 +35,10 @@ fn standing(directory: &TransactionDir) -> anyhow::Result<String> {
     let alive = Lock::is_held(&directory.file(file::SUPERVISOR_LOCK))?;
     Ok(match state.stage {
         Stage::Closed(result) => result.outcome.to_string(),
-        stage if alive => stage.name().to_owned(),
+        stage if alive => match fs::read_to_string(directory.file(file::HOLD)) {
+            Ok(hold) => format!("{}, waiting: {hold}", stage.name()),
+            Err(_) => stage.name().to_owned(),
+        },
         stage => format!("{} without a supervisor: awaiting the next agent", stage.name()),
     })
 }

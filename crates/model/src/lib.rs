@@ -19,6 +19,7 @@ pub mod manifest;
 pub mod mountinfo;
 pub mod output;
 pub mod payload;
+pub mod quorum;
 pub mod removal;
 pub mod settings;
 pub mod transaction;

@@ -7,6 +7,7 @@
 use super::identity::Place;
 use super::{Request, entry, host};
 use crate::durable;
+use crate::engine_restart::UNLOCK_KEY;
 use crate::journal;
 use crate::layout::{self, TransactionDir, file};
 use crate::lock::Lock;
@@ -21,7 +22,7 @@ use careen_model::id::hex;
 use careen_model::journal::Record;
 use careen_model::manifest::{Manifest, Payload, SCHEMA};
 use careen_model::payload::{ROLLBACK_COMMAND, takes_host_lock};
-use careen_model::settings::{CommandContext, command_environment};
+use careen_model::settings::{CommandContext, EngineRestarts, command_environment};
 use careen_model::transaction::Stage;
 use jiff::Timestamp;
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
@@ -70,6 +71,7 @@ pub fn ensure_supervised(
         check_same_work(&directory, request)?;
     } else {
         refuse_if_busy(root, request)?;
+        refuse_if_it_would_lock(request, place)?;
         Creation { request, source, how, place, root }.create(&directory)?;
     }
     register(&directory, place)?;
@@ -180,6 +182,24 @@ fn refuse_if_busy(root: &Path, request: &Request) -> Result<(), Stop> {
              on the host"
         ),
     ))
+}
+
+/// A manager of an autolocked swarm stays locked after its engine was restarted, unless somebody has the key.
+fn refuse_if_it_would_lock(request: &Request, place: &Place) -> Result<(), Stop> {
+    let may_restart =
+        takes_host_lock(&request.command) && request.settings.engine_restart == EngineRestarts::Auto;
+    let Some(engine) = place.engine.as_ref().filter(|_| may_restart && place.info.swarm.control_available)
+    else {
+        return Ok(());
+    };
+    let has_key = place.own.secrets().is_some_and(|secrets| secrets.join(UNLOCK_KEY).exists());
+    if has_key || !engine.is_autolocked().or_refuse("ask whether the swarm is autolocked")? {
+        return Ok(());
+    }
+    Err(Stop::refused(format_args!(
+        "this manager's swarm is autolocked, and its engine may have to be restarted: give the service the unlock key \
+         as the secret '{UNLOCK_KEY}', or leave the engine alone with CAREEN_ENGINE_RESTART=never"
+    )))
 }
 
 /// Removes what agents left that were killed while they created a transaction. The caller holds `create.lock`, so

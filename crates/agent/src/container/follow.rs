@@ -52,6 +52,7 @@ pub struct Follower {
     terminal: Option<Terminal>,
     stops_sent: u32,
     lines_told: usize,
+    hold_told: Option<String>,
 }
 
 impl Follower {
@@ -71,7 +72,16 @@ impl Follower {
             None
         });
         let printer = Printer::new(directory.clone(), joined.output_limit, from);
-        Ok(Self { directory, inotify, printer, way: joined.way, terminal, stops_sent: 0, lines_told: 0 })
+        Ok(Self {
+            directory,
+            inotify,
+            printer,
+            way: joined.way,
+            terminal,
+            stops_sent: 0,
+            lines_told: 0,
+            hold_told: None,
+        })
     }
 
     /// Until the transaction is closed, or the agent has to leave.
@@ -192,6 +202,14 @@ impl Follower {
             }
         }
         self.lines_told = journal.lines.len();
+        let hold =
+            std::fs::read_to_string(self.directory.file(file::HOLD)).ok().filter(|hold| !hold.is_empty());
+        if hold != self.hold_told {
+            if let Some(reason) = &hold {
+                say(format_args!("waiting: {reason}"));
+            }
+            self.hold_told = hold;
+        }
     }
 
     fn supervisor_is_gone(&mut self) -> Result<bool, Stop> {

@@ -104,6 +104,7 @@ fn remove_traces(directory: &TransactionDir, manifest: &Manifest) -> Vec<String>
         ("the payload", durable::remove_tree(payload)),
         ("the secrets", durable::remove_tree(&secrets)),
         ("the environment", durable::remove_file(&directory.file(file::ENVIRONMENT))),
+        ("the hold", durable::remove_file(&directory.file(file::HOLD))),
         ("the control socket", durable::remove_file(&directory.file(file::CONTROL))),
     ];
     let failed = removals.into_iter().filter_map(|(what, removed)| Some((what, removed.err()?)));
@@ -136,7 +137,11 @@ impl Supervisor<'_> {
                 }
                 Action::Start { phase, attempt } => self.run_program(phase, attempt, view.engine_up)?,
                 Action::RecordInterrupted => self.journal.append(&Record::Interrupted)?,
-                Action::RestartEngine(why) => self.restart_engine(why)?,
+                Action::RestartEngine(why) => {
+                    if !self.restart_engine(why)? {
+                        return Ok(()); // told to end: taken up after the boot
+                    }
+                }
                 Action::Reboot { reason } => {
                     say(format_args!("rebooting: {reason}"));
                     self.journal.append(&Record::Rebooting { reason, from_boot: view.boot_id })?;

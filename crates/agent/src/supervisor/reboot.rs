@@ -1,15 +1,18 @@
 //! What takes the host or its engine down. The intent is in the journal before either is called.
 
 use super::Supervisor;
-use crate::readiness;
+use crate::engine_restart::{self, Ended, Patience};
+use crate::layout::file;
 use crate::say::say;
-use crate::signals::with_signals_unblocked;
+use crate::signals::{Signals, with_signals_unblocked};
+use crate::{durable, readiness};
 use anyhow::{Context, bail};
 use careen_model::journal::{EngineOutcome, Record};
 use careen_model::settings::COMMAND_PATH;
 use careen_model::transaction::{EngineRestart, Outcome};
 use nix::sys::signal::Signal;
 use std::os::fd::AsFd;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -32,18 +35,62 @@ impl Supervisor<'_> {
         self.close(Outcome::RestartWanted { reasons: vec![reason] })
     }
 
-    /// Starts or restarts the engine, and records what came of it.
-    pub(super) fn restart_engine(&mut self, why: EngineRestart) -> anyhow::Result<()> {
+    /// Starts or restarts the engine, and records what came of it. `false` when this process was told to end before.
+    pub(super) fn restart_engine(&mut self, why: EngineRestart) -> anyhow::Result<bool> {
         self.journal.append(&Record::RestartingEngine { why })?;
         say(match why {
             EngineRestart::Down => "the engine is down after the command: starting it",
             EngineRestart::Replaced => "the installed engine is not the one that runs: restarting it",
         });
-        let outcome = crate::engine_restart::carry_out(why, &self.manifest);
+        let mut patience =
+            Waiting { signals: &self.signals, hold: self.directory.file(file::HOLD), said: None };
+        let Ok(outcome) = engine_restart::carry_out(why, &self.manifest, &mut patience) else {
+            return Ok(false);
+        };
         if let EngineOutcome::Refused { reason } | EngineOutcome::Down { words: reason } = &outcome {
             say(format_args!("the engine: {reason}"));
         }
-        self.journal.append(&Record::EngineSettled { outcome })
+        self.journal.append(&Record::EngineSettled { outcome })?;
+        Ok(true)
+    }
+}
+
+/// Waits in a way that a shutdown can end, and leaves the reason where agents and people find it.
+struct Waiting<'a> {
+    signals: &'a Signals,
+    hold: PathBuf,
+    said: Option<String>,
+}
+
+impl Patience for Waiting<'_> {
+    fn pause(&mut self, time: Duration) -> Result<(), Ended> {
+        let deadline = Instant::now() + time;
+        while Instant::now() < deadline {
+            // A wait that fails is no wait: better to end than to spin.
+            readiness::wait(&[self.signals.as_fd()], Some(deadline)).map_err(|_| Ended)?;
+            let signals = self.signals.take().map_err(|_| Ended)?;
+            if signals.iter().any(|signal| *signal != Signal::SIGCHLD) {
+                return Err(Ended);
+            }
+        }
+        Ok(())
+    }
+
+    fn hold(&mut self, reason: Option<&str>) {
+        if self.said.as_deref() == reason {
+            return;
+        }
+        self.said = reason.map(str::to_owned);
+        let written = match reason {
+            Some(reason) => {
+                say(format_args!("waiting: {reason}"));
+                std::fs::write(&self.hold, reason)
+            }
+            None => durable::remove_file(&self.hold),
+        };
+        if let Err(error) = written {
+            say(format_args!("{}: {error}", self.hold.display()));
+        }
     }
 }
 

@@ -1,0 +1,119 @@
+//! One manager at a time: a Swarm config of a fixed name, whose creation succeeds for exactly one.
+//!
+//! The holder touches it while it waits. While its own engine restarts it cannot; nor can one that died. A lock counts
+//! as dead when its version has not moved for five minutes on the *observer's* monotonic clock: the clocks of two
+//! machines are never compared.
+
+use crate::engine::{Config, Engine, EngineError};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+const NAME: &str = "careen.engine-restart";
+const DEAD_AFTER: Duration = Duration::from_secs(5 * 60);
+
+/// Who takes the lock.
+#[derive(Debug)]
+pub struct Holder<'a> {
+    /// The node's id.
+    pub node: &'a str,
+    /// Its name, for people.
+    pub name: &'a str,
+    /// The transaction.
+    pub transaction: &'a str,
+}
+
+impl Holder<'_> {
+    fn labels(&self, beat: u64) -> Value {
+        json!({
+            "careen.lock": "engine-restart",
+            "careen.node": self.node,
+            "careen.node-name": self.name,
+            "careen.transaction": self.transaction,
+            "careen.beat": beat.to_string(),
+        })
+    }
+
+    /// A supervisor that takes over finds the lock that its predecessor held.
+    fn holds(&self, config: &Config) -> bool {
+        let label = |name: &str| config.spec.labels.get(name).map(String::as_str);
+        label("careen.node") == Some(self.node) && label("careen.transaction") == Some(self.transaction)
+    }
+}
+
+/// What one observer has seen of the lock, and when.
+#[derive(Debug, Default)]
+pub struct Watch {
+    seen: Option<(String, u64, Instant)>,
+}
+
+impl Watch {
+    /// Whether the lock of another is dead, as of now.
+    fn is_dead(&mut self, id: &str, version: u64, now: Instant) -> bool {
+        match &self.seen {
+            Some((seen, index, since)) if seen == id && *index == version => {
+                now.duration_since(*since) >= DEAD_AFTER
+            }
+            Some(_) | None => {
+                self.seen = Some((id.to_owned(), version, now));
+                false
+            }
+        }
+    }
+}
+
+/// The lock, held.
+#[derive(Debug)]
+pub struct EngineLock {
+    id: String,
+}
+
+impl EngineLock {
+    /// Takes the lock, or keeps it; says who else has it.
+    pub fn take(
+        engine: &Engine,
+        holder: &Holder<'_>,
+        watch: &mut Watch,
+    ) -> Result<Result<Self, String>, EngineError> {
+        engine.create_config(NAME, &holder.labels(0))?;
+        let Some(config) = engine.config(NAME)? else {
+            return Ok(Err("the lock for engine restarts changes hands".into()));
+        };
+        if holder.holds(&config) {
+            engine.update_config(NAME, &config, &holder.labels(config.version.index))?;
+            return Ok(Ok(Self { id: config.id }));
+        }
+        let other =
+            config.spec.labels.get("careen.node-name").map_or("another manager", String::as_str).to_owned();
+        if watch.is_dead(&config.id, config.version.index, Instant::now()) {
+            engine.remove_config(&config.id)?;
+            return Ok(Err(format!("the lock that {other} held is dead: taking it over")));
+        }
+        Ok(Err(format!("{other} is restarting its engine: one manager at a time")))
+    }
+
+    /// Gives the lock back. One that cannot be given back dies by itself.
+    pub fn release(self) {
+        let released = Engine::connect().and_then(|engine| engine.remove_config(&self.id));
+        if let Err(error) = released {
+            crate::say::say(format_args!("the lock for engine restarts stays until it is dead: {error}"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_is_dead_when_it_has_not_moved_for_long_on_this_observers_clock() {
+        let mut watch = Watch::default();
+        let start = Instant::now();
+        let after = |seconds: u64| start + Duration::from_secs(seconds);
+        assert!(!watch.is_dead("a", 1, start));
+        assert!(!watch.is_dead("a", 1, after(299)));
+        assert!(watch.is_dead("a", 1, after(300)));
+        assert!(!watch.is_dead("a", 2, after(301)), "it moved");
+        assert!(!watch.is_dead("b", 2, after(900)), "another one took it");
+        assert!(watch.is_dead("b", 2, after(1200)));
+    }
+}

@@ -1,0 +1,201 @@
+//! Starts and restarts the host's engine: at once on workers; on managers one at a time, and only while the swarm keeps
+//! its quorum. The stopped swarm directory of a manager is copied before a new engine touches it.
+
+mod lock;
+mod service;
+
+use crate::engine::{Engine, EngineError, Info};
+use crate::layout;
+use crate::say::chain;
+use careen_model::journal::EngineOutcome;
+use careen_model::manifest::Manifest;
+use careen_model::transaction::EngineRestart;
+use lock::EngineLock;
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// The name of the secret with the unlock key of an autolocked swarm.
+pub const UNLOCK_KEY: &str = "unlock-key";
+
+/// How long a manager waits for its turn and for the others.
+const TURN_LIMIT: Duration = Duration::from_secs(60 * 60);
+/// How long an engine may take from its start to taking part in its swarm.
+const UP_LIMIT: Duration = Duration::from_secs(180);
+/// How often things are looked at.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// Somebody ended the wait: the host shuts down. What was begun is taken up after the boot.
+#[derive(Debug)]
+pub struct Ended;
+
+/// How a supervisor waits, and says why.
+pub trait Patience {
+    /// Waits this long; an error when the supervisor was told to end.
+    fn pause(&mut self, time: Duration) -> Result<(), Ended>;
+    /// Why it waits now; said when it changes.
+    fn hold(&mut self, reason: Option<&str>);
+}
+
+/// Whether the engine's process runs and answers. The process first: asking a socket that systemd holds would start it.
+pub fn is_up() -> bool {
+    crate::supervisor::engine_instance().is_some() && Engine::connect().is_ok()
+}
+
+/// Starts or restarts the engine, and waits until it takes part again.
+pub fn carry_out(
+    why: EngineRestart,
+    manifest: &Manifest,
+    patience: &mut dyn Patience,
+) -> Result<EngineOutcome, Ended> {
+    let mut restart = Restart { manifest, patience };
+    let outcome = match why {
+        EngineRestart::Down => restart.start(None),
+        EngineRestart::Replaced => restart.restart(),
+    };
+    restart.patience.hold(None);
+    outcome
+}
+
+struct Restart<'a> {
+    manifest: &'a Manifest,
+    patience: &'a mut dyn Patience,
+}
+
+impl Restart<'_> {
+    fn restart(&mut self) -> Result<EngineOutcome, Ended> {
+        let before = Engine::connect().and_then(|engine| engine.info());
+        let info = match before {
+            Ok(info) => info,
+            Err(error) => return Ok(EngineOutcome::Refused { reason: chain(&error) }),
+        };
+        if !info.swarm.control_available {
+            return self.start(Some(&info));
+        }
+        let lock = match self.await_turn(&info)? {
+            Ok(lock) => lock,
+            Err(reason) => return Ok(EngineOutcome::Refused { reason }),
+        };
+        let outcome = self.start(Some(&info))?;
+        if outcome == EngineOutcome::Up {
+            // Kept when the engine stays down: no other manager may go down then.
+            lock.release();
+        }
+        Ok(outcome)
+    }
+
+    /// Until this manager holds the lock and the swarm can do without it. The quorum is looked at with the lock held,
+    /// right before the engine is stopped.
+    fn await_turn(&mut self, info: &Info) -> Result<Result<EngineLock, String>, Ended> {
+        let deadline = Instant::now() + TURN_LIMIT;
+        let mut watch = lock::Watch::default();
+        loop {
+            let reason = match self.try_turn(info, &mut watch) {
+                Ok(Ok(lock)) => return Ok(Ok(lock)),
+                Ok(Err(reason)) => reason,
+                Err(error) => chain(&error),
+            };
+            if Instant::now() >= deadline {
+                return Ok(Err(format!("{reason}, for {} minutes", TURN_LIMIT.as_secs() / 60)));
+            }
+            self.patience.hold(Some(&reason));
+            self.patience.pause(INTERVAL)?;
+        }
+    }
+
+    /// The lock, or why it is not this manager's turn.
+    fn try_turn(
+        &mut self,
+        info: &Info,
+        watch: &mut lock::Watch,
+    ) -> Result<Result<EngineLock, String>, EngineError> {
+        let engine = Engine::connect()?;
+        let holder = lock::Holder {
+            node: &info.swarm.node_id,
+            name: &info.name,
+            transaction: self.manifest.id.as_str(),
+        };
+        let lock = match EngineLock::take(&engine, &holder, watch)? {
+            Ok(lock) => lock,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        match engine.managers()?.may_lose_one() {
+            Ok(()) => Ok(Ok(lock)),
+            Err(risk) => Ok(Err(risk.to_string())),
+        }
+    }
+
+    /// Stops what runs, if something does, and starts the installed engine. `before` is what the engine said of itself.
+    fn start(&mut self, before: Option<&Info>) -> Result<EngineOutcome, Ended> {
+        if let Some(info) = before {
+            self.patience.hold(Some("the engine is being stopped"));
+            if let Err(reason) = service::stop() {
+                return Ok(EngineOutcome::Refused { reason });
+            }
+            if info.swarm.control_available
+                && let Err(error) = copy_swarm_directory(Path::new(&info.docker_root_dir))
+            {
+                crate::say::say(format_args!("the swarm's state could not be copied: {error:#}"));
+            }
+        }
+        self.patience.hold(Some("the engine is being started"));
+        let mut said = service::start().err();
+        let deadline = Instant::now() + UP_LIMIT;
+        loop {
+            let waiting_for = match self.look() {
+                Ok(()) => return Ok(EngineOutcome::Up),
+                Err(reason) => reason,
+            };
+            if Instant::now() >= deadline || said.is_some() && !service::may_come() {
+                let words = said.unwrap_or_else(|| format!("{waiting_for}, for {} s", UP_LIMIT.as_secs()));
+                return Ok(EngineOutcome::Down { words: format!("{words}: {}", service::last_words()) });
+            }
+            if !service::may_come() {
+                said = service::start().err().or(said);
+            }
+            self.patience.hold(Some(&waiting_for));
+            self.patience.pause(INTERVAL)?;
+        }
+    }
+
+    /// Whether the engine is up and takes part in its swarm, if it has one; else what is missing.
+    fn look(&self) -> Result<(), String> {
+        if crate::supervisor::engine_instance().is_none() {
+            return Err("the engine's process does not run".into());
+        }
+        let engine = Engine::connect().map_err(|error| chain(&error))?;
+        let info = engine.info().map_err(|error| chain(&error))?;
+        match info.swarm.local_node_state.as_str() {
+            "locked" => self.unlock(&engine),
+            "pending" | "error" => Err(format!("the node is {} in its swarm", info.swarm.local_node_state)),
+            _ if info.swarm.control_available => engine.managers().map(drop).map_err(|error| chain(&error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn unlock(&self, engine: &Engine) -> Result<(), String> {
+        let key = fs::read_to_string(layout::secrets(&self.manifest.id).join(UNLOCK_KEY));
+        let key = key.map_err(|_| {
+            format!("the swarm is locked, and there is no secret '{UNLOCK_KEY}': docker swarm unlock")
+        })?;
+        engine.unlock_swarm(key.trim()).map_err(|error| chain(&error))?;
+        Err("the swarm is being unlocked".into())
+    }
+}
+
+/// Copies a manager's stopped raft store, keys and certificates, for root only. Two copies are kept.
+fn copy_swarm_directory(docker_root: &Path) -> anyhow::Result<()> {
+    const KEPT: usize = 2;
+    let source = docker_root.join("swarm");
+    let backups = Path::new(layout::ROOT).join("backup");
+    crate::durable::private_directory(&backups)?;
+    let target = backups.join(format!("swarm-{}", jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S.%fZ")));
+    if let Some(directory) = crate::payload::Source::open(&source)? {
+        directory.copy_to(&target)?;
+    }
+    let mut copies: Vec<_> = fs::read_dir(&backups)?.flatten().map(|entry| entry.path()).collect();
+    copies.sort();
+    let surplus = copies.len().saturating_sub(KEPT);
+    copies.iter().take(surplus).try_for_each(|old| crate::durable::remove_tree(old))?;
+    Ok(())
+}
