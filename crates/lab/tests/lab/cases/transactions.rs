@@ -1,6 +1,6 @@
 //! Work that outlives the container, the engine and the reboot.
 
-use crate::support::{File, Host, assert_contains, eventually, host};
+use crate::support::{File, Host, Swarm, assert_contains, eventually, host, swarm};
 use careen_lab::Fault;
 
 fn last_transaction(host: &Host) -> String {
@@ -34,17 +34,17 @@ fn status_194_reboots_the_host_and_runs_the_next_attempt_by_itself() {
     let host = host();
     let image = host.script("#!/bin/sh\necho attempt $CAREEN_ATTEMPT; test $CAREEN_ATTEMPT = 2 || exit 194\n");
     let before = host.boot_id().expect("a boot id");
-    let container = host.run(&image).env("CAREEN_REBOOT", "wanted").start();
-    container.await_log("rebooting the host: the command asks for a reboot (status 194)");
-    let id = container.logs().split("careen-").nth(1).expect("a unit")[..32].to_owned();
-    await_outcome(&host, &id, "exited with status 0");
+    let named = host.run(&image).env("CAREEN_TRANSACTION", "reboots");
+    let container = named.env("CAREEN_REBOOT", "wanted").start();
+    await_outcome(&host, "reboots", "exited with status 0");
     assert_ne!(host.boot_id().expect("a boot id"), before);
     await_engine(&host);
     container.docker(&["start"]).expect(0);
     let ran = container.wait().expect(0);
     assert_contains(&ran.text(), "attempt 1\nattempt 2\n");
-    assert_contains(&ran.stderr, "note: the host was rebooted");
+    assert_contains(&ran.stderr, "note: the host was rebooted: the command asks for a reboot (status 194)");
     assert_no_resume_unit(&host);
+    host.must("rm -r /var/lib/careen/transactions/reboots");
 }
 
 #[test]
@@ -159,4 +159,93 @@ fn of_too_much_output_both_ends_are_kept() {
     assert_eq!(ran.stdout, "first\nlast\n");
     assert_contains(&ran.stderr, "bytes of output were not kept (CAREEN_OUTPUT_LIMIT)");
     assert_eq!(host.must(&format!("cat /var/lib/careen/transactions/{id}/output.log /var/lib/careen/transactions/{id}/output.tail | wc -c")), "65536\n");
+}
+
+/// What Debian's docker.io does to a running engine: its binary is replaced, and nothing is restarted.
+const REPLACE_ENGINE: &str =
+    "#!/bin/sh\necho run >> /run/careen-test-runs\ncp -a /usr/sbin/dockerd /usr/sbin/dockerd.new && mv /usr/sbin/dockerd.new /usr/sbin/dockerd\necho replaced\n";
+
+#[test]
+fn a_replaced_engine_that_may_not_be_restarted_is_a_result() {
+    let host = host();
+    let image = host.script(REPLACE_ENGINE);
+    let ran = host.run(&image).env("CAREEN_ENGINE_RESTART", "never").go().expect(246);
+    assert_contains(&ran.stderr, "dockerd was replaced while it runs, and CAREEN_ENGINE_RESTART is never");
+    host.must("rm /run/careen-test-runs; systemctl restart docker");
+    await_engine(&host);
+}
+
+#[test]
+fn a_replaced_engine_is_restarted_on_every_host_and_every_result_comes_back() {
+    let swarm = swarm();
+    let image = swarm.script(REPLACE_ENGINE);
+    let engines = |swarm: &Swarm| -> Vec<String> {
+        swarm.nodes().iter().map(|node| node.sh("cat /run/docker.pid").expect("exec").stdout).collect()
+    };
+    let before = engines(&swarm);
+    swarm.nodes().iter().for_each(|node| drop(node.sh("rm -f /run/careen-test-runs")));
+    swarm.service("replace", &["--mode=global", "--restart-condition=on-failure"], &image, &[]);
+    eventually("a complete task on every node", || {
+        let tasks = swarm.manager().docker(["service", "ps", "--format", "{{.Node}} {{.CurrentState}}", "replace"]);
+        let tasks = tasks.map(|output| output.stdout).map_err(|error| error.to_string())?;
+        let complete = tasks.lines().filter(|line| line.contains("Complete")).count();
+        if complete == swarm.nodes().len() { Ok(()) } else { Err(tasks) }
+    });
+    for (node, before) in swarm.nodes().iter().zip(&before) {
+        let name = node.name();
+        assert_ne!(node.sh("cat /run/docker.pid").expect("exec").stdout, *before, "{name}: another engine process");
+        let runs = node.sh("cat /run/careen-test-runs; rm /run/careen-test-runs").expect("exec").stdout;
+        assert_eq!(runs, "run\n", "{name}: the command ran once, the new task reports it");
+    }
+    let logs = swarm.manager().docker(["service", "logs", "--raw", "replace"]).expect("docker");
+    assert!(logs.stdout.matches("replaced\n").count() >= swarm.nodes().len(), "{}", logs.stdout);
+    let backup = swarm.manager().sh("find /var/lib/careen/backup -path '*swarm-*/raft/*' | head -n 1; stat -c %a /var/lib/careen/backup");
+    let backup = backup.expect("exec").stdout;
+    assert!(backup.contains("/raft/") && backup.ends_with("700\n"), "the manager's raft store was copied: {backup}");
+    assert_eq!(swarm.docker(&["config", "ls", "-q"]), "", "the lock is given back");
+    swarm.docker(&["service", "rm", "replace"]);
+}
+
+#[test]
+fn a_manager_of_an_autolocked_swarm_needs_the_key_before_anything_starts() {
+    let swarm = swarm();
+    let image = swarm.script("#!/bin/sh\necho ran\n");
+    swarm.docker(&["swarm", "update", "--autolock=true"]);
+    let run = |option: &str| {
+        let args = ["run", "--rm", "-v", "/:/host", "-e", option, image.name()];
+        swarm.manager().docker(args).expect("docker")
+    };
+    let refused = run("X=1");
+    let allowed = run("CAREEN_ENGINE_RESTART=never");
+    swarm.docker(&["swarm", "update", "--autolock=false"]);
+    assert_eq!(refused.status, 248, "{}", refused.stderr);
+    assert_contains(&refused.stderr, "this manager's swarm is autolocked");
+    assert_eq!((allowed.status, allowed.stdout.as_str()), (0, "ran\n"), "{}", allowed.stderr);
+}
+
+#[test]
+fn an_autolocked_manager_is_unlocked_with_the_key_from_its_secret() {
+    let swarm = swarm();
+    let image = swarm.script(REPLACE_ENGINE);
+    swarm.docker(&["swarm", "update", "--autolock=true"]);
+    let made = swarm.manager().sh("docker swarm unlock-key -q | docker secret create careen-unlock -").expect("exec");
+    assert_eq!(made.status, 0, "{}", made.stderr);
+    let options = [
+        "--mode=global",
+        "--restart-condition=on-failure",
+        "--constraint=node.role==manager",
+        "--secret=source=careen-unlock,target=unlock-key",
+    ];
+    swarm.service("unlock", &options, &image, &[]);
+    eventually("a complete task on the manager", || {
+        let tasks = swarm.manager().docker(["service", "ps", "--format", "{{.CurrentState}}", "unlock"]);
+        let tasks = tasks.map(|output| output.stdout + &output.stderr).map_err(|error| error.to_string())?;
+        if tasks.contains("Complete") { Ok(()) } else { Err(tasks) }
+    });
+    swarm.docker(&["swarm", "update", "--autolock=false"]);
+    swarm.docker(&["service", "rm", "unlock"]);
+    swarm.docker(&["secret", "rm", "careen-unlock"]);
+    let key = swarm.manager().sh("grep -rl SWMKEY /var/lib/careen --include='*' --exclude-dir=backup; true").expect("exec").stdout;
+    assert_eq!(key, "", "the key is on no disk");
+    swarm.manager().sh("rm -f /run/careen-test-runs").expect("exec");
 }

@@ -1,0 +1,112 @@
+//! The seed's headline: every engine of a five-host swarm goes to the next Debian release's with one plain
+//! `docker service create`, managers one at a time. Takes the packages from the machine's mirror; run by hand
+//! (`make test-slow`).
+
+#![expect(clippy::expect_used, reason = "a test that cannot set the scene has failed")]
+
+use careen_lab::{Docker, Lab, Node, Poll, Progress, Spec, wait_until};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+const LAB: &str = "upgrade";
+const IMAGE: &str = "careen-test:engine-upgrade";
+
+/// The next release's engine, and with it its systemd, on a host of this release.
+const INSTALL: &str = r#"#!/bin/sh
+set -e
+echo run >> /var/tmp/careen-test-runs
+. /etc/os-release
+sed -n "/security/!s/$VERSION_CODENAME/trixie/p" /etc/apt/sources.list > /etc/apt/sources.list.d/next.list
+apt-get -q update
+apt-get -qq -y -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold install -t trixie docker.io docker-cli
+dockerd --version
+"#;
+
+struct Down(Spec);
+
+impl Drop for Down {
+    fn drop(&mut self) {
+        let _ = careen_lab::down(&self.0.name, Progress::quiet());
+    }
+}
+
+fn build(context: &Path) {
+    std::fs::write(context.join("Dockerfile"), "FROM careen/installer\nADD install /install/install\n")
+        .expect("written");
+    std::fs::write(context.join("install"), INSTALL).expect("written");
+    let mode = Command::new("chmod").arg("755").arg(context.join("install")).status().expect("chmod");
+    assert!(mode.success());
+    let context = context.display().to_string();
+    let mut build = Docker::local().command(["build", "-q", "-t", IMAGE, &context]);
+    let output = build.env("DOCKER_BUILDKIT", "0").output().expect("docker");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Managers as any manager that answers sees them: `n1 Leader`, `n2 Unreachable`, …
+fn managers(nodes: &[Node]) -> Vec<String> {
+    let format = "{{.Hostname}} {{.ManagerStatus}}";
+    let seen = nodes.iter().take(3).find_map(|node| {
+        let output =
+            node.api().output(["node", "ls", "--filter", "role=manager", "--format", format]).ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    });
+    seen.unwrap_or_default().lines().map(str::to_owned).collect()
+}
+
+#[test]
+#[ignore = "slow, and needs the machine's Debian mirror: make test-slow"]
+fn one_service_create_upgrades_every_engine() {
+    let mut spec = Spec::new(LAB.parse().expect("a name"));
+    (spec.managers, spec.workers) = (Some(3), Some(2));
+    let down = Down(spec);
+    let lab = Lab::up(&down.0, Progress::shown()).expect("the lab");
+    let context = tempfile::tempdir().expect("a directory");
+    build(context.path());
+    lab.load(IMAGE, Progress::shown()).expect("loaded");
+    let n1 = lab.node("n1").expect("n1");
+    let create = [
+        "service",
+        "create",
+        "--detach",
+        "--quiet",
+        "--name",
+        "up",
+        "--mode",
+        "global",
+        "--restart-condition",
+        "on-failure",
+        "--no-resolve-image",
+        "--mount",
+        "type=bind,source=/,target=/host",
+        IMAGE,
+    ];
+    n1.docker(create).expect("docker").ok().expect("created");
+    let mut most_down = 0;
+    wait_until("five complete tasks", Duration::from_secs(600), || {
+        let seen = managers(lab.nodes());
+        most_down = most_down.max(seen.iter().filter(|manager| manager.ends_with("Unreachable")).count());
+        let tasks = n1.api().output(["service", "ps", "--format", "{{.Node}} {{.CurrentState}}", "up"])?;
+        let tasks = String::from_utf8_lossy(&tasks.stdout).into_owned();
+        let complete = tasks.lines().filter(|line| line.contains("Complete")).count();
+        Ok(if complete == 5 { Poll::Ready(()) } else { Poll::Pending(format!("{seen:?}\n{tasks}")) })
+    })
+    .expect("upgraded");
+    assert!(most_down <= 1, "managers went down one at a time");
+    let format = "{{.Hostname}} {{.Status}} {{.Availability}} {{.EngineVersion}}";
+    let nodes = n1.docker(["node", "ls", "--format", format]).expect("docker").ok().expect("nodes");
+    println!("{nodes}");
+    for node in lab.nodes() {
+        let line =
+            nodes.lines().find(|line| line.starts_with(&format!("{} ", node.name()))).expect("every node");
+        assert!(line.contains("Ready Active") && !line.contains("20.10"), "{line}");
+        assert_eq!(
+            node.sh("cat /var/tmp/careen-test-runs").expect("exec").stdout,
+            "run\n",
+            "ran once on {}",
+            node.name()
+        );
+    }
+    let logs = n1.docker(["service", "logs", "--raw", "up"]).expect("docker");
+    assert!(logs.stdout.matches("Docker version").count() >= 5, "every host's log is whole");
+}
