@@ -108,3 +108,13 @@ pub fn cancel(id: &str, now: bool) -> anyhow::Result<()> {
     println!("stopping the command of transaction {id}; 'careen-agent list' shows when it has ended");
     Ok(())
 }
+
+/// `careen-agent sweep [--all]`: removes closed transactions, all but the newest, or all.
+pub fn sweep(keep: usize) -> anyhow::Result<()> {
+    let root = Path::new(layout::ROOT);
+    let _creating =
+        Lock::take(&layout::create_lock(root), || println!("waiting for an agent that starts its work"))
+            .context("failed to lock the host's transactions")?;
+    println!("{} transactions removed", crate::sweep::run(root, keep));
+    Ok(())
+}

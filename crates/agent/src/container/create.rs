@@ -72,6 +72,7 @@ pub fn ensure_supervised(
     } else {
         refuse_if_busy(root, request)?;
         refuse_if_it_would_lock(request, place)?;
+        crate::sweep::run(root, crate::sweep::KEEP);
         Creation { request, source, how, place, root }.create(&directory)?;
     }
     register(&directory, place)?;

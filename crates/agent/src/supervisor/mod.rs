@@ -126,7 +126,7 @@ impl Supervisor<'_> {
     /// Asks the state machine what is next, and does it, until nothing is, or until it has to wait for somebody.
     fn drive(&mut self) -> anyhow::Result<()> {
         loop {
-            let view = host_view::view(&self.manifest)?;
+            let view = host_view::view(&self.manifest, &self.journal.state().stage)?;
             let action = next(self.journal.state(), &view, self.policy());
             match action {
                 Action::Start { .. } if self.secrets_are_missing() => {

@@ -249,3 +249,32 @@ fn an_autolocked_manager_is_unlocked_with_the_key_from_its_secret() {
     assert_eq!(key, "", "the key is on no disk");
     swarm.manager().sh("rm -f /run/careen-test-runs").expect("exec");
 }
+
+#[test]
+fn a_package_that_wants_a_reboot_is_heard() {
+    let host = host();
+    let image = host.script(
+        "#!/bin/sh\nset -e\nlist=Dir::Etc::SourceList=/etc/apt/sources.list.d/careen-lab.list\napt-get -qq -o $list -o Dir::Etc::SourceParts=- update\napt-get -qq -y -o $list -o Dir::Etc::SourceParts=- install --reinstall careen-test-reboot\n",
+    );
+    let ran = host.run(&image).go().expect(246);
+    assert_contains(&ran.stderr, "a reboot is wanted (/run/reboot-required of careen-test-reboot), and CAREEN_REBOOT is never");
+    let other = host.script("#!/bin/sh\necho done\n");
+    assert_eq!(host.run(&other).go().expect(0).text(), "done\n", "an older wish is somebody else's");
+    host.must("rm /run/reboot-required*; apt-get -qq -y purge careen-test-reboot");
+}
+
+#[test]
+fn closed_transactions_are_swept_and_open_ones_are_not() {
+    let host = host();
+    let image = host.script("#!/bin/sh\necho waiting; until test -e /run/careen-test-go; do sleep 0.05; done\n");
+    let quick = host.script("#!/bin/sh\necho quick\n");
+    host.must("rm -f /run/careen-test-go");
+    host.run(&quick).go().expect(0);
+    let container = host.run(&image).start();
+    container.await_log("waiting");
+    assert_contains(&host.must("careen-agent sweep --all"), "transactions removed");
+    assert_eq!(host.must("careen-agent list | wc -l"), "1\n");
+    host.must("touch /run/careen-test-go");
+    container.wait().expect(0);
+    host.must("rm /run/careen-test-go");
+}
