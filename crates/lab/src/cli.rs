@@ -24,7 +24,7 @@ pub struct Cli {
 pub enum Verb {
     /// Make the lab, or bring it back to what it should be. Changes nothing where all is well.
     Up(UpArgs),
-    /// Show the nodes: power, engine, place in the swarm, boot id.
+    /// Show the nodes: kind, power, engine, place in the swarm, boot id.
     Status {
         /// `text` for people; `json` for programs.
         #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -89,6 +89,13 @@ pub struct UpArgs {
     /// How many workers [default: 2, or as the lab is]
     #[arg(long, value_name = "N")]
     pub workers: Option<u8>,
+    /// How many workers without systemd: sysvinit and init scripts [default: 0, or as the lab is]
+    #[arg(long, value_name = "N")]
+    pub sysvinit: Option<u8>,
+    /// How many workers that are virtual machines, with a kernel of their own; slow where they have to be
+    /// emulated [default: 0, or as the lab is]
+    #[arg(long, value_name = "N")]
+    pub vms: Option<u8>,
     /// How long a rebooting node stays down, like 20s or 2m. A swarm does not see a node down that is back within
     /// about 15 s [default: no longer than it takes, or as the lab is]
     #[arg(long, value_name = "TIME", value_parser = parse_delay)]
@@ -106,7 +113,7 @@ pub struct NodeArg {
 
 #[derive(Debug, Subcommand)]
 pub enum FaultArgs {
-    /// `systemctl reboot`; returns when the node is back with a new boot id.
+    /// A reboot in order; returns when the node is back with a new boot id.
     Reboot {
         #[command(flatten)]
         on: NodeArg,
@@ -128,9 +135,9 @@ pub enum FaultArgs {
     Freeze(NodeArg),
     /// Let a frozen node go on.
     Thaw(NodeArg),
-    /// SIGKILL to dockerd; systemd starts it again.
+    /// SIGKILL to dockerd; systemd starts it again, on a host without systemd `start-engine` does.
     KillEngine(NodeArg),
-    /// Stop docker.service and docker.socket.
+    /// Stop the engine, in order.
     StopEngine(NodeArg),
     /// Start them again; returns when the engine answers.
     StartEngine(NodeArg),

@@ -1,16 +1,15 @@
 //! `down`: removes all and only what a lab made, also a half-made one.
 
-use crate::container::Container;
 use crate::docker::Docker;
 use crate::engine;
 use crate::error::Result;
-use crate::image;
-use crate::kind::NodeKind as _;
+use crate::holder::Holder;
 use crate::lab;
 use crate::lock;
 use crate::names::LabName;
 use crate::network;
 use crate::progress::Progress;
+use crate::tree;
 
 /// Removes one lab. The last one stops an engine that the lab started; the image cache stays.
 pub fn down(name: &LabName, progress: Progress) -> Result<()> {
@@ -36,7 +35,7 @@ pub fn down_all(progress: Progress) -> Result<()> {
 fn remove(name: &LabName, progress: Progress) -> Result<()> {
     let lock = lock::of_lab(name, progress)?;
     let docker = Docker::local().holding(lock);
-    let nodes = Container::new(docker.clone()).remove_all(name)?;
+    let nodes = Holder::new(docker.clone()).remove_all(name)?;
     let networks = network::remove(&docker, name)?;
     match nodes + networks {
         0 => progress.say(format!("lab {name}: there is nothing to remove")),
@@ -49,7 +48,7 @@ fn remove(name: &LabName, progress: Progress) -> Result<()> {
 /// After the last lab: nothing half-made stays, and an engine that the lab started ends.
 fn tidy_machine(progress: Progress) -> Result<()> {
     let _machine = lock::of_machine(progress)?;
-    image::discard_build()?;
+    tree::discard_build()?;
     if !engine::answers() {
         return engine::stop_own(progress);
     }

@@ -11,7 +11,7 @@ use crate::swarm;
 /// A fault, or what undoes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// `systemctl reboot` in the node; returns when it is back with a new boot id.
+    /// A reboot in order, by the node's own init; returns when it is back with a new boot id.
     Reboot,
     /// The same, but returns when the node is on its way down.
     RebootNoWait,
@@ -25,9 +25,9 @@ pub enum Fault {
     Freeze,
     /// Lets a frozen node go on.
     Thaw,
-    /// SIGKILL to dockerd. systemd starts it again.
+    /// SIGKILL to dockerd. systemd starts it again; on a host without systemd nobody does.
     KillEngine,
-    /// Stops docker.service and docker.socket, so that no client starts the engine by asking it something.
+    /// Stops the engine (docker.service and docker.socket), so that no client starts the engine by asking it something.
     StopEngine,
     /// Starts both; returns when the engine answers.
     StartEngine,
@@ -45,11 +45,8 @@ pub enum Fault {
     ReleaseDpkgLock,
 }
 
-/// A boot takes a few seconds; a shutdown may wait for the stop time limits of its units.
-const BOOT_LIMIT: Duration = Duration::from_secs(150);
 /// What `up --reboot-delay` accepts at most.
 pub const LONGEST_DELAY: Duration = Duration::from_secs(600);
-const LOCK_UNIT: &str = "careen-lab-dpkg-lock.service";
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// The probe is cp, not a redirection: that would end the shell, and some shells call a full disk an I/O error.
@@ -70,40 +67,40 @@ done
 
 /// Injects `fault` into `node`.
 pub fn inject(node: &Node, fault: Fault) -> Result<()> {
-    let (kind, identity) = (node.kind(), node.identity());
+    let (holder, identity) = (node.kind().holder(), node.identity());
     match fault {
         Fault::Reboot => reboot(node, true),
         Fault::RebootNoWait => reboot(node, false),
         Fault::PowerCut => {
             let (before, delay) = (node.boot_id()?, reboot_delay(node));
-            kind.power_cut(identity)?;
+            holder.power_cut(identity)?;
             expect_power(node, "power-cut", Power::Off)?;
-            kind.power_on(identity)?;
+            holder.power_on(identity)?;
             wait_for_boot(node, before.as_deref(), delay)
         }
         Fault::PowerOff => {
-            kind.power_cut(identity).and_then(|()| expect_power(node, "power-cut", Power::Off))
+            holder.power_cut(identity).and_then(|()| expect_power(node, "power-cut", Power::Off))
         }
         Fault::PowerOn => {
-            kind.power_on(identity)?;
+            holder.power_on(identity)?;
             expect_power(node, "power-on", Power::On)?;
             wait_for_boot(node, None, reboot_delay(node))
         }
-        Fault::Freeze => kind.freeze(identity).and_then(|()| expect_power(node, "freeze", Power::Frozen)),
-        Fault::Thaw => kind.thaw(identity).and_then(|()| expect_power(node, "thaw", Power::On)),
+        Fault::Freeze => holder.freeze(identity).and_then(|()| expect_power(node, "freeze", Power::Frozen)),
+        Fault::Thaw => holder.thaw(identity).and_then(|()| expect_power(node, "thaw", Power::On)),
         Fault::KillEngine => kill_engine(node),
         Fault::StopEngine => stop_engine(node),
         Fault::StartEngine => {
             start_engine(node)?.ok()?;
             swarm::wait_for_engine(node).map(drop)
         }
-        Fault::Partition => kind.unplug(identity).and_then(|()| expect_plugged(node, "partition", false)),
-        Fault::Heal => kind.plug(identity).and_then(|()| expect_plugged(node, "heal", true)),
+        Fault::Partition => holder.unplug(identity).and_then(|()| expect_plugged(node, "partition", false)),
+        Fault::Heal => holder.plug(identity).and_then(|()| expect_plugged(node, "heal", true)),
         Fault::FillDisk => node.sh(FILL)?.ok().map(drop),
         Fault::FreeDisk => node.sh(FREE)?.ok().map(drop),
         Fault::HoldDpkgLock => hold_dpkg_lock(node),
         Fault::ReleaseDpkgLock => {
-            node.exec(["systemctl", "stop", LOCK_UNIT])?;
+            node.sh(node.init().release_dpkg_lock())?;
             wait_for_dpkg_lock(node, false)
         }
     }
@@ -113,14 +110,14 @@ fn reboot(node: &Node, wait: bool) -> Result<()> {
     expect_power(node, "reboot", Power::On)?;
     let (before, delay) = (node.boot_id()?, reboot_delay(node));
     // The answer may get lost with the node, or the exec may be killed with it: the boot id tells.
-    let said = node.exec(["systemctl", "reboot"])?;
+    let said = node.sh(node.init().reboot())?;
     if wait {
         return wait_for_boot(node, before.as_deref(), delay);
     }
     wait_until(&format!("{} goes down", node.name()), LIMIT, || {
-        let state = node.exec(["systemctl", "is-system-running"])?;
-        Ok(match state.stdout.trim() {
-            "running" | "degraded" => Poll::Pending(format!("{}{}", state.stdout, said.stderr)),
+        let state = node.sh(node.init().is_up())?;
+        Ok(match state.status {
+            0 => Poll::Pending(format!("{}{}", state.stdout, said.stderr)),
             _ => Poll::Ready(()),
         })
     })
@@ -128,7 +125,8 @@ fn reboot(node: &Node, wait: bool) -> Result<()> {
 
 /// Waits until the node is up with another boot id than `before`.
 fn wait_for_boot(node: &Node, before: Option<&str>, delay: Duration) -> Result<()> {
-    wait_until(&format!("{} is back with a new boot id", node.name()), BOOT_LIMIT + delay, || {
+    let limit = node.kind().boot_limit() + delay;
+    wait_until(&format!("{} is back with a new boot id", node.name()), limit, || {
         Ok(match node.boot_id()? {
             Some(now) if Some(now.as_str()) != before => Poll::Ready(()),
             Some(now) => Poll::Pending(format!("boot id {now}, the one from before")),
@@ -139,7 +137,8 @@ fn wait_for_boot(node: &Node, before: Option<&str>, delay: Duration) -> Result<(
 
 /// How long a reboot of this node takes on top. Where it cannot be read now, the longest that can be set.
 fn reboot_delay(node: &Node) -> Duration {
-    let read = node.sh("cat /var/lib/careen-lab/reboot-delay 2>/dev/null || echo 0").and_then(Output::ok);
+    let read =
+        node.outside("cat /var/lib/careen-lab/reboot-delay 2>/dev/null || echo 0").and_then(Output::ok);
     read.ok().and_then(|text| text.trim().parse().ok()).map_or(LONGEST_DELAY, Duration::from_secs)
 }
 
@@ -148,7 +147,7 @@ fn kill_engine(node: &Node) -> Result<()> {
     if pid == "0" {
         return Err(no_effect(node, "kill-engine", "no dockerd is running".to_owned()));
     }
-    forgive_starts(node)?;
+    node.sh(node.init().forgive_starts())?;
     node.exec(["kill", "-KILL", &pid])?.ok()?;
     wait_until(&format!("{}: dockerd {pid} is gone", node.name()), LIMIT, || {
         let now = engine_pid(node)?;
@@ -157,29 +156,20 @@ fn kill_engine(node: &Node) -> Result<()> {
 }
 
 fn engine_pid(node: &Node) -> Result<String> {
-    let pid = node.exec(["systemctl", "show", "--property=MainPID", "--value", "docker.service"])?.ok()?;
-    Ok(pid.trim().to_owned())
+    Ok(node.sh(node.init().engine_pid())?.ok()?.trim().to_owned())
 }
 
 /// Asks the node's init to start the engine, whatever was done to it before.
 pub(crate) fn start_engine(node: &Node) -> Result<Output> {
-    forgive_starts(node)?;
-    node.exec(["systemctl", "start", "docker.socket", "docker.service"])
-}
-
-/// Debian's docker.service starts three times a minute at most. The lab's own faults must not use that up: a
-/// test that kills the engine three times is after the engine, not after systemd's limit.
-fn forgive_starts(node: &Node) -> Result<()> {
-    // Fails for a unit that is not loaded, which has nothing to forgive.
-    node.exec(["systemctl", "reset-failed", "docker.socket", "docker.service"]).map(drop)
+    node.sh(node.init().start_engine())
 }
 
 fn stop_engine(node: &Node) -> Result<()> {
-    node.exec(["systemctl", "stop", "docker.socket", "docker.service"])?.ok()?;
-    let states = node.exec(["systemctl", "is-active", "docker.socket", "docker.service"])?.stdout;
-    match states.lines().any(|state| state == "active") {
-        true => Err(no_effect(node, "stop-engine", states)),
-        false => Ok(()),
+    node.sh(node.init().stop_engine())?.ok()?;
+    let left = node.sh(node.init().engine_is_stopped())?;
+    match left.status {
+        0 => Ok(()),
+        _ => Err(no_effect(node, "stop-engine", left.stdout)),
     }
 }
 
@@ -187,10 +177,7 @@ fn hold_dpkg_lock(node: &Node) -> Result<()> {
     if dpkg_lock_is_held(node)? {
         return Ok(());
     }
-    let unit = format!("--unit={LOCK_UNIT}");
-    let words =
-        ["systemd-run", "--quiet", "--collect", &unit, "perl", "/usr/lib/careen-lab/dpkg-lock.pl", "hold"];
-    node.exec(words)?.ok()?;
+    node.sh(node.init().hold_dpkg_lock())?.ok()?;
     wait_for_dpkg_lock(node, true)
 }
 

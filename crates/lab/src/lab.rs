@@ -1,12 +1,10 @@
 //! A lab as a whole.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
-use crate::container::Container;
 use crate::docker::Docker;
 use crate::error::{Error, Result};
-use crate::kind::NodeKind;
+use crate::holder::Holder;
 use crate::names::{LABEL, LabName, NodeName, Spec};
 use crate::node::Node;
 use crate::parallel;
@@ -32,12 +30,12 @@ impl Lab {
 
     /// An existing lab, whatever state it is in.
     pub fn open(name: &LabName) -> Result<Lab> {
-        let kind: Arc<dyn NodeKind> = Arc::new(Container::new(Docker::local()));
-        let observed = if crate::engine::answers() { kind.observe(name)? } else { Vec::new() };
+        let holder = Holder::new(Docker::local());
+        let observed = if crate::engine::answers() { holder.observe(name)? } else { Vec::new() };
         if observed.is_empty() {
             return Err(Error::NoSuchLab { name: name.to_string() });
         }
-        let nodes = observed.into_iter().map(|node| Node::new(node.identity, Arc::clone(&kind))).collect();
+        let nodes = observed.into_iter().map(|node| Node::new(node.identity, &holder)).collect();
         Ok(Lab { name: name.clone(), nodes })
     }
 

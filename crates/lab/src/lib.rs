@@ -23,23 +23,29 @@
 //! | --- | --- |
 //! | [`plan`] | what to do for a wanted lab, given what exists (pure) |
 //! | `up`, `down` | the order in which it is done; locks |
-//! | [`kind`], `container` | what a node is made of |
+//! | [`kind`], `container`, `machine` | what a node is made of |
+//! | `holder` | the container that stands for a node, and what docker can do to it |
+//! | `init` | what each init system is told |
 //! | [`swarm`] | who initialises, who joins, when the swarm is complete |
-//! | `image`, `apt`, `testrepo` | the nodes' root file system |
+//! | `recipe`, `tree`, `image`, `disk`, `apt`, `testrepo` | the nodes' root file systems |
 //! | [`fault`] | what can go wrong on a node, and how one sees that it did |
 
 mod apt;
 mod capabilities;
 mod container;
+mod disk;
 mod docker;
 mod down;
 mod engine;
 mod error;
 pub mod fault;
+mod holder;
 mod image;
+mod init;
 pub mod kind;
 mod lab;
 mod lock;
+mod machine;
 pub mod names;
 mod network;
 mod node;
@@ -48,9 +54,11 @@ pub mod plan;
 mod poll;
 mod process;
 mod progress;
+mod recipe;
 pub mod status;
 pub mod swarm;
 mod testrepo;
+mod tree;
 mod up;
 
 pub use docker::Docker;
@@ -58,7 +66,7 @@ pub use down::{down, down_all};
 pub use error::{Error, Result};
 pub use fault::Fault;
 pub use lab::Lab;
-pub use names::{LabName, NodeName, Role, Spec};
+pub use names::{Kind, LabName, NodeName, Role, Spec};
 pub use node::{Node, Output};
 pub use poll::{Poll, wait_until};
 pub use progress::Progress;

@@ -54,6 +54,8 @@ fn spec(name: &LabName, args: UpArgs) -> Spec {
         name: name.clone(),
         managers: args.managers,
         workers: args.workers,
+        sysvinit: args.sysvinit,
+        vms: args.vms,
         release: args.release,
         reboot_delay: args.reboot_delay,
     }

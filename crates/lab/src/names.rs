@@ -97,6 +97,43 @@ impl fmt::Display for Role {
     }
 }
 
+/// What a node is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A container with systemd as PID 1, on the machine's kernel.
+    Container,
+    /// A container with sysvinit as PID 1: a host without systemd.
+    Sysvinit,
+    /// A virtual machine with its own kernel, booted for real.
+    Vm,
+}
+
+impl Kind {
+    /// All kinds, in the order in which a new lab numbers its nodes.
+    pub const ALL: [Kind; 3] = [Kind::Container, Kind::Sysvinit, Kind::Vm];
+
+    /// The kind's name in labels, in the status and in messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Container => "container",
+            Kind::Sysvinit => "sysvinit",
+            Kind::Vm => "vm",
+        }
+    }
+
+    /// The kind of this name, if there is one.
+    pub fn named(name: &str) -> Option<Kind> {
+        Kind::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.name())
+    }
+}
+
 /// A /24 of the lab range, `10.213.N.0`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Subnet(pub u8);
@@ -121,8 +158,12 @@ pub struct Spec {
     pub name: LabName,
     /// How many managers; 3 in a new lab.
     pub managers: Option<u8>,
-    /// How many workers; 2 in a new lab.
+    /// How many workers that are containers; 2 in a new lab.
     pub workers: Option<u8>,
+    /// How many workers without systemd; none in a new lab.
+    pub sysvinit: Option<u8>,
+    /// How many workers that are virtual machines; none in a new lab.
+    pub vms: Option<u8>,
     /// The Debian release of the nodes; bookworm in a new lab.
     pub release: Option<String>,
     /// How long a rebooting node stays down; no longer than it takes in a new lab.
@@ -132,7 +173,15 @@ pub struct Spec {
 impl Spec {
     /// A lab of this name with everything at its default.
     pub fn new(name: LabName) -> Spec {
-        Spec { name, managers: None, workers: None, release: None, reboot_delay: None }
+        Spec {
+            name,
+            managers: None,
+            workers: None,
+            sysvinit: None,
+            vms: None,
+            release: None,
+            reboot_delay: None,
+        }
     }
 }
 
@@ -156,6 +205,14 @@ mod tests {
         for bad in ["", "n", "n0", "12", "m1", "n201", "n999", "n1x"] {
             assert!(bad.parse::<NodeName>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn kinds_are_found_by_their_names() {
+        for kind in Kind::ALL {
+            assert_eq!(Kind::named(kind.name()), Some(kind));
+        }
+        assert_eq!(Kind::named("toaster"), None);
     }
 
     #[test]

@@ -8,8 +8,10 @@ use std::sync::Arc;
 use crate::docker::Docker;
 use crate::error::{Error, Result};
 use crate::fault::{self, Fault};
-use crate::kind::{Identity, NodeKind, Observed};
-use crate::names::{NodeName, Role};
+use crate::holder::Holder;
+use crate::init::Init;
+use crate::kind::{self, Identity, NodeKind, Observed};
+use crate::names::{Kind, NodeName, Role};
 use crate::process;
 use crate::swarm::{self, EngineInfo};
 
@@ -48,7 +50,8 @@ pub struct Node {
 }
 
 impl Node {
-    pub(crate) fn new(identity: Identity, kind: Arc<dyn NodeKind>) -> Node {
+    pub(crate) fn new(identity: Identity, holder: &Holder) -> Node {
+        let kind = kind::of(identity.kind, holder);
         Node { identity, kind }
     }
 
@@ -67,6 +70,11 @@ impl Node {
         self.identity.ip
     }
 
+    /// What it is made of.
+    pub fn made_of(&self) -> Kind {
+        self.identity.kind
+    }
+
     pub(crate) fn identity(&self) -> &Identity {
         &self.identity
     }
@@ -75,8 +83,12 @@ impl Node {
         &*self.kind
     }
 
+    pub(crate) fn init(&self) -> Init {
+        self.kind.init()
+    }
+
     pub(crate) fn observe(&self) -> Result<Observed> {
-        let found = self.kind.observe(&self.identity.lab)?;
+        let found = self.kind.holder().observe(&self.identity.lab)?;
         found.into_iter().find(|other| other.identity.name == self.identity.name).ok_or_else(|| {
             Error::Refused(format!("{} does not exist any more: was its lab taken down?", self.identity.name))
         })
@@ -101,6 +113,11 @@ impl Node {
     /// Runs a shell script in the node.
     pub fn sh(&self, script: &str) -> Result<Output> {
         self.exec(["sh", "-c", script])
+    }
+
+    /// Runs a shell script where the node's reboot delay is kept; see [`NodeKind::outside_command`].
+    pub(crate) fn outside(&self, script: &str) -> Result<Output> {
+        collect(&mut self.kind.outside_command(&self.identity, script))
     }
 
     /// Runs the machine's `docker` command against the node's engine.

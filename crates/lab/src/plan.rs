@@ -2,10 +2,8 @@
 
 use crate::error::{Error, Result};
 use crate::kind::{Observed, Power};
-use crate::names::{MAX_NODE, NodeName, Role, Spec};
+use crate::names::{Kind, MAX_NODE, NodeName, Role, Spec};
 
-const DEFAULT_MANAGERS: u8 = 3;
-const DEFAULT_WORKERS: u8 = 2;
 const DEFAULT_RELEASE: &str = "bookworm";
 
 /// One step for one node.
@@ -28,6 +26,8 @@ pub struct NodePlan {
     pub name: NodeName,
     /// Its role; that of an existing node never changes.
     pub role: Role,
+    /// What it is made of; that of an existing node never changes.
+    pub kind: Kind,
     /// Nothing, for a node that is as it should be.
     pub steps: Vec<Step>,
 }
@@ -42,27 +42,31 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// True when nodes will be made.
-    pub fn creates(&self) -> bool {
-        self.nodes.iter().any(|node| node.steps.contains(&Step::Create))
+    /// The kinds of the nodes that will be made.
+    pub fn creates(&self) -> Vec<Kind> {
+        let made = |kind: &Kind| {
+            self.nodes.iter().any(|node| node.kind == *kind && node.steps.contains(&Step::Create))
+        };
+        Kind::ALL.into_iter().filter(made).collect()
     }
 }
 
 /// Compares what is wanted with what exists. Refuses what `up` does not do: shrink, or change the release.
 pub fn plan(spec: &Spec, observed: &[Observed]) -> Result<Plan> {
     let release = release(spec, observed)?;
-    let managers = missing(spec, observed, Role::Manager)?;
-    let workers = missing(spec, observed, Role::Worker)?;
+    let mut missing = Vec::new();
+    for group in GROUPS {
+        missing.push((group, group.missing(spec, observed)?));
+    }
     let mut nodes: Vec<NodePlan> = observed.iter().map(existing).collect();
-    let roles = std::iter::repeat_n(Role::Manager, managers.into())
-        .chain(std::iter::repeat_n(Role::Worker, workers.into()));
+    let wanted = missing.into_iter().flat_map(|(group, count)| std::iter::repeat_n(group, count.into()));
     let taken: Vec<NodeName> = observed.iter().map(|node| node.identity.name).collect();
     let mut free = (1..=MAX_NODE).map(NodeName).filter(|name| !taken.contains(name));
-    for role in roles {
+    for Group { role, kind, .. } in wanted {
         let name = free.next().ok_or_else(|| {
             Error::Refused(format!("a lab has at most {MAX_NODE} nodes; nothing was changed"))
         })?;
-        nodes.push(NodePlan { name, role, steps: vec![Step::Create] });
+        nodes.push(NodePlan { name, role, kind, steps: vec![Step::Create] });
     }
     nodes.sort_by_key(|node| node.name);
     Ok(Plan { release, nodes })
@@ -79,33 +83,79 @@ fn existing(node: &Observed) -> NodePlan {
         // Before it is turned on: a host that boots without its address does not find its swarm.
         steps.insert(0, Step::Plug);
     }
-    NodePlan { name: node.identity.name, role: node.identity.role, steps }
+    NodePlan { name: node.identity.name, role: node.identity.role, kind: node.identity.kind, steps }
 }
 
-fn missing(spec: &Spec, observed: &[Observed], role: Role) -> Result<u8> {
-    let have = observed.iter().filter(|node| node.identity.role == role).count();
-    let have = u8::try_from(have).unwrap_or(u8::MAX);
-    let (wanted, default) = match role {
-        Role::Manager => (spec.managers, DEFAULT_MANAGERS),
-        Role::Worker => (spec.workers, DEFAULT_WORKERS),
-    };
-    let wanted = match wanted {
-        Some(wanted) => wanted,
-        None if observed.is_empty() => default,
-        // A bare `up` keeps the size, unless a first `up` never came as far as the first manager.
-        None if role == Role::Manager => have.max(1),
-        None => have,
-    };
-    if role == Role::Manager && wanted == 0 {
-        return Err(Error::Refused("a swarm needs at least one manager; nothing was changed".to_owned()));
+/// Nodes that are counted together: one word of the command line each.
+#[derive(Debug, Clone, Copy)]
+struct Group {
+    noun: &'static str,
+    role: Role,
+    kind: Kind,
+    default: u8,
+    wanted: fn(&Spec) -> Option<u8>,
+}
+
+/// In the order in which a new lab numbers its nodes.
+const GROUPS: [Group; 4] = [
+    Group {
+        noun: "managers",
+        role: Role::Manager,
+        kind: Kind::Container,
+        default: 3,
+        wanted: |spec| spec.managers,
+    },
+    Group {
+        noun: "workers",
+        role: Role::Worker,
+        kind: Kind::Container,
+        default: 2,
+        wanted: |spec| spec.workers,
+    },
+    Group {
+        noun: "hosts with sysvinit",
+        role: Role::Worker,
+        kind: Kind::Sysvinit,
+        default: 0,
+        wanted: |spec| spec.sysvinit,
+    },
+    Group {
+        noun: "virtual machines",
+        role: Role::Worker,
+        kind: Kind::Vm,
+        default: 0,
+        wanted: |spec| spec.vms,
+    },
+];
+
+impl Group {
+    fn holds(&self, node: &Observed) -> bool {
+        node.identity.role == self.role && node.identity.kind == self.kind
     }
-    wanted.checked_sub(have).ok_or_else(|| {
-        Error::Refused(format!(
-            "lab {name} has {have} {role}s and {wanted} are wanted: a lab grows, it does not shrink. Nothing was \
-             changed. `cargo lab down --name {name}` first",
-            name = spec.name
-        ))
-    })
+
+    /// How many have to be made.
+    fn missing(&self, spec: &Spec, observed: &[Observed]) -> Result<u8> {
+        let have = observed.iter().filter(|node| self.holds(node)).count();
+        let have = u8::try_from(have).unwrap_or(u8::MAX);
+        let wanted = match (self.wanted)(spec) {
+            Some(wanted) => wanted,
+            None if observed.is_empty() => self.default,
+            // A bare `up` keeps the size, unless a first `up` never came as far as the first manager.
+            None if self.role == Role::Manager => have.max(1),
+            None => have,
+        };
+        if self.role == Role::Manager && wanted == 0 {
+            return Err(Error::Refused("a swarm needs at least one manager; nothing was changed".to_owned()));
+        }
+        wanted.checked_sub(have).ok_or_else(|| {
+            Error::Refused(format!(
+                "lab {name} has {have} {noun} and {wanted} are wanted: a lab grows, it does not shrink. Nothing was \
+                 changed. `cargo lab down --name {name}` first",
+                name = spec.name,
+                noun = self.noun
+            ))
+        })
+    }
 }
 
 fn release(spec: &Spec, observed: &[Observed]) -> Result<String> {
@@ -131,10 +181,11 @@ mod tests {
     }
 
     fn observed(number: u8, role: Role, power: Power, plugged: bool) -> Observed {
+        let kind = Kind::Container;
         let name = NodeName(number);
         let lab = "x".parse().unwrap();
-        let identity =
-            Identity { lab, name, role, ip: Subnet(0).address(name), release: "bookworm".to_owned() };
+        let (ip, release) = (Subnet(0).address(name), "bookworm".to_owned());
+        let identity = Identity { lab, name, role, kind, ip, release };
         Observed { identity, power, plugged }
     }
 
@@ -148,7 +199,7 @@ mod tests {
         let roles: Vec<Role> = plan.nodes.iter().map(|node| node.role).collect();
         assert_eq!(roles, [Role::Manager, Role::Manager, Role::Manager, Role::Worker, Role::Worker]);
         assert_eq!(plan.release, "bookworm");
-        assert!(plan.creates());
+        assert_eq!(plan.creates(), [Kind::Container]);
     }
 
     #[test]
@@ -186,6 +237,38 @@ mod tests {
                 ("n4".to_owned(), Role::Worker, vec![Step::Create]),
             ]
         );
+    }
+
+    fn kinds(plan: &Plan) -> Vec<(u8, Kind)> {
+        plan.nodes.iter().map(|node| (node.name.0, node.kind)).collect()
+    }
+
+    #[test]
+    fn other_kinds_are_workers_with_the_highest_numbers() {
+        let with = |spec: Spec| Spec { sysvinit: Some(1), vms: Some(2), ..spec };
+        let new = plan(&with(spec(Some(1), Some(1))), &[]).unwrap();
+        let container = Kind::Container;
+        let expected = [(1, container), (2, container), (3, Kind::Sysvinit), (4, Kind::Vm), (5, Kind::Vm)];
+        assert_eq!(kinds(&new), expected);
+        assert!(new.nodes[1..].iter().all(|node| node.role == Role::Worker));
+        assert_eq!(new.creates(), Kind::ALL);
+    }
+
+    #[test]
+    fn each_kind_is_counted_by_itself() {
+        let mut lab = vec![
+            observed(1, Role::Manager, Power::On, true),
+            observed(2, Role::Worker, Power::On, true),
+            observed(3, Role::Worker, Power::On, true),
+        ];
+        lab[2].identity.kind = Kind::Vm;
+        let same = Spec { vms: Some(1), ..spec(None, Some(1)) };
+        assert_eq!(plan(&same, &lab).unwrap().creates(), []);
+        assert_eq!(plan(&spec(None, None), &lab).unwrap().creates(), []);
+        let more = Spec { sysvinit: Some(1), ..spec(None, None) };
+        assert_eq!(plan(&more, &lab).unwrap().creates(), [Kind::Sysvinit]);
+        let fewer = Spec { vms: Some(0), ..spec(None, None) };
+        assert!(plan(&fewer, &lab).unwrap_err().to_string().contains("1 virtual machines and 0 are wanted"));
     }
 
     #[test]

@@ -2,12 +2,12 @@
 
 use serde::Serialize;
 
-use crate::container::Container;
 use crate::docker::Docker;
 use crate::engine;
 use crate::error::{Error, Result};
-use crate::kind::{NodeKind, Observed, Power};
-use crate::names::{LabName, Role};
+use crate::holder::Holder;
+use crate::kind::{Observed, Power};
+use crate::names::{Kind, LabName, Role};
 use crate::network;
 use crate::node::Node;
 use crate::parallel;
@@ -29,8 +29,8 @@ pub struct LabStatus {
 pub struct NodeStatus {
     /// `n1`, `n2`, …
     pub name: String,
-    /// What it is made of: `container`.
-    pub kind: String,
+    /// What it is made of: `container`, `sysvinit` or `vm`.
+    pub kind: Kind,
     /// The role it was made with: `manager` or `worker`.
     pub role: Role,
     /// The Debian release it was made from.
@@ -60,14 +60,13 @@ pub struct NodeStatus {
 /// Looks at every node of a lab. A node that is frozen, off or partitioned is not asked.
 pub fn of_lab(name: &LabName) -> Result<LabStatus> {
     let docker = Docker::local();
-    let kind: std::sync::Arc<dyn NodeKind> = std::sync::Arc::new(Container::new(docker.clone()));
-    let observed = if engine::answers() { kind.observe(name)? } else { Vec::new() };
+    let holder = Holder::new(docker.clone());
+    let observed = if engine::answers() { holder.observe(name)? } else { Vec::new() };
     if observed.is_empty() {
         return Err(Error::NoSuchLab { name: name.to_string() });
     }
     let mut asked = parallel::for_each(&observed, 3, |found| {
-        let node = Node::new(found.identity.clone(), std::sync::Arc::clone(&kind));
-        Ok(ask(&node, found, kind.name()))
+        Ok(ask(&Node::new(found.identity.clone(), &holder), found))
     })?;
     let members = asked
         .iter()
@@ -101,7 +100,7 @@ impl Asked {
     }
 }
 
-fn ask(node: &Node, found: &Observed, kind: &str) -> (Asked, NodeStatus) {
+fn ask(node: &Node, found: &Observed) -> (Asked, NodeStatus) {
     let on = found.power == Power::On;
     let engine = if on && found.plugged { node.engine_info().ok() } else { None };
     let asked = Asked {
@@ -111,7 +110,7 @@ fn ask(node: &Node, found: &Observed, kind: &str) -> (Asked, NodeStatus) {
     };
     let status = NodeStatus {
         name: node.name().to_string(),
-        kind: kind.to_owned(),
+        kind: node.made_of(),
         role: node.role(),
         release: found.identity.release.clone(),
         ip: node.ip().to_string(),
@@ -147,12 +146,13 @@ impl NodeStatus {
 impl LabStatus {
     /// A table for people.
     pub fn table(&self) -> String {
-        let mut rows =
-            vec![["NODE", "ROLE", "ADDRESS", "POWER", "ENGINE", "SWARM", "BOOT ID"].map(str::to_owned)];
+        let mut rows = vec![
+            ["NODE", "KIND", "ROLE", "ADDRESS", "POWER", "ENGINE", "SWARM", "BOOT ID"].map(str::to_owned),
+        ];
         rows.extend(self.nodes.iter().map(NodeStatus::row));
         let widths: Vec<usize> =
-            (0..7).map(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or(0)).collect();
-        let line = |row: &[String; 7]| {
+            (0..8).map(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or(0)).collect();
+        let line = |row: &[String; 8]| {
             let cells: Vec<String> =
                 row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
             format!("{}\n", cells.join("  ").trim_end())
@@ -164,7 +164,7 @@ impl LabStatus {
 }
 
 impl NodeStatus {
-    fn row(&self) -> [String; 7] {
+    fn row(&self) -> [String; 8] {
         let power = match (self.power, self.plugged) {
             (Power::On, true) => "on",
             (Power::On, false) => "on, partitioned",
@@ -181,6 +181,7 @@ impl NodeStatus {
         }
         [
             self.name.clone(),
+            self.kind.to_string(),
             self.role.to_string(),
             self.ip.clone(),
             power.to_owned(),
@@ -198,7 +199,7 @@ mod tests {
     fn node(power: Power) -> NodeStatus {
         NodeStatus {
             name: "n1".to_owned(),
-            kind: "container".to_owned(),
+            kind: Kind::Container,
             role: Role::Manager,
             release: "bookworm".to_owned(),
             ip: "10.213.0.11".to_owned(),
@@ -241,8 +242,8 @@ mod tests {
         assert_eq!(
             status.table(),
             "lab x on no network\n\
-             NODE  ROLE     ADDRESS      POWER  ENGINE  SWARM  BOOT ID\n\
-             n1    manager  10.213.0.11  off    -       -      -\n"
+             NODE  KIND       ROLE     ADDRESS      POWER  ENGINE  SWARM  BOOT ID\n\
+             n1    container  manager  10.213.0.11  off    -       -      -\n"
         );
     }
 }

@@ -13,7 +13,6 @@ use crate::poll::{Poll, wait_until};
 use crate::process;
 use crate::progress::Progress;
 
-const ENGINE_LIMIT: Duration = Duration::from_secs(120);
 const SWARM_LIMIT: Duration = Duration::from_secs(90);
 
 /// What an engine says of itself.
@@ -92,7 +91,8 @@ pub fn form(nodes: &[Node], progress: Progress) -> Result<()> {
 
 /// Waits until the node's engine answers over the lab network.
 pub fn wait_for_engine(node: &Node) -> Result<EngineInfo> {
-    wait_until(&format!("{}: the engine answers", node.name()), ENGINE_LIMIT, || {
+    let limit = node.kind().boot_limit();
+    wait_until(&format!("{}: the engine answers", node.name()), limit, || {
         Ok(match engine_info(&node.api()) {
             Ok(info) => Poll::Ready(info),
             Err(error) => Poll::Pending(error.to_string()),

@@ -1,16 +1,15 @@
 //! `up`: brings a lab to what is wanted. Each step looks first, so it can be killed anywhere and run again.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use crate::container::Container;
 use crate::docker::Docker;
 use crate::engine;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fault;
-use crate::kind::{Identity, NodeKind, Observed};
+use crate::holder::Holder;
+use crate::kind::{self, Identity, Observed, Parts};
 use crate::lock;
-use crate::names::{Spec, Subnet};
+use crate::names::{Kind, Spec, Subnet};
 use crate::network;
 use crate::node::Node;
 use crate::parallel;
@@ -23,10 +22,11 @@ const WIDTH: usize = 2;
 
 /// What the plan was made from and what it needs.
 struct Prepared {
-    kind: Arc<dyn NodeKind>,
+    holder: Holder,
     observed: Vec<Observed>,
     plan: Plan,
-    image: String,
+    /// What each kind that is to be created is created from.
+    parts: Vec<(Kind, Parts)>,
     subnet: Subnet,
 }
 
@@ -52,16 +52,16 @@ pub fn ensure_engine(progress: Progress) -> Result<()> {
 fn prepare(spec: &Spec, docker: Docker, progress: Progress) -> Result<Prepared> {
     let machine = lock::of_machine(progress)?;
     engine::ensure(progress)?;
-    let kind: Arc<dyn NodeKind> = Arc::new(Container::new(docker.clone()));
-    let observed = kind.observe(&spec.name)?;
+    let holder = Holder::new(docker.clone());
+    let observed = holder.observe(&spec.name)?;
     // Before anything is made: a refusal changes nothing.
     let plan = plan::plan(spec, &observed)?;
-    let image = match plan.creates() {
-        true => kind.prepare(&plan.release, &machine, progress)?,
-        false => String::new(),
-    };
+    let mut parts = Vec::new();
+    for kind in plan.creates() {
+        parts.push((kind, kind::of(kind, &holder).prepare(&plan.release, &machine, progress)?));
+    }
     let subnet = network::ensure(&docker, &spec.name)?;
-    Ok(Prepared { kind, observed, plan, image, subnet })
+    Ok(Prepared { holder, observed, plan, parts, subnet })
 }
 
 fn carry_out(prepared: &Prepared, spec: &Spec, wanted: &NodePlan, progress: Progress) -> Result<Node> {
@@ -70,19 +70,22 @@ fn carry_out(prepared: &Prepared, spec: &Spec, wanted: &NodePlan, progress: Prog
         lab: spec.name.clone(),
         name: wanted.name,
         role: wanted.role,
+        kind: wanted.kind,
         ip: prepared.subnet.address(wanted.name),
         release: prepared.plan.release.clone(),
     });
+    let holder = &prepared.holder;
     for step in &wanted.steps {
         let done = match step {
-            Step::Create => prepared.kind.create(&identity, &prepared.image).map(|()| "created"),
-            Step::Plug => prepared.kind.plug(&identity).map(|()| "back on the network"),
-            Step::PowerOn => prepared.kind.power_on(&identity).map(|()| "powered on"),
-            Step::Thaw => prepared.kind.thaw(&identity).map(|()| "thawed"),
+            Step::Create => create(prepared, &identity).map(|()| "created"),
+            Step::Plug => holder.plug(&identity).map(|()| "back on the network"),
+            Step::PowerOn => holder.power_on(&identity).map(|()| "powered on"),
+            Step::Thaw => holder.thaw(&identity).map(|()| "thawed"),
         }?;
-        progress.say(format!("{}: {done} ({}, {})", wanted.name, wanted.role, identity.ip));
+        let Identity { name, role, kind, ip, .. } = &identity;
+        progress.say(format!("{name}: {done} ({kind}, {role}, {ip})"));
     }
-    let node = Node::new(identity, Arc::clone(&prepared.kind));
+    let node = Node::new(identity, holder);
     if wanted.steps.is_empty() && node.engine_info().is_err() {
         // It was on all along, so nothing else will start its engine (`fault stop-engine`). Whether this helps
         // shows when the engine is waited for; a node that is just rebooting needs no help.
@@ -92,11 +95,17 @@ fn carry_out(prepared: &Prepared, spec: &Spec, wanted: &NodePlan, progress: Prog
     Ok(node)
 }
 
+fn create(prepared: &Prepared, node: &Identity) -> Result<()> {
+    let parts = prepared.parts.iter().find(|(kind, _)| *kind == node.kind).map(|(_, parts)| parts);
+    let parts = parts.ok_or_else(|| Error::Refused(format!("nothing is prepared for a {}", node.kind)))?;
+    kind::of(node.kind, &prepared.holder).create(node, parts)
+}
+
 fn set_reboot_delay(nodes: &[Node], delay: Option<Duration>) -> Result<()> {
     let Some(delay) = delay else {
         return Ok(());
     };
     let script = format!("echo {} >/var/lib/careen-lab/reboot-delay", delay.as_secs());
-    parallel::for_each(nodes, WIDTH, |node| node.sh(&script)?.ok())?;
+    parallel::for_each(nodes, WIDTH, |node| node.outside(&script)?.ok())?;
     Ok(())
 }
