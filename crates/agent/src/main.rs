@@ -44,7 +44,7 @@ On the host:
   careen-agent show ID               what one is and what happened to it, as JSON lines
   careen-agent logs [-f] ID          what its command wrote
   careen-agent cancel [--now] ID     stop its command
-  careen-agent sweep [--all]         remove old transactions, or all that are closed
+  careen-agent sweep [--all]         remove old output, or forget all closed transactions
   careen-agent --version
 
 In an installer image (its ENTRYPOINT):
@@ -69,8 +69,8 @@ fn main() -> ExitCode {
         ["show", id] => done(operator::show(id).map(|()| 0)),
         ["logs", id] => done(operator::logs(id, false).map(|()| 0)),
         ["logs", "-f" | "--follow", id] => done(operator::logs(id, true).map(|()| 0)),
-        ["sweep"] => done(operator::sweep(sweep::KEEP).map(|()| 0)),
-        ["sweep", "--all"] => done(operator::sweep(0).map(|()| 0)),
+        ["sweep"] => done(operator::sweep(sweep::Keep::BY_DEFAULT).map(|()| 0)),
+        ["sweep", "--all"] => done(operator::sweep(sweep::Keep::NOTHING).map(|()| 0)),
         ["cancel", id] => done(operator::cancel(id, false).map(|()| 0)),
         ["cancel", "--now", id] => done(operator::cancel(id, true).map(|()| 0)),
         ["--version" | "-V"] => {

@@ -4,6 +4,7 @@ use crate::container::{Printer, send_stop};
 use crate::journal;
 use crate::layout::{self, TransactionDir, file};
 use crate::lock::Lock;
+use crate::sweep::Keep;
 use anyhow::{Context, bail};
 use careen_model::TransactionId;
 use careen_model::manifest::Manifest;
@@ -109,12 +110,12 @@ pub fn cancel(id: &str, now: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// `careen-agent sweep [--all]`: removes closed transactions, all but the newest, or all.
-pub fn sweep(keep: usize) -> anyhow::Result<()> {
+/// `careen-agent sweep [--all]`: removes old output, or everything of all closed transactions.
+pub fn sweep(keep: Keep) -> anyhow::Result<()> {
     let root = Path::new(layout::ROOT);
     let _creating =
         Lock::take(&layout::create_lock(root), || println!("waiting for an agent that starts its work"))
             .context("failed to lock the host's transactions")?;
-    println!("{} transactions removed", crate::sweep::run(root, keep));
+    println!("{} transactions swept", crate::sweep::run(root, keep));
     Ok(())
 }

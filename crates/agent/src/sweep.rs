@@ -1,4 +1,7 @@
-//! Removes old transactions, and binaries that no kept one used. Only what is closed is ever removed.
+//! Removes the output of old transactions, the records of very many, and binaries that no kept one used.
+//!
+//! Only what is closed is ever touched. A record outlives its output by far, for it is what keeps the command from being
+//! run again when Swarm starts a task of an old service.
 
 use crate::journal;
 use crate::layout::{self, TransactionDir, file};
@@ -12,10 +15,24 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-/// How many closed transactions are kept, the newest.
-pub const KEEP: usize = 50;
-/// How long they are kept at most.
-pub const MAX_AGE: Duration = Duration::from_secs(90 * 24 * 3600);
+/// What is kept of closed transactions.
+#[derive(Debug, Clone, Copy)]
+pub struct Keep {
+    /// The output of so many, the newest.
+    pub outputs: usize,
+    /// The records of so many, the newest.
+    pub records: usize,
+}
+
+impl Keep {
+    /// What agents keep. A record takes a few kilobytes.
+    pub const BY_DEFAULT: Self = Self { outputs: 50, records: 2000 };
+    /// What a person keeps who wants none of it.
+    pub const NOTHING: Self = Self { outputs: 0, records: 0 };
+}
+
+/// How long an output is kept at most.
+const MAX_AGE: Duration = Duration::from_secs(90 * 24 * 3600);
 
 /// A closed transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,23 +41,45 @@ struct Closed {
     created: Timestamp,
 }
 
-/// The closed transactions that go: all but the newest `keep`, and of those the ones that are too old.
-fn surplus(mut closed: Vec<Closed>, now: Timestamp, keep: usize) -> Vec<TransactionId> {
-    closed.sort_by_key(|transaction| std::cmp::Reverse(transaction.created));
-    let is_old = |created: Timestamp| now.duration_since(created).unsigned_abs() > MAX_AGE && created < now;
-    let goes = |(place, transaction): &(usize, Closed)| *place >= keep || is_old(transaction.created);
-    closed.into_iter().enumerate().filter(goes).map(|(_, transaction)| transaction.id).collect()
+/// What of a closed transaction goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Going {
+    Output,
+    Everything,
 }
 
-/// Sweeps this host, keeping so many. The caller holds `create.lock`, so that nothing appears meanwhile. Returns how
-/// many transactions went.
-pub fn run(root: &Path, keep: usize) -> usize {
+/// Decides what goes, by count and, for outputs, by age.
+fn surplus(mut closed: Vec<Closed>, now: Timestamp, keep: Keep) -> Vec<(TransactionId, Going)> {
+    closed.sort_by_key(|transaction| std::cmp::Reverse(transaction.created));
+    let is_old = |created: Timestamp| created < now && now.duration_since(created).unsigned_abs() > MAX_AGE;
+    let decide = |(place, transaction): (usize, Closed)| {
+        if place >= keep.records {
+            Some((transaction.id, Going::Everything))
+        } else if place >= keep.outputs || is_old(transaction.created) {
+            Some((transaction.id, Going::Output))
+        } else {
+            None
+        }
+    };
+    closed.into_iter().enumerate().filter_map(decide).collect()
+}
+
+/// Sweeps this host. The caller holds `create.lock`, so that nothing appears meanwhile. Returns how many transactions
+/// lost something.
+pub fn run(root: &Path, keep: Keep) -> usize {
     let entries = fs::read_dir(layout::transactions(root)).into_iter().flatten().flatten();
     let ids = entries.filter_map(|entry| TransactionId::parse(&entry.file_name().to_string_lossy()).ok());
     let going = surplus(ids.filter_map(|id| closed(root, id)).collect(), Timestamp::now(), keep);
-    for id in &going {
-        if let Err(error) = durable::remove_tree(TransactionDir::new(root, id).path()) {
-            say(format_args!("the old transaction {id} could not be removed: {error}"));
+    for (id, what) in &going {
+        let directory = TransactionDir::new(root, id);
+        let removed = match what {
+            Going::Everything => durable::remove_tree(directory.path()),
+            Going::Output => [file::OUTPUT, file::TAIL, file::INDEX]
+                .iter()
+                .try_for_each(|name| durable::remove_file(&directory.file(name))),
+        };
+        if let Err(error) = removed {
+            say(format_args!("the old transaction {id} could not be swept: {error}"));
         }
     }
     sweep_binaries(root);
@@ -80,23 +119,25 @@ mod tests {
         Closed { id, created: Timestamp::from_second(day * 24 * 3600).unwrap() }
     }
 
-    fn gone(days: &[i64], today: i64, keep: usize) -> Vec<String> {
+    fn gone(days: &[i64], today: i64, outputs: usize, records: usize) -> Vec<(String, Going)> {
         let now = Timestamp::from_second(today * 24 * 3600).unwrap();
-        surplus(days.iter().map(|day| closed(*day)).collect(), now, keep)
-            .iter()
-            .map(ToString::to_string)
-            .collect()
+        let going = surplus(days.iter().map(|day| closed(*day)).collect(), now, Keep { outputs, records });
+        going.into_iter().map(|(id, what)| (id.to_string(), what)).collect()
     }
 
     #[test]
-    fn the_newest_are_kept_until_they_are_too_old() {
-        assert_eq!(gone(&[3, 1, 2], 3, 2), ["d1"]);
-        assert_eq!(gone(&[100, 8], 100, 5), ["d8"]);
-        assert!(gone(&[100, 10], 100, 5).is_empty());
+    fn the_newest_outputs_are_kept_until_they_are_too_old_and_records_for_longer() {
+        assert_eq!(gone(&[3, 1, 2], 3, 2, 9), [("d1".into(), Going::Output)]);
+        assert_eq!(
+            gone(&[3, 1, 2], 3, 1, 2),
+            [("d2".into(), Going::Output), ("d1".into(), Going::Everything)]
+        );
+        assert_eq!(gone(&[100, 8], 100, 5, 9), [("d8".into(), Going::Output)]);
+        assert!(gone(&[100, 10], 100, 5, 9).is_empty());
     }
 
     #[test]
     fn a_clock_that_was_set_back_removes_nothing_for_its_age() {
-        assert!(gone(&[500], 1, 5).is_empty());
+        assert!(gone(&[500], 1, 5, 9).is_empty());
     }
 }

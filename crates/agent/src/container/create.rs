@@ -14,6 +14,7 @@ use crate::lock::Lock;
 use crate::payload::{Source, pump};
 use crate::say::say;
 use crate::stop::{OrRefuse, Stop};
+use crate::sweep::Keep;
 use anyhow::Context;
 use careen_model::AgentExit;
 use careen_model::command::{Executable, judge};
@@ -72,7 +73,7 @@ pub fn ensure_supervised(
     } else {
         refuse_if_busy(root, request)?;
         refuse_if_it_would_lock(request, place)?;
-        crate::sweep::run(root, crate::sweep::KEEP);
+        crate::sweep::run(root, Keep::BY_DEFAULT);
         Creation { request, source, how, place, root }.create(&directory)?;
     }
     register(&directory, place)?;

@@ -272,7 +272,7 @@ fn closed_transactions_are_swept_and_open_ones_are_not() {
     host.run(&quick).go().expect(0);
     let container = host.run(&image).start();
     container.await_log("waiting");
-    assert_contains(&host.must("careen-agent sweep --all"), "transactions removed");
+    assert_contains(&host.must("careen-agent sweep --all"), "transactions swept");
     assert_eq!(host.must("careen-agent list | wc -l"), "1\n");
     host.must("touch /run/careen-test-go");
     container.wait().expect(0);
