@@ -1,5 +1,5 @@
 //! The seed's headline: every engine of a five-host swarm goes to the next Debian release's with one plain
-//! `docker service create`, managers one at a time. Takes the packages from the machine's mirror; run by hand
+//! `docker service create`, and every host reboots, for the new release's dbus wants that; managers one at a time. Takes the packages from the machine's mirror; run by hand
 //! (`make test-slow`).
 
 #![expect(clippy::expect_used, reason = "a test that cannot set the scene has failed")]
@@ -68,6 +68,8 @@ fn one_service_create_upgrades_every_engine() {
     let create = [
         "service",
         "create",
+        "--env",
+        "CAREEN_REBOOT=wanted",
         "--detach",
         "--quiet",
         "--name",
@@ -82,6 +84,7 @@ fn one_service_create_upgrades_every_engine() {
         IMAGE,
     ];
     n1.docker(create).expect("docker").ok().expect("created");
+    let boots: Vec<_> = lab.nodes().iter().map(|node| node.boot_id().expect("exec")).collect();
     let mut most_down = 0;
     wait_until("five complete tasks", Duration::from_secs(600), || {
         let seen = managers(lab.nodes());
@@ -96,7 +99,8 @@ fn one_service_create_upgrades_every_engine() {
     let format = "{{.Hostname}} {{.Status}} {{.Availability}} {{.EngineVersion}}";
     let nodes = n1.docker(["node", "ls", "--format", format]).expect("docker").ok().expect("nodes");
     println!("{nodes}");
-    for node in lab.nodes() {
+    for (node, boot) in lab.nodes().iter().zip(boots) {
+        assert_ne!(node.boot_id().expect("exec"), boot, "{} has rebooted", node.name());
         let line =
             nodes.lines().find(|line| line.starts_with(&format!("{} ", node.name()))).expect("every node");
         assert!(line.contains("Ready Active") && !line.contains("20.10"), "{line}");

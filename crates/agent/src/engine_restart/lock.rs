@@ -100,6 +100,17 @@ impl EngineLock {
     }
 }
 
+/// Gives back the lock that this transaction holds, if it does.
+pub fn release_own(engine: &Engine, holder: &Holder<'_>) {
+    match engine.config(NAME) {
+        Ok(Some(config)) if holder.holds(&config) => EngineLock { id: config.id }.release(),
+        Ok(_) => {}
+        Err(error) => {
+            crate::say::say(format_args!("the lock for engine restarts could not be looked at: {error}"))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

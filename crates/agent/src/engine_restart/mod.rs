@@ -57,6 +57,44 @@ pub fn carry_out(
     outcome
 }
 
+/// Waits until this host may reboot: at once, but for managers, of which one goes down at a time, and only while the
+/// swarm keeps its quorum. The lock stays held through the reboot. The inner error says why it may not.
+pub fn await_reboot(manifest: &Manifest, patience: &mut dyn Patience) -> Result<Result<(), String>, Ended> {
+    let Ok(info) = Engine::connect().and_then(|engine| engine.info()) else {
+        return Ok(Ok(())); // no engine, no swarm that could lose it
+    };
+    if !info.swarm.control_available {
+        return Ok(Ok(()));
+    }
+    let mut restart = Restart { manifest, patience };
+    let turn = restart.await_turn(&info)?;
+    restart.patience.hold(None);
+    Ok(turn.map(drop))
+}
+
+/// After a reboot: waits until the engine takes part again, and gives the lock back if this transaction held it. A lock
+/// that cannot be given back dies by itself, and the outcome of the transaction is decided elsewhere.
+pub fn after_reboot(manifest: &Manifest, patience: &mut dyn Patience) -> Result<(), Ended> {
+    let restart = Restart { manifest, patience };
+    let deadline = Instant::now() + UP_LIMIT;
+    while let Err(reason) = restart.look() {
+        if Instant::now() >= deadline {
+            break;
+        }
+        restart.patience.hold(Some(&reason));
+        restart.patience.pause(INTERVAL)?;
+    }
+    restart.patience.hold(None);
+    let Ok(engine) = Engine::connect() else { return Ok(()) };
+    let Ok(info) = engine.info() else { return Ok(()) };
+    if info.swarm.control_available {
+        let node = &info.swarm.node_id;
+        let holder = lock::Holder { node, name: &info.name, transaction: manifest.id.as_str() };
+        lock::release_own(&engine, &holder);
+    }
+    Ok(())
+}
+
 struct Restart<'a> {
     manifest: &'a Manifest,
     patience: &'a mut dyn Patience,

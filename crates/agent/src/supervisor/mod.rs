@@ -17,6 +17,7 @@ mod tree;
 
 pub use removal::engine_instance;
 
+use crate::engine_restart::Ended;
 use crate::layout::{self, TransactionDir, file};
 use crate::lock::Lock;
 use crate::say::say;
@@ -142,12 +143,25 @@ impl Supervisor<'_> {
                         return Ok(()); // told to end: taken up after the boot
                     }
                 }
-                Action::Reboot { reason } => {
-                    say(format_args!("rebooting: {reason}"));
-                    self.journal.append(&Record::Rebooting { reason, from_boot: view.boot_id })?;
-                }
+                Action::Reboot { reason } => match self.await_reboot() {
+                    Err(Ended) => return Ok(()), // told to end: taken up after the boot
+                    Ok(Err(why)) => {
+                        let reasons = vec![format!("{reason}, which was not done: {why}")];
+                        return self.close(Outcome::RestartWanted { reasons });
+                    }
+                    Ok(Ok(())) => {
+                        say(format_args!("rebooting: {reason}"));
+                        self.journal.append(&Record::Rebooting { reason, from_boot: view.boot_id })?;
+                    }
+                },
                 Action::RebootNow => return self.reboot(),
-                Action::RecordRebooted => self.journal.append(&Record::Rebooted { boot: view.boot_id })?,
+                Action::RecordRebooted => {
+                    // A host whose engine was down before the reboot has nothing to wait for.
+                    if self.journal.state().history.engine_was_up && self.after_reboot().is_err() {
+                        return Ok(());
+                    }
+                    self.journal.append(&Record::Rebooted { boot: view.boot_id })?;
+                }
                 Action::Close(outcome) => return self.close(outcome),
                 Action::Nothing => return Ok(()),
             }

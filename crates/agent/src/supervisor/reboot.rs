@@ -35,6 +35,20 @@ impl Supervisor<'_> {
         self.close(Outcome::RestartWanted { reasons: vec![reason] })
     }
 
+    /// Until this host may reboot; the inner error says why it may not.
+    pub(super) fn await_reboot(&self) -> Result<Result<(), String>, Ended> {
+        engine_restart::await_reboot(&self.manifest, &mut self.patience())
+    }
+
+    /// Until the rebooted host takes part in its swarm again, or that has taken too long.
+    pub(super) fn after_reboot(&self) -> Result<(), Ended> {
+        engine_restart::after_reboot(&self.manifest, &mut self.patience())
+    }
+
+    fn patience(&self) -> Waiting<'_> {
+        Waiting { signals: &self.signals, hold: self.directory.file(file::HOLD), said: None }
+    }
+
     /// Starts or restarts the engine, and records what came of it. `false` when this process was told to end before.
     pub(super) fn restart_engine(&mut self, why: EngineRestart) -> anyhow::Result<bool> {
         self.journal.append(&Record::RestartingEngine { why })?;
@@ -42,9 +56,7 @@ impl Supervisor<'_> {
             EngineRestart::Down => "the engine is down after the command: starting it",
             EngineRestart::Replaced => "the installed engine is not the one that runs: restarting it",
         });
-        let mut patience =
-            Waiting { signals: &self.signals, hold: self.directory.file(file::HOLD), said: None };
-        let Ok(outcome) = engine_restart::carry_out(why, &self.manifest, &mut patience) else {
+        let Ok(outcome) = engine_restart::carry_out(why, &self.manifest, &mut self.patience()) else {
             return Ok(false);
         };
         if let EngineOutcome::Refused { reason } | EngineOutcome::Down { words: reason } = &outcome {
