@@ -1,0 +1,301 @@
+//! The state machine against its diagram, and what follows in each state.
+
+use super::*;
+use crate::entry::Way;
+
+const ALL_ALLOWED: Policy =
+    Policy { reboot: true, engine_restart: true, idempotent: false, has_rollback: true };
+const NOTHING_ALLOWED: Policy =
+    Policy { reboot: false, engine_restart: false, idempotent: false, has_rollback: false };
+
+fn start(phase: Phase, attempt: u32) -> Record {
+    Record::Starting { phase, attempt, engine_up: true }
+}
+
+fn ended(end: CommandEnd) -> Record {
+    Record::Ended { end, left_behind: Vec::new() }
+}
+
+fn settled(outcome: EngineOutcome) -> Record {
+    Record::EngineSettled { outcome }
+}
+
+fn rebooting() -> Record {
+    Record::Rebooting { reason: "kernel".into(), from_boot: "one".into() }
+}
+
+fn closed() -> Record {
+    let result = TransactionResult {
+        outcome: Outcome::Interrupted,
+        exit_code: 245,
+        output_bytes: 0,
+        duration_ms: None,
+        notes: Vec::new(),
+    };
+    Record::Closed { result }
+}
+
+fn after(records: &[Record]) -> State {
+    records.iter().fold(State::default(), |state, record| state.step(record).unwrap())
+}
+
+fn ran(end: CommandEnd) -> Vec<Record> {
+    vec![start(Phase::Command, 1), Record::Running { pid: 9 }, ended(end)]
+}
+
+fn host() -> HostView {
+    HostView { boot_id: "one".into(), engine_up: true, ..HostView::default() }
+}
+
+fn decide(records: &[Record], host: &HostView, policy: Policy) -> Action {
+    next(&after(records), host, policy)
+}
+
+/// One state for each stage, with the history that leads there.
+fn all_states() -> Vec<State> {
+    let up_to_the_end = ran(CommandEnd::Exited(0));
+    let with = |more: &[Record]| after(&[&up_to_the_end[..], more].concat());
+    let down = EngineRestart::Down;
+    vec![
+        State::default(),
+        after(&up_to_the_end[..1]),
+        after(&up_to_the_end[..2]),
+        after(&[&up_to_the_end[..2], &[Record::Stopping { reason: StopReason::TimeLimit }]].concat()),
+        with(&[]),
+        after(&[&up_to_the_end[..2], &[Record::Interrupted]].concat()),
+        with(&[Record::RestartingEngine { why: down }]),
+        with(&[Record::RestartingEngine { why: down }, settled(EngineOutcome::Up)]),
+        with(&[rebooting()]),
+        with(&[rebooting(), Record::Rebooted { boot: "two".into() }]),
+        with(&[closed()]),
+    ]
+}
+
+fn all_records() -> Vec<Record> {
+    vec![
+        Record::Supervised { entry: Way::Systemd, pid: 1, boot_id: "b".into() },
+        start(Phase::Command, 1),
+        start(Phase::Command, 2),
+        start(Phase::Rollback, 1),
+        Record::Running { pid: 9 },
+        Record::Stopping { reason: StopReason::TimeLimit },
+        ended(CommandEnd::Exited(0)),
+        ended(CommandEnd::NotStarted("x".into())),
+        Record::Interrupted,
+        Record::RestartingEngine { why: EngineRestart::Down },
+        settled(EngineOutcome::Up),
+        rebooting(),
+        Record::Rebooted { boot: "two".into() },
+        closed(),
+    ]
+}
+
+/// The edges of the diagram in docs/state-machine.md, as `from --> to: record`.
+fn edges_of_the_diagram() -> std::collections::BTreeSet<String> {
+    let text = include_str!("../../../../docs/state-machine.md");
+    let edge = |line: &str| {
+        let (from, rest) = line.trim().split_once(" --> ")?;
+        let (to, record) = rest.split_once(": ")?;
+        Some(format!("{from} --> {to}: {record}").replace('_', "-"))
+    };
+    text.lines().filter_map(edge).filter(|edge| !edge.contains("[*]")).collect()
+}
+
+#[test]
+fn the_codes_edges_are_those_of_the_diagram() {
+    let mut edges = std::collections::BTreeSet::new();
+    for state in all_states() {
+        for record in all_records() {
+            let from = state.stage.name();
+            if let Ok(to) = state.clone().step(&record) {
+                if !matches!(record, Record::Supervised { .. }) {
+                    edges.insert(format!("{from} --> {}: {}", to.stage.name(), record.name()));
+                } else {
+                    assert_eq!(from, to.stage.name(), "a new supervisor changes nothing");
+                }
+            }
+        }
+    }
+    assert_eq!(edges, edges_of_the_diagram(), "left: the code, right: the diagram");
+}
+
+#[test]
+fn a_used_attempt_is_never_started_again() {
+    for state in all_states() {
+        for policy in [ALL_ALLOWED, NOTHING_ALLOWED] {
+            if let Action::Start { phase: Phase::Command, attempt } = next(&state, &host(), policy) {
+                assert_eq!(attempt, state.history.attempts + 1, "{}", state.stage.name());
+                assert_eq!(state.stage, Stage::Prepared);
+            }
+        }
+    }
+    assert!(State::default().step(&start(Phase::Command, 2)).is_err(), "attempts are counted without gaps");
+}
+
+#[test]
+fn every_action_leads_to_a_record_that_may_follow() {
+    let views = [
+        host(),
+        HostView { engine_up: false, ..host() },
+        HostView { boot_id: "two".into(), ..host() },
+        HostView {
+            reboot_wanted: Some("kernel".into()),
+            engine_restart_wanted: Some("new".into()),
+            ..host()
+        },
+    ];
+    let idempotent = Policy { idempotent: true, ..ALL_ALLOWED };
+    for state in all_states() {
+        for view in &views {
+            for policy in [ALL_ALLOWED, NOTHING_ALLOWED, idempotent] {
+                let record = match next(&state, view, policy) {
+                    Action::Start { phase, attempt } => start(phase, attempt),
+                    Action::RecordInterrupted => Record::Interrupted,
+                    Action::RestartEngine(why) => Record::RestartingEngine { why },
+                    Action::Reboot { reason } => {
+                        Record::Rebooting { reason, from_boot: view.boot_id.clone() }
+                    }
+                    Action::RecordRebooted => Record::Rebooted { boot: view.boot_id.clone() },
+                    Action::Close(_) => closed(),
+                    Action::RebootNow | Action::Nothing => continue,
+                };
+                let stepped = state.clone().step(&record);
+                assert!(stepped.is_ok(), "{stepped:?} in {state:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_clean_end_closes_and_an_interruption_is_not_run_again_unless_it_may_be() {
+    let exited = Outcome::Exited { status: 0 };
+    assert_eq!(decide(&ran(CommandEnd::Exited(0)), &host(), ALL_ALLOWED), Action::Close(exited));
+    let running = [start(Phase::Command, 1), Record::Running { pid: 9 }];
+    assert_eq!(decide(&running, &host(), ALL_ALLOWED), Action::RecordInterrupted);
+    let interrupted = [&running[..], &[Record::Interrupted]].concat();
+    assert_eq!(decide(&interrupted, &host(), ALL_ALLOWED), Action::Close(Outcome::Interrupted));
+    let idempotent = Policy { idempotent: true, ..ALL_ALLOWED };
+    let again = Action::Start { phase: Phase::Command, attempt: 2 };
+    assert_eq!(decide(&interrupted, &host(), idempotent), again);
+}
+
+#[test]
+fn an_engine_that_stays_down_is_tried_rolled_back_and_tried_again() {
+    let down = HostView { engine_up: false, ..host() };
+    let mut records = ran(CommandEnd::Exited(1));
+    let restart = Action::RestartEngine(EngineRestart::Down);
+    assert_eq!(decide(&records, &down, ALL_ALLOWED), restart, "whatever the command's status");
+    let failed = [
+        Record::RestartingEngine { why: EngineRestart::Down },
+        settled(EngineOutcome::Down { words: "no".into() }),
+    ];
+    records.extend(failed.clone());
+    let hopeless = Outcome::EngineDown { words: "no".into(), rollback: Rollback::None };
+    assert_eq!(decide(&records, &down, NOTHING_ALLOWED), Action::Close(hopeless));
+    assert_eq!(decide(&records, &down, ALL_ALLOWED), Action::Start { phase: Phase::Rollback, attempt: 1 });
+    records.extend([start(Phase::Rollback, 1), Record::Running { pid: 9 }, ended(CommandEnd::Exited(0))]);
+    assert_eq!(decide(&records, &down, ALL_ALLOWED), restart);
+    records.extend(failed);
+    let hopeless = Outcome::EngineDown { words: "no".into(), rollback: Rollback::Failed };
+    assert_eq!(hopeless.exit_code(), 249);
+    assert_eq!(decide(&records, &down, ALL_ALLOWED), Action::Close(hopeless));
+    let saved = Outcome::EngineDown { words: "no".into(), rollback: Rollback::BroughtBack };
+    assert_eq!(decide(&records, &host(), ALL_ALLOWED), Action::Close(saved), "a rollback is never a success");
+}
+
+#[test]
+fn a_replaced_engine_is_restarted_once_and_only_for_a_clean_end() {
+    let replaced = HostView { engine_restart_wanted: Some("docker is replaced".into()), ..host() };
+    let mut records = ran(CommandEnd::Exited(0));
+    let restart = Action::RestartEngine(EngineRestart::Replaced);
+    assert_eq!(decide(&records, &replaced, ALL_ALLOWED), restart);
+    let failed = Action::Close(Outcome::Exited { status: 1 });
+    assert_eq!(decide(&ran(CommandEnd::Exited(1)), &replaced, ALL_ALLOWED), failed);
+    let Action::Close(wish) = decide(&records, &replaced, NOTHING_ALLOWED) else { panic!("it may not") };
+    assert_eq!(wish.exit_code(), 246);
+    records.push(Record::RestartingEngine { why: EngineRestart::Replaced });
+    assert_eq!(decide(&records, &replaced, ALL_ALLOWED), restart, "a supervisor that takes over goes on");
+    let mut refused = records.clone();
+    refused.push(settled(EngineOutcome::Refused { reason: "quorum at risk".into() }));
+    let Action::Close(wish) = decide(&refused, &replaced, ALL_ALLOWED) else { panic!("not twice") };
+    assert!(wish.exit_code() == 246 && wish.to_string().contains("quorum at risk"), "{wish}");
+    records.push(settled(EngineOutcome::Up));
+    assert_eq!(decide(&records, &host(), ALL_ALLOWED), Action::Close(Outcome::Exited { status: 0 }));
+    assert_eq!(decide(&records, &replaced, ALL_ALLOWED), Action::Close(Outcome::Exited { status: 0 }));
+}
+
+#[test]
+fn a_wanted_reboot_is_done_once_and_seen_by_its_boot_id() {
+    let wants = HostView { reboot_wanted: Some("a newer kernel".into()), ..host() };
+    let mut records = ran(CommandEnd::Exited(0));
+    assert_eq!(decide(&records, &wants, ALL_ALLOWED), Action::Reboot { reason: "a newer kernel".into() });
+    let Action::Close(wish) = decide(&records, &wants, NOTHING_ALLOWED) else { panic!("it may not") };
+    assert!(wish.exit_code() == 246 && wish.to_string().contains("CAREEN_REBOOT is never"), "{wish}");
+    records.push(rebooting());
+    assert_eq!(decide(&records, &wants, ALL_ALLOWED), Action::RebootNow);
+    let rebooted = HostView { boot_id: "two".into(), ..wants };
+    assert_eq!(decide(&records, &rebooted, ALL_ALLOWED), Action::RecordRebooted);
+    records.push(Record::Rebooted { boot: "two".into() });
+    let done = Action::Close(Outcome::Exited { status: 0 });
+    assert_eq!(decide(&records, &rebooted, ALL_ALLOWED), done, "a wish that survives is not repeated");
+}
+
+#[test]
+fn status_194_runs_the_next_attempt_after_each_reboot_up_to_a_limit() {
+    let mut records = Vec::new();
+    let mut boot = 0;
+    let mut view = host();
+    let last = loop {
+        match next(&after(&records), &view, ALL_ALLOWED) {
+            Action::Start { phase: Phase::Command, attempt } => records.extend([
+                start(Phase::Command, attempt),
+                Record::Running { pid: 9 },
+                ended(CommandEnd::Exited(REBOOT_ME)),
+            ]),
+            Action::Reboot { reason } => {
+                records.push(Record::Rebooting { reason, from_boot: view.boot_id.clone() });
+                boot += 1;
+                view.boot_id = boot.to_string();
+            }
+            Action::RecordRebooted => records.push(Record::Rebooted { boot: view.boot_id.clone() }),
+            Action::Close(outcome) => break outcome,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!((boot, after(&records).history.attempts), (MAX_REBOOTS, MAX_REBOOTS + 1));
+    assert!(last.exit_code() == 246 && last.to_string().contains("after 5 reboots"), "{last}");
+}
+
+#[test]
+fn after_a_killed_command_nothing_restarts() {
+    let wants = HostView {
+        reboot_wanted: Some("kernel".into()),
+        engine_restart_wanted: Some("docker".into()),
+        ..host()
+    };
+    let killed = [
+        start(Phase::Command, 1),
+        Record::Running { pid: 9 },
+        Record::Stopping { reason: StopReason::TimeLimit },
+        Record::Stopping { reason: StopReason::ContainerRemoved },
+        ended(CommandEnd::Signaled(9)),
+    ];
+    assert_eq!(
+        decide(&killed, &wants, ALL_ALLOWED),
+        Action::Close(Outcome::TimedOut),
+        "the first reason counts"
+    );
+}
+
+#[test]
+fn exit_codes_follow_the_contract() {
+    let code =
+        |end: CommandEnd, stopped: Option<StopReason>| Outcome::of(&Ended { end, stopped }).exit_code();
+    assert_eq!(code(CommandEnd::Exited(0), None), 0);
+    assert_eq!(code(CommandEnd::Exited(7), None), 7);
+    assert_eq!(code(CommandEnd::Signaled(11), None), 139);
+    assert_eq!(code(CommandEnd::Exited(0), Some(StopReason::TimeLimit)), 124);
+    assert_eq!(code(CommandEnd::Exited(0), Some(StopReason::Cancelled("x".into()))), 245);
+    assert_eq!(code(CommandEnd::NotStarted("x".into()), None), 126);
+    assert_eq!(Outcome::Interrupted.exit_code(), 245);
+}
