@@ -13,6 +13,7 @@ pub mod container;
 pub mod control;
 pub mod entry;
 pub mod exit;
+pub mod facts;
 pub mod id;
 pub mod journal;
 pub mod manifest;
