@@ -308,7 +308,8 @@ impl Engine {
         }
     }
 
-    fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, EngineError> {
+    /// Asks for something. The parts of the agent that want to know more than is here bring their own types.
+    pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, EngineError> {
         let request = format!("GET {path}");
         let answer = self.agent.get(self.url(path)).call();
         parse(request.clone(), &self.text(request, answer)?)

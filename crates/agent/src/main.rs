@@ -11,7 +11,9 @@
 mod container;
 mod durable;
 mod engine;
+mod engine_process;
 mod engine_restart;
+mod facts;
 mod helper;
 mod host_view;
 mod journal;
@@ -45,6 +47,7 @@ On the host:
   careen-agent logs [-f] ID          what its command wrote
   careen-agent cancel [--now] ID     stop its command
   careen-agent sweep [--all]         remove old output, or forget all closed transactions
+  careen-agent facts                 what the host is made of and whether it wants a restart, as JSON
   careen-agent --version
 
 In an installer image (its ENTRYPOINT):
@@ -71,6 +74,7 @@ fn main() -> ExitCode {
         ["logs", "-f" | "--follow", id] => done(operator::logs(id, true).map(|()| 0)),
         ["sweep"] => done(operator::sweep(sweep::Keep::BY_DEFAULT).map(|()| 0)),
         ["sweep", "--all"] => done(operator::sweep(sweep::Keep::NOTHING).map(|()| 0)),
+        ["facts"] => done(operator::facts().map(|()| 0)),
         ["cancel", id] => done(operator::cancel(id, false).map(|()| 0)),
         ["cancel", "--now", id] => done(operator::cancel(id, true).map(|()| 0)),
         ["--version" | "-V"] => {

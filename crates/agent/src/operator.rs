@@ -7,9 +7,12 @@ use crate::lock::Lock;
 use crate::sweep::Keep;
 use anyhow::{Context, bail};
 use careen_model::TransactionId;
+use careen_model::facts::restart;
 use careen_model::manifest::Manifest;
 use careen_model::transaction::Stage;
+use jiff::Timestamp;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -117,5 +120,21 @@ pub fn sweep(keep: Keep) -> anyhow::Result<()> {
         Lock::take(&layout::create_lock(root), || println!("waiting for an agent that starts its work"))
             .context("failed to lock the host's transactions")?;
     println!("{} transactions swept", crate::sweep::run(root, keep));
+    Ok(())
+}
+
+/// `careen-agent facts`: what this host is made of, and whether it wants a reboot or its engine a restart, as JSON.
+pub fn facts() -> anyhow::Result<()> {
+    let engine = crate::engine::Engine::connect();
+    let facts = crate::facts::collect(engine.as_ref().ok(), &BTreeSet::new());
+    let needs = crate::facts::observe_restart_needs();
+    let answer = serde_json::json!({
+        "facts": facts,
+        "reboot": restart::reboot_wanted(&needs.reboot, Timestamp::UNIX_EPOCH, &[]),
+        "engine_restart": restart::engine_restart_wanted(&needs.engine),
+        "engine_removed": restart::removed_programs(&needs.engine),
+        "notes": needs.notes,
+    });
+    println!("{}", serde_json::to_string(&answer)?);
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Watches the agents' containers, under `CAREEN_ON_REMOVE=stop`. What is seen is judged by [`RemovalWatch`].
 
 use crate::engine::Engine;
+pub use crate::engine_process::engine_instance;
 use crate::layout::{TransactionDir, file};
 use careen_model::removal::{EngineInstance, Look, RemovalWatch};
 use std::fs;
@@ -55,42 +56,4 @@ fn known_containers(engine: &Engine, agents: &std::path::Path) -> Option<usize> 
         }
     }
     Some(known)
-}
-
-/// The running dockerd: by its pid file, or else by its name.
-pub fn engine_instance() -> Option<EngineInstance> {
-    let by_file = ["/run/docker.pid", "/var/run/docker.pid"]
-        .iter()
-        .find_map(|path| fs::read_to_string(path).ok()?.trim().parse::<u32>().ok());
-    by_file.and_then(instance).or_else(|| {
-        let mut processes = fs::read_dir("/proc").ok()?;
-        processes.find_map(|entry| instance(entry.ok()?.file_name().to_string_lossy().parse().ok()?))
-    })
-}
-
-fn instance(pid: u32) -> Option<EngineInstance> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let (name, start_ticks) = parse_stat(&stat)?;
-    (name == "dockerd").then_some(EngineInstance { pid, start_ticks })
-}
-
-/// Name and start time out of a proc_pid_stat(5). The name may contain anything, parentheses and blanks too.
-fn parse_stat(stat: &str) -> Option<(&str, u64)> {
-    let (before, after) = stat.rsplit_once(") ")?;
-    let (_, name) = before.split_once('(')?;
-    // `after` begins with field 3; the start time is field 22.
-    Some((name, after.split(' ').nth(19)?.parse().ok()?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn name_and_start_time_are_read_whatever_the_name() {
-        let rest = "S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 8675309 20";
-        assert_eq!(parse_stat(&format!("7 (dockerd) {rest}")), Some(("dockerd", 8_675_309)));
-        assert_eq!(parse_stat(&format!("7 (a) b (c) {rest}")), Some(("a) b (c", 8_675_309)));
-        assert_eq!(parse_stat("7 (short) S 1"), None);
-    }
 }

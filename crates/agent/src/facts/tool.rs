@@ -1,0 +1,156 @@
+//! Runs one of the host's tools, for a limited time, and takes what it writes.
+
+use crate::engine_process::find_program;
+use crate::readiness;
+use crate::signals::with_signals_unblocked;
+use careen_model::facts::restart::Answer;
+use careen_model::settings::COMMAND_PATH;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// A tool that has not answered within this waits for something that may not come (a lock, a network).
+const TIME_LIMIT: Duration = Duration::from_secs(20);
+
+/// More than any package list; a tool that writes more has gone wrong.
+const OUTPUT_LIMIT: usize = 32 * 1024 * 1024;
+
+/// How a tool ended and what it wrote, if the host has it. What went wrong is an error in words.
+pub fn ask(program: &str, arguments: &[&str]) -> Result<Option<Answer>, String> {
+    match find_program(program) {
+        None => Ok(None),
+        Some(path) => run(&mut Command::new(path), arguments, TIME_LIMIT)
+            .map(Some)
+            .map_err(|error| format!("{} {error}", spelled(program, arguments))),
+    }
+}
+
+/// What a tool wrote, if the host has it and it succeeded; a failure becomes a note.
+pub fn output(program: &str, arguments: &[&str], notes: &mut Vec<String>) -> Option<String> {
+    match ask(program, arguments) {
+        Ok(Some(Answer { status: 0, output })) => Some(output),
+        Ok(Some(Answer { status, .. })) => {
+            notes.push(format!("{} exited with {status}", spelled(program, arguments)));
+            None
+        }
+        Ok(None) => None,
+        Err(note) => {
+            notes.push(note);
+            None
+        }
+    }
+}
+
+fn spelled(program: &str, arguments: &[&str]) -> String {
+    // The formats that package managers are asked for say nothing to a person.
+    let words = arguments.iter().take_while(|word| !word.contains(['$', '%']));
+    [program].into_iter().chain(words.copied()).collect::<Vec<_>>().join(" ")
+}
+
+fn run(command: &mut Command, arguments: &[&str], limit: Duration) -> Result<Answer, String> {
+    command.args(arguments).env_clear().env("PATH", COMMAND_PATH).env("LC_ALL", "C").current_dir("/");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);
+    let mut child =
+        with_signals_unblocked(command).spawn().map_err(|error| format!("cannot be started: {error}"))?;
+    let deadline = Instant::now() + limit;
+    let ended = read(&mut child, deadline).and_then(|output| Ok((output, wait(&mut child, deadline)?)));
+    let (output, status) = ended.map_err(|error| {
+        stop(&mut child);
+        error.to_string()
+    })?;
+    let status = status.code().ok_or_else(|| format!("ended with {status}"))?;
+    Ok(Answer { status, output: String::from_utf8_lossy(&output).into_owned() })
+}
+
+/// Reads the tool's standard output to its end.
+fn read(child: &mut Child, deadline: Instant) -> io::Result<Vec<u8>> {
+    let mut output = Vec::new();
+    let Some(stdout) = &mut child.stdout else { return Ok(output) };
+    let mut piece = [0; 16 * 1024];
+    loop {
+        if readiness::wait(&[stdout.as_fd()], Some(deadline))? == [true] {
+            match stdout.read(&mut piece) {
+                Ok(0) => return Ok(output),
+                Ok(length) => output.extend_from_slice(&piece[..length]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if output.len() > OUTPUT_LIMIT {
+            return Err(io::Error::other(format!("wrote more than {OUTPUT_LIMIT} bytes and was stopped")));
+        }
+        check(deadline)?;
+    }
+}
+
+/// Waits for the end of a tool that has closed its output: that is a moment, so it is looked for often.
+fn wait(child: &mut Child, deadline: Instant) -> io::Result<ExitStatus> {
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        check(deadline)?;
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn check(deadline: Instant) -> io::Result<()> {
+    if Instant::now() < deadline {
+        return Ok(());
+    }
+    Err(io::Error::other("did not answer in time and was stopped"))
+}
+
+/// Kills the tool with all that it started. It is not reaped before, so its id is still its own.
+fn stop(child: &mut Child) {
+    if let Ok(pid) = i32::try_from(child.id()) {
+        let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL); // its group may have ended already
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str, limit: Duration) -> Result<Answer, String> {
+        run(&mut Command::new("/bin/sh"), &["-c", script], limit)
+    }
+
+    #[test]
+    fn status_and_output_are_taken_in_a_clean_environment() {
+        let answer = shell("echo \"$LC_ALL:$HOME:$PWD\"; echo lost >&2; exit 7", TIME_LIMIT);
+        assert_eq!(answer, Ok(Answer { status: 7, output: "C::/\n".into() }));
+    }
+
+    #[test]
+    fn more_output_than_a_pipe_holds_is_read() {
+        let answer = shell("i=0; while [ $i -lt 20000 ]; do echo 0123456789; i=$((i+1)); done", TIME_LIMIT);
+        assert_eq!(answer.map(|answer| answer.output.len()), Ok(220_000));
+    }
+
+    #[test]
+    fn a_tool_that_hangs_is_stopped_with_what_it_started() {
+        let limit = Duration::from_millis(200);
+        for script in ["sleep 60", "sleep 60 & sleep 60", "exec >&-; sleep 60", "while :; do echo y; done"] {
+            let began = Instant::now();
+            let answer = shell(script, limit);
+            assert_eq!(answer, Err("did not answer in time and was stopped".into()), "{script}");
+            assert!(began.elapsed() < Duration::from_secs(10), "{script}");
+        }
+    }
+
+    #[test]
+    fn a_tool_that_is_killed_or_missing_is_told_apart() {
+        assert!(shell("kill -9 $$", TIME_LIMIT).is_err_and(|words| words.contains("signal")));
+        assert_eq!(ask("no-such-tool", &[]), Ok(None));
+        let mut notes = Vec::new();
+        assert_eq!(output("false", &["-f", "${x}"], &mut notes), None);
+        assert_eq!(notes, ["false -f exited with 1"]);
+    }
+}
