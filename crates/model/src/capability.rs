@@ -1,7 +1,7 @@
 //! Linux capability sets, from the kernel's bit masks to the names that engines take.
 
 /// Capability names by bit number (linux/capability.h, 5.9 and later), without the `CAP_` prefix.
-const NAMES: [&str; 41] = [
+pub const NAMES: [&str; 41] = [
     "CHOWN",
     "DAC_OVERRIDE",
     "DAC_READ_SEARCH",
