@@ -1,7 +1,9 @@
 //! What the state machine needs to know of the host, gathered fresh before each decision.
 
+use crate::engine_process::engine_processes;
 use crate::signals::with_signals_unblocked;
 use anyhow::Context;
+use careen_model::facts::restart::EngineProcess;
 use careen_model::manifest::Manifest;
 use careen_model::settings::COMMAND_PATH;
 use careen_model::transaction::{HostView, Stage};
@@ -31,10 +33,12 @@ pub fn view(manifest: &Manifest, stage: &Stage) -> anyhow::Result<HostView> {
 /// Why the distribution wants a reboot.
 fn reboot_wanted(manifest: &Manifest) -> Option<String> {
     marker(manifest).or_else(|| {
-        let says =
-            |words: &[&str], status: i32| (exit_status(words) == Some(status)).then(|| words.join(" "));
-        let tool =
-            says(&["needs-restarting", "-r"], 1).or_else(|| says(&["zypper", "needs-rebooting"], 102))?;
+        // needs-restarting exits with 1 for any error of its own, too: only its words tell.
+        let restarting =
+            said(&["needs-restarting", "-r"], 1).filter(|words| words.contains("Reboot is required"));
+        let tool = restarting
+            .map(|_| "needs-restarting -r")
+            .or_else(|| said(&["zypper", "needs-rebooting"], 102).map(|_| "zypper needs-rebooting"))?;
         Some(format!("a reboot is wanted ('{tool}' says so)"))
     })
 }
@@ -56,11 +60,12 @@ fn marker(manifest: &Manifest) -> Option<String> {
     Some(format!("a reboot is wanted ({path}{of})"))
 }
 
-/// The exit status of a tool, if the host has it.
-fn exit_status(words: &[&str]) -> Option<i32> {
+/// What a tool says that exits with this status, if the host has it.
+fn said(words: &[&str], status: i32) -> Option<String> {
     let mut command = Command::new(words[0]);
     command.args(&words[1..]).env_clear().env("PATH", COMMAND_PATH).env("LC_ALL", "C");
-    with_signals_unblocked(&mut command).stdin(Stdio::null()).output().ok()?.status.code()
+    let output = with_signals_unblocked(&mut command).stdin(Stdio::null()).output().ok()?;
+    (output.status.code() == Some(status)).then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// Why the running engine is not the installed one.
@@ -69,15 +74,10 @@ fn replaced_engine() -> Option<String> {
     Some(format!("{replaced} was replaced while it runs"))
 }
 
-/// Whether the binary of the running process of this name was replaced on disk. Package managers rename a new file over
-/// the old one, and the kernel then shows the running one's as deleted.
+/// Whether the host's own process of this name runs another file than the one that is installed. Engines inside
+/// containers do not count, and neither does one that was removed: restarting it would be its end.
 pub fn is_replaced(name: &str) -> bool {
-    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let is_it = |entry: &fs::DirEntry| {
-        fs::read_to_string(entry.path().join("comm")).is_ok_and(|comm| comm.trim_end() == name)
-    };
-    let deleted = |entry: fs::DirEntry| {
-        fs::read_link(entry.path().join("exe")).is_ok_and(|exe| exe.to_string_lossy().ends_with(" (deleted)"))
-    };
-    processes.filter(is_it).any(deleted)
+    let is_it =
+        |process: &EngineProcess| process.program == name && process.installed && process.is_replaced();
+    engine_processes().iter().any(is_it)
 }

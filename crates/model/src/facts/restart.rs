@@ -154,7 +154,7 @@ pub struct EngineProcess {
 
 impl EngineProcess {
     /// Whether the file that this process runs is no longer in its place: the kernel says so behind the name.
-    fn is_replaced(&self) -> bool {
+    pub fn is_replaced(&self) -> bool {
         self.executable.ends_with(" (deleted)")
     }
 }
