@@ -50,6 +50,7 @@ pub struct Follower {
     printer: Printer,
     way: Option<Way>,
     terminal: Option<Terminal>,
+    awaits_terminal: bool,
     stops_sent: u32,
     lines_told: usize,
     hold_told: Option<String>,
@@ -63,21 +64,15 @@ impl Follower {
             Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK).or_refuse("watch files")?;
         let changes = AddWatchFlags::IN_MODIFY | AddWatchFlags::IN_CREATE | AddWatchFlags::IN_DELETE;
         inotify.add_watch(directory.path(), changes).or_refuse("watch the transaction")?;
-        let attach = joined.terminal && !joined.was_closed;
-        let terminal = attach.then(|| Terminal::attach(&directory.file(file::CONTROL))).transpose();
-        let terminal = terminal.unwrap_or_else(|error| {
-            say(format_args!(
-                "the terminal cannot be attached ({error}): its keys will not reach the command"
-            ));
-            None
-        });
+        let awaits_terminal = joined.terminal && !joined.was_closed;
         let printer = Printer::new(directory.clone(), joined.output_limit, from);
         Ok(Self {
             directory,
             inotify,
             printer,
             way: joined.way,
-            terminal,
+            terminal: None,
+            awaits_terminal,
             stops_sent: 0,
             lines_told: 0,
             hold_told: None,
@@ -88,6 +83,7 @@ impl Follower {
     pub fn follow(&mut self, signals: &Signals) -> Result<End, Stop> {
         let mut look_at = Instant::now() + LIVENESS_INTERVAL;
         loop {
+            self.attach_terminal();
             if let Some(result) = self.closed()? {
                 self.printer.print().or_refuse("read the output")?;
                 return Ok(End::Closed(result));
@@ -121,6 +117,26 @@ impl Follower {
             self.terminal = None; // the supervisor hung up: it is closing
         }
         Ok(())
+    }
+
+    /// Connects the terminal as soon as the supervisor listens, which is a moment after it took the transaction.
+    fn attach_terminal(&mut self) {
+        if !self.awaits_terminal {
+            return;
+        }
+        match Terminal::attach(&self.directory.file(file::CONTROL)) {
+            Ok(terminal) => self.terminal = Some(terminal),
+            // Its appearance, or the command's end, is what is waited for next.
+            Err(error)
+                if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) =>
+            {
+                return;
+            }
+            Err(error) => say(format_args!(
+                "the terminal cannot be attached ({error}): its keys will not reach the command"
+            )),
+        }
+        self.awaits_terminal = false;
     }
 
     /// Acts on signals; `true` when the agent has to leave.
