@@ -13,7 +13,7 @@ use crate::process;
 use crate::progress::Progress;
 use crate::recipe::Recipe;
 use crate::testrepo::file_error;
-use crate::tree::{self, BUILD_DIR};
+use crate::tree::{self, BUILD_DIR, HALF_MADE_DISK};
 
 const CACHE: &str = "/var/cache/careen-lab/vm";
 /// Sparse: it takes the room of what was written.
@@ -39,10 +39,10 @@ pub fn ensure(docker: &Docker, release: &str, lock: &Arc<File>, progress: Progre
     }
     tree::build(&recipe, release, &mirror, lock, progress)?;
     progress.say(format!("making the disk {}", directory.display()));
-    // It gets its name when it is whole; what a killed build left is overwritten.
-    let half_made = Path::new(CACHE).join("half-made");
-    make(&half_made)?;
-    std::fs::rename(&half_made, &directory).map_err(file_error("rename", &half_made))?;
+    // It gets its name when it is whole.
+    let half_made = Path::new(HALF_MADE_DISK);
+    make(half_made)?;
+    std::fs::rename(half_made, &directory).map_err(file_error("rename", half_made))?;
     tree::discard_build()?;
     remove_older(docker, release, &name)?;
     Ok(directory)

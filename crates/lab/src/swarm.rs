@@ -6,7 +6,8 @@ use serde::Deserialize;
 
 use crate::docker::Docker;
 use crate::error::{Error, Result};
-use crate::names::Role;
+use crate::holder;
+use crate::names::{Kind, Role};
 use crate::node::Node;
 use crate::parallel;
 use crate::poll::{Poll, wait_until};
@@ -92,12 +93,20 @@ pub fn form(nodes: &[Node], progress: Progress) -> Result<()> {
 /// Waits until the node's engine answers over the lab network.
 pub fn wait_for_engine(node: &Node) -> Result<EngineInfo> {
     let limit = node.kind().boot_limit();
-    wait_until(&format!("{}: the engine answers", node.name()), limit, || {
+    wait_until(&format!("{}: the engine answers{}", node.name(), where_to_look(node)), limit, || {
         Ok(match engine_info(&node.api()) {
             Ok(info) => Poll::Ready(info),
             Err(error) => Poll::Pending(error.to_string()),
         })
     })
+}
+
+/// A machine that does not boot tells nobody but its console.
+fn where_to_look(node: &Node) -> String {
+    match node.made_of() {
+        Kind::Vm => format!(" (its console: docker logs {})", holder::name(node.identity())),
+        Kind::Container | Kind::Sysvinit => String::new(),
+    }
 }
 
 fn join_all(nodes: &[Node], primary: &Node, progress: Progress) -> Result<()> {

@@ -16,6 +16,8 @@ use crate::testrepo::{self, file_error, write};
 
 /// On a disk: a tree has some 500 MB.
 pub const BUILD_DIR: &str = "/var/cache/careen-lab/build";
+/// Next to the disks, which it becomes one of by its name alone.
+pub const HALF_MADE_DISK: &str = "/var/cache/careen-lab/vm/half-made";
 const BUILD_LOG: &str = "/var/cache/careen-lab/debootstrap.log";
 
 /// What must differ between hosts, and what a node does not need.
@@ -32,7 +34,7 @@ pub fn build(recipe: &Recipe, release: &str, mirror: &Mirror, lock: &File, progr
 pub fn discard_build() -> Result<()> {
     // debootstrap mounts /proc and /sys in the tree, in a mount namespace of its own that died with it.
     // --one-file-system all the same: this must never walk into the machine's /sys.
-    process::run(Command::new("rm").args(["-rf", "--one-file-system", BUILD_DIR]))?;
+    process::run(Command::new("rm").args(["-rf", "--one-file-system", BUILD_DIR, HALF_MADE_DISK]))?;
     Ok(())
 }
 
