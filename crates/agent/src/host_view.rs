@@ -25,7 +25,7 @@ pub fn view(manifest: &Manifest, stage: &Stage) -> anyhow::Result<HostView> {
     Ok(HostView {
         boot_id: boot_id()?,
         engine_up: crate::engine_restart::is_up(),
-        engine_restart_wanted: replaced_engine().filter(|_| decides),
+        engine_restart_wanted: if decides { replaced_engine() } else { None },
         reboot_wanted: if decides { reboot_wanted(manifest) } else { None },
     })
 }

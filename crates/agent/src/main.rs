@@ -19,6 +19,7 @@ mod host_view;
 mod journal;
 mod layout;
 mod lock;
+mod manifest;
 mod operator;
 mod payload;
 mod readiness;

@@ -1,14 +1,13 @@
 //! For a person logged in on the host: what runs here, what it printed, and how to stop it.
 
 use crate::container::{Printer, send_stop};
-use crate::journal;
 use crate::layout::{self, TransactionDir, file};
 use crate::lock::Lock;
 use crate::sweep::Keep;
+use crate::{journal, manifest};
 use anyhow::{Context, bail};
 use careen_model::TransactionId;
 use careen_model::facts::restart;
-use careen_model::manifest::Manifest;
 use careen_model::transaction::Stage;
 use jiff::Timestamp;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
@@ -25,12 +24,6 @@ fn open(id: &str) -> anyhow::Result<TransactionDir> {
         bail!("this host has no transaction {id}: 'careen-agent list' shows those it has");
     }
     Ok(directory)
-}
-
-fn manifest(directory: &TransactionDir) -> anyhow::Result<Manifest> {
-    let path = directory.file(file::MANIFEST);
-    let bytes = fs::read(&path).with_context(|| format!("failed to read {}", path.display()))?;
-    Manifest::parse(&bytes).with_context(|| path.display().to_string())
 }
 
 /// Where a transaction stands, in words.
@@ -60,7 +53,7 @@ pub fn list() -> anyhow::Result<()> {
         let name = entry?.file_name().to_string_lossy().into_owned();
         let Ok(id) = TransactionId::parse(&name) else { continue };
         let directory = TransactionDir::new(Path::new(layout::ROOT), &id);
-        let row = manifest(&directory)
+        let row = manifest::read(&directory)
             .and_then(|manifest| Ok((manifest.created.to_string(), manifest.command, standing(&directory)?)));
         let (created, command, standing) =
             row.unwrap_or_else(|error| (String::new(), "?".into(), format!("{error:#}")));
@@ -76,7 +69,7 @@ pub fn list() -> anyhow::Result<()> {
 /// `careen-agent show ID`: the manifest and the journal, as JSON, one document a line.
 pub fn show(id: &str) -> anyhow::Result<()> {
     let directory = open(id)?;
-    println!("{}", serde_json::to_string(&manifest(&directory)?)?);
+    println!("{}", serde_json::to_string(&manifest::read(&directory)?)?);
     for line in journal::read(&directory.file(file::JOURNAL))?.0.lines {
         println!("{}", serde_json::to_string(&line)?);
     }
@@ -88,7 +81,7 @@ pub fn logs(id: &str, follow: bool) -> anyhow::Result<()> {
     let directory = open(id)?;
     let watch = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
     watch.add_watch(directory.path(), AddWatchFlags::IN_MODIFY | AddWatchFlags::IN_CREATE)?;
-    let mut printer = Printer::new(directory.clone(), manifest(&directory)?.output_limit, 0);
+    let mut printer = Printer::new(directory.clone(), manifest::read(&directory)?.output_limit, 0);
     loop {
         let ended = !follow || !Lock::is_held(&directory.file(file::SUPERVISOR_LOCK))?;
         printer.print()?;

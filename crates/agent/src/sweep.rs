@@ -3,10 +3,9 @@
 //! Only what is closed is ever touched. A record outlives its output by far, for it is what keeps the command from being
 //! run again when Swarm starts a task of an old service.
 
-use crate::journal;
 use crate::layout::{self, TransactionDir, file};
-use crate::supervisor::read_manifest;
-use crate::{durable, say::say};
+use crate::say::say;
+use crate::{durable, journal, manifest};
 use careen_model::TransactionId;
 use careen_model::transaction::Stage;
 use jiff::Timestamp;
@@ -90,13 +89,13 @@ pub fn run(root: &Path, keep: Keep) -> usize {
 fn closed(root: &Path, id: TransactionId) -> Option<Closed> {
     let directory = TransactionDir::new(root, &id);
     let (_, state) = journal::read(&directory.file(file::JOURNAL)).ok()?;
-    let created = read_manifest(&directory).ok()?.created;
+    let created = manifest::read(&directory).ok()?.created;
     matches!(state.stage, Stage::Closed(_)).then_some(Closed { id, created })
 }
 
 fn sweep_binaries(root: &Path) {
     let ids = fs::read_dir(layout::transactions(root)).into_iter().flatten().flatten();
-    let manifests = ids.filter_map(|entry| read_manifest(&TransactionDir::at(entry.path())).ok());
+    let manifests = ids.filter_map(|entry| manifest::read(&TransactionDir::at(entry.path())).ok());
     let used: BTreeSet<String> = manifests.map(|manifest| manifest.binary_sha256).collect();
     let linked = fs::read_link(layout::LINK).unwrap_or_default();
     for base in layout::EXEC_CANDIDATES {

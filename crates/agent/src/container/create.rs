@@ -4,22 +4,22 @@
 //! complete directory, so nobody ever sees half of one; its supervisor takes the transaction's own lock and reads the
 //! journal before it does anything, so that starting one too many is harmless.
 
+use super::binary::Supervisor;
 use super::identity::Place;
 use super::{Request, entry, host};
 use crate::durable;
 use crate::engine_restart::UNLOCK_KEY;
-use crate::journal;
 use crate::layout::{self, TransactionDir, file};
 use crate::lock::Lock;
-use crate::payload::{Source, pump};
+use crate::payload::Source;
 use crate::say::say;
 use crate::stop::{OrRefuse, Stop};
 use crate::sweep::Keep;
+use crate::{journal, manifest};
 use anyhow::Context;
 use careen_model::AgentExit;
 use careen_model::command::{Executable, judge};
 use careen_model::entry::Way;
-use careen_model::id::hex;
 use careen_model::journal::Record;
 use careen_model::manifest::{Manifest, Payload, SCHEMA};
 use careen_model::payload::{ROLLBACK_COMMAND, takes_host_lock};
@@ -27,8 +27,8 @@ use careen_model::settings::{CommandContext, EngineRestarts, command_environment
 use careen_model::transaction::Stage;
 use jiff::Timestamp;
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
-use nix::sys::statvfs::{FsFlags, statvfs};
-use std::fs::{self, File, OpenOptions};
+use nix::sys::statvfs::statvfs;
+use std::fs::{self, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -68,14 +68,16 @@ pub fn ensure_supervised(
     sweep_unfinished(root);
     let directory = TransactionDir::new(root, &place.id);
     let exists = directory.file(file::MANIFEST).exists();
-    if exists {
+    let created_with = if exists {
         check_same_work(&directory, request)?;
+        None
     } else {
         refuse_if_busy(root, request)?;
         refuse_if_it_would_lock(request, place)?;
-        crate::sweep::run(root, Keep::BY_DEFAULT);
-        Creation { request, source, how, place, root }.create(&directory)?;
-    }
+        let supervisor = Supervisor::find()?;
+        Creation { request, source, how, place, root, supervisor: &supervisor }.create(&directory)?;
+        Some(supervisor)
+    };
     register(&directory, place)?;
     let manifest = read_manifest(&directory)?;
     let terminal = place.own.terminal && manifest.terminal.is_some();
@@ -95,13 +97,17 @@ pub fn ensure_supervised(
         say(format_args!("transaction {} is running on this host already: following it", place.id));
         return Ok(joined(way, false));
     }
-    let binary =
-        install_binary(root).map_err(|error| unusable_chain("install the supervisor on the host", &error))?;
+    let supervisor = created_with.map_or_else(Supervisor::find, Ok)?;
+    let binary = supervisor.install()?;
     let supervision = journal.lines.len() + 1;
     let way = entry::start(request.settings.host_entry, place, &directory, &binary, supervision)
         .inspect_err(|_| {
             withdraw_if_untouched(&directory, place);
         })?;
+    if !exists {
+        // The work has begun by now: it does not wait for the host's history to be read.
+        crate::sweep::run(root, Keep::BY_DEFAULT);
+    }
     Ok(joined(Some(way), false))
 }
 
@@ -120,7 +126,7 @@ fn withdraw_if_untouched(directory: &TransactionDir, place: &Place) {
     }
 }
 
-fn unusable(directory: &Path, error: &std::io::Error) -> Stop {
+pub(super) fn unusable(directory: &Path, error: &std::io::Error) -> Stop {
     let hint = match error.kind() {
         std::io::ErrorKind::ReadOnlyFilesystem => {
             ": the host's root is mounted read-only; mount it with '-v /:/host', without ':ro'"
@@ -131,7 +137,7 @@ fn unusable(directory: &Path, error: &std::io::Error) -> Stop {
     Stop::refused(format_args!("cannot use {} on the host: {error}{hint}", directory.display()))
 }
 
-fn unusable_chain(what: &str, error: &anyhow::Error) -> Stop {
+pub(super) fn unusable_chain(what: &str, error: &anyhow::Error) -> Stop {
     let full = error
         .downcast_ref::<std::io::Error>()
         .is_some_and(|error| error.kind() == std::io::ErrorKind::StorageFull);
@@ -147,12 +153,7 @@ fn unreadable(error: &anyhow::Error) -> Stop {
 }
 
 fn read_manifest(directory: &TransactionDir) -> Result<Manifest, Stop> {
-    let path = directory.file(file::MANIFEST);
-    let read = || -> anyhow::Result<Manifest> {
-        let bytes = fs::read(&path).with_context(|| format!("failed to read {}", path.display()))?;
-        Manifest::parse(&bytes).with_context(|| path.display().to_string())
-    };
-    read().map_err(|error| unreadable(&error))
+    manifest::read(directory).map_err(|error| unreadable(&error))
 }
 
 /// One identity is one piece of work. A name given twice for different work is a mistake to be told, not to be followed.
@@ -231,6 +232,7 @@ struct Creation<'a> {
     how: Executable,
     place: &'a Place,
     root: &'a Path,
+    supervisor: &'a Supervisor,
 }
 
 impl Creation<'_> {
@@ -239,13 +241,13 @@ impl Creation<'_> {
         let id = &self.place.id;
         let payload_bytes =
             self.source.bytes().map_err(|error| unusable_chain("read the payload", &error))?;
-        let exec_base = executable_base()?;
-        for base in [self.root, &exec_base] {
+        let exec_base = &self.supervisor.exec_base;
+        for base in [self.root, exec_base] {
             check_space(base, payload_bytes)?;
         }
         let unfinished =
             TransactionDir::at(layout::transactions(self.root).join(format!("{UNFINISHED}{id}")));
-        let payload = layout::payload(&exec_base, self.root, id);
+        let payload = layout::payload(exec_base, self.root, id);
         let building = if exec_base == self.root { unfinished.file(file::PAYLOAD) } else { payload.clone() };
         let built = self.build(&unfinished, &building, &payload).and_then(|()| {
             move_into_place(&unfinished, directory)
@@ -295,7 +297,7 @@ impl Creation<'_> {
             args: self.request.args.clone(),
             run: settings.run.clone(),
             payload,
-            binary_sha256: own_sha256()?,
+            binary_sha256: self.supervisor.sha256.clone(),
             origin: self.place.origin(),
             takes_host_lock: takes_host_lock(&self.request.command),
             terminal: self.place.own.terminal_size(),
@@ -382,26 +384,6 @@ fn move_into_place(unfinished: &TransactionDir, directory: &TransactionDir) -> a
     Ok(durable::sync_directory(parent)?)
 }
 
-/// The first directory from which the host lets programs be executed.
-fn executable_base() -> Result<PathBuf, Stop> {
-    let usable = |candidate: &&&str| {
-        let existing = Path::new(candidate).ancestors().find(|ancestor| ancestor.exists());
-        let flags = existing.and_then(|existing| statvfs(existing).ok()).map(|found| found.flags());
-        flags.is_some_and(|flags| !flags.intersects(FsFlags::ST_NOEXEC | FsFlags::ST_RDONLY))
-    };
-    let Some(base) = layout::EXEC_CANDIDATES.iter().find(usable) else {
-        return Err(Stop::refused(format_args!(
-            "none of {} can be written to and executed from on this host: mount one of them without 'noexec' and 'ro'",
-            layout::EXEC_CANDIDATES.join(", ")
-        )));
-    };
-    if *base != layout::ROOT {
-        say(format_args!("{} is mounted noexec: the payload goes to {base}", layout::ROOT));
-        durable::private_directory(Path::new(base)).map_err(|error| unusable(Path::new(base), &error))?;
-    }
-    Ok(PathBuf::from(base))
-}
-
 fn check_space(directory: &Path, payload_bytes: u64) -> Result<(), Stop> {
     let found = statvfs(directory).or_refuse(format_args!("ask how full {} is", directory.display()))?;
     let free = found.blocks_available().saturating_mul(found.fragment_size());
@@ -416,55 +398,4 @@ fn check_space(directory: &Path, payload_bytes: u64) -> Result<(), Stop> {
         free / (1024 * 1024),
         mib(needed)
     )))
-}
-
-/// The open binary of this process, whatever has become of its path.
-const OWN_BINARY: &str = "/proc/self/exe";
-
-fn own_sha256() -> anyhow::Result<String> {
-    let (sha256, _) = pump(&mut File::open(OWN_BINARY)?, &mut std::io::sink())?;
-    Ok(hex(&sha256))
-}
-
-/// Puts this binary where the host can execute it, and a link to it where a person finds it. One that lies there is
-/// used only if it is the same, byte by byte.
-fn install_binary(root: &Path) -> anyhow::Result<PathBuf> {
-    let exec_base = executable_base().map_err(|stop| anyhow::anyhow!(stop.message))?;
-    debug_assert!(root.is_absolute());
-    let sha256 = own_sha256()?;
-    let target = layout::binary(&exec_base, &sha256);
-    let directory = target.parent().context("the binary's path has a directory")?;
-    if let Some(bin) = directory.parent() {
-        durable::private_directory(bin)?;
-    }
-    durable::private_directory(directory)?;
-    let installed = File::open(&target).and_then(|mut file| pump(&mut file, &mut std::io::sink()));
-    if !installed.is_ok_and(|(found, _)| hex(&found) == sha256) {
-        let unfinished = directory.join(".new");
-        durable::remove_file(&unfinished)?;
-        let mut copy = OpenOptions::new().write(true).create_new(true).mode(0o700).open(&unfinished)?;
-        pump(&mut File::open(OWN_BINARY)?, &mut copy)?;
-        copy.sync_all()?;
-        drop(copy);
-        fs::rename(&unfinished, &target)?;
-        durable::sync_directory(directory)?;
-    }
-    link(&target);
-    Ok(target)
-}
-
-/// Best effort: a host without a writable /usr/local/sbin still works, its people type a longer path.
-fn link(binary: &Path) {
-    let link = Path::new(layout::LINK);
-    if fs::read_link(link).is_ok_and(|target| target == binary) {
-        return;
-    }
-    let is_ours = fs::symlink_metadata(link).map_or(true, |found| found.is_symlink());
-    let unfinished = link.with_extension("new");
-    if is_ours
-        && durable::remove_file(&unfinished).is_ok()
-        && std::os::unix::fs::symlink(binary, &unfinished).is_ok()
-    {
-        let _ = fs::rename(&unfinished, link);
-    }
 }

@@ -18,6 +18,7 @@ use careen_model::output::{Extent, IndexReader, MAGIC, RECORD_BYTES, Record as P
 use careen_model::transaction::{EngineRestart, Stage};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use nix::sys::signal::Signal;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
@@ -82,26 +83,43 @@ impl Follower {
     /// Until the transaction is closed, or the agent has to leave.
     pub fn follow(&mut self, signals: &Signals) -> Result<End, Stop> {
         let mut look_at = Instant::now() + LIVENESS_INTERVAL;
+        let mut more_than_output = true;
         loop {
             self.attach_terminal();
-            if let Some(result) = self.closed()? {
+            if more_than_output && let Some(result) = self.closed()? {
                 self.printer.print().or_refuse("read the output")?;
                 return Ok(End::Closed(result));
             }
             self.printer.print().or_refuse("read the output")?;
             self.wait(signals, look_at).or_refuse("wait for the transaction")?;
-            while self.inotify.read_events().is_ok_and(|events| !events.is_empty()) {}
+            more_than_output = self.more_than_output_changed();
             if self.handle(&signals.take().or_refuse("read signals")?) {
                 self.printer.print().or_refuse("read the output")?;
                 return Ok(End::Detached);
             }
             if look_at <= Instant::now() {
                 look_at = Instant::now() + LIVENESS_INTERVAL;
+                more_than_output = true;
                 if self.supervisor_is_gone()? {
                     return Ok(End::SupervisorDied);
                 }
             }
         }
+    }
+
+    /// Takes the changes of files that came since the last call. A command that prints changes its output thousands of
+    /// times a second; the journal and the hold are read only when something else has changed, or may have.
+    fn more_than_output_changed(&self) -> bool {
+        let is_output =
+            |name: &OsStr| [file::OUTPUT, file::TAIL, file::INDEX].iter().any(|output| name == *output);
+        let mut changed = false;
+        while let Ok(events) = self.inotify.read_events()
+            && !events.is_empty()
+        {
+            // One without a name tells that events were lost.
+            changed |= events.iter().any(|event| !event.name.as_deref().is_some_and(is_output));
+        }
+        changed
     }
 
     fn wait(&mut self, signals: &Signals, deadline: Instant) -> io::Result<()> {
@@ -308,12 +326,17 @@ impl Printer {
     fn print_record(&mut self, record: &Piece) -> io::Result<()> {
         let Some(files) = &self.files else { return Ok(()) };
         let mut bytes = vec![0; record.length as usize];
-        match self.room.place(record.offset, bytes.len()) {
-            Extent::Head { at, .. } => files.head.read_exact_at(&mut bytes, at)?,
-            Extent::Tail { at, .. } => files.tail.read_exact_at(&mut bytes, at)?,
-        }
-        // The ring may have gone over these bytes, even while they were read: so that is asked after the reading.
-        let lost = self.room.overwritten(record, written(&files.index)?);
+        let lost = match self.room.place(record.offset, bytes.len()) {
+            Extent::Head { at, .. } => {
+                files.head.read_exact_at(&mut bytes, at)?;
+                0
+            }
+            Extent::Tail { at, .. } => {
+                files.tail.read_exact_at(&mut bytes, at)?;
+                // The ring may have gone over these bytes, even while they were read: so that is asked afterwards.
+                self.room.overwritten(record, written(&files.index)?)
+            }
+        };
         let skip = self.from.saturating_sub(record.offset).min(u64::from(record.length)).max(lost);
         self.left_out += lost;
         let kept = &bytes[usize::try_from(skip).unwrap_or(bytes.len())..];

@@ -4,6 +4,7 @@
 //! The order matters: whatever can be wrong is found before anything is written to the host, and what is read from the
 //! container (the payload, the secrets, the container's own id) is read or opened before the agent goes below /host.
 
+mod binary;
 mod create;
 mod entry;
 mod follow;

@@ -5,6 +5,7 @@ mod lock;
 mod service;
 
 use crate::engine::{Engine, EngineError, Info};
+use crate::engine_process::engine_instance;
 use crate::layout;
 use crate::say::chain;
 use careen_model::journal::EngineOutcome;
@@ -39,7 +40,7 @@ pub trait Patience {
 
 /// Whether the engine's process runs and answers. The process first: asking a socket that systemd holds would start it.
 pub fn is_up() -> bool {
-    crate::supervisor::engine_instance().is_some() && Engine::connect().is_ok()
+    engine_instance().is_some() && Engine::connect().is_ok()
 }
 
 /// Starts or restarts the engine, and waits until it takes part again.
@@ -198,7 +199,7 @@ impl Restart<'_> {
 
     /// Whether the engine is up and takes part in its swarm, if it has one; else what is missing.
     fn look(&self) -> Result<(), String> {
-        if crate::supervisor::engine_instance().is_none() {
+        if engine_instance().is_none() {
             return Err("the engine's process does not run".into());
         }
         let engine = Engine::connect().map_err(|error| chain(&error))?;

@@ -15,14 +15,12 @@ mod reboot;
 mod removal;
 mod tree;
 
-pub use removal::engine_instance;
-
 use crate::engine_restart::Ended;
 use crate::layout::{self, TransactionDir, file};
 use crate::lock::Lock;
 use crate::say::say;
 use crate::signals::Signals;
-use crate::{durable, host_view, journal, payload, resume};
+use crate::{durable, host_view, journal, manifest, payload, resume};
 use anyhow::{Context, bail};
 use careen_model::entry::Way;
 use careen_model::journal::{CommandEnd, Record, TransactionResult};
@@ -51,7 +49,7 @@ pub fn run(entry: Way, root: &Path, directory: &TransactionDir) -> anyhow::Resul
     let Some(_transaction_lock) = Lock::try_take(&directory.file(file::SUPERVISOR_LOCK))? else {
         return Ok(DONE);
     };
-    let manifest = read_manifest(directory)?;
+    let manifest = manifest::read(directory)?;
     let mut journal = journal::Writer::open(&directory.file(file::JOURNAL))?;
     if matches!(journal.state().stage, Stage::Closed(_)) {
         return Ok(DONE);
@@ -71,13 +69,6 @@ pub fn run(entry: Way, root: &Path, directory: &TransactionDir) -> anyhow::Resul
     supervisor.drive()?;
     resume::disable_when_idle(root);
     Ok(DONE)
-}
-
-/// Reads a transaction's manifest.
-pub fn read_manifest(directory: &TransactionDir) -> anyhow::Result<Manifest> {
-    let path = directory.file(file::MANIFEST);
-    let bytes = fs::read(&path).with_context(|| format!("failed to read {}", path.display()))?;
-    Manifest::parse(&bytes).with_context(|| path.display().to_string())
 }
 
 /// Takes the host for this transaction, if it needs it. `None` when another transaction has it.

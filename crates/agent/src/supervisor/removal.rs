@@ -1,7 +1,7 @@
 //! Watches the agents' containers, under `CAREEN_ON_REMOVE=stop`. What is seen is judged by [`RemovalWatch`].
 
 use crate::engine::Engine;
-pub use crate::engine_process::engine_instance;
+use crate::engine_process::engine_instance;
 use crate::layout::{TransactionDir, file};
 use careen_model::removal::{EngineInstance, Look, RemovalWatch};
 use std::fs;
