@@ -114,21 +114,9 @@ fn privilege_arguments(privileges: &Privileges) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::names::Role;
-
-    fn node() -> Identity {
-        Identity {
-            lab: "x".parse().unwrap(),
-            name: "n2".parse().unwrap(),
-            role: Role::Worker,
-            kind: Kind::Container,
-            ip: "10.213.4.12".parse().unwrap(),
-            release: "bookworm".to_owned(),
-        }
-    }
 
     fn words(init: Init, privileges: &Privileges) -> Vec<String> {
-        run_arguments(&node(), init, "image", privileges)
+        run_arguments(&Identity::example(Kind::Container), init, "image", privileges)
     }
 
     #[test]

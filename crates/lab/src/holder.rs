@@ -233,17 +233,6 @@ fn parse_inspect(text: &str) -> Result<Vec<Inspected>> {
 mod tests {
     use super::*;
 
-    fn node() -> Identity {
-        Identity {
-            lab: "x".parse().unwrap(),
-            name: "n2".parse().unwrap(),
-            role: Role::Worker,
-            kind: Kind::Vm,
-            ip: "10.213.4.12".parse().unwrap(),
-            release: "bookworm".to_owned(),
-        }
-    }
-
     /// What docker 20.10 prints, cut to the fields that are read and some that are not.
     fn inspected(status: &str, networks: &str) -> String {
         format!(
@@ -270,7 +259,7 @@ mod tests {
             ("created", Power::Off),
             ("dead", Power::Off),
         ] {
-            let expected = Observed { identity: node(), power, plugged: true };
+            let expected = Observed { identity: Identity::example(Kind::Vm), power, plugged: true };
             assert_eq!(observe(&inspected(status, on_network)), [expected], "{status}");
         }
         assert!(!observe(&inspected("running", "{}"))[0].plugged);
@@ -285,7 +274,7 @@ mod tests {
 
     #[test]
     fn everything_a_node_makes_carries_the_label() {
-        let words = run_arguments(&node(), &[("disk", "/disk"), ("log", "/log")]);
+        let words = run_arguments(&Identity::example(Kind::Vm), &[("disk", "/disk"), ("log", "/log")]);
         assert!(words.contains(&"--label=careen.lab=x".to_owned()));
         let volumes: Vec<_> = words.iter().filter(|word| word.starts_with("--mount=type=volume")).collect();
         assert_eq!(volumes.len(), 2);

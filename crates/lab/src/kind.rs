@@ -35,6 +35,21 @@ pub struct Identity {
     pub release: String,
 }
 
+#[cfg(test)]
+impl Identity {
+    /// Some node of this kind.
+    pub(crate) fn example(kind: Kind) -> Self {
+        Self {
+            lab: "x".parse().unwrap(),
+            name: "n2".parse().unwrap(),
+            role: Role::Worker,
+            kind,
+            ip: "10.213.4.12".parse().unwrap(),
+            release: "bookworm".to_owned(),
+        }
+    }
+}
+
 /// Whether a node has power.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]

@@ -193,18 +193,6 @@ fn quote(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::names::Role;
-
-    fn node() -> Identity {
-        Identity {
-            lab: "x".parse().unwrap(),
-            name: "n2".parse().unwrap(),
-            role: Role::Worker,
-            kind: Kind::Vm,
-            ip: "10.213.4.12".parse().unwrap(),
-            release: "bookworm".to_owned(),
-        }
-    }
 
     #[test]
     fn kvm_is_used_where_the_processor_virtualises() {
@@ -237,7 +225,13 @@ mod tests {
     #[test]
     fn only_an_accelerated_machine_gets_kvm() {
         let words = |acceleration| {
-            run_arguments(&node(), "image", Path::new("/base"), acceleration, &["192.0.2.1".to_owned()])
+            run_arguments(
+                &Identity::example(Kind::Vm),
+                "image",
+                Path::new("/base"),
+                acceleration,
+                &["192.0.2.1".to_owned()],
+            )
         };
         assert!(words(ACCELERATED).contains(&"--device=/dev/kvm".to_owned()));
         let emulated = words(EMULATED);

@@ -1,21 +1,9 @@
 //! Who stops what: SIGTERM makes the agent leave, SIGINT stops the command.
 
-use crate::support::{Host, assert_contains, eventually, host};
+use crate::support::{assert_contains, eventually, host};
 
 /// Says that it runs, and ends when the file is there.
 const WAITS: &str = "#!/bin/sh\necho waiting; until test -e /run/careen-test-go; do sleep 0.05; done; echo went on\n";
-
-fn last_transaction(host: &Host) -> String {
-    host.must("careen-agent list | tail -n 1 | cut -d' ' -f1").trim().to_owned()
-}
-
-fn await_outcome(host: &Host, id: &str, outcome: &str) {
-    eventually(&format!("transaction {id} {outcome}"), || {
-        let list = host.must("careen-agent list");
-        let line = list.lines().find(|line| line.starts_with(id)).unwrap_or_default().to_owned();
-        if line.contains(outcome) { Ok(()) } else { Err(line) }
-    });
-}
 
 #[test]
 fn docker_stop_makes_the_agent_leave_and_the_command_goes_on() {
@@ -25,11 +13,11 @@ fn docker_stop_makes_the_agent_leave_and_the_command_goes_on() {
     let container = host.run(&image).start();
     container.await_log("waiting");
     container.docker(&["stop"]).expect(0);
-    let id = last_transaction(&host);
+    let id = host.last_transaction();
     let ran = container.wait().expect(143);
     assert_contains(&ran.stderr, "told to leave; 'install' goes on on this host");
     host.must("touch /run/careen-test-go");
-    await_outcome(&host, &id, "exited with status 0");
+    host.await_outcome(&id, "exited with status 0");
     assert_eq!(host.must(&format!("careen-agent logs {id}")), "waiting\nwent on\n");
     host.must("rm -f /run/careen-test-go");
 }
@@ -70,7 +58,7 @@ fn a_command_that_ignores_sigterm_is_killed_after_its_grace_with_all_its_childre
     );
     let container = host.run(&image).env("CAREEN_STOP_GRACE_PERIOD", "300ms").start();
     container.await_log("waiting");
-    let id = last_transaction(&host);
+    let id = host.last_transaction();
     assert_contains(&host.must(&format!("careen-agent cancel {id}")), "stopping the command");
     let ran = container.wait().expect(245);
     assert_contains(&ran.stderr, "was stopped: cancelled by careen-agent cancel");
@@ -135,9 +123,9 @@ fn a_lingering_command_ends_when_its_container_is_removed_if_it_asked_for_that()
     let image = host.script("#!/bin/sh\necho waiting; exec tail -f /dev/null\n");
     let container = host.run(&image).env("CAREEN_ON_REMOVE", "stop").start();
     container.await_log("waiting");
-    let id = last_transaction(&host);
+    let id = host.last_transaction();
     container.docker(&["rm", "-f"]).expect(0);
-    await_outcome(&host, &id, "was stopped: its container was removed");
+    host.await_outcome(&id, "was stopped: its container was removed");
 }
 
 #[test]
@@ -147,11 +135,11 @@ fn an_engine_restart_is_no_removal() {
     let image = host.script(WAITS);
     let container = host.run(&image).env("CAREEN_ON_REMOVE", "stop").option("--rm").start();
     container.await_log("waiting");
-    let id = last_transaction(&host);
+    let id = host.last_transaction();
     host.must("systemctl restart docker");
-    eventually("the engine", || host.docker(["version"]).ok().filter(|out| out.status == 0).map(drop).ok_or_else(String::new));
+    host.await_engine();
     host.must("touch /run/careen-test-go");
-    await_outcome(&host, &id, "exited with status 0");
+    host.await_outcome(&id, "exited with status 0");
     assert_eq!(host.must(&format!("careen-agent logs {id}")), "waiting\nwent on\n");
     host.must("rm -f /run/careen-test-go");
 }

@@ -3,27 +3,6 @@
 use crate::support::{File, Host, Swarm, assert_contains, eventually, host, swarm};
 use careen_lab::Fault;
 
-fn last_transaction(host: &Host) -> String {
-    host.must("careen-agent list | tail -n 1 | cut -d' ' -f1").trim().to_owned()
-}
-
-fn await_outcome(host: &Host, id: &str, outcome: &str) {
-    eventually(&format!("transaction {id}: {outcome}"), || {
-        // A host on its way down or up answers nothing: not yet.
-        let list = host.sh("careen-agent list").map(|output| output.stdout).map_err(|error| error.to_string())?;
-        let line = list.lines().find(|line| line.starts_with(id)).unwrap_or_default().to_owned();
-        if line.contains(outcome) { Ok(()) } else { Err(line) }
-    });
-}
-
-fn await_engine(host: &Host) {
-    eventually("the engine", || match host.docker(["version"]) {
-        Ok(output) if output.status == 0 => Ok(()),
-        Ok(output) => Err(output.stderr),
-        Err(error) => Err(error.to_string()),
-    });
-}
-
 /// Nothing of careen's stays that would start something at the next boot.
 fn assert_no_resume_unit(host: &Host) {
     assert_eq!(host.must("ls /etc/systemd/system | grep careen-resume; true"), "");
@@ -36,9 +15,9 @@ fn status_194_reboots_the_host_and_runs_the_next_attempt_by_itself() {
     let before = host.boot_id().expect("a boot id");
     let named = host.run(&image).env("CAREEN_TRANSACTION", "reboots");
     let container = named.env("CAREEN_REBOOT", "wanted").start();
-    await_outcome(&host, "reboots", "exited with status 0");
+    host.await_outcome("reboots", "exited with status 0");
     assert_ne!(host.boot_id().expect("a boot id"), before);
-    await_engine(&host);
+    host.await_engine();
     container.docker(&["start"]).expect(0);
     let ran = container.wait().expect(0);
     assert_contains(&ran.text(), "attempt 1\nattempt 2\n");
@@ -65,12 +44,12 @@ fn a_power_cut_in_the_middle_is_an_interruption_and_the_log_is_there() {
     let image = host.script("#!/bin/sh\necho run >> /var/tmp/careen-test-runs; echo working; exec sleep 600\n");
     let container = host.run(&image).start();
     container.await_log("working");
-    let id = last_transaction(&host);
+    let id = host.last_transaction();
     host.fault(Fault::PowerCut).expect("the power is cut and comes back");
-    await_outcome(&host, &id, "was interrupted");
+    host.await_outcome(&id, "was interrupted");
     assert_eq!(host.must(&format!("careen-agent logs {id}")), "working\n");
     assert_eq!(host.must("cat /var/tmp/careen-test-runs"), "run\n");
-    await_engine(&host);
+    host.await_engine();
     container.docker(&["start"]).expect(0);
     container.wait().expect(245);
     assert_no_resume_unit(&host);
@@ -82,11 +61,11 @@ fn what_says_that_it_is_idempotent_is_run_again_after_a_power_cut() {
     let image = host.script("#!/bin/sh\necho attempt $CAREEN_ATTEMPT; test $CAREEN_ATTEMPT = 2 || exec sleep 600\n");
     let container = host.run(&image).env("CAREEN_IDEMPOTENT", "1").start();
     container.await_log("attempt 1");
-    let id = last_transaction(&host);
+    let id = host.last_transaction();
     host.fault(Fault::PowerCut).expect("the power is cut and comes back");
-    await_outcome(&host, &id, "exited with status 0");
+    host.await_outcome(&id, "exited with status 0");
     assert_eq!(host.must(&format!("careen-agent logs {id}")), "attempt 1\nattempt 2\n");
-    await_engine(&host);
+    host.await_engine();
     container.docker(&["rm", "-f"]).expect(0);
 }
 
@@ -96,9 +75,9 @@ fn an_engine_that_the_command_stopped_is_started_again() {
     let image = host.script("#!/bin/sh\nsystemctl stop docker.socket docker.service containerd.service; echo stopped\n");
     let container = host.run(&image).start();
     await_engine_down_and_up(&host);
-    let id = last_transaction(&host);
-    await_outcome(&host, &id, "exited with status 0");
-    await_engine(&host);
+    let id = host.last_transaction();
+    host.await_outcome(&id, "exited with status 0");
+    host.await_engine();
     container.docker(&["start"]).expect(0);
     let ran = container.wait().expect(0);
     assert_contains(&ran.stderr, "note: the engine was restarted");
@@ -123,7 +102,7 @@ fn an_engine_that_stays_down_is_rolled_back() {
         let list = host.must("careen-agent list | tail -n 1");
         if list.contains("the payload's rollback brought it back") { Ok(()) } else { Err(list) }
     });
-    await_engine(&host);
+    host.await_engine();
     container.docker(&["start"]).expect(0);
     let ran = container.wait().expect(249);
     assert_contains(&ran.text(), "broken\nrolled back, rollback\n");
@@ -136,11 +115,11 @@ fn a_killed_engine_does_not_touch_the_command() {
     let image = host.script("#!/bin/sh\necho waiting; until test -e /run/careen-test-go; do sleep 0.05; done; echo went on\n");
     let container = host.run(&image).start();
     container.await_log("waiting");
-    let id = last_transaction(&host);
+    let id = host.last_transaction();
     host.fault(Fault::KillEngine).expect("the engine is killed");
-    await_engine(&host);
+    host.await_engine();
     host.must("touch /run/careen-test-go");
-    await_outcome(&host, &id, "exited with status 0");
+    host.await_outcome(&id, "exited with status 0");
     assert_eq!(host.must(&format!("careen-agent logs {id}")), "waiting\nwent on\n");
     container.docker(&["start"]);
     container.wait().expect(0);
@@ -154,7 +133,7 @@ fn of_too_much_output_both_ends_are_kept() {
     let container = host.run(&image).env("CAREEN_OUTPUT_LIMIT", "64KiB").start();
     container.docker(&["wait"]);
     container.docker(&["rm", "-f"]).expect(0);
-    let id = last_transaction(&host);
+    let id = host.last_transaction();
     let ran = host.sh(&format!("careen-agent logs {id} | tr -d '\\0'")).expect("exec");
     assert_eq!(ran.stdout, "first\nlast\n");
     assert_contains(&ran.stderr, "bytes of output were not kept (CAREEN_OUTPUT_LIMIT)");
@@ -172,7 +151,7 @@ fn a_replaced_engine_that_may_not_be_restarted_is_a_result() {
     let ran = host.run(&image).env("CAREEN_ENGINE_RESTART", "never").go().expect(246);
     assert_contains(&ran.stderr, "dockerd was replaced while it runs, and CAREEN_ENGINE_RESTART is never");
     host.must("rm /run/careen-test-runs; systemctl restart docker");
-    await_engine(&host);
+    host.await_engine();
 }
 
 #[test]

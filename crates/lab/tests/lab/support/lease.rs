@@ -1,5 +1,6 @@
 //! Leases: whoever holds a host has it alone, and gives it back clean.
 
+use super::eventually;
 use super::image::{File, Image};
 use super::run::Run;
 use super::world::World;
@@ -60,6 +61,36 @@ impl Host {
     /// `docker run` of an image on this host.
     pub fn run(&self, image: &Image) -> Run<'_> {
         Run::new(self.node(), image)
+    }
+
+    /// The id of the newest transaction.
+    #[track_caller]
+    pub fn last_transaction(&self) -> String {
+        self.must("careen-agent list | tail -n 1 | cut -d' ' -f1").trim().to_owned()
+    }
+
+    /// Waits until a transaction's line in the list says this.
+    #[track_caller]
+    pub fn await_outcome(&self, id: &str, outcome: &str) {
+        eventually(&format!("transaction {id}: {outcome}"), || {
+            // A host on its way down or up answers nothing: not yet.
+            let list = self
+                .sh("careen-agent list")
+                .map(|output| output.stdout)
+                .map_err(|error| error.to_string())?;
+            let line = list.lines().find(|line| line.starts_with(id)).unwrap_or_default().to_owned();
+            if line.contains(outcome) { Ok(()) } else { Err(line) }
+        });
+    }
+
+    /// Waits until the host's engine answers.
+    #[track_caller]
+    pub fn await_engine(&self) {
+        eventually("the engine", || match self.docker(["version"]) {
+            Ok(output) if output.status == 0 => Ok(()),
+            Ok(output) => Err(output.stderr),
+            Err(error) => Err(error.to_string()),
+        });
     }
 
     /// The host itself.
