@@ -34,13 +34,26 @@ fn a_command_file_that_cannot_run_says_why() {
     let host = host();
     let cases: [(&str, u32, &[u8], i32, &str); 6] = [
         ("mode", 0o644, b"#!/bin/sh\necho ran\n", 126, "is not executable: 'chmod +x' it"),
-        ("interpreter", 0o755, b"#!/usr/bin/fish\n", 127, "needs the interpreter /usr/bin/fish, which is not on this host"),
+        (
+            "interpreter",
+            0o755,
+            b"#!/usr/bin/fish\n",
+            127,
+            "needs the interpreter /usr/bin/fish, which is not on this host",
+        ),
         ("env", 0o755, b"#!/usr/bin/env node\n", 127, "needs the interpreter node"),
         ("crlf", 0o755, b"#!/bin/sh\r\necho ran\r\n", 126, "has CRLF line ends"),
         ("empty", 0o755, b"", 126, "is empty"),
-        ("machine", 0o755, b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\xb7\0", 126, "is built for the machine aarch64"),
+        (
+            "machine",
+            0o755,
+            b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\xb7\0",
+            126,
+            "is built for the machine aarch64",
+        ),
     ];
-    let files: Vec<File<'_>> = cases.iter().map(|(name, mode, content, ..)| File::new(name, *mode, content)).collect();
+    let files: Vec<File<'_>> =
+        cases.iter().map(|(name, mode, content, ..)| File::new(name, *mode, content)).collect();
     let image = host.image(&files);
     for (name, _, _, code, words) in cases {
         refused(&host, host.run(&image).command(&[name]), code, words);
@@ -59,7 +72,12 @@ fn a_script_without_a_first_line_runs_in_the_hosts_shell() {
 fn settings_that_are_not_understood_are_refused() {
     let host = host();
     let image = host.script("#!/bin/sh\necho ran\n");
-    refused(&host, host.run(&image).env("CAREEN_HOST_ENTRY", "ssh"), 248, "use auto, systemd, container or chroot");
+    refused(
+        &host,
+        host.run(&image).env("CAREEN_HOST_ENTRY", "ssh"),
+        248,
+        "use auto, systemd, container or chroot",
+    );
     refused(&host, host.run(&image).env("CAREEN_REBOOT", "always"), 248, "use never or wanted");
     refused(&host, host.run(&image).env("CAREEN_TRANSACTION", "../x"), 248, "is no transaction id");
 }
@@ -67,7 +85,10 @@ fn settings_that_are_not_understood_are_refused() {
 #[test]
 fn a_derived_image_may_set_its_entry_point_around_the_agent_but_not_another_user() {
     let host = host();
-    let files = [File::script("install", "#!/bin/sh\necho install \"$@\"\n"), File::script("other", "#!/bin/sh\necho other \"$@\"\n")];
+    let files = [
+        File::script("install", "#!/bin/sh\necho install \"$@\"\n"),
+        File::script("other", "#!/bin/sh\necho other \"$@\"\n"),
+    ];
     let build = |line: &str| {
         Image::build(&host, &format!("FROM careen/installer\nCOPY install /install\n{line}\n"), &files)
     };
@@ -90,7 +111,12 @@ fn without_the_engines_socket_the_transaction_must_be_named() {
     let host = host();
     let image = host.script("#!/bin/sh\necho ran\n");
     let hidden = || host.run(&image).option("-v").option("/dev/null:/host/run/docker.sock");
-    refused(&host, hidden(), 248, "cannot tell which transaction this is: the docker engine at /run/docker.sock cannot be asked");
+    refused(
+        &host,
+        hidden(),
+        248,
+        "cannot tell which transaction this is: the docker engine at /run/docker.sock cannot be asked",
+    );
     let named = || hidden().env("CAREEN_TRANSACTION", "named");
     assert_eq!(named().go().expect(0).text(), "ran\n");
     let again = named().go().expect(0);
@@ -126,7 +152,8 @@ fn a_full_disk_refuses_before_the_start() {
 #[test]
 fn a_disk_that_fills_up_under_the_command_costs_output_not_the_command() {
     let host = host();
-    let image = host.script("#!/bin/sh\nhead -c 60000000 /dev/zero; echo finished > /run/careen-test-finished\n");
+    let image =
+        host.script("#!/bin/sh\nhead -c 60000000 /dev/zero; echo finished > /run/careen-test-finished\n");
     host.must("mkdir -p /var/lib/careen && mount -t tmpfs -o size=48m,mode=0700 small /var/lib/careen");
     let ran = host.run(&image).go();
     host.must("umount -l /var/lib/careen");
@@ -145,5 +172,8 @@ fn where_var_is_noexec_another_place_is_found() {
     host.must("umount -l /var/lib/careen");
     let ran = ran.expect(0);
     assert_contains(&ran.text(), "/usr/local/lib/careen/payload/");
-    assert_contains(&ran.stderr, "/var/lib/careen is mounted noexec: the payload goes to /usr/local/lib/careen");
+    assert_contains(
+        &ran.stderr,
+        "/var/lib/careen is mounted noexec: the payload goes to /usr/local/lib/careen",
+    );
 }

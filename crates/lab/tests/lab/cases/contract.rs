@@ -25,7 +25,8 @@ fn a_command_that_a_signal_kills_exits_like_in_a_shell() {
 fn arguments_arrive_unchanged() {
     let host = host();
     let image = host.script("#!/bin/sh\nprintf '<%s>' \"$@\"\n");
-    let words = ["install", "a b", "", "it's \"quoted\"", "$HOME `id` \\ *", "--flag=-e", "ünï", "line\nbreak", "-"];
+    let words =
+        ["install", "a b", "", "it's \"quoted\"", "$HOME `id` \\ *", "--flag=-e", "ünï", "line\nbreak", "-"];
     let ran = host.run(&image).command(&words).go().expect(0);
     let expected: String = words[1..].iter().map(|word| format!("<{word}>")).collect();
     assert_eq!(ran.text(), expected);
@@ -34,7 +35,10 @@ fn arguments_arrive_unchanged() {
 #[test]
 fn a_command_gets_the_contracts_environment_and_the_operators() {
     let host = host();
-    let image = host.image(&[File::script("check", "#!/bin/sh\nenv -0 | sort -z | tr '\\0' '\\n'; pwd; ls -d $CAREEN_STATE $CAREEN_SECRETS\n")]);
+    let image = host.image(&[File::script(
+        "check",
+        "#!/bin/sh\nenv -0 | sort -z | tr '\\0' '\\n'; pwd; ls -d $CAREEN_STATE $CAREEN_SECRETS\n",
+    )]);
     let ran = host
         .run(&image)
         .env("CAREEN_RUN", "tuesday night")
@@ -187,8 +191,16 @@ fn a_payload_brings_its_files_links_and_modes_and_is_gone_afterwards() {
 fn a_swarm_secret_is_on_a_tmpfs_while_the_command_runs_and_gone_afterwards() {
     let swarm = swarm();
     let image = swarm.script("#!/bin/sh\nwc -c < $CAREEN_SECRETS/password; stat -c '%a %u' $CAREEN_SECRETS/password; stat -f -c %T $CAREEN_SECRETS\n");
-    swarm.manager().sh("docker secret rm careen-test; printf hunter2 | docker secret create careen-test -").expect("a secret");
-    swarm.service("secretive", &["--restart-condition=none", "--secret", "source=careen-test,target=password"], &image, &[]);
+    swarm
+        .manager()
+        .sh("docker secret rm careen-test; printf hunter2 | docker secret create careen-test -")
+        .expect("a secret");
+    swarm.service(
+        "secretive",
+        &["--restart-condition=none", "--secret", "source=careen-test,target=password"],
+        &image,
+        &[],
+    );
     let logs = eventually("the service's log", || {
         let logs = swarm.docker(&["service", "logs", "--raw", "secretive"]);
         if logs.contains("tmpfs") { Ok(logs) } else { Err(logs) }

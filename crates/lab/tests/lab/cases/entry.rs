@@ -23,7 +23,13 @@ fn systemd_entry_runs_the_command_as_a_unit_with_the_hosts_own_rights() {
     let ran = host.run(&image).go().expect(0);
     assert_contains(&ran.stderr, "host entry: systemd, transient unit careen-");
     let (namespace, capabilities) = facts_of_pid_1(&host);
-    for fact in ["unit yes\n", &format!("host {}\n", host.name()), &format!("root {namespace}"), &capabilities, "pid1 systemd\n"] {
+    for fact in [
+        "unit yes\n",
+        &format!("host {}\n", host.name()),
+        &format!("root {namespace}"),
+        &capabilities,
+        "pid1 systemd\n",
+    ] {
         assert_contains(&ran.text(), fact);
     }
 }
@@ -33,7 +39,10 @@ fn container_entry_on_a_systemd_host_ends_in_a_unit_too() {
     let host = host();
     let image = host.script(WHERE);
     let ran = host.run(&image).env("CAREEN_HOST_ENTRY", "container").go().expect(0);
-    assert_contains(&ran.stderr, "host entry: container, a helper container on the host's engine, transient unit careen-");
+    assert_contains(
+        &ran.stderr,
+        "host entry: container, a helper container on the host's engine, transient unit careen-",
+    );
     let (namespace, capabilities) = facts_of_pid_1(&host);
     for fact in ["unit yes\n", &format!("root {namespace}"), &capabilities] {
         assert_contains(&ran.text(), fact);
@@ -51,7 +60,13 @@ fn without_systemd_the_helper_leaves_the_command_in_the_hosts_root_cgroup() {
     assert_contains(&ran.stderr, "refused before it: systemd: systemd is not this host's PID 1");
     assert_contains(&ran.stderr, "a process in the host's root cgroup");
     let (namespace, capabilities) = facts_of_pid_1(&host);
-    for fact in ["unit \n", "devices /\n", &format!("host {}\n", host.name()), &format!("root {namespace}"), &capabilities] {
+    for fact in [
+        "unit \n",
+        "devices /\n",
+        &format!("host {}\n", host.name()),
+        &format!("root {namespace}"),
+        &capabilities,
+    ] {
         assert_contains(&ran.text(), fact);
     }
     // And it outlives both containers.
@@ -72,7 +87,10 @@ fn chroot_entry_says_what_it_cannot_survive() {
     let ran = host.run(&image).env("CAREEN_HOST_ENTRY", "chroot").go().expect(0);
     assert_contains(&ran.stderr, "host entry: chroot");
     assert_contains(&ran.stderr, "warning: the command lives inside this container");
-    assert!(!ran.text().contains(&format!("host {}\n", host.name())), "it has the container's own UTS namespace");
+    assert!(
+        !ran.text().contains(&format!("host {}\n", host.name())),
+        "it has the container's own UTS namespace"
+    );
 }
 
 #[test]
@@ -91,7 +109,10 @@ fn auto_falls_through_to_chroot_and_says_what_was_refused() {
         .expect(0);
     assert_eq!(ran.text(), "ran\n");
     assert_contains(&ran.stderr, "host entry: chroot");
-    assert_contains(&ran.stderr, "systemd: systemd is not this host's PID 1; container: the host's docker socket cannot be used");
+    assert_contains(
+        &ran.stderr,
+        "systemd: systemd is not this host's PID 1; container: the host's docker socket cannot be used",
+    );
     host.must("rm -rf /var/lib/careen/transactions/fall-through");
 }
 
@@ -99,7 +120,8 @@ fn auto_falls_through_to_chroot_and_says_what_was_refused() {
 fn a_bus_that_refuses_is_named_and_the_helper_takes_over() {
     let host = host();
     let image = host.script("#!/bin/sh\necho ran\n");
-    let ran = host.run(&image).option("-v").option("/dev/null:/host/run/dbus/system_bus_socket").go().expect(0);
+    let ran =
+        host.run(&image).option("-v").option("/dev/null:/host/run/dbus/system_bus_socket").go().expect(0);
     assert_contains(&ran.stderr, "host entry: container");
     assert_contains(&ran.stderr, "refused before it: systemd: systemd-run failed");
     let forced = host

@@ -48,7 +48,10 @@ fn a_host_does_one_thing_at_a_time_but_can_be_looked_at() {
     let host = host();
     host.must("rm -f /run/careen-test-go");
     let image = host.image(&[
-        File::script("install", "#!/bin/sh\necho waiting; until test -e /run/careen-test-go; do sleep 0.05; done\n"),
+        File::script(
+            "install",
+            "#!/bin/sh\necho waiting; until test -e /run/careen-test-go; do sleep 0.05; done\n",
+        ),
         File::script("check", "#!/bin/sh\necho drifted; exit 2\n"),
     ]);
     let first = host.run(&image).start();

@@ -3,7 +3,8 @@
 use crate::support::{assert_contains, eventually, host};
 
 /// Says that it runs, and ends when the file is there.
-const WAITS: &str = "#!/bin/sh\necho waiting; until test -e /run/careen-test-go; do sleep 0.05; done; echo went on\n";
+const WAITS: &str =
+    "#!/bin/sh\necho waiting; until test -e /run/careen-test-go; do sleep 0.05; done; echo went on\n";
 
 #[test]
 fn docker_stop_makes_the_agent_leave_and_the_command_goes_on() {
@@ -34,14 +35,19 @@ fn a_killed_agent_leaves_the_command_alone_and_a_restarted_one_joins_it() {
     container.await_log("running on this host already: following it");
     host.must("touch /run/careen-test-go");
     let ran = container.wait().expect(0);
-    assert_eq!(ran.text(), "waiting\nwaiting\nwent on\n", "each agent prints the log from its beginning; it ran once");
+    assert_eq!(
+        ran.text(),
+        "waiting\nwaiting\nwent on\n",
+        "each agent prints the log from its beginning; it ran once"
+    );
     host.must("rm -f /run/careen-test-go");
 }
 
 #[test]
 fn ctrl_c_stops_the_command() {
     let host = host();
-    let image = host.script("#!/bin/sh\ntrap 'echo tidied; exit 9' TERM\necho waiting; while :; do sleep 0.05; done\n");
+    let image = host
+        .script("#!/bin/sh\ntrap 'echo tidied; exit 9' TERM\necho waiting; while :; do sleep 0.05; done\n");
     let container = host.run(&image).start();
     container.await_log("waiting");
     container.docker(&["kill", "-s", "INT"]).expect(0);
@@ -71,7 +77,8 @@ fn a_command_that_ignores_sigterm_is_killed_after_its_grace_with_all_its_childre
 #[test]
 fn a_second_ctrl_c_does_not_wait_for_the_grace() {
     let host = host();
-    let image = host.script("#!/bin/sh\ntrap 'echo not yet' TERM\necho waiting; while :; do sleep 0.05; done\n");
+    let image =
+        host.script("#!/bin/sh\ntrap 'echo not yet' TERM\necho waiting; while :; do sleep 0.05; done\n");
     let container = host.run(&image).env("CAREEN_STOP_GRACE_PERIOD", "1h").start();
     container.await_log("waiting");
     container.docker(&["kill", "-s", "INT"]).expect(0);
@@ -94,7 +101,8 @@ fn the_time_limit_stops_the_command() {
 #[test]
 fn chroot_entry_gives_the_command_what_time_there_is() {
     let host = host();
-    let image = host.script("#!/bin/sh\ntrap 'echo tidied; exit 0' TERM\necho waiting; while :; do sleep 0.05; done\n");
+    let image = host
+        .script("#!/bin/sh\ntrap 'echo tidied; exit 0' TERM\necho waiting; while :; do sleep 0.05; done\n");
     let container = host.run(&image).env("CAREEN_HOST_ENTRY", "chroot").start();
     container.await_log("waiting");
     container.docker(&["stop"]).expect(0);

@@ -11,14 +11,20 @@ fn tasks(swarm: &Swarm, service: &str) -> BTreeMap<String, Vec<(String, String)>
     for id in ids.lines() {
         let format = "{{.Status.State}} {{with .Status.ContainerStatus}}{{.ExitCode}}{{end}}";
         let status = swarm.docker(&["inspect", "--type", "task", "-f", format, id]);
-        let node = names.lines().find_map(|line| line.strip_prefix(id)?.strip_prefix(' ')).unwrap_or("?").to_owned();
+        let node =
+            names.lines().find_map(|line| line.strip_prefix(id)?.strip_prefix(' ')).unwrap_or("?").to_owned();
         let (state, code) = status.trim().split_once(' ').unwrap_or((status.trim(), ""));
         by_node.entry(node).or_default().push((state.to_owned(), code.to_owned()));
     }
     by_node
 }
 
-fn await_tasks(swarm: &Swarm, service: &str, tasks_wanted: usize, state: &str) -> BTreeMap<String, Vec<(String, String)>> {
+fn await_tasks(
+    swarm: &Swarm,
+    service: &str,
+    tasks_wanted: usize,
+    state: &str,
+) -> BTreeMap<String, Vec<(String, String)>> {
     eventually(&format!("{tasks_wanted} tasks of {service} {state}"), || {
         let found = tasks(swarm, service);
         let count = found.values().flatten().filter(|(seen, _)| seen == state).count();
@@ -131,7 +137,8 @@ fn another_run_is_asked_for_with_careen_run() {
 fn await_tasks_settled(swarm: &Swarm, service: &str) {
     eventually("all tasks at rest", || {
         let found = tasks(swarm, service);
-        let resting = |(state, _): &(String, String)| ["complete", "shutdown", "failed"].contains(&state.as_str());
+        let resting =
+            |(state, _): &(String, String)| ["complete", "shutdown", "failed"].contains(&state.as_str());
         if found.values().flatten().all(resting) { Ok(()) } else { Err(format!("{found:?}")) }
     });
 }
@@ -166,7 +173,10 @@ fn a_service_that_stays_for_review_ends_with_the_service() {
     swarm.docker(&["service", "rm", "linger"]);
     for node in swarm.nodes() {
         eventually("no container of the service", || {
-            let left = node.sh("docker ps -q --filter label=com.docker.swarm.service.name=linger").expect("exec").stdout;
+            let left = node
+                .sh("docker ps -q --filter label=com.docker.swarm.service.name=linger")
+                .expect("exec")
+                .stdout;
             if left.is_empty() { Ok(()) } else { Err(left) }
         });
     }
@@ -175,7 +185,9 @@ fn a_service_that_stays_for_review_ends_with_the_service() {
 #[test]
 fn a_drain_of_its_node_does_not_stop_the_command() {
     let swarm = swarm();
-    let image = swarm.script("#!/bin/sh\necho waiting; until test -e /run/careen-test-go; do sleep 0.05; done; echo went on\n");
+    let image = swarm.script(
+        "#!/bin/sh\necho waiting; until test -e /run/careen-test-go; do sleep 0.05; done; echo went on\n",
+    );
     swarm.nodes().iter().for_each(|node| drop(node.sh("rm -f /run/careen-test-go")));
     let options = ["--replicas=1", "--restart-condition=none", "--constraint", "node.hostname==n3"];
     swarm.service("drained", &options, &image, &[]);
@@ -189,7 +201,10 @@ fn a_drain_of_its_node_does_not_stop_the_command() {
         let left = node.sh("docker ps -q").expect("exec").stdout;
         if left.is_empty() { Ok(()) } else { Err(left) }
     });
-    let id = node.sh("touch /run/careen-test-go; careen-agent list | tail -n 1 | cut -d' ' -f1").expect("exec").stdout;
+    let id = node
+        .sh("touch /run/careen-test-go; careen-agent list | tail -n 1 | cut -d' ' -f1")
+        .expect("exec")
+        .stdout;
     let logs = node.sh(&format!("careen-agent logs -f {id}")).expect("exec").stdout;
     swarm.docker(&["service", "rm", "drained"]);
     swarm.docker(&["node", "update", "--availability", "active", "n3"]);

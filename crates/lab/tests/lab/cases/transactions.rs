@@ -11,7 +11,8 @@ fn assert_no_resume_unit(host: &Host) {
 #[test]
 fn status_194_reboots_the_host_and_runs_the_next_attempt_by_itself() {
     let host = host();
-    let image = host.script("#!/bin/sh\necho attempt $CAREEN_ATTEMPT; test $CAREEN_ATTEMPT = 2 || exit 194\n");
+    let image =
+        host.script("#!/bin/sh\necho attempt $CAREEN_ATTEMPT; test $CAREEN_ATTEMPT = 2 || exit 194\n");
     let before = host.boot_id().expect("a boot id");
     let named = host.run(&image).env("CAREEN_TRANSACTION", "reboots");
     let container = named.env("CAREEN_REBOOT", "wanted").start();
@@ -32,7 +33,10 @@ fn a_reboot_that_is_not_allowed_is_a_result() {
     let image = host.script("#!/bin/sh\nexit 194\n");
     let before = host.boot_id().expect("a boot id");
     let ran = host.run(&image).go().expect(246);
-    assert_contains(&ran.stderr, "did its work, but the command asks for a reboot (status 194), and CAREEN_REBOOT is never");
+    assert_contains(
+        &ran.stderr,
+        "did its work, but the command asks for a reboot (status 194), and CAREEN_REBOOT is never",
+    );
     assert_eq!(host.boot_id().expect("a boot id"), before);
     assert_no_resume_unit(&host);
 }
@@ -41,7 +45,8 @@ fn a_reboot_that_is_not_allowed_is_a_result() {
 fn a_power_cut_in_the_middle_is_an_interruption_and_the_log_is_there() {
     let host = host();
     host.must("rm -f /var/tmp/careen-test-runs");
-    let image = host.script("#!/bin/sh\necho run >> /var/tmp/careen-test-runs; echo working; exec sleep 600\n");
+    let image =
+        host.script("#!/bin/sh\necho run >> /var/tmp/careen-test-runs; echo working; exec sleep 600\n");
     let container = host.run(&image).start();
     container.await_log("working");
     let id = host.last_transaction();
@@ -58,7 +63,8 @@ fn a_power_cut_in_the_middle_is_an_interruption_and_the_log_is_there() {
 #[test]
 fn what_says_that_it_is_idempotent_is_run_again_after_a_power_cut() {
     let host = host();
-    let image = host.script("#!/bin/sh\necho attempt $CAREEN_ATTEMPT; test $CAREEN_ATTEMPT = 2 || exec sleep 600\n");
+    let image =
+        host.script("#!/bin/sh\necho attempt $CAREEN_ATTEMPT; test $CAREEN_ATTEMPT = 2 || exec sleep 600\n");
     let container = host.run(&image).env("CAREEN_IDEMPOTENT", "1").start();
     container.await_log("attempt 1");
     let id = host.last_transaction();
@@ -72,7 +78,8 @@ fn what_says_that_it_is_idempotent_is_run_again_after_a_power_cut() {
 #[test]
 fn an_engine_that_the_command_stopped_is_started_again() {
     let host = host();
-    let image = host.script("#!/bin/sh\nsystemctl stop docker.socket docker.service containerd.service; echo stopped\n");
+    let image = host
+        .script("#!/bin/sh\nsystemctl stop docker.socket docker.service containerd.service; echo stopped\n");
     let container = host.run(&image).start();
     await_engine_down_and_up(&host);
     let id = host.last_transaction();
@@ -112,7 +119,9 @@ fn an_engine_that_stays_down_is_rolled_back() {
 fn a_killed_engine_does_not_touch_the_command() {
     let host = host();
     host.must("rm -f /run/careen-test-go");
-    let image = host.script("#!/bin/sh\necho waiting; until test -e /run/careen-test-go; do sleep 0.05; done; echo went on\n");
+    let image = host.script(
+        "#!/bin/sh\necho waiting; until test -e /run/careen-test-go; do sleep 0.05; done; echo went on\n",
+    );
     let container = host.run(&image).start();
     container.await_log("waiting");
     let id = host.last_transaction();
@@ -141,8 +150,7 @@ fn of_too_much_output_both_ends_are_kept() {
 }
 
 /// What Debian's docker.io does to a running engine: its binary is replaced, and nothing is restarted.
-const REPLACE_ENGINE: &str =
-    "#!/bin/sh\necho run >> /run/careen-test-runs\ncp -a /usr/sbin/dockerd /usr/sbin/dockerd.new && mv /usr/sbin/dockerd.new /usr/sbin/dockerd\necho replaced\n";
+const REPLACE_ENGINE: &str = "#!/bin/sh\necho run >> /run/careen-test-runs\ncp -a /usr/sbin/dockerd /usr/sbin/dockerd.new && mv /usr/sbin/dockerd.new /usr/sbin/dockerd\necho replaced\n";
 
 #[test]
 fn a_replaced_engine_that_may_not_be_restarted_is_a_result() {
@@ -165,22 +173,32 @@ fn a_replaced_engine_is_restarted_on_every_host_and_every_result_comes_back() {
     swarm.nodes().iter().for_each(|node| drop(node.sh("rm -f /run/careen-test-runs")));
     swarm.service("replace", &["--mode=global", "--restart-condition=on-failure"], &image, &[]);
     eventually("a complete task on every node", || {
-        let tasks = swarm.manager().docker(["service", "ps", "--format", "{{.Node}} {{.CurrentState}}", "replace"]);
+        let tasks =
+            swarm.manager().docker(["service", "ps", "--format", "{{.Node}} {{.CurrentState}}", "replace"]);
         let tasks = tasks.map(|output| output.stdout).map_err(|error| error.to_string())?;
         let complete = tasks.lines().filter(|line| line.contains("Complete")).count();
         if complete == swarm.nodes().len() { Ok(()) } else { Err(tasks) }
     });
     for (node, before) in swarm.nodes().iter().zip(&before) {
         let name = node.name();
-        assert_ne!(node.sh("cat /run/docker.pid").expect("exec").stdout, *before, "{name}: another engine process");
+        assert_ne!(
+            node.sh("cat /run/docker.pid").expect("exec").stdout,
+            *before,
+            "{name}: another engine process"
+        );
         let runs = node.sh("cat /run/careen-test-runs; rm /run/careen-test-runs").expect("exec").stdout;
         assert_eq!(runs, "run\n", "{name}: the command ran once, the new task reports it");
     }
     let logs = swarm.manager().docker(["service", "logs", "--raw", "replace"]).expect("docker");
     assert!(logs.stdout.matches("replaced\n").count() >= swarm.nodes().len(), "{}", logs.stdout);
-    let backup = swarm.manager().sh("find /var/lib/careen/backup -path '*swarm-*/raft/*' | head -n 1; stat -c %a /var/lib/careen/backup");
+    let backup = swarm.manager().sh(
+        "find /var/lib/careen/backup -path '*swarm-*/raft/*' | head -n 1; stat -c %a /var/lib/careen/backup",
+    );
     let backup = backup.expect("exec").stdout;
-    assert!(backup.contains("/raft/") && backup.ends_with("700\n"), "the manager's raft store was copied: {backup}");
+    assert!(
+        backup.contains("/raft/") && backup.ends_with("700\n"),
+        "the manager's raft store was copied: {backup}"
+    );
     assert_eq!(swarm.docker(&["config", "ls", "-q"]), "", "the lock is given back");
     swarm.docker(&["service", "rm", "replace"]);
 }
@@ -207,7 +225,10 @@ fn an_autolocked_manager_is_unlocked_with_the_key_from_its_secret() {
     let swarm = swarm();
     let image = swarm.script(REPLACE_ENGINE);
     swarm.docker(&["swarm", "update", "--autolock=true"]);
-    let made = swarm.manager().sh("docker swarm unlock-key -q | docker secret create careen-unlock -").expect("exec");
+    let made = swarm
+        .manager()
+        .sh("docker swarm unlock-key -q | docker secret create careen-unlock -")
+        .expect("exec");
     assert_eq!(made.status, 0, "{}", made.stderr);
     let options = [
         "--mode=global",
@@ -224,7 +245,11 @@ fn an_autolocked_manager_is_unlocked_with_the_key_from_its_secret() {
     swarm.docker(&["swarm", "update", "--autolock=false"]);
     swarm.docker(&["service", "rm", "unlock"]);
     swarm.docker(&["secret", "rm", "careen-unlock"]);
-    let key = swarm.manager().sh("grep -rl SWMKEY /var/lib/careen --include='*' --exclude-dir=backup; true").expect("exec").stdout;
+    let key = swarm
+        .manager()
+        .sh("grep -rl SWMKEY /var/lib/careen --include='*' --exclude-dir=backup; true")
+        .expect("exec")
+        .stdout;
     assert_eq!(key, "", "the key is on no disk");
     swarm.manager().sh("rm -f /run/careen-test-runs").expect("exec");
 }
@@ -236,7 +261,10 @@ fn a_package_that_wants_a_reboot_is_heard() {
         "#!/bin/sh\nset -e\nlist=Dir::Etc::SourceList=/etc/apt/sources.list.d/careen-lab.list\napt-get -qq -o $list -o Dir::Etc::SourceParts=- update\napt-get -qq -y -o $list -o Dir::Etc::SourceParts=- install --reinstall careen-test-reboot\n",
     );
     let ran = host.run(&image).go().expect(246);
-    assert_contains(&ran.stderr, "a reboot is wanted (/run/reboot-required of careen-test-reboot), and CAREEN_REBOOT is never");
+    assert_contains(
+        &ran.stderr,
+        "a reboot is wanted (/run/reboot-required of careen-test-reboot), and CAREEN_REBOOT is never",
+    );
     let other = host.script("#!/bin/sh\necho done\n");
     assert_eq!(host.run(&other).go().expect(0).text(), "done\n", "an older wish is somebody else's");
     host.must("rm /run/reboot-required*; apt-get -qq -y purge careen-test-reboot");
@@ -245,7 +273,8 @@ fn a_package_that_wants_a_reboot_is_heard() {
 #[test]
 fn closed_transactions_are_swept_and_open_ones_are_not() {
     let host = host();
-    let image = host.script("#!/bin/sh\necho waiting; until test -e /run/careen-test-go; do sleep 0.05; done\n");
+    let image =
+        host.script("#!/bin/sh\necho waiting; until test -e /run/careen-test-go; do sleep 0.05; done\n");
     let quick = host.script("#!/bin/sh\necho quick\n");
     host.must("rm -f /run/careen-test-go");
     host.run(&quick).go().expect(0);
