@@ -6,7 +6,7 @@ SHELL := /bin/bash
 
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 HOST := $(shell rustc -vV | sed -n 's/^host: //p')
-IMAGE := careen/installer
+IMAGE ?= careen/installer
 LAB := cargo lab
 
 # The agent is static: it runs in an empty image and on any distribution. `--target` keeps the flag away from build

@@ -4,10 +4,18 @@ use careen_lab::Node;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// The image under test.
-pub const BASE: &str = "careen/installer:latest";
+/// The image that payloads are built from, as their Dockerfiles say.
+const BASE: &str = "careen/installer";
+
+/// The image under test: another one than `make image` builds where `CAREEN_TEST_IMAGE` names it.
+pub fn base() -> &'static str {
+    static IMAGE: LazyLock<String> =
+        LazyLock::new(|| std::env::var("CAREEN_TEST_IMAGE").unwrap_or_else(|_| format!("{BASE}:latest")));
+    &IMAGE
+}
 
 /// A file of a payload.
 #[derive(Debug, Clone, Copy)]
@@ -53,6 +61,7 @@ impl Image {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let dockerfiles = tempfile::tempdir().expect("a directory for the Dockerfile");
         let path = dockerfiles.path().join(format!("Dockerfile.{}", NUMBER.fetch_add(1, Ordering::Relaxed)));
+        let dockerfile = dockerfile.replace(&format!("FROM {BASE}\n"), &format!("FROM {}\n", base()));
         fs::write(&path, dockerfile).expect("the Dockerfile is written");
         let (path, context) = (path.display().to_string(), context.display().to_string());
         // The old builder: BuildKit is a plugin that Debian's docker.io does not bring.

@@ -2,11 +2,12 @@
 //!
 //! It stays up when the tests end, so that the next run starts at once; `make test` takes it down.
 
-use super::image::BASE;
+use super::image::base;
 use super::lease::{Host, Swarm};
 use careen_lab::{Docker, Lab, Node, Progress, Spec};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock};
 
+/// Two runs side by side need a name each, in `CAREEN_TEST_LAB`.
 const LAB: &str = "test";
 
 pub struct World {
@@ -22,14 +23,15 @@ pub fn world() -> &'static World {
 
 impl World {
     fn up() -> careen_lab::Result<Self> {
-        let mut spec = Spec::new(LAB.parse()?);
+        let mut spec = Spec::new(std::env::var("CAREEN_TEST_LAB").as_deref().unwrap_or(LAB).parse()?);
         (spec.managers, spec.workers) = (Some(1), Some(2));
         let lab = Lab::up(&spec, Progress::shown())?;
         assert!(
-            Docker::local().run(["image", "inspect", BASE]).is_ok(),
-            "there is no image {BASE} on this machine's engine: 'make image' builds it"
+            Docker::local().run(["image", "inspect", base()]).is_ok(),
+            "there is no image {} on this machine's engine: 'make image' builds it",
+            base()
         );
-        lab.load(BASE, Progress::shown())?;
+        lab.load(base(), Progress::shown())?;
         let free = Mutex::new((0..lab.nodes().len()).collect());
         Ok(Self { lab, free, returned: Condvar::new() })
     }
