@@ -4,7 +4,7 @@
 //! Requests carry the engine's own API version (from `/_ping`), capped at what this code was written against. There is
 //! no name to resolve: a static binary must not.
 
-use careen_model::quorum::{Quorum, Reachability};
+use careen_model::quorum::Manager;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -120,6 +120,26 @@ pub struct SwarmInfo {
     pub control_available: bool,
     /// `inactive`, `pending`, `active`, `locked` or `error`.
     pub local_node_state: String,
+    /// The managers that this node knows of, itself among them if it is one.
+    #[serde(deserialize_with = "null_is_empty")]
+    pub remote_managers: Vec<RemoteManager>,
+}
+
+/// Part of [`SwarmInfo`].
+#[derive(Debug, Clone, Deserialize)]
+pub struct RemoteManager {
+    /// Its node's id.
+    #[serde(rename = "NodeID")]
+    pub node_id: String,
+}
+
+impl SwarmInfo {
+    /// Whether the node is a manager, also in the moments in which it cannot say so itself: while it starts, and while
+    /// its swarm has no leader, a manager does not call its control available.
+    pub fn is_manager(&self) -> bool {
+        let is_this = |manager: &RemoteManager| manager.node_id == self.node_id;
+        self.control_available || !self.node_id.is_empty() && self.remote_managers.iter().any(is_this)
+    }
 }
 
 /// A config, as far as a lock needs it.
@@ -240,22 +260,38 @@ impl Engine {
     }
 
     /// The managers of the swarm. Only a manager can be asked.
-    pub fn managers(&self) -> Result<Quorum, EngineError> {
+    pub fn managers(&self) -> Result<Vec<Manager>, EngineError> {
         #[derive(Deserialize)]
-        #[serde(rename_all = "PascalCase")]
         struct Node {
-            manager_status: Option<ManagerStatus>,
+            #[serde(rename = "ID")]
+            id: String,
+            #[serde(rename = "Status")]
+            status: Status,
+            #[serde(rename = "ManagerStatus")]
+            manager: Option<ManagerStatus>,
         }
         #[derive(Deserialize)]
         #[serde(rename_all = "PascalCase")]
+        struct Status {
+            state: String,
+        }
+        #[derive(Deserialize, Default)]
+        #[serde(rename_all = "PascalCase", default)]
         struct ManagerStatus {
+            leader: bool,
             reachability: String,
         }
         let nodes: Vec<Node> = self.get("/nodes?filters=%7B%22role%22%3A%5B%22manager%22%5D%7D")?;
-        Ok(Quorum::of(nodes.iter().map(|node| match &node.manager_status {
-            Some(status) if status.reachability == "reachable" => Reachability::Reachable,
-            Some(_) | None => Reachability::Down,
-        })))
+        let manager = |node: Node| {
+            let status = node.manager.unwrap_or_default();
+            Manager {
+                node: node.id,
+                reachable: status.reachability == "reachable",
+                leader: status.leader,
+                ready: node.status.state == "ready",
+            }
+        };
+        Ok(nodes.into_iter().map(manager).collect())
     }
 
     /// Whether a manager of this swarm needs a key when its engine starts. Only a manager can be asked.
@@ -485,6 +521,15 @@ mod tests {
     fn an_engines_words_are_taken_out_of_its_json() {
         assert_eq!(error_message("{\"message\":\"No such container: x\"}\n"), "No such container: x");
         assert_eq!(error_message("plain\n"), "plain");
+    }
+
+    #[test]
+    fn a_manager_is_one_also_while_it_cannot_say_so() {
+        let swarm = |text: &str| serde_json::from_str::<SwarmInfo>(text).unwrap();
+        assert!(swarm(r#"{"NodeID":"a","ControlAvailable":true,"RemoteManagers":null}"#).is_manager());
+        assert!(swarm(r#"{"NodeID":"a","RemoteManagers":[{"NodeID":"b"},{"NodeID":"a"}]}"#).is_manager());
+        assert!(!swarm(r#"{"NodeID":"a","RemoteManagers":[{"NodeID":"b","Addr":"x"}]}"#).is_manager());
+        assert!(!swarm(r#"{"NodeID":"","RemoteManagers":[{"NodeID":""}]}"#).is_manager());
     }
 
     #[test]

@@ -3,13 +3,57 @@
 //! Counted are members, not survivors: a manager whose reachability is unknown counts as down, and a swarm that lost a
 //! manager for good still needs the majority of all that it once had.
 
-/// What the swarm says of one manager.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reachability {
-    /// It takes part.
-    Reachable,
-    /// It does not, or nobody knows.
-    Down,
+/// One manager, as the swarm's leader tells of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Manager {
+    /// Its node's id.
+    pub node: String,
+    /// Whether it takes part in the quorum. Whoever is unknown does not.
+    pub reachable: bool,
+    /// Whether it leads.
+    pub leader: bool,
+    /// Whether its node is ready: an engine that was just started is reachable before it is.
+    pub ready: bool,
+}
+
+/// Why a list of managers does not let one of them go down, or does not count it as back.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotNow {
+    /// While a swarm elects a leader, its members still call those reachable that they saw last: for about 10 s.
+    #[error("the swarm has no leader at the moment")]
+    NoLeader,
+    /// Taking one down would leave too few.
+    #[error(transparent)]
+    QuorumAtRisk(#[from] QuorumAtRisk),
+    /// The swarm does not count this one.
+    #[error("the swarm does not count this manager as {missing} yet")]
+    NotBack {
+        /// `a member`, `reachable` or `ready`.
+        missing: &'static str,
+    },
+}
+
+/// Whether one of these managers may go down for a while.
+pub fn may_go_down(managers: &[Manager]) -> Result<(), NotNow> {
+    led(managers)?;
+    Ok(Quorum::of(managers).may_lose_one()?)
+}
+
+/// Whether the swarm counts this manager as taking part, so that the next one may go down.
+pub fn takes_part(managers: &[Manager], node: &str) -> Result<(), NotNow> {
+    led(managers)?;
+    let missing = match managers.iter().find(|manager| manager.node == node) {
+        None => "a member",
+        Some(manager) if !manager.reachable => "reachable",
+        Some(manager) if !manager.ready => "ready",
+        Some(_) => return Ok(()),
+    };
+    Err(NotNow::NotBack { missing })
+}
+
+fn led(managers: &[Manager]) -> Result<(), NotNow> {
+    let leads = |manager: &Manager| manager.leader && manager.reachable;
+    if managers.iter().any(leads) { Ok(()) } else { Err(NotNow::NoLeader) }
 }
 
 /// The managers of a swarm, the one that would go down among them.
@@ -37,11 +81,9 @@ pub struct QuorumAtRisk {
 
 impl Quorum {
     /// Counts.
-    pub fn of(managers: impl IntoIterator<Item = Reachability>) -> Self {
-        managers.into_iter().fold(Self { members: 0, reachable: 0 }, |sum, manager| Self {
-            members: sum.members + 1,
-            reachable: sum.reachable + usize::from(manager == Reachability::Reachable),
-        })
+    pub fn of(managers: &[Manager]) -> Self {
+        let reachable = managers.iter().filter(|manager| manager.reachable).count();
+        Self { members: managers.len(), reachable }
     }
 
     /// Whether one reachable manager may go down for a while. A single manager may: nobody else is there to lose, and
@@ -85,10 +127,42 @@ mod tests {
         }
     }
 
+    /// `L` leads, `R` is reachable, `-` is not; the first is called m0, and so on.
+    fn managers(seen: &str) -> Vec<Manager> {
+        let manager = |(index, seen)| Manager {
+            node: format!("m{index}"),
+            reachable: seen != '-',
+            leader: seen == 'L',
+            ready: true,
+        };
+        seen.chars().enumerate().map(manager).collect()
+    }
+
     #[test]
     fn unknown_counts_as_down() {
-        let seen = [Reachability::Reachable, Reachability::Down, Reachability::Reachable];
-        let risk = Quorum::of(seen).may_lose_one().unwrap_err();
-        assert_eq!(risk, QuorumAtRisk { members: 3, reachable: 2, needed: 2 });
+        let risk = QuorumAtRisk { members: 3, reachable: 2, needed: 2 };
+        assert_eq!(may_go_down(&managers("L-R")), Err(NotNow::QuorumAtRisk(risk)));
+        assert_eq!(may_go_down(&managers("LRR")), Ok(()));
+    }
+
+    #[test]
+    fn a_list_without_a_leader_is_not_to_be_believed() {
+        for seen in ["RRR", "R-R", "", "R"] {
+            assert_eq!(may_go_down(&managers(seen)), Err(NotNow::NoLeader), "{seen}");
+            assert_eq!(takes_part(&managers(seen), "m0"), Err(NotNow::NoLeader), "{seen}");
+        }
+        let mut dead = managers("LRR");
+        dead[0].reachable = false;
+        assert_eq!(may_go_down(&dead), Err(NotNow::NoLeader), "a leader that is not reachable leads nobody");
+    }
+
+    #[test]
+    fn a_manager_is_back_when_the_swarm_says_so() {
+        assert_eq!(takes_part(&managers("LR"), "m1"), Ok(()));
+        assert_eq!(takes_part(&managers("L-"), "m1"), Err(NotNow::NotBack { missing: "reachable" }));
+        assert_eq!(takes_part(&managers("LR"), "m2"), Err(NotNow::NotBack { missing: "a member" }));
+        let mut starting = managers("LR");
+        starting[1].ready = false;
+        assert_eq!(takes_part(&starting, "m1"), Err(NotNow::NotBack { missing: "ready" }));
     }
 }

@@ -191,8 +191,7 @@ fn refuse_if_busy(root: &Path, request: &Request) -> Result<(), Stop> {
 fn refuse_if_it_would_lock(request: &Request, place: &Place) -> Result<(), Stop> {
     let may_restart =
         takes_host_lock(&request.command) && request.settings.engine_restart == EngineRestarts::Auto;
-    let Some(engine) = place.engine.as_ref().filter(|_| may_restart && place.info.swarm.control_available)
-    else {
+    let Some(engine) = place.engine.as_ref().filter(|_| may_restart && place.info.swarm.is_manager()) else {
         return Ok(());
     };
     let has_key = place.own.secrets().is_some_and(|secrets| secrets.join(UNLOCK_KEY).exists());

@@ -108,7 +108,7 @@ impl Place {
 
     /// `manager`, `worker`, or nothing outside of a swarm.
     pub fn node_role(&self) -> &'static str {
-        match (self.info.swarm.node_id.is_empty(), self.info.swarm.control_available) {
+        match (self.info.swarm.node_id.is_empty(), self.info.swarm.is_manager()) {
             (true, _) => "",
             (false, true) => "manager",
             (false, false) => "worker",

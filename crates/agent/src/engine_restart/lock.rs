@@ -61,53 +61,34 @@ impl Watch {
     }
 }
 
-/// The lock, held.
-#[derive(Debug)]
-pub struct EngineLock {
-    id: String,
+/// Takes the lock, or keeps it; the inner error says who else has it.
+pub fn take(
+    engine: &Engine,
+    holder: &Holder<'_>,
+    watch: &mut Watch,
+) -> Result<Result<(), String>, EngineError> {
+    engine.create_config(NAME, &holder.labels(0))?;
+    let Some(config) = engine.config(NAME)? else {
+        return Ok(Err("the lock for engine restarts changes hands".into()));
+    };
+    if holder.holds(&config) {
+        engine.update_config(NAME, &config, &holder.labels(config.version.index))?;
+        return Ok(Ok(()));
+    }
+    let other = config.spec.labels.get("careen.node-name").map_or("another manager", String::as_str);
+    if watch.is_dead(&config.id, config.version.index, Instant::now()) {
+        // By its id: if its holder came back to life and another lock was taken meanwhile, that one stays.
+        engine.remove_config(&config.id)?;
+        return Ok(Err(format!("the lock that {other} held is dead: taking it over")));
+    }
+    Ok(Err(format!("{other} is restarting its engine: one manager at a time")))
 }
 
-impl EngineLock {
-    /// Takes the lock, or keeps it; says who else has it.
-    pub fn take(
-        engine: &Engine,
-        holder: &Holder<'_>,
-        watch: &mut Watch,
-    ) -> Result<Result<Self, String>, EngineError> {
-        engine.create_config(NAME, &holder.labels(0))?;
-        let Some(config) = engine.config(NAME)? else {
-            return Ok(Err("the lock for engine restarts changes hands".into()));
-        };
-        if holder.holds(&config) {
-            engine.update_config(NAME, &config, &holder.labels(config.version.index))?;
-            return Ok(Ok(Self { id: config.id }));
-        }
-        let other =
-            config.spec.labels.get("careen.node-name").map_or("another manager", String::as_str).to_owned();
-        if watch.is_dead(&config.id, config.version.index, Instant::now()) {
-            engine.remove_config(&config.id)?;
-            return Ok(Err(format!("the lock that {other} held is dead: taking it over")));
-        }
-        Ok(Err(format!("{other} is restarting its engine: one manager at a time")))
-    }
-
-    /// Gives the lock back. One that cannot be given back dies by itself.
-    pub fn release(self) {
-        let released = Engine::connect().and_then(|engine| engine.remove_config(&self.id));
-        if let Err(error) = released {
-            crate::say::say(format_args!("the lock for engine restarts stays until it is dead: {error}"));
-        }
-    }
-}
-
-/// Gives back the lock that this transaction holds, if it does.
-pub fn release_own(engine: &Engine, holder: &Holder<'_>) {
-    match engine.config(NAME) {
-        Ok(Some(config)) if holder.holds(&config) => EngineLock { id: config.id }.release(),
-        Ok(_) => {}
-        Err(error) => {
-            crate::say::say(format_args!("the lock for engine restarts could not be looked at: {error}"))
-        }
+/// Gives the lock back, if this transaction holds it.
+pub fn release(engine: &Engine, holder: &Holder<'_>) -> Result<(), EngineError> {
+    match engine.config(NAME)? {
+        Some(config) if holder.holds(&config) => engine.remove_config(&config.id),
+        Some(_) | None => Ok(()),
     }
 }
 

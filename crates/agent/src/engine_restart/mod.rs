@@ -7,11 +7,11 @@ mod service;
 use crate::engine::{Engine, EngineError, Info};
 use crate::engine_process::engine_instance;
 use crate::layout;
-use crate::say::chain;
+use crate::say::{chain, say};
 use careen_model::journal::EngineOutcome;
 use careen_model::manifest::Manifest;
+use careen_model::quorum::{may_go_down, takes_part};
 use careen_model::transaction::EngineRestart;
-use lock::EngineLock;
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -61,14 +61,11 @@ pub fn carry_out(
 /// Waits until this host may reboot: at once, but for managers, of which one goes down at a time, and only while the
 /// swarm keeps its quorum. The lock stays held through the reboot. The inner error says why it may not.
 pub fn await_reboot(manifest: &Manifest, patience: &mut dyn Patience) -> Result<Result<(), String>, Ended> {
-    let Ok(info) = Engine::connect().and_then(|engine| engine.info()) else {
-        return Ok(Ok(())); // no engine, no swarm that could lose it
-    };
-    if !info.swarm.control_available {
-        return Ok(Ok(()));
+    if engine_instance().is_none() {
+        return Ok(Ok(())); // a swarm has lost this engine already, if it has one
     }
     let mut restart = Restart { manifest, patience };
-    let turn = restart.await_turn(&info)?;
+    let turn = restart.await_turn()?;
     restart.patience.hold(None);
     Ok(turn.map(drop))
 }
@@ -80,19 +77,15 @@ pub fn after_reboot(manifest: &Manifest, patience: &mut dyn Patience) -> Result<
     let deadline = Instant::now() + UP_LIMIT;
     while let Err(reason) = restart.look() {
         if Instant::now() >= deadline {
-            break;
+            say(format_args!("the engine does not take part in its swarm: {reason}"));
+            restart.patience.hold(None);
+            return Ok(()); // another manager must not go down now
         }
         restart.patience.hold(Some(&reason));
         restart.patience.pause(INTERVAL)?;
     }
     restart.patience.hold(None);
-    let Ok(engine) = Engine::connect() else { return Ok(()) };
-    let Ok(info) = engine.info() else { return Ok(()) };
-    if info.swarm.control_available {
-        let node = &info.swarm.node_id;
-        let holder = lock::Holder { node, name: &info.name, transaction: manifest.id.as_str() };
-        lock::release_own(&engine, &holder);
-    }
+    restart.release_lock();
     Ok(())
 }
 
@@ -101,40 +94,44 @@ struct Restart<'a> {
     patience: &'a mut dyn Patience,
 }
 
+/// Whose turn it is to go down.
+enum Turn {
+    /// This host's: a worker's always, a manager's with the lock.
+    Ours(Info),
+    /// Not yet this manager's, and why.
+    NotYet(String),
+}
+
 impl Restart<'_> {
     fn restart(&mut self) -> Result<EngineOutcome, Ended> {
-        let before = Engine::connect().and_then(|engine| engine.info());
-        let info = match before {
-            Ok(info) => info,
-            Err(error) => return Ok(EngineOutcome::Refused { reason: chain(&error) }),
-        };
-        if !info.swarm.control_available {
-            return self.start(Some(&info));
+        if engine_instance().is_none() {
+            return self.start(None); // it was stopped before the supervisor that did so was lost
         }
-        let lock = match self.await_turn(&info)? {
-            Ok(lock) => lock,
+        let info = match self.await_turn()? {
+            Ok(info) => info,
             Err(reason) => return Ok(EngineOutcome::Refused { reason }),
         };
         let outcome = self.start(Some(&info))?;
         if outcome == EngineOutcome::Up {
             // Kept when the engine stays down: no other manager may go down then.
-            lock.release();
+            self.release_lock();
         }
         Ok(outcome)
     }
 
-    /// Until this manager holds the lock and the swarm can do without it. The quorum is looked at with the lock held,
-    /// right before the engine is stopped.
-    fn await_turn(&mut self, info: &Info) -> Result<Result<EngineLock, String>, Ended> {
+    /// Until the swarm can do without this host's engine; what that engine says of itself. The quorum is looked at with
+    /// the lock held, right before the engine is stopped.
+    fn await_turn(&mut self) -> Result<Result<Info, String>, Ended> {
         let deadline = Instant::now() + TURN_LIMIT;
         let mut watch = lock::Watch::default();
         loop {
-            let reason = match self.try_turn(info, &mut watch) {
-                Ok(Ok(lock)) => return Ok(Ok(lock)),
-                Ok(Err(reason)) => reason,
+            let reason = match self.try_turn(&mut watch) {
+                Ok(Turn::Ours(info)) => return Ok(Ok(info)),
+                Ok(Turn::NotYet(reason)) => reason,
                 Err(error) => chain(&error),
             };
             if Instant::now() >= deadline {
+                self.release_lock();
                 return Ok(Err(format!("{reason}, for {} minutes", TURN_LIMIT.as_secs() / 60)));
             }
             self.patience.hold(Some(&reason));
@@ -142,25 +139,33 @@ impl Restart<'_> {
         }
     }
 
-    /// The lock, or why it is not this manager's turn.
-    fn try_turn(
-        &mut self,
-        info: &Info,
-        watch: &mut lock::Watch,
-    ) -> Result<Result<EngineLock, String>, EngineError> {
+    fn try_turn(&self, watch: &mut lock::Watch) -> Result<Turn, EngineError> {
         let engine = Engine::connect()?;
-        let holder = lock::Holder {
-            node: &info.swarm.node_id,
-            name: &info.name,
-            transaction: self.manifest.id.as_str(),
-        };
-        let lock = match EngineLock::take(&engine, &holder, watch)? {
-            Ok(lock) => lock,
-            Err(reason) => return Ok(Err(reason)),
-        };
-        match engine.managers()?.may_lose_one() {
-            Ok(()) => Ok(Ok(lock)),
-            Err(risk) => Ok(Err(risk.to_string())),
+        let info = engine.info()?;
+        if !info.swarm.is_manager() {
+            return Ok(Turn::Ours(info));
+        }
+        if let Err(reason) = lock::take(&engine, &self.holder(&info), watch)? {
+            return Ok(Turn::NotYet(reason));
+        }
+        Ok(match may_go_down(&engine.managers()?) {
+            Ok(()) => Turn::Ours(info),
+            Err(reason) => Turn::NotYet(reason.to_string()),
+        })
+    }
+
+    fn holder<'a>(&'a self, info: &'a Info) -> lock::Holder<'a> {
+        lock::Holder { node: &info.swarm.node_id, name: &info.name, transaction: self.manifest.id.as_str() }
+    }
+
+    /// Gives back the lock if this transaction holds it. One that cannot be given back dies by itself.
+    fn release_lock(&self) {
+        let released = Engine::connect().and_then(|engine| {
+            let info = engine.info()?;
+            if info.swarm.is_manager() { lock::release(&engine, &self.holder(&info)) } else { Ok(()) }
+        });
+        if let Err(error) = released {
+            say(format_args!("the lock for engine restarts stays until it is dead: {}", chain(&error)));
         }
     }
 
@@ -171,10 +176,10 @@ impl Restart<'_> {
             if let Err(reason) = service::stop() {
                 return Ok(EngineOutcome::Refused { reason });
             }
-            if info.swarm.control_available
+            if info.swarm.is_manager()
                 && let Err(error) = copy_swarm_directory(Path::new(&info.docker_root_dir))
             {
-                crate::say::say(format_args!("the swarm's state could not be copied: {error:#}"));
+                say(format_args!("the swarm's state could not be copied: {error:#}"));
             }
         }
         self.patience.hold(Some("the engine is being started"));
@@ -186,6 +191,11 @@ impl Restart<'_> {
                 Err(reason) => reason,
             };
             if Instant::now() >= deadline || said.is_some() && !service::may_come() {
+                if before.is_none() && self.engine_is_active() {
+                    // Nobody asked the swarm before this engine went down: it may have lost its quorum elsewhere.
+                    say(format_args!("the engine is up, but {waiting_for}"));
+                    return Ok(EngineOutcome::Up);
+                }
                 let words = said.unwrap_or_else(|| format!("{waiting_for}, for {} s", UP_LIMIT.as_secs()));
                 return Ok(EngineOutcome::Down { words: format!("{words}: {}", service::last_words()) });
             }
@@ -207,9 +217,18 @@ impl Restart<'_> {
         match info.swarm.local_node_state.as_str() {
             "locked" => self.unlock(&engine),
             "pending" | "error" => Err(format!("the node is {} in its swarm", info.swarm.local_node_state)),
-            _ if info.swarm.control_available => engine.managers().map(drop).map_err(|error| chain(&error)),
+            _ if info.swarm.is_manager() => {
+                let managers = engine.managers().map_err(|error| chain(&error))?;
+                takes_part(&managers, &info.swarm.node_id).map_err(|reason| reason.to_string())
+            }
             _ => Ok(()),
         }
+    }
+
+    /// Whether the engine answers, and is a member of its swarm by its own word.
+    fn engine_is_active(&self) -> bool {
+        let info = Engine::connect().and_then(|engine| engine.info());
+        info.is_ok_and(|info| matches!(info.swarm.local_node_state.as_str(), "active" | "inactive"))
     }
 
     fn unlock(&self, engine: &Engine) -> Result<(), String> {
