@@ -29,6 +29,7 @@ mod signals;
 mod stop;
 mod supervisor;
 mod sweep;
+mod tool;
 mod unit;
 
 use anyhow::bail;

@@ -7,7 +7,6 @@
 mod engine;
 mod packages;
 mod restart_needs;
-mod tool;
 
 pub use restart_needs::observe as observe_restart_needs;
 

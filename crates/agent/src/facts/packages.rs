@@ -1,6 +1,6 @@
 //! The installed packages, from the host's package manager.
 
-use super::tool::output;
+use crate::tool::output;
 use careen_model::facts::{self, Packages, Parsed};
 use std::fs;
 

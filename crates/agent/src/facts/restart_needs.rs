@@ -1,8 +1,8 @@
 //! Gathers what may ask for a reboot of the host or a restart of its engine. What it means is decided in
 //! [`careen_model::facts::restart`].
 
-use super::tool::ask;
 use crate::engine_process::engine_processes;
+use crate::tool::ask;
 use careen_model::facts::restart::{Answer, EngineProcess, Marker, RebootSigns};
 use jiff::Timestamp;
 use std::fs;

@@ -1,13 +1,17 @@
 //! Runs one of the host's tools, for a limited time, and takes what it writes.
+//!
+//! Whatever of the host is asked goes through here: a tool that hangs must not hang a transaction.
 
 use crate::engine_process::find_program;
 use crate::readiness;
 use crate::signals::with_signals_unblocked;
 use careen_model::facts::restart::Answer;
 use careen_model::settings::COMMAND_PATH;
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use std::io::{self, Read};
+use std::fs::File;
+use std::io::{self, Read, Seek};
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -18,6 +22,21 @@ const TIME_LIMIT: Duration = Duration::from_secs(20);
 
 /// More than any package list; a tool that writes more has gone wrong.
 const OUTPUT_LIMIT: usize = 32 * 1024 * 1024;
+
+/// Runs a tool that must succeed; otherwise the error has its words.
+pub fn must(words: &[&str], limit: Duration) -> Result<(), String> {
+    let told = match find_program(words[0]) {
+        None => Err("is not installed".to_owned()),
+        Some(path) => run_to_exit(&mut Command::new(path), &words[1..], limit),
+    };
+    match told {
+        Ok(Answer { status: 0, .. }) => Ok(()),
+        Ok(Answer { status, output }) => {
+            Err(format!("'{}' failed with status {status}: {}", words.join(" "), output.trim()))
+        }
+        Err(error) => Err(format!("'{}' {error}", words.join(" "))),
+    }
+}
 
 /// How a tool ended and what it wrote, if the host has it. What went wrong is an error in words.
 pub fn ask(program: &str, arguments: &[&str]) -> Result<Option<Answer>, String> {
@@ -52,14 +71,40 @@ fn spelled(program: &str, arguments: &[&str]) -> String {
 }
 
 fn run(command: &mut Command, arguments: &[&str], limit: Duration) -> Result<Answer, String> {
-    command.args(arguments).env_clear().env("PATH", COMMAND_PATH).env("LC_ALL", "C").current_dir("/");
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);
-    let mut child =
-        with_signals_unblocked(command).spawn().map_err(|error| format!("cannot be started: {error}"))?;
     let deadline = Instant::now() + limit;
+    command.stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = start(command.args(arguments))?;
     let ended = read(&mut child, deadline).and_then(|output| Ok((output, wait(&mut child, deadline)?)));
+    answer(&mut child, ended)
+}
+
+/// As [`run`], with both streams, and not to their end: a daemon that the tool started may keep them.
+fn run_to_exit(command: &mut Command, arguments: &[&str], limit: Duration) -> Result<Answer, String> {
+    let deadline = Instant::now() + limit;
+    let words = memfd_create("words", MFdFlags::MFD_CLOEXEC).map_err(|error| error.to_string())?;
+    let mut words = File::from(words);
+    let both = words.try_clone().and_then(|stdout| Ok((stdout, words.try_clone()?)));
+    let (stdout, stderr) = both.map_err(|error| error.to_string())?;
+    command.stdout(stdout).stderr(stderr);
+    let mut child = start(command.args(arguments))?;
+    let ended = wait(&mut child, deadline).and_then(|status| {
+        let mut output = Vec::new();
+        words.rewind()?;
+        words.take(OUTPUT_LIMIT as u64).read_to_end(&mut output)?;
+        Ok((output, status))
+    });
+    answer(&mut child, ended)
+}
+
+fn start(command: &mut Command) -> Result<Child, String> {
+    command.env_clear().env("PATH", COMMAND_PATH).env("LC_ALL", "C").current_dir("/");
+    command.stdin(Stdio::null()).process_group(0);
+    with_signals_unblocked(command).spawn().map_err(|error| format!("cannot be started: {error}"))
+}
+
+fn answer(child: &mut Child, ended: io::Result<(Vec<u8>, ExitStatus)>) -> Result<Answer, String> {
     let (output, status) = ended.map_err(|error| {
-        stop(&mut child);
+        stop(child);
         error.to_string()
     })?;
     let status = status.code().ok_or_else(|| format!("ended with {status}"))?;
@@ -87,14 +132,16 @@ fn read(child: &mut Child, deadline: Instant) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Waits for the end of a tool that has closed its output: that is a moment, so it is looked for often.
+/// Waits for the end of a tool: mostly that is a moment, so it is looked for often, and ever less so.
 fn wait(child: &mut Child, deadline: Instant) -> io::Result<ExitStatus> {
+    let mut pause = Duration::from_millis(1);
     loop {
         if let Some(status) = child.try_wait()? {
             return Ok(status);
         }
         check(deadline)?;
-        std::thread::sleep(Duration::from_millis(1));
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(50));
     }
 }
 
@@ -126,6 +173,16 @@ mod tests {
     fn status_and_output_are_taken_in_a_clean_environment() {
         let answer = shell("echo \"$LC_ALL:$HOME:$PWD\"; echo lost >&2; exit 7", TIME_LIMIT);
         assert_eq!(answer, Ok(Answer { status: 7, output: "C::/\n".into() }));
+    }
+
+    #[test]
+    fn a_tool_that_must_succeed_is_quoted_when_it_does_not() {
+        assert_eq!(must(&["true"], TIME_LIMIT), Ok(()));
+        let failed = must(&["sh", "-c", "echo one; echo two >&2; exit 3"], TIME_LIMIT).unwrap_err();
+        assert!(failed.ends_with("failed with status 3: one\ntwo"), "{failed}");
+        // What stays behind with the tool's streams in its hands is not waited for.
+        assert_eq!(must(&["sh", "-c", "setsid sleep 60 & exit 0"], Duration::from_secs(30)), Ok(()));
+        assert_eq!(must(&["no-such-tool"], TIME_LIMIT), Err("'no-such-tool' is not installed".into()));
     }
 
     #[test]
