@@ -7,9 +7,18 @@ use std::path::Path;
 
 /// Creates a new file, for root only, with this content, synced. Fails when the name is taken, by a link too.
 pub fn create(path: &Path, mode: u32, content: &[u8]) -> io::Result<()> {
+    write_new(path, mode, content)?.sync_all()
+}
+
+/// As [`create`], not synced.
+pub fn create_unsynced(path: &Path, mode: u32, content: &[u8]) -> io::Result<()> {
+    write_new(path, mode, content).map(drop)
+}
+
+fn write_new(path: &Path, mode: u32, content: &[u8]) -> io::Result<File> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
     file.write_all(content)?;
-    file.sync_all()
+    Ok(file)
 }
 
 /// Syncs a directory, so that the names in it last.

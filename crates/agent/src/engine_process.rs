@@ -33,6 +33,14 @@ pub fn engine_processes() -> Vec<EngineProcess> {
     named(&PROGRAMS).into_iter().filter_map(process).collect()
 }
 
+/// Whether the host's process of this name runs another file than the one that is installed. One that was removed
+/// does not count: restarting it would be its end.
+pub fn is_replaced(program: &str) -> bool {
+    let is_it =
+        |process: &EngineProcess| process.program == program && process.installed && process.is_replaced();
+    engine_processes().iter().any(is_it)
+}
+
 /// The programs that run, and of which every process runs the very file that is installed.
 pub fn running_as_installed() -> Vec<&'static str> {
     let processes = named(&PROGRAMS);

@@ -29,6 +29,8 @@ pub mod file {
     pub const TAIL: &str = "output.tail";
     /// The index of the output.
     pub const INDEX: &str = "output.idx";
+    /// What the host was made of before the command.
+    pub const FACTS_BEFORE: &str = "facts-before.json";
     /// The payload, where /var/lib is not noexec; removed at the end.
     pub const PAYLOAD: &str = "payload";
     /// Why the supervisor waits, in words; not there while it does not.
@@ -82,6 +84,11 @@ pub fn host_lock(root: &Path) -> PathBuf {
 /// The lock under which agents create and start transactions.
 pub fn create_lock(root: &Path) -> PathBuf {
     root.join("create.lock")
+}
+
+/// What the host was made of after the last transaction: spares the next one the work. Nothing decides by it.
+pub fn last_facts(root: &Path) -> PathBuf {
+    root.join("facts.json")
 }
 
 /// What lasts between runs (`CAREEN_STATE`).

@@ -119,7 +119,7 @@ pub fn sweep(keep: Keep) -> anyhow::Result<()> {
 /// `careen-agent facts`: what this host is made of, and whether it wants a reboot or its engine a restart, as JSON.
 pub fn facts() -> anyhow::Result<()> {
     let engine = crate::engine::Engine::connect();
-    let facts = crate::facts::collect(engine.as_ref().ok(), &BTreeSet::new());
+    let facts = crate::facts::collect(engine.as_ref().ok(), &BTreeSet::new(), None);
     let needs = crate::facts::observe_restart_needs();
     let answer = serde_json::json!({
         "facts": facts,

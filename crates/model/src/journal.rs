@@ -5,6 +5,7 @@
 //! the host lost power, so its act was not begun; anything else that does not parse is corrupt, never 'nothing there'.
 
 use crate::entry::Way;
+use crate::facts::FactsDiff;
 use crate::transaction::{EngineRestart, Outcome, Phase, StopReason};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -139,6 +140,9 @@ pub struct TransactionResult {
     pub duration_ms: Option<u64>,
     /// What happened beside it that a person should know (output that could not be kept, processes left behind).
     pub notes: Vec<String>,
+    /// What is different on the host; `None` where nobody looked (`check` and `help` change nothing by contract).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changes: Option<Box<FactsDiff>>,
 }
 
 /// A journal as read.

@@ -115,6 +115,8 @@ pub struct History {
     pub engine: Option<EngineOutcome>,
     /// Reboots that were begun.
     pub reboots: u32,
+    /// What they were for, in words: a wish that survives its reboot is not granted again.
+    pub granted: Vec<String>,
 }
 
 /// The end of the command.
@@ -333,8 +335,9 @@ impl State {
                 history.engine = Some(outcome.clone());
                 Stage::EngineSettled
             }
-            (Stage::Ended { .. } | Stage::EngineSettled, Record::Rebooting { from_boot, .. }) => {
+            (Stage::Ended { .. } | Stage::EngineSettled, Record::Rebooting { from_boot, reason }) => {
                 history.reboots += 1;
+                history.granted.push(reason.clone());
                 Stage::Rebooting { from_boot: from_boot.clone() }
             }
             (Stage::Rebooting { from_boot }, Record::Rebooted { boot }) if from_boot != *boot => {
@@ -442,6 +445,9 @@ pub struct HostView {
     pub engine_restart_wanted: Option<String>,
     /// Why the distribution wants a reboot.
     pub reboot_wanted: Option<String>,
+    /// Whether it wanted just that before the command began. Then a command that asks for nothing has nothing to do
+    /// with it, and where reboots are not allowed it is no fault of the command's that none happens.
+    pub reboot_wanted_before: bool,
 }
 
 /// What a supervisor does next.
@@ -510,6 +516,7 @@ fn after_the_command(history: &History, host: &HostView, policy: Policy) -> Acti
     let reboot = asked.or_else(|| host.reboot_wanted.clone());
     let mut reasons = Vec::new();
     match reboot {
+        Some(_) if !policy.reboot && host.reboot_wanted_before && !ended.asks_for_reboot() => {}
         Some(reason) if !policy.reboot => reasons.push(format!("{reason}, and CAREEN_REBOOT is never")),
         Some(reason) if history.reboots >= MAX_REBOOTS => {
             reasons.push(format!("{reason}, after {MAX_REBOOTS} reboots already"));

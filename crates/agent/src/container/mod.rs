@@ -131,6 +131,9 @@ fn report(
     for note in &result.notes {
         say(format_args!("note: {note}"));
     }
+    if let Some(changes) = result.changes.as_ref().filter(|changes| !changes.is_empty()) {
+        changes.to_string().lines().for_each(|line| say(format_args!("changed: {line}")));
+    }
     let took =
         result.duration_ms.map_or(String::new(), |ms| format!(" after {}.{:03} s", ms / 1000, ms % 1000));
     say(format_args!(

@@ -33,7 +33,7 @@ pub fn start() -> Result<(), String> {
         return must(&["service", "docker", "start"]);
     }
     let _ = must(&["systemctl", "reset-failed", "docker.service", "docker.socket", "containerd.service"]);
-    if crate::host_view::is_replaced("containerd") {
+    if crate::engine_process::is_replaced("containerd") {
         must(&["systemctl", "restart", "containerd.service"])?;
     }
     let _ = must(&["systemctl", "start", UNITS[0]]);

@@ -17,15 +17,22 @@ use std::fs;
 
 /// Collects the facts of the host that this process runs on. `engine` is `None` when the engine is down; `agents` are
 /// the ids of careen's own containers, which come and go with a transaction and are no change of the host's.
-pub fn collect(engine: Option<&Engine>, agents: &BTreeSet<String>) -> Facts {
+///
+/// `known` are earlier facts of this host. To list packages takes longer than all the rest, and is not done again where
+/// the package manager's files are the same.
+pub fn collect(engine: Option<&Engine>, agents: &BTreeSet<String>, known: Option<&Facts>) -> Facts {
     let mut notes = Vec::new();
+    let database = packages::database();
+    let unchanged = known.filter(|known| database.is_some() && known.package_database == database);
+    let listed = unchanged.and_then(|known| known.packages.clone());
     Facts {
         schema: SCHEMA,
         os: os(&mut notes),
         kernel: kernel(&mut notes),
         boot_id: crate::host_view::boot_id().map_err(|error| notes.push(format!("{error:#}"))).ok(),
         engine: engine::versions(engine, &mut notes),
-        packages: packages::installed(&mut notes),
+        packages: listed.or_else(|| packages::installed(&mut notes)),
+        package_database: database,
         containers: engine.and_then(|engine| engine::plain_containers(engine, agents, &mut notes)),
         notes,
     }
@@ -60,10 +67,10 @@ mod tests {
 
     #[test]
     fn facts_are_collected_without_an_engine_and_are_the_same_twice() {
-        let facts = collect(None, &BTreeSet::new());
+        let facts = collect(None, &BTreeSet::new(), None);
         assert!(facts.kernel.running.is_some() && facts.boot_id.is_some(), "{facts:?}");
         assert_eq!(facts.containers, None);
-        let again = collect(None, &BTreeSet::new());
+        let again = collect(None, &BTreeSet::new(), Some(&facts));
         let diff = careen_model::facts::FactsDiff::between(&facts, &again);
         assert!(diff.is_empty() && diff.not_compared.is_empty(), "{diff}");
     }

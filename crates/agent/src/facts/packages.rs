@@ -2,12 +2,42 @@
 
 use crate::tool::output;
 use careen_model::facts::{self, Packages, Parsed};
+use careen_model::id::hex;
+use sha2::{Digest, Sha256};
 use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 /// dpkg's database; only its size is looked at.
 const DPKG_DATABASE: &str = "/var/lib/dpkg/status";
 /// apk's database.
 const APK_DATABASE: &str = "/lib/apk/db/installed";
+
+/// Where package managers keep what is installed. Every writer replaces a file here, or writes to one.
+const DATABASES: [&str; 5] =
+    [DPKG_DATABASE, APK_DATABASE, "/var/lib/rpm", "/usr/lib/sysimage/rpm", "/var/lib/dpkg/updates"];
+
+/// The state of the package managers' files: while it is the same, so are the packages. `None` without any.
+pub fn database() -> Option<String> {
+    let mut digest = Sha256::new();
+    let mut any = false;
+    for place in DATABASES {
+        for path in std::iter::once(PathBuf::from(place)).chain(files_in(Path::new(place))) {
+            let Ok(file) = fs::metadata(&path) else { continue };
+            any = true;
+            let state = (file.dev(), file.ino(), file.size(), file.mtime(), file.mtime_nsec());
+            digest.update(format!("{}\0{state:?}\0", path.display()));
+        }
+    }
+    any.then(|| hex(&digest.finalize()))
+}
+
+fn files_in(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let mut paths: Vec<_> = entries.map(|entry| entry.path()).collect();
+    paths.sort();
+    paths
+}
 
 /// Asks the package managers, the most frequent first. A host may have the tool of another family (Debian has a package
 /// `rpm`, Fedora one of `dpkg`), but then with an empty database: the first that knows packages is the host's.

@@ -7,6 +7,7 @@
 //!
 //! One thread and one poll loop; `CAREEN_ON_REMOVE=stop` adds a second thread that asks the engine.
 
+mod changes;
 mod child;
 mod control;
 mod output;
@@ -16,6 +17,7 @@ mod removal;
 mod tree;
 
 use crate::engine_restart::Ended;
+use crate::host_view::View;
 use crate::layout::{self, TransactionDir, file};
 use crate::lock::Lock;
 use crate::say::say;
@@ -23,6 +25,7 @@ use crate::signals::Signals;
 use crate::{durable, host_view, journal, manifest, payload, resume};
 use anyhow::{Context, bail};
 use careen_model::entry::Way;
+use careen_model::facts::Facts;
 use careen_model::journal::{CommandEnd, Record, TransactionResult};
 use careen_model::manifest::Manifest;
 use careen_model::transaction::{Action, Outcome, Phase, Stage, next};
@@ -64,8 +67,21 @@ pub fn run(entry: Way, root: &Path, directory: &TransactionDir) -> anyhow::Resul
     if entry != Way::Chroot {
         resume::enable(root);
     }
-    let mut supervisor =
-        Supervisor { manifest, directory, journal, signals, entry, duration: None, notes: Vec::new() };
+    let nothing_begun = journal.state().stage == Stage::Prepared;
+    let looked_at =
+        manifest.takes_host_lock.then(|| changes::before(root, directory, nothing_begun)).flatten();
+    let mut supervisor = Supervisor {
+        manifest,
+        root,
+        directory,
+        journal,
+        signals,
+        entry,
+        before: looked_at,
+        duration: None,
+        notes: Vec::new(),
+        host_notes: Vec::new(),
+    };
     supervisor.drive()?;
     resume::disable_when_idle(root);
     Ok(DONE)
@@ -106,19 +122,25 @@ fn remove_traces(directory: &TransactionDir, manifest: &Manifest) -> Vec<String>
 /// A transaction in its supervisor's hands.
 struct Supervisor<'a> {
     manifest: Manifest,
+    root: &'a Path,
     directory: &'a TransactionDir,
     journal: journal::Writer,
     signals: Signals,
     entry: Way,
+    before: Option<Facts>,
     duration: Option<Duration>,
     notes: Vec<String>,
+    /// Of the last look at the host.
+    host_notes: Vec<String>,
 }
 
 impl Supervisor<'_> {
     /// Asks the state machine what is next, and does it, until nothing is, or until it has to wait for somebody.
     fn drive(&mut self) -> anyhow::Result<()> {
         loop {
-            let view = host_view::view(&self.manifest, &self.journal.state().stage)?;
+            let View { host: view, notes } =
+                host_view::view(&self.manifest, self.journal.state(), self.before.as_ref())?;
+            self.host_notes = notes;
             let action = next(self.journal.state(), &view, self.policy());
             match action {
                 Action::Start { .. } if self.secrets_are_missing() => {
@@ -211,6 +233,10 @@ impl Supervisor<'_> {
     fn close(&mut self, outcome: Outcome) -> anyhow::Result<()> {
         let mut notes = std::mem::take(&mut self.notes);
         notes.extend(self.notes_of_the_journal()?);
+        notes.append(&mut self.host_notes);
+        let changes = self.before.as_ref().map(|before| changes::since(self.root, self.directory, before));
+        let (changes, unknown) = changes.unzip();
+        notes.extend(unknown.unwrap_or_default());
         notes.extend(remove_traces(self.directory, &self.manifest));
         let result = TransactionResult {
             exit_code: outcome.exit_code(),
@@ -220,6 +246,7 @@ impl Supervisor<'_> {
                 .duration
                 .map(|duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)),
             notes,
+            changes: changes.map(Box::new),
         };
         self.journal.append(&Record::Closed { result })
     }

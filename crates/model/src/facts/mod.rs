@@ -43,6 +43,10 @@ pub struct Facts {
     pub engine: EngineFacts,
     /// What its package manager has installed.
     pub packages: Option<Packages>,
+    /// Which files the package manager keeps that in, and which state of them: while it is the same, so are the
+    /// packages.
+    #[serde(default)]
+    pub package_database: Option<String>,
     /// Its plain containers, by name; neither tasks of Swarm nor careen's own.
     pub containers: Option<Vec<PlainContainer>>,
     /// What could not be found out, and why.
@@ -111,6 +115,7 @@ impl Default for Facts {
             boot_id: None,
             engine: EngineFacts::default(),
             packages: None,
+            package_database: None,
             containers: None,
             notes: Vec::new(),
         }

@@ -31,6 +31,7 @@ fn closed() -> Record {
         output_bytes: 0,
         duration_ms: None,
         notes: Vec::new(),
+        changes: None,
     };
     Record::Closed { result }
 }
@@ -238,6 +239,17 @@ fn a_wanted_reboot_is_done_once_and_seen_by_its_boot_id() {
     records.push(Record::Rebooted { boot: "two".into() });
     let done = Action::Close(Outcome::Exited { status: 0 });
     assert_eq!(decide(&records, &rebooted, ALL_ALLOWED), done, "a wish that survives is not repeated");
+}
+
+#[test]
+fn a_reboot_that_was_wanted_before_the_command_is_no_fault_of_the_command() {
+    let records = ran(CommandEnd::Exited(0));
+    let wants = HostView { reboot_wanted: Some("kernel".into()), reboot_wanted_before: true, ..host() };
+    let done = Action::Close(Outcome::Exited { status: 0 });
+    assert_eq!(decide(&records, &wants, NOTHING_ALLOWED), done);
+    assert_eq!(decide(&records, &wants, ALL_ALLOWED), Action::Reboot { reason: "kernel".into() });
+    let asked = decide(&ran(CommandEnd::Exited(REBOOT_ME)), &wants, NOTHING_ALLOWED);
+    assert!(matches!(asked, Action::Close(Outcome::RestartWanted { .. })), "{asked:?}");
 }
 
 #[test]

@@ -263,11 +263,30 @@ fn a_package_that_wants_a_reboot_is_heard() {
     let ran = host.run(&image).go().expect(246);
     assert_contains(
         &ran.stderr,
-        "a reboot is wanted (/run/reboot-required of careen-test-reboot), and CAREEN_REBOOT is never",
+        "/run/reboot-required is there, for careen-test-reboot, and CAREEN_REBOOT is never",
     );
     let other = host.script("#!/bin/sh\necho done\n");
     assert_eq!(host.run(&other).go().expect(0).text(), "done\n", "an older wish is somebody else's");
     host.must("rm /run/reboot-required*; apt-get -qq -y purge careen-test-reboot");
+}
+
+#[test]
+fn a_result_says_what_changed_on_the_host() {
+    let host = host();
+    let image = host.script(
+        "#!/bin/sh\nset -e\nlist=Dir::Etc::SourceList=/etc/apt/sources.list.d/careen-lab.list\napt-get -qq -o $list -o Dir::Etc::SourceParts=- update\napt-get -qq -y -o $list -o Dir::Etc::SourceParts=- --allow-downgrades install careen-test-hello=$1\n",
+    );
+    host.run(&image).command(&["install", "1.0"]).go().expect(0);
+    let ran = host.run(&image).command(&["install", "2.0"]).go().expect(0);
+    assert_contains(&ran.stderr, "changed: packages: 1 changed");
+    assert_contains(&ran.stderr, "changed:   careen-test-hello 1.0 → 2.0");
+    let closed = host.must(&format!("careen-agent show {} | tail -n 1", ran.transaction()));
+    let closed: serde_json::Value = serde_json::from_str(&closed).expect("JSON");
+    let hello = &closed["result"]["changes"]["changed"]["careen-test-hello"];
+    assert_eq!(*hello, serde_json::json!({ "from": "1.0", "to": "2.0" }));
+    let nothing = host.run(&host.script("#!/bin/sh\necho nothing\n")).go().expect(0);
+    assert!(!nothing.stderr.contains("changed:"), "{}", nothing.stderr);
+    host.run(&image).command(&["install", "1.0"]).go().expect(0);
 }
 
 #[test]

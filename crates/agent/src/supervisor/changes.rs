@@ -1,0 +1,65 @@
+//! What is different on the host after the command. Best effort: facts never stand in the way of a result.
+
+use crate::engine::Engine;
+use crate::layout::{self, TransactionDir, file};
+use crate::say::say;
+use crate::{durable, facts};
+use careen_model::facts::{Facts, FactsDiff};
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::{fs, io};
+
+/// The facts from before the command: those that are recorded, or else those of now, which are recorded then. The
+/// caller asks as long as nothing was begun; later on only what was recorded counts.
+pub fn before(root: &Path, directory: &TransactionDir, nothing_begun: bool) -> Option<Facts> {
+    let path = directory.file(file::FACTS_BEFORE);
+    let recorded = read(&path);
+    if recorded.is_some() || !nothing_begun {
+        return recorded;
+    }
+    let known = read(&layout::last_facts(root));
+    let found = collect(directory, known.as_ref());
+    if let Err(error) = write(&path, &found) {
+        say(format_args!("{}: {error}", path.display()));
+    }
+    Some(found)
+}
+
+/// What is different from `before`, and what could not be found out.
+pub fn since(root: &Path, directory: &TransactionDir, before: &Facts) -> (FactsDiff, Vec<String>) {
+    let found = collect(directory, Some(before));
+    let path = layout::last_facts(root);
+    if let Err(error) = write(&path, &found) {
+        say(format_args!("{}: {error}", path.display()));
+    }
+    (FactsDiff::between(before, &found), found.notes)
+}
+
+fn collect(directory: &TransactionDir, known: Option<&Facts>) -> Facts {
+    facts::collect(Engine::connect().ok().as_ref(), &own_containers(directory), known)
+}
+
+/// The containers that agents joined from come and go with the transaction.
+fn own_containers(directory: &TransactionDir) -> BTreeSet<String> {
+    let entries = fs::read_dir(directory.file(file::AGENTS)).into_iter().flatten().flatten();
+    entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+}
+
+/// Recorded facts that can be used. Those of another version, or damaged ones, are collected anew.
+fn read(path: &Path) -> Option<Facts> {
+    match Facts::parse(&fs::read(path).ok()?) {
+        Ok(facts) => Some(facts),
+        Err(error) => {
+            say(format_args!("{}: {error}", path.display()));
+            None
+        }
+    }
+}
+
+fn write(path: &Path, facts: &Facts) -> io::Result<()> {
+    // Not synced: what a power cut takes is collected anew, or makes a result without its changes.
+    let new = path.with_extension("new");
+    durable::remove_file(&new)?;
+    durable::create_unsynced(&new, 0o600, &serde_json::to_vec(facts).map_err(io::Error::other)?)?;
+    fs::rename(new, path)
+}
