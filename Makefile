@@ -28,6 +28,7 @@ test: check deny crash-test lab-test ## everything that must be green: format, l
 
 test-slow: test ## what takes longer and needs the Debian mirror as well, by hand
 	cargo test --package careen-lab --locked --test engine_upgrade -- --ignored --nocapture
+	tools/lab-test 1 --ignored
 
 check: fmt lint unit doc ## the quick loop: no lab
 

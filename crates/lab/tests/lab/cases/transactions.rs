@@ -1,7 +1,10 @@
 //! Work that outlives the container, the engine and the reboot.
 
-use crate::support::{File, Host, Swarm, assert_contains, eventually, host, swarm};
+use crate::support::{
+    DEADLINE, File, Host, Swarm, assert_contains, eventually, eventually_within, host, swarm,
+};
 use careen_lab::Fault;
+use std::time::Duration;
 
 /// Nothing of careen's stays that would start something at the next boot.
 fn assert_no_resume_unit(host: &Host) {
@@ -157,7 +160,10 @@ fn a_replaced_engine_that_may_not_be_restarted_is_a_result() {
     let host = host();
     let image = host.script(REPLACE_ENGINE);
     let ran = host.run(&image).env("CAREEN_ENGINE_RESTART", "never").go().expect(246);
-    assert_contains(&ran.stderr, "dockerd was replaced while it runs, and CAREEN_ENGINE_RESTART is never");
+    assert_contains(
+        &ran.stderr,
+        "the installed dockerd is not the one that runs, and CAREEN_ENGINE_RESTART is never",
+    );
     host.must("rm /run/careen-test-runs; systemctl restart docker");
     host.await_engine();
 }
@@ -201,6 +207,54 @@ fn a_replaced_engine_is_restarted_on_every_host_and_every_result_comes_back() {
     );
     assert_eq!(swarm.docker(&["config", "ls", "-q"]), "", "the lock is given back");
     swarm.docker(&["service", "rm", "replace"]);
+}
+
+/// Makes the lock that another manager's restart would hold, and a replaced engine on the manager that waits for it.
+fn replace_the_engine_behind_a_lock(swarm: &Swarm) -> String {
+    swarm.manager().sh("rm -f /run/careen-test-runs").expect("exec");
+    let lock = "echo lock | docker config create -l careen.node=other -l careen.node-name=elsewhere \
+                -l careen.transaction=its careen.engine-restart -";
+    assert_eq!(swarm.manager().sh(lock).expect("exec").status, 0);
+    let image = swarm.script(REPLACE_ENGINE);
+    let options = ["--constraint=node.role==manager", "--restart-condition=on-failure"];
+    let before = swarm.manager().sh("cat /run/docker.pid").expect("exec").stdout;
+    swarm.service("behind", &options, &image, &[]);
+    eventually("the manager says what it waits for", || {
+        let list = swarm.manager().sh("careen-agent list").map_err(|error| error.to_string())?.stdout;
+        let hold = "waiting: elsewhere is restarting its engine: one manager at a time";
+        if list.contains(hold) { Ok(()) } else { Err(list) }
+    });
+    assert_eq!(swarm.manager().sh("cat /run/docker.pid").expect("exec").stdout, before, "it waits");
+    before
+}
+
+fn await_the_turn(swarm: &Swarm, before: &str, within: Duration) {
+    eventually_within(within, "a complete task on the manager", || {
+        let tasks = swarm.manager().docker(["service", "ps", "--format", "{{.CurrentState}}", "behind"]);
+        let tasks = tasks.map(|output| output.stdout + &output.stderr).map_err(|error| error.to_string())?;
+        if tasks.contains("Complete") { Ok(()) } else { Err(tasks) }
+    });
+    assert_ne!(swarm.manager().sh("cat /run/docker.pid").expect("exec").stdout, before);
+    let runs = swarm.manager().sh("cat /run/careen-test-runs; rm /run/careen-test-runs").expect("exec");
+    assert_eq!(runs.stdout, "run\n");
+    assert_eq!(swarm.docker(&["config", "ls", "-q"]), "", "the lock is given back");
+    swarm.docker(&["service", "rm", "behind"]);
+}
+
+#[test]
+fn a_manager_waits_while_another_one_restarts() {
+    let swarm = swarm();
+    let before = replace_the_engine_behind_a_lock(&swarm);
+    swarm.docker(&["config", "rm", "careen.engine-restart"]);
+    await_the_turn(&swarm, &before, DEADLINE);
+}
+
+#[test]
+#[ignore = "slow: a lock is dead after five minutes; run by make test-slow"]
+fn the_lock_of_a_dead_manager_is_taken_over() {
+    let swarm = swarm();
+    let before = replace_the_engine_behind_a_lock(&swarm);
+    await_the_turn(&swarm, &before, Duration::from_secs(10 * 60));
 }
 
 #[test]

@@ -13,7 +13,7 @@ use careen_lab::{Poll, wait_until};
 use std::time::Duration;
 
 /// Long enough for anything that these tests wait for on two loaded cores; a wait that is over returns at once.
-const DEADLINE: Duration = Duration::from_secs(90);
+pub const DEADLINE: Duration = Duration::from_secs(90);
 
 /// One host of the lab, for this test alone.
 pub fn host() -> Host {
@@ -26,8 +26,13 @@ pub fn swarm() -> Swarm {
 }
 
 /// Waits until `probe` gives a value; panics with the last thing it saw. `Err` means 'not yet, I see this'.
-pub fn eventually<T>(what: &str, mut probe: impl FnMut() -> Result<T, String>) -> T {
-    let found = wait_until(what, DEADLINE, || Ok(probe().map_or_else(Poll::Pending, Poll::Ready)));
+pub fn eventually<T>(what: &str, probe: impl FnMut() -> Result<T, String>) -> T {
+    eventually_within(DEADLINE, what, probe)
+}
+
+/// As [`eventually`], for what takes longer.
+pub fn eventually_within<T>(limit: Duration, what: &str, mut probe: impl FnMut() -> Result<T, String>) -> T {
+    let found = wait_until(what, limit, || Ok(probe().map_or_else(Poll::Pending, Poll::Ready)));
     found.unwrap_or_else(|error| panic!("{error}"))
 }
 
