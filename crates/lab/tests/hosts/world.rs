@@ -5,7 +5,7 @@ use super::leaks::leaks;
 use careen_lab::{Docker, Lab, Node, Poll, Progress, Spec, wait_until};
 use std::ops::Deref;
 use std::sync::{Mutex, MutexGuard, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Two runs side by side need a name each, in `CAREEN_TEST_LAB`.
 const LAB: &str = "hosts";
@@ -28,6 +28,7 @@ fn lab() -> &'static Lab {
 /// A host of the lab, for one test alone. When the test ends, careen must have left nothing on it.
 pub struct Host {
     node: &'static Node,
+    since: Instant,
     _alone: MutexGuard<'static, ()>,
 }
 
@@ -52,7 +53,8 @@ impl Host {
     fn new(name: &str, alone: &'static Mutex<()>) -> Self {
         // A test that failed while it had the host must not fail the others.
         let alone = alone.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let host = Self { node: lab().node(name).expect("the lab has this host"), _alone: alone };
+        let node = lab().node(name).expect("the lab has this host");
+        let host = Self { node, since: Instant::now(), _alone: alone };
         host.must("rm -f /var/tmp/careen-test-runs /run/careen-test-go");
         host
     }
@@ -125,6 +127,8 @@ impl Drop for Host {
     fn drop(&mut self) {
         let failed = std::thread::panicking();
         let leaks = if failed { String::new() } else { leaks(self) };
+        let test = std::thread::current().name().unwrap_or_default().to_owned();
+        eprintln!("--- {test}: {:.0} s on {}", self.since.elapsed().as_secs_f32(), self.name());
         assert!(leaks.is_empty(), "careen left on {}:\n{leaks}", self.name());
     }
 }
