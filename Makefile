@@ -26,9 +26,8 @@ demo: ## a swarm of five Debian hosts, upgraded by one `docker service create` (
 
 test: check deny crash-test lab-test ## everything that must be green: format, lint, unit tests, licences, crash and lab tests
 
-test-slow: test ## what takes longer and needs the Debian mirror as well, by hand
-	cargo test --package careen-lab --locked --test engine_upgrade -- --ignored --nocapture
-	tools/lab-test 1 --ignored
+test-slow: test image ## what takes longer and needs the Debian mirror as well, by hand: engine upgrades, other kinds of host
+	tools/slow-test
 
 check: fmt lint unit doc ## the quick loop: no lab
 

@@ -138,11 +138,12 @@ fn join(node: &Node, primary: &Node, progress: Progress) -> Result<()> {
 fn wait_for_manager(nodes: &[Node]) -> Result<&Node> {
     wait_until("a manager serves the swarm", SWARM_LIMIT, || {
         let mut seen = Vec::new();
-        for node in nodes.iter().filter(|node| node.role() == Role::Manager) {
+        // Workers are shown too: one that is in some swarm already is why no new one was made.
+        for node in nodes {
             match engine_info(&node.api()) {
                 Ok(info) if info.swarm.local_node_state == "locked" => return Err(locked(node)),
                 Ok(info) if info.swarm.serves() => return Ok(Poll::Ready(node)),
-                Ok(info) => seen.push(format!("{} is {}", node.name(), info.swarm.local_node_state)),
+                Ok(info) => seen.push(format!("{} is {:?}", node.name(), info.swarm.local_node_state)),
                 Err(error) => seen.push(format!("{}: {error}", node.name())),
             }
         }

@@ -23,6 +23,10 @@ pub const UNLOCK_KEY: &str = "unlock-key";
 const TURN_LIMIT: Duration = Duration::from_secs(60 * 60);
 /// How long an engine may take from its start to taking part in its swarm.
 const UP_LIMIT: Duration = Duration::from_secs(180);
+/// How long an engine whose process runs may take to answer before it counts as down.
+const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+/// How long an init script's engine may take until its process has its name: start-stop-daemon returns before that.
+const APPEAR_LIMIT: Duration = Duration::from_secs(3);
 /// How often things are looked at.
 const INTERVAL: Duration = Duration::from_secs(1);
 
@@ -41,6 +45,27 @@ pub trait Patience {
 /// Whether the engine's process runs and answers. The process first: asking a socket that systemd holds would start it.
 pub fn is_up() -> bool {
     engine_instance().is_some() && Engine::connect().is_ok()
+}
+
+/// Waits for an engine that the command has started and that does not answer yet. An init script does not wait for
+/// that as systemd does; an engine that is only coming is not down.
+pub fn let_come_up(patience: &mut dyn Patience) -> Result<(), Ended> {
+    let begun = Instant::now();
+    while !is_up() && begun.elapsed() < may_take(engine_instance().is_some(), service::has_systemd()) {
+        patience.hold(Some("the engine is coming up"));
+        patience.pause(INTERVAL)?;
+    }
+    patience.hold(None);
+    Ok(())
+}
+
+/// How long an engine that does not answer may take to come by itself.
+fn may_take(its_process_runs: bool, started_by_systemd: bool) -> Duration {
+    match (its_process_runs, started_by_systemd) {
+        (true, _) => ANSWER_LIMIT,
+        (false, false) => APPEAR_LIMIT,
+        (false, true) => Duration::ZERO, // systemctl has waited for it
+    }
 }
 
 /// Starts or restarts the engine, and waits until it takes part again.
@@ -256,4 +281,19 @@ fn copy_swarm_directory(docker_root: &Path) -> anyhow::Result<()> {
     let surplus = copies.len().saturating_sub(KEPT);
     copies.iter().take(surplus).try_for_each(|old| crate::durable::remove_tree(old))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_engine_that_can_still_come_is_waited_for() {
+        assert_eq!(may_take(false, true), Duration::ZERO, "systemd's engine without a process is down");
+        assert!(may_take(false, false) > Duration::ZERO, "an init script's has no process yet");
+        assert!(
+            may_take(true, true) > may_take(false, false),
+            "a process takes longer to answer than to appear"
+        );
+    }
 }

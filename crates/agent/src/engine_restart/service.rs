@@ -11,7 +11,8 @@ const TIME_LIMIT: Duration = Duration::from_secs(5 * 60);
 /// The units of an engine, in the order in which they must stop: a socket would start the service again.
 const UNITS: [&str; 2] = ["docker.socket", "docker.service"];
 
-fn has_systemd() -> bool {
+/// Whether systemd looks after the engine.
+pub fn has_systemd() -> bool {
     find_systemd_run().is_ok()
 }
 

@@ -138,6 +138,9 @@ impl Supervisor<'_> {
     /// Asks the state machine what is next, and does it, until nothing is, or until it has to wait for somebody.
     fn drive(&mut self) -> anyhow::Result<()> {
         loop {
+            if self.let_engine_come_up().is_err() {
+                return Ok(()); // told to end: taken up after the boot
+            }
             let View { host: view, notes } =
                 host_view::view(&self.manifest, self.journal.state(), self.before.as_ref())?;
             self.host_notes = notes;

@@ -9,7 +9,7 @@ use crate::{durable, readiness};
 use anyhow::{Context, bail};
 use careen_model::journal::{EngineOutcome, Record};
 use careen_model::settings::COMMAND_PATH;
-use careen_model::transaction::{EngineRestart, Outcome};
+use careen_model::transaction::{EngineRestart, Outcome, Stage};
 use nix::sys::signal::Signal;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
@@ -38,6 +38,15 @@ impl Supervisor<'_> {
     /// Until this host may reboot; the inner error says why it may not.
     pub(super) fn await_reboot(&self) -> Result<Result<(), String>, Ended> {
         engine_restart::await_reboot(&self.manifest, &mut self.patience())
+    }
+
+    /// Until an engine that was up before the command, and that the command has started again, answers.
+    pub(super) fn let_engine_come_up(&self) -> Result<(), Ended> {
+        let state = self.journal.state();
+        if !matches!(state.stage, Stage::Ended { .. }) || !state.history.engine_was_up {
+            return Ok(());
+        }
+        engine_restart::let_come_up(&mut self.patience())
     }
 
     /// Until the rebooted host takes part in its swarm again, or that has taken too long.

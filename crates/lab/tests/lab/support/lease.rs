@@ -2,23 +2,11 @@
 
 use super::eventually;
 use super::image::{File, Image};
+use super::leaks::leaks;
 use super::run::Run;
 use super::world::World;
 use careen_lab::Node;
 use std::ops::Deref;
-
-/// What must not be on a host between two tests. Each line that this prints is a leak.
-const LEAKS: &str = r#"
-for container in $(docker ps -aq --filter label=careen.helper); do echo "helper container $container"; done
-ls -A /run/careen/secrets 2>/dev/null | sed 's/^/secrets of /'
-for place in /var/lib/careen /usr/local/lib/careen /opt/careen; do
-	ls -A $place/payload 2>/dev/null | sed "s|^|payload $place/|"
-	find $place/transactions -maxdepth 1 -name '.new-*' 2>/dev/null
-	find $place/transactions -maxdepth 2 \( -name payload -o -name environment.json -o -name control.sock \) 2>/dev/null
-done
-systemctl list-units --plain --no-legend --state=active,activating,deactivating 'careen-*.service' | grep -v careen-lab | sed 's/^/unit /'
-exit 0
-"#;
 
 /// Makes a host usable again after a test that failed.
 const RESCUE: &str = r#"
@@ -177,10 +165,6 @@ impl Drop for Swarm {
         (0..self.nodes().len()).for_each(|index| self.world.give_back(index));
         assert!(failed || leaks.is_empty(), "careen left behind:\n{}", leaks.join("\n"));
     }
-}
-
-fn leaks(node: &Node) -> String {
-    node.sh(LEAKS).map_or_else(|error| error.to_string(), |output| output.stdout)
 }
 
 fn rescue(node: &Node) -> String {

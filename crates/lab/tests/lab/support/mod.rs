@@ -1,6 +1,7 @@
 //! What the cases share: the lab, leases of its hosts, payloads, and waits.
 
 mod image;
+mod leaks;
 mod lease;
 mod run;
 mod world;
