@@ -10,7 +10,6 @@
 
 mod container;
 mod durable;
-mod engine;
 mod engine_process;
 mod engine_restart;
 mod facts;

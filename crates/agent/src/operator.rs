@@ -118,7 +118,7 @@ pub fn sweep(keep: Keep) -> anyhow::Result<()> {
 
 /// `careen-agent facts`: what this host is made of, and whether it wants a reboot or its engine a restart, as JSON.
 pub fn facts() -> anyhow::Result<()> {
-    let engine = crate::engine::Engine::connect();
+    let engine = careen_engine::Engine::connect();
     let facts = crate::facts::collect(engine.as_ref().ok(), &BTreeSet::new(), None);
     let needs = crate::facts::observe_restart_needs();
     let answer = serde_json::json!({

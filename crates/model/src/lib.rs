@@ -22,6 +22,7 @@ pub mod output;
 pub mod payload;
 pub mod quorum;
 pub mod removal;
+pub mod report;
 pub mod settings;
 pub mod transaction;
 

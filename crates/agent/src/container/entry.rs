@@ -1,7 +1,6 @@
 //! From the container to the host: starts a supervisor by the best way that is open, and says which one and why.
 
 use super::identity::Place;
-use crate::engine::{Engine, EngineError};
 use crate::journal;
 use crate::layout::{TransactionDir, file};
 use crate::lock::Lock;
@@ -9,6 +8,7 @@ use crate::readiness;
 use crate::say::{chain, say};
 use crate::stop::Stop;
 use crate::unit::{Launch, find_systemd_run};
+use careen_engine::{Engine, EngineError};
 use careen_model::AgentExit;
 use careen_model::capability::CapabilitySet;
 use careen_model::entry::{HostEntry, Refusal, Way};

@@ -1,9 +1,9 @@
 //! Who this agent is: which container, image, service and node. From that follows which transaction it works on.
 
 use super::Request;
-use crate::engine::{Container, Engine, EngineError, Info};
 use crate::say::{chain, say};
 use crate::stop::{OrRefuse, Stop};
+use careen_engine::{Container, Engine, EngineError, Info};
 use careen_model::id::{Identity, TransactionId};
 use careen_model::manifest::{Origin, TerminalSize};
 use std::fs::{self, File};

@@ -4,7 +4,7 @@
 //! as dead when its version has not moved for five minutes on the *observer's* monotonic clock: the clocks of two
 //! machines are never compared.
 
-use crate::engine::{Config, Engine, EngineError};
+use careen_engine::{Config, Engine, EngineError};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 

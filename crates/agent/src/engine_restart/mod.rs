@@ -4,10 +4,10 @@
 mod lock;
 mod service;
 
-use crate::engine::{Engine, EngineError, Info};
 use crate::engine_process::engine_instance;
 use crate::layout;
 use crate::say::{chain, say};
+use careen_engine::{Engine, EngineError, Info};
 use careen_model::journal::EngineOutcome;
 use careen_model::manifest::Manifest;
 use careen_model::quorum::{may_go_down, takes_part};

@@ -1,9 +1,9 @@
 //! The engine's versions and its plain containers.
 
-use crate::engine::Engine;
 use crate::engine_process::running_as_installed;
 use crate::say::chain;
 use crate::tool::output;
+use careen_engine::Engine;
 use careen_model::facts::{
     EngineFacts, EngineVersions, PlainContainer, version_of_containerd, version_of_dockerd, version_of_runc,
 };

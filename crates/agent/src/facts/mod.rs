@@ -10,7 +10,7 @@ mod restart_needs;
 
 pub use restart_needs::observe as observe_restart_needs;
 
-use crate::engine::Engine;
+use careen_engine::Engine;
 use careen_model::facts::{Facts, Kernel, Os, SCHEMA, newest_kernel};
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,9 +1,9 @@
 //! What is different on the host after the command. Best effort: facts never stand in the way of a result.
 
-use crate::engine::Engine;
 use crate::layout::{self, TransactionDir, file};
 use crate::say::say;
 use crate::{durable, facts};
+use careen_engine::Engine;
 use careen_model::facts::{Facts, FactsDiff};
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -1,8 +1,8 @@
 //! Watches the agents' containers, under `CAREEN_ON_REMOVE=stop`. What is seen is judged by [`RemovalWatch`].
 
-use crate::engine::Engine;
 use crate::engine_process::engine_instance;
 use crate::layout::{TransactionDir, file};
+use careen_engine::Engine;
 use careen_model::removal::{EngineInstance, Look, RemovalWatch};
 use std::fs;
 use std::io::Write;

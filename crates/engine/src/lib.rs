@@ -1,21 +1,16 @@
-//! The host's docker engine, over its unix socket. Only what an agent needs: who am I, what is this node, and the
-//! helper container.
+//! A docker engine, over its unix socket: what agents and controllers need of its API, and no more.
 //!
-//! Requests carry the engine's own API version (from `/_ping`), capped at what this code was written against. There is
-//! no name to resolve: a static binary must not.
+//! Requests carry the engine's own API version (from `/_ping`), capped at what this code was written against.
+
+mod transport;
 
 use careen_model::quorum::Manager;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{
-    Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport,
-};
+use transport::{NoNames, UnixConnector};
 
 /// Where engines listen, in the order in which they are tried.
 pub const SOCKETS: [&str; 2] = ["/run/docker.sock", "/var/run/docker.sock"];
@@ -230,9 +225,7 @@ impl Engine {
 
     /// Starts a container.
     pub fn start_container(&self, id: &str) -> Result<(), EngineError> {
-        let request = format!("POST /containers/{id}/start");
-        let answer = self.agent.post(self.url(&format!("/containers/{id}/start"))).send_empty();
-        self.text(request, answer).map(drop)
+        self.post_only(&format!("/containers/{id}/start"), &Value::Null)
     }
 
     /// Waits until a container has ended, and returns its exit code.
@@ -248,15 +241,12 @@ impl Engine {
     /// The last lines that a container without a terminal wrote, both streams together.
     pub fn last_words(&self, id: &str) -> Result<String, EngineError> {
         let path = format!("/containers/{id}/logs?stdout=1&stderr=1&tail=5");
-        let answer = self.agent.get(self.url(&path)).call();
-        self.bytes(format!("GET {path}"), answer).map(|frames| demultiplex(&frames))
+        self.get_bytes(&path).map(|frames| demultiplex(&frames))
     }
 
     /// Removes a container, running or not.
     pub fn remove_container(&self, id: &str) -> Result<(), EngineError> {
-        let request = format!("DELETE /containers/{id}");
-        let answer = self.agent.delete(self.url(&format!("/containers/{id}?force=1&v=1"))).call();
-        self.text(request, answer).map(drop)
+        self.delete(&format!("/containers/{id}?force=1&v=1"))
     }
 
     /// The managers of the swarm. Only a manager can be asked.
@@ -302,9 +292,7 @@ impl Engine {
 
     /// Unlocks this manager.
     pub fn unlock_swarm(&self, key: &str) -> Result<(), EngineError> {
-        let answer =
-            self.agent.post(self.url("/swarm/unlock")).send_json(serde_json::json!({ "UnlockKey": key }));
-        self.text("POST /swarm/unlock".into(), answer).map(drop)
+        self.post_only("/swarm/unlock", &serde_json::json!({ "UnlockKey": key }))
     }
 
     /// The config of exactly this name.
@@ -331,30 +319,47 @@ impl Engine {
     pub fn update_config(&self, name: &str, config: &Config, labels: &Value) -> Result<(), EngineError> {
         let path = format!("/configs/{}/update?version={}", config.id, config.version.index);
         let body = serde_json::json!({ "Name": name, "Labels": labels, "Data": "bG9jaw==" });
-        let answer = self.agent.post(self.url(&path)).send_json(body);
-        self.text(format!("POST {path}"), answer).map(drop)
+        self.post_only(&path, &body)
     }
 
     /// Removes a config; one that is gone is removed already.
     pub fn remove_config(&self, id: &str) -> Result<(), EngineError> {
-        let answer = self.agent.delete(self.url(&format!("/configs/{id}"))).call();
-        match self.text(format!("DELETE /configs/{id}"), answer) {
+        match self.delete(&format!("/configs/{id}")) {
             Err(error) if !error.is_not_found() => Err(error),
-            Ok(_) | Err(_) => Ok(()),
+            Ok(()) | Err(_) => Ok(()),
         }
     }
 
-    /// Asks for something. The parts of the agent that want to know more than is here bring their own types.
+    /// Asks for something. Whoever wants to know more than is here brings types of its own.
     pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, EngineError> {
         let request = format!("GET {path}");
         let answer = self.agent.get(self.url(path)).call();
         parse(request.clone(), &self.text(request, answer)?)
     }
 
-    fn post<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T, EngineError> {
+    /// Posts something, and takes the answer.
+    pub fn post<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T, EngineError> {
         let request = format!("POST {path}");
         let answer = self.agent.post(self.url(path)).send_json(body);
         parse(request.clone(), &self.text(request, answer)?)
+    }
+
+    /// Posts something to which the answer, if there is one, says nothing.
+    pub fn post_only(&self, path: &str, body: &Value) -> Result<(), EngineError> {
+        let answer = self.agent.post(self.url(path)).send_json(body);
+        self.text(format!("POST {path}"), answer).map(drop)
+    }
+
+    /// Deletes something.
+    pub fn delete(&self, path: &str) -> Result<(), EngineError> {
+        let answer = self.agent.delete(self.url(path)).call();
+        self.text(format!("DELETE {path}"), answer).map(drop)
+    }
+
+    /// Asks for bytes.
+    pub fn get_bytes(&self, path: &str) -> Result<Vec<u8>, EngineError> {
+        let answer = self.agent.get(self.url(path)).call();
+        self.bytes(format!("GET {path}"), answer)
     }
 
     fn url(&self, path: &str) -> String {
@@ -422,87 +427,6 @@ where
     T: Default + Deserialize<'de>,
 {
     Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
-}
-
-/// Connects every request to one unix socket.
-#[derive(Debug)]
-struct UnixConnector {
-    socket: PathBuf,
-}
-
-impl<In: Transport> Connector<In> for UnixConnector {
-    type Out = UnixTransport;
-
-    fn connect(
-        &self,
-        details: &ConnectionDetails<'_>,
-        _: Option<In>,
-    ) -> Result<Option<UnixTransport>, ureq::Error> {
-        let stream = UnixStream::connect(&self.socket)?;
-        let buffers =
-            LazyBuffers::new(details.config.input_buffer_size(), details.config.output_buffer_size());
-        Ok(Some(UnixTransport { stream, buffers }))
-    }
-}
-
-#[derive(Debug)]
-struct UnixTransport {
-    stream: UnixStream,
-    buffers: LazyBuffers,
-}
-
-impl Transport for UnixTransport {
-    fn buffers(&mut self) -> &mut dyn Buffers {
-        &mut self.buffers
-    }
-
-    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
-        self.stream.set_write_timeout(timeout.not_zero().map(|limit| *limit))?;
-        self.stream.write_all(&self.buffers.output()[..amount]).map_err(|error| timed_out(error, &timeout))
-    }
-
-    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
-        self.stream.set_read_timeout(timeout.not_zero().map(|limit| *limit))?;
-        let amount =
-            self.stream.read(self.buffers.input_append_buf()).map_err(|error| timed_out(error, &timeout))?;
-        self.buffers.input_appended(amount);
-        Ok(amount > 0)
-    }
-
-    fn is_open(&mut self) -> bool {
-        // A connection on which something arrived between two requests is closed, or out of step.
-        let mut byte = [0];
-        let idle = self.stream.set_nonblocking(true).and_then(|()| match self.stream.read(&mut byte) {
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(true),
-            Ok(_) => Ok(false),
-            Err(error) => Err(error),
-        });
-        self.stream.set_nonblocking(false).is_ok() && idle.unwrap_or(false)
-    }
-}
-
-fn timed_out(error: std::io::Error, timeout: &NextTimeout) -> ureq::Error {
-    match error.kind() {
-        std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut => ureq::Error::Timeout(timeout.reason),
-        _ => error.into(),
-    }
-}
-
-/// There is one host, behind one socket, whatever the URL says.
-#[derive(Debug)]
-struct NoNames;
-
-impl Resolver for NoNames {
-    fn resolve(
-        &self,
-        _: &ureq::http::Uri,
-        _: &ureq::config::Config,
-        _: NextTimeout,
-    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        let mut addresses = self.empty();
-        addresses.push(std::net::SocketAddr::from(([127, 0, 0, 1], 80)));
-        Ok(addresses)
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,147 @@
+//! What an agent tells a rollout's controller about its host, as single lines in its log.
+//!
+//! Such a line is lost when an engine stops, or comes late: whoever reads must count on that. An agent says what it has
+//! to say again, and the next agent on the host says it anew. The authority is the host's journal.
+
+use serde::{Deserialize, Serialize};
+
+/// What a line of a report begins with.
+const PREFIX: &str = "careen-report ";
+
+/// The longest line. The json-file log driver cuts lines into pieces of 16 KiB.
+const LONGEST: usize = 15 * 1024;
+
+/// What an agent says of its host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "phase")]
+pub enum Said {
+    /// Another transaction has the host.
+    Busy {
+        /// Which.
+        transaction: String,
+    },
+    /// `prepare` runs.
+    Preparing,
+    /// `prepare` is done; the agent waits for the go.
+    Prepared {
+        /// Whether the command is going to need a restart of the engine or a reboot.
+        restart: Expectation,
+    },
+    /// The command runs.
+    Running {
+        /// Which attempt.
+        attempt: u32,
+    },
+    /// The command is done and a restart is wanted; the agent waits for the go.
+    WantsRestart {
+        /// Which.
+        kind: Restart,
+    },
+    /// The engine is restarted, or the host rebooted.
+    Restarting {
+        /// Which.
+        kind: Restart,
+    },
+    /// Everything is done but `verify`.
+    Verifying,
+    /// This agent came back to a transaction of which nothing was begun: its first agent died before the go reached
+    /// the host.
+    NotBegun,
+    /// The transaction is closed.
+    Finished {
+        /// How.
+        outcome: NodeOutcome,
+    },
+}
+
+/// What `prepare` expects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Expectation {
+    /// A restart will be needed.
+    Yes,
+    /// It will not.
+    No,
+    /// It cannot say.
+    Unknown,
+}
+
+/// What is restarted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Restart {
+    /// The engine.
+    Engine,
+    /// The host.
+    Reboot,
+}
+
+/// How a transaction ended on its host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum NodeOutcome {
+    /// Well, `verify` included.
+    Succeeded,
+    /// A command of the payload failed.
+    Failed {
+        /// Which: `prepare`, the command itself, `verify`.
+        phase: HostPhase,
+        /// What the agent exits with.
+        exit: i32,
+        /// Whether the payload's `rollback` was run, and did its work.
+        rolled_back: Option<bool>,
+    },
+}
+
+/// A command of the payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HostPhase {
+    /// Before the go.
+    Prepare,
+    /// The command that the rollout is about.
+    Command,
+    /// After the last restart.
+    Verify,
+}
+
+impl Said {
+    /// As a line of a log, without its newline.
+    pub fn line(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string(self).map(|json| format!("{PREFIX}{json}"))
+    }
+
+    /// What a line of a log says; `None` for a line of another kind, or one that is not whole.
+    pub fn of_line(line: &str) -> Option<Self> {
+        let json = line.trim_end().strip_prefix(PREFIX).filter(|json| json.len() <= LONGEST)?;
+        serde_json::from_str(json).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_is_read_as_it_was_said() {
+        let failed = NodeOutcome::Failed { phase: HostPhase::Verify, exit: 3, rolled_back: Some(true) };
+        for said in [
+            Said::Busy { transaction: "t1".into() },
+            Said::Prepared { restart: Expectation::Unknown },
+            Said::WantsRestart { kind: Restart::Reboot },
+            Said::Finished { outcome: failed },
+        ] {
+            let line = said.line().unwrap();
+            assert_eq!(Said::of_line(&line), Some(said.clone()));
+            assert_eq!(Said::of_line(&format!("{line}\r\n")), Some(said));
+        }
+    }
+
+    #[test]
+    fn a_torn_or_foreign_line_says_nothing() {
+        let line = Said::Preparing.line().unwrap();
+        for foreign in ["", "careen: note", &line[..line.len() - 1], &line[1..], &format!("{PREFIX}{{}}")] {
+            assert_eq!(Said::of_line(foreign), None, "{foreign}");
+        }
+    }
+}
