@@ -225,7 +225,10 @@ impl Engine {
 
     /// Starts a container.
     pub fn start_container(&self, id: &str) -> Result<(), EngineError> {
-        self.post_only(&format!("/containers/{id}/start"), &Value::Null)
+        // Without any body: engines take another one for the host's configuration of old, and refuse it.
+        let path = format!("/containers/{id}/start");
+        let answer = self.agent.post(self.url(&path)).send_empty();
+        self.text(format!("POST {path}"), answer).map(drop)
     }
 
     /// Waits until a container has ended, and returns its exit code.
