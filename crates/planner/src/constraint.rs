@@ -26,7 +26,9 @@ enum Key {
 
 /// Why a text is no constraint.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{given}' is no placement constraint: KEY==VALUE or KEY!=VALUE with node.id, node.hostname, node.role, node.platform.os, node.platform.arch, node.labels.NAME or engine.labels.NAME")]
+#[error(
+    "'{given}' is no placement constraint: KEY==VALUE or KEY!=VALUE with node.id, node.hostname, node.role, node.platform.os, node.platform.arch, node.labels.NAME or engine.labels.NAME"
+)]
 pub struct InvalidConstraint {
     /// What was given.
     pub given: String,

@@ -2,7 +2,9 @@
 
 use crate::constraint::fits_all;
 use crate::hold::Hold;
-use crate::observed::{Availability, Expectation, Mode, Mount, MountKind, Node, Observed, Service, Task, TaskState};
+use crate::observed::{
+    Availability, Expectation, Mode, Mount, MountKind, Node, Observed, Service, Task, TaskState,
+};
 use crate::rollout::Baseline;
 use crate::spec::{DrainPolicy, Spec};
 use serde::{Deserialize, Serialize};
@@ -146,8 +148,7 @@ mod tests {
         let mut pinned = service("pinned", 1);
         pinned.constraints = vec!["node.hostname==w1".into()];
         let mut data = service("data", 1);
-        data.mounts =
-            vec![Mount { kind: MountKind::LocalVolume, source: "pgdata".into(), read_only: false }];
+        data.mounts = vec![Mount { kind: MountKind::LocalVolume, source: "pgdata".into(), read_only: false }];
         let global = Service { mode: Mode::Global, ..service("global", 2) };
         let mut job = task("backup", "w1");
         job.job = true;
@@ -192,7 +193,11 @@ mod tests {
         let w1 = observed.nodes[0].clone();
         assert_eq!(still_running(&observed, &w1), ["backup", "data", "global", "pinned", "web"]);
         observed.tasks.retain(|task| task.job);
-        assert_eq!(still_running(&observed, &w1), ["backup"], "a drain leaves jobs running, a restart would not");
+        assert_eq!(
+            still_running(&observed, &w1),
+            ["backup"],
+            "a drain leaves jobs running, a restart would not"
+        );
         let baseline = crate::settle::baseline(&observed);
         observed.services[0].running = 1;
         observed.services[1].running = 0;

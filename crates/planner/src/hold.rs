@@ -291,7 +291,9 @@ impl fmt::Display for Hold {
             Self::OtherManager { node } => write!(f, "another manager is in maintenance: {node}"),
             Self::ControllerHere => f.write_str("the controller runs here and moves away first"),
             Self::NodeDown => f.write_str("the node is down"),
-            Self::Placing { placed, of } => write!(f, "careen's services are being placed: {placed} of {of} run"),
+            Self::Placing { placed, of } => {
+                write!(f, "careen's services are being placed: {placed} of {of} run")
+            }
             Self::AgentRejected { command } => {
                 write!(f, "the node refuses the agent; if its image is missing there: {command}")
             }

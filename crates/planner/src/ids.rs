@@ -56,7 +56,9 @@ impl RolloutId {
         if !text.is_empty() && text.len() <= 12 && text.chars().all(allowed) {
             Ok(Self(text.to_owned()))
         } else {
-            Err(InvalidRolloutId { given: text.chars().take(40).collect::<String>().escape_default().to_string() })
+            Err(InvalidRolloutId {
+                given: text.chars().take(40).collect::<String>().escape_default().to_string(),
+            })
         }
     }
 
@@ -92,8 +94,9 @@ impl fmt::Display for RolloutId {
 pub enum Go {
     /// The command may begin.
     Run,
-    /// The engine may be restarted, or the host rebooted. Given before `Run`, it covers every restart of that run:
-    /// the agent that could ask for it may be gone with the engine by then.
+    /// The engine may be restarted, or the host rebooted: once, for the agent that asks. It never covers restarts that
+    /// come later: an agent that is gone with its engine cannot say what still follows, and the node has to be
+    /// active for the next one.
     Restart,
 }
 

@@ -52,7 +52,8 @@ fn unfit(node: &Node) -> Option<Skip> {
 /// All waves, nodes that are through included: so a wave keeps its nodes while the rollout goes on. Canaries, workers
 /// of one zone after the other, then managers one by one: the controller's node next to last, the leader last.
 pub fn waves(observed: &Observed, spec: &Spec, nodes: &[&Node]) -> Vec<Wave> {
-    let (mut managers, mut workers): (Vec<&Node>, Vec<&Node>) = nodes.iter().partition(|node| node.is_manager());
+    let (mut managers, mut workers): (Vec<&Node>, Vec<&Node>) =
+        nodes.iter().partition(|node| node.is_manager());
     let zone = |node: &Node| zone_of(spec, node).to_owned();
     workers.sort_by_key(|node| (zone(node), node.hostname.clone(), node.id.clone()));
     let controller = observed.controller.as_ref().map(|place| &place.node);
@@ -100,7 +101,8 @@ mod tests {
     fn text(observed: &Observed, spec: &Spec) -> String {
         let selected = select(observed, spec).unwrap();
         let waves = waves(observed, spec, &selected.nodes);
-        let words = waves.iter().map(|wave| wave.iter().map(|id| id.0.as_str()).collect::<Vec<_>>().join("+"));
+        let words =
+            waves.iter().map(|wave| wave.iter().map(|id| id.0.as_str()).collect::<Vec<_>>().join("+"));
         words.collect::<Vec<_>>().join(" ")
     }
 

@@ -9,7 +9,9 @@ use careen_model::quorum::{self, Quorum};
 pub fn count(observed: &Observed) -> Option<Quorum> {
     observed.nodes.iter().any(Node::is_leader).then(|| {
         Quorum::of(observed.nodes.iter().filter(|node| node.is_manager()).map(|node| match node.manager {
-            Some(manager) if manager.reachability == Reachability::Reachable => quorum::Reachability::Reachable,
+            Some(manager) if manager.reachability == Reachability::Reachable => {
+                quorum::Reachability::Reachable
+            }
             Some(_) | None => quorum::Reachability::Down,
         }))
     })

@@ -3,8 +3,8 @@
 use crate::world::{SimJob, SimNode, SimService, World};
 use careen_controller::{ActError, Cluster, Unavailable};
 use careen_planner::observed::{
-    AgentReport, Availability, ControllerPlace, Job, Lock, Manager, Mode, Node, NodeStatus, Reachability, Role,
-    Service, Task, TaskState,
+    AgentReport, Availability, ControllerPlace, Job, Lock, Manager, Mode, Node, NodeStatus, Reachability,
+    Role, Service, Task, TaskState,
 };
 use careen_planner::state::{NodeRecord, RECORD_LABEL};
 use careen_planner::{Act, Action, ControllerId, JobKey, NodeId, Observed, ServiceId, Version};
@@ -39,7 +39,7 @@ impl Cluster for View<'_> {
         if !self.answers() {
             return Err(ActError::Unavailable { why: "no manager leads".into() });
         }
-        let result = self.carry_out(&act.action);
+        let result = self.carry_out(&act.action, act.epoch);
         let words = words(&act.action);
         self.world.say(format!("{} e{} {words}: {result:?}", self.who, act.epoch));
         // The answer may be lost on the way back.
@@ -85,8 +85,10 @@ impl View<'_> {
         self.world.has_quorum() && here.is_some_and(|node| node.takes_part(self.world.now))
     }
 
-    fn carry_out(&mut self, action: &Action) -> Result<(), ActError> {
+    fn carry_out(&mut self, action: &Action, epoch: u64) -> Result<(), ActError> {
         let world = &mut *self.world;
+        // The real swarm's side looks at the lock before each action. That leaves a moment; here it is a wide one.
+        let stale = world.lock.as_ref().is_some_and(|lock| lock.epoch != epoch || lock.holder.is_none());
         match action {
             Action::TakeLock { epoch, version } => {
                 let found = world.lock.as_ref().map(|lock| lock.version);
@@ -118,8 +120,8 @@ impl View<'_> {
             Action::UpdateNode { node, version, labels, availability } => {
                 world.update_node(node, *version, labels, *availability)
             }
-            Action::CreateJob { agent } => world.create_job(&agent.key, Some(agent.clone())),
-            Action::CreateGate { key } => world.create_job(key, None),
+            Action::CreateJob { agent } => world.create_job(&agent.key, Some(agent.clone()), stale),
+            Action::CreateGate { key } => world.create_job(key, None, stale),
             Action::OpenGate { key, version } | Action::StopJob { key, version } => {
                 let next = world.next_version();
                 let job = world.jobs.iter_mut().find(|job| job.key == *key).ok_or(ActError::Gone)?;
@@ -136,7 +138,11 @@ impl View<'_> {
                 if world.jobs.len() == before { Err(ActError::Gone) } else { Ok(()) }
             }
             Action::WriteResult { result } => {
-                if world.results.iter().any(|one| one.node == result.node && one.generation == result.generation) {
+                if world
+                    .results
+                    .iter()
+                    .any(|one| one.node == result.node && one.generation == result.generation)
+                {
                     return Err(ActError::Exists);
                 }
                 world.results.push(result.clone());
@@ -175,12 +181,13 @@ impl World {
         &mut self,
         key: &JobKey,
         agent: Option<careen_planner::AgentSpec>,
+        stale: bool,
     ) -> Result<(), ActError> {
         if self.jobs.iter().any(|job| job.key == *key) {
             return Err(ActError::Exists);
         }
         let version = self.next_version();
-        self.jobs.push(SimJob { key: key.clone(), agent, version, stopped: false, tasks: Vec::new() });
+        self.jobs.push(SimJob { key: key.clone(), agent, version, stopped: false, tasks: Vec::new(), stale });
         Ok(())
     }
 

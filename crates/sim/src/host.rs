@@ -65,10 +65,6 @@ pub struct Transaction {
     pub at: At,
     /// Attempts of the command that were started.
     pub attempts: u32,
-    /// Whether the go covers restarts.
-    pub covered: bool,
-    /// The highest agent that joined it.
-    pub joined: u32,
     /// Whether reboots are allowed.
     pub may_reboot: bool,
     /// Whether reboots are allowed when only the host wants one.
@@ -117,8 +113,6 @@ impl Transaction {
             generation,
             at: At::Preparing(prepared_at),
             attempts: 0,
-            covered: false,
-            joined: 0,
             may_reboot: true,
             may_reboot_unasked: true,
             midway_done: false,
@@ -159,7 +153,9 @@ impl Transaction {
         self.at = match end.unwrap_or(AttemptEnd::Well) {
             AttemptEnd::Failed => At::Closed(failed(HostPhase::Command, 1)),
             // The host gives up after five reboots.
-            AttemptEnd::RebootMe if self.may_reboot && self.attempts <= 5 => At::WantsRestart(Restart::Reboot),
+            AttemptEnd::RebootMe if self.may_reboot && self.attempts <= 5 => {
+                At::WantsRestart(Restart::Reboot)
+            }
             AttemptEnd::RebootMe => At::Closed(failed(HostPhase::Command, 246)),
             AttemptEnd::Well => match plan.wants {
                 Some(Restart::Reboot) if self.may_reboot_unasked && !self.wish_done => {

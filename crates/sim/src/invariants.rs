@@ -34,10 +34,8 @@ impl World {
     pub(crate) fn check_go(&mut self, index: usize) {
         let node = &self.nodes[index];
         let stage = self.stage(node);
-        let announced = matches!(
-            stage,
-            Some(Stage::Running { .. } | Stage::Verifying | Stage::Failed { .. })
-        );
+        let announced =
+            matches!(stage, Some(Stage::Running { .. } | Stage::Verifying | Stage::Failed { .. }));
         if !announced {
             self.violation(format!("the command begins on {} while its label says {stage:?}", node.id));
         }
@@ -68,9 +66,10 @@ impl World {
         }
         let (members, _) = self.managers();
         let now = self.now;
-        let others = self.nodes.iter().filter(|other| {
-            other.role == Role::Manager && other.id != node.id && other.takes_part(now)
-        });
+        let others = self
+            .nodes
+            .iter()
+            .filter(|other| other.role == Role::Manager && other.id != node.id && other.takes_part(now));
         let others = others.count();
         if members > 1 && others < members / 2 + 1 {
             self.violation(format!("{} goes down and leaves {others} of {members} managers", node.id));
@@ -85,8 +84,7 @@ impl World {
         if out.len() > limit {
             self.violation(format!("{} nodes in maintenance, {limit} may be: {out:?}", out.len()));
         }
-        let is_manager =
-            |id: &&NodeId| self.node(id).is_some_and(|node| node.role == Role::Manager);
+        let is_manager = |id: &&NodeId| self.node(id).is_some_and(|node| node.role == Role::Manager);
         let managers = out.iter().filter(is_manager).count();
         if managers > 1 {
             self.violation(format!("{managers} managers in maintenance: {out:?}"));
@@ -124,17 +122,26 @@ impl World {
         for index in 0..self.nodes.len() {
             let node = &self.nodes[index];
             let failed = matches!(self.stage(node), Some(Stage::Failed { .. } | Stage::Skipped { .. }));
-            let stays = failed && node.availability == Availability::Drain && node.wish != Availability::Drain;
+            let stays =
+                failed && node.availability == Availability::Drain && node.wish != Availability::Drain;
             if node.availability != node.wish && !stays {
-                let line = format!("{} is left {:?}, its operator wants {:?}", node.id, node.availability, node.wish);
+                let line = format!(
+                    "{} is left {:?}, its operator wants {:?}",
+                    node.id, node.availability, node.wish
+                );
                 self.violation(line);
             }
         }
+        // What is on a node that did not report when the rollout ended is for the next one.
         let dead = |id: &NodeId| {
-            self.node(id).is_some_and(|node| node.power == Power::Dead || !node.ready)
+            self.node(id).is_none_or(|node| node.power == Power::Dead || node.unseen_at + 60 > self.over_at)
         };
-        let left: Vec<String> =
-            self.jobs.iter().filter(|job| !dead(&job.key.node)).map(|job| job.key.name()).collect();
+        let left: Vec<String> = self
+            .jobs
+            .iter()
+            .filter(|job| !job.stale && !dead(&job.key.node))
+            .map(|job| job.key.name())
+            .collect();
         if !left.is_empty() {
             self.violation(format!("services are left: {left:?}"));
         }

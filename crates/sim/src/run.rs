@@ -5,7 +5,8 @@ use crate::world::{Power, World};
 use careen_controller::{Controller, ControllerError, Turn};
 use careen_planner::observed::{Availability, Role};
 use careen_planner::rollout::{ASK_LABEL, Ask, Control, RolloutOutcome};
-use careen_planner::{ControllerId, End, Hold, NodeId, Observed, PauseReason, Pass, Stage};
+use careen_planner::state::{NodeRecord, RECORD_LABEL};
+use careen_planner::{ControllerId, End, Hold, NodeId, Observed, Pass, PauseReason, Stage};
 use std::collections::BTreeMap;
 
 /// How often what goes wrong, in thousandths.
@@ -69,6 +70,7 @@ pub struct Run {
     last: Option<Pass>,
     answer_at: Option<u64>,
     held_since: BTreeMap<NodeId, (&'static str, u64)>,
+    at_risk_since: BTreeMap<NodeId, u64>,
     over: bool,
 }
 
@@ -127,6 +129,7 @@ impl Run {
             last: None,
             answer_at: None,
             held_since: BTreeMap::new(),
+            at_risk_since: BTreeMap::new(),
             over: false,
         }
     }
@@ -198,8 +201,13 @@ impl Run {
             return true;
         }
         let who = sitting.controller.id().clone();
-        let mut view =
-            View { world, who: who.clone(), place: sitting.place.clone(), moved: false, distort: self.distort };
+        let mut view = View {
+            world,
+            who: who.clone(),
+            place: sitting.place.clone(),
+            moved: false,
+            distort: self.distort,
+        };
         if let Some(turn) = &mut sitting.turn {
             let Some(_) = turn.step(&mut view) else {
                 sitting.turn = None;
@@ -228,6 +236,9 @@ impl Run {
             End::GoOn => {}
             End::Finished => {
                 self.world.say("the rollout is over");
+                if !self.over {
+                    self.world.over_at = self.world.now;
+                }
                 self.over = true;
                 return false;
             }
@@ -237,8 +248,11 @@ impl Run {
             }
         }
         self.world.check_holds(&turn.pass);
-        self.log_holds(&turn.pass);
-        self.last = Some(turn.pass.clone());
+        // A controller that waits for the lock knows nothing else.
+        if !turn.pass.holds.values().any(|hold| matches!(hold, Hold::LockHeld { .. })) {
+            self.log_holds(&turn.pass);
+            self.last = Some(turn.pass.clone());
+        }
         self.sitting[index].turn = Some(turn);
         true
     }
@@ -253,6 +267,18 @@ impl Run {
             }
         }
         self.held_since.retain(|node, _| pass.holds.contains_key(node));
+        for (node, hold) in &pass.holds {
+            match hold {
+                Hold::QuorumAtRisk { .. } => {
+                    self.at_risk_since.entry(node.clone()).or_insert(now);
+                }
+                Hold::NoReport { .. } => {}
+                _ => {
+                    self.at_risk_since.remove(node);
+                }
+            }
+        }
+        self.at_risk_since.retain(|node, _| pass.holds.contains_key(node));
     }
 
     fn survives(&mut self, index: usize, who: &ControllerId) -> bool {
@@ -281,8 +307,12 @@ impl Run {
         if now < self.next_start && !second {
             return;
         }
-        let managers: Vec<&crate::world::SimNode> =
-            self.world.nodes.iter().filter(|node| node.role == Role::Manager && node.takes_part(now)).collect();
+        let managers: Vec<&crate::world::SimNode> = self
+            .world
+            .nodes
+            .iter()
+            .filter(|node| node.role == Role::Manager && node.takes_part(now))
+            .collect();
         let active: Vec<NodeId> = managers
             .iter()
             .filter(|node| node.availability == Availability::Active && node.ready)
@@ -357,12 +387,13 @@ impl Run {
         let version = world.next_version();
         match world.rng.between(0, 19) {
             0..=8 => {
-                let wish =
-                    *world.rng.pick(&[Availability::Active, Availability::Drain, Availability::Pause]);
+                let wish = *world.rng.pick(&[Availability::Active, Availability::Drain, Availability::Pause]);
                 let now = world.now;
+                // Saying what is so already leaves no trace in the swarm, and of two changes between two looks of the
+                // controller the first leaves none.
+                let digested = world.is_digested(index);
                 let node = &mut world.nodes[index];
-                // Saying what is so already leaves no trace in the swarm.
-                if node.availability != wish {
+                if node.availability != wish && digested {
                     (node.availability, node.wish, node.wish_at) = (wish, wish, now);
                     node.version = version;
                     let line = format!("operator: {} is to be {wish:?}", node.id);
@@ -382,9 +413,10 @@ impl Run {
                 }
             }
             14 | 15 => self.operator_says(Control::Paused { why: PauseReason::Asked }),
-            16 => self.operator_asks(index, Ask::Skip),
-            17 => self.operator_says(Control::Aborting),
-            _ => self.worker_leaves(index),
+            16 | 17 => self.operator_asks(index, Ask::Skip),
+            18 => self.worker_leaves(index),
+            _ if self.world.rng.permille(200) => self.operator_says(Control::Aborting),
+            _ => {}
         }
     }
 
@@ -452,14 +484,11 @@ impl Run {
     fn unblock(&mut self) {
         let now = self.world.now;
         let Some(pass) = &self.last else { return };
-        let stuck = |node: &NodeId| {
-            let quorum = matches!(pass.holds.get(node), Some(Hold::QuorumAtRisk { .. }));
-            quorum && self.held_since.get(node).is_some_and(|(_, since)| now > since + 900)
-        };
+        let stuck = |node: &NodeId| self.at_risk_since.get(node).is_some_and(|since| now > since + 900);
         let Some(node) = pass.holds.keys().find(|node| stuck(node)).cloned() else { return };
         let Some(index) = self.world.nodes.iter().position(|one| one.id == node) else { return };
         let begun = pass.stages.get(&node).is_some_and(Stage::is_after_the_go);
-        self.held_since.remove(&node);
+        self.at_risk_since.remove(&node);
         if begun {
             self.operator_says(Control::Aborting);
         } else {
@@ -469,6 +498,13 @@ impl Run {
 }
 
 impl World {
+    /// Whether the node's record knows of its availability as it is.
+    fn is_digested(&self, index: usize) -> bool {
+        let node = &self.nodes[index];
+        let record = node.labels.get(RECORD_LABEL).and_then(|text| NodeRecord::decode(text).ok());
+        record.and_then(|record| record.taken).is_none_or(|taken| taken.set == node.availability)
+    }
+
     /// A manager may die while the others keep the store alive also when one more is down for a while.
     fn may_die(&self, index: usize) -> bool {
         let node = &self.nodes[index];

@@ -52,6 +52,7 @@ pub fn world(seed: u64, spec: Spec, managers: usize, workers: usize) -> World {
         session: 1,
         ready: true,
         differs_since: None,
+        unseen_at: 0,
         cut_off_until: 0,
         down_through_us: false,
         containers: Vec::new(),
@@ -81,6 +82,7 @@ pub fn world(seed: u64, spec: Spec, managers: usize, workers: usize) -> World {
         attempts: Vec::new(),
         retries: BTreeMap::new(),
         agents_check_quorum: true,
+        over_at: 0,
         left: BTreeSet::new(),
     }
 }
@@ -100,6 +102,8 @@ pub fn random(seed: u64) -> World {
     for node in &mut world.nodes {
         node.leaks = rng.permille(300);
         node.host.plan = random_plan(&mut rng);
+        // With its only manager a swarm is gone.
+        node.host.plan.dies_at_reboot &= managers > 1 || node.role == Role::Worker;
         if rng.permille(100) {
             let kept = *rng.pick(&[Availability::Drain, Availability::Drain, Availability::Pause]);
             node.availability = kept;
@@ -128,9 +132,14 @@ fn random_spec(rng: &mut Rng) -> Spec {
     spec.policy.parallelism = rng.between(1, 3) as usize;
     spec.policy.canaries = rng.between(0, 1) as usize;
     spec.policy.delay = Duration::from_secs(rng.between(0, 1) * 10);
-    spec.policy.order = *rng.pick(&[NodeOrder::WorkersFirst, NodeOrder::WorkersFirst, NodeOrder::ManagersFirst]);
-    spec.policy.failure_action =
-        *rng.pick(&[FailureAction::Pause, FailureAction::Pause, FailureAction::Continue, FailureAction::Rollback]);
+    spec.policy.order =
+        *rng.pick(&[NodeOrder::WorkersFirst, NodeOrder::WorkersFirst, NodeOrder::ManagersFirst]);
+    spec.policy.failure_action = *rng.pick(&[
+        FailureAction::Pause,
+        FailureAction::Pause,
+        FailureAction::Continue,
+        FailureAction::Rollback,
+    ]);
     spec.drain = *rng.pick(&[DrainPolicy::Auto, DrainPolicy::Auto, DrainPolicy::Always, DrainPolicy::Never]);
     spec.reboot = *rng.pick(&[RebootPolicy::Auto, RebootPolicy::Asked, RebootPolicy::Never]);
     spec.restarts = rng.permille(200);

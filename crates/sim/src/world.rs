@@ -55,6 +55,8 @@ pub struct World {
     pub retries: BTreeMap<NodeId, u32>,
     /// Whether agents look at the quorum themselves.
     pub agents_check_quorum: bool,
+    /// When the rollout was over.
+    pub over_at: u64,
     /// Nodes that left.
     pub left: BTreeSet<NodeId>,
 }
@@ -84,6 +86,8 @@ pub struct SimNode {
     pub ready: bool,
     /// Since when `ready` is not what it should be.
     pub differs_since: Option<u64>,
+    /// When the managers last did not see it.
+    pub unseen_at: u64,
     /// Until when no manager reaches it.
     pub cut_off_until: u64,
     /// Whether the current power state is careen's doing.
@@ -171,6 +175,9 @@ pub struct SimJob {
     pub stopped: bool,
     /// Its tasks.
     pub tasks: Vec<TaskState>,
+    /// Whether a controller created it that had lost the lock. Such a one may be left when the rollout is over: its
+    /// agent begins nothing, and the next rollout takes it away.
+    pub stale: bool,
 }
 
 impl World {
@@ -262,9 +269,7 @@ impl World {
         }
         let now = self.now;
         let able: Vec<usize> = (0..self.nodes.len())
-            .filter(|index| {
-                self.nodes[*index].role == Role::Manager && self.nodes[*index].takes_part(now)
-            })
+            .filter(|index| self.nodes[*index].role == Role::Manager && self.nodes[*index].takes_part(now))
             .collect();
         if !able.is_empty() {
             let leader = *self.rng.pick(&able);
@@ -290,6 +295,9 @@ impl World {
         let now = self.now;
         for node in &mut self.nodes {
             let reports = node.power == Power::Up && now >= node.cut_off_until;
+            if !node.ready {
+                node.unseen_at = now;
+            }
             if reports == node.ready {
                 node.differs_since = None;
                 continue;
@@ -325,8 +333,12 @@ impl World {
         }
         for index in 0..self.services.len() {
             let service = self.services[index].clone();
-            let able: Vec<NodeId> =
-                self.nodes.iter().filter(|node| self.takes(node, &service)).map(|node| node.id.clone()).collect();
+            let able: Vec<NodeId> = self
+                .nodes
+                .iter()
+                .filter(|node| self.takes(node, &service))
+                .map(|node| node.id.clone())
+                .collect();
             let live: Vec<NodeId> = self
                 .tasks
                 .iter()
@@ -341,7 +353,8 @@ impl World {
                 }
                 Mode::Replicated => {
                     for _ in live.len() as u64..service.replicas {
-                        let load = |node: &&NodeId| self.tasks.iter().filter(|task| task.node == **node).count();
+                        let load =
+                            |node: &&NodeId| self.tasks.iter().filter(|task| task.node == **node).count();
                         let Some(node) = able.iter().min_by_key(load).cloned() else { break };
                         self.start_task(index, node);
                     }
@@ -402,7 +415,8 @@ impl World {
             if node.power != Power::Up {
                 continue;
             }
-            let (id, session, hears) = (node.id.clone(), node.session, quorum && node.ready && now >= node.cut_off_until);
+            let (id, session, hears) =
+                (node.id.clone(), node.session, quorum && node.ready && now >= node.cut_off_until);
             // Containers of users' services.
             for task in self.tasks.iter_mut().filter(|task| task.node == id) {
                 match task.state {
@@ -497,7 +511,6 @@ impl World {
 
     fn supervise(&mut self, index: usize, generation: u32) {
         let now = self.now;
-        let allowed = self.agents_quorum(index);
         let node = &mut self.nodes[index];
         if matches!(node.power, Power::HostDown(_) | Power::Dead) {
             return;
@@ -520,9 +533,6 @@ impl World {
                 } else if now >= until && engine_up {
                     transaction.attempt_ended(&plan, now);
                 }
-            }
-            At::WantsRestart(kind) if transaction.covered && allowed => {
-                self.restart(index, generation, kind);
             }
             At::Restarting(kind, at) if now >= at && engine_up => {
                 transaction.at = At::Restarted(kind);
@@ -625,7 +635,8 @@ impl World {
         container.saw_restart |= restart;
         let (saw_run, saw_restart) = (container.saw_run, container.saw_restart);
         let newer = node.host.transactions.keys().any(|generation| *generation > key.generation);
-        let busy = node.host.transactions.values().find(|one| one.generation != key.generation && one.works());
+        let busy =
+            node.host.transactions.values().find(|one| one.generation != key.generation && one.works());
         if newer {
             container.ended = true;
             return;
@@ -644,16 +655,10 @@ impl World {
         use careen_planner::spec::RebootPolicy;
         transaction.may_reboot = spec.reboot != RebootPolicy::Never;
         transaction.may_reboot_unasked = matches!(spec.reboot, RebootPolicy::Auto | RebootPolicy::Always);
-        if transaction.joined < key.agent {
-            // An agent that can ask again asks again.
-            transaction.joined = key.agent;
-            transaction.covered = false;
-        }
         container.said = Some(transaction.said(&node.host.plan, spec.collects));
         match transaction.at.clone() {
             At::Closed(_) => container.ended = true,
             At::Prepared if saw_run && !run && !spec.collects && allowed => {
-                transaction.covered = saw_restart && !restart;
                 transaction.attempts = 1;
                 transaction.at = At::Running(now + node.host.plan.takes);
                 let id = node.id.clone();

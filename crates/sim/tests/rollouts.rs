@@ -3,11 +3,12 @@
 use careen_planner::rollout::RolloutOutcome;
 use careen_sim::{Faults, Run, scenario};
 
-/// `CAREEN_SIM_SEED=17` runs one history alone and prints it.
+/// `CAREEN_SIM_SEED=17` runs one history alone and prints it; `CAREEN_SIM_ROLLOUTS=100000` runs more of them.
 fn seeds(count: u64) -> std::ops::Range<u64> {
-    match std::env::var("CAREEN_SIM_SEED").ok().and_then(|seed| seed.parse().ok()) {
+    let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    match number("CAREEN_SIM_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..count,
+        None => 0..number("CAREEN_SIM_ROLLOUTS").unwrap_or(count),
     }
 }
 
@@ -28,7 +29,9 @@ fn random_rollouts(count: u64, faults: Faults) {
         }
     }
     let [done, failures, aborted] = outcomes;
-    println!("{done} done, {failures} with failures, {aborted} aborted; {controllers} controllers, {actions} actions");
+    println!(
+        "{done} done, {failures} with failures, {aborted} aborted; {controllers} controllers, {actions} actions"
+    );
 }
 
 #[test]

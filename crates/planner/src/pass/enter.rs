@@ -3,7 +3,7 @@
 use super::{Move, Standing, Wanted, Work};
 use crate::action::Action;
 use crate::drain;
-use crate::hold::Hold;
+use crate::hold::{Hold, PauseReason};
 use crate::ids::NodeId;
 use crate::observed::{Availability, Expectation, Node};
 use crate::quorum;
@@ -17,7 +17,12 @@ impl Work<'_> {
     /// A node of which nothing was begun.
     pub(super) fn pending(&mut self, node: &Node, record: &NodeRecord) -> Move {
         if let Control::Paused { why } = &self.control {
-            return Move::Wait(Hold::Paused { why: why.clone() });
+            // Paused for this very node, which is still down: now it is called failed.
+            let mine = matches!(why, PauseReason::NodeFailed { node: failed, .. } if *failed == node.id);
+            return match mine && !node.is_ready() {
+                true => Move::Fail(Reason::NodeDown),
+                false => Move::Wait(Hold::Paused { why: why.clone() }),
+            };
         }
         if self.observed.baseline.is_none() {
             return Move::Wait(Hold::Starting);
@@ -75,7 +80,8 @@ impl Work<'_> {
 
     /// Whether one more node may begin.
     fn place(&self, node: &Node) -> Result<(), Hold> {
-        let begun = |(id, one): (&NodeId, &Standing)| (!is_waiting(one) && !is_through(one)).then(|| id.clone());
+        let begun =
+            |(id, one): (&NodeId, &Standing)| (!is_waiting(one) && !is_through(one)).then(|| id.clone());
         let nodes: Vec<NodeId> = self.standings.iter().filter_map(begun).collect();
         self.limits(node, nodes)
     }

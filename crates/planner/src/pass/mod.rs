@@ -196,10 +196,8 @@ fn standing(node: &Node, rollout: &RolloutId, epoch: u64) -> Standing {
         Err(corrupt) => Standing::Corrupt(corrupt),
         Ok(None) => Standing::Ours { record: new(), stored: false },
         Ok(Some(record)) if record.rollout == *rollout => Standing::Ours { record, stored: true },
-        // What an earlier rollout drained and left so is given back by this one.
-        Ok(Some(record)) if record.stage.is_terminal() => {
-            Standing::Ours { record: NodeRecord { taken: record.taken, ..new() }, stored: false }
-        }
+        // What an earlier rollout left drained is its operator's by now: nobody watched it since.
+        Ok(Some(record)) if record.stage.is_terminal() => Standing::Ours { record: new(), stored: false },
         Ok(Some(record)) => Standing::Foreign(record.rollout),
     }
 }
@@ -229,8 +227,7 @@ impl Work<'_> {
             return Ok(self.tidy());
         }
         self.record_baseline();
-        let nodes: Vec<&Node> =
-            self.waves.iter().flatten().filter_map(|id| self.observed.node(id)).collect();
+        let nodes: Vec<&Node> = self.waves.iter().flatten().filter_map(|id| self.observed.node(id)).collect();
         for node in nodes {
             self.one(node)?;
         }
@@ -256,6 +253,11 @@ impl Work<'_> {
         if stored && record.epoch < self.epoch && !record.stage.is_terminal() {
             // The node's version moves, so nothing that the controller before decided on can be written any more.
             self.write(node, NodeRecord { epoch: self.epoch, ..record }, None, Hold::TakingOver);
+            return Ok(());
+        }
+        if stored && record.taken.is_some_and(|taken| taken.set != node.availability) {
+            // Somebody changed it: it is theirs from now on, also when they change it back.
+            self.write(node, NodeRecord { taken: None, ..record }, None, Hold::Moving);
             return Ok(());
         }
         match self.decide(node, &record, stored) {
@@ -378,13 +380,7 @@ impl Work<'_> {
         let act = |action| Act { epoch: self.epoch, action };
         let mut watch = self.watching.after;
         watch.epoch = Some(self.epoch);
-        Pass {
-            actions: self.actions.into_iter().map(act).collect(),
-            holds: self.holds,
-            stages,
-            end,
-            watch,
-        }
+        Pass { actions: self.actions.into_iter().map(act).collect(), holds: self.holds, stages, end, watch }
     }
 }
 

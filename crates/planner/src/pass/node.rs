@@ -61,10 +61,9 @@ impl Work<'_> {
     pub(super) fn answers(&self, node: &Node, record: &NodeRecord) -> bool {
         match node.labels.get(ASK_LABEL).and_then(|text| Ask::parse(text)) {
             Some(Ask::Retry) => record.stage == Stage::Pending,
-            Some(Ask::Skip) => matches!(
-                record.stage,
-                Stage::Skipped { .. } | Stage::Restoring { then: Then::Skip { .. } }
-            ),
+            Some(Ask::Skip) => {
+                matches!(record.stage, Stage::Skipped { .. } | Stage::Restoring { then: Then::Skip { .. } })
+            }
             None => false,
         }
     }
@@ -83,7 +82,8 @@ impl Work<'_> {
         if let Some(down) = self.down(&here) {
             return down;
         }
-        if self.control == Control::Aborting && record.stage.is_after_the_go() && self.result(&here).is_none() {
+        if self.control == Control::Aborting && record.stage.is_after_the_go() && self.result(&here).is_none()
+        {
             return Move::Fail(Reason::Aborted);
         }
         match &record.stage {
@@ -91,7 +91,7 @@ impl Work<'_> {
             Stage::Preparing => self.preparing(&here),
             Stage::Draining { goal: Goal::Run } => self.draining_for_the_command(&here),
             Stage::Draining { goal: Goal::Restart(kind) } => self.draining_for_a_restart(&here, *kind),
-            Stage::Running { covered } => self.running(&here, *covered),
+            Stage::Running { drained } => self.running(&here, *drained),
             Stage::RestartingEngine => self.restarting(&here, Restart::Engine),
             Stage::Rebooting => self.restarting(&here, Restart::Reboot),
             Stage::Verifying => self.verifying(&here),
@@ -120,8 +120,10 @@ impl Work<'_> {
                 (limits.restarting_engine, here.age, Hold::Restarting { kind: Restart::Engine })
             }
             Stage::Rebooting => (limits.rebooting, here.age, self.rebooting_hold(here.node)),
-            // A covered restart may be what is going on.
-            Stage::Running { .. } => (limits.rebooting.max(limits.node_down), age, self.rebooting_hold(here.node)),
+            // The command may restart the engine itself.
+            Stage::Running { .. } => {
+                (limits.rebooting.max(limits.node_down), age, self.rebooting_hold(here.node))
+            }
             Stage::Pending
             | Stage::Held { .. }
             | Stage::Entering
@@ -186,7 +188,7 @@ impl Work<'_> {
                 None => self.write_result(here, outcome),
                 Some(_) => Move::Fail(Reason::Exit(*exit)),
             },
-            Some(said) if is_past_the_go(said) => Move::Step(Event::Go { covered: false }, Wanted::Keep),
+            Some(said) if is_past_the_go(said) => Move::Step(Event::Go { drained: false }, Wanted::Keep),
             _ if self.is_lost(here) => lost(here),
             Some(Said::Prepared { restart }) => self.take_out(here, *restart),
             _ if here.age >= self.spec.limits.preparing => Move::Fail(Reason::TimeLimit),
@@ -208,7 +210,7 @@ impl Work<'_> {
         match (wanted, kept) {
             (_, Availability::Drain) => Move::Step(Event::Drain(Goal::Run), Wanted::Be(Availability::Drain)),
             (false, Availability::Active | Availability::Pause) => {
-                Move::Step(Event::Go { covered: false }, Wanted::Restore)
+                Move::Step(Event::Go { drained: false }, Wanted::Restore)
             }
             (true, Availability::Active | Availability::Pause) => {
                 match drain::volume_hold(self.observed, self.spec, here.node) {
@@ -221,7 +223,7 @@ impl Work<'_> {
 
     fn draining_for_the_command(&mut self, here: &Here<'_>) -> Move {
         if self.observed.report(&here.agent).is_some_and(is_past_the_go) {
-            return Move::Step(Event::Go { covered: true }, Wanted::Keep);
+            return Move::Step(Event::Go { drained: true }, Wanted::Keep);
         }
         if self.is_lost(here) {
             return lost(here);
@@ -232,7 +234,7 @@ impl Work<'_> {
         let ready = self.is_empty(here).and_then(|()| self.may_go_on()).and_then(|()| self.quorum(here));
         match ready {
             Err(hold) => Move::Wait(hold),
-            Ok(()) => Move::Step(Event::Go { covered: true }, Wanted::Keep),
+            Ok(()) => Move::Step(Event::Go { drained: true }, Wanted::Keep),
         }
     }
 
@@ -254,7 +256,7 @@ impl Work<'_> {
         }
     }
 
-    fn running(&mut self, here: &Here<'_>, covered: bool) -> Move {
+    fn running(&mut self, here: &Here<'_>, drained: bool) -> Move {
         let phase = Phase::Running;
         let said = self.observed.report(&here.agent);
         match said {
@@ -276,8 +278,9 @@ impl Work<'_> {
         if self.is_lost(here) {
             return lost(here);
         }
-        if self.closed_gate(here, Go::Run).is_some() {
-            return self.give_the_go(here, covered);
+        if let Some(gate) = self.closed_gate(here, Go::Run) {
+            let open = Action::OpenGate { key: gate.key.clone(), version: gate.version };
+            return self.give_the_go(here, drained, open);
         }
         // The host keeps the command's time limit itself; this one is for a host that says nothing.
         let limit = self.spec.limits.running.map(|limit| limit + self.spec.limits.verifying);
@@ -287,9 +290,9 @@ impl Work<'_> {
         Move::Wait(if said.is_some() { Hold::HostWorks { phase } } else { Hold::NoReport { phase } })
     }
 
-    /// The gate for restarts goes first: when the gate of the command is gone, the agent sees which go it was.
-    fn give_the_go(&mut self, here: &Here<'_>, covered: bool) -> Move {
-        if covered {
+    /// The go is announced and seen to be; what it rests on is looked at once more.
+    fn give_the_go(&mut self, here: &Here<'_>, drained: bool, open: Action) -> Move {
+        if drained {
             if here.node.availability != Availability::Drain {
                 return self.taken_away(here, Availability::Drain);
             }
@@ -297,13 +300,10 @@ impl Work<'_> {
                 return Move::Wait(hold);
             }
         }
-        if let Err(hold) = self.quorum(here) {
-            return Move::Wait(hold);
+        match self.quorum(here) {
+            Err(hold) => Move::Wait(hold),
+            Ok(()) => Move::Act(vec![open], Hold::GivingTheGo),
         }
-        let restart = covered.then(|| self.closed_gate(here, Go::Restart)).flatten();
-        let gates = [restart, self.closed_gate(here, Go::Run)];
-        let open = |job: &Job| Action::OpenGate { key: job.key.clone(), version: job.version };
-        Move::Act(gates.into_iter().flatten().map(open).collect(), Hold::GivingTheGo)
     }
 
     /// The command is done and the agent asks for a restart.
@@ -343,7 +343,9 @@ impl Work<'_> {
             Some(Said::WantsRestart { kind: wanted }) if *wanted == kind && !self.is_lost(here) => {
                 return self.allow_restart(here);
             }
-            Some(Said::Finished { .. } | Said::Verifying | Said::Running { .. } | Said::WantsRestart { .. }) => {
+            Some(
+                Said::Finished { .. } | Said::Verifying | Said::Running { .. } | Said::WantsRestart { .. },
+            ) => {
                 return Move::Step(Event::Ended, Wanted::Keep);
             }
             Some(
@@ -476,14 +478,10 @@ impl Work<'_> {
     fn make_active(&mut self, here: &Here<'_>, hold: Hold) -> Move {
         match (here.node.availability, here.record.taken) {
             (Availability::Active, _) => Move::Wait(hold),
-            (Availability::Pause | Availability::Drain, Some(taken))
-                if taken.set == Availability::Active =>
-            {
+            (Availability::Pause | Availability::Drain, Some(taken)) if taken.set == Availability::Active => {
                 self.taken_away(here, Availability::Active)
             }
-            (Availability::Pause | Availability::Drain, _) => {
-                Move::Set(Wanted::Be(Availability::Active))
-            }
+            (Availability::Pause | Availability::Drain, _) => Move::Set(Wanted::Be(Availability::Active)),
         }
     }
 

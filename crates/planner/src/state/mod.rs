@@ -30,12 +30,12 @@ pub enum Stage {
     },
     /// Intent: the go for the command is given.
     Running {
-        /// Whether the go covers restarts too: the node is drained.
-        covered: bool,
+        /// Whether it was given to a drained node: then it waits while somebody has changed that.
+        drained: bool,
     },
-    /// Intent: the go for an engine restart is given; or a covered one was reported.
+    /// Intent: the go for an engine restart is given.
     RestartingEngine,
-    /// Intent: the go for a reboot is given; or a covered one was reported.
+    /// Intent: the go for a reboot is given.
     Rebooting,
     /// The node can take an agent; the result is collected, `verify` runs.
     Verifying,
@@ -169,10 +169,10 @@ pub enum Event {
     Drain(Goal),
     /// The go for the command.
     Go {
-        /// Whether it covers restarts.
-        covered: bool,
+        /// Whether the node is drained for it.
+        drained: bool,
     },
-    /// The go for a restart, or the report that a covered one began.
+    /// The go for a restart, or the report that one began.
     Restart(Restart),
     /// The command is done.
     Ended,
@@ -218,7 +218,7 @@ impl Stage {
             Event::Drain(goal @ Goal::Restart(_)) if self.may_want_a_restart() => {
                 Self::Draining { goal: *goal }
             }
-            Event::Go { covered } if self.may_get_the_go() => Self::Running { covered: *covered },
+            Event::Go { drained } if self.may_get_the_go() => Self::Running { drained: *drained },
             Event::Restart(kind) if self.may_restart(*kind) => match kind {
                 Restart::Engine => Self::RestartingEngine,
                 Restart::Reboot => Self::Rebooting,
@@ -242,7 +242,9 @@ impl Stage {
                 None => return Err(illegal),
             },
             Event::Skip(why) if self.is_before_the_go() => Self::Restoring { then: Then::Skip { why: *why } },
-            Event::Skip(why) if self.waits() || matches!(self, Self::Failed { .. }) => Self::Skipped { why: *why },
+            Event::Skip(why) if self.waits() || matches!(self, Self::Failed { .. }) => {
+                Self::Skipped { why: *why }
+            }
             Event::Retry if matches!(self, Self::Failed { .. }) => Self::Pending,
             Event::Hold(_)
             | Event::Clear

@@ -106,7 +106,9 @@ fn decode_taken(word: &str) -> Option<Taken> {
 }
 
 fn availability(word: &str) -> Option<Availability> {
-    [Availability::Active, Availability::Pause, Availability::Drain].into_iter().find(|one| one.word() == word)
+    [Availability::Active, Availability::Pause, Availability::Drain]
+        .into_iter()
+        .find(|one| one.word() == word)
 }
 
 fn encode_stage(stage: &Stage) -> String {
@@ -117,8 +119,8 @@ fn encode_stage(stage: &Stage) -> String {
         Stage::Draining { goal: Goal::Run } => format!("{name}:run"),
         Stage::Draining { goal: Goal::Restart(Restart::Engine) } => format!("{name}:engine"),
         Stage::Draining { goal: Goal::Restart(Restart::Reboot) } => format!("{name}:reboot"),
-        Stage::Running { covered: true } => format!("{name}:covered"),
-        Stage::Running { covered: false } => name.to_owned(),
+        Stage::Running { drained: true } => format!("{name}:drained"),
+        Stage::Running { drained: false } => name.to_owned(),
         Stage::Restoring { then: Then::Settle } => name.to_owned(),
         Stage::Restoring { then: Then::Fail { phase, reason } } => {
             format!("{name}:failed:{}", encode_failure(*phase, *reason))
@@ -149,8 +151,8 @@ fn decode_stage(text: &str) -> Option<Stage> {
         ("draining", Some("run")) => Stage::Draining { goal: Goal::Run },
         ("draining", Some("engine")) => Stage::Draining { goal: Goal::Restart(Restart::Engine) },
         ("draining", Some("reboot")) => Stage::Draining { goal: Goal::Restart(Restart::Reboot) },
-        ("running", None) => Stage::Running { covered: false },
-        ("running", Some("covered")) => Stage::Running { covered: true },
+        ("running", None) => Stage::Running { drained: false },
+        ("running", Some("drained")) => Stage::Running { drained: true },
         ("restarting-engine", None) => Stage::RestartingEngine,
         ("rebooting", None) => Stage::Rebooting,
         ("verifying", None) => Stage::Verifying,
@@ -201,7 +203,9 @@ fn skip_word(why: Skip) -> &'static str {
 }
 
 fn skip_of(word: &str) -> Option<Skip> {
-    [Skip::Asked, Skip::Aborted, Skip::Windows, Skip::OldEngine].into_iter().find(|why| skip_word(*why) == word)
+    [Skip::Asked, Skip::Aborted, Skip::Windows, Skip::OldEngine]
+        .into_iter()
+        .find(|why| skip_word(*why) == word)
 }
 
 impl Phase {
