@@ -1,0 +1,161 @@
+//! The loop that carries a rollout out: look at the swarm, decide (careen-planner), act, look again.
+//!
+//! It is stateless between passes but for what it has watched on its own clock, which may be lost at any time. What
+//! waits between two passes, and what talks to Docker, is behind [`Cluster`]: synchronous on purpose, so that a
+//! simulator can drive it step by step; an implementation over an asynchronous client blocks on it.
+
+use careen_planner::{Act, ControllerId, End, Observed, Pass, PassError, Spec, Watch, pass};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// A swarm, as a controller needs it.
+pub trait Cluster {
+    /// Everything at one moment. It must be as new as the swarm's leader knows: a look from the memory of a manager
+    /// that lost its leader is an error, not an answer.
+    fn observe(&mut self) -> Result<Observed, Unavailable>;
+
+    /// Carries one action out. It must be refused when the object has another version than the action says, or exists
+    /// already.
+    fn act(&mut self, act: &Act) -> Result<(), ActError>;
+
+    /// A monotonic clock; where it begins does not matter.
+    fn now(&self) -> Duration;
+}
+
+/// No manager answers, or none that has a leader.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the swarm does not answer: {why}")]
+pub struct Unavailable {
+    /// What was tried, and what came of it.
+    pub why: String,
+}
+
+/// Why an action was not carried out, or is not known to be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ActError {
+    /// The object was changed since. Nothing was done; the next pass sees it.
+    #[error("the object was changed meanwhile; nothing was done")]
+    Conflict,
+    /// The object exists already. Nothing was done.
+    #[error("it exists already; nothing was done")]
+    Exists,
+    /// The object is gone. Nothing was done.
+    #[error("the object is gone; nothing was done")]
+    Gone,
+    /// The swarm refuses it. Nothing was done.
+    #[error("the swarm refuses it: {why}; nothing was done")]
+    Refused {
+        /// Its words.
+        why: String,
+    },
+    /// Nobody knows whether it was done; the next pass sees it.
+    #[error("the swarm does not answer: {why}; it is not known whether it was done")]
+    Unavailable {
+        /// What came instead of an answer.
+        why: String,
+    },
+}
+
+/// One controller.
+#[derive(Debug, Clone)]
+pub struct Controller {
+    id: ControllerId,
+    spec: Spec,
+    watch: Watch,
+}
+
+/// A pass that is being carried out.
+#[derive(Debug, Clone)]
+pub struct Turn {
+    /// What was decided.
+    pub pass: Pass,
+    queue: VecDeque<Act>,
+}
+
+/// What came of one action.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Done {
+    /// Which.
+    pub act: Act,
+    /// What came of it.
+    pub result: Result<(), ActError>,
+}
+
+/// Why a pass could not be made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ControllerError {
+    /// The swarm does not answer. It is asked again.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+    /// The rollout cannot be carried out as it is.
+    #[error(transparent)]
+    Pass(#[from] PassError),
+}
+
+impl Controller {
+    /// A controller that has seen nothing yet. Its id must be new: a restarted process is another controller.
+    pub fn new(id: ControllerId, spec: Spec) -> Self {
+        Self { id, spec, watch: Watch::default() }
+    }
+
+    /// Its id.
+    pub fn id(&self) -> &ControllerId {
+        &self.id
+    }
+
+    /// Looks and decides.
+    pub fn look(&mut self, cluster: &mut impl Cluster) -> Result<Turn, ControllerError> {
+        let observed = cluster.observe()?;
+        let pass = pass(&observed, &self.spec, &self.id, &self.watch, cluster.now())?;
+        self.watch = pass.watch.clone();
+        Ok(Turn::of(pass))
+    }
+}
+
+impl Turn {
+    /// A pass of which nothing is carried out yet.
+    pub fn of(pass: Pass) -> Self {
+        Self { queue: pass.actions.iter().cloned().collect(), pass }
+    }
+
+    /// Carries out the next action; `None` when there is none.
+    pub fn step(&mut self, cluster: &mut impl Cluster) -> Option<Done> {
+        let act = self.queue.pop_front()?;
+        let result = cluster.act(&act);
+        if matches!(result, Err(ActError::Unavailable { .. })) {
+            // The swarm is away: what is left was decided on an old look.
+            self.queue.clear();
+        }
+        Some(Done { act, result })
+    }
+}
+
+/// One whole pass: what was decided, and what came of it.
+pub fn run_pass(
+    controller: &mut Controller,
+    cluster: &mut impl Cluster,
+) -> Result<(Pass, Vec<Done>), ControllerError> {
+    let mut turn = controller.look(cluster)?;
+    let done = std::iter::from_fn(|| turn.step(cluster)).collect();
+    Ok((turn.pass, done))
+}
+
+/// Passes until the rollout is over, or another controller has taken it. Between two passes `wait` is called with what
+/// the last one decided, or why there was none; it waits, reports, and says whether to go on.
+pub fn run(
+    controller: &mut Controller,
+    cluster: &mut impl Cluster,
+    mut wait: impl FnMut(Result<&(Pass, Vec<Done>), &Unavailable>) -> bool,
+) -> Result<End, PassError> {
+    loop {
+        let goes_on = match run_pass(controller, cluster) {
+            Ok((pass, _)) if pass.end != End::GoOn => return Ok(pass.end),
+            Ok(passed) => wait(Ok(&passed)),
+            Err(ControllerError::Unavailable(unavailable)) => wait(Err(&unavailable)),
+            Err(ControllerError::Pass(error)) => return Err(error),
+        };
+        if !goes_on {
+            return Ok(End::GoOn);
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! What a pass wants done. Every action is idempotent, or guarded by the version of the object that it changes, so
+//! that one which was decided on an old look does nothing.
+
+use crate::ids::{JobKey, NodeId, RolloutId, Version};
+use crate::observed::Availability;
+use crate::rollout::{Baseline, Control, NodeResult, RolloutOutcome};
+use crate::spec::RebootPolicy;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// An action, with the epoch under which it was decided.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Act {
+    /// The epoch. Whoever carries it out may refuse it when the lock has a higher one by now.
+    pub epoch: u64,
+    /// What.
+    pub action: Action,
+}
+
+/// Something to be done in the swarm.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "action")]
+pub enum Action {
+    /// Take the lock, or create it when there is none (no version).
+    TakeLock {
+        /// The new epoch.
+        epoch: u64,
+        /// The version that is taken over.
+        version: Option<Version>,
+    },
+    /// Say that the lock's holder lives.
+    Beat {
+        /// The lock's version.
+        version: Version,
+    },
+    /// Give the lock back. The object stays, so that epochs go on.
+    ReleaseLock {
+        /// The lock's version.
+        version: Version,
+    },
+    /// Record how the services stand.
+    WriteBaseline {
+        /// How.
+        baseline: Baseline,
+    },
+    /// Change labels and availability of a node in one write.
+    UpdateNode {
+        /// The node.
+        node: NodeId,
+        /// Its version.
+        version: Version,
+        /// Labels to set, or to take away (no value).
+        labels: BTreeMap<String, Option<String>>,
+        /// Its new availability.
+        availability: Option<Availability>,
+    },
+    /// Create an agent's service.
+    CreateJob {
+        /// What it is to do.
+        agent: AgentSpec,
+    },
+    /// Create a gate's service: a process that only waits.
+    CreateGate {
+        /// Which.
+        key: JobKey,
+    },
+    /// Give the go: a new iteration that fits nowhere takes the gate's container away.
+    OpenGate {
+        /// Which.
+        key: JobKey,
+        /// The service's version.
+        version: Version,
+    },
+    /// Take the containers of one of careen's services away, in the same manner.
+    StopJob {
+        /// Which.
+        key: JobKey,
+        /// The service's version.
+        version: Version,
+    },
+    /// Remove one of careen's services whose containers are gone.
+    RemoveJob {
+        /// Which.
+        key: JobKey,
+    },
+    /// Write a node's result.
+    WriteResult {
+        /// The result.
+        result: NodeResult,
+    },
+    /// Write what became of the rollout into the history.
+    WriteHistory {
+        /// How it ended.
+        outcome: RolloutOutcome,
+    },
+    /// Remove the results of single nodes: the history has them.
+    RemoveResults,
+    /// Pause or finish the rollout.
+    SetControl {
+        /// What it is told.
+        control: Control,
+        /// The version of the rollout's config.
+        version: Version,
+    },
+    /// Place the controller elsewhere.
+    MoveController {
+        /// Where it must not be.
+        away_from: NodeId,
+    },
+}
+
+/// What an agent is to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentSpec {
+    /// Its service.
+    pub key: JobKey,
+    /// Of which rollout.
+    pub rollout: RolloutId,
+    /// The payload's image.
+    pub image: String,
+    /// The payload's command.
+    pub command: String,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// Whether it only asks what became of the transaction: it begins nothing, and says so when nothing was begun.
+    pub collects: bool,
+    /// Whether the host may be rebooted, autolock considered.
+    pub reboot: RebootPolicy,
+    /// Whether the engine may be restarted.
+    pub engine_restart: bool,
+    /// Whether the payload's `rollback` is run when the command or `verify` fails.
+    pub rollback: bool,
+    /// The command's time limit; the host keeps it.
+    pub time_limit: Option<Duration>,
+}
+
+impl Action {
+    /// Its name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::TakeLock { .. } => "take-lock",
+            Self::Beat { .. } => "beat",
+            Self::ReleaseLock { .. } => "release-lock",
+            Self::WriteBaseline { .. } => "write-baseline",
+            Self::UpdateNode { .. } => "update-node",
+            Self::CreateJob { .. } => "create-job",
+            Self::CreateGate { .. } => "create-gate",
+            Self::OpenGate { .. } => "open-gate",
+            Self::StopJob { .. } => "stop-job",
+            Self::RemoveJob { .. } => "remove-job",
+            Self::WriteResult { .. } => "write-result",
+            Self::WriteHistory { .. } => "write-history",
+            Self::RemoveResults => "remove-results",
+            Self::SetControl { .. } => "set-control",
+            Self::MoveController { .. } => "move-controller",
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! Whether a node is drained, what moves then, and when it is empty.
+
+use crate::constraint::fits_all;
+use crate::hold::Hold;
+use crate::observed::{
+    Availability, Expectation, Mode, Mount, MountKind, Node, Observed, Service, Task, TaskState,
+};
+use crate::rollout::Baseline;
+use crate::spec::{DrainPolicy, Spec};
+use serde::{Deserialize, Serialize};
+
+/// What a drain does to one task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskMove {
+    /// Its service's name.
+    pub service: String,
+    /// Where it goes.
+    pub goes: Goes,
+    /// What it writes on this node and will not find elsewhere.
+    pub leaves_behind: Option<String>,
+}
+
+/// Where a task goes when its node is drained.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "to")]
+pub enum Goes {
+    /// To one of so many other nodes.
+    Elsewhere {
+        /// How many fit and are active now.
+        nodes: usize,
+    },
+    /// Nowhere: no other node fits its constraints. It is down until the node is back.
+    Nowhere,
+    /// It is stopped and started again with the node: a global service.
+    WithTheNode,
+    /// It goes on: a drain does not stop the tasks of jobs.
+    Stays,
+}
+
+/// Whether the node is to be drained before the command.
+pub fn before_the_command(spec: &Spec, expectation: Expectation) -> bool {
+    match spec.drain {
+        DrainPolicy::Always => true,
+        DrainPolicy::Never => false,
+        DrainPolicy::Auto => spec.restarts || expectation == Expectation::Yes,
+    }
+}
+
+/// Whether the node is to be drained before a restart that the command wants.
+pub fn before_a_restart(spec: &Spec) -> bool {
+    match spec.drain {
+        DrainPolicy::Always | DrainPolicy::Auto => true,
+        DrainPolicy::Never => false,
+    }
+}
+
+/// What a drain of this node does to each of its tasks.
+pub fn moves(observed: &Observed, node: &Node) -> Vec<TaskMove> {
+    let task_move = |task: &Task| {
+        let service = observed.service(&task.service);
+        let goes = match service {
+            _ if task.job => Goes::Stays,
+            // Nobody knows it: the worst.
+            None => Goes::Nowhere,
+            Some(service) => match (service.mode, others(observed, service, node)) {
+                (Mode::Global, _) => Goes::WithTheNode,
+                (Mode::Replicated, 0) => Goes::Nowhere,
+                (Mode::Replicated, nodes) => Goes::Elsewhere { nodes },
+            },
+        };
+        let leaves_behind = match goes {
+            Goes::Elsewhere { .. } => service.and_then(|service| local_data(&service.mounts)),
+            Goes::Nowhere | Goes::WithTheNode | Goes::Stays => None,
+        };
+        let service = service.map_or_else(|| task.service.0.clone(), |service| service.name.clone());
+        TaskMove { service, goes, leaves_behind }
+    };
+    tasks_on(observed, node).map(task_move).collect()
+}
+
+/// A hold when a task would start elsewhere without its data.
+pub fn volume_hold(observed: &Observed, spec: &Spec, node: &Node) -> Option<Hold> {
+    if spec.allow_volume_moves || node.availability == Availability::Drain {
+        return None;
+    }
+    moves(observed, node).into_iter().find_map(|task| {
+        task.leaves_behind.map(|source| Hold::VolumeWouldMove { service: task.service, source })
+    })
+}
+
+/// What keeps a drained node from being empty, by service. Tasks of other people's jobs count: a drain leaves them
+/// running, a restart would not.
+pub fn still_running(observed: &Observed, node: &Node) -> Vec<String> {
+    names(tasks_on(observed, node).map(|task| name_of(observed, task)))
+}
+
+/// Services that could run elsewhere, and have fewer tasks than before.
+pub fn not_replaced(observed: &Observed, baseline: &Baseline, node: &Node) -> Vec<String> {
+    let short = observed.services.iter().filter(|service| {
+        service.mode == Mode::Replicated
+            && !crate::settle::is_ignored(service)
+            && crate::settle::is_worse(service, baseline)
+            && others(observed, service, node) > 0
+    });
+    names(short.map(|service| service.name.clone()))
+}
+
+/// How many other nodes could take a task of this service now.
+fn others(observed: &Observed, service: &Service, node: &Node) -> usize {
+    observed.nodes.iter().filter(|other| other.id != node.id && takes(other, service)).count()
+}
+
+/// Whether Swarm may place a task of this service on a node now. Resources are not looked at.
+pub(crate) fn takes(node: &Node, service: &Service) -> bool {
+    node.availability == Availability::Active && node.is_ready() && fits_all(&service.constraints, node)
+}
+
+fn tasks_on<'a>(observed: &'a Observed, node: &'a Node) -> impl Iterator<Item = &'a Task> {
+    let runs = |task: &Task| matches!(task.state, TaskState::Starting | TaskState::Running);
+    observed.tasks.iter().filter(move |task| task.node.as_ref() == Some(&node.id) && runs(task))
+}
+
+fn name_of(observed: &Observed, task: &Task) -> String {
+    observed.service(&task.service).map_or_else(|| task.service.0.clone(), |service| service.name.clone())
+}
+
+fn names(names: impl Iterator<Item = String>) -> Vec<String> {
+    let mut names: Vec<String> = names.collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+fn local_data(mounts: &[Mount]) -> Option<String> {
+    let local = |mount: &&Mount| match mount.kind {
+        MountKind::LocalVolume | MountKind::Bind => !mount.read_only,
+        MountKind::Elsewhere => false,
+    };
+    mounts.iter().find(local).map(|mount| mount.source.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{service, spec, task, worker};
+
+    fn cluster() -> Observed {
+        let mut pinned = service("pinned", 1);
+        pinned.constraints = vec!["node.hostname==w1".into()];
+        let mut data = service("data", 1);
+        data.mounts = vec![Mount { kind: MountKind::LocalVolume, source: "pgdata".into(), read_only: false }];
+        let global = Service { mode: Mode::Global, ..service("global", 2) };
+        let mut job = task("backup", "w1");
+        job.job = true;
+        let tasks = ["web", "pinned", "data", "global"].map(|name| task(name, "w1"));
+        Observed {
+            nodes: vec![worker("w1"), worker("w2")],
+            services: vec![service("web", 2), pinned, data, global],
+            tasks: tasks.into_iter().chain([job]).collect(),
+            ..Observed::default()
+        }
+    }
+
+    #[test]
+    fn what_moves_and_what_cannot() {
+        let observed = cluster();
+        let moves = moves(&observed, &observed.nodes[0]);
+        let goes: Vec<&Goes> = moves.iter().map(|task| &task.goes).collect();
+        let elsewhere = Goes::Elsewhere { nodes: 1 };
+        assert_eq!(goes, [&elsewhere, &Goes::Nowhere, &elsewhere, &Goes::WithTheNode, &Goes::Stays]);
+        assert_eq!(moves[2].leaves_behind.as_deref(), Some("pgdata"));
+    }
+
+    #[test]
+    fn local_data_holds_a_drain_unless_it_is_allowed_or_cannot_move() {
+        let mut observed = cluster();
+        let mut spec = spec();
+        let hold = Hold::VolumeWouldMove { service: "data".into(), source: "pgdata".into() };
+        assert_eq!(volume_hold(&observed, &spec, &observed.nodes[0]), Some(hold));
+        spec.allow_volume_moves = true;
+        assert_eq!(volume_hold(&observed, &spec, &observed.nodes[0]), None);
+        spec.allow_volume_moves = false;
+        observed.services[2].mounts[0].read_only = true;
+        assert_eq!(volume_hold(&observed, &spec, &observed.nodes[0]), None);
+        observed.services[2].mounts[0].read_only = false;
+        observed.services[2].constraints = vec!["node.id==w1".into()];
+        assert_eq!(volume_hold(&observed, &spec, &observed.nodes[0]), None, "pinned data waits for its node");
+    }
+
+    #[test]
+    fn empty_means_that_nothing_runs_and_replaced_that_nothing_is_missing() {
+        let mut observed = cluster();
+        let w1 = observed.nodes[0].clone();
+        assert_eq!(still_running(&observed, &w1), ["backup", "data", "global", "pinned", "web"]);
+        observed.tasks.retain(|task| task.job);
+        assert_eq!(
+            still_running(&observed, &w1),
+            ["backup"],
+            "a drain leaves jobs running, a restart would not"
+        );
+        let baseline = crate::settle::baseline(&observed);
+        observed.services[0].running = 1;
+        observed.services[1].running = 0;
+        assert_eq!(not_replaced(&observed, &baseline, &w1), ["web"], "the pinned one cannot be elsewhere");
+    }
+
+    #[test]
+    fn when_a_node_is_drained() {
+        let mut spec = spec();
+        assert!(before_the_command(&spec, Expectation::Yes));
+        assert!(!before_the_command(&spec, Expectation::Unknown), "then it is drained when it turns out so");
+        assert!(before_a_restart(&spec));
+        spec.drain = DrainPolicy::Always;
+        assert!(before_the_command(&spec, Expectation::No));
+        spec.drain = DrainPolicy::Never;
+        assert!(!before_the_command(&spec, Expectation::Yes) && !before_a_restart(&spec));
+    }
+}

@@ -1,0 +1,390 @@
+//! Why something does not move now. Every wait has one of these, with its data, and a sentence for people.
+
+use crate::ids::{ControllerId, NodeId, RolloutId};
+use crate::observed::{Availability, Restart};
+use crate::state::{Phase, Reason};
+use careen_model::quorum::QuorumAtRisk;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// A reason to wait.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "hold")]
+pub enum Hold {
+    /// Another controller works on this swarm.
+    LockHeld {
+        /// Which.
+        holder: Option<ControllerId>,
+        /// For which rollout.
+        rollout: Option<RolloutId>,
+    },
+    /// This controller takes over; it looks again first.
+    TakingOver,
+    /// How the services stand is being recorded.
+    Starting,
+    /// The rollout is paused.
+    Paused {
+        /// Why.
+        why: PauseReason,
+    },
+    /// Nodes of an earlier wave are not through.
+    EarlierWave {
+        /// Which.
+        nodes: Vec<NodeId>,
+    },
+    /// As many nodes as allowed are in maintenance.
+    Parallelism {
+        /// How many may be.
+        limit: usize,
+        /// Which are.
+        nodes: Vec<NodeId>,
+    },
+    /// Quiet time between two waves.
+    Delay {
+        /// How many seconds are left, rounded up.
+        seconds_left: u64,
+    },
+    /// Too few managers would be left.
+    QuorumAtRisk {
+        /// All that are members.
+        members: usize,
+        /// Those that take part now.
+        reachable: usize,
+        /// How many must take part at any time.
+        needed: usize,
+    },
+    /// No manager says that it leads, so nobody knows how the managers are.
+    NoLeader,
+    /// Another manager is in maintenance.
+    OtherManager {
+        /// Which.
+        node: NodeId,
+    },
+    /// The controller runs on this node and moves away first.
+    ControllerHere,
+    /// The node does not report.
+    NodeDown,
+    /// Agent and gates are on their way to the node.
+    Placing {
+        /// How many of them run.
+        placed: usize,
+        /// How many there are.
+        of: usize,
+    },
+    /// The node refuses the agent: its image is missing there, or its engine does not know what it asks for.
+    AgentRejected {
+        /// The command that brings the image to where nodes can get it.
+        command: String,
+    },
+    /// Another transaction has the host.
+    HostBusy {
+        /// Which.
+        transaction: String,
+    },
+    /// The host is at work.
+    HostWorks {
+        /// At what.
+        phase: Phase,
+    },
+    /// The agent says nothing that can be read now.
+    NoReport {
+        /// In which phase.
+        phase: Phase,
+    },
+    /// A task would start elsewhere without its data.
+    VolumeWouldMove {
+        /// The service.
+        service: String,
+        /// The volume or path.
+        source: String,
+    },
+    /// Tasks still run on the drained node.
+    NotEmpty {
+        /// Their services, or jobs.
+        services: Vec<String>,
+        /// Whether it takes longer than the limit.
+        stuck: bool,
+    },
+    /// Replacements do not run elsewhere yet.
+    NotReplaced {
+        /// The services.
+        services: Vec<String>,
+        /// Whether it takes longer than the limit.
+        stuck: bool,
+    },
+    /// Somebody else changed the node's availability.
+    TakenAway {
+        /// What it is now.
+        now: Availability,
+        /// What the rollout needs.
+        needed: Availability,
+    },
+    /// The go is on its way to the agent.
+    GivingTheGo,
+    /// The engine or the host is being restarted.
+    Restarting {
+        /// Which.
+        kind: Restart,
+    },
+    /// The manager asks for the swarm's unlock key.
+    UnlockNeeded {
+        /// What to type on the host.
+        command: String,
+    },
+    /// careen's services are being taken off the node.
+    CleaningUp,
+    /// Services are worse than before the rollout.
+    ServicesWorse {
+        /// Their names.
+        services: Vec<String>,
+    },
+    /// The manager does not take part again yet.
+    ManagerUnreachable,
+    /// Everything looks well; it must stay so for a while.
+    Monitoring {
+        /// How many seconds are left, rounded up.
+        seconds_left: u64,
+    },
+    /// The node's label cannot be read.
+    CorruptRecord {
+        /// What it says.
+        text: String,
+    },
+    /// Another rollout left the node in the middle of something.
+    OtherRollout {
+        /// Which.
+        rollout: RolloutId,
+    },
+    /// A write is under way.
+    Moving,
+}
+
+/// Why a rollout is paused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "reason")]
+pub enum PauseReason {
+    /// An operator said so.
+    Asked,
+    /// A node failed.
+    NodeFailed {
+        /// Which.
+        node: NodeId,
+        /// Where.
+        phase: Phase,
+        /// Why.
+        why: Reason,
+    },
+}
+
+impl From<QuorumAtRisk> for Hold {
+    fn from(risk: QuorumAtRisk) -> Self {
+        let QuorumAtRisk { members, reachable, needed } = risk;
+        Self::QuorumAtRisk { members, reachable, needed }
+    }
+}
+
+impl Hold {
+    /// One of each kind, for the tests of documents and JSON.
+    pub fn examples() -> Vec<Self> {
+        let node = || NodeId("w1".into());
+        vec![
+            Self::LockHeld { holder: Some(ControllerId("c2".into())), rollout: None },
+            Self::TakingOver,
+            Self::Starting,
+            Self::Paused { why: PauseReason::Asked },
+            Self::EarlierWave { nodes: vec![node()] },
+            Self::Parallelism { limit: 1, nodes: vec![node()] },
+            Self::Delay { seconds_left: 30 },
+            Self::QuorumAtRisk { members: 3, reachable: 2, needed: 2 },
+            Self::NoLeader,
+            Self::OtherManager { node: node() },
+            Self::ControllerHere,
+            Self::NodeDown,
+            Self::Placing { placed: 1, of: 3 },
+            Self::AgentRejected { command: "careen image push REGISTRY".into() },
+            Self::HostBusy { transaction: "k3x9-w1-g1".into() },
+            Self::HostWorks { phase: Phase::Running },
+            Self::NoReport { phase: Phase::Preparing },
+            Self::VolumeWouldMove { service: "db".into(), source: "data".into() },
+            Self::NotEmpty { services: vec!["web".into()], stuck: false },
+            Self::NotReplaced { services: vec!["web".into()], stuck: true },
+            Self::TakenAway { now: Availability::Active, needed: Availability::Drain },
+            Self::GivingTheGo,
+            Self::Restarting { kind: Restart::Reboot },
+            Self::UnlockNeeded { command: "docker swarm unlock".into() },
+            Self::CleaningUp,
+            Self::ServicesWorse { services: vec!["web".into()] },
+            Self::ManagerUnreachable,
+            Self::Monitoring { seconds_left: 15 },
+            Self::CorruptRecord { text: "9 later".into() },
+            Self::OtherRollout { rollout: fixed_rollout() },
+            Self::Moving,
+        ]
+    }
+
+    /// Its name in JSON and in the documents.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::LockHeld { .. } => "lock-held",
+            Self::TakingOver => "taking-over",
+            Self::Starting => "starting",
+            Self::Paused { .. } => "paused",
+            Self::EarlierWave { .. } => "earlier-wave",
+            Self::Parallelism { .. } => "parallelism",
+            Self::Delay { .. } => "delay",
+            Self::QuorumAtRisk { .. } => "quorum-at-risk",
+            Self::NoLeader => "no-leader",
+            Self::OtherManager { .. } => "other-manager",
+            Self::ControllerHere => "controller-here",
+            Self::NodeDown => "node-down",
+            Self::Placing { .. } => "placing",
+            Self::AgentRejected { .. } => "agent-rejected",
+            Self::HostBusy { .. } => "host-busy",
+            Self::HostWorks { .. } => "host-works",
+            Self::NoReport { .. } => "no-report",
+            Self::VolumeWouldMove { .. } => "volume-would-move",
+            Self::NotEmpty { .. } => "not-empty",
+            Self::NotReplaced { .. } => "not-replaced",
+            Self::TakenAway { .. } => "taken-away",
+            Self::GivingTheGo => "giving-the-go",
+            Self::Restarting { .. } => "restarting",
+            Self::UnlockNeeded { .. } => "unlock-needed",
+            Self::CleaningUp => "cleaning-up",
+            Self::ServicesWorse { .. } => "services-worse",
+            Self::ManagerUnreachable => "manager-unreachable",
+            Self::Monitoring { .. } => "monitoring",
+            Self::CorruptRecord { .. } => "corrupt-record",
+            Self::OtherRollout { .. } => "other-rollout",
+            Self::Moving => "moving",
+        }
+    }
+}
+
+fn fixed_rollout() -> RolloutId {
+    RolloutId::parse("k3x9").unwrap_or_else(|_| unreachable!("a fixed text"))
+}
+
+impl fmt::Display for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LockHeld { holder, rollout } => {
+                let holder = holder.as_ref().map_or("another controller", |id| id.0.as_str());
+                write!(f, "{holder} works on this swarm")?;
+                match rollout {
+                    Some(rollout) => write!(f, ", on the rollout {rollout}"),
+                    None => Ok(()),
+                }
+            }
+            Self::TakingOver => f.write_str("this controller takes the rollout over"),
+            Self::Starting => f.write_str("how the services stand is being recorded"),
+            Self::Paused { why } => write!(f, "the rollout is paused: {why}"),
+            Self::EarlierWave { nodes } => write!(f, "it is not its turn: {} before it", list(nodes)),
+            Self::Parallelism { limit, nodes } => {
+                write!(f, "{limit} at a time: {} in maintenance", list(nodes))
+            }
+            Self::Delay { seconds_left } => write!(f, "the delay between waves: {seconds_left} s left"),
+            Self::QuorumAtRisk { members, reachable, needed } => {
+                let risk = QuorumAtRisk { members: *members, reachable: *reachable, needed: *needed };
+                write!(f, "{risk}")
+            }
+            Self::NoLeader => f.write_str("no manager leads, so nobody can say how the managers are"),
+            Self::OtherManager { node } => write!(f, "another manager is in maintenance: {node}"),
+            Self::ControllerHere => f.write_str("the controller runs here and moves away first"),
+            Self::NodeDown => f.write_str("the node is down"),
+            Self::Placing { placed, of } => {
+                write!(f, "careen's services are being placed: {placed} of {of} run")
+            }
+            Self::AgentRejected { command } => {
+                write!(f, "the node refuses the agent; if its image is missing there: {command}")
+            }
+            Self::HostBusy { transaction } => write!(f, "the transaction {transaction} has the host"),
+            Self::HostWorks { phase } => write!(f, "the host is at work ({})", phase.word()),
+            Self::NoReport { phase } => {
+                write!(f, "the agent's report cannot be read now ({})", phase.word())
+            }
+            Self::VolumeWouldMove { service, source } => write!(
+                f,
+                "{service} would start elsewhere without what is in {source}: pin it, or --allow-volume-moves"
+            ),
+            Self::NotEmpty { services, stuck } => {
+                write!(f, "the drained node still runs {}{}", services.join(", "), longer(*stuck))
+            }
+            Self::NotReplaced { services, stuck } => {
+                write!(f, "not running elsewhere yet: {}{}", services.join(", "), longer(*stuck))
+            }
+            Self::TakenAway { now, needed } => write!(
+                f,
+                "somebody made the node '{}' while it was to be '{}': change it back, or skip the node",
+                now.word(),
+                needed.word()
+            ),
+            Self::GivingTheGo => f.write_str("the go is on its way"),
+            Self::Restarting { kind: Restart::Engine } => f.write_str("the engine is being restarted"),
+            Self::Restarting { kind: Restart::Reboot } => f.write_str("the host is being rebooted"),
+            Self::UnlockNeeded { command } => write!(f, "the manager is locked; on its host: {command}"),
+            Self::CleaningUp => f.write_str("careen's services are being taken off the node"),
+            Self::ServicesWorse { services } => {
+                write!(f, "worse than before the rollout: {}", services.join(", "))
+            }
+            Self::ManagerUnreachable => f.write_str("the manager does not take part again yet"),
+            Self::Monitoring { seconds_left } => {
+                write!(f, "everything looks well; {seconds_left} s more of that")
+            }
+            Self::CorruptRecord { text } => {
+                write!(f, "its label careen.node says '{text}', which this version does not understand")
+            }
+            Self::OtherRollout { rollout } => {
+                write!(f, "the rollout {rollout} left it in the middle of something")
+            }
+            Self::Moving => f.write_str("the next step is being written"),
+        }
+    }
+}
+
+impl fmt::Display for PauseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Asked => f.write_str("an operator asked for it"),
+            Self::NodeFailed { node, phase, why } => {
+                write!(f, "{node} failed ({}: {})", phase.word(), why.word())
+            }
+        }
+    }
+}
+
+fn longer(stuck: bool) -> &'static str {
+    if stuck { ", for longer than the limit" } else { "" }
+}
+
+fn list(nodes: &[NodeId]) -> String {
+    match nodes {
+        [one] => format!("{one} is"),
+        [] => "others are".to_owned(),
+        [first, rest @ ..] => format!("{first} and {} more are", rest.len()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_hold_has_a_name_in_json_and_a_sentence() {
+        for hold in Hold::examples() {
+            let json = serde_json::to_value(&hold).unwrap();
+            assert_eq!(json["hold"], hold.name());
+            assert_eq!(serde_json::from_value::<Hold>(json).unwrap(), hold);
+            assert!(hold.to_string().len() > 10, "{hold:?}");
+        }
+    }
+
+    #[test]
+    fn every_hold_stands_in_the_documents_and_no_other() {
+        let text = include_str!("../../../docs/rollout-states.md");
+        let table = text.split("## Holds").nth(1).unwrap().split("## Limits").next().unwrap();
+        assert_eq!(table.matches("\n| `").count(), Hold::examples().len());
+        for hold in Hold::examples() {
+            assert!(text.contains(&format!("| `{}` |", hold.name())), "{} is missing", hold.name());
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! The decisions of a rollout: what is seen of a swarm, a policy, and a clock's reading go in; what is to be done, and
+//! why everything else waits, comes out.
+//!
+//! Pure: no docker, no files, no clock, no runtime. `careen plan` and the controller ask the same functions.
+//!
+//! - [`observed`]: what is seen; [`spec`]: what is wanted; [`rollout`]: what is stored beside the nodes' labels
+//! - [`state`]: where one node stands, and what may follow (docs/rollout-states.md)
+//! - [`hold`]: why something waits
+//! - [`order`], [`quorum`], [`drain`], [`availability`], [`settle`], [`failure`]: one question each
+//! - [`pass()`]: what a controller does now; [`action`]: how it says so
+
+pub mod action;
+pub mod availability;
+pub mod constraint;
+pub mod drain;
+pub mod failure;
+pub mod hold;
+pub mod ids;
+pub mod observed;
+pub mod order;
+mod pass;
+pub mod quorum;
+pub mod rollout;
+pub mod settle;
+pub mod spec;
+pub mod state;
+mod watch;
+
+#[cfg(test)]
+mod testing;
+
+pub use action::{Act, Action, AgentSpec};
+pub use hold::{Hold, PauseReason};
+pub use ids::{ControllerId, Go, JobKey, JobRole, NodeId, RolloutId, ServiceId, Version};
+pub use observed::Observed;
+pub use pass::{End, Pass, PassError, pass};
+pub use spec::Spec;
+pub use state::{NodeRecord, Stage};
+pub use watch::Watch;

@@ -1,0 +1,132 @@
+//! Whose turn it is.
+
+use super::{Move, Standing, Wanted, Work};
+use crate::action::Action;
+use crate::drain;
+use crate::hold::{Hold, PauseReason};
+use crate::ids::NodeId;
+use crate::observed::{Availability, Expectation, Node};
+use crate::quorum;
+use crate::rollout::Control;
+use crate::settle;
+use crate::state::{Event, NodeRecord, Reason, Stage};
+use crate::watch::Key;
+use std::time::Duration;
+
+impl Work<'_> {
+    /// A node of which nothing was begun.
+    pub(super) fn pending(&mut self, node: &Node, record: &NodeRecord) -> Move {
+        if let Control::Paused { why } = &self.control {
+            // Paused for this very node, which is still down: now it is called failed.
+            let mine = matches!(why, PauseReason::NodeFailed { node: failed, .. } if *failed == node.id);
+            return match mine && !node.is_ready() {
+                true => Move::Fail(Reason::NodeDown),
+                false => Move::Wait(Hold::Paused { why: why.clone() }),
+            };
+        }
+        if self.observed.baseline.is_none() {
+            return Move::Wait(Hold::Starting);
+        }
+        if let Err(hold) = self.turn(node) {
+            return Move::Wait(hold);
+        }
+        if !node.is_ready() {
+            let age = self.watching.age(Key::Down(node.id.clone()));
+            let fail = age >= self.spec.limits.node_down;
+            return if fail { Move::Fail(Reason::NodeDown) } else { Move::Wait(Hold::NodeDown) };
+        }
+        if let Some(moving) = self.controller_leaves(node) {
+            return moving;
+        }
+        if let Err(hold) = self.place(node) {
+            return Move::Wait(hold);
+        }
+        let surely_drained = drain::before_the_command(self.spec, Expectation::Unknown);
+        let kept = crate::availability::operators(node, record.taken) != Availability::Active;
+        if surely_drained && !kept {
+            if let Some(hold) = drain::volume_hold(self.observed, self.spec, node) {
+                return Move::Wait(hold);
+            }
+        }
+        Move::Step(Event::Enter, Wanted::Be(Availability::Active))
+    }
+
+    /// How the services stand is recorded before the first node begins.
+    pub(super) fn record_baseline(&mut self) {
+        if self.observed.baseline.is_none() && self.control == Control::Running {
+            self.actions.push(Action::WriteBaseline { baseline: settle::baseline(self.observed) });
+        }
+    }
+
+    /// Its wave, and the quiet before it.
+    fn turn(&mut self, node: &Node) -> Result<(), Hold> {
+        let mine = self.waves.iter().position(|wave| wave.contains(&node.id)).unwrap_or(0);
+        let not_through = |id: &&NodeId| self.standings.get(*id).is_some_and(|one| !is_through(one));
+        let earlier: Vec<NodeId> = self.waves[..mine].iter().flatten().filter(not_through).cloned().collect();
+        if !earlier.is_empty() {
+            return Err(Hold::EarlierWave { nodes: earlier });
+        }
+        let began = |id: &NodeId| self.standings.get(id).is_some_and(|one| !is_waiting(one));
+        let wave_began = self.waves[mine].iter().any(began);
+        if mine > 0 && !wave_began {
+            let quiet = self.watching.age(Key::WaveOpen(mine));
+            let left = self.spec.policy.delay.saturating_sub(quiet);
+            if left > Duration::ZERO {
+                return Err(Hold::Delay { seconds_left: left.as_secs_f64().ceil() as u64 });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether one more node may begin.
+    fn place(&self, node: &Node) -> Result<(), Hold> {
+        let begun =
+            |(id, one): (&NodeId, &Standing)| (!is_waiting(one) && !is_through(one)).then(|| id.clone());
+        let nodes: Vec<NodeId> = self.standings.iter().filter_map(begun).collect();
+        self.limits(node, nodes)
+    }
+
+    /// Whether one more node may go where it is missed. Asked again where the node is taken out of service: a label
+    /// `entering` of a controller that was frozen and woke up may have come between.
+    pub(super) fn maintenance(&self, node: &Node) -> Result<(), Hold> {
+        let others = self.standings.iter().filter(|(id, one)| **id != node.id && one.is_in_maintenance());
+        self.limits(node, others.map(|(id, _)| id.clone()).collect())
+    }
+
+    fn limits(&self, node: &Node, nodes: Vec<NodeId>) -> Result<(), Hold> {
+        let is_manager = |id: &&NodeId| self.observed.node(id).is_some_and(Node::is_manager);
+        if let (true, Some(other)) = (node.is_manager(), nodes.iter().find(is_manager)) {
+            return Err(Hold::OtherManager { node: other.clone() });
+        }
+        let limit = self.spec.policy.parallelism.max(1);
+        if nodes.len() >= limit {
+            return Err(Hold::Parallelism { limit, nodes });
+        }
+        quorum::may_go_down(self.observed, node, self.spec.allow_quorum_loss)
+    }
+
+    /// The controller leaves its node before that node's turn, when there is another manager that takes it.
+    fn controller_leaves(&self, node: &Node) -> Option<Move> {
+        let place = self.observed.controller.as_ref()?;
+        if place.node != node.id || !place.movable {
+            return None;
+        }
+        let takes = |other: &&Node| {
+            other.id != node.id
+                && other.is_manager()
+                && other.is_ready()
+                && other.availability == Availability::Active
+        };
+        self.observed.nodes.iter().find(takes)?;
+        let action = Action::MoveController { away_from: node.id.clone() };
+        Some(Move::Act(vec![action], Hold::ControllerHere))
+    }
+}
+
+fn is_through(standing: &Standing) -> bool {
+    standing.stage().is_some_and(Stage::is_terminal)
+}
+
+fn is_waiting(standing: &Standing) -> bool {
+    matches!(standing.stage(), Some(Stage::Pending | Stage::Held { .. }))
+}

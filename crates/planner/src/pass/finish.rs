@@ -1,0 +1,78 @@
+//! The end of a rollout: history, then the control record, then nothing of it is left but what stays on purpose.
+
+use super::{End, Standing, Work};
+use crate::action::Action;
+use crate::observed::Observed;
+use crate::rollout::{Control, RolloutOutcome};
+use crate::spec::Spec;
+use crate::state::{NodeRecord, RECORD_LABEL, Stage};
+use std::collections::BTreeMap;
+
+impl Work<'_> {
+    /// When every node is through: the history, then the end.
+    pub(super) fn finish(&mut self) -> End {
+        let only_beats = self.actions.iter().all(|action| matches!(action, Action::Beat { .. }));
+        let through = self.standings.values().all(|standing| self.is_over(standing));
+        // What is on a node that is down is named in the result and taken away by a later rollout.
+        let reachable = |node| self.observed.node(node).is_some_and(|node| node.is_ready());
+        let leftover = self.observed.jobs.iter().any(|job| reachable(&job.key.node));
+        if !only_beats || !through || leftover {
+            return End::GoOn;
+        }
+        let outcome = self.outcome();
+        if !self.observed.history_written {
+            self.actions.push(Action::WriteHistory { outcome });
+        } else if let Some(rollout) = &self.observed.rollout {
+            let control = Control::Finished { outcome };
+            self.actions.push(Action::SetControl { control, version: rollout.version });
+        }
+        End::GoOn
+    }
+
+    fn is_over(&self, standing: &Standing) -> bool {
+        let unbegun = matches!(standing, Standing::Ours { stored: false, .. });
+        standing.stage().is_some_and(Stage::is_terminal) || (self.control == Control::Aborting && unbegun)
+    }
+
+    fn outcome(&self) -> RolloutOutcome {
+        if self.control == Control::Aborting {
+            RolloutOutcome::Aborted
+        } else if self.standings.values().any(Standing::has_failed) {
+            RolloutOutcome::WithFailures
+        } else {
+            RolloutOutcome::Done
+        }
+    }
+
+    /// After the end: labels and single results go, then the lock is given back.
+    pub(super) fn tidy(&mut self) -> End {
+        for node in &self.observed.nodes {
+            if wants_tidying(node, self.spec) {
+                let labels = BTreeMap::from([(RECORD_LABEL.to_owned(), None)]);
+                let (node, version) = (node.id.clone(), node.version);
+                self.actions.push(Action::UpdateNode { node, version, labels, availability: None });
+            }
+        }
+        if !self.observed.results.is_empty() {
+            self.actions.push(Action::RemoveResults);
+        }
+        if !is_untidy(self.observed, self.spec) {
+            let lock = self.observed.lock.as_ref();
+            self.actions.extend(lock.map(|lock| Action::ReleaseLock { version: lock.version }));
+        }
+        End::GoOn
+    }
+}
+
+/// Whether something of a finished rollout is left that should not be.
+pub(super) fn is_untidy(observed: &Observed, spec: &Spec) -> bool {
+    !observed.results.is_empty() || observed.nodes.iter().any(|node| wants_tidying(node, spec))
+}
+
+/// The label of a node that careen left drained stays: it says what the node was before.
+fn wants_tidying(node: &crate::observed::Node, spec: &Spec) -> bool {
+    let record = NodeRecord::of(node).ok().flatten();
+    record.is_some_and(|record| {
+        record.rollout == spec.id && record.stage.is_terminal() && record.taken.is_none()
+    })
+}

@@ -1,0 +1,393 @@
+//! One look at the swarm, and what follows from it.
+//!
+//! A pass is a pure function of what is seen. What it knows of the past stands in the swarm (labels, results, control
+//! record), but for how long something has been so, which each controller watches on its own clock. So a controller
+//! can be killed between any two actions and another one goes on.
+//!
+//! Journal before act: a label that says what is going to be done is written in one pass; the act follows in a later
+//! pass that has *seen* the label, under a lock that is still its own. A frozen controller that wakes up can therefore
+//! do nothing that its successor does not expect: its writes carry old versions, and its one act without way back (the
+//! go) is announced by a label that the successor has seen.
+
+mod enter;
+mod finish;
+mod lock;
+mod node;
+mod reap;
+
+use crate::action::{Act, Action};
+use crate::availability::{self, Change};
+use crate::constraint::InvalidConstraint;
+use crate::failure;
+use crate::hold::{Hold, PauseReason};
+use crate::ids::{ControllerId, NodeId, RolloutId};
+use crate::observed::{Availability, Node, Observed};
+use crate::order::{self, Wave};
+use crate::rollout::{ASK_LABEL, Control};
+use crate::spec::Spec;
+use crate::state::{CorruptRecord, Event, IllegalStep, NodeRecord, RECORD_LABEL, Reason, Stage};
+use crate::watch::{Key, Watch, Watching};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// What follows from one look.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pass {
+    /// What is to be done. None depends on another one of the same pass.
+    pub actions: Vec<Act>,
+    /// Why nodes do not move now: one for each selected node that is not through.
+    pub holds: BTreeMap<NodeId, Hold>,
+    /// Where each selected node stands.
+    pub stages: BTreeMap<NodeId, Stage>,
+    /// Whether the controller goes on.
+    pub end: End,
+    /// What was watched; the next pass wants it back. It may be lost.
+    pub watch: Watch,
+}
+
+/// Whether a controller goes on after a pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// It looks again.
+    GoOn,
+    /// The rollout is over, and nothing is left to do.
+    Finished,
+    /// Another controller has taken the lock: this one stops at once.
+    Superseded,
+}
+
+/// Why no pass can be made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PassError {
+    /// The spec cannot be understood.
+    #[error("the rollout's spec is not understood")]
+    Spec(#[from] InvalidConstraint),
+    /// A defect of the planner.
+    #[error("the planner decided what cannot follow")]
+    Illegal(#[from] IllegalStep),
+}
+
+/// How a selected node stands.
+#[derive(Debug, Clone)]
+pub(crate) enum Standing {
+    /// Its record, and whether it is stored.
+    Ours { record: NodeRecord, stored: bool },
+    /// Another rollout is not through with it.
+    Foreign(RolloutId),
+    /// Its label cannot be read.
+    Corrupt(CorruptRecord),
+}
+
+/// What a node's stage wants.
+#[derive(Debug, Clone)]
+enum Move {
+    /// The next stage, with an availability in the same write.
+    Step(Event, Wanted),
+    /// Another availability in the same stage.
+    Set(Wanted),
+    /// Something else, and what is waited for meanwhile.
+    Act(Vec<Action>, Hold),
+    /// Nothing.
+    Wait(Hold),
+    /// It has failed.
+    Fail(Reason),
+}
+
+/// What a write makes of a node's availability.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Keep,
+    Be(Availability),
+    Restore,
+}
+
+/// A pass while it is made.
+struct Work<'a> {
+    observed: &'a Observed,
+    spec: &'a Spec,
+    control: Control,
+    epoch: u64,
+    waves: Vec<Wave>,
+    standings: BTreeMap<NodeId, Standing>,
+    watching: Watching<'a>,
+    actions: Vec<Action>,
+    holds: BTreeMap<NodeId, Hold>,
+    /// Whether a change of the control record is among the actions already.
+    control_changed: bool,
+}
+
+/// Decides what a controller does now. `watch` is what its last pass gave back, `now` its own monotonic clock.
+pub fn pass(
+    observed: &Observed,
+    spec: &Spec,
+    me: &ControllerId,
+    watch: &Watch,
+    now: Duration,
+) -> Result<Pass, PassError> {
+    let mut watching = Watching::new(watch, now);
+    let selected = order::select(observed, spec)?;
+    let waves = order::waves(observed, spec, &selected.nodes);
+    let Some(rollout) = &observed.rollout else {
+        return Ok(empty(watching.after, End::Finished));
+    };
+    let epoch = match lock::look(observed, spec, me, &mut watching) {
+        lock::Look::Mine { epoch } => epoch,
+        lock::Look::Superseded => return Ok(empty(watching.after, End::Superseded)),
+        lock::Look::NotNeeded => return Ok(empty(watching.after, End::Finished)),
+        lock::Look::Take { epoch, action } => {
+            let mut pass = waiting(observed, spec, &waves, &Hold::TakingOver, watching.after);
+            pass.actions.push(Act { epoch, action });
+            return Ok(pass);
+        }
+        lock::Look::Wait(hold) => return Ok(waiting(observed, spec, &waves, &hold, watching.after)),
+    };
+    let standings = standings(observed, spec, &waves, epoch);
+    let control = rollout.control.clone();
+    let mut work = Work {
+        observed,
+        spec,
+        control,
+        epoch,
+        waves,
+        standings,
+        watching,
+        actions: Vec::new(),
+        holds: BTreeMap::new(),
+        control_changed: false,
+    };
+    work.beat();
+    let end = work.all()?;
+    Ok(work.into_pass(end))
+}
+
+fn empty(watch: Watch, end: End) -> Pass {
+    Pass { actions: Vec::new(), holds: BTreeMap::new(), stages: BTreeMap::new(), end, watch }
+}
+
+fn waiting(observed: &Observed, spec: &Spec, waves: &[Wave], hold: &Hold, watch: Watch) -> Pass {
+    let mut pass = empty(watch, End::GoOn);
+    for (node, standing) in standings(observed, spec, waves, 0) {
+        if let Some(stage) = standing.stage() {
+            if !stage.is_terminal() {
+                pass.holds.insert(node.clone(), hold.clone());
+            }
+            pass.stages.insert(node, stage.clone());
+        } else {
+            pass.holds.insert(node, hold.clone());
+        }
+    }
+    pass
+}
+
+/// How each selected node stands, from its label.
+pub(crate) fn standings(
+    observed: &Observed,
+    spec: &Spec,
+    waves: &[Wave],
+    epoch: u64,
+) -> BTreeMap<NodeId, Standing> {
+    let nodes = waves.iter().flatten().filter_map(|id| observed.node(id));
+    nodes.map(|node| (node.id.clone(), standing(node, &spec.id, epoch))).collect()
+}
+
+fn standing(node: &Node, rollout: &RolloutId, epoch: u64) -> Standing {
+    let new = || NodeRecord::new(rollout, epoch);
+    match NodeRecord::of(node) {
+        Err(corrupt) => Standing::Corrupt(corrupt),
+        Ok(None) => Standing::Ours { record: new(), stored: false },
+        Ok(Some(record)) if record.rollout == *rollout => Standing::Ours { record, stored: true },
+        // What an earlier rollout left drained is its operator's by now: nobody watched it since.
+        Ok(Some(record)) if record.stage.is_terminal() => Standing::Ours { record: new(), stored: false },
+        Ok(Some(record)) => Standing::Foreign(record.rollout),
+    }
+}
+
+impl Standing {
+    pub(crate) fn stage(&self) -> Option<&Stage> {
+        match self {
+            Self::Ours { record, .. } => Some(&record.stage),
+            Self::Foreign(_) | Self::Corrupt(_) => None,
+        }
+    }
+
+    /// Whether it takes one of the places that `parallelism` gives. What cannot be read does.
+    fn is_in_maintenance(&self) -> bool {
+        self.stage().is_none_or(Stage::is_in_maintenance)
+    }
+
+    fn has_failed(&self) -> bool {
+        use crate::state::Then;
+        matches!(self.stage(), Some(Stage::Failed { .. } | Stage::Restoring { then: Then::Fail { .. } }))
+    }
+}
+
+impl Work<'_> {
+    fn all(&mut self) -> Result<End, PassError> {
+        if matches!(self.control, Control::Finished { .. }) {
+            return Ok(self.tidy());
+        }
+        self.record_baseline();
+        let nodes: Vec<&Node> = self.waves.iter().flatten().filter_map(|id| self.observed.node(id)).collect();
+        for node in nodes {
+            self.one(node)?;
+        }
+        self.reap();
+        Ok(self.finish())
+    }
+
+    fn one(&mut self, node: &Node) -> Result<(), PassError> {
+        let (record, stored) = match self.standings.get(&node.id) {
+            Some(Standing::Ours { record, stored }) => (record.clone(), *stored),
+            Some(Standing::Foreign(rollout)) => {
+                let rollout = rollout.clone();
+                self.holds.insert(node.id.clone(), Hold::OtherRollout { rollout });
+                return Ok(());
+            }
+            Some(Standing::Corrupt(corrupt)) => {
+                let text = corrupt.text.clone();
+                self.holds.insert(node.id.clone(), Hold::CorruptRecord { text });
+                return Ok(());
+            }
+            None => return Ok(()),
+        };
+        if stored && record.epoch < self.epoch && !record.stage.is_terminal() {
+            // The node's version moves, so nothing that the controller before decided on can be written any more.
+            self.write(node, NodeRecord { epoch: self.epoch, ..record }, None, Hold::TakingOver);
+            return Ok(());
+        }
+        if stored && record.taken.is_some_and(|taken| taken.set != node.availability) {
+            // Somebody changed it: it is theirs from now on, also when they change it back.
+            self.write(node, NodeRecord { taken: None, ..record }, None, Hold::Moving);
+            return Ok(());
+        }
+        match self.decide(node, &record, stored) {
+            Some(decided) => self.apply(node, record, decided),
+            None => Ok(()),
+        }
+    }
+
+    fn apply(&mut self, node: &Node, record: NodeRecord, decided: Move) -> Result<(), PassError> {
+        match decided {
+            Move::Wait(hold) => {
+                self.holds.insert(node.id.clone(), hold);
+            }
+            Move::Act(actions, hold) => {
+                self.actions.extend(actions);
+                self.holds.insert(node.id.clone(), hold);
+            }
+            Move::Set(wanted) => {
+                let change = change(node, &record, wanted);
+                self.write(node, NodeRecord { taken: change.taken, ..record }, change.to, Hold::Moving);
+            }
+            Move::Step(event, wanted) => self.step(node, record, &event, wanted)?,
+            Move::Fail(reason) => self.fail(node, record, reason)?,
+        }
+        Ok(())
+    }
+
+    fn step(
+        &mut self,
+        node: &Node,
+        record: NodeRecord,
+        event: &Event,
+        wanted: Wanted,
+    ) -> Result<(), PassError> {
+        let stage = record.stage.clone().step(event)?;
+        let agent = match event {
+            Event::Enter | Event::AgentLost | Event::NotBegun => record.agent + 1,
+            Event::Retry => 0,
+            Event::Hold(_)
+            | Event::Clear
+            | Event::Withdraw
+            | Event::Placed
+            | Event::Drain(_)
+            | Event::Go { .. }
+            | Event::Restart(_)
+            | Event::Ended
+            | Event::Verified
+            | Event::Restored
+            | Event::Settled
+            | Event::Fail(_)
+            | Event::Skip(_) => record.agent,
+        };
+        let generation = record.generation + u32::from(*event == Event::Retry);
+        let change = change(node, &record, wanted);
+        let record =
+            NodeRecord { generation, agent, epoch: self.epoch, stage, taken: change.taken, ..record };
+        if let Some(standing) = self.standings.get_mut(&node.id) {
+            // Nodes that are looked at later in this pass see it.
+            *standing = Standing::Ours { record: record.clone(), stored: true };
+        }
+        self.write(node, record, change.to, Hold::Moving);
+        Ok(())
+    }
+
+    /// The rollout pauses first, then the node is called failed: killed between the two, it is paused and nothing worse.
+    fn fail(&mut self, node: &Node, record: NodeRecord, reason: Reason) -> Result<(), PassError> {
+        let failed = self.standings.values().filter(|standing| standing.has_failed()).count();
+        let pauses = self.control == Control::Running
+            && failure::pauses(&self.spec.policy, failed, self.standings.len());
+        if let (true, Some(phase), Some(rollout)) = (pauses, record.stage.phase(), &self.observed.rollout) {
+            let why = PauseReason::NodeFailed { node: node.id.clone(), phase, why: reason };
+            if !self.control_changed {
+                let control = Control::Paused { why: why.clone() };
+                self.actions.push(Action::SetControl { control, version: rollout.version });
+                self.control_changed = true;
+            }
+            self.holds.insert(node.id.clone(), Hold::Paused { why });
+            return Ok(());
+        }
+        // A node that its operator keeps drained goes back to that; what careen drained stays so.
+        let wanted = match availability::operators(node, record.taken) {
+            Availability::Active => Wanted::Keep,
+            Availability::Pause | Availability::Drain => Wanted::Restore,
+        };
+        self.step(node, record, &Event::Fail(reason), wanted)
+    }
+
+    /// The one way in which a node is written: label and availability at once.
+    fn write(&mut self, node: &Node, record: NodeRecord, availability: Option<Availability>, hold: Hold) {
+        let mut labels = BTreeMap::from([(RECORD_LABEL.to_owned(), Some(record.encode()))]);
+        if node.labels.contains_key(ASK_LABEL) && self.answers(node, &record) {
+            labels.insert(ASK_LABEL.to_owned(), None);
+        }
+        if !record.stage.is_terminal() {
+            self.holds.insert(node.id.clone(), hold);
+        }
+        let (node, version) = (node.id.clone(), node.version);
+        self.actions.push(Action::UpdateNode { node, version, labels, availability });
+    }
+
+    fn beat(&mut self) {
+        if let Some(lock) = &self.observed.lock {
+            let age = self.watching.age(Key::Lock(lock.version));
+            if age >= self.spec.limits.heartbeat {
+                self.actions.push(Action::Beat { version: lock.version });
+            }
+        }
+    }
+
+    fn into_pass(self, end: End) -> Pass {
+        let stages = self.standings.iter().filter_map(|(node, standing)| {
+            let stage = standing.stage()?.clone();
+            let stage = match (&stage, self.holds.get(node)) {
+                (Stage::Pending, Some(hold)) => Stage::Held { hold: hold.clone() },
+                (_, _) => stage,
+            };
+            Some((node.clone(), stage))
+        });
+        let stages = stages.collect();
+        let act = |action| Act { epoch: self.epoch, action };
+        let mut watch = self.watching.after;
+        watch.epoch = Some(self.epoch);
+        Pass { actions: self.actions.into_iter().map(act).collect(), holds: self.holds, stages, end, watch }
+    }
+}
+
+fn change(node: &Node, record: &NodeRecord, wanted: Wanted) -> Change {
+    match wanted {
+        Wanted::Keep => Change { to: None, taken: record.taken },
+        Wanted::Be(availability) => availability::make(node, record.taken, availability),
+        Wanted::Restore => availability::restore(node, record.taken),
+    }
+}

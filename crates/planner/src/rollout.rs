@@ -1,0 +1,103 @@
+//! What is stored of a rollout beside its spec and its nodes' labels.
+
+use crate::hold::PauseReason;
+use crate::ids::{NodeId, ServiceId, Version};
+use crate::observed::NodeOutcome;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Where a rollout stands: labels on the config that holds its spec.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RolloutRecord {
+    /// The config's version in the store.
+    pub version: Version,
+    /// What it is told to do.
+    pub control: Control,
+}
+
+/// What a rollout is told to do, by an operator or by its own failure policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "state")]
+pub enum Control {
+    /// Go on.
+    Running,
+    /// Let no more node begin what cannot be taken back.
+    Paused {
+        /// Why.
+        why: PauseReason,
+    },
+    /// Give back what can be given back, and end.
+    Aborting,
+    /// It is over.
+    Finished {
+        /// How.
+        outcome: RolloutOutcome,
+    },
+}
+
+/// How a rollout ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RolloutOutcome {
+    /// Every node is done, or was skipped.
+    Done,
+    /// Some nodes failed.
+    WithFailures,
+    /// An operator ended it.
+    Aborted,
+}
+
+/// How services stood before a rollout began: what 'not worse than before' means.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Baseline {
+    /// How many tasks of each service ran, and how many it should have had.
+    pub services: BTreeMap<ServiceId, Strength>,
+}
+
+/// How a service stood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Strength {
+    /// How many tasks ran.
+    pub running: u64,
+    /// How many it should have had.
+    pub desired: u64,
+}
+
+/// The result of one try on one node, as a small config: written before the node's label says that it is known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeResult {
+    /// The node.
+    pub node: NodeId,
+    /// Which try.
+    pub generation: u32,
+    /// How it ended.
+    pub outcome: NodeOutcome,
+}
+
+/// What an operator asks for one node: the label [`ASK_LABEL`], taken away with the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ask {
+    /// Try the failed node again.
+    Retry,
+    /// Leave the node out.
+    Skip,
+}
+
+/// The label of an operator's wish for one node.
+pub const ASK_LABEL: &str = "careen.ask";
+
+impl Ask {
+    /// As the label's value.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Retry => "retry",
+            Self::Skip => "skip",
+        }
+    }
+
+    /// Reads the label's value; what is not understood is no wish.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Retry, Self::Skip].into_iter().find(|ask| ask.word() == text)
+    }
+}

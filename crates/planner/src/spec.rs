@@ -1,0 +1,208 @@
+//! What a rollout is to do: stored once in a Swarm config, never changed. The words are Compose's where it has some.
+
+use crate::ids::{NodeId, RolloutId};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// A rollout.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Spec {
+    /// Its id.
+    pub id: RolloutId,
+    /// The payload's image, by digest or image id.
+    pub image: String,
+    /// The payload's command.
+    pub command: String,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// Which nodes.
+    pub selection: Selection,
+    /// In which order, how many at a time, and what a failure leads to.
+    pub policy: Policy,
+    /// Whether nodes are drained.
+    pub drain: DrainPolicy,
+    /// Whether hosts are rebooted.
+    pub reboot: RebootPolicy,
+    /// Whether engines are restarted when they were replaced.
+    pub engine_restart: bool,
+    /// Whether the command is known to restart the engine or the host, before `prepare` looks.
+    pub restarts: bool,
+    /// Take a manager down although the others are no majority.
+    pub allow_quorum_loss: bool,
+    /// Drain although tasks start elsewhere without the data of their local volumes.
+    pub allow_volume_moves: bool,
+    /// Reboot managers that ask for a key afterwards: somebody will type it.
+    pub unlock_by_hand: bool,
+    /// How long each phase may take.
+    pub limits: Limits,
+}
+
+/// Which nodes a rollout is about. An empty list does not limit.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Selection {
+    /// By id or host name.
+    pub nodes: Vec<String>,
+    /// By placement constraints; all must hold.
+    pub constraints: Vec<String>,
+    /// A constraint's key (`node.labels.zone`): nodes with different values are never in maintenance together.
+    pub spread: Option<String>,
+}
+
+/// Order, pace and failures.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Policy {
+    /// Workers or managers first.
+    pub order: NodeOrder,
+    /// How many nodes go alone before the others.
+    pub canaries: usize,
+    /// How many nodes may be in maintenance together; 0 is refused. Managers go one at a time whatever it says.
+    pub parallelism: usize,
+    /// Quiet time between two waves.
+    pub delay: Duration,
+    /// How long a node must look well before it counts as done.
+    pub monitor: Duration,
+    /// What a failed node leads to.
+    pub failure_action: FailureAction,
+    /// Which part of the nodes may fail before that.
+    pub max_failure_ratio: f64,
+}
+
+/// Who goes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NodeOrder {
+    /// Workers, then managers.
+    WorkersFirst,
+    /// Managers, then workers: what the vendor advises for engines.
+    ManagersFirst,
+}
+
+/// What a failed node leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailureAction {
+    /// No further node begins until somebody says how to go on.
+    Pause,
+    /// The others go on.
+    Continue,
+    /// The failed node's payload takes its work back (`rollback`); then as `pause`.
+    Rollback,
+}
+
+/// Whether nodes are drained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DrainPolicy {
+    /// When the engine is restarted or the host rebooted.
+    Auto,
+    /// Before the command, whatever it does.
+    Always,
+    /// Not at all.
+    Never,
+}
+
+/// Whether hosts are rebooted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RebootPolicy {
+    /// Not at all.
+    Never,
+    /// When the command asks for it (status 194).
+    Asked,
+    /// When the command or the distribution asks for it.
+    Auto,
+    /// Always.
+    Always,
+}
+
+/// How long each phase may take. None of these kills what runs on a host: they end careen's waiting.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Until the agent is placed and runs.
+    pub entering: Duration,
+    /// `prepare`.
+    pub preparing: Duration,
+    /// Until the drained node is empty; then the hold says so, and it goes on waiting.
+    pub draining: Duration,
+    /// The command; `None` for `upgrade`, whose package manager must not be hurried.
+    pub running: Option<Duration>,
+    /// Until the engine is back.
+    pub restarting_engine: Duration,
+    /// Until the host is back.
+    pub rebooting: Duration,
+    /// Until the result is there, `verify` included.
+    pub verifying: Duration,
+    /// Until careen's services are gone from the node.
+    pub restoring: Duration,
+    /// Until everything looks well.
+    pub settling: Duration,
+    /// How long a node may be down when nobody restarts it.
+    pub node_down: Duration,
+    /// How long the lock's version may stand still before its holder counts as dead.
+    pub lock_dead: Duration,
+    /// How often the lock's holder says that it lives.
+    pub heartbeat: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let minutes = |n: u64| Duration::from_secs(n * 60);
+        Self {
+            entering: minutes(10),
+            preparing: minutes(30),
+            draining: minutes(15),
+            running: None,
+            restarting_engine: minutes(5),
+            rebooting: minutes(20),
+            verifying: minutes(30),
+            restoring: minutes(10),
+            settling: minutes(15),
+            node_down: minutes(20),
+            lock_dead: Duration::from_secs(45),
+            heartbeat: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            order: NodeOrder::WorkersFirst,
+            canaries: 1,
+            parallelism: 1,
+            delay: Duration::ZERO,
+            monitor: Duration::from_secs(15),
+            failure_action: FailureAction::Pause,
+            max_failure_ratio: 0.0,
+        }
+    }
+}
+
+impl Spec {
+    /// A rollout of an image's `install` over all nodes, with the defaults of `careen run`.
+    pub fn run(id: RolloutId, image: &str) -> Self {
+        Self {
+            id,
+            image: image.to_owned(),
+            command: "install".to_owned(),
+            args: Vec::new(),
+            selection: Selection::default(),
+            policy: Policy::default(),
+            drain: DrainPolicy::Auto,
+            reboot: RebootPolicy::Asked,
+            engine_restart: true,
+            restarts: false,
+            allow_quorum_loss: false,
+            allow_volume_moves: false,
+            unlock_by_hand: false,
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl Selection {
+    /// Whether a node is named, by id or host name.
+    pub(crate) fn names(&self, id: &NodeId, hostname: &str) -> bool {
+        self.nodes.is_empty() || self.nodes.iter().any(|name| *name == id.0 || name == hostname)
+    }
+}

@@ -1,0 +1,375 @@
+//! Where one node stands in a rollout, and what may follow. The picture is docs/rollout-states.md; a test compares.
+
+use crate::hold::Hold;
+use crate::observed::Restart;
+use serde::{Deserialize, Serialize};
+
+mod record;
+
+pub use record::{CorruptRecord, NodeRecord, RECORD_LABEL, Taken};
+
+/// Where one node stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "stage")]
+pub enum Stage {
+    /// Nothing was begun.
+    Pending,
+    /// Nothing was begun, and this is why. Never stored: whoever looks decides it again from what is seen.
+    Held {
+        /// Why.
+        hold: Hold,
+    },
+    /// Intent: agent and gates are being placed. A node that its operator keeps drained is active for that.
+    Entering,
+    /// The agent is there and runs `prepare`.
+    Preparing,
+    /// The node is drained; it waits to be empty.
+    Draining {
+        /// What for.
+        goal: Goal,
+    },
+    /// Intent: the go for the command is given.
+    Running {
+        /// Whether it was given to a drained node: then it waits while somebody has changed that.
+        drained: bool,
+    },
+    /// Intent: the go for an engine restart is given.
+    RestartingEngine,
+    /// Intent: the go for a reboot is given.
+    Rebooting,
+    /// The node can take an agent; the result is collected, `verify` runs.
+    Verifying,
+    /// What careen has on the node is taken away, then its availability is given back.
+    Restoring {
+        /// What follows.
+        then: Then,
+    },
+    /// The node is as it was; everything must look well for a while.
+    Settling,
+    /// Done.
+    Done,
+    /// Not done. If careen drained the node, it stays drained.
+    Failed {
+        /// Where.
+        phase: Phase,
+        /// Why.
+        reason: Reason,
+    },
+    /// Left out.
+    Skipped {
+        /// Why.
+        why: Skip,
+    },
+}
+
+/// What a node is drained for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Goal {
+    /// The command.
+    Run,
+    /// A restart that the command wants.
+    Restart(Restart),
+}
+
+/// What follows when a node is restored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Then {
+    /// It settles.
+    Settle,
+    /// It has failed before anything was begun on it.
+    Fail {
+        /// Where.
+        phase: Phase,
+        /// Why.
+        reason: Reason,
+    },
+    /// It is left out.
+    Skip {
+        /// Why.
+        why: Skip,
+    },
+}
+
+/// A stage's name, for a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// Before anything was begun.
+    Pending,
+    /// While agent and gates were placed.
+    Entering,
+    /// `prepare`.
+    Preparing,
+    /// The drain.
+    Draining,
+    /// The command.
+    Running,
+    /// An engine restart.
+    RestartingEngine,
+    /// A reboot.
+    Rebooting,
+    /// `verify`, or the collecting of the result.
+    Verifying,
+    /// The clean-up.
+    Restoring,
+    /// The quiet afterwards.
+    Settling,
+}
+
+/// Why a node failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reason {
+    /// A command of the payload failed with this status.
+    Exit(i32),
+    /// The phase took too long.
+    TimeLimit,
+    /// The node is down, and did not come back in time.
+    NodeDown,
+    /// Agents were lost again and again.
+    AgentLost,
+    /// Somebody else changed the node's availability, and it stayed so.
+    TakenAway,
+    /// The rollout was aborted while the host was at work, or nobody knew.
+    Aborted,
+}
+
+/// Why a node is left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Skip {
+    /// An operator said so.
+    Asked,
+    /// The rollout was aborted before the node's turn.
+    Aborted,
+    /// It runs Windows.
+    Windows,
+    /// Its engine is too old to be driven.
+    OldEngine,
+}
+
+/// What happens to a node's stage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A reason to wait was found.
+    Hold(Hold),
+    /// It is gone.
+    Clear,
+    /// It is the node's turn.
+    Enter,
+    /// Its operator drained it before the agent was placed.
+    Withdraw,
+    /// Agent and gates run.
+    Placed,
+    /// The agent is gone. Before the go another one is placed; after it another one asks what became of the work.
+    AgentLost,
+    /// The drain.
+    Drain(Goal),
+    /// The go for the command.
+    Go {
+        /// Whether the node is drained for it.
+        drained: bool,
+    },
+    /// The go for a restart, or the report that one began.
+    Restart(Restart),
+    /// The command is done.
+    Ended,
+    /// A new agent says that the go never reached the host.
+    NotBegun,
+    /// The result is there, and good.
+    Verified,
+    /// Agent and gates are gone from the node.
+    Restored,
+    /// Everything looked well for long enough.
+    Settled,
+    /// It failed.
+    Fail(Reason),
+    /// It is left out.
+    Skip(Skip),
+    /// An operator wants the failed node tried again.
+    Retry,
+}
+
+/// An event that cannot happen in a stage.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{event}' cannot happen to a node that is {stage}")]
+pub struct IllegalStep {
+    /// The stage's name.
+    pub stage: &'static str,
+    /// The event's name.
+    pub event: &'static str,
+}
+
+impl Stage {
+    /// What follows an event.
+    pub fn step(self, event: &Event) -> Result<Self, IllegalStep> {
+        let illegal = IllegalStep { stage: self.name(), event: event.name() };
+        Ok(match event {
+            Event::Hold(hold) if self.waits() => Self::Held { hold: hold.clone() },
+            Event::Clear if matches!(self, Self::Held { .. }) => Self::Pending,
+            Event::Enter if self.waits() => Self::Entering,
+            Event::Withdraw if self == Self::Entering => Self::Pending,
+            Event::Placed if self == Self::Entering => Self::Preparing,
+            Event::AgentLost if self.is_before_the_go() => Self::Entering,
+            Event::AgentLost if self.is_after_the_go() => Self::Verifying,
+            Event::Drain(Goal::Run) if self == Self::Preparing => Self::Draining { goal: Goal::Run },
+            Event::Drain(goal @ Goal::Restart(_)) if self.may_want_a_restart() => {
+                Self::Draining { goal: *goal }
+            }
+            Event::Go { drained } if self.may_get_the_go() => Self::Running { drained: *drained },
+            Event::Restart(kind) if self.may_restart(*kind) => match kind {
+                Restart::Engine => Self::RestartingEngine,
+                Restart::Reboot => Self::Rebooting,
+            },
+            Event::Ended if self.is_after_the_go() && self != Self::Verifying => Self::Verifying,
+            Event::NotBegun if self == Self::Verifying => Self::Entering,
+            Event::Verified if self == Self::Verifying => Self::Restoring { then: Then::Settle },
+            Event::Restored => match self {
+                Self::Restoring { then: Then::Settle } => Self::Settling,
+                Self::Restoring { then: Then::Fail { phase, reason } } => Self::Failed { phase, reason },
+                Self::Restoring { then: Then::Skip { why } } => Self::Skipped { why },
+                _ => return Err(illegal),
+            },
+            Event::Settled if self == Self::Settling => Self::Done,
+            Event::Fail(reason) => match self.phase() {
+                // Nothing was begun: what careen has there is taken back first.
+                Some(phase) if self.is_before_the_go() => {
+                    Self::Restoring { then: Then::Fail { phase, reason: *reason } }
+                }
+                Some(phase) => Self::Failed { phase, reason: *reason },
+                None => return Err(illegal),
+            },
+            Event::Skip(why) if self.is_before_the_go() => Self::Restoring { then: Then::Skip { why: *why } },
+            Event::Skip(why) if self.waits() || matches!(self, Self::Failed { .. }) => {
+                Self::Skipped { why: *why }
+            }
+            Event::Retry if matches!(self, Self::Failed { .. }) => Self::Pending,
+            Event::Hold(_)
+            | Event::Clear
+            | Event::Enter
+            | Event::Withdraw
+            | Event::Placed
+            | Event::AgentLost
+            | Event::Drain(_)
+            | Event::Go { .. }
+            | Event::Restart(_)
+            | Event::Ended
+            | Event::NotBegun
+            | Event::Verified
+            | Event::Settled
+            | Event::Skip(_)
+            | Event::Retry => return Err(illegal),
+        })
+    }
+
+    fn waits(&self) -> bool {
+        matches!(self, Self::Pending | Self::Held { .. })
+    }
+
+    /// Whether careen has something on the node, and nothing that cannot be taken back was begun.
+    pub fn is_before_the_go(&self) -> bool {
+        matches!(self, Self::Entering | Self::Preparing | Self::Draining { goal: Goal::Run })
+    }
+
+    /// Whether the host may be at work.
+    pub fn is_after_the_go(&self) -> bool {
+        matches!(
+            self,
+            Self::Running { .. }
+                | Self::Draining { goal: Goal::Restart(_) }
+                | Self::RestartingEngine
+                | Self::Rebooting
+                | Self::Verifying
+        )
+    }
+
+    /// Whether nothing follows by itself.
+    pub fn is_terminal(&self) -> bool {
+        matches!(self, Self::Done | Self::Failed { .. } | Self::Skipped { .. })
+    }
+
+    /// Whether the node has, or may have, less to give than before: it is drained, or its host is at work.
+    pub fn is_in_maintenance(&self) -> bool {
+        self.is_after_the_go()
+            || matches!(self, Self::Draining { .. } | Self::Restoring { .. } | Self::Settling)
+    }
+
+    fn may_want_a_restart(&self) -> bool {
+        matches!(self, Self::Running { .. } | Self::Verifying)
+    }
+
+    fn may_get_the_go(&self) -> bool {
+        matches!(self, Self::Preparing | Self::Draining { goal: Goal::Run })
+    }
+
+    fn may_restart(&self, kind: Restart) -> bool {
+        self.may_want_a_restart() || *self == Self::Draining { goal: Goal::Restart(kind) }
+    }
+
+    /// The stage as a phase that can fail; none for what is over, and for what waits to be restored.
+    pub fn phase(&self) -> Option<Phase> {
+        match self {
+            Self::Pending | Self::Held { .. } => Some(Phase::Pending),
+            Self::Entering => Some(Phase::Entering),
+            Self::Preparing => Some(Phase::Preparing),
+            Self::Draining { .. } => Some(Phase::Draining),
+            Self::Running { .. } => Some(Phase::Running),
+            Self::RestartingEngine => Some(Phase::RestartingEngine),
+            Self::Rebooting => Some(Phase::Rebooting),
+            Self::Verifying => Some(Phase::Verifying),
+            Self::Restoring { then: Then::Settle } => Some(Phase::Restoring),
+            Self::Settling => Some(Phase::Settling),
+            Self::Restoring { .. } | Self::Done | Self::Failed { .. } | Self::Skipped { .. } => None,
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Held { .. } => "held",
+            Self::Entering => "entering",
+            Self::Preparing => "preparing",
+            Self::Draining { .. } => "draining",
+            Self::Running { .. } => "running",
+            Self::RestartingEngine => "restarting-engine",
+            Self::Rebooting => "rebooting",
+            Self::Verifying => "verifying",
+            Self::Restoring { .. } => "restoring",
+            Self::Settling => "settling",
+            Self::Done => "done",
+            Self::Failed { .. } => "failed",
+            Self::Skipped { .. } => "skipped",
+        }
+    }
+}
+
+impl Event {
+    /// Its name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Hold(_) => "hold",
+            Self::Clear => "clear",
+            Self::Enter => "enter",
+            Self::Withdraw => "withdraw",
+            Self::Placed => "placed",
+            Self::AgentLost => "agent-lost",
+            Self::Drain(_) => "drain",
+            Self::Go { .. } => "go",
+            Self::Restart(_) => "restart",
+            Self::Ended => "ended",
+            Self::NotBegun => "not-begun",
+            Self::Verified => "verified",
+            Self::Restored => "restored",
+            Self::Settled => "settled",
+            Self::Fail(_) => "fail",
+            Self::Skip(_) => "skip",
+            Self::Retry => "retry",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,257 @@
+//! A node's state as one label: short, versioned, and written together with the availability that it speaks of.
+//!
+//! `1 ROLLOUT gN aN eN STAGE [was>set]`, for example `1 k3x9 g1 a2 e7 draining:reboot active>drain`. Labels and
+//! availability lie in the same object of the swarm, so one write changes both: there is no moment in which a node is
+//! drained and nobody knows by whom.
+
+use super::{Goal, Phase, Reason, Skip, Stage, Then};
+use crate::ids::RolloutId;
+use crate::observed::{Availability, Node, Restart};
+use serde::{Deserialize, Serialize};
+
+/// The label's name.
+pub const RECORD_LABEL: &str = "careen.node";
+
+/// The format's number. A record with another one is not guessed at.
+const FORMAT: &str = "1";
+
+/// What a rollout knows of one node, between two passes and after every crash.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeRecord {
+    /// Which rollout.
+    pub rollout: RolloutId,
+    /// Which try: 1, and one more for each `retry`.
+    pub generation: u32,
+    /// Which agent of this try; 0 before the first.
+    pub agent: u32,
+    /// The epoch of the controller that wrote it.
+    pub epoch: u64,
+    /// Where the node stands.
+    pub stage: Stage,
+    /// What careen did to the node's availability and has not undone yet.
+    pub taken: Option<Taken>,
+}
+
+/// An availability that careen changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Taken {
+    /// What it was.
+    pub was: Availability,
+    /// What careen made of it.
+    pub set: Availability,
+}
+
+/// A label that no careen of this version wrote. Never read as 'no label': nobody knows what was begun on that node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("the label {RECORD_LABEL} says '{text}', which this version does not understand")]
+pub struct CorruptRecord {
+    /// What it says.
+    pub text: String,
+}
+
+impl NodeRecord {
+    /// A node of which nothing was begun.
+    pub fn new(rollout: &RolloutId, epoch: u64) -> Self {
+        Self { rollout: rollout.clone(), generation: 1, agent: 0, epoch, stage: Stage::Pending, taken: None }
+    }
+
+    /// The record of a node, from its labels.
+    pub fn of(node: &Node) -> Result<Option<Self>, CorruptRecord> {
+        node.labels.get(RECORD_LABEL).map(|text| Self::decode(text)).transpose()
+    }
+
+    /// As the label's value.
+    pub fn encode(&self) -> String {
+        let Self { rollout, generation, agent, epoch, stage, taken } = self;
+        let stage = encode_stage(stage);
+        let taken = match taken {
+            Some(Taken { was, set }) => format!(" {}>{}", was.word(), set.word()),
+            None => String::new(),
+        };
+        format!("{FORMAT} {rollout} g{generation} a{agent} e{epoch} {stage}{taken}")
+    }
+
+    /// Reads the label's value.
+    pub fn decode(text: &str) -> Result<Self, CorruptRecord> {
+        Self::read(text).ok_or_else(|| CorruptRecord { text: text.chars().take(120).collect() })
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let mut words = text.split(' ');
+        if words.next()? != FORMAT {
+            return None;
+        }
+        let rollout = RolloutId::parse(words.next()?).ok()?;
+        let generation = number(words.next()?, 'g')?;
+        let agent = number(words.next()?, 'a')?;
+        let epoch = words.next()?.strip_prefix('e')?.parse().ok()?;
+        let stage = decode_stage(words.next()?)?;
+        let taken = match words.next() {
+            Some(word) => Some(decode_taken(word)?),
+            None => None,
+        };
+        let record = Self { rollout, generation, agent, epoch, stage, taken };
+        // What is not written exactly so was written by somebody else.
+        (words.next().is_none() && record.encode() == text).then_some(record)
+    }
+}
+
+fn number(word: &str, prefix: char) -> Option<u32> {
+    word.strip_prefix(prefix)?.parse().ok()
+}
+
+fn decode_taken(word: &str) -> Option<Taken> {
+    let (was, set) = word.split_once('>')?;
+    Some(Taken { was: availability(was)?, set: availability(set)? })
+}
+
+fn availability(word: &str) -> Option<Availability> {
+    [Availability::Active, Availability::Pause, Availability::Drain]
+        .into_iter()
+        .find(|one| one.word() == word)
+}
+
+fn encode_stage(stage: &Stage) -> String {
+    let name = stage.name();
+    match stage {
+        // What is held is decided again by whoever looks.
+        Stage::Held { .. } => "pending".to_owned(),
+        Stage::Draining { goal: Goal::Run } => format!("{name}:run"),
+        Stage::Draining { goal: Goal::Restart(Restart::Engine) } => format!("{name}:engine"),
+        Stage::Draining { goal: Goal::Restart(Restart::Reboot) } => format!("{name}:reboot"),
+        Stage::Running { drained: true } => format!("{name}:drained"),
+        Stage::Running { drained: false } => name.to_owned(),
+        Stage::Restoring { then: Then::Settle } => name.to_owned(),
+        Stage::Restoring { then: Then::Fail { phase, reason } } => {
+            format!("{name}:failed:{}", encode_failure(*phase, *reason))
+        }
+        Stage::Restoring { then: Then::Skip { why } } => format!("{name}:skipped:{}", skip_word(*why)),
+        Stage::Failed { phase, reason } => format!("{name}:{}", encode_failure(*phase, *reason)),
+        Stage::Skipped { why } => format!("{name}:{}", skip_word(*why)),
+        Stage::Pending
+        | Stage::Entering
+        | Stage::Preparing
+        | Stage::RestartingEngine
+        | Stage::Rebooting
+        | Stage::Verifying
+        | Stage::Settling
+        | Stage::Done => name.to_owned(),
+    }
+}
+
+fn decode_stage(text: &str) -> Option<Stage> {
+    let (name, data) = match text.split_once(':') {
+        Some((name, data)) => (name, Some(data)),
+        None => (text, None),
+    };
+    Some(match (name, data) {
+        ("pending", None) => Stage::Pending,
+        ("entering", None) => Stage::Entering,
+        ("preparing", None) => Stage::Preparing,
+        ("draining", Some("run")) => Stage::Draining { goal: Goal::Run },
+        ("draining", Some("engine")) => Stage::Draining { goal: Goal::Restart(Restart::Engine) },
+        ("draining", Some("reboot")) => Stage::Draining { goal: Goal::Restart(Restart::Reboot) },
+        ("running", None) => Stage::Running { drained: false },
+        ("running", Some("drained")) => Stage::Running { drained: true },
+        ("restarting-engine", None) => Stage::RestartingEngine,
+        ("rebooting", None) => Stage::Rebooting,
+        ("verifying", None) => Stage::Verifying,
+        ("restoring", None) => Stage::Restoring { then: Then::Settle },
+        ("restoring", Some(data)) => Stage::Restoring { then: decode_then(data)? },
+        ("settling", None) => Stage::Settling,
+        ("done", None) => Stage::Done,
+        ("failed", Some(data)) => {
+            let (phase, reason) = decode_failure(data)?;
+            Stage::Failed { phase, reason }
+        }
+        ("skipped", Some(word)) => Stage::Skipped { why: skip_of(word)? },
+        (_, _) => return None,
+    })
+}
+
+fn decode_then(data: &str) -> Option<Then> {
+    let (what, data) = data.split_once(':')?;
+    match what {
+        "failed" => {
+            let (phase, reason) = decode_failure(data)?;
+            Some(Then::Fail { phase, reason })
+        }
+        "skipped" => Some(Then::Skip { why: skip_of(data)? }),
+        _ => None,
+    }
+}
+
+fn encode_failure(phase: Phase, reason: Reason) -> String {
+    format!("{}:{}", phase.word(), reason.word())
+}
+
+fn decode_failure(data: &str) -> Option<(Phase, Reason)> {
+    let (phase, reason) = data.split_once(':')?;
+    let phase = Phase::ALL.into_iter().find(|one| one.word() == phase)?;
+    let plain = Reason::PLAIN.into_iter().find(|one| one.word() == reason);
+    let exit = || reason.strip_prefix("exit-")?.parse().ok().map(Reason::Exit);
+    Some((phase, plain.or_else(exit)?))
+}
+
+fn skip_word(why: Skip) -> &'static str {
+    match why {
+        Skip::Asked => "asked",
+        Skip::Aborted => "aborted",
+        Skip::Windows => "windows",
+        Skip::OldEngine => "old-engine",
+    }
+}
+
+fn skip_of(word: &str) -> Option<Skip> {
+    [Skip::Asked, Skip::Aborted, Skip::Windows, Skip::OldEngine]
+        .into_iter()
+        .find(|why| skip_word(*why) == word)
+}
+
+impl Phase {
+    pub(super) const ALL: [Self; 10] = [
+        Self::Pending,
+        Self::Entering,
+        Self::Preparing,
+        Self::Draining,
+        Self::Running,
+        Self::RestartingEngine,
+        Self::Rebooting,
+        Self::Verifying,
+        Self::Restoring,
+        Self::Settling,
+    ];
+
+    /// Its name.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Entering => "entering",
+            Self::Preparing => "preparing",
+            Self::Draining => "draining",
+            Self::Running => "running",
+            Self::RestartingEngine => "restarting-engine",
+            Self::Rebooting => "rebooting",
+            Self::Verifying => "verifying",
+            Self::Restoring => "restoring",
+            Self::Settling => "settling",
+        }
+    }
+}
+
+impl Reason {
+    pub(super) const PLAIN: [Self; 5] =
+        [Self::TimeLimit, Self::NodeDown, Self::AgentLost, Self::TakenAway, Self::Aborted];
+
+    /// As a label says it.
+    pub fn word(self) -> String {
+        match self {
+            Self::Exit(status) => format!("exit-{status}"),
+            Self::TimeLimit => "time-limit".to_owned(),
+            Self::NodeDown => "node-down".to_owned(),
+            Self::AgentLost => "agent-lost".to_owned(),
+            Self::TakenAway => "taken-away".to_owned(),
+            Self::Aborted => "aborted".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Small clusters for unit tests.
+
+use crate::ids::{NodeId, RolloutId, ServiceId, Version};
+use crate::observed::{
+    Availability, Manager, Mode, Node, NodeStatus, Reachability, Role, Service, Task, TaskState,
+};
+use crate::spec::Spec;
+use std::collections::BTreeMap;
+
+pub(crate) fn worker(name: &str) -> Node {
+    Node {
+        id: NodeId(name.into()),
+        hostname: name.into(),
+        version: Version(1),
+        role: Role::Worker,
+        availability: Availability::Active,
+        status: NodeStatus::Ready,
+        manager: None,
+        engine: "26.1.5".into(),
+        api: (1, 45),
+        os: "linux".into(),
+        arch: "x86_64".into(),
+        labels: BTreeMap::new(),
+        engine_labels: BTreeMap::new(),
+        plain_containers: Vec::new(),
+    }
+}
+
+/// `m1` leads.
+pub(crate) fn manager(name: &str) -> Node {
+    let manager = Manager { leader: name == "m1", reachability: Reachability::Reachable };
+    Node { role: Role::Manager, manager: Some(manager), ..worker(name) }
+}
+
+pub(crate) fn rollout() -> RolloutId {
+    RolloutId::parse("k3x9").unwrap()
+}
+
+pub(crate) fn spec() -> Spec {
+    Spec::run(rollout(), "payload@sha256:00")
+}
+
+pub(crate) fn service(name: &str, replicas: u64) -> Service {
+    Service {
+        id: ServiceId(name.into()),
+        name: name.into(),
+        mode: Mode::Replicated,
+        desired: replicas,
+        running: replicas,
+        constraints: Vec::new(),
+        labels: BTreeMap::new(),
+        mounts: Vec::new(),
+    }
+}
+
+pub(crate) fn task(service: &str, node: &str) -> Task {
+    Task {
+        id: format!("{service}.{node}"),
+        service: ServiceId(service.into()),
+        job: false,
+        node: Some(NodeId(node.into())),
+        state: TaskState::Running,
+        wanted: true,
+    }
+}

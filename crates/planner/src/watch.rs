@@ -1,0 +1,71 @@
+//! What one controller has watched, on its own monotonic clock. Nothing of it is stored: a controller that starts
+//! anew waits a little longer, and clocks of two machines are never compared.
+
+use crate::ids::{NodeId, Version};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Since when something is so.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Watch {
+    since: BTreeMap<Key, Duration>,
+    /// The epoch under which this controller held the lock.
+    pub(crate) epoch: Option<u64>,
+}
+
+/// What is watched.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Key {
+    /// The lock has this version.
+    Lock(Version),
+    /// The node is in this stage of this try.
+    Stage(NodeId, u32, &'static str),
+    /// The node is down.
+    Down(NodeId),
+    /// Everything looks well on this node.
+    Well(NodeId),
+    /// Somebody else changed the availability of this node.
+    TakenAway(NodeId),
+    /// All waves before this one are through.
+    WaveOpen(usize),
+}
+
+/// A watch during one pass: what is not seen again in it is forgotten.
+pub(crate) struct Watching<'a> {
+    before: &'a Watch,
+    pub(crate) after: Watch,
+    now: Duration,
+}
+
+impl<'a> Watching<'a> {
+    pub(crate) fn new(before: &'a Watch, now: Duration) -> Self {
+        Self { before, after: Watch { since: BTreeMap::new(), epoch: before.epoch }, now }
+    }
+
+    /// For how long something has been so, seen in every pass since.
+    pub(crate) fn age(&mut self, key: Key) -> Duration {
+        let since = self.before.since.get(&key).copied().unwrap_or(self.now);
+        self.after.since.insert(key, since);
+        self.now.saturating_sub(since)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_seen_in_a_pass_begins_anew() {
+        let at = |watch: &Watch, now: u64, seen: bool| {
+            let mut watching = Watching::new(watch, Duration::from_secs(now));
+            let age = seen.then(|| watching.age(Key::WaveOpen(1)).as_secs());
+            (watching.after, age)
+        };
+        let (watch, age) = at(&Watch::default(), 10, true);
+        assert_eq!(age, Some(0));
+        let (watch, age) = at(&watch, 25, true);
+        assert_eq!(age, Some(15));
+        let (watch, _) = at(&watch, 30, false);
+        assert_eq!(at(&watch, 40, true).1, Some(0));
+    }
+}

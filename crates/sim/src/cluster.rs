@@ -1,0 +1,331 @@
+//! The swarm as one controller sees it and writes to it.
+
+use crate::world::{SimJob, SimNode, SimService, World};
+use careen_controller::{ActError, Cluster, Unavailable};
+use careen_planner::observed::{
+    AgentReport, Availability, ControllerPlace, Job, Lock, Manager, Mode, Node, NodeStatus, Reachability,
+    Role, Service, Task, TaskState,
+};
+use careen_planner::state::{NodeRecord, RECORD_LABEL};
+use careen_planner::{Act, Action, ControllerId, JobKey, NodeId, Observed, ServiceId, Version};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// One controller's view of the world.
+pub struct View<'a> {
+    /// The world.
+    pub world: &'a mut World,
+    /// Who looks.
+    pub who: ControllerId,
+    /// Where it runs.
+    pub place: NodeId,
+    /// Set when the controller is to be placed elsewhere.
+    pub moved: bool,
+    /// What a test makes of what is seen, to prove that the invariants bite.
+    pub distort: fn(&mut Observed, &ControllerId),
+}
+
+impl Cluster for View<'_> {
+    fn observe(&mut self) -> Result<Observed, Unavailable> {
+        if !self.answers() {
+            return Err(Unavailable { why: "no manager leads".into() });
+        }
+        let mut observed = self.world.observe(&self.place);
+        (self.distort)(&mut observed, &self.who);
+        Ok(observed)
+    }
+
+    fn act(&mut self, act: &Act) -> Result<(), ActError> {
+        if !self.answers() {
+            return Err(ActError::Unavailable { why: "no manager leads".into() });
+        }
+        let result = self.carry_out(&act.action, act.epoch);
+        let words = words(&act.action);
+        self.world.say(format!("{} e{} {words}: {result:?}", self.who, act.epoch));
+        // The answer may be lost on the way back.
+        if result.is_ok() && self.world.rng.permille(5) {
+            return Err(ActError::Unavailable { why: "the connection broke".into() });
+        }
+        result
+    }
+
+    fn now(&self) -> Duration {
+        // Each controller's clock began at another time.
+        Duration::from_secs(self.world.now + 1000 + self.who.0.len() as u64)
+    }
+}
+
+fn words(action: &Action) -> String {
+    match action {
+        Action::UpdateNode { node, labels, availability, .. } => {
+            let record = labels.get(RECORD_LABEL).cloned().flatten().unwrap_or_else(|| "-".into());
+            let availability = availability.map_or("", Availability::word);
+            format!("update-node {node} [{record}] {availability}")
+        }
+        Action::CreateJob { agent } => format!("create-job {}", agent.key.name()),
+        Action::CreateGate { key }
+        | Action::OpenGate { key, .. }
+        | Action::StopJob { key, .. }
+        | Action::RemoveJob { key } => format!("{} {}", action.name(), key.name()),
+        Action::WriteResult { result } => format!("write-result {} {:?}", result.node, result.outcome),
+        Action::SetControl { control, .. } => format!("set-control {control:?}"),
+        Action::TakeLock { .. }
+        | Action::Beat { .. }
+        | Action::ReleaseLock { .. }
+        | Action::WriteBaseline { .. }
+        | Action::WriteHistory { .. }
+        | Action::RemoveResults
+        | Action::MoveController { .. } => action.name().to_owned(),
+    }
+}
+
+impl View<'_> {
+    fn answers(&self) -> bool {
+        let here = self.world.node(&self.place);
+        self.world.has_quorum() && here.is_some_and(|node| node.takes_part(self.world.now))
+    }
+
+    fn carry_out(&mut self, action: &Action, epoch: u64) -> Result<(), ActError> {
+        let world = &mut *self.world;
+        // The real swarm's side looks at the lock before each action. That leaves a moment; here it is a wide one.
+        let stale = world.lock.as_ref().is_some_and(|lock| lock.epoch != epoch || lock.holder.is_none());
+        match action {
+            Action::TakeLock { epoch, version } => {
+                let found = world.lock.as_ref().map(|lock| lock.version);
+                if found != *version {
+                    return Err(if version.is_none() { ActError::Exists } else { ActError::Conflict });
+                }
+                let (version, rollout) = (world.next_version(), Some(world.spec.id.clone()));
+                world.lock = Some(Lock { version, holder: Some(self.who.clone()), epoch: *epoch, rollout });
+                Ok(())
+            }
+            Action::Beat { version } => {
+                let next = world.next_version();
+                world.lock_at(*version).map(|lock| lock.version = next)
+            }
+            Action::ReleaseLock { version } => {
+                let next = world.next_version();
+                world.lock_at(*version).map(|lock| {
+                    lock.version = next;
+                    lock.holder = None;
+                })
+            }
+            Action::WriteBaseline { baseline } => match &world.baseline {
+                Some(_) => Err(ActError::Exists),
+                None => {
+                    world.baseline = Some(baseline.clone());
+                    Ok(())
+                }
+            },
+            Action::UpdateNode { node, version, labels, availability } => {
+                world.update_node(node, *version, labels, *availability)
+            }
+            Action::CreateJob { agent } => world.create_job(&agent.key, Some(agent.clone()), stale),
+            Action::CreateGate { key } => world.create_job(key, None, stale),
+            Action::OpenGate { key, version } | Action::StopJob { key, version } => {
+                let next = world.next_version();
+                let job = world.jobs.iter_mut().find(|job| job.key == *key).ok_or(ActError::Gone)?;
+                if job.version != *version {
+                    return Err(ActError::Conflict);
+                }
+                job.version = next;
+                job.stopped = true;
+                Ok(())
+            }
+            Action::RemoveJob { key } => {
+                let before = world.jobs.len();
+                world.jobs.retain(|job| job.key != *key);
+                if world.jobs.len() == before { Err(ActError::Gone) } else { Ok(()) }
+            }
+            Action::WriteResult { result } => {
+                if world
+                    .results
+                    .iter()
+                    .any(|one| one.node == result.node && one.generation == result.generation)
+                {
+                    return Err(ActError::Exists);
+                }
+                world.results.push(result.clone());
+                Ok(())
+            }
+            Action::WriteHistory { .. } => {
+                world.history_written = true;
+                Ok(())
+            }
+            Action::RemoveResults => {
+                world.results.clear();
+                Ok(())
+            }
+            Action::SetControl { control, version } => {
+                if world.rollout.version != *version {
+                    return Err(ActError::Conflict);
+                }
+                world.rollout.version = world.next_version();
+                world.rollout.control = control.clone();
+                Ok(())
+            }
+            Action::MoveController { away_from } => {
+                self.moved = *away_from == self.place;
+                Ok(())
+            }
+        }
+    }
+}
+
+impl World {
+    fn lock_at(&mut self, version: Version) -> Result<&mut Lock, ActError> {
+        self.lock.as_mut().filter(|lock| lock.version == version).ok_or(ActError::Conflict)
+    }
+
+    fn create_job(
+        &mut self,
+        key: &JobKey,
+        agent: Option<careen_planner::AgentSpec>,
+        stale: bool,
+    ) -> Result<(), ActError> {
+        if self.jobs.iter().any(|job| job.key == *key) {
+            return Err(ActError::Exists);
+        }
+        let version = self.next_version();
+        self.jobs.push(SimJob { key: key.clone(), agent, version, stopped: false, tasks: Vec::new(), stale });
+        Ok(())
+    }
+
+    fn update_node(
+        &mut self,
+        id: &NodeId,
+        version: Version,
+        labels: &BTreeMap<String, Option<String>>,
+        availability: Option<Availability>,
+    ) -> Result<(), ActError> {
+        let next = self.next_version();
+        let node = self.nodes.iter_mut().find(|node| node.id == *id).ok_or(ActError::Gone)?;
+        if node.version != version {
+            return Err(ActError::Conflict);
+        }
+        node.version = next;
+        for (name, value) in labels {
+            match value {
+                Some(value) => node.labels.insert(name.clone(), value.clone()),
+                None => node.labels.remove(name),
+            };
+        }
+        if let Some(availability) = availability {
+            node.availability = availability;
+            let record = node.labels.get(RECORD_LABEL).and_then(|text| NodeRecord::decode(text).ok());
+            let wish = node.wish;
+            self.check_ownership(id, wish, availability, record.and_then(|record| record.taken));
+        }
+        Ok(())
+    }
+
+    /// Everything, as a manager with a leader tells it.
+    pub fn observe(&mut self, place: &NodeId) -> Observed {
+        let reports = self.reports();
+        let active = |node: &&SimNode| {
+            node.role == Role::Manager && node.ready && node.availability == Availability::Active
+        };
+        let movable = self.nodes.iter().filter(active).count() >= 2;
+        Observed {
+            nodes: (0..self.nodes.len()).map(|index| self.observe_node(index)).collect(),
+            services: (0..self.services.len()).map(|index| self.observe_service(index)).collect(),
+            tasks: self.observe_tasks(),
+            jobs: self.jobs.iter().map(observe_job).collect(),
+            reports,
+            lock: self.lock.clone(),
+            rollout: Some(self.rollout.clone()),
+            baseline: self.baseline.clone(),
+            results: self.results.clone(),
+            history_written: self.history_written,
+            controller: Some(ControllerPlace { node: place.clone(), movable }),
+            autolock: false,
+        }
+    }
+
+    fn observe_node(&self, index: usize) -> Node {
+        let node = &self.nodes[index];
+        let manager = (node.role == Role::Manager).then(|| Manager {
+            leader: self.leader == Some(index),
+            reachability: match node.takes_part(self.now) {
+                true => Reachability::Reachable,
+                false => Reachability::Unreachable,
+            },
+        });
+        Node {
+            id: node.id.clone(),
+            hostname: node.id.0.clone(),
+            version: node.version,
+            role: node.role,
+            availability: node.availability,
+            status: if node.ready { NodeStatus::Ready } else { NodeStatus::Down },
+            manager,
+            engine: "26.1.5".into(),
+            api: (1, 45),
+            os: "linux".into(),
+            arch: "x86_64".into(),
+            labels: node.labels.clone(),
+            engine_labels: BTreeMap::new(),
+            plain_containers: Vec::new(),
+        }
+    }
+
+    fn observe_service(&self, index: usize) -> Service {
+        let service: &SimService = &self.services[index];
+        let running = |task: &&crate::world::SimTask| {
+            task.service == index && task.wanted && task.state == TaskState::Running
+        };
+        let wanted = self.tasks.iter().filter(|task| task.service == index && task.wanted).count() as u64;
+        Service {
+            id: ServiceId(service.name.clone()),
+            name: service.name.clone(),
+            mode: service.mode,
+            desired: match service.mode {
+                Mode::Replicated => service.replicas,
+                Mode::Global => wanted,
+            },
+            running: self.tasks.iter().filter(running).count() as u64,
+            constraints: service.pinned.iter().map(|node| format!("node.id=={node}")).collect(),
+            labels: BTreeMap::new(),
+            mounts: Vec::new(),
+        }
+    }
+
+    fn observe_tasks(&self) -> Vec<Task> {
+        let observe = |(index, task): (usize, &crate::world::SimTask)| Task {
+            id: index.to_string(),
+            service: ServiceId(self.services[task.service].name.clone()),
+            job: false,
+            node: Some(task.node.clone()),
+            state: task.state,
+            wanted: task.wanted,
+        };
+        self.tasks.iter().enumerate().map(observe).collect()
+    }
+
+    /// What can be read of what agents said: a container that is gone has no log, a node that is cut off gives none,
+    /// and now and then a read fails.
+    fn reports(&mut self) -> Vec<AgentReport> {
+        let mut reports = Vec::new();
+        for index in 0..self.nodes.len() {
+            for at in 0..self.nodes[index].containers.len() {
+                let lost = self.rng.permille(100);
+                let node = &self.nodes[index];
+                let container = &node.containers[at];
+                let readable = node.ready && node.takes_part(self.now) && !lost;
+                let Some(said) = container.said.clone().filter(|_| readable) else { continue };
+                reports.push(AgentReport {
+                    node: node.id.clone(),
+                    transaction: String::new(),
+                    generation: container.key.generation,
+                    agent: container.key.agent,
+                    said,
+                });
+            }
+        }
+        reports
+    }
+}
+
+fn observe_job(job: &SimJob) -> Job {
+    Job { key: job.key.clone(), version: job.version, stopped: job.stopped, tasks: job.tasks.clone() }
+}

@@ -1,0 +1,180 @@
+//! A host: what outlives its containers. Its transactions, its supervisor, and what the payload will do there.
+
+use careen_planner::RolloutId;
+use careen_planner::observed::{Expectation, HostPhase, NodeOutcome, Restart, Said};
+use std::collections::BTreeMap;
+
+/// What the payload does on one host, decided before the history begins.
+#[derive(Debug, Clone)]
+pub struct HostPlan {
+    /// Whether `prepare` works.
+    pub prepare_works: bool,
+    /// What `prepare` expects.
+    pub expects: Expectation,
+    /// How each attempt of the command ends; the last one counts for all that follow.
+    pub attempts: Vec<AttemptEnd>,
+    /// Whether the engine is restarted in the middle of the command.
+    pub engine_restarts_midway: bool,
+    /// What the host wants after a good end.
+    pub wants: Option<Restart>,
+    /// Whether `verify` works.
+    pub verify_works: bool,
+    /// Whether the host never comes back from its first reboot.
+    pub dies_at_reboot: bool,
+    /// How many seconds the command takes.
+    pub takes: u64,
+    /// How many seconds a reboot takes.
+    pub boots_in: u64,
+}
+
+/// How an attempt ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AttemptEnd {
+    /// With status 0.
+    Well,
+    /// With status 1.
+    Failed,
+    /// With status 194.
+    RebootMe,
+}
+
+impl Default for HostPlan {
+    fn default() -> Self {
+        Self {
+            prepare_works: true,
+            expects: Expectation::Unknown,
+            attempts: vec![AttemptEnd::Well],
+            engine_restarts_midway: false,
+            wants: None,
+            verify_works: true,
+            dies_at_reboot: false,
+            takes: 10,
+            boots_in: 25,
+        }
+    }
+}
+
+/// One transaction on a host.
+#[derive(Debug, Clone)]
+pub struct Transaction {
+    /// Of which rollout.
+    pub rollout: RolloutId,
+    /// Which try.
+    pub generation: u32,
+    /// How far it is.
+    pub at: At,
+    /// Attempts of the command that were started.
+    pub attempts: u32,
+    /// Whether reboots are allowed.
+    pub may_reboot: bool,
+    /// Whether reboots are allowed when only the host wants one.
+    pub may_reboot_unasked: bool,
+    /// Whether the engine's restart in the middle of this attempt is done.
+    pub midway_done: bool,
+    /// Whether the host's own wish was answered.
+    pub wish_done: bool,
+}
+
+/// How far a transaction is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum At {
+    /// Nothing but `prepare` was begun; it is done at this time.
+    Preparing(u64),
+    /// It waits for the go.
+    Prepared,
+    /// The command runs until then.
+    Running(u64),
+    /// It waits for a restart's go.
+    WantsRestart(Restart),
+    /// A restart begins at this time.
+    Restarting(Restart, u64),
+    /// The power went; what follows does so when the engine is up again.
+    Restarted(Restart),
+    /// `verify` runs until then.
+    Verifying(u64),
+    /// Its result stands.
+    Closed(NodeOutcome),
+}
+
+/// A host.
+#[derive(Debug, Clone, Default)]
+pub struct Host {
+    /// Its transactions, by generation.
+    pub transactions: BTreeMap<u32, Transaction>,
+    /// What the payload does on it.
+    pub plan: HostPlan,
+}
+
+impl Transaction {
+    /// A new one.
+    pub fn new(rollout: RolloutId, generation: u32, prepared_at: u64) -> Self {
+        Self {
+            rollout,
+            generation,
+            at: At::Preparing(prepared_at),
+            attempts: 0,
+            may_reboot: true,
+            may_reboot_unasked: true,
+            midway_done: false,
+            wish_done: false,
+        }
+    }
+
+    /// What an agent says of it. One that only collects begins nothing.
+    pub fn said(&self, plan: &HostPlan, collects: bool) -> Said {
+        match &self.at {
+            At::Preparing(_) | At::Prepared if collects => Said::NotBegun,
+            At::Preparing(_) => Said::Preparing,
+            At::Prepared => Said::Prepared { restart: plan.expects },
+            At::Running(_) => Said::Running { attempt: self.attempts },
+            At::WantsRestart(kind) => Said::WantsRestart { kind: *kind },
+            At::Restarting(kind, _) | At::Restarted(kind) => Said::Restarting { kind: *kind },
+            At::Verifying(_) => Said::Verifying,
+            At::Closed(outcome) => Said::Finished { outcome: outcome.clone() },
+        }
+    }
+
+    /// Whether the host is at work for it.
+    pub fn works(&self) -> bool {
+        match self.at {
+            At::Preparing(_) | At::Prepared | At::Closed(_) => false,
+            At::Running(_)
+            | At::WantsRestart(_)
+            | At::Restarting(..)
+            | At::Restarted(_)
+            | At::Verifying(_) => true,
+        }
+    }
+
+    /// What follows the end of an attempt.
+    pub fn attempt_ended(&mut self, plan: &HostPlan, now: u64) {
+        let last = plan.attempts.len().saturating_sub(1);
+        let end = plan.attempts.get((self.attempts as usize - 1).min(last)).copied();
+        self.at = match end.unwrap_or(AttemptEnd::Well) {
+            AttemptEnd::Failed => At::Closed(failed(HostPhase::Command, 1)),
+            // The host gives up after five reboots.
+            AttemptEnd::RebootMe if self.may_reboot && self.attempts <= 5 => {
+                At::WantsRestart(Restart::Reboot)
+            }
+            AttemptEnd::RebootMe => At::Closed(failed(HostPhase::Command, 246)),
+            AttemptEnd::Well => match plan.wants {
+                Some(Restart::Reboot) if self.may_reboot_unasked && !self.wish_done => {
+                    At::WantsRestart(Restart::Reboot)
+                }
+                Some(Restart::Engine) if !self.wish_done => At::WantsRestart(Restart::Engine),
+                Some(_) | None => At::Verifying(now + 3),
+            },
+        };
+    }
+
+    /// Whether another attempt may follow: only status 194 asks for one.
+    pub fn wants_another_attempt(&self, plan: &HostPlan) -> bool {
+        let last = plan.attempts.len().saturating_sub(1);
+        plan.attempts.get((self.attempts as usize).saturating_sub(1).min(last)) == Some(&AttemptEnd::RebootMe)
+    }
+}
+
+/// A failure.
+pub fn failed(phase: HostPhase, exit: i32) -> NodeOutcome {
+    NodeOutcome::Failed { phase, exit, rolled_back: None }
+}

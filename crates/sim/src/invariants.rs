@@ -1,0 +1,149 @@
+//! What must never be, whoever crashes, freezes or interferes. Checked where it would happen, and after every step.
+
+use crate::host::At;
+use crate::world::{Power, SimNode, World};
+use careen_planner::observed::{Availability, Role, TaskState};
+use careen_planner::rollout::Control;
+use careen_planner::spec::DrainPolicy;
+use careen_planner::state::Taken;
+use careen_planner::{NodeId, Pass, Stage};
+
+/// For so long after an operator changed a node, what is on it is the operator's.
+const OPERATORS_SECONDS: u64 = 60;
+
+impl World {
+    /// **Nothing of an operator's is undone**: careen's change of an availability either remembers what the operator
+    /// wanted, or is what the operator wants.
+    pub(crate) fn check_ownership(
+        &mut self,
+        node: &NodeId,
+        wish: Availability,
+        now: Availability,
+        taken: Option<Taken>,
+    ) {
+        let right = match taken {
+            Some(Taken { was, set }) => was == wish && set == now,
+            None => now == wish,
+        };
+        if !right {
+            self.violation(format!("{node} was made {now:?}, its operator wants {wish:?} ({taken:?})"));
+        }
+    }
+
+    /// **No command begins without a go that is written down.**
+    pub(crate) fn check_go(&mut self, index: usize) {
+        let node = &self.nodes[index];
+        let stage = self.stage(node);
+        let announced =
+            matches!(stage, Some(Stage::Running { .. } | Stage::Verifying | Stage::Failed { .. }));
+        if !announced {
+            self.violation(format!("the command begins on {} while its label says {stage:?}", node.id));
+        }
+        self.check_quorum(index);
+    }
+
+    /// **A node is empty when its engine or host is restarted**, unless nobody wanted it drained, or somebody else
+    /// has just changed it.
+    pub(crate) fn check_restart(&mut self, index: usize) {
+        self.check_quorum(index);
+        let node = &self.nodes[index];
+        let theirs = node.wish_at > 0 && self.now - node.wish_at < OPERATORS_SECONDS;
+        if self.spec.drain == DrainPolicy::Never || theirs {
+            return;
+        }
+        let runs = |task: &&crate::world::SimTask| task.node == node.id && task.state == TaskState::Running;
+        let tasks = self.tasks.iter().filter(runs).count();
+        if node.availability != Availability::Drain || tasks > 0 {
+            self.violation(format!("{} is restarted with {tasks} tasks, {:?}", node.id, node.availability));
+        }
+    }
+
+    /// **Never below quorum through us**: when a manager goes down, the others are a majority of all members.
+    fn check_quorum(&mut self, index: usize) {
+        let node = &self.nodes[index];
+        if node.role == Role::Worker || self.spec.allow_quorum_loss {
+            return;
+        }
+        let (members, _) = self.managers();
+        let now = self.now;
+        let others = self
+            .nodes
+            .iter()
+            .filter(|other| other.role == Role::Manager && other.id != node.id && other.takes_part(now));
+        let others = others.count();
+        if members > 1 && others < members / 2 + 1 {
+            self.violation(format!("{} goes down and leaves {others} of {members} managers", node.id));
+        }
+    }
+
+    /// What is checked after every step.
+    pub fn check(&mut self) {
+        let out: Vec<NodeId> =
+            self.nodes.iter().filter(|node| self.is_missed(node)).map(|node| node.id.clone()).collect();
+        let limit = self.spec.policy.parallelism.max(1);
+        if out.len() > limit {
+            self.violation(format!("{} nodes in maintenance, {limit} may be: {out:?}", out.len()));
+        }
+        let is_manager = |id: &&NodeId| self.node(id).is_some_and(|node| node.role == Role::Manager);
+        let managers = out.iter().filter(is_manager).count();
+        if managers > 1 {
+            self.violation(format!("{managers} managers in maintenance: {out:?}"));
+        }
+    }
+
+    /// Whether a node has less to give than before, through careen, and is not given up.
+    fn is_missed(&self, node: &SimNode) -> bool {
+        let stage = self.stage(node);
+        let not_begun = matches!(stage, None | Some(Stage::Pending | Stage::Held { .. } | Stage::Entering));
+        if not_begun || stage.as_ref().is_some_and(Stage::is_terminal) {
+            return false;
+        }
+        let drained = node.availability == Availability::Drain && node.wish != Availability::Drain;
+        let works = |at: &At| {
+            matches!(at, At::Running(_) | At::WantsRestart(_) | At::Restarting(..) | At::Restarted(_))
+        };
+        drained || node.host.transactions.values().any(|one| works(&one.at))
+    }
+
+    /// **Every waiting node has a hold.**
+    pub fn check_holds(&mut self, pass: &Pass) {
+        let missing = pass.stages.iter().find(|(node, stage)| {
+            !stage.is_terminal()
+                && !pass.holds.contains_key(node)
+                && !matches!(self.rollout.control, Control::Aborting | Control::Finished { .. })
+        });
+        if let Some((node, stage)) = missing {
+            self.violation(format!("{node} waits ({}) and nobody says why", stage.name()));
+        }
+    }
+
+    /// **Availability is restored**, except where the design says that it stays: on nodes that failed.
+    pub fn check_end(&mut self) {
+        for index in 0..self.nodes.len() {
+            let node = &self.nodes[index];
+            let failed = matches!(self.stage(node), Some(Stage::Failed { .. } | Stage::Skipped { .. }));
+            let stays =
+                failed && node.availability == Availability::Drain && node.wish != Availability::Drain;
+            if node.availability != node.wish && !stays {
+                let line = format!(
+                    "{} is left {:?}, its operator wants {:?}",
+                    node.id, node.availability, node.wish
+                );
+                self.violation(line);
+            }
+        }
+        // What is on a node that did not report when the rollout ended is for the next one.
+        let dead = |id: &NodeId| {
+            self.node(id).is_none_or(|node| node.power == Power::Dead || node.unseen_at + 60 > self.over_at)
+        };
+        let left: Vec<String> = self
+            .jobs
+            .iter()
+            .filter(|job| !job.stale && !dead(&job.key.node))
+            .map(|job| job.key.name())
+            .collect();
+        if !left.is_empty() {
+            self.violation(format!("services are left: {left:?}"));
+        }
+    }
+}

@@ -1,0 +1,515 @@
+//! A history: the world goes on second by second, controllers look and act, faults and operators interfere.
+
+use crate::cluster::View;
+use crate::world::{Power, World};
+use careen_controller::{Controller, ControllerError, Turn};
+use careen_planner::observed::{Availability, Role};
+use careen_planner::rollout::{ASK_LABEL, Ask, Control, RolloutOutcome};
+use careen_planner::state::{NodeRecord, RECORD_LABEL};
+use careen_planner::{ControllerId, End, Hold, NodeId, Observed, Pass, PauseReason, Stage};
+use std::collections::BTreeMap;
+
+/// How often what goes wrong, in thousandths.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Faults {
+    /// A controller dies after an action.
+    pub crash: u64,
+    /// A controller freezes after an action, and goes on later.
+    pub freeze: u64,
+    /// A second controller starts, each second.
+    pub second: u64,
+    /// An operator changes something, each second.
+    pub operator: u64,
+    /// An engine restarts by itself, each second.
+    pub engine: u64,
+    /// A node is cut off for a while, each second.
+    pub cut_off: u64,
+    /// A host dies for good, each second.
+    pub death: u64,
+    /// Until when all that happens.
+    pub until: u64,
+}
+
+impl Faults {
+    /// Everything.
+    pub fn all() -> Self {
+        Self { crash: 40, freeze: 15, second: 3, operator: 8, engine: 2, cut_off: 3, death: 1, until: 1200 }
+    }
+
+    /// Only controllers crash and freeze.
+    pub fn controllers() -> Self {
+        Self { crash: 60, freeze: 20, second: 5, until: 2000, ..Self::default() }
+    }
+}
+
+/// A controller in the world.
+struct Sitting {
+    controller: Controller,
+    place: NodeId,
+    turn: Option<Turn>,
+    frozen_until: u64,
+}
+
+/// A history in the making.
+pub struct Run {
+    /// The world.
+    pub world: World,
+    /// What goes wrong.
+    pub faults: Faults,
+    /// The controller dies right after the action with this number, counted from 0.
+    pub crash_at: Option<usize>,
+    /// What tests make of what controllers see.
+    pub distort: fn(&mut Observed, &ControllerId),
+    /// What tests make of a pass.
+    pub mutate: fn(&mut Pass, &World),
+    /// How many actions there were.
+    pub actions: usize,
+    sitting: Vec<Sitting>,
+    started: usize,
+    next_start: u64,
+    last: Option<Pass>,
+    answer_at: Option<u64>,
+    held_since: BTreeMap<NodeId, (&'static str, u64)>,
+    at_risk_since: BTreeMap<NodeId, u64>,
+    over: bool,
+}
+
+/// How a history ended.
+#[derive(Debug, Clone)]
+pub struct Ending {
+    /// The rollout's outcome.
+    pub outcome: RolloutOutcome,
+    /// After how many seconds.
+    pub seconds: u64,
+    /// How many actions there were.
+    pub actions: usize,
+    /// How many controllers.
+    pub controllers: usize,
+    /// The world as it is then.
+    pub world: World,
+}
+
+/// What a history did wrong.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// What.
+    pub what: Vec<String>,
+    /// How it came to that.
+    pub history: Vec<String>,
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for line in &self.history {
+            writeln!(f, "{line}")?;
+        }
+        write!(f, "{}", self.what.join("\n"))
+    }
+}
+
+/// After so many seconds a rollout must be over.
+const TOO_LONG: u64 = 30_000;
+
+/// So long the world goes on after the end, so that who was frozen wakes up.
+const AFTERWARDS: u64 = 400;
+
+impl Run {
+    /// A history without faults.
+    pub fn new(world: World) -> Self {
+        Self {
+            world,
+            faults: Faults::default(),
+            crash_at: None,
+            distort: |_, _| {},
+            mutate: |_, _| {},
+            actions: 0,
+            sitting: Vec::new(),
+            started: 0,
+            next_start: 0,
+            last: None,
+            answer_at: None,
+            held_since: BTreeMap::new(),
+            at_risk_since: BTreeMap::new(),
+            over: false,
+        }
+    }
+
+    /// The same with faults.
+    pub fn with(self, faults: Faults) -> Self {
+        Self { faults, ..self }
+    }
+
+    /// To the end, or to the first violation.
+    pub fn to_the_end(mut self) -> Result<Ending, Failure> {
+        while !self.over {
+            self.second();
+            if !self.world.violations.is_empty() {
+                return Err(self.failure());
+            }
+            if self.world.now > TOO_LONG {
+                let holds = self.last.as_ref().map(|pass| format!("{:?}", pass.holds));
+                self.world.violation(format!("no end in sight: {}", holds.unwrap_or_default()));
+            }
+        }
+        let seconds = self.world.now;
+        for _ in 0..AFTERWARDS {
+            self.second();
+        }
+        self.world.check_end();
+        if !self.world.violations.is_empty() {
+            return Err(self.failure());
+        }
+        let Control::Finished { outcome } = self.world.rollout.control else {
+            self.world.violation("the controller ended before its rollout");
+            return Err(self.failure());
+        };
+        let (actions, controllers) = (self.actions, self.started);
+        Ok(Ending { outcome, seconds, actions, controllers, world: self.world })
+    }
+
+    fn failure(self) -> Failure {
+        Failure { what: self.world.violations, history: self.world.history }
+    }
+
+    fn second(&mut self) {
+        self.world.tick();
+        self.world.check();
+        if self.world.now < self.faults.until {
+            self.fault();
+        }
+        if !self.over {
+            self.operator_answers();
+            self.start_controllers();
+        }
+        self.remove_dead_controllers();
+        let mut index = 0;
+        while index < self.sitting.len() {
+            let steps = self.world.rng.between(0, 3);
+            let alive = (0..steps).all(|_| self.controller_steps(index));
+            if alive {
+                index += 1;
+            } else {
+                self.sitting.remove(index);
+            }
+        }
+    }
+
+    /// One look or one action of one controller; false when it is gone.
+    fn controller_steps(&mut self, index: usize) -> bool {
+        let (world, sitting) = (&mut self.world, &mut self.sitting[index]);
+        if world.now < sitting.frozen_until {
+            return true;
+        }
+        let who = sitting.controller.id().clone();
+        let mut view = View {
+            world,
+            who: who.clone(),
+            place: sitting.place.clone(),
+            moved: false,
+            distort: self.distort,
+        };
+        if let Some(turn) = &mut sitting.turn {
+            let Some(_) = turn.step(&mut view) else {
+                sitting.turn = None;
+                return true;
+            };
+            let moved = view.moved;
+            self.actions += 1;
+            self.world.check();
+            return !moved && self.survives(index, &who);
+        }
+        match sitting.controller.look(&mut view) {
+            Ok(mut turn) => {
+                (self.mutate)(&mut turn.pass, &self.world);
+                self.looked(index, Turn::of(turn.pass))
+            }
+            Err(ControllerError::Unavailable(_)) => true,
+            Err(ControllerError::Pass(error)) => {
+                self.world.violation(format!("no pass: {error:?}"));
+                true
+            }
+        }
+    }
+
+    fn looked(&mut self, index: usize, turn: Turn) -> bool {
+        match turn.pass.end {
+            End::GoOn => {}
+            End::Finished => {
+                self.world.say("the rollout is over");
+                if !self.over {
+                    self.world.over_at = self.world.now;
+                }
+                self.over = true;
+                return false;
+            }
+            End::Superseded => {
+                self.world.say(format!("{} stops: superseded", self.sitting[index].controller.id()));
+                return false;
+            }
+        }
+        self.world.check_holds(&turn.pass);
+        // A controller that waits for the lock knows nothing else.
+        if !turn.pass.holds.values().any(|hold| matches!(hold, Hold::LockHeld { .. })) {
+            self.log_holds(&turn.pass);
+            self.last = Some(turn.pass.clone());
+        }
+        self.sitting[index].turn = Some(turn);
+        true
+    }
+
+    /// Holds are written down when they change.
+    fn log_holds(&mut self, pass: &Pass) {
+        let now = self.world.now;
+        for (node, hold) in &pass.holds {
+            if self.held_since.get(node).is_none_or(|(name, _)| *name != hold.name()) {
+                self.held_since.insert(node.clone(), (hold.name(), now));
+                self.world.say(format!("{node} waits: {hold}"));
+            }
+        }
+        self.held_since.retain(|node, _| pass.holds.contains_key(node));
+        for (node, hold) in &pass.holds {
+            match hold {
+                Hold::QuorumAtRisk { .. } => {
+                    self.at_risk_since.entry(node.clone()).or_insert(now);
+                }
+                Hold::NoReport { .. } => {}
+                _ => {
+                    self.at_risk_since.remove(node);
+                }
+            }
+        }
+        self.at_risk_since.retain(|node, _| pass.holds.contains_key(node));
+    }
+
+    fn survives(&mut self, index: usize, who: &ControllerId) -> bool {
+        let world = &mut self.world;
+        let faulty = world.now < self.faults.until;
+        if self.crash_at == Some(self.actions - 1) || (faulty && world.rng.permille(self.faults.crash)) {
+            world.say(format!("{who} dies"));
+            return false;
+        }
+        if faulty && world.rng.permille(self.faults.freeze) {
+            let until = world.now + world.rng.between(10, 300);
+            world.say(format!("{who} freezes until {until}"));
+            self.sitting[index].frozen_until = until;
+        }
+        true
+    }
+
+    fn start_controllers(&mut self) {
+        let now = self.world.now;
+        let awake = self.sitting.iter().any(|one| now >= one.frozen_until);
+        let second = now < self.faults.until && self.world.rng.permille(self.faults.second);
+        if awake && !second {
+            self.next_start = now + 5;
+            return;
+        }
+        if now < self.next_start && !second {
+            return;
+        }
+        let managers: Vec<&crate::world::SimNode> = self
+            .world
+            .nodes
+            .iter()
+            .filter(|node| node.role == Role::Manager && node.takes_part(now))
+            .collect();
+        let active: Vec<NodeId> = managers
+            .iter()
+            .filter(|node| node.availability == Availability::Active && node.ready)
+            .map(|node| node.id.clone())
+            .collect();
+        // With all managers drained it is a plain container on one of them.
+        let places =
+            if active.is_empty() { managers.iter().map(|node| node.id.clone()).collect() } else { active };
+        if places.is_empty() {
+            return;
+        }
+        let place = self.world.rng.pick(&places).clone();
+        self.started += 1;
+        let id = ControllerId(format!("c{}", self.started));
+        self.world.say(format!("{id} starts on {place}"));
+        let controller = Controller::new(id, self.world.spec.clone());
+        self.sitting.push(Sitting { controller, place, turn: None, frozen_until: 0 });
+        self.next_start = now + 5;
+    }
+
+    /// A controller dies with its engine, and is moved from a drained node when another one takes it.
+    fn remove_dead_controllers(&mut self) {
+        let world = &mut self.world;
+        let active = |node: &&crate::world::SimNode| {
+            node.role == Role::Manager && node.ready && node.availability == Availability::Active
+        };
+        let others = world.nodes.iter().filter(active).count();
+        let mut gone = Vec::new();
+        self.sitting.retain(|one| {
+            let stays = world.node(&one.place).is_some_and(|node| {
+                node.power == Power::Up && !(node.availability == Availability::Drain && others > 0)
+            });
+            if !stays {
+                gone.push(format!("{} is gone with {}", one.controller.id(), one.place));
+            }
+            stays
+        });
+        gone.into_iter().for_each(|line| world.say(line));
+    }
+
+    fn fault(&mut self) {
+        let faults = self.faults;
+        let world = &mut self.world;
+        let index = (world.rng.next() % world.nodes.len() as u64) as usize;
+        let id = world.nodes[index].id.clone();
+        if world.rng.permille(faults.engine) && world.nodes[index].power == Power::Up {
+            let until = world.now + world.rng.between(2, 10);
+            world.nodes[index].power = Power::EngineDown(until);
+            world.nodes[index].stop_engine();
+            world.say(format!("{id}: its engine restarts by itself"));
+        }
+        if world.rng.permille(faults.cut_off) {
+            let until = world.now + world.rng.between(5, 120);
+            world.nodes[index].cut_off_until = until;
+            world.say(format!("{id} is cut off until {until}"));
+        }
+        if world.rng.permille(faults.death) && world.may_die(index) {
+            world.nodes[index].power = Power::Dead;
+            world.nodes[index].stop_engine();
+            world.say(format!("{id} dies for good"));
+        }
+        if world.rng.permille(faults.operator) {
+            self.operator_interferes(index);
+        }
+    }
+
+    fn operator_interferes(&mut self, index: usize) {
+        let world = &mut self.world;
+        if !world.has_quorum() {
+            return;
+        }
+        let version = world.next_version();
+        match world.rng.between(0, 19) {
+            0..=8 => {
+                let wish = *world.rng.pick(&[Availability::Active, Availability::Drain, Availability::Pause]);
+                let now = world.now;
+                // Saying what is so already leaves no trace in the swarm, and of two changes between two looks of the
+                // controller the first leaves none.
+                let digested = world.is_digested(index);
+                let node = &mut world.nodes[index];
+                if node.availability != wish && digested {
+                    (node.availability, node.wish, node.wish_at) = (wish, wish, now);
+                    node.version = version;
+                    let line = format!("operator: {} is to be {wish:?}", node.id);
+                    world.say(line);
+                }
+            }
+            9..=11 => {
+                let node = &mut world.nodes[index];
+                node.labels.insert("zone".into(), format!("z{}", version.0));
+                node.version = version;
+            }
+            12 | 13 => {
+                let replicas = world.rng.between(1, 4);
+                if !world.services.is_empty() {
+                    let at = (world.rng.next() % world.services.len() as u64) as usize;
+                    world.services[at].replicas = replicas;
+                }
+            }
+            14 | 15 => self.operator_says(Control::Paused { why: PauseReason::Asked }),
+            16 | 17 => self.operator_asks(index, Ask::Skip),
+            18 => self.worker_leaves(index),
+            _ if self.world.rng.permille(200) => self.operator_says(Control::Aborting),
+            _ => {}
+        }
+    }
+
+    fn operator_says(&mut self, control: Control) {
+        let world = &mut self.world;
+        let over = matches!(world.rollout.control, Control::Finished { .. } | Control::Aborting);
+        if over || !world.has_quorum() {
+            return;
+        }
+        world.rollout.version = world.next_version();
+        world.say(format!("operator: {control:?}"));
+        world.rollout.control = control;
+    }
+
+    fn operator_asks(&mut self, index: usize, ask: Ask) {
+        let world = &mut self.world;
+        let version = world.next_version();
+        let node = &mut world.nodes[index];
+        node.labels.insert(ASK_LABEL.into(), ask.word().into());
+        node.version = version;
+        let line = format!("operator: {} {}", ask.word(), node.id);
+        world.say(line);
+    }
+
+    fn worker_leaves(&mut self, index: usize) {
+        let world = &mut self.world;
+        if world.nodes[index].role == Role::Worker {
+            let node = world.nodes.remove(index);
+            world.say(format!("{} leaves the swarm", node.id));
+            world.left.insert(node.id);
+        }
+    }
+
+    /// An operator who looks at what has stopped, and answers after a while.
+    fn operator_answers(&mut self) {
+        if let Control::Paused { why } = self.world.rollout.control.clone() {
+            let patience = self.world.rng.between(5, 60);
+            let at = *self.answer_at.get_or_insert(self.world.now + patience);
+            if self.world.now >= at && self.world.has_quorum() {
+                self.answer_at = None;
+                if let PauseReason::NodeFailed { node, .. } = why {
+                    self.answer_failure(&node);
+                }
+                self.operator_says(Control::Running);
+            }
+        }
+        self.unblock();
+    }
+
+    fn answer_failure(&mut self, node: &NodeId) {
+        let Some(index) = self.world.nodes.iter().position(|one| one.id == *node) else { return };
+        let failed = matches!(self.world.stage(&self.world.nodes[index]), Some(Stage::Failed { .. }));
+        let retried = self.world.retries.get(node).copied().unwrap_or(0);
+        match self.world.rng.between(0, 2) {
+            0 if failed && retried < 2 => {
+                *self.world.retries.entry(node.clone()).or_default() += 1;
+                self.operator_asks(index, Ask::Retry);
+            }
+            1 if failed => self.operator_asks(index, Ask::Skip),
+            _ => {}
+        }
+    }
+
+    /// When too few managers are left for good, the rest of the managers cannot be done: they are skipped.
+    fn unblock(&mut self) {
+        let now = self.world.now;
+        let Some(pass) = &self.last else { return };
+        let stuck = |node: &NodeId| self.at_risk_since.get(node).is_some_and(|since| now > since + 900);
+        let Some(node) = pass.holds.keys().find(|node| stuck(node)).cloned() else { return };
+        let Some(index) = self.world.nodes.iter().position(|one| one.id == node) else { return };
+        let begun = pass.stages.get(&node).is_some_and(Stage::is_after_the_go);
+        self.at_risk_since.remove(&node);
+        if begun {
+            self.operator_says(Control::Aborting);
+        } else {
+            self.operator_asks(index, Ask::Skip);
+        }
+    }
+}
+
+impl World {
+    /// Whether the node's record knows of its availability as it is.
+    fn is_digested(&self, index: usize) -> bool {
+        let node = &self.nodes[index];
+        let record = node.labels.get(RECORD_LABEL).and_then(|text| NodeRecord::decode(text).ok());
+        record.and_then(|record| record.taken).is_none_or(|taken| taken.set == node.availability)
+    }
+
+    /// A manager may die while the others keep the store alive also when one more is down for a while.
+    fn may_die(&self, index: usize) -> bool {
+        let node = &self.nodes[index];
+        let dead = self.nodes.iter().filter(|one| one.power == Power::Dead).count();
+        let (members, reachable) = self.managers();
+        dead == 0 && (node.role == Role::Worker || reachable > members / 2 + 1)
+    }
+}

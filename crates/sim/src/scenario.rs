@@ -1,0 +1,167 @@
+//! What a history begins with: a swarm, what runs on it, what the payload does on each host, and a rollout.
+
+use crate::host::{AttemptEnd, Host, HostPlan};
+use crate::rng::Rng;
+use crate::world::{Power, SimNode, SimService, World};
+use careen_planner::observed::{Availability, Expectation, Mode, Restart, Role};
+use careen_planner::rollout::{Control, RolloutRecord};
+use careen_planner::spec::{DrainPolicy, FailureAction, Limits, NodeOrder, RebootPolicy};
+use careen_planner::{NodeId, RolloutId, Spec, Version};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// The limits of simulated rollouts: short, so that histories are.
+pub fn limits() -> Limits {
+    let seconds = Duration::from_secs;
+    Limits {
+        entering: seconds(180),
+        preparing: seconds(120),
+        draining: seconds(120),
+        running: None,
+        restarting_engine: seconds(90),
+        rebooting: seconds(180),
+        verifying: seconds(240),
+        restoring: seconds(120),
+        settling: seconds(240),
+        node_down: seconds(150),
+        lock_dead: seconds(30),
+        heartbeat: seconds(8),
+    }
+}
+
+/// A rollout with the defaults.
+pub fn spec() -> Spec {
+    let id = RolloutId::parse("sim").unwrap_or_else(|_| unreachable!("a fixed text"));
+    let mut spec = Spec::run(id, "payload@sha256:00");
+    spec.limits = limits();
+    spec.policy.monitor = Duration::from_secs(5);
+    spec
+}
+
+/// A swarm of so many managers (`m1` first) and workers, on which nothing runs yet.
+pub fn world(seed: u64, spec: Spec, managers: usize, workers: usize) -> World {
+    let named = |role, name: String| SimNode {
+        id: NodeId(name),
+        role,
+        availability: Availability::Active,
+        wish: Availability::Active,
+        wish_at: 0,
+        labels: BTreeMap::new(),
+        version: Version(1),
+        power: Power::Up,
+        session: 1,
+        ready: true,
+        differs_since: None,
+        unseen_at: 0,
+        cut_off_until: 0,
+        down_through_us: false,
+        containers: Vec::new(),
+        host: Host::default(),
+        leaks: false,
+    };
+    let managers = (1..=managers).map(|n| named(Role::Manager, format!("m{n}")));
+    let workers = (1..=workers).map(|n| named(Role::Worker, format!("w{n}")));
+    World {
+        now: 0,
+        rng: Rng::new(seed),
+        nodes: managers.chain(workers).collect(),
+        services: Vec::new(),
+        tasks: Vec::new(),
+        jobs: Vec::new(),
+        lock: None,
+        rollout: RolloutRecord { version: Version(1), control: Control::Running },
+        baseline: None,
+        results: Vec::new(),
+        history_written: false,
+        leader: Some(0),
+        election_at: 0,
+        version: 1,
+        spec,
+        history: Vec::new(),
+        violations: Vec::new(),
+        attempts: Vec::new(),
+        retries: BTreeMap::new(),
+        agents_check_quorum: true,
+        over_at: 0,
+        left: BTreeSet::new(),
+    }
+}
+
+/// A service of a user.
+pub fn service(name: &str, replicas: u64) -> SimService {
+    SimService { name: name.to_owned(), mode: Mode::Replicated, replicas, pinned: None }
+}
+
+/// A random one.
+pub fn random(seed: u64) -> World {
+    let mut rng = Rng::new(seed ^ 0x5eed);
+    let managers = *rng.pick(&[1, 3, 3, 3, 5]);
+    let workers = rng.between(0, 4) as usize;
+    let spec = random_spec(&mut rng);
+    let mut world = world(seed, spec, managers, workers);
+    for node in &mut world.nodes {
+        node.leaks = rng.permille(300);
+        node.host.plan = random_plan(&mut rng);
+        // With its only manager a swarm is gone.
+        node.host.plan.dies_at_reboot &= managers > 1 || node.role == Role::Worker;
+        if rng.permille(100) {
+            let kept = *rng.pick(&[Availability::Drain, Availability::Drain, Availability::Pause]);
+            node.availability = kept;
+            node.wish = kept;
+        }
+    }
+    let ids: Vec<NodeId> = world.nodes.iter().map(|node| node.id.clone()).collect();
+    for number in 0..rng.between(0, 3) {
+        let mut one = service(&format!("s{number}"), rng.between(1, 4));
+        match rng.between(0, 5) {
+            0 => one.pinned = Some(rng.pick(&ids).clone()),
+            1 => one.mode = Mode::Global,
+            _ => {}
+        }
+        world.services.push(one);
+    }
+    // Services are up before the rollout begins.
+    for _ in 0..15 {
+        world.tick();
+    }
+    world
+}
+
+fn random_spec(rng: &mut Rng) -> Spec {
+    let mut spec = spec();
+    spec.policy.parallelism = rng.between(1, 3) as usize;
+    spec.policy.canaries = rng.between(0, 1) as usize;
+    spec.policy.delay = Duration::from_secs(rng.between(0, 1) * 10);
+    spec.policy.order =
+        *rng.pick(&[NodeOrder::WorkersFirst, NodeOrder::WorkersFirst, NodeOrder::ManagersFirst]);
+    spec.policy.failure_action = *rng.pick(&[
+        FailureAction::Pause,
+        FailureAction::Pause,
+        FailureAction::Continue,
+        FailureAction::Rollback,
+    ]);
+    spec.drain = *rng.pick(&[DrainPolicy::Auto, DrainPolicy::Auto, DrainPolicy::Always, DrainPolicy::Never]);
+    spec.reboot = *rng.pick(&[RebootPolicy::Auto, RebootPolicy::Asked, RebootPolicy::Never]);
+    spec.restarts = rng.permille(200);
+    spec
+}
+
+fn random_plan(rng: &mut Rng) -> HostPlan {
+    let attempts = match rng.between(0, 9) {
+        0 => vec![AttemptEnd::Failed, AttemptEnd::Failed],
+        1 => vec![AttemptEnd::RebootMe, AttemptEnd::Well],
+        2 => vec![AttemptEnd::RebootMe, AttemptEnd::RebootMe, AttemptEnd::Well],
+        _ => vec![AttemptEnd::Well],
+    };
+    HostPlan {
+        prepare_works: !rng.permille(30),
+        expects: *rng.pick(&[Expectation::Yes, Expectation::No, Expectation::Unknown]),
+        attempts,
+        engine_restarts_midway: rng.permille(150),
+        wants: *rng.pick(&[None, None, Some(Restart::Engine), Some(Restart::Reboot)]),
+        verify_works: !rng.permille(30),
+        dies_at_reboot: rng.permille(20),
+        takes: rng.between(2, 20),
+        boots_in: rng.between(6, 40),
+    }
+}

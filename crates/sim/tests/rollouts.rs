@@ -1,0 +1,57 @@
+//! Rollouts in the simulator: random ones with everything that goes wrong, and one that is killed after every action.
+
+use careen_planner::rollout::RolloutOutcome;
+use careen_sim::{Faults, Run, scenario};
+
+/// `CAREEN_SIM_SEED=17` runs one history alone and prints it; `CAREEN_SIM_ROLLOUTS=100000` runs more of them.
+fn seeds(count: u64) -> std::ops::Range<u64> {
+    let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    match number("CAREEN_SIM_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("CAREEN_SIM_ROLLOUTS").unwrap_or(count),
+    }
+}
+
+fn random_rollouts(count: u64, faults: Faults) {
+    let mut outcomes = [0; 3];
+    let (mut controllers, mut actions) = (0, 0);
+    for seed in seeds(count) {
+        match Run::new(scenario::random(seed)).with(faults).to_the_end() {
+            Ok(ending) => {
+                outcomes[ending.outcome as usize] += 1;
+                controllers += ending.controllers;
+                actions += ending.actions;
+                if seeds(count).end - seeds(count).start == 1 {
+                    println!("{}", ending.world.history.join("\n"));
+                }
+            }
+            Err(failure) => panic!("{failure}\nseed {seed}"),
+        }
+    }
+    let [done, failures, aborted] = outcomes;
+    println!(
+        "{done} done, {failures} with failures, {aborted} aborted; {controllers} controllers, {actions} actions"
+    );
+}
+
+#[test]
+fn random_rollouts_without_faults() {
+    random_rollouts(200, Faults::default());
+}
+
+#[test]
+fn random_rollouts_with_crashing_and_freezing_controllers() {
+    random_rollouts(400, Faults::controllers());
+}
+
+#[test]
+fn random_rollouts_with_everything_that_goes_wrong() {
+    random_rollouts(1000, Faults::all());
+}
+
+#[test]
+fn a_rollout_without_faults_is_done() {
+    let world = scenario::world(1, scenario::spec(), 3, 2);
+    let ending = Run::new(world).to_the_end().unwrap_or_else(|failure| panic!("{failure}"));
+    assert_eq!(ending.outcome, RolloutOutcome::Done);
+}
