@@ -54,6 +54,12 @@ pub struct Manifest {
     pub output_limit: u64,
     /// Whether the command has secrets. They never reach a disk, so that after a reboot only an agent can bring them.
     pub has_secrets: bool,
+    /// Whether an agent has to give the go before the engine is restarted or the host rebooted.
+    #[serde(default)]
+    pub awaits_go: bool,
+    /// Whether a manager may go down although the others are no majority.
+    #[serde(default)]
+    pub allow_quorum_loss: bool,
 }
 
 /// The size of a terminal, in characters. Zero where it is not known.
@@ -132,7 +138,7 @@ impl Manifest {
     /// What is allowed for the command's sake.
     pub fn policy(&self) -> Policy {
         Policy {
-            reboot: self.reboot == Reboot::Wanted,
+            reboot: self.reboot,
             engine_restart: self.engine_restart == EngineRestarts::Auto,
             idempotent: self.idempotent,
             has_rollback: self.payload.has_rollback,

@@ -30,15 +30,32 @@ pub const DEFAULT_OUTPUT_LIMIT: u64 = 256 * 1024 * 1024;
 /// The smallest limit that makes sense: one piece of output in each half.
 const LEAST_OUTPUT_LIMIT: u64 = 64 * 1024;
 
-/// Whether the host may be rebooted without a controller (`CAREEN_REBOOT`).
+/// Whether the host may be rebooted (`CAREEN_REBOOT`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reboot {
     /// No: a command that wants one ends with its wish as the result.
     #[default]
     Never,
+    /// When the command asks for it (status 194). What the distribution wants is told, and left.
+    Asked,
     /// When the command or the distribution wants it.
     Wanted,
+    /// Once in any case, when the command did its work.
+    Always,
+}
+
+/// An agent's part in a rollout, where the careen command line placed it there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RolloutPart {
+    /// `CAREEN_GATE_RUN`: the service whose container's end is the go for the command.
+    pub gate_run: Option<String>,
+    /// `CAREEN_GATE_RESTART`: the same for a restart of the engine or the host.
+    pub gate_restart: String,
+    /// `CAREEN_COLLECT`: it asks what became of the transaction, and begins nothing.
+    pub collects: bool,
+    /// `CAREEN_ROLLBACK`: whether the payload's `rollback` is run when the command or `verify` fails.
+    pub rolls_back: bool,
 }
 
 /// Whether an engine that was replaced may be restarted without a controller (`CAREEN_ENGINE_RESTART`).
@@ -69,7 +86,7 @@ pub struct Settings {
     pub timeout: Option<Duration>,
     /// `CAREEN_STOP_GRACE_PERIOD`: from SIGTERM to SIGKILL when the command is stopped.
     pub stop_grace_period: Duration,
-    /// `CAREEN_REBOOT`: `never` or `wanted`.
+    /// `CAREEN_REBOOT`: `never`, `asked`, `wanted` or `always`.
     pub reboot: Reboot,
     /// `CAREEN_ENGINE_RESTART`: `auto` or `never`.
     pub engine_restart: EngineRestarts,
@@ -79,6 +96,11 @@ pub struct Settings {
     pub output_limit: u64,
     /// `CAREEN_LOG_OFFSET`: from which byte of the log on an agent prints.
     pub log_offset: u64,
+    /// `CAREEN_QUORUM_LOSS`: `refused` (the default) or `allowed`: whether a manager may go down although the others are
+    /// no majority.
+    pub allow_quorum_loss: bool,
+    /// Its part in a rollout, if it has one.
+    pub rollout: Option<RolloutPart>,
 }
 
 /// Why the settings were refused. Nothing was started.
@@ -124,7 +146,8 @@ impl Settings {
                 duration,
             )?
             .unwrap_or(DEFAULT_STOP_GRACE_PERIOD),
-            reboot: choice(get, "CAREEN_REBOOT", "never or wanted", reboot)?.unwrap_or_default(),
+            reboot: choice(get, "CAREEN_REBOOT", "never, asked, wanted or always", reboot)?
+                .unwrap_or_default(),
             engine_restart: choice(get, "CAREEN_ENGINE_RESTART", "auto or never", engine_restart)?
                 .unwrap_or_default(),
             idempotent: choice(get, "CAREEN_IDEMPOTENT", "1 or 0", flag)?.unwrap_or(false),
@@ -132,7 +155,26 @@ impl Settings {
                 .unwrap_or(DEFAULT_OUTPUT_LIMIT),
             log_offset: choice(get, "CAREEN_LOG_OFFSET", "a number of bytes", |text| text.parse().ok())?
                 .unwrap_or(0),
+            allow_quorum_loss: choice(get, "CAREEN_QUORUM_LOSS", "refused or allowed", |text| match text {
+                "refused" => Some(false),
+                "allowed" => Some(true),
+                _ => None,
+            })?
+            .unwrap_or(false),
+            rollout: RolloutPart::from_env(get)?,
         })
+    }
+}
+
+impl RolloutPart {
+    fn from_env<'a>(get: impl Fn(&'static str) -> Option<&'a str>) -> Result<Option<Self>, InvalidSetting> {
+        let Some(gate_restart) = get("CAREEN_GATE_RESTART") else { return Ok(None) };
+        Ok(Some(Self {
+            gate_run: get("CAREEN_GATE_RUN").map(str::to_owned),
+            gate_restart: gate_restart.to_owned(),
+            collects: choice(&get, "CAREEN_COLLECT", "1 or 0", flag)?.unwrap_or(false),
+            rolls_back: choice(&get, "CAREEN_ROLLBACK", "1 or 0", flag)?.unwrap_or(false),
+        }))
     }
 }
 
@@ -152,7 +194,9 @@ fn choice<'a, T>(
 fn reboot(text: &str) -> Option<Reboot> {
     match text {
         "never" => Some(Reboot::Never),
+        "asked" => Some(Reboot::Asked),
         "wanted" => Some(Reboot::Wanted),
+        "always" => Some(Reboot::Always),
         _ => None,
     }
 }
@@ -300,7 +344,7 @@ mod tests {
             ("CAREEN_TIMEOUT", "ten", "a duration"),
             ("CAREEN_LOG_OFFSET", "-1", "number"),
             ("CAREEN_TRANSACTION", "../etc", "transaction id"),
-            ("CAREEN_REBOOT", "always", "never or wanted"),
+            ("CAREEN_REBOOT", "sometimes", "never, asked, wanted or always"),
             ("CAREEN_ENGINE_RESTART", "yes", "auto or never"),
             ("CAREEN_OUTPUT_LIMIT", "1KiB", "a size"),
             ("CAREEN_OUTPUT_LIMIT", "99999999999GiB", "a size"),

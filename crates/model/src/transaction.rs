@@ -6,6 +6,7 @@
 
 use crate::exit::{AgentExit, REBOOT_ME};
 use crate::journal::{CommandEnd, EngineOutcome, Journal, Record, TransactionResult};
+use crate::settings::Reboot;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -424,8 +425,8 @@ impl Stage {
 /// What the operator and the payload allow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
-    /// Whether the host may be rebooted (`CAREEN_REBOOT=wanted`).
-    pub reboot: bool,
+    /// Whether the host may be rebooted (`CAREEN_REBOOT`).
+    pub reboot: Reboot,
     /// Whether a replaced engine may be restarted (`CAREEN_ENGINE_RESTART=auto`).
     pub engine_restart: bool,
     /// Whether the command may be run again after an interruption (`CAREEN_IDEMPOTENT=1`).
@@ -513,11 +514,17 @@ fn after_the_command(history: &History, host: &HostView, policy: Policy) -> Acti
     }
     let asked =
         ended.asks_for_reboot().then(|| format!("the command asks for a reboot (status {REBOOT_ME})"));
-    let reboot = asked.or_else(|| host.reboot_wanted.clone());
+    let reboot = asked.or_else(|| match policy.reboot {
+        Reboot::Asked => None,
+        Reboot::Always if history.reboots == 0 => Some("every host is to be rebooted".to_owned()),
+        Reboot::Never if host.reboot_wanted_before => None,
+        Reboot::Never | Reboot::Wanted | Reboot::Always => host.reboot_wanted.clone(),
+    });
     let mut reasons = Vec::new();
     match reboot {
-        Some(_) if !policy.reboot && host.reboot_wanted_before && !ended.asks_for_reboot() => {}
-        Some(reason) if !policy.reboot => reasons.push(format!("{reason}, and CAREEN_REBOOT is never")),
+        Some(reason) if policy.reboot == Reboot::Never => {
+            reasons.push(format!("{reason}, and CAREEN_REBOOT is never"))
+        }
         Some(reason) if history.reboots >= MAX_REBOOTS => {
             reasons.push(format!("{reason}, after {MAX_REBOOTS} reboots already"));
         }

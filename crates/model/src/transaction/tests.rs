@@ -4,9 +4,9 @@ use super::*;
 use crate::entry::Way;
 
 const ALL_ALLOWED: Policy =
-    Policy { reboot: true, engine_restart: true, idempotent: false, has_rollback: true };
+    Policy { reboot: Reboot::Wanted, engine_restart: true, idempotent: false, has_rollback: true };
 const NOTHING_ALLOWED: Policy =
-    Policy { reboot: false, engine_restart: false, idempotent: false, has_rollback: false };
+    Policy { reboot: Reboot::Never, engine_restart: false, idempotent: false, has_rollback: false };
 
 fn start(phase: Phase, attempt: u32) -> Record {
     Record::Starting { phase, attempt, engine_up: true }
@@ -250,6 +250,22 @@ fn a_reboot_that_was_wanted_before_the_command_is_no_fault_of_the_command() {
     assert_eq!(decide(&records, &wants, ALL_ALLOWED), Action::Reboot { reason: "kernel".into() });
     let asked = decide(&ran(CommandEnd::Exited(REBOOT_ME)), &wants, NOTHING_ALLOWED);
     assert!(matches!(asked, Action::Close(Outcome::RestartWanted { .. })), "{asked:?}");
+}
+
+#[test]
+fn how_far_reboots_are_allowed() {
+    let wants = HostView { reboot_wanted: Some("kernel".into()), ..host() };
+    let policy = |reboot| Policy { reboot, ..ALL_ALLOWED };
+    let done = Action::Close(Outcome::Exited { status: 0 });
+    let records = ran(CommandEnd::Exited(0));
+    assert_eq!(decide(&records, &wants, policy(Reboot::Asked)), done, "only the command may ask");
+    let asks = decide(&ran(CommandEnd::Exited(REBOOT_ME)), &host(), policy(Reboot::Asked));
+    assert!(matches!(asks, Action::Reboot { .. }), "{asks:?}");
+    let always = decide(&records, &host(), policy(Reboot::Always));
+    assert!(matches!(always, Action::Reboot { .. }), "{always:?}");
+    let rebooted = [records, vec![rebooting(), Record::Rebooted { boot: "two".into() }]].concat();
+    let host = HostView { boot_id: "two".into(), ..host() };
+    assert_eq!(decide(&rebooted, &host, policy(Reboot::Always)), done, "once");
 }
 
 #[test]

@@ -78,7 +78,12 @@ fn settings_that_are_not_understood_are_refused() {
         248,
         "use auto, systemd, container or chroot",
     );
-    refused(&host, host.run(&image).env("CAREEN_REBOOT", "always"), 248, "use never or wanted");
+    refused(
+        &host,
+        host.run(&image).env("CAREEN_REBOOT", "sometimes"),
+        248,
+        "use never, asked, wanted or always",
+    );
     refused(&host, host.run(&image).env("CAREEN_TRANSACTION", "../x"), 248, "is no transaction id");
 }
 

@@ -1,0 +1,275 @@
+//! An agent's part in a rollout: `prepare`, the go, the command, restarts with a go of their own, `verify`, and a word
+//! to the controller at each step.
+//!
+//! Each command of the payload is a transaction of its own on the host, named after the rollout's. So an agent that
+//! takes over walks the same way, and finds done what is done.
+
+mod gate;
+mod reporter;
+
+use super::create::Joined;
+use super::follow::wait_to_be_stopped_until;
+use super::identity::{Own, Place};
+use super::{Followed, Request, carry_out, host, report_result};
+use crate::layout::{self, TransactionDir, file};
+use crate::payload::Source;
+use crate::say::say;
+use crate::signals::Signals;
+use crate::stop::{OrRefuse, Stop};
+use crate::{journal, payload};
+use careen_model::command::judge;
+use careen_model::journal::{CommandEnd, TransactionResult};
+use careen_model::report::{Expectation, HostPhase, NodeOutcome, Said};
+use careen_model::settings::RolloutPart;
+use careen_model::transaction::{Outcome, Stage, State};
+use careen_model::{AgentExit, TransactionId};
+use gate::{Gate, Standing};
+use reporter::Reporter;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How often a gate is looked at, and a busy host asked again.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// What a command of the payload came to.
+enum Ran {
+    /// It was done, or was done before.
+    Ended {
+        exit: u8,
+        is_success: bool,
+        /// What an engine that stayed down made of the rollback.
+        rolled_back: Option<bool>,
+    },
+    /// The agent was told to leave.
+    Left,
+}
+
+/// Plays an agent's part to its end, and returns the agent's exit code.
+pub fn run(
+    request: &Request,
+    part: &RolloutPart,
+    source: &Source,
+    own: Own,
+    signals: &Signals,
+) -> Result<u8, Stop> {
+    let place = Place::find(request, own)?;
+    let id = place.id.clone();
+    let reporter = Reporter::new(Gate::new(&part.gate_restart));
+    Playing { request, part, source, place, id, signals, reporter }.play()
+}
+
+struct Playing<'a> {
+    request: &'a Request,
+    part: &'a RolloutPart,
+    source: &'a Source,
+    place: Place,
+    id: TransactionId,
+    signals: &'a Signals,
+    reporter: Reporter,
+}
+
+impl Playing<'_> {
+    fn play(&mut self) -> Result<u8, Stop> {
+        if !self.is_begun()? {
+            if self.part.collects {
+                say("nothing of this transaction was begun on this host");
+                self.reporter.say(Said::NotBegun);
+                return Ok(0);
+            }
+            if let Some(code) = self.prepare()? {
+                return Ok(code);
+            }
+        }
+        self.reporter.look_at_the_restart_gate();
+        let command = self.request.command.clone();
+        let (exit, rolled_back) = match self.command(&command, "")? {
+            Ran::Left => return Ok(AgentExit::Detached.code()),
+            Ran::Ended { is_success: true, .. } => return self.verify(),
+            Ran::Ended { exit, rolled_back, .. } => (exit, rolled_back),
+        };
+        self.failed(HostPhase::Command, exit, rolled_back)
+    }
+
+    /// Runs `prepare` and waits for the go. An exit code when the command is not to begin.
+    fn prepare(&mut self) -> Result<Option<u8>, Stop> {
+        let mut gate = self.part.gate_run.as_deref().map(Gate::new);
+        if self.has(payload::PREPARE)? {
+            self.reporter.say(Said::Preparing);
+            match self.command(payload::PREPARE, "-p")? {
+                Ran::Left => return Ok(Some(AgentExit::Detached.code())),
+                Ran::Ended { is_success: true, .. } => {}
+                Ran::Ended { exit, .. } => {
+                    let outcome =
+                        NodeOutcome::Failed { phase: HostPhase::Prepare, exit: exit.into(), rolled_back: None };
+                    self.reporter.say(Said::Finished { outcome });
+                    return Ok(Some(exit));
+                }
+            }
+        }
+        match &mut gate {
+            Some(gate) => self.await_go(gate),
+            None => Ok(None),
+        }
+    }
+
+    /// Until the gate is open. An exit code when this agent has to leave before that.
+    fn await_go(&mut self, gate: &mut Gate) -> Result<Option<u8>, Stop> {
+        let mut told = false;
+        loop {
+            match gate.look() {
+                Standing::Open => return Ok(None),
+                Standing::Cancelled => {
+                    return Err(Stop::new(
+                        AgentExit::Interrupted,
+                        "the engine was restarted while this agent waited for the go: nothing was begun",
+                    ));
+                }
+                // Before its gates are seen an agent is not ready for a go: it would miss it.
+                Standing::Closed if self.reporter.look_at_the_restart_gate() != Standing::NotSeen => {
+                    if !told {
+                        say("waiting for the rollout's go");
+                        told = true;
+                    }
+                    self.reporter.say(Said::Prepared { restart: Expectation::Unknown });
+                }
+                Standing::Closed | Standing::NotSeen => {}
+            }
+            self.reporter.again();
+            let stopped = wait_to_be_stopped_until(self.signals, Instant::now() + INTERVAL);
+            if stopped.or_refuse("wait for the go")? {
+                say("told to leave before the go: nothing was begun");
+                return Ok(Some(AgentExit::Detached.code()));
+            }
+        }
+    }
+
+    fn verify(&mut self) -> Result<u8, Stop> {
+        if self.has(payload::VERIFY)? {
+            self.reporter.say(Said::Verifying);
+            match self.command(payload::VERIFY, "-v")? {
+                Ran::Left => return Ok(AgentExit::Detached.code()),
+                Ran::Ended { is_success: true, .. } => {}
+                Ran::Ended { exit, .. } => return self.failed(HostPhase::Verify, exit, None),
+            }
+        }
+        self.reporter.say(Said::Finished { outcome: NodeOutcome::Succeeded });
+        Ok(0)
+    }
+
+    /// The command or `verify` failed: takes the work back where the rollout says so, and reports.
+    fn failed(&mut self, phase: HostPhase, exit: u8, rolled_back: Option<bool>) -> Result<u8, Stop> {
+        let rolled_back = match rolled_back {
+            None if self.part.rolls_back && self.has(payload::ROLLBACK)? => {
+                match self.command(payload::ROLLBACK, "-r")? {
+                    Ran::Left => return Ok(AgentExit::Detached.code()),
+                    Ran::Ended { is_success, .. } => Some(is_success),
+                }
+            }
+            known => known,
+        };
+        let outcome = NodeOutcome::Failed { phase, exit: exit.into(), rolled_back };
+        self.reporter.say(Said::Finished { outcome });
+        Ok(exit)
+    }
+
+    fn has(&self, command: &str) -> Result<bool, Stop> {
+        Ok(self.source.command(command).or_refuse("read the payload")?.is_some())
+    }
+
+    /// Runs one command of the payload as a transaction of its own, or takes its recorded result. A host that is busy is
+    /// waited for.
+    fn command(&mut self, command: &str, suffix: &str) -> Result<Ran, Stop> {
+        let id = TransactionId::parse(&format!("{}{suffix}", self.id)).or_refuse("name the transaction")?;
+        let request = self.request.for_command(command);
+        let found = self.source.command(command).or_refuse("read the payload")?;
+        let Some(found) = found else {
+            return Err(Stop::new(
+                AgentExit::UnknownCommand,
+                format_args!("the payload has no command '{command}'"),
+            ));
+        };
+        let how = judge(found.as_file(), &host::machine(), host::has_executable)
+            .map_err(|why| Stop::new(why.exit(), format_args!("the payload's command '{command}' {why}")))?;
+        self.place.id = id;
+        loop {
+            match carry_out(&request, self.source, how, &self.place, self.signals, &mut self.reporter) {
+                Ok(Followed::Closed(joined, result)) => {
+                    report_result(&request, &self.place.id, &joined, &result);
+                    return ended(&joined, &result);
+                }
+                Ok(Followed::Detached) => return Ok(Ran::Left),
+                Err(stop) if stop.exit == AgentExit::HostBusy => {
+                    say(&stop);
+                    self.reporter.say(Said::Busy { transaction: holder() });
+                    self.reporter.again();
+                    let stopped = wait_to_be_stopped_until(self.signals, Instant::now() + 5 * INTERVAL);
+                    if stopped.or_refuse("wait for the host")? {
+                        return Ok(Ran::Left);
+                    }
+                }
+                Err(stop) => return Err(stop),
+            }
+        }
+    }
+
+    /// Whether the command itself was begun on this host, by whichever agent.
+    fn is_begun(&self) -> Result<bool, Stop> {
+        let directory = TransactionDir::new(Path::new(layout::ROOT), &self.id);
+        if !directory.file(file::MANIFEST).exists() {
+            return Ok(false);
+        }
+        let (_, state) = journal::read(&directory.file(file::JOURNAL)).map_err(|error| {
+            Stop::refused(format_args!("cannot read this transaction's record on the host: {error:#}"))
+        })?;
+        Ok(state.stage != Stage::Prepared)
+    }
+}
+
+/// Who has the host.
+fn holder() -> String {
+    std::fs::read_to_string(layout::host_lock(Path::new(layout::ROOT))).unwrap_or_default().trim().to_owned()
+}
+
+fn ended(joined: &Joined, result: &TransactionResult) -> Result<Ran, Stop> {
+    let read = journal::read(&joined.directory.file(file::JOURNAL));
+    let (_, state) = read.map_err(|error| {
+        Stop::new(AgentExit::Interrupted, format_args!("the transaction's record is gone: {error:#}"))
+    })?;
+    Ok(Ran::Ended {
+        exit: result.exit_code,
+        is_success: is_success(&result.outcome, &state),
+        rolled_back: rolled_back(&result.outcome),
+    })
+}
+
+/// Whether a rollout may go on. A command that did its work on a host that may not be restarted for it is a success:
+/// the rollout's own policy forbade the restart. One that asked to be run again is not.
+fn is_success(outcome: &Outcome, state: &State) -> bool {
+    let command_is_done = state.history.end.as_ref().is_some_and(|end| end.end == CommandEnd::Exited(0));
+    match outcome {
+        Outcome::Exited { status } => *status == 0,
+        Outcome::RestartWanted { .. } => command_is_done,
+        Outcome::Signaled { .. }
+        | Outcome::EngineDown { .. }
+        | Outcome::TimedOut
+        | Outcome::Stopped { .. }
+        | Outcome::NotStarted { .. }
+        | Outcome::Interrupted => false,
+    }
+}
+
+fn rolled_back(outcome: &Outcome) -> Option<bool> {
+    use careen_model::transaction::Rollback;
+    match outcome {
+        Outcome::EngineDown { rollback: Rollback::BroughtBack, .. } => Some(true),
+        Outcome::EngineDown { rollback: Rollback::Failed, .. } => Some(false),
+        Outcome::EngineDown { rollback: Rollback::None, .. }
+        | Outcome::Exited { .. }
+        | Outcome::Signaled { .. }
+        | Outcome::RestartWanted { .. }
+        | Outcome::TimedOut
+        | Outcome::Stopped { .. }
+        | Outcome::NotStarted { .. }
+        | Outcome::Interrupted => None,
+    }
+}

@@ -1,0 +1,101 @@
+//! Says to the controller where the host stands, and says it again: a log may be cut, and a reader may come late.
+
+use super::gate::{Gate, Standing};
+use crate::container::follow::Witness;
+use crate::layout::{TransactionDir, file};
+use crate::restart_go;
+use crate::say::{chain, say};
+use careen_model::journal::Record;
+use careen_model::report::{Restart, Said};
+use careen_model::transaction::{EngineRestart, Phase};
+use std::time::{Duration, Instant};
+
+/// How often the last word is repeated.
+const AGAIN_AFTER: Duration = Duration::from_secs(30);
+
+/// What was said last, and the gate that a restart has to wait for.
+#[derive(Debug)]
+pub struct Reporter {
+    last: Option<(Said, Instant)>,
+    restart: Gate,
+}
+
+impl Reporter {
+    /// Has said nothing yet.
+    pub fn new(restart: Gate) -> Self {
+        Self { last: None, restart }
+    }
+
+    /// Says something, once; the same again only when some time has passed.
+    pub fn say(&mut self, said: Said) {
+        let is_new = self.last.as_ref().is_none_or(|(last, _)| *last != said);
+        if is_new {
+            print(&said);
+            self.last = Some((said, Instant::now()));
+        }
+    }
+
+    /// Repeats the last word when it is time to.
+    pub fn again(&mut self) {
+        if let Some((said, at)) = &mut self.last
+            && at.elapsed() >= AGAIN_AFTER
+        {
+            print(said);
+            *at = Instant::now();
+        }
+    }
+
+    /// Looks at the gate of restarts, so that its running container has been seen before it can be missed.
+    pub fn look_at_the_restart_gate(&mut self) -> Standing {
+        self.restart.look()
+    }
+
+    /// Passes a go on to the supervisor that waits for one.
+    fn pass_the_go(&mut self, directory: &TransactionDir) {
+        let Some(wish) = restart_go::wish(&directory.file(file::RESTART_WISH)) else { return };
+        let standing = self.restart.look();
+        self.say(Said::WantsRestart { kind: wish.kind });
+        if standing == Standing::Open
+            && let Err(error) = restart_go::give(&directory.file(file::RESTART_GO), &wish)
+        {
+            say(format_args!("the go cannot be passed on: {}", chain(&error)));
+        }
+    }
+}
+
+impl Witness for Reporter {
+    fn record(&mut self, record: &Record) {
+        match record {
+            Record::Starting { phase: Phase::Command, attempt, .. } => {
+                self.say(Said::Running { attempt: *attempt });
+            }
+            Record::RestartingEngine { why: EngineRestart::Replaced } => {
+                self.say(Said::Restarting { kind: Restart::Engine });
+            }
+            Record::Rebooting { .. } => self.say(Said::Restarting { kind: Restart::Reboot }),
+            Record::Starting { phase: Phase::Rollback, .. }
+            | Record::RestartingEngine { why: EngineRestart::Down }
+            | Record::Supervised { .. }
+            | Record::Running { .. }
+            | Record::Stopping { .. }
+            | Record::Ended { .. }
+            | Record::Interrupted
+            | Record::EngineSettled { .. }
+            | Record::Rebooted { .. }
+            | Record::Closed { .. } => {}
+        }
+    }
+
+    fn tick(&mut self, directory: &TransactionDir) {
+        self.pass_the_go(directory);
+        self.again();
+    }
+}
+
+/// On standard error, beside the agent's own lines. Nobody may be listening any more.
+fn print(said: &Said) {
+    use std::io::Write;
+    if let Ok(line) = said.line() {
+        let _ = writeln!(std::io::stderr(), "{line}");
+    }
+}
