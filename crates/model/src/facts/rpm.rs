@@ -45,7 +45,13 @@ mod tests {
         assert_eq!(installed["nginx"], "1:1.24.0-4.module_el9.5.0+122+220a1c6b.alma.1");
         assert_eq!(installed["dnf"], "4.14.0-17.el9.alma.1");
         assert_eq!(installed["glibc:i686"], "2.34-125.el9_5.1");
-        assert_eq!(installed["gpg-pubkey"], "b86b3716-61e69f29");
+        assert_eq!(installed["podman"], "6:5.2.2~rc1-1.el9");
+        assert_eq!(installed["gpg-pubkey"], "350947f8-63cbd015");
+        assert_eq!(
+            installed.len(),
+            10,
+            "two kernels stand under one name, a foreign architecture under its own"
+        );
     }
 
     #[test]
