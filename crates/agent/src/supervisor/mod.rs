@@ -31,7 +31,6 @@ use control::Control;
 use nix::sys::signal::Signal;
 use output::OutputLog;
 use program::Watch;
-use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
@@ -215,7 +214,7 @@ impl Supervisor<'_> {
         let result = TransactionResult {
             exit_code: outcome.exit_code(),
             outcome,
-            output_bytes: kept_output(self.directory),
+            output_bytes: output::bytes_written(self.directory),
             duration_ms: self
                 .duration
                 .map(|duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)),
@@ -251,13 +250,4 @@ impl Supervisor<'_> {
         };
         Ok(journal.lines.iter().filter_map(|line| note(&line.record)).collect())
     }
-}
-
-/// How many bytes the command wrote: all that the index tells of.
-fn kept_output(directory: &TransactionDir) -> u64 {
-    let mut index = careen_model::output::IndexReader::default();
-    let bytes = fs::read(directory.file(file::INDEX)).unwrap_or_default();
-    // A damaged index has told of less; its damage is reported to whoever reads the log.
-    let _ = index.push(&bytes);
-    index.next_offset()
 }

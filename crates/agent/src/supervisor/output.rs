@@ -118,18 +118,39 @@ impl OutputLog {
 /// Where to go on in an index: behind its last complete record. A new one gets its header.
 fn recover(index: &File) -> io::Result<(u64, u64)> {
     let mut reader = IndexReader::default();
-    let mut bytes = vec![0; usize::try_from(index.metadata()?.len()).map_err(io::Error::other)?];
-    index.read_exact_at(&mut bytes, 0)?;
-    if bytes.len() < MAGIC.len() {
+    let length = read_through(index, &mut reader)?;
+    let Some(records) = length.checked_sub(MAGIC.len() as u64) else {
         index.set_len(0)?;
         index.write_all_at(&MAGIC, 0)?;
         return Ok((0, MAGIC.len() as u64));
-    }
-    reader.push(&bytes).map_err(io::Error::other)?;
-    let torn = (bytes.len() - MAGIC.len()) % RECORD_BYTES;
-    let complete = (bytes.len() - torn) as u64;
+    };
+    let complete = length - records % RECORD_BYTES as u64;
     index.set_len(complete)?;
     Ok((reader.next_offset(), complete))
+}
+
+/// How many bytes the command of a transaction wrote: all that the index tells of. A damaged index tells of less; its
+/// damage is reported to whoever reads the log.
+pub fn bytes_written(directory: &TransactionDir) -> u64 {
+    let mut reader = IndexReader::default();
+    let _ = File::open(directory.file(file::INDEX)).and_then(|index| read_through(&index, &mut reader));
+    reader.next_offset()
+}
+
+/// Reads an index piece by piece: that of a command that writes a little, often and for long is larger than a
+/// supervisor's memory should be. Returns its length.
+fn read_through(index: &File, reader: &mut IndexReader) -> io::Result<u64> {
+    let mut piece = vec![0; 64 * 1024];
+    let mut length = 0;
+    loop {
+        match index.read_at(&mut piece, length)? {
+            0 => return Ok(length),
+            read => {
+                reader.push(&piece[..read]).map_err(io::Error::other)?;
+                length += read as u64;
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -169,6 +190,24 @@ mod tests {
         OutputLog::open(&directory, 1 << 20).unwrap().append(Stream::Stderr, b"second");
         assert_eq!(std::fs::read(directory.file(file::OUTPUT)).unwrap(), b"firstsecond");
         assert_eq!(records(&directory), [(0, 5, Stream::Stdout), (5, 6, Stream::Stderr)]);
+    }
+
+    #[test]
+    fn an_index_of_many_pieces_is_read_to_its_end() {
+        let base = tempfile::tempdir().unwrap();
+        let directory = TransactionDir::at(base.path().to_owned());
+        let mut log = OutputLog::open(&directory, 1 << 20).unwrap();
+        (0..10_000).for_each(|_| log.append(Stream::Stdout, b"xyz"));
+        assert_eq!(bytes_written(&directory), 30_000);
+        OutputLog::open(&directory, 1 << 20).unwrap().append(Stream::Stdout, b"more");
+        assert_eq!(bytes_written(&directory), 30_004);
+
+        let mut index = std::fs::read(directory.file(file::INDEX)).unwrap();
+        index[MAGIC.len() + 9_000 * RECORD_BYTES] ^= 1;
+        std::fs::write(directory.file(file::INDEX), index).unwrap();
+        assert_eq!(bytes_written(&directory), 27_000, "up to the damage");
+        assert!(OutputLog::open(&directory, 1 << 20).is_err(), "nothing is written behind damage");
+        assert_eq!(bytes_written(&TransactionDir::at("/nowhere".into())), 0);
     }
 
     #[test]
