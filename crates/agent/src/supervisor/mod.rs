@@ -5,7 +5,7 @@
 //! supervisor that takes over goes on from there. It is the only writer of journal and output. Agents read these
 //! files; nothing here waits for an agent, and no agent is needed for the command to end well.
 //!
-//! One thread and one poll loop; `CAREEN_ON_REMOVE=stop` adds a second thread that asks the engine.
+//! One poll loop, and beside it a thread that syncs the output; `CAREEN_ON_REMOVE=stop` adds one that asks the engine.
 
 mod child;
 mod control;
@@ -13,6 +13,7 @@ mod output;
 mod program;
 mod reboot;
 mod removal;
+mod sync;
 mod tree;
 
 use crate::engine_restart::Ended;
@@ -192,7 +193,7 @@ impl Supervisor<'_> {
         let end = watch.until_ended(self, &mut child, &mut output, &mut control)?;
         self.duration = Some(child.started.elapsed());
         drop(control);
-        output.sync();
+        output.finish();
         self.notes.extend(output.notes());
         self.journal.append(&Record::Ended { end, left_behind: watch.left_behind() })
     }

@@ -4,6 +4,7 @@
 //! byte `offset` lies there at `(offset - head) % tail`. The index tells of everything, kept or not.
 //! What cannot be kept (a full disk) is counted and reported with the result; it never stops the command.
 
+use super::sync::Syncer;
 use crate::layout::{TransactionDir, file};
 use careen_model::output::{Extent, IndexReader, MAGIC, RECORD_BYTES, Record, Room, Stream};
 use std::fs::{File, OpenOptions};
@@ -20,6 +21,7 @@ pub struct OutputLog {
     head: File,
     tail: File,
     index: File,
+    syncer: Syncer,
     room: Room,
     offset: u64,
     index_bytes: u64,
@@ -39,10 +41,13 @@ impl OutputLog {
         };
         let (head, tail, index) = (open(file::OUTPUT)?, open(file::TAIL)?, open(file::INDEX)?);
         let (offset, index_bytes) = recover(&index)?;
+        // The bytes first: what the index tells of should be there.
+        let syncer = Syncer::start(&[&head, &tail, &index])?;
         Ok(Self {
             head,
             tail,
             index,
+            syncer,
             room: Room::of_limit(limit),
             offset,
             index_bytes,
@@ -88,18 +93,17 @@ impl OutputLog {
         self.unsynced_since.map(|since| since + SYNC_INTERVAL)
     }
 
-    /// Syncs the files when it is time.
+    /// Has the files synced when it is time. With a disk that is slower than that, as often as it can.
     pub fn sync_if_due(&mut self) {
         if self.sync_due().is_some_and(|due| due <= Instant::now()) {
-            self.sync();
+            self.unsynced_since = (!self.syncer.ask()).then(Instant::now);
         }
     }
 
-    /// Syncs the files: the bytes first, so that the index never tells of bytes that are not there.
-    pub fn sync(&mut self) {
-        let synced =
-            self.head.sync_data().and_then(|()| self.tail.sync_data()).and_then(|()| self.index.sync_data());
-        if let Err(error) = synced {
+    /// Syncs all that was written, and waits for that. Nothing is appended after it.
+    pub fn finish(&mut self) {
+        self.syncer.ask();
+        if let Err(error) = self.syncer.finish() {
             self.last_error = Some(error.to_string());
         }
         self.unsynced_since = None;
@@ -170,7 +174,7 @@ mod tests {
         log.append(Stream::Stdout, b"out\n");
         log.append(Stream::Stderr, b"\xff\xfeerr");
         log.append(Stream::Stdout, b"more");
-        log.sync();
+        log.finish();
         assert_eq!(std::fs::read(directory.file(file::OUTPUT)).unwrap(), b"out\n\xff\xfeerrmore");
         assert_eq!(
             records(&directory),
