@@ -20,6 +20,9 @@ LAB_THREADS ?= 3
 FUZZ_SECONDS ?= 600
 FUZZ_TARGETS ?=
 
+# Parts of the bench: start, cost, output, idle; none means all.
+BENCH ?=
+
 .PHONY: help build image demo test test-slow check fmt lint unit doc deny crash-test lab-test bench fuzz clean
 
 help: ## this list
@@ -59,8 +62,8 @@ crash-test: ## the supervisor killed behind every journal record (needs root)
 lab-test: image ## tests on real swarms of real Debian hosts
 	tools/lab-test $(LAB_THREADS)
 
-bench: image ## measures what an installer costs on a host
-	cargo run --quiet --package careen-lab --bin careen-bench
+bench: image ## measures what careen costs on a host (BENCH=output measures one part)
+	CAREEN_TEST_IMAGE=$(IMAGE):latest cargo run --quiet --package careen-lab --bin careen-bench -- $(BENCH)
 
 fuzz: ## looks for bytes that careen's parsers cannot bear, FUZZ_SECONDS=600 for each
 	tools/fuzz $(FUZZ_SECONDS) $(FUZZ_TARGETS)

@@ -102,7 +102,9 @@ impl OutputLog {
 
     /// Syncs all that was written, and waits for that. Nothing is appended after it.
     pub fn finish(&mut self) {
-        self.syncer.ask();
+        if self.unsynced_since.is_some() {
+            self.syncer.ask();
+        }
         if let Err(error) = self.syncer.finish() {
             self.last_error = Some(error.to_string());
         }

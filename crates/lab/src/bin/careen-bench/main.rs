@@ -43,10 +43,17 @@ fn measure(lab: &Lab, wanted: &[String]) -> anyhow::Result<()> {
     payload::build(node, &base)?;
     for (name, part) in PARTS {
         if wanted.is_empty() || wanted.iter().any(|wanted| wanted == name) {
-            println!("\n{}", part(node)?);
+            let before = load();
+            println!("\n{}load of the machine: {before:.1} before, {:.1} after", part(node)?, load());
         }
     }
     Ok(())
+}
+
+/// How many processes wanted a processor in the last minute: with more than there are, everything takes longer.
+fn load() -> f64 {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').next().and_then(|load| load.parse().ok()).unwrap_or(f64::NAN)
 }
 
 fn of_environment(name: &str, otherwise: &str) -> String {
