@@ -80,7 +80,7 @@ fn replay(journal: &Journal) {
                 return assert!(State::replay(journal).is_err());
             }
         };
-        for bits in 0..128_u8 {
+        for bits in 0..=u8::MAX {
             what_is_next_can_be_recorded(&state, bits);
         }
     }
@@ -95,6 +95,7 @@ fn what_is_next_can_be_recorded(state: &State, bits: u8) {
         engine_up: bit(4),
         engine_restart_wanted: bit(5).then(|| "it was replaced".into()),
         reboot_wanted: bit(6).then(|| "a marker says so".into()),
+        reboot_wanted_before: bit(7),
     };
     let record = match next(state, &host, policy) {
         Action::Start { phase, attempt } => Record::Starting { phase, attempt, engine_up: host.engine_up },
@@ -112,7 +113,14 @@ fn what_is_next_can_be_recorded(state: &State, bits: u8) {
 fn closed(outcome: Outcome) -> Record {
     assert!(!outcome.to_string().is_empty());
     let (exit_code, notes) = (outcome.exit_code(), Vec::new());
-    let result = journal::TransactionResult { outcome, exit_code, output_bytes: 0, duration_ms: None, notes };
+    let result = journal::TransactionResult {
+        outcome,
+        exit_code,
+        output_bytes: 0,
+        duration_ms: None,
+        notes,
+        changes: None,
+    };
     Record::Closed { result }
 }
 
