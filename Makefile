@@ -16,7 +16,14 @@ STATIC := CARGO_TARGET_$(shell echo '$(HOST)' | tr 'a-z-' 'A-Z_')_RUSTFLAGS='-C 
 # The lab tests wait more than they compute: more of them at once than there are cores.
 LAB_THREADS ?= 3
 
-.PHONY: help build image demo test test-slow check fmt lint unit doc deny crash-test lab-test bench clean
+# How long each parser is fuzzed; FUZZ_TARGETS=journal takes one alone.
+FUZZ_SECONDS ?= 600
+FUZZ_TARGETS ?=
+
+# Parts of the bench: start, cost, output, idle; none means all.
+BENCH ?=
+
+.PHONY: help build image demo test test-slow check fmt lint unit doc deny crash-test lab-test bench fuzz clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -34,12 +41,13 @@ check: fmt lint unit doc ## the quick loop: no lab
 fmt: ## is the code formatted?
 	cargo fmt --all --check
 	rustfmt --edition 2024 --check crates/lab/tests/lab/cases/*.rs # found by automod, which cargo fmt does not follow
+	rustfmt --edition 2024 --check fuzz/src/main.rs # a workspace of its own
 
 lint: ## clippy, warnings denied
 	cargo clippy --workspace --all-targets --all-features --locked -- --deny warnings
 
 unit: ## tests that need no swarm
-	cargo test --workspace --locked --lib --bins
+	cargo test --workspace --locked --lib --bins --test seeds
 
 # Private items are documented too, so links to them resolve.
 doc: ## the documentation builds without a warning
@@ -54,8 +62,11 @@ crash-test: ## the supervisor killed behind every journal record (needs root)
 lab-test: image ## tests on real swarms of real Debian hosts
 	tools/lab-test $(LAB_THREADS)
 
-bench: image ## measures what an installer costs on a host
-	cargo run --quiet --package careen-lab --bin careen-bench
+bench: image ## measures what careen costs on a host (BENCH=output measures one part)
+	CAREEN_TEST_IMAGE=$(IMAGE):latest cargo run --quiet --package careen-lab --bin careen-bench -- $(BENCH)
+
+fuzz: ## looks for bytes that careen's parsers cannot bear, FUZZ_SECONDS=600 for each
+	tools/fuzz $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 
 build: ## target/release/careen and target/release/careen-agent
 	cargo build --release --locked --package careen

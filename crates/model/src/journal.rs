@@ -8,6 +8,7 @@ use crate::entry::Way;
 use crate::facts::FactsDiff;
 use crate::transaction::{EngineRestart, Outcome, Phase, StopReason};
 use jiff::Timestamp;
+use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 
 /// The version that this version writes, and the newest that it reads.
@@ -224,6 +225,9 @@ fn parse_line(number: u64, bytes: &[u8]) -> Result<Line, JournalError> {
     if version.v > VERSION {
         return Err(JournalError::Newer { line: number, found: version.v });
     }
+    if version.v == 0 {
+        return Err(corrupt(serde_json::Error::custom("versions begin with 1")));
+    }
     serde_json::from_slice(bytes).map_err(corrupt)
 }
 
@@ -267,6 +271,7 @@ mod tests {
             &b"\n"[..],
             b"{}\n",
             b"\xff\xfe\n",
+            b"{\"v\":0,\"seq\":1,\"at\":\"1970-01-01T00:00:00Z\",\"event\":\"interrupted\"}\n",
             b"{\"v\":1,\"seq\":1,\"at\":\"x\",\"event\":\"starting\"}\n",
         ];
         for bytes in corrupt {

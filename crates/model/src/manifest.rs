@@ -4,6 +4,7 @@ use crate::id::TransactionId;
 use crate::settings::{EngineRestarts, OnRemove, Reboot};
 use crate::transaction::Policy;
 use jiff::Timestamp;
+use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -132,6 +133,9 @@ impl Manifest {
         if version.schema > SCHEMA {
             return Err(ManifestError::Newer { found: version.schema });
         }
+        if version.schema == 0 {
+            return Err(ManifestError::Corrupt(serde_json::Error::custom("schemas begin with 1")));
+        }
         serde_json::from_slice(bytes).map_err(ManifestError::Corrupt)
     }
 
@@ -167,5 +171,9 @@ mod tests {
         for corrupt in [&b""[..], b"{", b"{}", b"[]", br#"{"schema": 1}"#, b"\xff\x00"] {
             assert!(matches!(Manifest::parse(corrupt), Err(ManifestError::Corrupt(_))), "{corrupt:?}");
         }
+        let recorded = include_str!("../../../fuzz/seeds/manifest/terminal.json");
+        assert!(Manifest::parse(recorded.as_bytes()).is_ok());
+        let no_schema_of_ours = recorded.replacen(r#""schema":1"#, r#""schema":0"#, 1);
+        assert!(matches!(Manifest::parse(no_schema_of_ours.as_bytes()), Err(ManifestError::Corrupt(_))));
     }
 }

@@ -235,7 +235,7 @@ impl Outcome {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Exited { status } => u8::try_from(*status).unwrap_or(u8::MAX),
-            Self::Signaled { signal } => u8::try_from(128 + signal).unwrap_or(u8::MAX),
+            Self::Signaled { signal } => u8::try_from(signal.saturating_add(128)).unwrap_or(u8::MAX),
             Self::RestartWanted { .. } => AgentExit::RestartWanted.code(),
             Self::EngineDown { .. } => AgentExit::EngineDown.code(),
             Self::TimedOut => AgentExit::TimeLimit.code(),

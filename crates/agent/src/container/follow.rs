@@ -4,6 +4,7 @@
 //! nothing, and any number of agents can follow the same transaction, from any offset.
 
 use super::create::Joined;
+use super::printer::Printer;
 use super::terminal::Terminal;
 use crate::journal;
 use crate::layout::{TransactionDir, file};
@@ -14,15 +15,12 @@ use crate::stop::{OrRefuse, Stop};
 use careen_model::control::{self, Message};
 use careen_model::entry::Way;
 use careen_model::journal::{EngineOutcome, Journal, Record, TransactionResult};
-use careen_model::output::{Extent, IndexReader, MAGIC, RECORD_BYTES, Record as Piece, Room, Stream};
 use careen_model::transaction::{EngineRestart, Stage};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use nix::sys::signal::Signal;
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
@@ -268,124 +266,4 @@ pub fn wait_to_be_stopped(signals: &Signals) -> io::Result<()> {
             return Ok(());
         }
     }
-}
-
-/// Copies a growing output log to this process's own streams.
-#[derive(Debug)]
-pub struct Printer {
-    directory: TransactionDir,
-    files: Option<Files>,
-    room: Room,
-    index: IndexReader,
-    from: u64,
-    left_out: u64,
-    listener_gone: bool,
-}
-
-#[derive(Debug)]
-struct Files {
-    head: File,
-    tail: File,
-    index: File,
-}
-
-impl Printer {
-    /// Prints from this offset on; `limit` is the one under which the output was written.
-    pub fn new(directory: TransactionDir, limit: u64, from: u64) -> Self {
-        let room = Room::of_limit(limit);
-        Self {
-            directory,
-            files: None,
-            room,
-            index: IndexReader::default(),
-            from,
-            left_out: 0,
-            listener_gone: false,
-        }
-    }
-
-    /// Prints what has come since the last call.
-    pub fn print(&mut self) -> io::Result<()> {
-        let mut buffer = vec![0; 64 * 1024];
-        loop {
-            if self.files.is_none() {
-                self.files = self.open()?;
-            }
-            let Some(files) = &mut self.files else { return Ok(()) };
-            let read = files.index.read(&mut buffer)?;
-            if read == 0 {
-                self.say_what_was_left_out();
-                return Ok(());
-            }
-            for record in self.index.push(&buffer[..read]).map_err(io::Error::other)? {
-                self.print_record(&record)?;
-            }
-        }
-    }
-
-    fn print_record(&mut self, record: &Piece) -> io::Result<()> {
-        let Some(files) = &self.files else { return Ok(()) };
-        let mut bytes = vec![0; record.length as usize];
-        let lost = match self.room.place(record.offset, bytes.len()) {
-            Extent::Head { at, .. } => {
-                files.head.read_exact_at(&mut bytes, at)?;
-                0
-            }
-            Extent::Tail { at, .. } => {
-                files.tail.read_exact_at(&mut bytes, at)?;
-                // The ring may have gone over these bytes, even while they were read: so that is asked afterwards.
-                self.room.overwritten(record, written(&files.index)?)
-            }
-        };
-        let skip = self.from.saturating_sub(record.offset).min(u64::from(record.length)).max(lost);
-        self.left_out += lost;
-        let kept = &bytes[usize::try_from(skip).unwrap_or(bytes.len())..];
-        if !kept.is_empty() {
-            self.say_what_was_left_out();
-            if !self.listener_gone {
-                self.listener_gone = write(record.stream, kept).is_err();
-            }
-        }
-        Ok(())
-    }
-
-    fn say_what_was_left_out(&mut self) {
-        if self.left_out > 0 {
-            say(format_args!(
-                "... {} bytes of output were not kept (CAREEN_OUTPUT_LIMIT) ...",
-                self.left_out
-            ));
-            self.left_out = 0;
-        }
-    }
-
-    /// Opens the files once all are there: the supervisor creates them just before it starts the command.
-    fn open(&self) -> io::Result<Option<Files>> {
-        let open = |name: &str| match File::open(self.directory.file(name)) {
-            Ok(file) => Ok(Some(file)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        };
-        let (head, tail, index) = (open(file::OUTPUT)?, open(file::TAIL)?, open(file::INDEX)?);
-        let all = head.zip(tail).zip(index);
-        Ok(all.map(|((head, tail), index)| Files { head, tail, index }))
-    }
-}
-
-/// How many bytes the index tells of now: its last complete record says it.
-fn written(index: &File) -> io::Result<u64> {
-    let complete = (index.metadata()?.len().saturating_sub(MAGIC.len() as u64)) / RECORD_BYTES as u64;
-    let Some(last) = complete.checked_sub(1) else { return Ok(0) };
-    let mut bytes = [0; RECORD_BYTES];
-    index.read_exact_at(&mut bytes, MAGIC.len() as u64 + last * RECORD_BYTES as u64)?;
-    Ok(Piece::decode(&bytes).map_or(0, |record| record.end()))
-}
-
-/// Unbuffered, so that the engine sees both streams in the order of the log.
-fn write(stream: Stream, bytes: &[u8]) -> io::Result<()> {
-    let fd = match stream {
-        Stream::Stdout => io::stdout().as_fd().try_clone_to_owned()?,
-        Stream::Stderr => io::stderr().as_fd().try_clone_to_owned()?,
-    };
-    File::from(fd).write_all(bytes)
 }

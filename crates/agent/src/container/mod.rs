@@ -11,9 +11,11 @@ mod follow;
 mod help;
 mod host;
 mod identity;
+mod printer;
 mod terminal;
 
-pub use follow::{Printer, send_stop};
+pub use follow::send_stop;
+pub use printer::Printer;
 
 use crate::payload::{IN_IMAGE, Source};
 use crate::say::say;

@@ -24,8 +24,13 @@ use std::time::Instant;
 const ATTEMPT: &str = "CAREEN_ATTEMPT";
 const COMMAND: &str = "CAREEN_COMMAND";
 
-/// The largest piece that is read, and recorded, at once.
-const READ_BYTES: usize = 64 * 1024;
+/// The largest piece that is read, and recorded, at once. With pieces of 64 KiB a command that writes much waited for the
+/// supervisor half of the time.
+const READ_BYTES: usize = 256 * 1024;
+
+/// How much a command can write before it waits for the supervisor, which waits for the disk once a second. The most
+/// that a host allows unless told otherwise (/proc/sys/fs/pipe-max-size).
+pub const PIPE_BYTES: usize = 1024 * 1024;
 
 /// A command that was started.
 #[derive(Debug)]
@@ -63,6 +68,12 @@ impl Source {
         let flags = OFlag::from_bits_retain(fcntl(&fd, FcntlArg::F_GETFL)?);
         fcntl(&fd, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
         Ok(Self { file: File::from(fd) })
+    }
+
+    fn of_pipe(fd: OwnedFd) -> io::Result<Self> {
+        // A small pipe is slower, and does as well.
+        let _ = fcntl(&fd, FcntlArg::F_SETPIPE_SZ(PIPE_BYTES as i32));
+        Self::new(fd)
     }
 
     /// Reads what is there, at most one piece.
@@ -126,8 +137,8 @@ impl Child {
             });
         }
         let mut child = command.spawn().context("failed to start the command")?;
-        let stdout = child.stdout.take().map(|pipe| Source::new(pipe.into())).transpose()?;
-        let stderr = child.stderr.take().map(|pipe| Source::new(pipe.into())).transpose()?;
+        let stdout = child.stdout.take().map(|pipe| Source::of_pipe(pipe.into())).transpose()?;
+        let stderr = child.stderr.take().map(|pipe| Source::of_pipe(pipe.into())).transpose()?;
         Ok(Self { pid: pid_of(&child), started: Instant::now(), stdout, stderr, terminal: None })
     }
 

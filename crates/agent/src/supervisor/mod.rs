@@ -5,7 +5,7 @@
 //! supervisor that takes over goes on from there. It is the only writer of journal and output. Agents read these
 //! files; nothing here waits for an agent, and no agent is needed for the command to end well.
 //!
-//! One thread and one poll loop; `CAREEN_ON_REMOVE=stop` adds a second thread that asks the engine.
+//! One poll loop, and beside it a thread that syncs the output; `CAREEN_ON_REMOVE=stop` adds one that asks the engine.
 
 mod changes;
 mod child;
@@ -14,6 +14,7 @@ mod output;
 mod program;
 mod reboot;
 mod removal;
+mod sync;
 mod tree;
 
 use crate::engine_restart::Ended;
@@ -34,7 +35,6 @@ use control::Control;
 use nix::sys::signal::Signal;
 use output::OutputLog;
 use program::Watch;
-use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
@@ -218,7 +218,7 @@ impl Supervisor<'_> {
         let end = watch.until_ended(self, &mut child, &mut output, &mut control)?;
         self.duration = Some(child.started.elapsed());
         drop(control);
-        output.sync();
+        output.finish();
         self.notes.extend(output.notes());
         self.journal.append(&Record::Ended { end, left_behind: watch.left_behind() })
     }
@@ -244,7 +244,7 @@ impl Supervisor<'_> {
         let result = TransactionResult {
             exit_code: outcome.exit_code(),
             outcome,
-            output_bytes: kept_output(self.directory),
+            output_bytes: output::bytes_written(self.directory),
             duration_ms: self
                 .duration
                 .map(|duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)),
@@ -281,13 +281,4 @@ impl Supervisor<'_> {
         };
         Ok(journal.lines.iter().filter_map(|line| note(&line.record)).collect())
     }
-}
-
-/// How many bytes the command wrote: all that the index tells of.
-fn kept_output(directory: &TransactionDir) -> u64 {
-    let mut index = careen_model::output::IndexReader::default();
-    let bytes = fs::read(directory.file(file::INDEX)).unwrap_or_default();
-    // A damaged index has told of less; its damage is reported to whoever reads the log.
-    let _ = index.push(&bytes);
-    index.next_offset()
 }

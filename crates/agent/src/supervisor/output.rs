@@ -4,6 +4,7 @@
 //! byte `offset` lies there at `(offset - head) % tail`. The index tells of everything, kept or not.
 //! What cannot be kept (a full disk) is counted and reported with the result; it never stops the command.
 
+use super::sync::Syncer;
 use crate::layout::{TransactionDir, file};
 use careen_model::output::{Extent, IndexReader, MAGIC, RECORD_BYTES, Record, Room, Stream};
 use std::fs::{File, OpenOptions};
@@ -20,6 +21,7 @@ pub struct OutputLog {
     head: File,
     tail: File,
     index: File,
+    syncer: Syncer,
     room: Room,
     offset: u64,
     index_bytes: u64,
@@ -39,10 +41,13 @@ impl OutputLog {
         };
         let (head, tail, index) = (open(file::OUTPUT)?, open(file::TAIL)?, open(file::INDEX)?);
         let (offset, index_bytes) = recover(&index)?;
+        // The bytes first: what the index tells of should be there.
+        let syncer = Syncer::start(&[&head, &tail, &index])?;
         Ok(Self {
             head,
             tail,
             index,
+            syncer,
             room: Room::of_limit(limit),
             offset,
             index_bytes,
@@ -88,18 +93,19 @@ impl OutputLog {
         self.unsynced_since.map(|since| since + SYNC_INTERVAL)
     }
 
-    /// Syncs the files when it is time.
+    /// Has the files synced when it is time. With a disk that is slower than that, as often as it can.
     pub fn sync_if_due(&mut self) {
         if self.sync_due().is_some_and(|due| due <= Instant::now()) {
-            self.sync();
+            self.unsynced_since = (!self.syncer.ask()).then(Instant::now);
         }
     }
 
-    /// Syncs the files: the bytes first, so that the index never tells of bytes that are not there.
-    pub fn sync(&mut self) {
-        let synced =
-            self.head.sync_data().and_then(|()| self.tail.sync_data()).and_then(|()| self.index.sync_data());
-        if let Err(error) = synced {
+    /// Syncs all that was written, and waits for that. Nothing is appended after it.
+    pub fn finish(&mut self) {
+        if self.unsynced_since.is_some() {
+            self.syncer.ask();
+        }
+        if let Err(error) = self.syncer.finish() {
             self.last_error = Some(error.to_string());
         }
         self.unsynced_since = None;
@@ -118,18 +124,39 @@ impl OutputLog {
 /// Where to go on in an index: behind its last complete record. A new one gets its header.
 fn recover(index: &File) -> io::Result<(u64, u64)> {
     let mut reader = IndexReader::default();
-    let mut bytes = vec![0; usize::try_from(index.metadata()?.len()).map_err(io::Error::other)?];
-    index.read_exact_at(&mut bytes, 0)?;
-    if bytes.len() < MAGIC.len() {
+    let length = read_through(index, &mut reader)?;
+    let Some(records) = length.checked_sub(MAGIC.len() as u64) else {
         index.set_len(0)?;
         index.write_all_at(&MAGIC, 0)?;
         return Ok((0, MAGIC.len() as u64));
-    }
-    reader.push(&bytes).map_err(io::Error::other)?;
-    let torn = (bytes.len() - MAGIC.len()) % RECORD_BYTES;
-    let complete = (bytes.len() - torn) as u64;
+    };
+    let complete = length - records % RECORD_BYTES as u64;
     index.set_len(complete)?;
     Ok((reader.next_offset(), complete))
+}
+
+/// How many bytes the command of a transaction wrote: all that the index tells of. A damaged index tells of less; its
+/// damage is reported to whoever reads the log.
+pub fn bytes_written(directory: &TransactionDir) -> u64 {
+    let mut reader = IndexReader::default();
+    let _ = File::open(directory.file(file::INDEX)).and_then(|index| read_through(&index, &mut reader));
+    reader.next_offset()
+}
+
+/// Reads an index piece by piece: that of a command that writes a little, often and for long is larger than a
+/// supervisor's memory should be. Returns its length.
+fn read_through(index: &File, reader: &mut IndexReader) -> io::Result<u64> {
+    let mut piece = vec![0; 64 * 1024];
+    let mut length = 0;
+    loop {
+        match index.read_at(&mut piece, length)? {
+            0 => return Ok(length),
+            read => {
+                reader.push(&piece[..read]).map_err(io::Error::other)?;
+                length += read as u64;
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -149,7 +176,7 @@ mod tests {
         log.append(Stream::Stdout, b"out\n");
         log.append(Stream::Stderr, b"\xff\xfeerr");
         log.append(Stream::Stdout, b"more");
-        log.sync();
+        log.finish();
         assert_eq!(std::fs::read(directory.file(file::OUTPUT)).unwrap(), b"out\n\xff\xfeerrmore");
         assert_eq!(
             records(&directory),
@@ -169,6 +196,24 @@ mod tests {
         OutputLog::open(&directory, 1 << 20).unwrap().append(Stream::Stderr, b"second");
         assert_eq!(std::fs::read(directory.file(file::OUTPUT)).unwrap(), b"firstsecond");
         assert_eq!(records(&directory), [(0, 5, Stream::Stdout), (5, 6, Stream::Stderr)]);
+    }
+
+    #[test]
+    fn an_index_of_many_pieces_is_read_to_its_end() {
+        let base = tempfile::tempdir().unwrap();
+        let directory = TransactionDir::at(base.path().to_owned());
+        let mut log = OutputLog::open(&directory, 1 << 20).unwrap();
+        (0..10_000).for_each(|_| log.append(Stream::Stdout, b"xyz"));
+        assert_eq!(bytes_written(&directory), 30_000);
+        OutputLog::open(&directory, 1 << 20).unwrap().append(Stream::Stdout, b"more");
+        assert_eq!(bytes_written(&directory), 30_004);
+
+        let mut index = std::fs::read(directory.file(file::INDEX)).unwrap();
+        index[MAGIC.len() + 9_000 * RECORD_BYTES] ^= 1;
+        std::fs::write(directory.file(file::INDEX), index).unwrap();
+        assert_eq!(bytes_written(&directory), 27_000, "up to the damage");
+        assert!(OutputLog::open(&directory, 1 << 20).is_err(), "nothing is written behind damage");
+        assert_eq!(bytes_written(&TransactionDir::at("/nowhere".into())), 0);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! One program of the payload while it runs: its output, its end, and everything that may stop it.
 
-use super::child::{self, Child, Piece, Source};
+use super::child::{self, Child, PIPE_BYTES, Piece, Source};
 use super::control::Control;
 use super::output::OutputLog;
 use super::{Supervisor, removal, tree};
@@ -221,35 +221,36 @@ impl Watch {
     }
 }
 
+/// Reads at most one piece. Returns how many bytes it had.
 fn read_piece(
     source: &mut Option<Source>,
     stream: Stream,
     output: &mut OutputLog,
     buffer: &mut [u8],
-) -> bool {
-    let Some(reader) = source else { return false };
+) -> usize {
+    let Some(reader) = source else { return 0 };
     match reader.read(buffer) {
         Piece::Bytes(bytes) => {
             output.append(stream, bytes);
-            true
+            bytes.len()
         }
-        Piece::Nothing => false,
+        Piece::Nothing => 0,
         Piece::End => {
             *source = None;
-            false
+            0
         }
     }
 }
 
 /// Reads what is in the pipes now. A left-behind process that never stops writing cannot hold this up: at most what
-/// a pipe holds was written before the program ended, and pipes hold 64 KiB unless somebody enlarged them to 1 MiB.
+/// a pipe holds was written before the program ended.
 fn drain(child: &mut Child, output: &mut OutputLog, buffer: &mut [u8]) {
-    const LARGEST_PIPE: usize = 1024 * 1024;
     for (source, stream) in [(&mut child.stdout, Stream::Stdout), (&mut child.stderr, Stream::Stderr)] {
-        let limit = LARGEST_PIPE / buffer.len();
-        for _ in 0..limit {
-            if !read_piece(source, stream, output, buffer) {
-                break;
+        let mut read = 0;
+        while read < PIPE_BYTES {
+            match read_piece(source, stream, output, buffer) {
+                0 => break,
+                piece => read += piece,
             }
         }
     }

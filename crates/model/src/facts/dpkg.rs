@@ -1,6 +1,6 @@
 //! The packages of Debian and its relatives, from dpkg-query.
 
-use super::packages::{Broken, Listed, PackageManager, Parsed, key};
+use super::packages::{Broken, Listed, PackageManager, Parsed, is_version, key};
 
 /// What `dpkg-query -W -f` is asked for.
 pub const FORMAT: &str = "${db:Status-Abbrev}\\t${Package}\\t${Architecture}\\t${Version}\\n";
@@ -20,7 +20,7 @@ pub fn parse(output: &str) -> Parsed {
     for line in output.lines().filter(|line| !line.is_empty()) {
         match fields(line).and_then(|(abbreviation, package)| Some((status(abbreviation)?, package))) {
             Some((Status::Absent, _)) => {}
-            Some((_, package)) if package.version.is_empty() => parsed.not_understood += 1,
+            Some((_, package)) if !is_version(package.version) => parsed.not_understood += 1,
             Some((Status::Installed, package)) => {
                 parsed.packages.install(key(&package, native), package.version);
             }
@@ -111,8 +111,8 @@ mod tests {
     #[test]
     fn lines_of_another_form_are_counted() {
         let lines = "ii \tgood\tall\t1\n\nii \tshort\tall\nii \tlong\tall\t1\t2\n?? \todd\tall\t1\ni\t\tall\t1\n\
-                     ii \tnone\tall\t\nX";
+                     ii \tnone\tall\t\nii \tblank\tall\t \nX";
         let parsed = parse(lines);
-        assert_eq!((parsed.packages.installed.len(), parsed.not_understood), (1, 6));
+        assert_eq!((parsed.packages.installed.len(), parsed.not_understood), (1, 7));
     }
 }

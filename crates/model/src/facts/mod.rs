@@ -23,6 +23,7 @@ pub use os_release::Os;
 pub use packages::{Broken, PackageManager, Packages, Parsed};
 pub use rpm::{FORMAT as RPM_FORMAT, parse as parse_rpm};
 
+use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 
 /// The version that this version writes, and the newest that it reads.
@@ -101,6 +102,9 @@ impl Facts {
         if schema.schema > SCHEMA {
             return Err(FactsError::Newer { found: schema.schema });
         }
+        if schema.schema == 0 {
+            return Err(FactsError::Corrupt(serde_json::Error::custom("schemas begin with 1")));
+        }
         serde_json::from_slice(bytes).map_err(FactsError::Corrupt)
     }
 }
@@ -137,6 +141,9 @@ mod tests {
         let facts = Facts { kernel, boot_id: Some("b".into()), notes: vec!["n".into()], ..Facts::default() };
         let bytes = serde_json::to_vec(&facts).unwrap();
         assert_eq!(Facts::parse(&bytes).unwrap(), facts);
+        let no_schema_of_ours = Facts { schema: 0, ..facts };
+        let bytes = serde_json::to_vec(&no_schema_of_ours).unwrap();
+        assert!(matches!(Facts::parse(&bytes), Err(FactsError::Corrupt(_))));
     }
 
     #[test]

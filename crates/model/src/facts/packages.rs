@@ -82,6 +82,11 @@ impl Packages {
     }
 }
 
+/// Whether a text can be a version: it is there, and without the blank that stands between several.
+pub(super) fn is_version(text: &str) -> bool {
+    !text.is_empty() && !text.contains(' ')
+}
+
 /// The name under which a package is listed, given the architecture of the package manager itself: the host's.
 pub(super) fn key(package: &Listed<'_>, native: Option<&str>) -> String {
     let everywhere = ["all", "noarch", "(none)", ""];

@@ -1,6 +1,6 @@
 //! The packages of Red Hat, SUSE and their relatives, from rpm.
 
-use super::packages::{Listed, PackageManager, Parsed, key};
+use super::packages::{Listed, PackageManager, Parsed, is_version, key};
 
 /// What `rpm -qa --qf` is asked for. `EPOCHNUM` is 0, not `(none)`, for a package without an epoch.
 pub const FORMAT: &str = "%{NAME}\\t%{EPOCHNUM}:%{VERSION}-%{RELEASE}\\t%{ARCH}\\n";
@@ -25,10 +25,10 @@ fn fields(line: &str) -> Option<Listed<'_>> {
     let name = fields.next().filter(|name| !name.is_empty())?;
     let version = fields.next()?;
     let architecture = fields.next()?;
-    let (epoch, _) = version.split_once(':')?;
-    let is_version = epoch.parse::<u32>().is_ok() && !version.contains(' ') && fields.next().is_none();
+    let (epoch, rest) = version.split_once(':')?;
+    let is_listed = epoch.parse::<u32>().is_ok() && is_version(rest) && fields.next().is_none();
     let version = version.strip_prefix("0:").unwrap_or(version);
-    is_version.then_some(Listed { name, architecture, version })
+    is_listed.then_some(Listed { name, architecture, version })
 }
 
 #[cfg(test)]
@@ -45,7 +45,13 @@ mod tests {
         assert_eq!(installed["nginx"], "1:1.24.0-4.module_el9.5.0+122+220a1c6b.alma.1");
         assert_eq!(installed["dnf"], "4.14.0-17.el9.alma.1");
         assert_eq!(installed["glibc:i686"], "2.34-125.el9_5.1");
-        assert_eq!(installed["gpg-pubkey"], "b86b3716-61e69f29");
+        assert_eq!(installed["podman"], "6:5.2.2~rc1-1.el9");
+        assert_eq!(installed["gpg-pubkey"], "350947f8-63cbd015");
+        assert_eq!(
+            installed.len(),
+            10,
+            "two kernels stand under one name, a foreign architecture under its own"
+        );
     }
 
     #[test]
@@ -59,8 +65,8 @@ mod tests {
     #[test]
     fn lines_of_another_form_are_counted() {
         let lines = "good\t0:1-1\tnoarch\nerror: rpmdb: BDB0113 Thread died\nno-epoch\t1-1\tnoarch\n\
-                     none\t(none):1-1\tnoarch\nlong\t0:1-1\tnoarch\tx\n\t0:1-1\tnoarch\n";
+                     none\t(none):1-1\tnoarch\nlong\t0:1-1\tnoarch\tx\n\t0:1-1\tnoarch\nnothing\t0:\tnoarch\n";
         let parsed = parse(lines);
-        assert_eq!((parsed.packages.installed.len(), parsed.not_understood), (1, 5));
+        assert_eq!((parsed.packages.installed.len(), parsed.not_understood), (1, 6));
     }
 }
