@@ -8,6 +8,7 @@ use careen_model::journal::{self, Journal, JournalError, Record};
 use careen_model::manifest::Manifest;
 use careen_model::mountinfo;
 use careen_model::output::{IndexError, IndexReader, MAGIC, RECORD_BYTES, Record as Piece, Room};
+use careen_model::settings::Reboot;
 use careen_model::transaction::{Action, HostView, Outcome, Policy, Stage, State, next};
 
 /// A target: it returns when all holds, and panics when something does not.
@@ -89,7 +90,8 @@ fn replay(journal: &Journal) {
 
 fn what_is_next_can_be_recorded(state: &State, bits: u8) {
     let bit = |number: u8| bits & (1 << number) != 0;
-    let policy = Policy { reboot: bit(0), engine_restart: bit(1), idempotent: bit(2), has_rollback: bit(3) };
+    let reboot = if bit(0) { Reboot::Wanted } else { Reboot::Never };
+    let policy = Policy { reboot, engine_restart: bit(1), idempotent: bit(2), has_rollback: bit(3) };
     let host = HostView {
         boot_id: "b".into(),
         engine_up: bit(4),

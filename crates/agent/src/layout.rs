@@ -29,6 +29,10 @@ pub mod file {
     pub const TAIL: &str = "output.tail";
     /// The index of the output.
     pub const INDEX: &str = "output.idx";
+    /// What a supervisor wants to restart, and waits for the go for.
+    pub const RESTART_WISH: &str = "restart-wish";
+    /// The go for it.
+    pub const RESTART_GO: &str = "restart-go";
     /// What the host was made of before the command.
     pub const FACTS_BEFORE: &str = "facts-before.json";
     /// The payload, where /var/lib is not noexec; removed at the end.

@@ -22,6 +22,7 @@ mod manifest;
 mod operator;
 mod payload;
 mod readiness;
+mod restart_go;
 mod resume;
 mod say;
 mod signals;
@@ -67,6 +68,7 @@ fn main() -> ExitCode {
     match words.as_slice() {
         ["run", ..] => container::run(args[1..].to_vec()).into(),
         ["supervise", way, id] => done(supervise(way, id)),
+        ["gate"] => done(container::wait_as_a_gate().map(|()| 0)),
         ["helper", ..] => done(help_in(&words[1..])),
         ["resume"] => done(resume::run(Path::new(layout::ROOT)).map(|()| 0)),
         ["list"] => done(operator::list().map(|()| 0)),

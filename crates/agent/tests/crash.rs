@@ -174,6 +174,8 @@ fn manifest(script: &str, idempotent: bool) -> Manifest {
         idempotent,
         output_limit: 1 << 20,
         has_secrets: false,
+        awaits_go: false,
+        allow_quorum_loss: false,
     }
 }
 

@@ -12,6 +12,12 @@ pub const HELP_COMMAND: &str = "help";
 /// The command that is run when the engine stays down after another one, and the result of that is kept.
 pub const ROLLBACK_COMMAND: &str = "rollback";
 
+/// What a rollout runs while the node still works: to download, and to look whether the command can work.
+pub const PREPARE_COMMAND: &str = "prepare";
+
+/// What a rollout runs after the last restart: whether the host does what it should.
+pub const VERIFY_COMMAND: &str = "verify";
+
 /// Whether a command needs the host for itself. `check` only looks; `help` only talks.
 pub fn takes_host_lock(command: &str) -> bool {
     !matches!(command, "check" | HELP_COMMAND)

@@ -308,6 +308,8 @@ impl Creation<'_> {
             idempotent: settings.idempotent,
             output_limit: settings.output_limit,
             has_secrets,
+            awaits_go: settings.rollout.is_some(),
+            allow_quorum_loss: settings.allow_quorum_loss,
         })
     }
 

@@ -41,6 +41,23 @@ pub enum End {
     SupervisorDied,
 }
 
+/// Somebody who wants to know what a transaction does beside its output.
+pub trait Witness {
+    /// A record of its journal, once each.
+    fn record(&mut self, record: &Record);
+    /// About once a second.
+    fn tick(&mut self, directory: &TransactionDir);
+}
+
+/// Nobody does.
+#[derive(Debug)]
+pub struct Nobody;
+
+impl Witness for Nobody {
+    fn record(&mut self, _: &Record) {}
+    fn tick(&mut self, _: &TransactionDir) {}
+}
+
 /// One agent's view of a transaction.
 #[derive(Debug)]
 pub struct Follower {
@@ -79,12 +96,12 @@ impl Follower {
     }
 
     /// Until the transaction is closed, or the agent has to leave.
-    pub fn follow(&mut self, signals: &Signals) -> Result<End, Stop> {
+    pub fn follow(&mut self, signals: &Signals, witness: &mut dyn Witness) -> Result<End, Stop> {
         let mut look_at = Instant::now() + LIVENESS_INTERVAL;
         let mut more_than_output = true;
         loop {
             self.attach_terminal();
-            if more_than_output && let Some(result) = self.closed()? {
+            if more_than_output && let Some(result) = self.closed(witness)? {
                 self.printer.print().or_refuse("read the output")?;
                 return Ok(End::Closed(result));
             }
@@ -98,7 +115,8 @@ impl Follower {
             if look_at <= Instant::now() {
                 look_at = Instant::now() + LIVENESS_INTERVAL;
                 more_than_output = true;
-                if self.supervisor_is_gone()? {
+                witness.tick(&self.directory);
+                if self.supervisor_is_gone(witness)? {
                     return Ok(End::SupervisorDied);
                 }
             }
@@ -190,10 +208,10 @@ impl Follower {
         }
     }
 
-    fn closed(&mut self) -> Result<Option<TransactionResult>, Stop> {
+    fn closed(&mut self, witness: &mut dyn Witness) -> Result<Option<TransactionResult>, Stop> {
         match journal::read(&self.directory.file(file::JOURNAL)) {
             Ok((journal, state)) => {
-                self.tell(&journal);
+                self.tell(&journal, witness);
                 if let Stage::Closed(result) = state.stage { Ok(Some(result)) } else { Ok(None) }
             }
             Err(error) => Err(Stop::new(careen_model::AgentExit::Interrupted, format_args!("{error:#}"))),
@@ -201,8 +219,9 @@ impl Follower {
     }
 
     /// Says what the supervisor does beside the command: each wait has its reason.
-    fn tell(&mut self, journal: &Journal) {
+    fn tell(&mut self, journal: &Journal, witness: &mut dyn Witness) {
         for line in journal.lines.iter().skip(self.lines_told) {
+            witness.record(&line.record);
             match &line.record {
                 Record::Starting { attempt, phase, .. } if *attempt > 1 => {
                     say(format_args!("attempt {attempt} of the {phase}"))
@@ -244,11 +263,11 @@ impl Follower {
         }
     }
 
-    fn supervisor_is_gone(&mut self) -> Result<bool, Stop> {
+    fn supervisor_is_gone(&mut self, witness: &mut dyn Witness) -> Result<bool, Stop> {
         let held = Lock::is_held(&self.directory.file(file::SUPERVISOR_LOCK))
             .or_refuse("look after the supervisor")?;
         // Closing and unlocking are two steps: whoever sees the second must look for the first again.
-        Ok(!held && self.closed()?.is_none())
+        Ok(!held && self.closed(witness)?.is_none())
     }
 }
 
@@ -260,10 +279,17 @@ pub fn send_stop(directory: &TransactionDir, by: &str, grace_ms: Option<u64>) ->
 
 /// Waits for the first signal that ends a container.
 pub fn wait_to_be_stopped(signals: &Signals) -> io::Result<()> {
-    loop {
-        crate::readiness::wait(&[signals.as_fd()], None)?;
+    while !wait_to_be_stopped_until(signals, Instant::now() + Duration::from_secs(60 * 60))? {}
+    Ok(())
+}
+
+/// As [`wait_to_be_stopped`], until this moment at the latest; `true` when such a signal came.
+pub fn wait_to_be_stopped_until(signals: &Signals, deadline: Instant) -> io::Result<bool> {
+    while Instant::now() < deadline {
+        crate::readiness::wait(&[signals.as_fd()], Some(deadline))?;
         if signals.take()?.iter().any(|signal| *signal != Signal::SIGWINCH) {
-            return Ok(());
+            return Ok(true);
         }
     }
+    Ok(false)
 }

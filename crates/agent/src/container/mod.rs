@@ -12,6 +12,7 @@ mod help;
 mod host;
 mod identity;
 mod printer;
+mod rollout;
 mod terminal;
 
 pub use follow::send_stop;
@@ -24,9 +25,10 @@ use crate::stop::{OrRefuse, Stop};
 use careen_model::command::{Executable, judge};
 use careen_model::journal::TransactionResult;
 use careen_model::payload::{DEFAULT_COMMAND, HELP_COMMAND, check_name};
-use careen_model::settings::Settings;
+use careen_model::settings::{EngineRestarts, Reboot, Settings};
 use careen_model::{AgentExit, TransactionId};
-use follow::{End, Follower};
+use create::Joined;
+use follow::{End, Follower, Nobody, Witness};
 use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -40,7 +42,7 @@ pub const HOST: &str = "/host";
 const MAX_SUPERVISIONS: u32 = 3;
 
 /// What the container was asked to do.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Request {
     command: String,
     args: Vec<String>,
@@ -57,6 +59,12 @@ pub fn run(args: Vec<OsString>) -> u8 {
             stop.exit.code()
         }
     }
+}
+
+/// A gate: a process that only waits to be taken away.
+pub fn wait_as_a_gate() -> anyhow::Result<()> {
+    let signals = Signals::watch(&[Signal::SIGTERM, Signal::SIGINT])?;
+    Ok(follow::wait_to_be_stopped(&signals)?)
 }
 
 fn try_run(args: Vec<OsString>) -> Result<u8, Stop> {
@@ -85,6 +93,9 @@ fn try_run(args: Vec<OsString>) -> Result<u8, Stop> {
     let how = judge(found.as_file(), &host::machine(), host::has_executable).map_err(|why| {
         Stop::new(why.exit(), format_args!("the payload's command '{}' {why}", request.command))
     })?;
+    if let Some(part) = &request.settings.rollout {
+        return rollout::run(&request, part, &source, own, &signals);
+    }
     run_transaction(&request, &source, how, own, &signals)
 }
 
@@ -96,18 +107,41 @@ fn run_transaction(
     signals: &Signals,
 ) -> Result<u8, Stop> {
     let place = identity::Place::find(request, own)?;
+    match carry_out(request, source, how, &place, signals, &mut Nobody)? {
+        Followed::Closed(joined, result) => report(request, &place.id, &joined, &result, signals),
+        Followed::Detached => Ok(AgentExit::Detached.code()),
+    }
+}
+
+/// How following a transaction ended.
+enum Followed {
+    /// It is closed, with this result.
+    Closed(Joined, TransactionResult),
+    /// This agent was told to leave.
+    Detached,
+}
+
+/// Makes sure that the transaction is carried out, and follows it.
+fn carry_out(
+    request: &Request,
+    source: &Source,
+    how: Executable,
+    place: &identity::Place,
+    signals: &Signals,
+    witness: &mut dyn Witness,
+) -> Result<Followed, Stop> {
     for _ in 0..MAX_SUPERVISIONS {
-        let joined = create::ensure_supervised(request, source, how, &place)?;
+        let joined = create::ensure_supervised(request, source, how, place)?;
         let mut follower = Follower::open(&joined, request.settings.log_offset)?;
-        match follower.follow(signals)? {
-            End::Closed(result) => return report(request, &place.id, &joined, &result, signals),
+        match follower.follow(signals, witness)? {
+            End::Closed(result) => return Ok(Followed::Closed(joined, result)),
             End::Detached => {
                 say(format_args!(
                     "told to leave; '{}' goes on on this host as transaction {} ('careen-agent logs -f {}' there \
                      shows it)",
                     request.command, place.id, place.id
                 ));
-                return Ok(AgentExit::Detached.code());
+                return Ok(Followed::Detached);
             }
             End::SupervisorDied => {
                 say("the supervisor is gone and left no result: starting another to close")
@@ -130,6 +164,16 @@ fn report(
     result: &TransactionResult,
     signals: &Signals,
 ) -> Result<u8, Stop> {
+    report_result(request, id, joined, result);
+    if request.settings.linger {
+        say("staying for review (CAREEN_LINGER) until this container is stopped");
+        follow::wait_to_be_stopped(signals).or_refuse("wait")?;
+    }
+    Ok(result.exit_code)
+}
+
+/// Says what came of it.
+fn report_result(request: &Request, id: &TransactionId, joined: &Joined, result: &TransactionResult) {
     for note in &result.notes {
         say(format_args!("note: {note}"));
     }
@@ -146,11 +190,6 @@ fn report(
         say("this is the recorded result, nothing was run again. For another run: 'docker service update \
              --update-failure-action continue --env-add CAREEN_RUN=<new value>', or another container with docker run");
     }
-    if request.settings.linger {
-        say("staying for review (CAREEN_LINGER) until this container is stopped");
-        follow::wait_to_be_stopped(signals).or_refuse("wait")?;
-    }
-    Ok(result.exit_code)
 }
 
 fn unknown_command(command: &str, source: Option<&Source>) -> Result<u8, Stop> {
@@ -174,6 +213,17 @@ fn unknown_command(command: &str, source: Option<&Source>) -> Result<u8, Stop> {
 }
 
 impl Request {
+    /// The same for another command of the payload. Only the rollout's own command may lead to a restart.
+    fn for_command(&self, command: &str) -> Self {
+        let mut request = Self { command: command.to_owned(), ..self.clone() };
+        if command != self.command {
+            request.settings.reboot = Reboot::Never;
+            request.settings.engine_restart = EngineRestarts::Never;
+            request.settings.rollout = None;
+        }
+        request
+    }
+
     fn read(args: Vec<OsString>) -> Result<Self, Stop> {
         let text = |given: OsString| {
             given

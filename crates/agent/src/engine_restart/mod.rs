@@ -10,7 +10,7 @@ use crate::say::{chain, say};
 use careen_engine::{Engine, EngineError, Info};
 use careen_model::journal::EngineOutcome;
 use careen_model::manifest::Manifest;
-use careen_model::quorum::{may_go_down, takes_part};
+use careen_model::quorum::{NotNow, may_go_down, takes_part};
 use careen_model::transaction::EngineRestart;
 use std::fs;
 use std::path::Path;
@@ -28,7 +28,7 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 /// How long an init script's engine may take until its process has its name: start-stop-daemon returns before that.
 const APPEAR_LIMIT: Duration = Duration::from_secs(3);
 /// How often things are looked at.
-const INTERVAL: Duration = Duration::from_secs(1);
+pub const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Somebody ended the wait: the host shuts down. What was begun is taken up after the boot.
 #[derive(Debug)]
@@ -173,7 +173,9 @@ impl Restart<'_> {
         if let Err(reason) = lock::take(&engine, &self.holder(&info), watch)? {
             return Ok(Turn::NotYet(reason));
         }
-        Ok(match may_go_down(&engine.managers()?) {
+        let managers = engine.managers()?;
+        Ok(match may_go_down(&managers) {
+            Err(NotNow::QuorumAtRisk(_)) if self.manifest.allow_quorum_loss => Turn::Ours(info),
             Ok(()) => Turn::Ours(info),
             Err(reason) => Turn::NotYet(reason.to_string()),
         })

@@ -29,7 +29,9 @@ use careen_model::entry::Way;
 use careen_model::facts::Facts;
 use careen_model::journal::{CommandEnd, Record, TransactionResult};
 use careen_model::manifest::Manifest;
-use careen_model::transaction::{Action, Outcome, Phase, Stage, next};
+use careen_model::report::Restart;
+use careen_model::settings::Reboot;
+use careen_model::transaction::{Action, EngineRestart, Outcome, Phase, Stage, next};
 use child::Child;
 use control::Control;
 use nix::sys::signal::Signal;
@@ -155,21 +157,28 @@ impl Supervisor<'_> {
                 Action::Start { phase, attempt } => self.run_program(phase, attempt, view.engine_up)?,
                 Action::RecordInterrupted => self.journal.append(&Record::Interrupted)?,
                 Action::RestartEngine(why) => {
+                    let needs_go = why == EngineRestart::Replaced && !self.is_restarting();
+                    let reason = view.engine_restart_wanted.as_deref().unwrap_or("it was replaced");
+                    if needs_go && self.await_go(Restart::Engine, reason).is_err() {
+                        return Ok(()); // told to end: taken up after the boot
+                    }
                     if !self.restart_engine(why)? {
                         return Ok(()); // told to end: taken up after the boot
                     }
                 }
-                Action::Reboot { reason } => match self.await_reboot() {
-                    Err(Ended) => return Ok(()), // told to end: taken up after the boot
-                    Ok(Err(why)) => {
-                        let reasons = vec![format!("{reason}, which was not done: {why}")];
-                        return self.close(Outcome::RestartWanted { reasons });
+                Action::Reboot { reason } => {
+                    match self.await_go(Restart::Reboot, &reason).and_then(|()| self.await_reboot()) {
+                        Err(Ended) => return Ok(()), // told to end: taken up after the boot
+                        Ok(Err(why)) => {
+                            let reasons = vec![format!("{reason}, which was not done: {why}")];
+                            return self.close(Outcome::RestartWanted { reasons });
+                        }
+                        Ok(Ok(())) => {
+                            say(format_args!("rebooting: {reason}"));
+                            self.journal.append(&Record::Rebooting { reason, from_boot: view.boot_id })?;
+                        }
                     }
-                    Ok(Ok(())) => {
-                        say(format_args!("rebooting: {reason}"));
-                        self.journal.append(&Record::Rebooting { reason, from_boot: view.boot_id })?;
-                    }
-                },
+                }
                 Action::RebootNow => return self.reboot(),
                 Action::RecordRebooted => {
                     // A host whose engine was down before the reboot has nothing to wait for.
@@ -189,10 +198,15 @@ impl Supervisor<'_> {
         let allowed = self.manifest.policy();
         let outside = self.entry != Way::Chroot;
         careen_model::transaction::Policy {
-            reboot: allowed.reboot && outside,
+            reboot: if outside { allowed.reboot } else { Reboot::Never },
             engine_restart: allowed.engine_restart && outside,
             ..allowed
         }
+    }
+
+    /// Whether a restart of the engine was begun already, by a supervisor that was lost: its go was given.
+    fn is_restarting(&self) -> bool {
+        matches!(self.journal.state().stage, Stage::RestartingEngine { .. })
     }
 
     fn secrets_are_missing(&self) -> bool {

@@ -1,13 +1,15 @@
 //! What takes the host or its engine down. The intent is in the journal before either is called.
 
 use super::Supervisor;
-use crate::engine_restart::{self, Ended, Patience};
+use crate::engine_restart::{self, Ended, INTERVAL, Patience};
 use crate::layout::file;
+use crate::restart_go::{self, Wish};
 use crate::say::say;
 use crate::signals::{Signals, with_signals_unblocked};
 use crate::{durable, readiness};
 use anyhow::{Context, bail};
 use careen_model::journal::{EngineOutcome, Record};
+use careen_model::report::Restart;
 use careen_model::settings::COMMAND_PATH;
 use careen_model::transaction::{EngineRestart, Outcome, Stage};
 use nix::sys::signal::Signal;
@@ -38,6 +40,33 @@ impl Supervisor<'_> {
     /// Until this host may reboot; the inner error says why it may not.
     pub(super) fn await_reboot(&self) -> Result<Result<(), String>, Ended> {
         engine_restart::await_reboot(&self.manifest, &mut self.patience())
+    }
+
+    /// In a rollout: until an agent passes the go for this restart on. The node must be empty first.
+    pub(super) fn await_go(&self, kind: Restart, reason: &str) -> Result<(), Ended> {
+        if !self.manifest.awaits_go {
+            return Ok(());
+        }
+        let history = &self.journal.state().history;
+        let wish = Wish { number: history.reboots + history.engine_tries, kind, reason: reason.to_owned() };
+        let (asked, given) = (self.directory.file(file::RESTART_WISH), self.directory.file(file::RESTART_GO));
+        let mut patience = self.patience();
+        while !restart_go::is_given(&given, &wish) {
+            if restart_go::wish(&asked).as_ref() != Some(&wish)
+                && let Err(error) = restart_go::ask(&asked, &wish)
+            {
+                say(format_args!("{}: {error}", asked.display()));
+            }
+            patience.hold(Some(&format!("the rollout's go, because {reason}")));
+            patience.pause(INTERVAL)?;
+        }
+        patience.hold(None);
+        for done in [asked, given] {
+            if let Err(error) = durable::remove_file(&done) {
+                say(format_args!("{}: {error}", done.display())); // its number makes it worthless
+            }
+        }
+        Ok(())
     }
 
     /// Until an engine that was up before the command, and that the command has started again, answers.

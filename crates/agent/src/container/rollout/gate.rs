@@ -49,7 +49,8 @@ impl Gate {
         struct Listed {}
         let filter = format!("{{\"label\":[\"com.docker.swarm.service.name={}\"]}}", self.service);
         let engine = Engine::connect().ok()?;
-        let found: Vec<Listed> = engine.get(&format!("/containers/json?filters={}", escaped(&filter))).ok()?;
+        let found: Vec<Listed> =
+            engine.get(&format!("/containers/json?filters={}", escaped(&filter))).ok()?;
         Some(!found.is_empty())
     }
 }

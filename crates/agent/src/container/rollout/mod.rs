@@ -11,14 +11,15 @@ use super::create::Joined;
 use super::follow::wait_to_be_stopped_until;
 use super::identity::{Own, Place};
 use super::{Followed, Request, carry_out, host, report_result};
+use crate::journal;
 use crate::layout::{self, TransactionDir, file};
 use crate::payload::Source;
 use crate::say::say;
 use crate::signals::Signals;
 use crate::stop::{OrRefuse, Stop};
-use crate::{journal, payload};
 use careen_model::command::judge;
 use careen_model::journal::{CommandEnd, TransactionResult};
+use careen_model::payload::{PREPARE_COMMAND, ROLLBACK_COMMAND, VERIFY_COMMAND};
 use careen_model::report::{Expectation, HostPhase, NodeOutcome, Said};
 use careen_model::settings::RolloutPart;
 use careen_model::transaction::{Outcome, Stage, State};
@@ -93,14 +94,17 @@ impl Playing<'_> {
     /// Runs `prepare` and waits for the go. An exit code when the command is not to begin.
     fn prepare(&mut self) -> Result<Option<u8>, Stop> {
         let mut gate = self.part.gate_run.as_deref().map(Gate::new);
-        if self.has(payload::PREPARE)? {
+        if self.has(PREPARE_COMMAND)? {
             self.reporter.say(Said::Preparing);
-            match self.command(payload::PREPARE, "-p")? {
+            match self.command(PREPARE_COMMAND, "-p")? {
                 Ran::Left => return Ok(Some(AgentExit::Detached.code())),
                 Ran::Ended { is_success: true, .. } => {}
                 Ran::Ended { exit, .. } => {
-                    let outcome =
-                        NodeOutcome::Failed { phase: HostPhase::Prepare, exit: exit.into(), rolled_back: None };
+                    let outcome = NodeOutcome::Failed {
+                        phase: HostPhase::Prepare,
+                        exit: exit.into(),
+                        rolled_back: None,
+                    };
                     self.reporter.say(Said::Finished { outcome });
                     return Ok(Some(exit));
                 }
@@ -144,9 +148,9 @@ impl Playing<'_> {
     }
 
     fn verify(&mut self) -> Result<u8, Stop> {
-        if self.has(payload::VERIFY)? {
+        if self.has(VERIFY_COMMAND)? {
             self.reporter.say(Said::Verifying);
-            match self.command(payload::VERIFY, "-v")? {
+            match self.command(VERIFY_COMMAND, "-v")? {
                 Ran::Left => return Ok(AgentExit::Detached.code()),
                 Ran::Ended { is_success: true, .. } => {}
                 Ran::Ended { exit, .. } => return self.failed(HostPhase::Verify, exit, None),
@@ -159,8 +163,8 @@ impl Playing<'_> {
     /// The command or `verify` failed: takes the work back where the rollout says so, and reports.
     fn failed(&mut self, phase: HostPhase, exit: u8, rolled_back: Option<bool>) -> Result<u8, Stop> {
         let rolled_back = match rolled_back {
-            None if self.part.rolls_back && self.has(payload::ROLLBACK)? => {
-                match self.command(payload::ROLLBACK, "-r")? {
+            None if self.part.rolls_back && self.has(ROLLBACK_COMMAND)? => {
+                match self.command(ROLLBACK_COMMAND, "-r")? {
                     Ran::Left => return Ok(AgentExit::Detached.code()),
                     Ran::Ended { is_success, .. } => Some(is_success),
                 }

@@ -126,9 +126,13 @@ impl Swarm {
 
     /// An image of which `install` is this script, on every host's engine, under one name.
     pub fn script(&self, install: &str) -> Image {
-        let files = [File::script("install", install)];
+        self.image(&[File::script("install", install)])
+    }
+
+    /// An image with these files in /install, on every host's engine, under one name.
+    pub fn image(&self, files: &[File<'_>]) -> Image {
         let dockerfile = "FROM careen/installer\nCOPY install /install\n";
-        let mut images = self.nodes().iter().map(|node| Image::build(node, dockerfile, &files));
+        let mut images = self.nodes().iter().map(|node| Image::build(node, dockerfile, files));
         let first = images.next().expect("a swarm has a node");
         images.for_each(drop);
         first

@@ -6,7 +6,7 @@ mod lease;
 mod run;
 mod world;
 
-pub use image::{File, Image};
+pub use image::{File, Image, base as image_base};
 pub use lease::{Host, Swarm};
 pub use run::Run;
 
