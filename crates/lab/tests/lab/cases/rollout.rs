@@ -41,7 +41,7 @@ impl Part<'_> {
     }
 
     fn drain(&self, availability: &str) {
-        let node = self.swarm.nodes()[NODE].name().to_owned();
+        let node = self.swarm.nodes()[NODE].name().to_string();
         self.swarm.docker(&["node", "update", "--availability", availability, &node]);
     }
 
