@@ -76,6 +76,9 @@ pub fn transactions(root: &Path) -> PathBuf {
     root.join("transactions")
 }
 
+/// How the names of directories begin that are not transactions yet, or not any more. The next agent removes them.
+pub const UNFINISHED: &str = ".new-";
+
 /// The lock that a running transaction holds; its content names the transaction.
 pub fn host_lock(root: &Path) -> PathBuf {
     root.join("lock")

@@ -385,6 +385,11 @@ fn may_close(stage: &Stage) -> bool {
 }
 
 impl History {
+    /// Whether any program was begun.
+    pub fn has_begun(&self) -> bool {
+        self.attempts > 0 || self.rolled_back
+    }
+
     fn begin(&mut self, phase: Phase, attempt: u32, engine_up: bool) {
         match phase {
             Phase::Command => {

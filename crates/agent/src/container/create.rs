@@ -15,6 +15,7 @@ use crate::payload::Source;
 use crate::say::say;
 use crate::stop::{OrRefuse, Stop};
 use crate::sweep::Keep;
+use crate::withdraw::withdraw;
 use crate::{journal, manifest};
 use anyhow::Context;
 use careen_model::AgentExit;
@@ -30,7 +31,7 @@ use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use nix::sys::statvfs::statvfs;
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// What must stay free on the host's disk beside the payload and the binary: the log, the journal, and some air for
 /// everybody else on that file system.
@@ -102,7 +103,7 @@ pub fn ensure_supervised(
     let supervision = journal.lines.len() + 1;
     let way = entry::start(request.settings.host_entry, place, &directory, &binary, supervision)
         .inspect_err(|_| {
-            withdraw_if_untouched(&directory, place);
+            withdraw_if_untouched(&directory);
         })?;
     if !exists {
         // The work has begun by now: it does not wait for the host's history to be read.
@@ -113,16 +114,13 @@ pub fn ensure_supervised(
 
 /// Takes back a transaction that no supervisor ever had, so that nothing of it stays on the host and it can be asked for
 /// again. A supervisor that comes late finds neither the directory nor its lock.
-fn withdraw_if_untouched(directory: &TransactionDir, place: &Place) {
+fn withdraw_if_untouched(directory: &TransactionDir) {
     let Ok(Some(_supervisors_lock)) = Lock::try_take(&directory.file(file::SUPERVISOR_LOCK)) else { return };
     let untouched =
         journal::read(&directory.file(file::JOURNAL)).is_ok_and(|(journal, _)| journal.lines.is_empty());
     let Ok(manifest) = read_manifest(directory) else { return };
     if untouched {
-        let payload = PathBuf::from(manifest.payload.directory);
-        for leftover in [&payload, &layout::secrets(&place.id), directory.path()] {
-            let _ = durable::remove_tree(leftover); // the error that is reported matters more
-        }
+        let _ = withdraw(directory, &manifest); // the error that is reported matters more
     }
 }
 
@@ -207,13 +205,12 @@ fn refuse_if_it_would_lock(request: &Request, place: &Place) -> Result<(), Stop>
 /// Removes what agents left that were killed while they created a transaction. The caller holds `create.lock`, so
 /// nobody is creating one.
 fn sweep_unfinished(root: &Path) {
-    let unfinished = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(UNFINISHED);
+    let unfinished =
+        |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(layout::UNFINISHED);
     for entry in fs::read_dir(layout::transactions(root)).into_iter().flatten().flatten().filter(unfinished) {
         let _ = durable::remove_tree(&entry.path()); // in nobody's way; the next agent tries again
     }
 }
-
-const UNFINISHED: &str = ".new-";
 
 /// Remembers that an agent in this container follows the transaction.
 fn register(directory: &TransactionDir, place: &Place) -> Result<(), Stop> {
@@ -245,7 +242,7 @@ impl Creation<'_> {
             check_space(base, payload_bytes)?;
         }
         let unfinished =
-            TransactionDir::at(layout::transactions(self.root).join(format!("{UNFINISHED}{id}")));
+            TransactionDir::at(layout::transactions(self.root).join(format!("{}{id}", layout::UNFINISHED)));
         let payload = layout::payload(exec_base, self.root, id);
         let building = if exec_base == self.root { unfinished.file(file::PAYLOAD) } else { payload.clone() };
         let built = self.build(&unfinished, &building, &payload).and_then(|()| {

@@ -23,6 +23,7 @@ use crate::layout::{self, TransactionDir, file};
 use crate::lock::Lock;
 use crate::say::say;
 use crate::signals::Signals;
+use crate::withdraw::withdraw;
 use crate::{durable, host_view, journal, manifest, payload, resume};
 use anyhow::{Context, bail};
 use careen_model::entry::Way;
@@ -59,7 +60,8 @@ pub fn run(entry: Way, root: &Path, directory: &TransactionDir) -> anyhow::Resul
     }
     let Some(_host_lock) = take_host(root, &manifest)? else {
         if journal.state().stage == Stage::Prepared {
-            return withdraw(directory, &manifest);
+            withdraw(directory, &manifest)?;
+            return Ok(WITHDRAWN);
         }
         bail!("the host is busy with another transaction; this one waits for its next agent");
     };
@@ -95,13 +97,6 @@ fn take_host(root: &Path, manifest: &Manifest) -> anyhow::Result<Option<Option<L
     let Some(mut lock) = Lock::try_take(&layout::host_lock(root))? else { return Ok(None) };
     lock.write(manifest.id.as_str())?;
     Ok(Some(Some(lock)))
-}
-
-/// Takes back a transaction of which nothing was begun, so that it can be asked for again.
-fn withdraw(directory: &TransactionDir, manifest: &Manifest) -> anyhow::Result<u8> {
-    remove_traces(directory, manifest);
-    durable::remove_tree(directory.path())?;
-    Ok(WITHDRAWN)
 }
 
 /// Removes what a closed transaction must not leave on the host. Returns what could not be removed, in words.
@@ -200,14 +195,9 @@ impl Supervisor<'_> {
     }
 
     fn run_program(&mut self, phase: Phase, attempt: u32, engine_up: bool) -> anyhow::Result<()> {
-        let limit = self.manifest.output_limit;
-        let mut output = OutputLog::open(self.directory, limit).context("failed to open the output log")?;
-        let mut control = Control::listen(&self.directory.file(file::CONTROL)).context("failed to listen")?;
         self.journal.append(&Record::Starting { phase, attempt, engine_up })?;
-        let started =
-            self.check_payload().and_then(|()| Child::start(&self.manifest, self.directory, phase, attempt));
-        let mut child = match started {
-            Ok(child) => child,
+        let (mut output, mut control, mut child) = match self.start_program(phase, attempt) {
+            Ok(started) => started,
             Err(error) => {
                 let end = CommandEnd::NotStarted(format!("{error:#}"));
                 return self.journal.append(&Record::Ended { end, left_behind: Vec::new() });
@@ -221,6 +211,16 @@ impl Supervisor<'_> {
         output.finish();
         self.notes.extend(output.notes());
         self.journal.append(&Record::Ended { end, left_behind: watch.left_behind() })
+    }
+
+    /// The output log is opened behind the record of the start: one without that record tells of a journal that was cut
+    /// off, see [`journal::read`].
+    fn start_program(&self, phase: Phase, attempt: u32) -> anyhow::Result<(OutputLog, Control, Child)> {
+        let limit = self.manifest.output_limit;
+        let output = OutputLog::open(self.directory, limit).context("failed to open the output log")?;
+        let control = Control::listen(&self.directory.file(file::CONTROL)).context("failed to listen")?;
+        self.check_payload()?;
+        Ok((output, control, Child::start(&self.manifest, self.directory, phase, attempt)?))
     }
 
     /// The payload must still be what the agent copied: it lay on a disk that others can write to as root, and a host
