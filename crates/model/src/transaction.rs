@@ -349,6 +349,25 @@ impl State {
         Ok(Self { stage, history })
     }
 
+    /// Whether a supervisor that takes over now may still start the command.
+    pub fn may_start_command(&self, policy: Policy) -> bool {
+        match &self.stage {
+            Stage::Prepared | Stage::Rebooting { .. } | Stage::Rebooted => self.asks_for_command(),
+            Stage::Starting { phase, .. }
+            | Stage::Running { phase, .. }
+            | Stage::Stopping { phase, .. }
+            | Stage::Interrupted { phase } => policy.idempotent && *phase == Phase::Command,
+            Stage::Ended { .. }
+            | Stage::RestartingEngine { .. }
+            | Stage::EngineSettled
+            | Stage::Closed(_) => false,
+        }
+    }
+
+    fn asks_for_command(&self) -> bool {
+        self.history.end.as_ref().is_none_or(Ended::asks_for_reboot)
+    }
+
     /// The state that a journal tells of.
     pub fn replay(journal: &Journal) -> Result<Self, IllegalTransition> {
         journal.lines.iter().try_fold(Self::default(), |state, line| state.step(&line.record))

@@ -25,7 +25,7 @@ use careen_model::journal::Record;
 use careen_model::manifest::{Manifest, Payload, SCHEMA};
 use careen_model::payload::{ROLLBACK_COMMAND, takes_host_lock};
 use careen_model::settings::{CommandContext, EngineRestarts, command_environment};
-use careen_model::transaction::Stage;
+use careen_model::transaction::{Stage, State};
 use jiff::Timestamp;
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use nix::sys::statvfs::statvfs;
@@ -98,6 +98,9 @@ pub fn ensure_supervised(
         say(format_args!("transaction {} is running on this host already: following it", place.id));
         return Ok(joined(way, false));
     }
+    if exists {
+        bring_secrets(&manifest, &state, place)?;
+    }
     let supervisor = created_with.map_or_else(Supervisor::find, Ok)?;
     let binary = supervisor.install()?;
     let supervision = journal.lines.len() + 1;
@@ -110,6 +113,29 @@ pub fn ensure_supervised(
         crate::sweep::run(root, Keep::BY_DEFAULT);
     }
     Ok(joined(Some(way), false))
+}
+
+/// Brings the secrets to a command that did not lose them by ending, but by a reboot of its host. The caller holds
+/// `create.lock`, and there is no supervisor.
+fn bring_secrets(manifest: &Manifest, state: &State, place: &Place) -> Result<(), Stop> {
+    if !manifest.has_secrets
+        || !state.may_start_command(manifest.policy())
+        || layout::secrets(&place.id).exists()
+    {
+        return Ok(());
+    }
+    if place.own.secrets.is_empty() {
+        return Err(Stop::refused(format_args!(
+            "transaction {} goes on with the secrets that its host lost in a reboot, and this container has none: \
+             start it with the same secrets and configs",
+            place.id
+        )));
+    }
+    place
+        .own
+        .secrets
+        .copy_to_host(&place.id)
+        .map_err(|error| unusable_chain("bring the secrets to the host", &error))
 }
 
 /// Takes back a transaction that no supervisor ever had, so that nothing of it stays on the host and it can be asked for
@@ -192,8 +218,9 @@ fn refuse_if_it_would_lock(request: &Request, place: &Place) -> Result<(), Stop>
     let Some(engine) = place.engine.as_ref().filter(|_| may_restart && place.info.swarm.is_manager()) else {
         return Ok(());
     };
-    let has_key = place.own.secrets().is_some_and(|secrets| secrets.join(UNLOCK_KEY).exists());
-    if has_key || !engine.is_autolocked().or_refuse("ask whether the swarm is autolocked")? {
+    if place.own.secrets.has(UNLOCK_KEY)
+        || !engine.is_autolocked().or_refuse("ask whether the swarm is autolocked")?
+    {
         return Ok(());
     }
     Err(Stop::refused(format_args!(
@@ -264,7 +291,7 @@ impl Creation<'_> {
             durable::remove_tree(building)?;
         }
         let contents = self.source.copy_to(building)?;
-        let has_secrets = copy_secrets(self.place)?;
+        self.place.own.secrets.copy_to_host(&self.place.id)?;
         let environment = self.environment(&layout::secrets(&self.place.id));
         durable::create(&unfinished.file(file::ENVIRONMENT), 0o600, &serde_json::to_vec(&environment)?)?;
         let payload = Payload {
@@ -275,13 +302,13 @@ impl Creation<'_> {
             by_shell: self.how == Executable::ByShell,
             has_rollback: self.has_rollback(),
         };
-        let manifest = serde_json::to_vec_pretty(&self.manifest(payload, has_secrets)?)?;
+        let manifest = serde_json::to_vec_pretty(&self.manifest(payload)?)?;
         durable::create(&unfinished.file(file::MANIFEST), 0o600, &manifest)?;
         durable::sync_directory(unfinished.path())?;
         Ok(())
     }
 
-    fn manifest(&self, payload: Payload, has_secrets: bool) -> anyhow::Result<Manifest> {
+    fn manifest(&self, payload: Payload) -> anyhow::Result<Manifest> {
         let settings = &self.request.settings;
         let millis = |duration: std::time::Duration| u64::try_from(duration.as_millis());
         Ok(Manifest {
@@ -304,7 +331,7 @@ impl Creation<'_> {
             engine_restart: settings.engine_restart,
             idempotent: settings.idempotent,
             output_limit: settings.output_limit,
-            has_secrets,
+            has_secrets: !self.place.own.secrets.is_empty(),
         })
     }
 
@@ -341,32 +368,6 @@ impl Creation<'_> {
         };
         command_environment(&self.request.environment, &context)
     }
-}
-
-/// Copies the container's secrets to a directory of the host's that never reaches a disk. Says whether there were any.
-fn copy_secrets(place: &Place) -> anyhow::Result<bool> {
-    let target = layout::secrets(&place.id);
-    for directory in [Path::new("/run/careen"), Path::new(layout::SECRETS)] {
-        durable::private_directory(directory)?;
-    }
-    durable::remove_tree(&target)?;
-    durable::private_directory(&target)?;
-    let Some(source) = place.own.secrets() else { return Ok(false) };
-    let is_tmpfs = nix::sys::statfs::statfs(&target)?.filesystem_type() == nix::sys::statfs::TMPFS_MAGIC;
-    let mut any = false;
-    for entry in fs::read_dir(source)? {
-        let entry = entry?;
-        if !entry.file_type()?.is_file() {
-            continue;
-        }
-        anyhow::ensure!(
-            is_tmpfs,
-            "the service has secrets, but the host's /run is not a tmpfs: they would reach a disk"
-        );
-        durable::create(&target.join(entry.file_name()), 0o400, &fs::read(entry.path())?)?;
-        any = true;
-    }
-    Ok(any)
 }
 
 fn move_into_place(unfinished: &TransactionDir, directory: &TransactionDir) -> anyhow::Result<()> {

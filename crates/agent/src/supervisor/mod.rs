@@ -141,7 +141,7 @@ impl Supervisor<'_> {
             self.host_notes = notes;
             let action = next(self.journal.state(), &view, self.policy());
             match action {
-                Action::Start { .. } if self.secrets_are_missing() => {
+                Action::Start { phase: Phase::Command, .. } if self.secrets_are_missing() => {
                     say(
                         "awaiting an agent: the secrets did not survive the reboot, and only an agent can bring them",
                     );
