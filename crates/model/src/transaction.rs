@@ -169,7 +169,9 @@ impl fmt::Display for StopReason {
             Self::TimeLimit => f.write_str("its time limit"),
             Self::Cancelled(by) => write!(f, "cancelled by {by}"),
             Self::ContainerRemoved => f.write_str("its container was removed"),
-            Self::SupervisorStopped => f.write_str("its supervisor was stopped from outside"),
+            Self::SupervisorStopped => f.write_str(
+                "its supervisor was stopped from outside (the host shut down, or somebody stopped its unit)",
+            ),
         }
     }
 }

@@ -30,7 +30,7 @@ use careen_model::entry::Way;
 use careen_model::facts::Facts;
 use careen_model::journal::{CommandEnd, Record, TransactionResult};
 use careen_model::manifest::Manifest;
-use careen_model::transaction::{Action, Outcome, Phase, Stage, next};
+use careen_model::transaction::{Action, Outcome, Phase, Stage, StopReason, next};
 use child::Child;
 use control::Control;
 use nix::sys::signal::Signal;
@@ -147,7 +147,11 @@ impl Supervisor<'_> {
                     );
                     return Ok(());
                 }
-                Action::Start { phase, attempt } => self.run_program(phase, attempt, view.engine_up)?,
+                Action::Start { phase, attempt } => {
+                    if !self.run_program(phase, attempt, view.engine_up)? {
+                        return Ok(()); // cut off by a shutdown: taken up after the boot
+                    }
+                }
                 Action::RecordInterrupted => self.journal.append(&Record::Interrupted)?,
                 Action::RestartEngine(why) => {
                     if !self.restart_engine(why)? {
@@ -194,13 +198,15 @@ impl Supervisor<'_> {
         self.manifest.has_secrets && !layout::secrets(&self.manifest.id).exists()
     }
 
-    fn run_program(&mut self, phase: Phase, attempt: u32, engine_up: bool) -> anyhow::Result<()> {
+    /// Runs a program to its end, and records that. `false` when there is nothing more to do before the next boot.
+    fn run_program(&mut self, phase: Phase, attempt: u32, engine_up: bool) -> anyhow::Result<bool> {
         self.journal.append(&Record::Starting { phase, attempt, engine_up })?;
         let (mut output, mut control, mut child) = match self.start_program(phase, attempt) {
             Ok(started) => started,
             Err(error) => {
                 let end = CommandEnd::NotStarted(format!("{error:#}"));
-                return self.journal.append(&Record::Ended { end, left_behind: Vec::new() });
+                self.journal.append(&Record::Ended { end, left_behind: Vec::new() })?;
+                return Ok(true);
             }
         };
         self.journal.append(&Record::Running { pid: child.pid.as_raw().cast_unsigned() })?;
@@ -210,7 +216,21 @@ impl Supervisor<'_> {
         drop(control);
         output.finish();
         self.notes.extend(output.notes());
-        self.journal.append(&Record::Ended { end, left_behind: watch.left_behind() })
+        if self.is_cut_off_and_may_be_run_again() {
+            self.journal.append(&Record::Interrupted)?;
+            return Ok(false);
+        }
+        self.journal.append(&Record::Ended { end, left_behind: watch.left_behind() })?;
+        Ok(true)
+    }
+
+    /// A shutdown of the host cuts the command off as a power cut does, only more gently.
+    fn is_cut_off_and_may_be_run_again(&self) -> bool {
+        let stopped = Stage::Stopping { phase: Phase::Command, reason: StopReason::SupervisorStopped };
+        self.manifest.idempotent
+            && self.entry != Way::Chroot
+            && self.journal.state().stage == stopped
+            && host_view::is_shutting_down()
     }
 
     /// The output log is opened behind the record of the start: one without that record tells of a journal that was cut
