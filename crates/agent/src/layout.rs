@@ -104,6 +104,13 @@ pub fn binary(exec_base: &Path, sha256: &str) -> PathBuf {
     exec_base.join("bin").join(sha256).join("careen-agent")
 }
 
+/// The digest that the path of an installed binary tells of.
+pub fn sha256_of_binary(binary: &Path) -> Option<&str> {
+    let name = binary.parent()?.file_name()?.to_str()?;
+    let is_digest = name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_digest.then_some(name)
+}
+
 /// A transaction's payload below an executable base.
 pub fn payload(exec_base: &Path, root: &Path, id: &TransactionId) -> PathBuf {
     if exec_base == root {

@@ -70,6 +70,8 @@ pub fn ensure_supervised(
     let directory = TransactionDir::new(root, &place.id);
     let exists = directory.file(file::MANIFEST).exists();
     let created_with = if exists {
+        // A link to a directory elsewhere, or one that others can write to, is not what an agent made.
+        durable::private_directory(directory.path()).map_err(|error| unusable(directory.path(), &error))?;
         check_same_work(&directory, request)?;
         None
     } else {
@@ -287,7 +289,7 @@ impl Creation<'_> {
     fn build(&self, unfinished: &TransactionDir, building: &Path, payload: &Path) -> anyhow::Result<()> {
         durable::private_directory(unfinished.path())?;
         if let Some(parent) = building.parent().filter(|parent| *parent != unfinished.path()) {
-            fs::create_dir_all(parent)?;
+            durable::private_directory(parent)?;
             durable::remove_tree(building)?;
         }
         let contents = self.source.copy_to(building)?;

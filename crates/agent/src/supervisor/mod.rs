@@ -67,7 +67,7 @@ pub fn run(entry: Way, root: &Path, directory: &TransactionDir) -> anyhow::Resul
     };
     journal.append(&Record::Supervised { entry, pid: std::process::id(), boot_id: host_view::boot_id()? })?;
     if entry != Way::Chroot {
-        resume::enable(root);
+        resume::enable();
     }
     let nothing_begun = journal.state().stage == Stage::Prepared;
     let looked_at =
