@@ -41,6 +41,10 @@ pub fn view(manifest: &Manifest, state: &State, before: Option<&Facts>) -> anyho
     let needs = observe_restart_needs();
     notes.extend(needs.notes);
     host.engine_restart_wanted = engine_restart_wanted(&needs.engine);
+    // A host on its way down stops its engine: that is not the command's doing, and nothing can be started any more.
+    if (!host.engine_up || host.engine_restart_wanted.is_some()) && is_shutting_down() {
+        (host.engine_up, host.engine_restart_wanted) = (true, None);
+    }
     match reboot_wanted(&needs.reboot, manifest.created, &state.history.granted) {
         RebootWish::None => {}
         RebootWish::Survived { reason } => {
