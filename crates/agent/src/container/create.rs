@@ -81,7 +81,7 @@ pub fn ensure_supervised(
         Creation { request, source, how, place, root, supervisor: &supervisor }.create(&directory)?;
         Some(supervisor)
     };
-    register(&directory, place)?;
+    register(&directory, place).inspect_err(|_| withdraw_if_untouched(&directory))?;
     let manifest = read_manifest(&directory)?;
     let terminal = place.own.terminal && manifest.terminal.is_some();
     let (journal, state) =
@@ -104,7 +104,7 @@ pub fn ensure_supervised(
         bring_secrets(&manifest, &state, place)?;
     }
     let supervisor = created_with.map_or_else(Supervisor::find, Ok)?;
-    let binary = supervisor.install()?;
+    let binary = supervisor.install().inspect_err(|_| withdraw_if_untouched(&directory))?;
     let supervision = journal.lines.len() + 1;
     let way = entry::start(request.settings.host_entry, place, &directory, &binary, supervision)
         .inspect_err(|_| {
