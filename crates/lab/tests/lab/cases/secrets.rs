@@ -60,7 +60,7 @@ fn configs_and_secrets_are_found_by_their_targets() {
 #[test]
 fn after_a_reboot_a_command_with_secrets_waits_for_the_agent_that_brings_them() {
     let swarm = swarm();
-    create(&swarm, "secret", "careen-test", "hunter2");
+    create(&swarm, "secret", "careen-test", "sesame1");
     create(&swarm, "config", "careen-test", "setting");
     let image = swarm.script("#!/bin/sh\necho attempt $CAREEN_ATTEMPT, $(cat $CAREEN_SECRETS/careen-test $CAREEN_SECRETS/app.conf)\ntest $CAREEN_ATTEMPT = 2 || exit 194\n");
     let node = &swarm.nodes()[1];
@@ -93,6 +93,6 @@ fn after_a_reboot_a_command_with_secrets_waits_for_the_agent_that_brings_them() 
     swarm.docker(&["service", "update", "--detach", "--quiet", "--force", "secretive"]);
     standing("exited with status 0");
     let logs = node.sh(&format!("careen-agent logs {id}")).expect("exec").stdout;
-    assert_eq!(logs, "attempt 1, hunter2setting\nattempt 2, hunter2setting\n");
+    assert_eq!(logs, "attempt 1, sesame1setting\nattempt 2, sesame1setting\n");
     remove(&swarm, "secretive");
 }
