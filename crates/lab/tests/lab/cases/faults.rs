@@ -2,7 +2,7 @@
 //! ended.
 
 use crate::support::{
-    Container, GATED, GATED_STATUS, Gates, Host, Ran, Run, assert_contains, eventually, host, lines, swarm,
+    Container, GATED, GATED_STATUS, Gates, Host, Ran, assert_contains, eventually, host, lines,
 };
 use careen_lab::Fault;
 
@@ -257,28 +257,4 @@ fn a_held_dpkg_lock_is_the_commands_own_failure_and_the_next_run_succeeds() {
     assert_contains(&ran.stderr, "/var/lib/dpkg/lock-frontend");
     assert_contains(&ran.stderr, "'install' exited with status 100");
     host.run(&image).go().expect(0);
-}
-
-#[test]
-fn a_service_that_is_removed_leaves_its_command_to_the_next_agent() {
-    let swarm = swarm();
-    let image = swarm.script(GATED);
-    let node = &swarm.nodes()[1];
-    let gates = Gates::new(node);
-    gates.open(&["start"]);
-    let constraint = format!("--constraint=node.hostname=={}", node.name());
-    swarm.service("removed", &["--restart-condition=none", &constraint], &image, &[]);
-    gates.await_at("middle");
-    swarm.docker(&["service", "rm", "removed"]);
-    eventually("no container of the service", || {
-        let left =
-            node.sh("docker ps -aq --filter label=com.docker.swarm.service.name=removed").expect("exec");
-        if left.stdout.is_empty() { Ok(()) } else { Err(left.stdout) }
-    });
-    let id = node.sh("careen-agent list | tail -n 1 | cut -d' ' -f1").expect("exec").stdout;
-    let agent = Run::new(node, &image).env("CAREEN_TRANSACTION", id.trim()).start();
-    agent.await_log("is running on this host already: following it");
-    gates.open(&["middle", "end"]);
-    assert_eq!(agent.wait().expect(GATED_STATUS).text(), lines(1..7));
-    assert_eq!(gates.runs(), 1);
 }
