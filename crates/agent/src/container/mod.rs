@@ -12,6 +12,7 @@ mod help;
 mod host;
 mod identity;
 mod printer;
+mod secrets;
 mod terminal;
 
 pub use follow::send_stop;
