@@ -6,9 +6,9 @@
 use careen_model::facts::restart::EngineProcess;
 use careen_model::removal::EngineInstance;
 use careen_model::settings::COMMAND_PATH;
-use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 /// The programs that keep running, and that an upgrade replaces below their feet.
 const PROGRAMS: [&str; 2] = ["dockerd", "containerd"];
@@ -66,21 +66,31 @@ pub fn find_program(name: &str) -> Option<PathBuf> {
 /// Name and id of the host's processes with one of these names.
 fn named(names: &[&str]) -> Vec<(String, u32)> {
     // Where PID 1 is shut off even from root, this process is the host's itself, unless it came by chroot alone.
-    let namespace = pid_namespace("1").or_else(|| pid_namespace("self"));
+    let namespace = pid_namespace("1").or_else(|_| pid_namespace("self")).ok();
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     let process = |entry: fs::DirEntry| {
         let pid = entry.file_name().to_string_lossy().parse::<u32>().ok()?;
         let comm = fs::read_to_string(entry.path().join("comm")).ok()?;
         let name = names.iter().find(|name| **name == comm.trim_end())?;
-        // Of a process that we may not look into, only its name speaks.
-        let is_the_hosts = pid_namespace(&pid.to_string()).is_none_or(|its| Some(its) == namespace);
+        // One that has ended has no program any more, while nobody has waited for it.
+        let program = fs::read_link(entry.path().join("exe"));
+        if program.is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+            return None;
+        }
+        let is_the_hosts = match pid_namespace(&pid.to_string()) {
+            Ok(its) => Some(its) == namespace,
+            // It is ending, or gone.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            // Of a process that we may not look into, only its name speaks.
+            Err(_) => true,
+        };
         is_the_hosts.then(|| ((*name).to_owned(), pid))
     };
     processes.filter_map(process).collect()
 }
 
-fn pid_namespace(pid: &str) -> Option<PathBuf> {
-    fs::read_link(format!("/proc/{pid}/ns/pid")).ok()
+fn pid_namespace(pid: &str) -> io::Result<PathBuf> {
+    fs::read_link(format!("/proc/{pid}/ns/pid"))
 }
 
 fn instance(pid: u32) -> Option<EngineInstance> {
@@ -116,6 +126,21 @@ mod tests {
         // A test that runs in a container of its own pid namespace sees its own PID 1, so this holds there, too.
         assert!(found.iter().any(|(_, pid)| *pid == std::process::id()), "{found:?}");
         assert!(named(&["no such process"]).is_empty());
+    }
+
+    #[test]
+    fn a_process_that_has_ended_does_not_run() {
+        let directory = tempfile::tempdir().unwrap();
+        let program = directory.path().join("careen-ended");
+        fs::copy(find_program("true").unwrap(), &program).unwrap();
+        let mut child = std::process::Command::new(program).spawn().unwrap();
+        let stat = format!("/proc/{}/stat", child.id());
+        // Nobody has waited for it: it is a zombie until somebody does.
+        while !fs::read_to_string(&stat).unwrap().contains(") Z ") {
+            std::thread::yield_now();
+        }
+        assert_eq!(named(&["careen-ended"]), []);
+        child.wait().unwrap();
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! What the state machine needs to know of the host, gathered fresh before each decision.
 
 use crate::facts::observe_restart_needs;
+use crate::tool;
+use crate::unit::find_systemd_run;
 use anyhow::Context;
 use careen_model::facts::Facts;
 use careen_model::facts::restart::{RebootReason, RebootWish, engine_restart_wanted, reboot_wanted};
@@ -39,6 +41,10 @@ pub fn view(manifest: &Manifest, state: &State, before: Option<&Facts>) -> anyho
     let needs = observe_restart_needs();
     notes.extend(needs.notes);
     host.engine_restart_wanted = engine_restart_wanted(&needs.engine);
+    // A host on its way down stops its engine: that is not the command's doing, and nothing can be started any more.
+    if (!host.engine_up || host.engine_restart_wanted.is_some()) && is_shutting_down() {
+        (host.engine_up, host.engine_restart_wanted) = (true, None);
+    }
     match reboot_wanted(&needs.reboot, manifest.created, &state.history.granted) {
         RebootWish::None => {}
         RebootWish::Survived { reason } => {
@@ -55,6 +61,21 @@ pub fn view(manifest: &Manifest, state: &State, before: Option<&Facts>) -> anyho
     Ok(View { host, notes })
 }
 
+/// Whether the host is on its way down. One that cannot be asked is not.
+pub fn is_shutting_down() -> bool {
+    let asked = if find_systemd_run().is_ok() {
+        tool::ask("systemctl", &["is-system-running"])
+    } else {
+        tool::ask("runlevel", &[])
+    };
+    asked.ok().flatten().is_some_and(|answer| tells_of_shutdown(&answer.output))
+}
+
+/// `stopping` for systemd; for other inits the runlevel before and the one now, of which 0 and 6 are the ends.
+fn tells_of_shutdown(answer: &str) -> bool {
+    matches!(answer.split_whitespace().last(), Some("stopping" | "0" | "6"))
+}
+
 /// Whether the same was true before the command. A marker that counts is never older, and the tools of Red Hat and SUSE
 /// are too slow to be asked twice.
 fn was_so(before: Option<&Facts>, reason: &RebootReason) -> bool {
@@ -64,5 +85,25 @@ fn was_so(before: Option<&Facts>, reason: &RebootReason) -> bool {
             kernel.running.as_ref() == Some(running) && kernel.newest_installed.as_ref() == Some(installed)
         }
         (_, _) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shutdown_is_told_apart_from_a_stopped_unit() {
+        for (answer, down) in [
+            ("stopping\n", true),
+            ("running\n", false),
+            ("degraded\n", false),
+            ("2 6\n", true),
+            ("2 0\n", true),
+            ("N 2\n", false),
+            ("", false),
+        ] {
+            assert_eq!(tells_of_shutdown(answer), down, "{answer:?}");
+        }
     }
 }

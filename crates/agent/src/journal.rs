@@ -1,5 +1,6 @@
 //! The journal's file: read by everybody, written by the supervisor alone.
 
+use crate::layout::file;
 use anyhow::{Context, bail};
 use careen_model::journal::{self, Journal, Record};
 use careen_model::transaction::State;
@@ -15,8 +16,10 @@ use std::path::Path;
 const RESERVED_BYTES: i64 = 64 * 1024;
 
 /// Reads a journal. A file that does not exist is a transaction of which nothing was begun; anything that does not
-/// parse is an error.
+/// parse is an error, and so is one that knows of no start while there is a trace of one.
 pub fn read(path: &Path) -> anyhow::Result<(Journal, State)> {
+    // Looked at first: by now the record that comes before the trace is on the disk.
+    let trace = trace_of_a_start(path);
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
@@ -24,7 +27,24 @@ pub fn read(path: &Path) -> anyhow::Result<(Journal, State)> {
     };
     let journal = journal::parse(&bytes).with_context(|| path.display().to_string())?;
     let state = State::replay(&journal).with_context(|| path.display().to_string())?;
-    Ok((journal, state))
+    match trace {
+        Some(trace) if !state.history.has_begun() => {
+            bail!("{}: it was cut off: it tells of no start, but {trace}", path.display())
+        }
+        _ => Ok((journal, state)),
+    }
+}
+
+/// What lies beside a journal only when a program of its transaction was started, in words.
+fn trace_of_a_start(journal: &Path) -> Option<&'static str> {
+    let has = |name: &str| journal.with_file_name(name).exists();
+    if has(file::INDEX) {
+        Some("the command has an output log")
+    } else if has(file::MANIFEST) && !has(file::ENVIRONMENT) {
+        Some("the command's environment is removed already")
+    } else {
+        None
+    }
 }
 
 /// Appends to a journal, each record synced before the call returns.
@@ -119,6 +139,31 @@ mod tests {
         assert!(read(&path).is_err());
         assert!(Writer::open(&path).is_err());
         assert_eq!(fs::read(&path).unwrap(), b"\0\0\0\n", "a corrupt journal is left as it is");
+    }
+
+    #[test]
+    fn a_journal_that_lost_its_start_is_never_a_new_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = |name: &str| directory.path().join(name);
+        let journal = file("journal.jsonl");
+        for name in ["manifest.json", "environment.json"] {
+            fs::write(file(name), b"{}").unwrap();
+        }
+        assert!(read(&journal).is_ok(), "created, and not begun");
+        fs::remove_file(file("environment.json")).unwrap();
+        let error = Writer::open(&journal).unwrap_err().to_string();
+        assert!(error.contains("cut off: it tells of no start, but the command's environment"), "{error}");
+        assert!(!journal.exists(), "nothing is written behind it");
+
+        fs::write(file("environment.json"), b"{}").unwrap();
+        fs::write(file("output.idx"), b"").unwrap();
+        let error = read(&journal).unwrap_err().to_string();
+        assert!(error.contains("but the command has an output log"), "{error}");
+        fs::remove_file(file("output.idx")).unwrap();
+        let starting = Record::Starting { phase: Phase::Command, attempt: 1, engine_up: true };
+        Writer::open(&journal).unwrap().append(&starting).unwrap();
+        fs::write(file("output.idx"), b"").unwrap();
+        assert!(read(&journal).is_ok());
     }
 
     #[test]

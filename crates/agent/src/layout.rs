@@ -80,6 +80,9 @@ pub fn transactions(root: &Path) -> PathBuf {
     root.join("transactions")
 }
 
+/// How the names of directories begin that are not transactions yet, or not any more. The next agent removes them.
+pub const UNFINISHED: &str = ".new-";
+
 /// The lock that a running transaction holds; its content names the transaction.
 pub fn host_lock(root: &Path) -> PathBuf {
     root.join("lock")
@@ -103,6 +106,13 @@ pub fn state(root: &Path) -> PathBuf {
 /// The binary of this digest below an executable base.
 pub fn binary(exec_base: &Path, sha256: &str) -> PathBuf {
     exec_base.join("bin").join(sha256).join("careen-agent")
+}
+
+/// The digest that the path of an installed binary tells of.
+pub fn sha256_of_binary(binary: &Path) -> Option<&str> {
+    let name = binary.parent()?.file_name()?.to_str()?;
+    let is_digest = name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_digest.then_some(name)
 }
 
 /// A transaction's payload below an executable base.

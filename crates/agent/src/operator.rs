@@ -40,7 +40,8 @@ fn standing(directory: &TransactionDir) -> anyhow::Result<String> {
     })
 }
 
-/// `careen-agent list`: every transaction of this host, the oldest first. One that cannot be read is listed as that.
+/// `careen-agent list`: every transaction of this host, the oldest first. One that cannot be read is listed as that,
+/// and makes the list fail.
 pub fn list() -> anyhow::Result<()> {
     let root = layout::transactions(Path::new(layout::ROOT));
     let entries = match fs::read_dir(&root) {
@@ -48,20 +49,25 @@ pub fn list() -> anyhow::Result<()> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error).with_context(|| format!("failed to read {}", root.display())),
     };
-    let mut rows = Vec::new();
+    let (mut rows, mut unreadable) = (Vec::new(), 0);
     for entry in entries {
         let name = entry?.file_name().to_string_lossy().into_owned();
         let Ok(id) = TransactionId::parse(&name) else { continue };
         let directory = TransactionDir::new(Path::new(layout::ROOT), &id);
         let row = manifest::read(&directory)
             .and_then(|manifest| Ok((manifest.created.to_string(), manifest.command, standing(&directory)?)));
-        let (created, command, standing) =
-            row.unwrap_or_else(|error| (String::new(), "?".into(), format!("{error:#}")));
+        let (created, command, standing) = row.unwrap_or_else(|error| {
+            unreadable += 1;
+            (String::new(), "?".into(), format!("{error:#}"))
+        });
         rows.push((created, id, command, standing));
     }
     rows.sort();
     for (created, id, command, standing) in rows {
         println!("{id}  {created:<30}  {:<12}  {standing}", command.escape_default());
+    }
+    if unreadable > 0 {
+        bail!("{unreadable} of these cannot be read: nobody knows whether their commands ran");
     }
     Ok(())
 }

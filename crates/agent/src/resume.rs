@@ -33,27 +33,22 @@ fn open_transactions(root: &Path) -> Vec<TransactionId> {
 }
 
 /// Makes sure that unfinished transactions are resumed after a boot. Where that cannot be had, the next agent does it.
-pub fn enable(root: &Path) {
-    if find_systemd_run().is_err() || fs::symlink_metadata(WANTED).is_ok() {
+pub fn enable() {
+    if find_systemd_run().is_err() {
         return;
     }
-    if let Err(error) = try_enable(root) {
+    if let Err(error) = try_enable() {
         say(format_args!("after a reboot only an agent will resume this transaction: {error:#}"));
     }
 }
 
-fn try_enable(_root: &Path) -> anyhow::Result<()> {
+fn try_enable() -> anyhow::Result<()> {
     let binary = fs::read_link("/proc/self/exe").context("find the supervisor's own binary")?;
-    let unit = format!(
-        "# Written by careen while a transaction is open on this host; removed when none is.\n\
-         [Unit]\n\
-         Description=Resume careen transactions after a boot\n\
-         After=docker.service containerd.service dbus.service\n\n\
-         [Service]\n\
-         Type=oneshot\n\
-         ExecStart={} resume\n",
-        binary.display()
-    );
+    let unit = unit_file(&binary);
+    // One that another supervisor wrote may name another binary.
+    if fs::symlink_metadata(WANTED).is_ok() && fs::read_to_string(UNIT).is_ok_and(|found| found == unit) {
+        return Ok(());
+    }
     durable::remove_file(Path::new(UNIT))?;
     durable::create(Path::new(UNIT), 0o644, unit.as_bytes())?;
     let wants = Path::new(WANTED).parent().context("the link has a directory")?;
@@ -62,6 +57,33 @@ fn try_enable(_root: &Path) -> anyhow::Result<()> {
     std::os::unix::fs::symlink(UNIT, WANTED)?;
     durable::sync_directory(wants)?;
     Ok(())
+}
+
+/// The unit starts the binary only if it is still the one that the agent put there: at a boot there is no agent that could
+/// look. A program cannot vouch for itself, so the host's own tools do.
+fn unit_file(binary: &Path) -> String {
+    let path = binary.display();
+    let check = layout::sha256_of_binary(binary).map_or(String::new(), |sha256| {
+        format!(
+            "ExecStartPre=/bin/sh -c 'command -v sha256sum >/dev/null || exit 0; echo \"{sha256}  {path}\" | sha256sum -c'\n"
+        )
+    });
+    format!(
+        "# Written by careen while a transaction is open on this host; removed when none is.\n\
+         [Unit]\n\
+         Description=Resume careen transactions after a boot\n\
+         After=docker.service containerd.service dbus.service\n\n\
+         [Service]\n\
+         Type=oneshot\n\
+         {check}\
+         ExecStart={path} resume\n"
+    )
+}
+
+/// Whether the unit starts a binary below this directory.
+pub fn starts_from(directory: &Path) -> bool {
+    let unit = fs::read_to_string(UNIT).unwrap_or_default();
+    unit.contains(&format!("{}/", directory.display()))
 }
 
 /// Removes the unit when no transaction is open any more. Another supervisor may be closing its own at the same moment:
@@ -93,4 +115,22 @@ pub fn run(root: &Path) -> anyhow::Result<()> {
     }
     disable_when_idle(root);
     if failures.is_empty() { Ok(()) } else { bail!("not resumed: {}", failures.join("; ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_unit_checks_the_binary_before_it_starts_it() {
+        let sha256 = "0123456789abcdef".repeat(4);
+        let binary = layout::binary(Path::new(layout::ROOT), &sha256);
+        let unit = unit_file(&binary);
+        let (check, start) =
+            (unit.find("ExecStartPre=").expect("a check"), unit.find("ExecStart=").expect("a start"));
+        assert!(check < start, "{unit}");
+        assert!(unit.contains(&format!("echo \"{sha256}  {}\" | sha256sum -c", binary.display())), "{unit}");
+        let elsewhere = unit_file(Path::new("/root/careen-agent"));
+        assert!(!elsewhere.contains("ExecStartPre="), "nothing tells its digest: {elsewhere}");
+    }
 }

@@ -5,7 +5,7 @@
 
 use crate::layout::{self, TransactionDir, file};
 use crate::say::say;
-use crate::{durable, journal, manifest};
+use crate::{durable, journal, manifest, resume};
 use careen_model::TransactionId;
 use careen_model::transaction::Stage;
 use jiff::Timestamp;
@@ -101,7 +101,8 @@ fn sweep_binaries(root: &Path) {
     for base in layout::EXEC_CANDIDATES {
         for entry in fs::read_dir(Path::new(base).join("bin")).into_iter().flatten().flatten() {
             let is_used = used.contains(entry.file_name().to_string_lossy().as_ref())
-                || linked.starts_with(entry.path());
+                || linked.starts_with(entry.path())
+                || resume::starts_from(&entry.path());
             if !is_used {
                 let _ = durable::remove_tree(&entry.path()); // the next sweep tries again
             }

@@ -26,6 +26,22 @@ pub fn parse(table: &str) -> Vec<Mount> {
     table.lines().filter_map(parse_line).collect()
 }
 
+/// Where the engine mounted files of Swarm objects, secrets and configs alike. It keeps them in a tmpfs of the
+/// container's, named by the object's id, and mounts each of them by itself. (Seen on 20.10; read in moby up to 28.)
+pub fn swarm_files(table: &str) -> Vec<String> {
+    let is_one = |mount: &Mount| {
+        let id = mount.root.strip_prefix('/').unwrap_or_default();
+        mount.fs_type == "tmpfs"
+            && id.len() == OBJECT_ID_LENGTH
+            && id.bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_lowercase())
+            && !mount.mount_point.starts_with("/host/")
+    };
+    parse(table).into_iter().filter(is_one).map(|mount| mount.mount_point).collect()
+}
+
+/// Swarm's ids are 25 digits of base 36.
+const OBJECT_ID_LENGTH: usize = 25;
+
 fn parse_line(line: &str) -> Option<Mount> {
     let (left, right) = line.split_once(" - ")?;
     let mut left = left.split(' ').skip(3);
@@ -70,6 +86,23 @@ mod tests {
 517 493 0:49 /a\\040b /host/mnt/with\\040space rw,noexec - ext4 /dev/vda rw
 nonsense
 ";
+
+    #[test]
+    fn files_of_swarm_objects_are_those_of_a_tmpfs_named_by_an_id() {
+        let line =
+            |root: &str, point: &str, kind: &str| format!("1 2 0:130 {root} {point} ro - {kind} x ro\n");
+        let id = "/y8l03mdy7ke4fz2lcgycky9e6";
+        let table = [
+            line(id, "/run/secrets/password", "tmpfs"),
+            line(id, "/etc/app/with\\040space", "tmpfs"),
+            line(id, "/host/etc/app/x", "tmpfs"),
+            line(id, "/volume", "ext4"),
+            line("/", "/tmp", "tmpfs"),
+            line("/careen-lab/boot_id", "/proc/sys/kernel/random/boot_id", "tmpfs"),
+            line("/Y8L03mdy7ke4fz2lcgycky9e6", "/other", "tmpfs"),
+        ];
+        assert_eq!(swarm_files(&table.concat()), ["/run/secrets/password", "/etc/app/with space"]);
+    }
 
     #[test]
     fn options_and_escapes_are_read() {

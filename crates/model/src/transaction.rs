@@ -170,7 +170,9 @@ impl fmt::Display for StopReason {
             Self::TimeLimit => f.write_str("its time limit"),
             Self::Cancelled(by) => write!(f, "cancelled by {by}"),
             Self::ContainerRemoved => f.write_str("its container was removed"),
-            Self::SupervisorStopped => f.write_str("its supervisor was stopped from outside"),
+            Self::SupervisorStopped => f.write_str(
+                "its supervisor was stopped from outside (the host shut down, or somebody stopped its unit)",
+            ),
         }
     }
 }
@@ -350,6 +352,25 @@ impl State {
         Ok(Self { stage, history })
     }
 
+    /// Whether a supervisor that takes over now may still start the command.
+    pub fn may_start_command(&self, policy: Policy) -> bool {
+        match &self.stage {
+            Stage::Prepared | Stage::Rebooting { .. } | Stage::Rebooted => self.asks_for_command(),
+            Stage::Starting { phase, .. }
+            | Stage::Running { phase, .. }
+            | Stage::Stopping { phase, .. }
+            | Stage::Interrupted { phase } => policy.idempotent && *phase == Phase::Command,
+            Stage::Ended { .. }
+            | Stage::RestartingEngine { .. }
+            | Stage::EngineSettled
+            | Stage::Closed(_) => false,
+        }
+    }
+
+    fn asks_for_command(&self) -> bool {
+        self.history.end.as_ref().is_none_or(Ended::asks_for_reboot)
+    }
+
     /// The state that a journal tells of.
     pub fn replay(journal: &Journal) -> Result<Self, IllegalTransition> {
         journal.lines.iter().try_fold(Self::default(), |state, line| state.step(&line.record))
@@ -386,6 +407,11 @@ fn may_close(stage: &Stage) -> bool {
 }
 
 impl History {
+    /// Whether any program was begun.
+    pub fn has_begun(&self) -> bool {
+        self.attempts > 0 || self.rolled_back
+    }
+
     fn begin(&mut self, phase: Phase, attempt: u32, engine_up: bool) {
         match phase {
             Phase::Command => {

@@ -15,6 +15,7 @@ use crate::payload::Source;
 use crate::say::say;
 use crate::stop::{OrRefuse, Stop};
 use crate::sweep::Keep;
+use crate::withdraw::withdraw;
 use crate::{journal, manifest};
 use anyhow::Context;
 use careen_model::AgentExit;
@@ -24,13 +25,13 @@ use careen_model::journal::Record;
 use careen_model::manifest::{Manifest, Payload, SCHEMA};
 use careen_model::payload::{ROLLBACK_COMMAND, takes_host_lock};
 use careen_model::settings::{CommandContext, EngineRestarts, command_environment};
-use careen_model::transaction::Stage;
+use careen_model::transaction::{Stage, State};
 use jiff::Timestamp;
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use nix::sys::statvfs::statvfs;
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// What must stay free on the host's disk beside the payload and the binary: the log, the journal, and some air for
 /// everybody else on that file system.
@@ -69,6 +70,8 @@ pub fn ensure_supervised(
     let directory = TransactionDir::new(root, &place.id);
     let exists = directory.file(file::MANIFEST).exists();
     let created_with = if exists {
+        // A link to a directory elsewhere, or one that others can write to, is not what an agent made.
+        durable::private_directory(directory.path()).map_err(|error| unusable(directory.path(), &error))?;
         check_same_work(&directory, request)?;
         None
     } else {
@@ -78,7 +81,7 @@ pub fn ensure_supervised(
         Creation { request, source, how, place, root, supervisor: &supervisor }.create(&directory)?;
         Some(supervisor)
     };
-    register(&directory, place)?;
+    register(&directory, place).inspect_err(|_| withdraw_if_untouched(&directory))?;
     let manifest = read_manifest(&directory)?;
     let terminal = place.own.terminal && manifest.terminal.is_some();
     let (journal, state) =
@@ -97,12 +100,15 @@ pub fn ensure_supervised(
         say(format_args!("transaction {} is running on this host already: following it", place.id));
         return Ok(joined(way, false));
     }
+    if exists {
+        bring_secrets(&manifest, &state, place)?;
+    }
     let supervisor = created_with.map_or_else(Supervisor::find, Ok)?;
-    let binary = supervisor.install()?;
+    let binary = supervisor.install().inspect_err(|_| withdraw_if_untouched(&directory))?;
     let supervision = journal.lines.len() + 1;
     let way = entry::start(request.settings.host_entry, place, &directory, &binary, supervision)
         .inspect_err(|_| {
-            withdraw_if_untouched(&directory, place);
+            withdraw_if_untouched(&directory);
         })?;
     if !exists {
         // The work has begun by now: it does not wait for the host's history to be read.
@@ -111,18 +117,38 @@ pub fn ensure_supervised(
     Ok(joined(Some(way), false))
 }
 
+/// Brings the secrets to a command that did not lose them by ending, but by a reboot of its host. The caller holds
+/// `create.lock`, and there is no supervisor.
+fn bring_secrets(manifest: &Manifest, state: &State, place: &Place) -> Result<(), Stop> {
+    if !manifest.has_secrets
+        || !state.may_start_command(manifest.policy())
+        || layout::secrets(&place.id).exists()
+    {
+        return Ok(());
+    }
+    if place.own.secrets.is_empty() {
+        return Err(Stop::refused(format_args!(
+            "transaction {} goes on with the secrets that its host lost in a reboot, and this container has none: \
+             start it with the same secrets and configs",
+            place.id
+        )));
+    }
+    place
+        .own
+        .secrets
+        .copy_to_host(&place.id)
+        .map_err(|error| unusable_chain("bring the secrets to the host", &error))
+}
+
 /// Takes back a transaction that no supervisor ever had, so that nothing of it stays on the host and it can be asked for
 /// again. A supervisor that comes late finds neither the directory nor its lock.
-fn withdraw_if_untouched(directory: &TransactionDir, place: &Place) {
+fn withdraw_if_untouched(directory: &TransactionDir) {
     let Ok(Some(_supervisors_lock)) = Lock::try_take(&directory.file(file::SUPERVISOR_LOCK)) else { return };
     let untouched =
         journal::read(&directory.file(file::JOURNAL)).is_ok_and(|(journal, _)| journal.lines.is_empty());
     let Ok(manifest) = read_manifest(directory) else { return };
     if untouched {
-        let payload = PathBuf::from(manifest.payload.directory);
-        for leftover in [&payload, &layout::secrets(&place.id), directory.path()] {
-            let _ = durable::remove_tree(leftover); // the error that is reported matters more
-        }
+        let _ = withdraw(directory, &manifest); // the error that is reported matters more
     }
 }
 
@@ -194,8 +220,9 @@ fn refuse_if_it_would_lock(request: &Request, place: &Place) -> Result<(), Stop>
     let Some(engine) = place.engine.as_ref().filter(|_| may_restart && place.info.swarm.is_manager()) else {
         return Ok(());
     };
-    let has_key = place.own.secrets().is_some_and(|secrets| secrets.join(UNLOCK_KEY).exists());
-    if has_key || !engine.is_autolocked().or_refuse("ask whether the swarm is autolocked")? {
+    if place.own.secrets.has(UNLOCK_KEY)
+        || !engine.is_autolocked().or_refuse("ask whether the swarm is autolocked")?
+    {
         return Ok(());
     }
     Err(Stop::refused(format_args!(
@@ -207,13 +234,12 @@ fn refuse_if_it_would_lock(request: &Request, place: &Place) -> Result<(), Stop>
 /// Removes what agents left that were killed while they created a transaction. The caller holds `create.lock`, so
 /// nobody is creating one.
 fn sweep_unfinished(root: &Path) {
-    let unfinished = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(UNFINISHED);
+    let unfinished =
+        |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(layout::UNFINISHED);
     for entry in fs::read_dir(layout::transactions(root)).into_iter().flatten().flatten().filter(unfinished) {
         let _ = durable::remove_tree(&entry.path()); // in nobody's way; the next agent tries again
     }
 }
-
-const UNFINISHED: &str = ".new-";
 
 /// Remembers that an agent in this container follows the transaction.
 fn register(directory: &TransactionDir, place: &Place) -> Result<(), Stop> {
@@ -245,7 +271,7 @@ impl Creation<'_> {
             check_space(base, payload_bytes)?;
         }
         let unfinished =
-            TransactionDir::at(layout::transactions(self.root).join(format!("{UNFINISHED}{id}")));
+            TransactionDir::at(layout::transactions(self.root).join(format!("{}{id}", layout::UNFINISHED)));
         let payload = layout::payload(exec_base, self.root, id);
         let building = if exec_base == self.root { unfinished.file(file::PAYLOAD) } else { payload.clone() };
         let built = self.build(&unfinished, &building, &payload).and_then(|()| {
@@ -263,11 +289,11 @@ impl Creation<'_> {
     fn build(&self, unfinished: &TransactionDir, building: &Path, payload: &Path) -> anyhow::Result<()> {
         durable::private_directory(unfinished.path())?;
         if let Some(parent) = building.parent().filter(|parent| *parent != unfinished.path()) {
-            fs::create_dir_all(parent)?;
+            durable::private_directory(parent)?;
             durable::remove_tree(building)?;
         }
         let contents = self.source.copy_to(building)?;
-        let has_secrets = copy_secrets(self.place)?;
+        self.place.own.secrets.copy_to_host(&self.place.id)?;
         let environment = self.environment(&layout::secrets(&self.place.id));
         durable::create(&unfinished.file(file::ENVIRONMENT), 0o600, &serde_json::to_vec(&environment)?)?;
         let payload = Payload {
@@ -278,13 +304,13 @@ impl Creation<'_> {
             by_shell: self.how == Executable::ByShell,
             has_rollback: self.has_rollback(),
         };
-        let manifest = serde_json::to_vec_pretty(&self.manifest(payload, has_secrets)?)?;
+        let manifest = serde_json::to_vec_pretty(&self.manifest(payload)?)?;
         durable::create(&unfinished.file(file::MANIFEST), 0o600, &manifest)?;
         durable::sync_directory(unfinished.path())?;
         Ok(())
     }
 
-    fn manifest(&self, payload: Payload, has_secrets: bool) -> anyhow::Result<Manifest> {
+    fn manifest(&self, payload: Payload) -> anyhow::Result<Manifest> {
         let settings = &self.request.settings;
         let millis = |duration: std::time::Duration| u64::try_from(duration.as_millis());
         Ok(Manifest {
@@ -307,7 +333,7 @@ impl Creation<'_> {
             engine_restart: settings.engine_restart,
             idempotent: settings.idempotent,
             output_limit: settings.output_limit,
-            has_secrets,
+            has_secrets: !self.place.own.secrets.is_empty(),
             awaits_go: settings.rollout.is_some(),
             allow_quorum_loss: settings.allow_quorum_loss,
         })
@@ -346,32 +372,6 @@ impl Creation<'_> {
         };
         command_environment(&self.request.environment, &context)
     }
-}
-
-/// Copies the container's secrets to a directory of the host's that never reaches a disk. Says whether there were any.
-fn copy_secrets(place: &Place) -> anyhow::Result<bool> {
-    let target = layout::secrets(&place.id);
-    for directory in [Path::new("/run/careen"), Path::new(layout::SECRETS)] {
-        durable::private_directory(directory)?;
-    }
-    durable::remove_tree(&target)?;
-    durable::private_directory(&target)?;
-    let Some(source) = place.own.secrets() else { return Ok(false) };
-    let is_tmpfs = nix::sys::statfs::statfs(&target)?.filesystem_type() == nix::sys::statfs::TMPFS_MAGIC;
-    let mut any = false;
-    for entry in fs::read_dir(source)? {
-        let entry = entry?;
-        if !entry.file_type()?.is_file() {
-            continue;
-        }
-        anyhow::ensure!(
-            is_tmpfs,
-            "the service has secrets, but the host's /run is not a tmpfs: they would reach a disk"
-        );
-        durable::create(&target.join(entry.file_name()), 0o400, &fs::read(entry.path())?)?;
-        any = true;
-    }
-    Ok(any)
 }
 
 fn move_into_place(unfinished: &TransactionDir, directory: &TransactionDir) -> anyhow::Result<()> {

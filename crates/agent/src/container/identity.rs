@@ -1,21 +1,22 @@
 //! Who this agent is: which container, image, service and node. From that follows which transaction it works on.
 
 use super::Request;
+use super::secrets::Secrets;
 use crate::say::{chain, say};
 use crate::stop::{OrRefuse, Stop};
 use careen_engine::{Container, Engine, EngineError, Info};
 use careen_model::id::{Identity, TransactionId};
 use careen_model::manifest::{Origin, TerminalSize};
-use std::fs::{self, File};
+use std::fs;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 /// What must be read before the agent goes below /host.
 #[derive(Debug)]
 pub struct Own {
     container_id: Option<String>,
-    secrets: Option<OwnedFd>,
+    /// The secrets and configs that it was given.
+    pub secrets: Secrets,
     /// The path of the agent's binary inside the image.
     pub binary: PathBuf,
     /// Whether a terminal is attached.
@@ -26,13 +27,9 @@ impl Own {
     /// Reads what the kernel tells a container about itself.
     pub fn read() -> Result<Self, Stop> {
         let text = |path: &str| fs::read_to_string(path).unwrap_or_default();
-        let container_id =
-            careen_model::container::own_id(&text("/proc/self/cgroup"), &text("/proc/self/mountinfo"));
-        let secrets = match File::open("/run/secrets") {
-            Ok(directory) => Some(directory.into()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(error).or_refuse("read /run/secrets"),
-        };
+        let mounts = text("/proc/self/mountinfo");
+        let container_id = careen_model::container::own_id(&text("/proc/self/cgroup"), &mounts);
+        let secrets = Secrets::open(&mounts)?;
         let binary = fs::read_link("/proc/self/exe").or_refuse("find the agent's own binary")?;
         Ok(Self {
             container_id,
@@ -45,13 +42,6 @@ impl Own {
     /// The size of the attached terminal.
     pub fn terminal_size(&self) -> Option<TerminalSize> {
         self.terminal.then(|| super::terminal::size().unwrap_or_default())
-    }
-
-    /// The container's secrets, by a path that holds below /host too.
-    pub fn secrets(&self) -> Option<PathBuf> {
-        self.secrets
-            .as_ref()
-            .map(|directory| PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd())))
     }
 }
 

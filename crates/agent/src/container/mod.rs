@@ -13,6 +13,7 @@ mod host;
 mod identity;
 mod printer;
 mod rollout;
+mod secrets;
 mod terminal;
 
 pub use follow::send_stop;

@@ -86,9 +86,6 @@ pub fn carry_out(
 /// Waits until this host may reboot: at once, but for managers, of which one goes down at a time, and only while the
 /// swarm keeps its quorum. The lock stays held through the reboot. The inner error says why it may not.
 pub fn await_reboot(manifest: &Manifest, patience: &mut dyn Patience) -> Result<Result<(), String>, Ended> {
-    if engine_instance().is_none() {
-        return Ok(Ok(())); // a swarm has lost this engine already, if it has one
-    }
     let mut restart = Restart { manifest, patience };
     let turn = restart.await_turn()?;
     restart.patience.hold(None);
@@ -125,15 +122,16 @@ enum Turn {
     Ours(Info),
     /// Not yet this manager's, and why.
     NotYet(String),
+    /// The engine does not run: whatever swarm it had has lost it already.
+    Down,
 }
 
 impl Restart<'_> {
     fn restart(&mut self) -> Result<EngineOutcome, Ended> {
-        if engine_instance().is_none() {
-            return self.start(None); // it was stopped before the supervisor that did so was lost
-        }
         let info = match self.await_turn()? {
-            Ok(info) => info,
+            Ok(Some(info)) => info,
+            // It was stopped, maybe by a supervisor that was lost then.
+            Ok(None) => return self.start(None),
             Err(reason) => return Ok(EngineOutcome::Refused { reason }),
         };
         let outcome = self.start(Some(&info))?;
@@ -144,14 +142,15 @@ impl Restart<'_> {
         Ok(outcome)
     }
 
-    /// Until the swarm can do without this host's engine; what that engine says of itself. The quorum is looked at with
+    /// Until the swarm can do without this host's engine; what that engine says of itself, if it runs. The quorum is looked at with
     /// the lock held, right before the engine is stopped.
-    fn await_turn(&mut self) -> Result<Result<Info, String>, Ended> {
+    fn await_turn(&mut self) -> Result<Result<Option<Info>, String>, Ended> {
         let deadline = Instant::now() + TURN_LIMIT;
         let mut watch = lock::Watch::default();
         loop {
             let reason = match self.try_turn(&mut watch) {
-                Ok(Turn::Ours(info)) => return Ok(Ok(info)),
+                Ok(Turn::Ours(info)) => return Ok(Ok(Some(info))),
+                Ok(Turn::Down) => return Ok(Ok(None)),
                 Ok(Turn::NotYet(reason)) => reason,
                 Err(error) => chain(&error),
             };
@@ -165,6 +164,9 @@ impl Restart<'_> {
     }
 
     fn try_turn(&self, watch: &mut lock::Watch) -> Result<Turn, EngineError> {
+        if engine_instance().is_none() {
+            return Ok(Turn::Down);
+        }
         let engine = Engine::connect()?;
         let info = engine.info()?;
         if !info.swarm.is_manager() {

@@ -23,6 +23,7 @@ use crate::layout::{self, TransactionDir, file};
 use crate::lock::Lock;
 use crate::say::say;
 use crate::signals::Signals;
+use crate::withdraw::withdraw;
 use crate::{durable, host_view, journal, manifest, payload, resume};
 use anyhow::{Context, bail};
 use careen_model::entry::Way;
@@ -31,7 +32,7 @@ use careen_model::journal::{CommandEnd, Record, TransactionResult};
 use careen_model::manifest::Manifest;
 use careen_model::report::Restart;
 use careen_model::settings::Reboot;
-use careen_model::transaction::{Action, EngineRestart, Outcome, Phase, Stage, next};
+use careen_model::transaction::{Action, EngineRestart, Outcome, Phase, Stage, StopReason, next};
 use child::Child;
 use control::Control;
 use nix::sys::signal::Signal;
@@ -61,13 +62,14 @@ pub fn run(entry: Way, root: &Path, directory: &TransactionDir) -> anyhow::Resul
     }
     let Some(_host_lock) = take_host(root, &manifest)? else {
         if journal.state().stage == Stage::Prepared {
-            return withdraw(directory, &manifest);
+            withdraw(directory, &manifest)?;
+            return Ok(WITHDRAWN);
         }
         bail!("the host is busy with another transaction; this one waits for its next agent");
     };
     journal.append(&Record::Supervised { entry, pid: std::process::id(), boot_id: host_view::boot_id()? })?;
     if entry != Way::Chroot {
-        resume::enable(root);
+        resume::enable();
     }
     let nothing_begun = journal.state().stage == Stage::Prepared;
     let looked_at =
@@ -97,13 +99,6 @@ fn take_host(root: &Path, manifest: &Manifest) -> anyhow::Result<Option<Option<L
     let Some(mut lock) = Lock::try_take(&layout::host_lock(root))? else { return Ok(None) };
     lock.write(manifest.id.as_str())?;
     Ok(Some(Some(lock)))
-}
-
-/// Takes back a transaction of which nothing was begun, so that it can be asked for again.
-fn withdraw(directory: &TransactionDir, manifest: &Manifest) -> anyhow::Result<u8> {
-    remove_traces(directory, manifest);
-    durable::remove_tree(directory.path())?;
-    Ok(WITHDRAWN)
 }
 
 /// Removes what a closed transaction must not leave on the host. Returns what could not be removed, in words.
@@ -148,13 +143,17 @@ impl Supervisor<'_> {
             self.host_notes = notes;
             let action = next(self.journal.state(), &view, self.policy());
             match action {
-                Action::Start { .. } if self.secrets_are_missing() => {
+                Action::Start { phase: Phase::Command, .. } if self.secrets_are_missing() => {
                     say(
                         "awaiting an agent: the secrets did not survive the reboot, and only an agent can bring them",
                     );
                     return Ok(());
                 }
-                Action::Start { phase, attempt } => self.run_program(phase, attempt, view.engine_up)?,
+                Action::Start { phase, attempt } => {
+                    if !self.run_program(phase, attempt, view.engine_up)? {
+                        return Ok(()); // cut off by a shutdown: taken up after the boot
+                    }
+                }
                 Action::RecordInterrupted => self.journal.append(&Record::Interrupted)?,
                 Action::RestartEngine(why) => {
                     let needs_go = why == EngineRestart::Replaced && !self.is_restarting();
@@ -213,18 +212,15 @@ impl Supervisor<'_> {
         self.manifest.has_secrets && !layout::secrets(&self.manifest.id).exists()
     }
 
-    fn run_program(&mut self, phase: Phase, attempt: u32, engine_up: bool) -> anyhow::Result<()> {
-        let limit = self.manifest.output_limit;
-        let mut output = OutputLog::open(self.directory, limit).context("failed to open the output log")?;
-        let mut control = Control::listen(&self.directory.file(file::CONTROL)).context("failed to listen")?;
+    /// Runs a program to its end, and records that. `false` when there is nothing more to do before the next boot.
+    fn run_program(&mut self, phase: Phase, attempt: u32, engine_up: bool) -> anyhow::Result<bool> {
         self.journal.append(&Record::Starting { phase, attempt, engine_up })?;
-        let started =
-            self.check_payload().and_then(|()| Child::start(&self.manifest, self.directory, phase, attempt));
-        let mut child = match started {
-            Ok(child) => child,
+        let (mut output, mut control, mut child) = match self.start_program(phase, attempt) {
+            Ok(started) => started,
             Err(error) => {
                 let end = CommandEnd::NotStarted(format!("{error:#}"));
-                return self.journal.append(&Record::Ended { end, left_behind: Vec::new() });
+                self.journal.append(&Record::Ended { end, left_behind: Vec::new() })?;
+                return Ok(true);
             }
         };
         self.journal.append(&Record::Running { pid: child.pid.as_raw().cast_unsigned() })?;
@@ -234,7 +230,31 @@ impl Supervisor<'_> {
         drop(control);
         output.finish();
         self.notes.extend(output.notes());
-        self.journal.append(&Record::Ended { end, left_behind: watch.left_behind() })
+        if self.is_cut_off_and_may_be_run_again() {
+            self.journal.append(&Record::Interrupted)?;
+            return Ok(false);
+        }
+        self.journal.append(&Record::Ended { end, left_behind: watch.left_behind() })?;
+        Ok(true)
+    }
+
+    /// A shutdown of the host cuts the command off as a power cut does, only more gently.
+    fn is_cut_off_and_may_be_run_again(&self) -> bool {
+        let stopped = Stage::Stopping { phase: Phase::Command, reason: StopReason::SupervisorStopped };
+        self.manifest.idempotent
+            && self.entry != Way::Chroot
+            && self.journal.state().stage == stopped
+            && host_view::is_shutting_down()
+    }
+
+    /// The output log is opened behind the record of the start: one without that record tells of a journal that was cut
+    /// off, see [`journal::read`].
+    fn start_program(&self, phase: Phase, attempt: u32) -> anyhow::Result<(OutputLog, Control, Child)> {
+        let limit = self.manifest.output_limit;
+        let output = OutputLog::open(self.directory, limit).context("failed to open the output log")?;
+        let control = Control::listen(&self.directory.file(file::CONTROL)).context("failed to listen")?;
+        self.check_payload()?;
+        Ok((output, control, Child::start(&self.manifest, self.directory, phase, attempt)?))
     }
 
     /// The payload must still be what the agent copied: it lay on a disk that others can write to as root, and a host

@@ -327,3 +327,17 @@ fn exit_codes_follow_the_contract() {
     assert_eq!(code(CommandEnd::NotStarted("x".into()), None), 126);
     assert_eq!(Outcome::Interrupted.exit_code(), 245);
 }
+
+#[test]
+fn secrets_are_needed_where_the_command_may_still_start() {
+    let open = |policy: Policy| -> Vec<&'static str> {
+        let needing = all_states().into_iter().filter(|state| state.may_start_command(policy));
+        needing.map(|state| state.stage.name()).collect()
+    };
+    assert_eq!(open(ALL_ALLOWED), ["prepared"]);
+    let idempotent = Policy { idempotent: true, ..ALL_ALLOWED };
+    assert_eq!(open(idempotent), ["prepared", "starting", "running", "stopping", "interrupted"]);
+    let asked = after(&[&ran(CommandEnd::Exited(194))[..], &[rebooting()]].concat());
+    assert!(asked.may_start_command(ALL_ALLOWED));
+    assert!(asked.step(&Record::Rebooted { boot: "two".into() }).unwrap().may_start_command(ALL_ALLOWED));
+}

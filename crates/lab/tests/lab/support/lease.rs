@@ -14,7 +14,8 @@ for id in $(ls /var/lib/careen/transactions 2>/dev/null); do careen-agent cancel
 docker ps -aq --filter label=careen.test | xargs -r docker rm -f >/dev/null 2>&1
 docker ps -aq --filter label=careen.helper | xargs -r docker rm -f >/dev/null 2>&1
 for base in /var/lib/careen /usr/local/lib/careen /opt/careen; do rm -rf $base/transactions/*/payload $base/payload; done
-rm -rf /var/lib/careen/transactions/*/environment.json /run/careen/secrets/*
+for id in $(careen-agent list | grep 'without a supervisor' | cut -d' ' -f1); do rm -rf /var/lib/careen/transactions/$id; done
+rm -rf /var/lib/careen/transactions/*/environment.json /var/lib/careen/transactions/*/control.sock /run/careen/secrets/*
 exit 0
 "#;
 

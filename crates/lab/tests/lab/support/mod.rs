@@ -1,14 +1,16 @@
 //! What the cases share: the lab, leases of its hosts, payloads, and waits.
 
+mod gates;
 mod image;
 mod leaks;
 mod lease;
 mod run;
 mod world;
 
+pub use gates::{GATED, GATED_STATUS, Gates, lines};
 pub use image::{File, Image, base as image_base};
 pub use lease::{Host, Swarm};
-pub use run::Run;
+pub use run::{Container, Ran, Run};
 
 use careen_lab::{Poll, wait_until};
 use std::time::Duration;
