@@ -282,6 +282,10 @@ impl Work<'_> {
             let open = Action::OpenGate { key: gate.key.clone(), version: gate.version };
             return self.give_the_go(here, drained, open);
         }
+        if matches!(said, Some(Said::Prepared { .. })) {
+            // The agent has not seen the go yet, or its own look at the quorum keeps it back.
+            return Move::Wait(self.quorum(here).err().unwrap_or(Hold::GivingTheGo));
+        }
         // The host keeps the command's time limit itself; this one is for a host that says nothing.
         let limit = self.spec.limits.running.map(|limit| limit + self.spec.limits.verifying);
         if limit.is_some_and(|limit| here.age >= limit) {
@@ -371,7 +375,9 @@ impl Work<'_> {
     }
 
     fn allow_restart(&mut self, here: &Here<'_>) -> Move {
-        let Some(gate) = self.closed_gate(here, Go::Restart) else { return Move::Wait(Hold::GivingTheGo) };
+        let Some(gate) = self.closed_gate(here, Go::Restart) else {
+            return Move::Wait(self.quorum(here).err().unwrap_or(Hold::GivingTheGo));
+        };
         let open = Action::OpenGate { key: gate.key.clone(), version: gate.version };
         if drain::before_a_restart(self.spec) {
             if here.node.availability != Availability::Drain {

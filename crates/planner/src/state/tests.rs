@@ -89,7 +89,10 @@ fn the_codes_edges_are_those_of_the_picture() {
     let picture = edges_of_the_picture();
     let only_code: Vec<_> = edges.difference(&picture).collect();
     let only_picture: Vec<_> = picture.difference(&edges).collect();
-    assert!(only_code.is_empty() && only_picture.is_empty(), "code: {only_code:#?} picture: {only_picture:#?}");
+    assert!(
+        only_code.is_empty() && only_picture.is_empty(),
+        "code: {only_code:#?} picture: {only_picture:#?}"
+    );
 }
 
 #[test]
