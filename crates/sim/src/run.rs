@@ -6,7 +6,7 @@ use careen_controller::{Controller, ControllerError, Turn};
 use careen_planner::observed::{Availability, Role};
 use careen_planner::rollout::{ASK_LABEL, Ask, Control, RolloutOutcome};
 use careen_planner::state::{NodeRecord, RECORD_LABEL};
-use careen_planner::{ControllerId, End, Hold, NodeId, Observed, Pass, PauseReason, Stage};
+use careen_planner::{ControllerId, End, Hold, NodeId, Observed, Pass, PauseReason, Spec, Stage};
 use std::collections::BTreeMap;
 
 /// How often what goes wrong, in thousandths.
@@ -48,6 +48,7 @@ struct Sitting {
     place: NodeId,
     turn: Option<Turn>,
     frozen_until: u64,
+    acted: usize,
 }
 
 /// A history in the making.
@@ -58,6 +59,10 @@ pub struct Run {
     pub faults: Faults,
     /// The controller dies right after the action with this number, counted from 0.
     pub crash_at: Option<usize>,
+    /// Each controller dies after so many actions.
+    pub lives_for: Option<usize>,
+    /// What tests make of the spec that controllers follow; the invariants go by the world's own.
+    pub disobey: fn(&mut Spec),
     /// What tests make of what controllers see.
     pub distort: fn(&mut Observed, &ControllerId),
     /// What tests make of a pass.
@@ -120,6 +125,8 @@ impl Run {
             world,
             faults: Faults::default(),
             crash_at: None,
+            lives_for: None,
+            disobey: |_| {},
             distort: |_, _| {},
             mutate: |_, _| {},
             actions: 0,
@@ -215,6 +222,7 @@ impl Run {
             };
             let moved = view.moved;
             self.actions += 1;
+            sitting.acted += 1;
             self.world.check();
             return !moved && self.survives(index, &who);
         }
@@ -284,7 +292,9 @@ impl Run {
     fn survives(&mut self, index: usize, who: &ControllerId) -> bool {
         let world = &mut self.world;
         let faulty = world.now < self.faults.until;
-        if self.crash_at == Some(self.actions - 1) || (faulty && world.rng.permille(self.faults.crash)) {
+        let worn_out = self.lives_for.is_some_and(|actions| self.sitting[index].acted >= actions);
+        let chosen = self.crash_at == Some(self.actions - 1) || worn_out;
+        if chosen || (faulty && world.rng.permille(self.faults.crash)) {
             world.say(format!("{who} dies"));
             return false;
         }
@@ -328,8 +338,10 @@ impl Run {
         self.started += 1;
         let id = ControllerId(format!("c{}", self.started));
         self.world.say(format!("{id} starts on {place}"));
-        let controller = Controller::new(id, self.world.spec.clone());
-        self.sitting.push(Sitting { controller, place, turn: None, frozen_until: 0 });
+        let mut spec = self.world.spec.clone();
+        (self.disobey)(&mut spec);
+        let controller = Controller::new(id, spec);
+        self.sitting.push(Sitting { controller, place, turn: None, frozen_until: 0, acted: 0 });
         self.next_start = now + 5;
     }
 

@@ -60,5 +60,5 @@ fn removal(observed: &Observed, job: &Job) -> Option<Action> {
 
 /// Whether no container of it is left or can come.
 fn is_gone(job: &Job) -> bool {
-    (job.stopped && !job.may_run()) || job.is_lost()
+    (job.stopped && !job.may_run()) || job.is_over()
 }
