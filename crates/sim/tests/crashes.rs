@@ -32,8 +32,12 @@ fn five_nodes() -> World {
 fn done(run: Run, what: &str) -> Ending {
     let ending = run.to_the_end().unwrap_or_else(|failure| panic!("{failure}\n{what}"));
     assert_eq!(ending.outcome, RolloutOutcome::Done, "{what}");
-    let mut attempts: Vec<(String, u32, u32)> =
-        ending.world.attempts.iter().map(|(node, try_, attempt)| (node.0.clone(), *try_, *attempt)).collect();
+    let mut attempts: Vec<(String, u32, u32)> = ending
+        .world
+        .attempts
+        .iter()
+        .map(|(node, _, try_, attempt)| (node.0.clone(), *try_, *attempt))
+        .collect();
     attempts.sort();
     let expected = [("m1", 1), ("m2", 1), ("m3", 1), ("w1", 1), ("w2", 1), ("w2", 2)];
     assert_eq!(attempts, expected.map(|(node, attempt)| (node.to_owned(), 1, attempt)), "{what}");

@@ -2,7 +2,7 @@
 
 use careen_planner::action::Action;
 use careen_planner::observed::{Manager, Reachability};
-use careen_planner::rollout::ASK_LABEL;
+use careen_planner::rollout::{ASK_LABEL, Ask};
 use careen_planner::state::{NodeRecord, RECORD_LABEL};
 use careen_planner::{ControllerId, Go, JobRole, Observed, Pass, Stage};
 use careen_sim::world::World;
@@ -66,7 +66,7 @@ fn a_planner_that_tries_again_by_itself() {
         for node in &mut observed.nodes {
             let record = NodeRecord::of(node).ok().flatten();
             if record.is_some_and(|record| matches!(record.stage, Stage::Failed { .. })) {
-                node.labels.insert(ASK_LABEL.into(), "retry".into());
+                node.labels.insert(ASK_LABEL.into(), Ask::Retry.label(&scenario::spec().id));
             }
         }
     }
@@ -90,7 +90,7 @@ fn a_planner_that_forgets_to_give_a_node_back() {
             }
         }
     }
-    caught(|run| run.mutate = keep, "");
+    caught(|run| run.mutate = keep, "is left");
 }
 
 #[test]
@@ -141,13 +141,13 @@ fn a_planner_that_does_not_wait_for_a_node_to_be_empty() {
 #[test]
 fn controllers_that_ignore_the_lock() {
     fn it_is_mine(observed: &mut Observed, me: &ControllerId) {
-        if let Some(lock) = &mut observed.lock {
-            lock.holder = Some(me.clone());
+        if let Some(holder) = observed.lock.as_mut().and_then(|lock| lock.holder.as_mut()) {
+            *holder = me.clone();
         }
     }
     let change = |run: &mut Run| {
         run.distort = it_is_mine;
         run.faults.second = 100;
     };
-    caught(change, "");
+    caught(change, "in maintenance");
 }

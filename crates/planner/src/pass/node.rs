@@ -9,7 +9,7 @@ use crate::observed::{
     Availability, Expectation, HostPhase, Job, Node, NodeOutcome, Restart, Said, TaskState,
 };
 use crate::quorum;
-use crate::rollout::{ASK_LABEL, Ask, Control, NodeResult};
+use crate::rollout::{Ask, Control, NodeResult};
 use crate::settle;
 use crate::spec::{FailureAction, RebootPolicy};
 use crate::state::{Event, Goal, NodeRecord, Phase, Reason, Skip, Stage, Then};
@@ -32,7 +32,7 @@ struct Here<'a> {
 impl Work<'_> {
     /// `None` for a node that is through.
     pub(super) fn decide(&mut self, node: &Node, record: &NodeRecord, stored: bool) -> Option<Move> {
-        let ask = node.labels.get(ASK_LABEL).and_then(|text| Ask::parse(text));
+        let ask = Ask::of(node, &self.spec.id);
         let begun = match &record.stage {
             Stage::Done | Stage::Skipped { .. } => return None,
             Stage::Failed { .. } => return answer_failed(ask, &self.control),
@@ -59,7 +59,7 @@ impl Work<'_> {
 
     /// Whether a write answers what the operator asked.
     pub(super) fn answers(&self, node: &Node, record: &NodeRecord) -> bool {
-        match node.labels.get(ASK_LABEL).and_then(|text| Ask::parse(text)) {
+        match Ask::of(node, &self.spec.id) {
             Some(Ask::Retry) => record.stage == Stage::Pending,
             Some(Ask::Skip) => {
                 matches!(record.stage, Stage::Skipped { .. } | Stage::Restoring { then: Then::Skip { .. } })
@@ -173,7 +173,7 @@ impl Work<'_> {
         if rejected {
             return Move::Wait(Hold::AgentRejected { command: "careen image push REGISTRY".to_owned() });
         }
-        if jobs.iter().any(|job| job.is_lost()) {
+        if self.lost_its_jobs(here) {
             return lost(here);
         }
         Move::Wait(Hold::Placing { placed, of })
@@ -420,7 +420,7 @@ impl Work<'_> {
             ) => {}
         }
         // A service that does not exist yet is created below.
-        if self.observed.job(&here.agent).is_some_and(Job::is_lost) {
+        if self.lost_its_jobs(here) {
             return lost(here);
         }
         let works = matches!(said, Some(Said::Running { .. }));
@@ -515,7 +515,13 @@ impl Work<'_> {
 
     /// Whether the current agent is gone; its service may have been removed by hand.
     fn is_lost(&self, here: &Here<'_>) -> bool {
-        self.observed.job(&here.agent).is_none_or(Job::is_lost)
+        self.observed.job(&here.agent).is_none() || self.lost_its_jobs(here)
+    }
+
+    /// Whether the agent's container is gone, or that of a gate that was not opened: without it no go can be given. (A
+    /// leader change may start the one again and not the other.)
+    fn lost_its_jobs(&self, here: &Here<'_>) -> bool {
+        self.jobs_of(here).iter().any(|job| job.is_lost() && (job.key.role == JobRole::Agent || !job.stopped))
     }
 
     /// A gate of the current agent that was not opened yet.
