@@ -8,7 +8,7 @@ impl World {
     /// A leader change is a reconcile: failed job tasks may be started again, whatever their restart condition.
     pub(crate) fn reconcile_jobs(&mut self) {
         for index in 0..self.jobs.len() {
-            let lost = self.jobs[index].tasks.iter().any(|task| *task == TaskState::Failed);
+            let lost = self.jobs[index].tasks.contains(&TaskState::Failed);
             let live = self.jobs[index].tasks.iter().any(|task| !task.is_over());
             if lost && !live && !self.jobs[index].stopped && self.rng.permille(500) {
                 self.jobs[index].tasks.push(TaskState::Pending);

@@ -47,6 +47,8 @@ struct Sitting {
     place: NodeId,
     turn: Option<Turn>,
     frozen_until: u64,
+    /// It looks again at this time; earlier when it has acted.
+    next_look: u64,
     acted: usize,
 }
 
@@ -205,7 +207,8 @@ impl Run {
     /// One look or one action of one controller; false when it is gone.
     fn controller_steps(&mut self, index: usize) -> bool {
         let (world, sitting) = (&mut self.world, &mut self.sitting[index]);
-        if world.now < sitting.frozen_until {
+        let waits = sitting.turn.is_none() && world.now < sitting.next_look;
+        if world.now < sitting.frozen_until || waits {
             return true;
         }
         let who = sitting.controller.id().clone();
@@ -261,6 +264,9 @@ impl Run {
         if !turn.pass.holds.values().any(|hold| matches!(hold, Hold::LockHeld { .. })) {
             self.log_holds(&turn.pass);
             self.last = Some(turn.pass.clone());
+        }
+        if turn.pass.actions.is_empty() {
+            self.sitting[index].next_look = self.world.now + self.world.rng.between(1, 4);
         }
         self.sitting[index].turn = Some(turn);
         true
@@ -342,7 +348,7 @@ impl Run {
         let mut spec = self.world.spec.clone();
         (self.disobey)(&mut spec);
         let controller = Controller::new(id, spec);
-        self.sitting.push(Sitting { controller, place, turn: None, frozen_until: 0, acted: 0 });
+        self.sitting.push(Sitting { controller, place, turn: None, frozen_until: 0, next_look: 0, acted: 0 });
         self.next_start = now + 5;
     }
 

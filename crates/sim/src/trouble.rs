@@ -11,7 +11,7 @@ impl Run {
     pub(crate) fn fault(&mut self) {
         let faults = self.faults;
         let world = &mut self.world;
-        let index = (world.rng.next() % world.nodes.len() as u64) as usize;
+        let index = (world.rng.number() % world.nodes.len() as u64) as usize;
         let id = world.nodes[index].id.clone();
         if world.rng.permille(faults.engine) && world.nodes[index].power == Power::Up {
             let until = world.now + world.rng.between(2, 10);
@@ -63,7 +63,7 @@ impl Run {
             12 | 13 => {
                 let replicas = world.rng.between(1, 4);
                 if !world.services.is_empty() {
-                    let at = (world.rng.next() % world.services.len() as u64) as usize;
+                    let at = (world.rng.number() % world.services.len() as u64) as usize;
                     world.services[at].replicas = replicas;
                 }
             }

@@ -8,18 +8,21 @@ use careen_planner::{ControllerId, Go, JobRole, Observed, Pass, Stage};
 use careen_sim::world::World;
 use careen_sim::{Faults, Run, scenario};
 
-/// Runs histories until one is caught; the first line of what was wrong.
+/// Runs histories until one is caught at what it was expected to be.
 fn caught(change: impl Fn(&mut Run), expected: &str) {
+    let mut others = Vec::new();
     for seed in 0..400 {
         let mut run = Run::new(scenario::random(seed)).with(Faults::all());
         change(&mut run);
         if let Err(failure) = run.to_the_end() {
-            let what = failure.what.join("\n");
-            assert!(what.contains(expected), "seed {seed}: {what}");
-            return;
+            // A broken planner may also get stuck first.
+            if failure.what.iter().any(|what| what.contains(expected)) {
+                return;
+            }
+            others.push(format!("seed {seed}: {}", failure.what.join("; ")));
         }
     }
-    panic!("nobody notices; expected was '{expected}'");
+    panic!("nobody notices; expected was '{expected}', but: {others:#?}");
 }
 
 #[test]
