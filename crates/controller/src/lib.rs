@@ -15,7 +15,8 @@ pub trait Cluster {
     fn observe(&mut self) -> Result<Observed, Unavailable>;
 
     /// Carries one action out. It must be refused when the object has another version than the action says, or exists
-    /// already.
+    /// already, and should be when the lock has a higher epoch than the act: looked at right before. That leaves a
+    /// moment in which a controller may freeze; what it can still do then is harmless or announced.
     fn act(&mut self, act: &Act) -> Result<(), ActError>;
 
     /// A monotonic clock; where it begins does not matter.

@@ -7,7 +7,7 @@
 //! - [`state`]: where one node stands, and what may follow (docs/rollout-states.md)
 //! - [`hold`]: why something waits
 //! - [`order`], [`quorum`], [`drain`], [`availability`], [`settle`], [`failure`]: one question each
-//! - [`pass()`]: what a controller does now; [`action`]: how it says so
+//! - [`plan()`]: what a rollout would do; [`pass()`]: what a controller does now; [`action`]: how it says so
 
 pub mod action;
 pub mod availability;
@@ -19,6 +19,7 @@ pub mod ids;
 pub mod observed;
 pub mod order;
 mod pass;
+pub mod plan;
 pub mod quorum;
 pub mod rollout;
 pub mod settle;
@@ -34,6 +35,7 @@ pub use hold::{Hold, PauseReason};
 pub use ids::{ControllerId, Go, JobKey, JobRole, NodeId, RolloutId, ServiceId, Version};
 pub use observed::Observed;
 pub use pass::{End, Pass, PassError, pass};
+pub use plan::{Plan, plan};
 pub use spec::Spec;
 pub use state::{NodeRecord, Stage};
 pub use watch::Watch;

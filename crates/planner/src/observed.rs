@@ -261,8 +261,14 @@ impl Job {
         self.tasks.iter().any(|task| matches!(task, TaskState::Starting | TaskState::Running))
     }
 
-    /// Whether it had a task, and none is left that could run.
+    /// Whether its container was there and is not any more. A task that Swarm has started in its place (a leader change
+    /// does that to failed tasks of jobs) may wait for ever when the node is drained: it does not count.
     pub fn is_lost(&self) -> bool {
+        self.tasks.iter().any(|task| task.is_over()) && !self.may_run()
+    }
+
+    /// Whether all its tasks are over, and none waits.
+    pub fn is_over(&self) -> bool {
         !self.tasks.is_empty() && self.tasks.iter().all(|task| task.is_over())
     }
 }

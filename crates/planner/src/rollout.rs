@@ -1,8 +1,8 @@
 //! What is stored of a rollout beside its spec and its nodes' labels.
 
 use crate::hold::PauseReason;
-use crate::ids::{NodeId, ServiceId, Version};
-use crate::observed::NodeOutcome;
+use crate::ids::{NodeId, RolloutId, ServiceId, Version};
+use crate::observed::{Node, NodeOutcome};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -74,7 +74,7 @@ pub struct NodeResult {
     pub outcome: NodeOutcome,
 }
 
-/// What an operator asks for one node: the label [`ASK_LABEL`], taken away with the answer.
+/// What an operator asks for one node: the label [`ASK_LABEL`], taken away with the answer, or at the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ask {
@@ -88,16 +88,22 @@ pub enum Ask {
 pub const ASK_LABEL: &str = "careen.ask";
 
 impl Ask {
-    /// As the label's value.
+    /// The label's value. It names the rollout: a wish that came too late is none for the next one.
+    pub fn label(self, rollout: &RolloutId) -> String {
+        format!("{rollout} {}", self.word())
+    }
+
+    /// What is asked of this rollout for a node; what is not understood is no wish.
+    pub fn of(node: &Node, rollout: &RolloutId) -> Option<Self> {
+        let label = node.labels.get(ASK_LABEL)?;
+        [Self::Retry, Self::Skip].into_iter().find(|ask| ask.label(rollout) == *label)
+    }
+
+    /// In one word.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Retry => "retry",
             Self::Skip => "skip",
         }
-    }
-
-    /// Reads the label's value; what is not understood is no wish.
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::Retry, Self::Skip].into_iter().find(|ask| ask.word() == text)
     }
 }

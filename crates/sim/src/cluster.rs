@@ -130,6 +130,9 @@ impl View<'_> {
                 }
                 job.version = next;
                 job.stopped = true;
+                if stale {
+                    world.late_go.insert(key.node.clone());
+                }
                 Ok(())
             }
             Action::RemoveJob { key } => {

@@ -57,10 +57,6 @@ impl Default for HostPlan {
 /// One transaction on a host.
 #[derive(Debug, Clone)]
 pub struct Transaction {
-    /// Of which rollout.
-    pub rollout: RolloutId,
-    /// Which try.
-    pub generation: u32,
     /// How far it is.
     pub at: At,
     /// Attempts of the command that were started.
@@ -96,21 +92,22 @@ pub enum At {
     Closed(NodeOutcome),
 }
 
+/// Which transaction one is: its rollout, and which try of it on this host.
+pub type Try = (RolloutId, u32);
+
 /// A host.
 #[derive(Debug, Clone, Default)]
 pub struct Host {
-    /// Its transactions, by generation.
-    pub transactions: BTreeMap<u32, Transaction>,
+    /// Its transactions.
+    pub transactions: BTreeMap<Try, Transaction>,
     /// What the payload does on it.
     pub plan: HostPlan,
 }
 
 impl Transaction {
     /// A new one.
-    pub fn new(rollout: RolloutId, generation: u32, prepared_at: u64) -> Self {
+    pub fn new(prepared_at: u64) -> Self {
         Self {
-            rollout,
-            generation,
             at: At::Preparing(prepared_at),
             attempts: 0,
             may_reboot: true,

@@ -43,12 +43,14 @@ impl World {
     }
 
     /// **A node is empty when its engine or host is restarted**, unless nobody wanted it drained, or somebody else
-    /// has just changed it.
+    /// has just changed it. Not for a go that was announced, and given so late by a frozen controller that the node had
+    /// been changed since: the real swarm's side looks at the lock before each action, which leaves a moment; and the
+    /// quorum is looked at by the agent itself.
     pub(crate) fn check_restart(&mut self, index: usize) {
         self.check_quorum(index);
         let node = &self.nodes[index];
         let theirs = node.wish_at > 0 && self.now - node.wish_at < OPERATORS_SECONDS;
-        if self.spec.drain == DrainPolicy::Never || theirs {
+        if self.spec.drain == DrainPolicy::Never || theirs || self.late_go.contains(&node.id) {
             return;
         }
         let runs = |task: &&crate::world::SimTask| task.node == node.id && task.state == TaskState::Running;

@@ -4,12 +4,15 @@
 //! It runs the real planner and the real controller's loop; what it fakes is what docs/swarm-facts.md says of Swarm,
 //! and what an agent does on its host. Between any two actions a controller may crash, freeze, or meet another one.
 
+mod agents;
 mod cluster;
 pub mod host;
 pub mod invariants;
+mod orchestrator;
 pub mod rng;
 pub mod run;
 pub mod scenario;
+mod trouble;
 pub mod world;
 
 pub use run::{Ending, Failure, Faults, Run};

@@ -4,9 +4,8 @@ use crate::cluster::View;
 use crate::world::{Power, World};
 use careen_controller::{Controller, ControllerError, Turn};
 use careen_planner::observed::{Availability, Role};
-use careen_planner::rollout::{ASK_LABEL, Ask, Control, RolloutOutcome};
-use careen_planner::state::{NodeRecord, RECORD_LABEL};
-use careen_planner::{ControllerId, End, Hold, NodeId, Observed, Pass, PauseReason, Stage};
+use careen_planner::rollout::{Control, RolloutOutcome};
+use careen_planner::{ControllerId, End, Hold, NodeId, Observed, Pass, Spec};
 use std::collections::BTreeMap;
 
 /// How often what goes wrong, in thousandths.
@@ -48,6 +47,9 @@ struct Sitting {
     place: NodeId,
     turn: Option<Turn>,
     frozen_until: u64,
+    /// It looks again at this time; earlier when it has acted.
+    next_look: u64,
+    acted: usize,
 }
 
 /// A history in the making.
@@ -58,6 +60,10 @@ pub struct Run {
     pub faults: Faults,
     /// The controller dies right after the action with this number, counted from 0.
     pub crash_at: Option<usize>,
+    /// Each controller dies after so many actions.
+    pub lives_for: Option<usize>,
+    /// What tests make of the spec that controllers follow; the invariants go by the world's own.
+    pub disobey: fn(&mut Spec),
     /// What tests make of what controllers see.
     pub distort: fn(&mut Observed, &ControllerId),
     /// What tests make of a pass.
@@ -67,11 +73,12 @@ pub struct Run {
     sitting: Vec<Sitting>,
     started: usize,
     next_start: u64,
-    last: Option<Pass>,
-    answer_at: Option<u64>,
+    pub(crate) last: Option<Pass>,
+    pub(crate) answer_at: Option<u64>,
     held_since: BTreeMap<NodeId, (&'static str, u64)>,
-    at_risk_since: BTreeMap<NodeId, u64>,
+    pub(crate) at_risk_since: BTreeMap<NodeId, u64>,
     over: bool,
+    began: u64,
 }
 
 /// How a history ended.
@@ -108,7 +115,7 @@ impl std::fmt::Display for Failure {
 }
 
 /// After so many seconds a rollout must be over.
-const TOO_LONG: u64 = 30_000;
+const TOO_LONG: u64 = 20_000;
 
 /// So long the world goes on after the end, so that who was frozen wakes up.
 const AFTERWARDS: u64 = 400;
@@ -117,9 +124,12 @@ impl Run {
     /// A history without faults.
     pub fn new(world: World) -> Self {
         Self {
+            began: world.now,
             world,
             faults: Faults::default(),
             crash_at: None,
+            lives_for: None,
+            disobey: |_| {},
             distort: |_, _| {},
             mutate: |_, _| {},
             actions: 0,
@@ -146,7 +156,7 @@ impl Run {
             if !self.world.violations.is_empty() {
                 return Err(self.failure());
             }
-            if self.world.now > TOO_LONG {
+            if self.world.now > self.began + TOO_LONG {
                 let holds = self.last.as_ref().map(|pass| format!("{:?}", pass.holds));
                 self.world.violation(format!("no end in sight: {}", holds.unwrap_or_default()));
             }
@@ -197,7 +207,8 @@ impl Run {
     /// One look or one action of one controller; false when it is gone.
     fn controller_steps(&mut self, index: usize) -> bool {
         let (world, sitting) = (&mut self.world, &mut self.sitting[index]);
-        if world.now < sitting.frozen_until {
+        let waits = sitting.turn.is_none() && world.now < sitting.next_look;
+        if world.now < sitting.frozen_until || waits {
             return true;
         }
         let who = sitting.controller.id().clone();
@@ -215,6 +226,7 @@ impl Run {
             };
             let moved = view.moved;
             self.actions += 1;
+            sitting.acted += 1;
             self.world.check();
             return !moved && self.survives(index, &who);
         }
@@ -253,6 +265,9 @@ impl Run {
             self.log_holds(&turn.pass);
             self.last = Some(turn.pass.clone());
         }
+        if turn.pass.actions.is_empty() {
+            self.sitting[index].next_look = self.world.now + self.world.rng.between(1, 4);
+        }
         self.sitting[index].turn = Some(turn);
         true
     }
@@ -284,7 +299,9 @@ impl Run {
     fn survives(&mut self, index: usize, who: &ControllerId) -> bool {
         let world = &mut self.world;
         let faulty = world.now < self.faults.until;
-        if self.crash_at == Some(self.actions - 1) || (faulty && world.rng.permille(self.faults.crash)) {
+        let worn_out = self.lives_for.is_some_and(|actions| self.sitting[index].acted >= actions);
+        let chosen = self.crash_at == Some(self.actions - 1) || worn_out;
+        if chosen || (faulty && world.rng.permille(self.faults.crash)) {
             world.say(format!("{who} dies"));
             return false;
         }
@@ -328,8 +345,10 @@ impl Run {
         self.started += 1;
         let id = ControllerId(format!("c{}", self.started));
         self.world.say(format!("{id} starts on {place}"));
-        let controller = Controller::new(id, self.world.spec.clone());
-        self.sitting.push(Sitting { controller, place, turn: None, frozen_until: 0 });
+        let mut spec = self.world.spec.clone();
+        (self.disobey)(&mut spec);
+        let controller = Controller::new(id, spec);
+        self.sitting.push(Sitting { controller, place, turn: None, frozen_until: 0, next_look: 0, acted: 0 });
         self.next_start = now + 5;
     }
 
@@ -351,165 +370,5 @@ impl Run {
             stays
         });
         gone.into_iter().for_each(|line| world.say(line));
-    }
-
-    fn fault(&mut self) {
-        let faults = self.faults;
-        let world = &mut self.world;
-        let index = (world.rng.next() % world.nodes.len() as u64) as usize;
-        let id = world.nodes[index].id.clone();
-        if world.rng.permille(faults.engine) && world.nodes[index].power == Power::Up {
-            let until = world.now + world.rng.between(2, 10);
-            world.nodes[index].power = Power::EngineDown(until);
-            world.nodes[index].stop_engine();
-            world.say(format!("{id}: its engine restarts by itself"));
-        }
-        if world.rng.permille(faults.cut_off) {
-            let until = world.now + world.rng.between(5, 120);
-            world.nodes[index].cut_off_until = until;
-            world.say(format!("{id} is cut off until {until}"));
-        }
-        if world.rng.permille(faults.death) && world.may_die(index) {
-            world.nodes[index].power = Power::Dead;
-            world.nodes[index].stop_engine();
-            world.say(format!("{id} dies for good"));
-        }
-        if world.rng.permille(faults.operator) {
-            self.operator_interferes(index);
-        }
-    }
-
-    fn operator_interferes(&mut self, index: usize) {
-        let world = &mut self.world;
-        if !world.has_quorum() {
-            return;
-        }
-        let version = world.next_version();
-        match world.rng.between(0, 19) {
-            0..=8 => {
-                let wish = *world.rng.pick(&[Availability::Active, Availability::Drain, Availability::Pause]);
-                let now = world.now;
-                // Saying what is so already leaves no trace in the swarm, and of two changes between two looks of the
-                // controller the first leaves none.
-                let digested = world.is_digested(index);
-                let node = &mut world.nodes[index];
-                if node.availability != wish && digested {
-                    (node.availability, node.wish, node.wish_at) = (wish, wish, now);
-                    node.version = version;
-                    let line = format!("operator: {} is to be {wish:?}", node.id);
-                    world.say(line);
-                }
-            }
-            9..=11 => {
-                let node = &mut world.nodes[index];
-                node.labels.insert("zone".into(), format!("z{}", version.0));
-                node.version = version;
-            }
-            12 | 13 => {
-                let replicas = world.rng.between(1, 4);
-                if !world.services.is_empty() {
-                    let at = (world.rng.next() % world.services.len() as u64) as usize;
-                    world.services[at].replicas = replicas;
-                }
-            }
-            14 | 15 => self.operator_says(Control::Paused { why: PauseReason::Asked }),
-            16 | 17 => self.operator_asks(index, Ask::Skip),
-            18 => self.worker_leaves(index),
-            _ if self.world.rng.permille(200) => self.operator_says(Control::Aborting),
-            _ => {}
-        }
-    }
-
-    fn operator_says(&mut self, control: Control) {
-        let world = &mut self.world;
-        let over = matches!(world.rollout.control, Control::Finished { .. } | Control::Aborting);
-        if over || !world.has_quorum() {
-            return;
-        }
-        world.rollout.version = world.next_version();
-        world.say(format!("operator: {control:?}"));
-        world.rollout.control = control;
-    }
-
-    fn operator_asks(&mut self, index: usize, ask: Ask) {
-        let world = &mut self.world;
-        let version = world.next_version();
-        let node = &mut world.nodes[index];
-        node.labels.insert(ASK_LABEL.into(), ask.word().into());
-        node.version = version;
-        let line = format!("operator: {} {}", ask.word(), node.id);
-        world.say(line);
-    }
-
-    fn worker_leaves(&mut self, index: usize) {
-        let world = &mut self.world;
-        if world.nodes[index].role == Role::Worker {
-            let node = world.nodes.remove(index);
-            world.say(format!("{} leaves the swarm", node.id));
-            world.left.insert(node.id);
-        }
-    }
-
-    /// An operator who looks at what has stopped, and answers after a while.
-    fn operator_answers(&mut self) {
-        if let Control::Paused { why } = self.world.rollout.control.clone() {
-            let patience = self.world.rng.between(5, 60);
-            let at = *self.answer_at.get_or_insert(self.world.now + patience);
-            if self.world.now >= at && self.world.has_quorum() {
-                self.answer_at = None;
-                if let PauseReason::NodeFailed { node, .. } = why {
-                    self.answer_failure(&node);
-                }
-                self.operator_says(Control::Running);
-            }
-        }
-        self.unblock();
-    }
-
-    fn answer_failure(&mut self, node: &NodeId) {
-        let Some(index) = self.world.nodes.iter().position(|one| one.id == *node) else { return };
-        let failed = matches!(self.world.stage(&self.world.nodes[index]), Some(Stage::Failed { .. }));
-        let retried = self.world.retries.get(node).copied().unwrap_or(0);
-        match self.world.rng.between(0, 2) {
-            0 if failed && retried < 2 => {
-                *self.world.retries.entry(node.clone()).or_default() += 1;
-                self.operator_asks(index, Ask::Retry);
-            }
-            1 if failed => self.operator_asks(index, Ask::Skip),
-            _ => {}
-        }
-    }
-
-    /// When too few managers are left for good, the rest of the managers cannot be done: they are skipped.
-    fn unblock(&mut self) {
-        let now = self.world.now;
-        let Some(pass) = &self.last else { return };
-        let stuck = |node: &NodeId| self.at_risk_since.get(node).is_some_and(|since| now > since + 900);
-        let Some(node) = pass.holds.keys().find(|node| stuck(node)).cloned() else { return };
-        let Some(index) = self.world.nodes.iter().position(|one| one.id == node) else { return };
-        let begun = pass.stages.get(&node).is_some_and(Stage::is_after_the_go);
-        self.at_risk_since.remove(&node);
-        if begun {
-            self.operator_says(Control::Aborting);
-        } else {
-            self.operator_asks(index, Ask::Skip);
-        }
-    }
-}
-
-impl World {
-    /// Whether the node's record knows of its availability as it is.
-    fn is_digested(&self, index: usize) -> bool {
-        let node = &self.nodes[index];
-        let record = node.labels.get(RECORD_LABEL).and_then(|text| NodeRecord::decode(text).ok());
-        record.and_then(|record| record.taken).is_none_or(|taken| taken.set == node.availability)
-    }
-
-    /// A manager may die while the others keep the store alive also when one more is down for a while.
-    fn may_die(&self, index: usize) -> bool {
-        let node = &self.nodes[index];
-        let dead = self.nodes.iter().filter(|one| one.power == Power::Dead).count();
-        let (members, reachable) = self.managers();
-        dead == 0 && (node.role == Role::Worker || reachable > members / 2 + 1)
     }
 }

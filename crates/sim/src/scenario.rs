@@ -82,6 +82,7 @@ pub fn world(seed: u64, spec: Spec, managers: usize, workers: usize) -> World {
         attempts: Vec::new(),
         retries: BTreeMap::new(),
         agents_check_quorum: true,
+        late_go: BTreeSet::new(),
         over_at: 0,
         left: BTreeSet::new(),
     }

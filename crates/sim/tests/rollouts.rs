@@ -1,6 +1,8 @@
 //! Rollouts in the simulator: random ones with everything that goes wrong, and one that is killed after every action.
 
+use careen_planner::RolloutId;
 use careen_planner::rollout::RolloutOutcome;
+use careen_sim::world::{Power, SimJob};
 use careen_sim::{Faults, Run, scenario};
 
 /// `CAREEN_SIM_SEED=17` runs one history alone and prints it; `CAREEN_SIM_ROLLOUTS=100000` runs more of them.
@@ -47,6 +49,23 @@ fn random_rollouts_with_crashing_and_freezing_controllers() {
 #[test]
 fn random_rollouts_with_everything_that_goes_wrong() {
     random_rollouts(1000, Faults::all());
+}
+
+/// What one rollout leaves behind, on purpose or because a frozen controller woke up late, the next one takes away.
+#[test]
+fn a_second_rollout_over_what_a_first_one_left() {
+    for seed in seeds(150) {
+        let first = Run::new(scenario::random(seed)).with(Faults::all()).to_the_end();
+        let mut world = first.unwrap_or_else(|failure| panic!("{failure}\nseed {seed}")).world;
+        let mut spec = scenario::spec();
+        spec.id = RolloutId::parse("next").unwrap();
+        spec.policy.parallelism = 2;
+        world.next_rollout(spec);
+        let second = Run::new(world).to_the_end().unwrap_or_else(|failure| panic!("{failure}\nseed {seed}"));
+        let dead =
+            |job: &SimJob| second.world.node(&job.key.node).is_some_and(|node| node.power == Power::Dead);
+        assert!(second.world.jobs.iter().all(dead), "seed {seed}: {:?}", second.world.jobs);
+    }
 }
 
 #[test]

@@ -43,12 +43,11 @@ impl Work<'_> {
         }
         let surely_drained = drain::before_the_command(self.spec, Expectation::Unknown);
         let kept = crate::availability::operators(node, record.taken) != Availability::Active;
-        if surely_drained && !kept {
-            if let Some(hold) = drain::volume_hold(self.observed, self.spec, node) {
-                return Move::Wait(hold);
-            }
+        let volume = (surely_drained && !kept).then(|| drain::volume_hold(self.observed, self.spec, node));
+        match volume.flatten() {
+            Some(hold) => Move::Wait(hold),
+            None => Move::Step(Event::Enter, Wanted::Be(Availability::Active)),
         }
-        Move::Step(Event::Enter, Wanted::Be(Availability::Active))
     }
 
     /// How the services stand is recorded before the first node begins.

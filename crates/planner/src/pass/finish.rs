@@ -3,7 +3,7 @@
 use super::{End, Standing, Work};
 use crate::action::Action;
 use crate::observed::Observed;
-use crate::rollout::{Control, RolloutOutcome};
+use crate::rollout::{ASK_LABEL, Control, RolloutOutcome};
 use crate::spec::Spec;
 use crate::state::{NodeRecord, RECORD_LABEL, Stage};
 use std::collections::BTreeMap;
@@ -48,7 +48,8 @@ impl Work<'_> {
     pub(super) fn tidy(&mut self) -> End {
         for node in &self.observed.nodes {
             if wants_tidying(node, self.spec) {
-                let labels = BTreeMap::from([(RECORD_LABEL.to_owned(), None)]);
+                let labels = [RECORD_LABEL, ASK_LABEL].map(|name| (name.to_owned(), None));
+                let labels = BTreeMap::from(labels);
                 let (node, version) = (node.id.clone(), node.version);
                 self.actions.push(Action::UpdateNode { node, version, labels, availability: None });
             }

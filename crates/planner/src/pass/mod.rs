@@ -9,8 +9,11 @@
 //! do nothing that its successor does not expect: its writes carry old versions, and its one act without way back (the
 //! go) is announced by a label that the successor has seen.
 
+mod after;
+mod before;
 mod enter;
 mod finish;
+mod jobs;
 mod lock;
 mod node;
 mod reap;
@@ -391,3 +394,6 @@ fn change(node: &Node, record: &NodeRecord, wanted: Wanted) -> Change {
         Wanted::Restore => availability::restore(node, record.taken),
     }
 }
+
+#[cfg(test)]
+mod tests;

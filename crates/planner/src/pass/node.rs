@@ -1,18 +1,15 @@
 //! What follows for one node in each of its stages.
 
 use super::{Move, Wanted, Work};
-use crate::action::{Action, AgentSpec};
+use crate::action::Action;
 use crate::drain;
 use crate::hold::Hold;
-use crate::ids::{Go, JobKey, JobRole};
-use crate::observed::{
-    Availability, Expectation, HostPhase, Job, Node, NodeOutcome, Restart, Said, TaskState,
-};
+use crate::ids::{JobKey, JobRole};
+use crate::observed::{Availability, Node, NodeOutcome, Restart, Said};
 use crate::quorum;
-use crate::rollout::{ASK_LABEL, Ask, Control, NodeResult};
+use crate::rollout::{Ask, Control, NodeResult};
 use crate::settle;
-use crate::spec::{FailureAction, RebootPolicy};
-use crate::state::{Event, Goal, NodeRecord, Phase, Reason, Skip, Stage, Then};
+use crate::state::{Event, Goal, NodeRecord, Reason, Skip, Stage, Then};
 use crate::watch::Key;
 use std::time::Duration;
 
@@ -20,19 +17,19 @@ use std::time::Duration;
 pub const MAX_AGENTS: u32 = 12;
 
 /// One node in one pass.
-struct Here<'a> {
-    node: &'a Node,
-    record: &'a NodeRecord,
+pub(super) struct Here<'a> {
+    pub(super) node: &'a Node,
+    pub(super) record: &'a NodeRecord,
     /// How long it has been in this stage, as far as this controller knows.
-    age: Duration,
+    pub(super) age: Duration,
     /// The current agent.
-    agent: JobKey,
+    pub(super) agent: JobKey,
 }
 
 impl Work<'_> {
     /// `None` for a node that is through.
     pub(super) fn decide(&mut self, node: &Node, record: &NodeRecord, stored: bool) -> Option<Move> {
-        let ask = node.labels.get(ASK_LABEL).and_then(|text| Ask::parse(text));
+        let ask = Ask::of(node, &self.spec.id);
         let begun = match &record.stage {
             Stage::Done | Stage::Skipped { .. } => return None,
             Stage::Failed { .. } => return answer_failed(ask, &self.control),
@@ -59,7 +56,7 @@ impl Work<'_> {
 
     /// Whether a write answers what the operator asked.
     pub(super) fn answers(&self, node: &Node, record: &NodeRecord) -> bool {
-        match node.labels.get(ASK_LABEL).and_then(|text| Ask::parse(text)) {
+        match Ask::of(node, &self.spec.id) {
             Some(Ask::Retry) => record.stage == Stage::Pending,
             Some(Ask::Skip) => {
                 matches!(record.stage, Stage::Skipped { .. } | Stage::Restoring { then: Then::Skip { .. } })
@@ -147,296 +144,6 @@ impl Work<'_> {
         }
     }
 
-    fn entering(&mut self, here: &Here<'_>) -> Move {
-        if here.node.availability != Availability::Active {
-            return match here.record.taken {
-                // Drained by its operator since its turn came: from the beginning, as a node that is kept so.
-                None => Move::Step(Event::Withdraw, Wanted::Keep),
-                Some(_) => self.taken_away(here, Availability::Active),
-            };
-        }
-        let gates = [JobRole::Gate(Go::Run), JobRole::Gate(Go::Restart)];
-        let missing = self.missing(here, &gates);
-        let jobs = self.jobs_of(here);
-        let placed = jobs.iter().filter(|job| job.runs()).count();
-        let of = gates.len() + 1;
-        if !missing.is_empty() {
-            return Move::Act(missing, Hold::Placing { placed, of });
-        }
-        let rejected = jobs.iter().any(|job| job.tasks.contains(&TaskState::Rejected));
-        if placed == of || self.observed.report(&here.agent).is_some_and(is_past_the_go) {
-            return Move::Step(Event::Placed, Wanted::Keep);
-        }
-        if here.age >= self.spec.limits.entering {
-            return Move::Fail(Reason::TimeLimit);
-        }
-        if rejected {
-            return Move::Wait(Hold::AgentRejected { command: "careen image push REGISTRY".to_owned() });
-        }
-        if jobs.iter().any(|job| job.is_lost()) {
-            return lost(here);
-        }
-        Move::Wait(Hold::Placing { placed, of })
-    }
-
-    fn preparing(&mut self, here: &Here<'_>) -> Move {
-        let phase = Phase::Preparing;
-        match self.observed.report(&here.agent) {
-            Some(Said::Finished {
-                outcome: outcome @ NodeOutcome::Failed { phase: HostPhase::Prepare, exit, .. },
-            }) => match self.result(here) {
-                None => self.write_result(here, outcome),
-                Some(_) => Move::Fail(Reason::Exit(*exit)),
-            },
-            Some(said) if is_past_the_go(said) => Move::Step(Event::Go { drained: false }, Wanted::Keep),
-            _ if self.is_lost(here) => lost(here),
-            Some(Said::Prepared { restart }) => self.take_out(here, *restart),
-            _ if here.age >= self.spec.limits.preparing => Move::Fail(Reason::TimeLimit),
-            Some(Said::Busy { transaction }) => {
-                Move::Wait(Hold::HostBusy { transaction: transaction.clone() })
-            }
-            Some(_) => Move::Wait(Hold::HostWorks { phase }),
-            None => Move::Wait(Hold::NoReport { phase }),
-        }
-    }
-
-    /// `prepare` is done: the node is taken out of service, or gets the go as it is.
-    fn take_out(&self, here: &Here<'_>, expectation: Expectation) -> Move {
-        if let Err(hold) = self.may_go_on().and_then(|()| self.maintenance(here.node)) {
-            return Move::Wait(hold);
-        }
-        let kept = crate::availability::operators(here.node, here.record.taken);
-        let wanted = drain::before_the_command(self.spec, expectation);
-        match (wanted, kept) {
-            (_, Availability::Drain) => Move::Step(Event::Drain(Goal::Run), Wanted::Be(Availability::Drain)),
-            (false, Availability::Active | Availability::Pause) => {
-                Move::Step(Event::Go { drained: false }, Wanted::Restore)
-            }
-            (true, Availability::Active | Availability::Pause) => {
-                match drain::volume_hold(self.observed, self.spec, here.node) {
-                    Some(hold) => Move::Wait(hold),
-                    None => Move::Step(Event::Drain(Goal::Run), Wanted::Be(Availability::Drain)),
-                }
-            }
-        }
-    }
-
-    fn draining_for_the_command(&mut self, here: &Here<'_>) -> Move {
-        if self.observed.report(&here.agent).is_some_and(is_past_the_go) {
-            return Move::Step(Event::Go { drained: true }, Wanted::Keep);
-        }
-        if self.is_lost(here) {
-            return lost(here);
-        }
-        if here.node.availability != Availability::Drain {
-            return self.taken_away(here, Availability::Drain);
-        }
-        let ready = self.is_empty(here).and_then(|()| self.may_go_on()).and_then(|()| self.quorum(here));
-        match ready {
-            Err(hold) => Move::Wait(hold),
-            Ok(()) => Move::Step(Event::Go { drained: true }, Wanted::Keep),
-        }
-    }
-
-    fn draining_for_a_restart(&mut self, here: &Here<'_>, kind: Restart) -> Move {
-        match self.observed.report(&here.agent) {
-            Some(Said::WantsRestart { kind: wanted }) if *wanted == kind => {}
-            Some(_) => return Move::Step(Event::Ended, Wanted::Keep),
-            None => {}
-        }
-        if self.is_lost(here) {
-            return lost(here);
-        }
-        if here.node.availability != Availability::Drain {
-            return self.taken_away(here, Availability::Drain);
-        }
-        match self.is_empty(here).and_then(|()| self.quorum(here)) {
-            Err(hold) => Move::Wait(hold),
-            Ok(()) => Move::Step(Event::Restart(kind), Wanted::Keep),
-        }
-    }
-
-    fn running(&mut self, here: &Here<'_>, drained: bool) -> Move {
-        let phase = Phase::Running;
-        let said = self.observed.report(&here.agent);
-        match said {
-            _ if self.result(here).is_some() => return Move::Step(Event::Ended, Wanted::Keep),
-            Some(Said::Finished { .. } | Said::Verifying) => {
-                return Move::Step(Event::Ended, Wanted::Keep);
-            }
-            Some(Said::WantsRestart { kind }) => return self.wants_restart(here, *kind),
-            Some(Said::Restarting { kind }) => return Move::Step(Event::Restart(*kind), Wanted::Keep),
-            Some(
-                Said::Busy { .. }
-                | Said::Preparing
-                | Said::Prepared { .. }
-                | Said::Running { .. }
-                | Said::NotBegun,
-            )
-            | None => {}
-        }
-        if self.is_lost(here) {
-            return lost(here);
-        }
-        if let Some(gate) = self.closed_gate(here, Go::Run) {
-            let open = Action::OpenGate { key: gate.key.clone(), version: gate.version };
-            return self.give_the_go(here, drained, open);
-        }
-        // The host keeps the command's time limit itself; this one is for a host that says nothing.
-        let limit = self.spec.limits.running.map(|limit| limit + self.spec.limits.verifying);
-        if limit.is_some_and(|limit| here.age >= limit) {
-            return Move::Fail(Reason::TimeLimit);
-        }
-        Move::Wait(if said.is_some() { Hold::HostWorks { phase } } else { Hold::NoReport { phase } })
-    }
-
-    /// The go is announced and seen to be; what it rests on is looked at once more.
-    fn give_the_go(&mut self, here: &Here<'_>, drained: bool, open: Action) -> Move {
-        if drained {
-            if here.node.availability != Availability::Drain {
-                return self.taken_away(here, Availability::Drain);
-            }
-            if let Err(hold) = self.is_empty(here) {
-                return Move::Wait(hold);
-            }
-        }
-        match self.quorum(here) {
-            Err(hold) => Move::Wait(hold),
-            Ok(()) => Move::Act(vec![open], Hold::GivingTheGo),
-        }
-    }
-
-    /// The command is done and the agent asks for a restart.
-    fn wants_restart(&mut self, here: &Here<'_>, kind: Restart) -> Move {
-        if self.is_lost(here) {
-            return lost(here);
-        }
-        let missing = self.missing(here, &[JobRole::Gate(Go::Restart)]);
-        if !missing.is_empty() {
-            return Move::Act(missing, Hold::Placing { placed: 1, of: 2 });
-        }
-        let gate = self.observed.job(&here.agent.with_role(JobRole::Gate(Go::Restart)));
-        if !gate.is_some_and(|gate| gate.runs() || gate.stopped) {
-            return self.make_active(here, Hold::Placing { placed: 1, of: 2 });
-        }
-        let drains = drain::before_a_restart(self.spec);
-        let drained = here.node.availability == Availability::Drain;
-        if drains && !drained {
-            return match drain::volume_hold(self.observed, self.spec, here.node) {
-                Some(hold) => Move::Wait(hold),
-                None => Move::Step(Event::Drain(Goal::Restart(kind)), Wanted::Be(Availability::Drain)),
-            };
-        }
-        let empty = if drains { self.is_empty(here) } else { Ok(()) };
-        match empty.and_then(|()| self.quorum(here)) {
-            Err(hold) => Move::Wait(hold),
-            Ok(()) => Move::Step(Event::Restart(kind), Wanted::Keep),
-        }
-    }
-
-    fn restarting(&mut self, here: &Here<'_>, kind: Restart) -> Move {
-        let limit = match kind {
-            Restart::Engine => self.spec.limits.restarting_engine,
-            Restart::Reboot => self.spec.limits.rebooting,
-        };
-        match self.observed.report(&here.agent) {
-            Some(Said::WantsRestart { kind: wanted }) if *wanted == kind && !self.is_lost(here) => {
-                return self.allow_restart(here);
-            }
-            Some(
-                Said::Finished { .. } | Said::Verifying | Said::Running { .. } | Said::WantsRestart { .. },
-            ) => {
-                return Move::Step(Event::Ended, Wanted::Keep);
-            }
-            Some(
-                Said::Restarting { .. }
-                | Said::Busy { .. }
-                | Said::Preparing
-                | Said::Prepared { .. }
-                | Said::NotBegun,
-            )
-            | None => {}
-        }
-        if self.is_lost(here) {
-            return lost(here);
-        }
-        if here.age >= limit {
-            return Move::Fail(Reason::TimeLimit);
-        }
-        // The announced restart's gate, when the report that asked for it cannot be read now.
-        if self.closed_gate(here, Go::Restart).is_some() {
-            return self.allow_restart(here);
-        }
-        Move::Wait(Hold::Restarting { kind })
-    }
-
-    fn allow_restart(&mut self, here: &Here<'_>) -> Move {
-        let Some(gate) = self.closed_gate(here, Go::Restart) else { return Move::Wait(Hold::GivingTheGo) };
-        let open = Action::OpenGate { key: gate.key.clone(), version: gate.version };
-        if drain::before_a_restart(self.spec) {
-            if here.node.availability != Availability::Drain {
-                return self.taken_away(here, Availability::Drain);
-            }
-            if let Err(hold) = self.is_empty(here) {
-                return Move::Wait(hold);
-            }
-        }
-        match self.quorum(here) {
-            Err(hold) => Move::Wait(hold),
-            Ok(()) => Move::Act(vec![open], Hold::GivingTheGo),
-        }
-    }
-
-    fn verifying(&mut self, here: &Here<'_>) -> Move {
-        let phase = Phase::Verifying;
-        let said = self.observed.report(&here.agent);
-        match (self.result(here), said) {
-            (Some(NodeOutcome::Succeeded), _) => return Move::Step(Event::Verified, Wanted::Keep),
-            (Some(NodeOutcome::Failed { exit, .. }), _) => return Move::Fail(Reason::Exit(*exit)),
-            (None, Some(Said::Finished { outcome })) => return self.write_result(here, outcome),
-            (None, Some(Said::NotBegun)) => {
-                return Move::Step(Event::NotBegun, Wanted::Be(Availability::Active));
-            }
-            (None, Some(Said::WantsRestart { kind })) => return self.wants_restart(here, *kind),
-            (None, Some(Said::Restarting { kind })) => {
-                return Move::Step(Event::Restart(*kind), Wanted::Keep);
-            }
-            (
-                None,
-                Some(
-                    Said::Busy { .. }
-                    | Said::Preparing
-                    | Said::Prepared { .. }
-                    | Said::Running { .. }
-                    | Said::Verifying,
-                )
-                | None,
-            ) => {}
-        }
-        // A service that does not exist yet is created below.
-        if self.observed.job(&here.agent).is_some_and(Job::is_lost) {
-            return lost(here);
-        }
-        let works = matches!(said, Some(Said::Running { .. }));
-        if here.age >= self.spec.limits.verifying && !works {
-            return Move::Fail(Reason::TimeLimit);
-        }
-        let missing = self.missing(here, &[JobRole::Gate(Go::Restart)]);
-        if !missing.is_empty() {
-            return Move::Act(missing, Hold::Placing { placed: 0, of: 2 });
-        }
-        let jobs = self.jobs_of(here);
-        let placed = jobs.iter().filter(|job| job.runs() || job.stopped).count();
-        if placed < jobs.len() {
-            return self.make_active(here, Hold::Placing { placed, of: jobs.len() });
-        }
-        // The moment in which a drained node is active ends when its agent is there.
-        if here.record.taken.is_some_and(|taken| taken.set == Availability::Active) {
-            return Move::Set(Wanted::Restore);
-        }
-        Move::Wait(if said.is_some() { Hold::HostWorks { phase } } else { Hold::NoReport { phase } })
-    }
-
     fn restoring(&mut self, here: &Here<'_>, then: Then) -> Move {
         let left = self.observed.jobs.iter().any(|job| job.key.node == here.node.id);
         if !left {
@@ -466,7 +173,7 @@ impl Work<'_> {
     }
 
     /// Somebody else changed what this phase needs. It is not changed back; after the drain's limit the node fails.
-    fn taken_away(&mut self, here: &Here<'_>, needed: Availability) -> Move {
+    pub(super) fn taken_away(&mut self, here: &Here<'_>, needed: Availability) -> Move {
         let age = self.watching.age(Key::TakenAway(here.node.id.clone()));
         if age >= self.spec.limits.draining {
             return Move::Fail(Reason::TakenAway);
@@ -475,7 +182,7 @@ impl Work<'_> {
     }
 
     /// Something waits to be placed on a node that is not active.
-    fn make_active(&mut self, here: &Here<'_>, hold: Hold) -> Move {
+    pub(super) fn make_active(&mut self, here: &Here<'_>, hold: Hold) -> Move {
         match (here.node.availability, here.record.taken) {
             (Availability::Active, _) => Move::Wait(hold),
             (Availability::Pause | Availability::Drain, Some(taken)) if taken.set == Availability::Active => {
@@ -485,18 +192,18 @@ impl Work<'_> {
         }
     }
 
-    fn may_go_on(&self) -> Result<(), Hold> {
+    pub(super) fn may_go_on(&self) -> Result<(), Hold> {
         match &self.control {
             Control::Paused { why } => Err(Hold::Paused { why: why.clone() }),
             Control::Running | Control::Aborting | Control::Finished { .. } => Ok(()),
         }
     }
 
-    fn quorum(&self, here: &Here<'_>) -> Result<(), Hold> {
+    pub(super) fn quorum(&self, here: &Here<'_>) -> Result<(), Hold> {
         quorum::may_go_down(self.observed, here.node, self.spec.allow_quorum_loss)
     }
 
-    fn is_empty(&self, here: &Here<'_>) -> Result<(), Hold> {
+    pub(super) fn is_empty(&self, here: &Here<'_>) -> Result<(), Hold> {
         let stuck = here.age >= self.spec.limits.draining;
         let services = drain::still_running(self.observed, here.node);
         if !services.is_empty() {
@@ -507,55 +214,11 @@ impl Work<'_> {
         if services.is_empty() { Ok(()) } else { Err(Hold::NotReplaced { services, stuck }) }
     }
 
-    /// Whether the current agent is gone; its service may have been removed by hand.
-    fn is_lost(&self, here: &Here<'_>) -> bool {
-        self.observed.job(&here.agent).is_none_or(Job::is_lost)
-    }
-
-    /// A gate of the current agent that was not opened yet.
-    fn closed_gate(&self, here: &Here<'_>, go: Go) -> Option<&Job> {
-        self.observed.job(&here.agent.with_role(JobRole::Gate(go))).filter(|gate| !gate.stopped)
-    }
-
-    fn jobs_of(&self, here: &Here<'_>) -> Vec<&Job> {
-        let same = |job: &&Job| job.key.with_role(JobRole::Agent) == here.agent;
-        self.observed.jobs.iter().filter(same).collect()
-    }
-
-    /// What creates the agent and those gates that do not exist.
-    fn missing(&self, here: &Here<'_>, gates: &[JobRole]) -> Vec<Action> {
-        let exists = |role: JobRole| self.observed.job(&here.agent.with_role(role)).is_some();
-        let gates = gates.iter().filter(|role| !exists(**role));
-        let mut actions: Vec<Action> =
-            gates.map(|role| Action::CreateGate { key: here.agent.with_role(*role) }).collect();
-        if !exists(JobRole::Agent) {
-            actions.push(Action::CreateJob { agent: self.agent_spec(here) });
-        }
-        actions
-    }
-
-    fn agent_spec(&self, here: &Here<'_>) -> AgentSpec {
-        let spec = self.spec;
-        let locked_out = self.observed.autolock && here.node.is_manager() && !spec.unlock_by_hand;
-        AgentSpec {
-            key: here.agent.clone(),
-            rollout: spec.id.clone(),
-            image: spec.image.clone(),
-            command: spec.command.clone(),
-            args: spec.args.clone(),
-            collects: here.record.stage.is_after_the_go(),
-            reboot: if locked_out { RebootPolicy::Never } else { spec.reboot },
-            engine_restart: spec.engine_restart,
-            rollback: spec.policy.failure_action == FailureAction::Rollback,
-            time_limit: spec.limits.running,
-        }
-    }
-
-    fn result(&self, here: &Here<'_>) -> Option<&NodeOutcome> {
+    pub(super) fn result(&self, here: &Here<'_>) -> Option<&NodeOutcome> {
         self.observed.result(&here.node.id, here.record.generation).map(|result| &result.outcome)
     }
 
-    fn write_result(&self, here: &Here<'_>, outcome: &NodeOutcome) -> Move {
+    pub(super) fn write_result(&self, here: &Here<'_>, outcome: &NodeOutcome) -> Move {
         let result = NodeResult {
             node: here.node.id.clone(),
             generation: here.record.generation,
@@ -566,7 +229,7 @@ impl Work<'_> {
 }
 
 /// A lost agent is replaced, some times.
-fn lost(here: &Here<'_>) -> Move {
+pub(super) fn lost(here: &Here<'_>) -> Move {
     if here.record.agent >= MAX_AGENTS {
         return Move::Fail(Reason::AgentLost);
     }
@@ -586,7 +249,7 @@ fn answer_failed(ask: Option<Ask>, control: &Control) -> Option<Move> {
 }
 
 /// Whether the host says that the command was begun.
-fn is_past_the_go(said: &Said) -> bool {
+pub(super) fn is_past_the_go(said: &Said) -> bool {
     match said {
         Said::Busy { .. } | Said::Preparing | Said::Prepared { .. } | Said::NotBegun => false,
         Said::Running { .. }

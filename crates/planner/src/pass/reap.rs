@@ -5,7 +5,6 @@
 
 use super::Work;
 use crate::action::Action;
-use crate::hold::Hold;
 use crate::ids::{JobKey, JobRole};
 use crate::observed::{Job, Observed};
 use crate::state::{NodeRecord, Stage};
@@ -14,15 +13,7 @@ impl Work<'_> {
     pub(super) fn reap(&mut self) {
         let observed = self.observed;
         for job in observed.jobs.iter().filter(|job| !is_needed(observed, &job.key)) {
-            if let Some(action) = removal(observed, job) {
-                self.actions.push(action);
-            }
-            // A node that is through waits no more; one that is not says what it waits for.
-            if let Some(hold) = self.holds.get_mut(&job.key.node) {
-                if *hold == Hold::Moving {
-                    *hold = Hold::CleaningUp;
-                }
-            }
+            self.actions.extend(removal(observed, job));
         }
     }
 }
@@ -60,5 +51,5 @@ fn removal(observed: &Observed, job: &Job) -> Option<Action> {
 
 /// Whether no container of it is left or can come.
 fn is_gone(job: &Job) -> bool {
-    (job.stopped && !job.may_run()) || job.is_lost()
+    (job.stopped && !job.may_run()) || job.is_over()
 }

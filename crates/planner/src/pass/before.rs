@@ -1,0 +1,102 @@
+//! Before the go: everything can be taken back.
+
+use super::node::{Here, is_past_the_go, lost};
+use super::{Move, Wanted, Work};
+use crate::drain;
+use crate::hold::Hold;
+use crate::ids::{Go, JobRole};
+use crate::observed::{Availability, Expectation, HostPhase, NodeOutcome, Said, TaskState};
+use crate::state::{Event, Goal, Phase, Reason};
+
+impl Work<'_> {
+    pub(super) fn entering(&mut self, here: &Here<'_>) -> Move {
+        if here.node.availability != Availability::Active {
+            return match here.record.taken {
+                // Drained by its operator since its turn came: from the beginning, as a node that is kept so.
+                None => Move::Step(Event::Withdraw, Wanted::Keep),
+                Some(_) => self.taken_away(here, Availability::Active),
+            };
+        }
+        let gates = [JobRole::Gate(Go::Run), JobRole::Gate(Go::Restart)];
+        let missing = self.missing(here, &gates);
+        let jobs = self.jobs_of(here);
+        let placed = jobs.iter().filter(|job| job.runs()).count();
+        let of = gates.len() + 1;
+        if !missing.is_empty() {
+            return Move::Act(missing, Hold::Placing { placed, of });
+        }
+        let rejected = jobs.iter().any(|job| job.tasks.contains(&TaskState::Rejected));
+        if placed == of || self.observed.report(&here.agent).is_some_and(is_past_the_go) {
+            return Move::Step(Event::Placed, Wanted::Keep);
+        }
+        if here.age >= self.spec.limits.entering {
+            return Move::Fail(Reason::TimeLimit);
+        }
+        if rejected {
+            return Move::Wait(Hold::AgentRejected { command: "careen image push REGISTRY".to_owned() });
+        }
+        if self.lost_its_jobs(here) {
+            return lost(here);
+        }
+        Move::Wait(Hold::Placing { placed, of })
+    }
+
+    pub(super) fn preparing(&mut self, here: &Here<'_>) -> Move {
+        let phase = Phase::Preparing;
+        match self.observed.report(&here.agent) {
+            Some(Said::Finished {
+                outcome: outcome @ NodeOutcome::Failed { phase: HostPhase::Prepare, exit, .. },
+            }) => match self.result(here) {
+                None => self.write_result(here, outcome),
+                Some(_) => Move::Fail(Reason::Exit(*exit)),
+            },
+            Some(said) if is_past_the_go(said) => Move::Step(Event::Go { drained: false }, Wanted::Keep),
+            _ if self.is_lost(here) => lost(here),
+            Some(Said::Prepared { restart }) => self.take_out(here, *restart),
+            _ if here.age >= self.spec.limits.preparing => Move::Fail(Reason::TimeLimit),
+            Some(Said::Busy { transaction }) => {
+                Move::Wait(Hold::HostBusy { transaction: transaction.clone() })
+            }
+            Some(_) => Move::Wait(Hold::HostWorks { phase }),
+            None => Move::Wait(Hold::NoReport { phase }),
+        }
+    }
+
+    /// `prepare` is done: the node is taken out of service, or gets the go as it is.
+    fn take_out(&self, here: &Here<'_>, expectation: Expectation) -> Move {
+        if let Err(hold) = self.may_go_on().and_then(|()| self.maintenance(here.node)) {
+            return Move::Wait(hold);
+        }
+        let kept = crate::availability::operators(here.node, here.record.taken);
+        let wanted = drain::before_the_command(self.spec, expectation);
+        match (wanted, kept) {
+            (_, Availability::Drain) => Move::Step(Event::Drain(Goal::Run), Wanted::Be(Availability::Drain)),
+            (false, Availability::Active | Availability::Pause) => {
+                Move::Step(Event::Go { drained: false }, Wanted::Restore)
+            }
+            (true, Availability::Active | Availability::Pause) => {
+                match drain::volume_hold(self.observed, self.spec, here.node) {
+                    Some(hold) => Move::Wait(hold),
+                    None => Move::Step(Event::Drain(Goal::Run), Wanted::Be(Availability::Drain)),
+                }
+            }
+        }
+    }
+
+    pub(super) fn draining_for_the_command(&mut self, here: &Here<'_>) -> Move {
+        if self.observed.report(&here.agent).is_some_and(is_past_the_go) {
+            return Move::Step(Event::Go { drained: true }, Wanted::Keep);
+        }
+        if self.is_lost(here) {
+            return lost(here);
+        }
+        if here.node.availability != Availability::Drain {
+            return self.taken_away(here, Availability::Drain);
+        }
+        let ready = self.is_empty(here).and_then(|()| self.may_go_on()).and_then(|()| self.quorum(here));
+        match ready {
+            Err(hold) => Move::Wait(hold),
+            Ok(()) => Move::Step(Event::Go { drained: true }, Wanted::Keep),
+        }
+    }
+}

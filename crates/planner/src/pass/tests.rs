@@ -1,0 +1,453 @@
+//! Single passes: what is decided on one look. Whole histories are in careen-sim.
+
+use super::*;
+use crate::ids::{Go, JobKey, JobRole, Version};
+use crate::observed::{
+    AgentReport, ControllerPlace, Expectation, HostPhase, Job, Lock, NodeOutcome, NodeStatus, Restart, Said,
+    TaskState,
+};
+use crate::rollout::{Ask, Baseline, NodeResult, RolloutOutcome, RolloutRecord};
+use crate::state::{Goal, Phase, Skip, Taken, Then};
+use crate::testing::{manager, rollout, service, spec, task, worker};
+use Availability::{Active, Drain};
+
+const EPOCH: u64 = 5;
+
+fn me() -> ControllerId {
+    ControllerId("me".into())
+}
+
+/// Three managers and two workers; this controller has the lock, and the rollout has begun.
+fn cluster() -> Observed {
+    Observed {
+        nodes: vec![manager("m1"), manager("m2"), manager("m3"), worker("w1"), worker("w2")],
+        lock: Some(Lock { version: Version(9), holder: Some(me()), epoch: EPOCH, rollout: Some(rollout()) }),
+        rollout: Some(RolloutRecord { version: Version(3), control: Control::Running }),
+        baseline: Some(Baseline::default()),
+        ..Observed::default()
+    }
+}
+
+fn node<'a>(observed: &'a mut Observed, name: &str) -> &'a mut Node {
+    observed.nodes.iter_mut().find(|node| node.hostname == name).unwrap()
+}
+
+fn record(stage: Stage) -> NodeRecord {
+    let taken = matches!(stage, Stage::Draining { .. } | Stage::Running { drained: true });
+    let taken = taken.then_some(Taken { was: Active, set: Drain });
+    NodeRecord { agent: 1, stage, taken, ..NodeRecord::new(&rollout(), EPOCH) }
+}
+
+/// Puts a node into a stage, with its availability.
+fn put(observed: &mut Observed, name: &str, record: &NodeRecord) {
+    let node = node(observed, name);
+    node.availability = record.taken.map_or(node.availability, |taken| taken.set);
+    node.labels.insert(RECORD_LABEL.into(), record.encode());
+}
+
+fn key(name: &str, role: JobRole) -> JobKey {
+    JobKey { rollout: rollout(), node: NodeId(name.into()), generation: 1, agent: 1, role }
+}
+
+/// Gives a node its agent and gates, in this state, and the agent a report.
+fn jobs(observed: &mut Observed, name: &str, state: TaskState, said: Option<Said>) {
+    for role in [JobRole::Agent, JobRole::Gate(Go::Run), JobRole::Gate(Go::Restart)] {
+        let key = key(name, role);
+        observed.jobs.push(Job { key, version: Version(2), stopped: false, tasks: vec![state] });
+    }
+    let report = |said| AgentReport {
+        node: NodeId(name.into()),
+        transaction: String::new(),
+        generation: 1,
+        agent: 1,
+        said,
+    };
+    observed.reports.extend(said.map(report));
+}
+
+fn now(observed: &Observed, spec: &Spec) -> Pass {
+    pass(observed, spec, &me(), &Watch::default(), Duration::ZERO).unwrap()
+}
+
+/// The pass after so many seconds in which nothing changed.
+fn after(observed: &Observed, spec: &Spec, seconds: u64) -> Pass {
+    let first = now(observed, spec);
+    pass(observed, spec, &me(), &first.watch, Duration::from_secs(seconds)).unwrap()
+}
+
+/// The actions in words: a node's new label without its head, the name of everything else.
+fn words(pass: &Pass) -> Vec<String> {
+    let label = |labels: &BTreeMap<String, Option<String>>| {
+        let record = labels.get(RECORD_LABEL).cloned().flatten();
+        record.map_or("-".to_owned(), |text| text.splitn(5, ' ').nth(4).unwrap().to_owned())
+    };
+    let word = |act: &Act| match &act.action {
+        Action::UpdateNode { node, labels, availability, .. } => {
+            let to = availability.map_or(String::new(), |to| format!(" := {}", to.word()));
+            format!("{node} {}{to}", label(labels))
+        }
+        other => other.name().to_owned(),
+    };
+    pass.actions.iter().map(word).collect()
+}
+
+fn hold(pass: &Pass, name: &str) -> &'static str {
+    pass.holds.get(&NodeId(name.into())).map_or("-", Hold::name)
+}
+
+#[test]
+fn the_lock_is_taken_when_it_is_free_or_stood_still_for_too_long() {
+    let spec = spec();
+    let mut observed = Observed { lock: None, ..cluster() };
+    put(&mut observed, "w1", &record(Stage::Entering));
+    let pass = now(&observed, &spec);
+    let take = Action::TakeLock { epoch: EPOCH + 1, version: None };
+    assert_eq!(pass.actions[0].action, take, "above every epoch that was ever written");
+    assert_eq!(hold(&pass, "w2"), "taking-over");
+    observed.lock = cluster().lock;
+    observed.lock.as_mut().unwrap().holder = Some(ControllerId("other".into()));
+    assert_eq!(hold(&now(&observed, &spec), "w2"), "lock-held");
+    assert!(after(&observed, &spec, 44).actions.is_empty());
+    let take = Action::TakeLock { epoch: EPOCH + 1, version: Some(Version(9)) };
+    assert_eq!(after(&observed, &spec, 45).actions[0].action, take);
+}
+
+#[test]
+fn who_has_lost_the_lock_stops() {
+    let spec = spec();
+    let first = now(&cluster(), &spec);
+    let look = |lock| {
+        let observed = Observed { lock, ..cluster() };
+        pass(&observed, &spec, &me(), &first.watch, Duration::ZERO).unwrap()
+    };
+    assert_eq!(look(cluster().lock).end, End::GoOn);
+    let other =
+        Lock { epoch: EPOCH + 1, holder: Some(ControllerId("other".into())), ..cluster().lock.unwrap() };
+    for lock in [Some(other), None] {
+        let pass = look(lock);
+        assert_eq!(pass.end, End::Superseded);
+        assert!(pass.actions.is_empty());
+    }
+}
+
+#[test]
+fn a_new_controller_first_writes_its_epoch() {
+    let mut observed = cluster();
+    let old = NodeRecord { epoch: EPOCH - 1, ..record(Stage::Running { drained: true }) };
+    put(&mut observed, "w1", &old);
+    jobs(&mut observed, "w1", TaskState::Running, None);
+    let pass = now(&observed, &spec());
+    assert_eq!(words(&pass), ["w1 e5 running:drained active>drain"], "and nothing else with that node");
+}
+
+#[test]
+fn the_first_node_enters_and_the_others_wait_for_it() {
+    let mut observed = cluster();
+    let pass = now(&observed, &spec());
+    assert_eq!(words(&pass), ["w1 e5 entering"]);
+    assert_eq!(hold(&pass, "w2"), "earlier-wave");
+    assert!(matches!(&pass.stages[&NodeId("w2".into())], Stage::Held { .. }));
+    node(&mut observed, "w1").availability = Drain;
+    assert_eq!(words(&now(&observed, &spec())), ["w1 e5 entering drain>active := active"]);
+    observed.baseline = None;
+    let pass = now(&observed, &spec());
+    assert_eq!(words(&pass), ["write-baseline"]);
+    assert_eq!(hold(&pass, "w1"), "starting");
+}
+
+#[test]
+fn parallelism_and_managers_one_at_a_time() {
+    let mut spec = spec();
+    spec.policy.parallelism = 2;
+    spec.policy.canaries = 0;
+    let pass = now(&cluster(), &spec);
+    assert_eq!(words(&pass), ["w1 e5 entering", "w2 e5 entering"]);
+    let mut observed = cluster();
+    for worker in ["w1", "w2"] {
+        put(&mut observed, worker, &record(Stage::Done));
+    }
+    let pass = now(&observed, &spec);
+    assert_eq!(words(&pass), ["m2 e5 entering"]);
+    assert_eq!((hold(&pass, "m3"), hold(&pass, "m1")), ("earlier-wave", "earlier-wave"));
+    node(&mut observed, "m3").manager.as_mut().unwrap().reachability = crate::observed::Reachability::Unknown;
+    assert_eq!(hold(&now(&observed, &spec), "m2"), "quorum-at-risk");
+}
+
+#[test]
+fn agent_and_gates_are_placed_then_the_node_prepares() {
+    let mut observed = cluster();
+    put(&mut observed, "w1", &record(Stage::Entering));
+    assert_eq!(words(&now(&observed, &spec())), ["create-gate", "create-gate", "create-job"]);
+    jobs(&mut observed, "w1", TaskState::Starting, None);
+    assert_eq!(hold(&now(&observed, &spec()), "w1"), "placing");
+    for job in &mut observed.jobs {
+        job.tasks = vec![TaskState::Running];
+    }
+    assert_eq!(words(&now(&observed, &spec())), ["w1 e5 preparing"]);
+    observed.jobs[0].tasks = vec![TaskState::Rejected];
+    assert_eq!(hold(&now(&observed, &spec()), "w1"), "agent-rejected");
+    node(&mut observed, "w1").availability = Drain;
+    assert_eq!(words(&now(&observed, &spec())), ["w1 e5 pending"], "drained by its operator since");
+}
+
+#[test]
+fn what_prepare_expects_decides_whether_the_node_is_drained() {
+    let table = [
+        (Expectation::Yes, "w1 e5 draining:run active>drain := drain"),
+        (Expectation::No, "w1 e5 running"),
+        (Expectation::Unknown, "w1 e5 running"),
+    ];
+    for (restart, expected) in table {
+        let mut observed = cluster();
+        put(&mut observed, "w1", &record(Stage::Preparing));
+        jobs(&mut observed, "w1", TaskState::Running, Some(Said::Prepared { restart }));
+        assert_eq!(words(&now(&observed, &spec())), [expected]);
+        observed.rollout.as_mut().unwrap().control = Control::Paused { why: PauseReason::Asked };
+        assert_eq!(hold(&now(&observed, &spec()), "w1"), "paused", "a pause gives no go");
+    }
+}
+
+#[test]
+fn the_go_waits_for_an_empty_node_and_is_announced_first() {
+    let mut observed = cluster();
+    put(&mut observed, "w1", &record(Stage::Draining { goal: Goal::Run }));
+    let said = Said::Prepared { restart: Expectation::Yes };
+    jobs(&mut observed, "w1", TaskState::Running, Some(said));
+    observed.services = vec![service("web", 1)];
+    observed.tasks = vec![task("web", "w1")];
+    assert_eq!(hold(&now(&observed, &spec()), "w1"), "not-empty");
+    observed.tasks.clear();
+    observed.services[0].running = 0;
+    observed.baseline =
+        Some(crate::settle::baseline(&Observed { services: vec![service("web", 1)], ..Observed::default() }));
+    assert_eq!(hold(&now(&observed, &spec()), "w1"), "not-replaced");
+    observed.services[0].running = 1;
+    assert_eq!(words(&now(&observed, &spec())), ["w1 e5 running:drained active>drain"]);
+    put(&mut observed, "w1", &record(Stage::Running { drained: true }));
+    let pass = now(&observed, &spec());
+    assert_eq!(words(&pass), ["open-gate"]);
+    let Action::OpenGate { key, .. } = &pass.actions[0].action else { panic!("{pass:?}") };
+    assert_eq!(key.role, JobRole::Gate(Go::Run));
+}
+
+#[test]
+fn what_somebody_else_changed_is_theirs() {
+    let mut observed = cluster();
+    put(&mut observed, "w1", &record(Stage::Draining { goal: Goal::Run }));
+    jobs(&mut observed, "w1", TaskState::Running, None);
+    node(&mut observed, "w1").availability = Active;
+    assert_eq!(
+        words(&now(&observed, &spec())),
+        ["w1 e5 draining:run"],
+        "careen holds nothing of it any more"
+    );
+    let released = NodeRecord { taken: None, ..record(Stage::Draining { goal: Goal::Run }) };
+    put(&mut observed, "w1", &released);
+    assert_eq!(hold(&now(&observed, &spec()), "w1"), "taken-away");
+    let pass = after(&observed, &spec(), 15 * 60);
+    assert_eq!(words(&pass)[1..], ["set-control"], "{:?}", words(&pass));
+}
+
+#[test]
+fn the_rollout_is_paused_before_the_node_is_called_failed() {
+    let mut observed = cluster();
+    put(&mut observed, "w1", &record(Stage::Verifying));
+    jobs(&mut observed, "w1", TaskState::Running, None);
+    let outcome = NodeOutcome::Failed { phase: HostPhase::Command, exit: 100, rolled_back: None };
+    let result = NodeResult { node: NodeId("w1".into()), generation: 1, outcome: outcome.clone() };
+    let report = AgentReport {
+        node: NodeId("w1".into()),
+        transaction: String::new(),
+        generation: 1,
+        agent: 1,
+        said: Said::Finished { outcome },
+    };
+    observed.reports = vec![report];
+    assert_eq!(words(&now(&observed, &spec())), ["write-result"], "what is known is written first");
+    observed.results = vec![result];
+    assert_eq!(words(&now(&observed, &spec())), ["set-control"]);
+    let why = PauseReason::NodeFailed {
+        node: NodeId("w1".into()),
+        phase: Phase::Verifying,
+        why: Reason::Exit(100),
+    };
+    observed.rollout.as_mut().unwrap().control = Control::Paused { why };
+    assert_eq!(words(&now(&observed, &spec())), ["w1 e5 failed:verifying:exit-100"]);
+    let mut spec = spec();
+    spec.policy.failure_action = crate::spec::FailureAction::Continue;
+    observed.rollout.as_mut().unwrap().control = Control::Running;
+    let on = ["w1 e5 failed:verifying:exit-100", "w2 e5 entering"];
+    assert_eq!(words(&now(&observed, &spec)), on, "the others go on");
+}
+
+#[test]
+fn operators_retry_and_skip() {
+    let failed = Stage::Failed { phase: Phase::Running, reason: Reason::TimeLimit };
+    let taken = Some(Taken { was: Active, set: Drain });
+    let mut observed = cluster();
+    put(&mut observed, "w1", &NodeRecord { taken, ..record(failed) });
+    let ask = |observed: &mut Observed, ask: Ask, rollout: &RolloutId| {
+        node(observed, "w1").labels.insert(ASK_LABEL.into(), ask.label(rollout));
+    };
+    ask(&mut observed, Ask::Retry, &RolloutId::parse("older").unwrap());
+    assert!(!words(&now(&observed, &spec()))[0].starts_with("w1"), "asked of another rollout");
+    ask(&mut observed, Ask::Retry, &rollout());
+    let pass = now(&observed, &spec());
+    assert_eq!(words(&pass)[0], "w1 e5 pending active>drain", "what careen drained is still careen's");
+    let Action::UpdateNode { labels, .. } = &pass.actions[0].action else { panic!("{pass:?}") };
+    assert!(labels[RECORD_LABEL].as_ref().unwrap().contains(" g2 a0 "), "another try, another transaction");
+    assert_eq!(labels[ASK_LABEL], None, "answered in the same write");
+    ask(&mut observed, Ask::Skip, &rollout());
+    assert_eq!(words(&now(&observed, &spec()))[0], "w1 e5 skipped:asked active>drain");
+    put(&mut observed, "w1", &record(Stage::Entering));
+    node(&mut observed, "w1").availability = Active;
+    assert_eq!(words(&now(&observed, &spec()))[0], "w1 e5 restoring:skipped:asked");
+}
+
+#[test]
+fn an_agent_is_taken_away_before_its_gates() {
+    let mut observed = cluster();
+    let then = Then::Skip { why: Skip::Asked };
+    put(&mut observed, "w1", &record(Stage::Restoring { then }));
+    jobs(&mut observed, "w1", TaskState::Running, None);
+    let touched = |observed: &Observed| -> Vec<(String, JobRole)> {
+        let touched = |act: &Act| match &act.action {
+            Action::StopJob { key, .. } | Action::RemoveJob { key } => {
+                Some((act.action.name().to_owned(), key.role))
+            }
+            _ => None,
+        };
+        now(observed, &spec()).actions.iter().filter_map(touched).collect()
+    };
+    assert_eq!(touched(&observed), [("stop-job".to_owned(), JobRole::Agent)]);
+    observed.jobs[0].stopped = true;
+    assert_eq!(touched(&observed), [], "its container may still be there");
+    observed.jobs[0].tasks = vec![TaskState::Shutdown];
+    let gates = |name: &str| [Go::Run, Go::Restart].map(|go| (name.to_owned(), JobRole::Gate(go)));
+    let expected = [&[("remove-job".to_owned(), JobRole::Agent)][..], &gates("stop-job")].concat();
+    assert_eq!(touched(&observed), expected);
+    observed.jobs.remove(0);
+    observed.jobs[0].tasks = vec![TaskState::Shutdown];
+    observed.jobs[0].stopped = true;
+    assert_eq!(touched(&observed)[0], ("remove-job".to_owned(), JobRole::Gate(Go::Run)));
+    observed.nodes.retain(|node| node.hostname != "w1");
+    assert_eq!(touched(&observed).len(), 2, "its node has left: nothing of it can run");
+}
+
+#[test]
+fn labels_that_cannot_be_read_and_other_rollouts_hold_the_node() {
+    let mut observed = cluster();
+    node(&mut observed, "w1").labels.insert(RECORD_LABEL.into(), "2 newer".into());
+    jobs(&mut observed, "w1", TaskState::Running, None);
+    let pass = now(&observed, &spec());
+    assert_eq!((hold(&pass, "w1"), hold(&pass, "w2")), ("corrupt-record", "earlier-wave"));
+    assert!(pass.actions.is_empty(), "and nothing on it is touched");
+    let mut other = record(Stage::Rebooting);
+    other.rollout = RolloutId::parse("older").unwrap();
+    put(&mut observed, "w1", &other);
+    observed.jobs.clear();
+    assert_eq!(hold(&now(&observed, &spec()), "w1"), "other-rollout");
+    other.stage = Stage::Failed { phase: Phase::Rebooting, reason: Reason::NodeDown };
+    other.taken = Some(Taken { was: Active, set: Drain });
+    put(&mut observed, "w1", &other);
+    let entered = words(&now(&observed, &spec()));
+    assert_eq!(entered, ["w1 e5 entering drain>active := active"], "drained, and nobody watched it since");
+}
+
+#[test]
+fn the_controller_leaves_its_node_before_that_nodes_turn() {
+    let mut observed = cluster();
+    for name in ["w1", "w2", "m3"] {
+        put(&mut observed, name, &record(Stage::Done));
+    }
+    let place = |movable| Some(ControllerPlace { node: NodeId("m2".into()), movable });
+    observed.controller = place(true);
+    let pass = now(&observed, &spec());
+    assert_eq!((words(&pass), hold(&pass, "m2")), (vec!["move-controller".to_owned()], "controller-here"));
+    observed.controller = place(false);
+    assert_eq!(words(&now(&observed, &spec())), ["m2 e5 entering"], "a plain container comes back by itself");
+}
+
+#[test]
+fn an_abort_takes_back_what_was_not_begun_and_leaves_the_rest() {
+    let table = [
+        (Stage::Entering, "w1 e5 restoring:skipped:aborted"),
+        (Stage::Draining { goal: Goal::Run }, "w1 e5 restoring:skipped:aborted active>drain"),
+        (Stage::Running { drained: true }, "w1 e5 failed:running:aborted active>drain"),
+        (Stage::Rebooting, "w1 e5 failed:rebooting:aborted"),
+    ];
+    for (stage, expected) in table {
+        let mut observed = cluster();
+        put(&mut observed, "w1", &record(stage));
+        jobs(&mut observed, "w1", TaskState::Running, None);
+        observed.rollout.as_mut().unwrap().control = Control::Aborting;
+        assert_eq!(words(&now(&observed, &spec()))[0], expected);
+    }
+}
+
+#[test]
+fn no_phase_waits_for_ever() {
+    // stage, what the agent says, seconds, what follows
+    let restart = |kind| Stage::Draining { goal: Goal::Restart(kind) };
+    let table = [
+        (Stage::Entering, 600, "w1 e5 restoring:failed:entering:time-limit"),
+        (Stage::Preparing, 1800, "w1 e5 restoring:failed:preparing:time-limit"),
+        (Stage::RestartingEngine, 300, "w1 e5 failed:restarting-engine:time-limit"),
+        (Stage::Rebooting, 1200, "w1 e5 failed:rebooting:time-limit"),
+        (Stage::Verifying, 1800, "w1 e5 failed:verifying:time-limit"),
+        (Stage::Restoring { then: Then::Settle }, 600, "w1 e5 failed:restoring:time-limit"),
+    ];
+    let paused = Control::Paused { why: PauseReason::Asked };
+    for (stage, seconds, expected) in table {
+        let mut observed = cluster();
+        put(&mut observed, "w1", &record(stage));
+        jobs(&mut observed, "w1", TaskState::Starting, None);
+        observed.rollout.as_mut().unwrap().control = paused.clone();
+        let early = after(&observed, &spec(), seconds - 1);
+        assert!(!words(&early).contains(&expected.to_owned()), "{expected}: {:?}", words(&early));
+        let late = after(&observed, &spec(), seconds);
+        assert!(words(&late).contains(&expected.to_owned()), "{expected}: {:?}", words(&late));
+    }
+    for stage in [Stage::Preparing, Stage::Settling, restart(Restart::Reboot)] {
+        let mut observed = cluster();
+        put(&mut observed, "w1", &record(stage));
+        node(&mut observed, "w1").status = NodeStatus::Down;
+        observed.rollout.as_mut().unwrap().control = paused.clone();
+        assert_eq!(hold(&after(&observed, &spec(), 1199), "w1"), "node-down");
+        assert!(words(&after(&observed, &spec(), 1200))[1].contains("node-down"));
+    }
+}
+
+#[test]
+fn a_node_settles_when_everything_was_well_for_a_while() {
+    let mut observed = cluster();
+    put(&mut observed, "w1", &record(Stage::Settling));
+    assert_eq!(hold(&after(&observed, &spec(), 14), "w1"), "monitoring");
+    assert!(words(&after(&observed, &spec(), 15)).contains(&"w1 e5 done".to_owned()));
+}
+
+#[test]
+fn history_then_the_end_then_nothing_is_left() {
+    let mut observed = cluster();
+    observed.nodes.truncate(1);
+    put(&mut observed, "m1", &record(Stage::Done));
+    assert_eq!(words(&now(&observed, &spec())), ["write-history"]);
+    observed.history_written = true;
+    assert_eq!(words(&now(&observed, &spec())), ["set-control"]);
+    let outcome = RolloutOutcome::Done;
+    observed.rollout.as_mut().unwrap().control = Control::Finished { outcome };
+    observed.results =
+        vec![NodeResult { node: NodeId("m1".into()), generation: 1, outcome: NodeOutcome::Succeeded }];
+    assert_eq!(words(&now(&observed, &spec())), ["m1 -", "remove-results"]);
+    observed.nodes[0].labels.clear();
+    observed.results.clear();
+    assert_eq!(words(&now(&observed, &spec())), ["release-lock"]);
+    observed.lock.as_mut().unwrap().holder = None;
+    assert_eq!(now(&observed, &spec()).end, End::Finished);
+}
+
+#[test]
+fn the_locks_holder_says_that_it_lives() {
+    assert!(!words(&after(&cluster(), &spec(), 9)).contains(&"beat".to_owned()));
+    assert!(words(&after(&cluster(), &spec(), 10)).contains(&"beat".to_owned()));
+}

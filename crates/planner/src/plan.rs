@@ -1,0 +1,465 @@
+//! What a rollout would do, for `careen plan`: asked of the same functions that the controller asks, and nothing is
+//! changed.
+
+use crate::constraint::fits_all;
+use crate::drain::{self, TaskMove};
+use crate::hold::Hold;
+use crate::ids::{NodeId, RolloutId};
+use crate::observed::{Availability, Expectation, Mode, Node, Observed, Role, Service};
+use crate::order;
+use crate::quorum;
+use crate::spec::{RebootPolicy, Spec};
+use crate::state::{NodeRecord, Skip};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// What a rollout would do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Which rollout.
+    pub rollout: RolloutId,
+    /// In this order.
+    pub waves: Vec<PlannedWave>,
+    /// Nodes that were meant and cannot be worked on.
+    pub skipped: Vec<SkippedNode>,
+    /// Why it would be refused. Empty when it would not.
+    pub refusals: Vec<Refusal>,
+    /// What an operator should know before.
+    pub warnings: Vec<Warning>,
+}
+
+/// Nodes that are in maintenance together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedWave {
+    /// Which.
+    pub nodes: Vec<PlannedNode>,
+    /// The managers while this one is down; on waves of managers.
+    pub quorum: Option<QuorumStep>,
+}
+
+/// What happens to one node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedNode {
+    /// Its id.
+    pub node: NodeId,
+    /// Its host's name.
+    pub hostname: String,
+    /// What it is.
+    pub role: Role,
+    /// Whether it is drained.
+    pub drain: PlannedDrain,
+    /// What becomes of its tasks when it is drained.
+    pub tasks: Vec<TaskMove>,
+    /// Containers of no service: they stay through a drain, and stop with the engine.
+    pub plain_containers: Vec<String>,
+    /// What may be placed on it in the moments in which a node that is kept drained is active.
+    pub attracts: Vec<String>,
+    /// What would hold it now.
+    pub holds: Vec<Hold>,
+}
+
+/// Whether a node is drained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PlannedDrain {
+    /// Before the command.
+    Yes,
+    /// When `prepare` expects a restart, or the command turns out to want one.
+    IfNeeded,
+    /// Not at all.
+    No,
+    /// Its operator keeps it so already; it is active for moments.
+    Kept,
+}
+
+/// The managers while one is down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuorumStep {
+    /// All that are members.
+    pub members: usize,
+    /// Those that take part while this one does not.
+    pub left: usize,
+    /// How many must.
+    pub needed: usize,
+}
+
+/// A node that was meant and cannot be worked on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SkippedNode {
+    /// Its id.
+    pub node: NodeId,
+    /// Its host's name.
+    pub hostname: String,
+    /// Why.
+    pub why: Skip,
+}
+
+/// Why a rollout would be refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "refusal")]
+pub enum Refusal {
+    /// No node is left to work on.
+    NoNodes,
+    /// A node was named that is not there.
+    NoSuchNode {
+        /// Its name.
+        name: String,
+    },
+    /// A constraint cannot be understood.
+    BadConstraint {
+        /// Its text.
+        text: String,
+    },
+    /// No node at a time is no rollout.
+    ParallelismZero,
+    /// The ratio is none.
+    BadFailureRatio,
+    /// Nobody leads, so nothing that is seen of the managers counts.
+    NoLeader,
+    /// Too few managers would be left.
+    QuorumAtRisk {
+        /// While this one is down.
+        node: NodeId,
+        /// The managers then.
+        step: QuorumStep,
+    },
+    /// The manager would ask for a key after its reboot.
+    AutolockedReboot {
+        /// Which.
+        node: NodeId,
+    },
+    /// A node's label cannot be read.
+    CorruptRecord {
+        /// Which node's.
+        node: NodeId,
+        /// What it says.
+        text: String,
+    },
+}
+
+/// What an operator should know before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "warning")]
+pub enum Warning {
+    /// The swarm has no manager while its only one is down.
+    OnlyManager {
+        /// Which.
+        node: NodeId,
+    },
+    /// It was asked for.
+    QuorumLoss {
+        /// While this one is down.
+        node: NodeId,
+    },
+    /// Autolocked managers are not rebooted.
+    NoRebootOfAutolocked {
+        /// Which.
+        node: NodeId,
+    },
+    /// Somebody has to type the key on this host.
+    UnlockByHand {
+        /// Which.
+        node: NodeId,
+    },
+    /// An earlier rollout left it so.
+    LeftBehind {
+        /// Which node.
+        node: NodeId,
+        /// Which rollout.
+        rollout: RolloutId,
+    },
+}
+
+impl Plan {
+    /// Whether a run would be refused (exit code 6).
+    pub fn is_refused(&self) -> bool {
+        !self.refusals.is_empty()
+    }
+}
+
+/// Plans.
+pub fn plan(observed: &Observed, spec: &Spec) -> Plan {
+    let mut plan = Plan {
+        rollout: spec.id.clone(),
+        waves: Vec::new(),
+        skipped: Vec::new(),
+        refusals: refusals_of_spec(observed, spec),
+        warnings: Vec::new(),
+    };
+    let selected = match order::select(observed, spec) {
+        Ok(selected) => selected,
+        Err(invalid) => {
+            plan.refusals.push(Refusal::BadConstraint { text: invalid.given });
+            return plan;
+        }
+    };
+    let skipped = |(node, why): &(&Node, Skip)| SkippedNode {
+        node: node.id.clone(),
+        hostname: node.hostname.clone(),
+        why: *why,
+    };
+    plan.skipped = selected.skipped.iter().map(skipped).collect();
+    if selected.nodes.is_empty() {
+        plan.refusals.push(Refusal::NoNodes);
+    }
+    if quorum::count(observed).is_none() {
+        plan.refusals.push(Refusal::NoLeader);
+    }
+    for wave in order::waves(observed, spec, &selected.nodes) {
+        let nodes: Vec<&Node> = wave.iter().filter_map(|id| observed.node(id)).collect();
+        for node in &nodes {
+            look_at(observed, spec, node, &mut plan);
+        }
+        let quorum = nodes.iter().find_map(|node| step(observed, node));
+        let nodes = nodes.iter().map(|node| planned(observed, spec, node)).collect();
+        plan.waves.push(PlannedWave { nodes, quorum });
+    }
+    plan
+}
+
+fn refusals_of_spec(observed: &Observed, spec: &Spec) -> Vec<Refusal> {
+    let known =
+        |name: &String| observed.nodes.iter().any(|node| node.id.0 == *name || node.hostname == *name);
+    let unknown = spec.selection.nodes.iter().filter(|name| !known(name));
+    let mut refusals: Vec<Refusal> = unknown.map(|name| Refusal::NoSuchNode { name: name.clone() }).collect();
+    if spec.policy.parallelism == 0 {
+        refusals.push(Refusal::ParallelismZero);
+    }
+    if !(0.0..=1.0).contains(&spec.policy.max_failure_ratio) {
+        refusals.push(Refusal::BadFailureRatio);
+    }
+    let spread = spec.selection.spread.as_ref();
+    let no_key = |key: &&String| {
+        observed.nodes.first().is_some_and(|node| crate::constraint::value_of(key, node).is_none())
+    };
+    refusals.extend(spread.filter(no_key).map(|key| Refusal::BadConstraint { text: key.clone() }));
+    refusals
+}
+
+/// The managers while this one is down; `None` for a worker, and when nobody leads.
+fn step(observed: &Observed, node: &Node) -> Option<QuorumStep> {
+    let quorum = quorum::count(observed).filter(|_| node.is_manager())?;
+    let takes_part =
+        node.manager.is_some_and(|manager| manager.reachability == crate::observed::Reachability::Reachable);
+    Some(QuorumStep {
+        members: quorum.members,
+        left: quorum.reachable - usize::from(takes_part),
+        needed: quorum.members / 2 + 1,
+    })
+}
+
+/// Refusals and warnings about one node.
+fn look_at(observed: &Observed, spec: &Spec, node: &Node, plan: &mut Plan) {
+    let id = || node.id.clone();
+    if let Some(step) = step(observed, node) {
+        let at_risk = quorum::may_go_down(observed, node, false).is_err();
+        if step.members == 1 {
+            plan.warnings.push(Warning::OnlyManager { node: id() });
+        } else if at_risk && spec.allow_quorum_loss {
+            plan.warnings.push(Warning::QuorumLoss { node: id() });
+        } else if at_risk {
+            plan.refusals.push(Refusal::QuorumAtRisk { node: id(), step });
+        }
+    }
+    if observed.autolock && node.is_manager() && spec.reboot != RebootPolicy::Never {
+        match (spec.unlock_by_hand, spec.reboot) {
+            (true, _) => plan.warnings.push(Warning::UnlockByHand { node: id() }),
+            (false, RebootPolicy::Always) => plan.refusals.push(Refusal::AutolockedReboot { node: id() }),
+            (false, RebootPolicy::Never | RebootPolicy::Asked | RebootPolicy::Auto) => {
+                plan.warnings.push(Warning::NoRebootOfAutolocked { node: id() });
+            }
+        }
+    }
+    match NodeRecord::of(node) {
+        Err(corrupt) => plan.refusals.push(Refusal::CorruptRecord { node: id(), text: corrupt.text }),
+        Ok(Some(record)) if record.rollout != spec.id => {
+            plan.warnings.push(Warning::LeftBehind { node: id(), rollout: record.rollout });
+        }
+        Ok(Some(_) | None) => {}
+    }
+}
+
+fn planned(observed: &Observed, spec: &Spec, node: &Node) -> PlannedNode {
+    let kept = node.availability != Availability::Active;
+    let drain = if kept {
+        PlannedDrain::Kept
+    } else if drain::before_the_command(spec, Expectation::Unknown) {
+        PlannedDrain::Yes
+    } else if drain::before_the_command(spec, Expectation::Yes) {
+        PlannedDrain::IfNeeded
+    } else {
+        PlannedDrain::No
+    };
+    let drains = matches!(drain, PlannedDrain::Yes | PlannedDrain::IfNeeded);
+    let down = (!node.is_ready()).then_some(Hold::NodeDown);
+    let volume = drains.then(|| drain::volume_hold(observed, spec, node)).flatten();
+    PlannedNode {
+        node: node.id.clone(),
+        hostname: node.hostname.clone(),
+        role: node.role,
+        drain,
+        tasks: if drains { drain::moves(observed, node) } else { Vec::new() },
+        plain_containers: node.plain_containers.clone(),
+        attracts: if kept { attracts(observed, node) } else { Vec::new() },
+        holds: down.into_iter().chain(volume).collect(),
+    }
+}
+
+/// What Swarm would place on a node as soon as it is active: global services, and tasks that wait for a place.
+fn attracts(observed: &Observed, node: &Node) -> Vec<String> {
+    let waits = |service: &&Service| match service.mode {
+        Mode::Global => true,
+        Mode::Replicated => service.running < service.desired,
+    };
+    let fits = |service: &&Service| fits_all(&service.constraints, node);
+    observed.services.iter().filter(waits).filter(fits).map(|service| service.name.clone()).collect()
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoNodes => f.write_str("no node is left to work on"),
+            Self::NoSuchNode { name } => write!(f, "there is no node '{name}'"),
+            Self::BadConstraint { text } => write!(f, "'{text}' is no placement constraint or key of one"),
+            Self::ParallelismZero => f.write_str("parallelism 0: no node at a time is no rollout"),
+            Self::BadFailureRatio => f.write_str("max_failure_ratio must be between 0 and 1"),
+            Self::NoLeader => write!(f, "{}", Hold::NoLeader),
+            Self::QuorumAtRisk { node, step } => write!(
+                f,
+                "without {node} only {} of {} managers would take part, {} must; --allow-quorum-loss if you mean it",
+                step.left, step.members, step.needed
+            ),
+            Self::AutolockedReboot { node } => write!(
+                f,
+                "{node} would ask for the swarm's unlock key after its reboot: --unlock-by-hand, or --reboot auto"
+            ),
+            Self::CorruptRecord { node, text } => {
+                write!(
+                    f,
+                    "the label careen.node of {node} says '{text}', which this version does not understand"
+                )
+            }
+        }
+    }
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OnlyManager { node } => {
+                write!(f, "{node} is the only manager: the swarm stands still while it is down")
+            }
+            Self::QuorumLoss { node } => {
+                write!(f, "the swarm loses its quorum while {node} is down, as allowed")
+            }
+            Self::NoRebootOfAutolocked { node } => {
+                write!(
+                    f,
+                    "{node} is not rebooted: it would ask for the swarm's unlock key (--unlock-by-hand)"
+                )
+            }
+            Self::UnlockByHand { node } => {
+                write!(f, "after a reboot of {node} somebody has to type the unlock key there")
+            }
+            Self::LeftBehind { node, rollout } => {
+                write!(f, "the rollout {rollout} failed on {node} and left it as it is")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observed::{Mount, MountKind, NodeStatus};
+    use crate::testing::{manager, service, spec, task, worker};
+
+    fn cluster() -> Observed {
+        let mut data = service("data", 1);
+        data.mounts = vec![Mount { kind: MountKind::LocalVolume, source: "pg".into(), read_only: false }];
+        let global = Service { mode: Mode::Global, ..service("global", 4) };
+        Observed {
+            nodes: vec![manager("m1"), manager("m2"), manager("m3"), worker("w1"), worker("w2")],
+            services: vec![service("web", 2), data, global],
+            tasks: vec![task("web", "w1"), task("web", "w2"), task("data", "w2")],
+            ..Observed::default()
+        }
+    }
+
+    #[test]
+    fn a_plan_says_order_drain_moves_and_quorum() {
+        let plan = plan(&cluster(), &spec());
+        assert!(!plan.is_refused(), "{:?}", plan.refusals);
+        let order: Vec<&str> = plan.waves.iter().map(|wave| wave.nodes[0].hostname.as_str()).collect();
+        assert_eq!(order, ["w1", "w2", "m2", "m3", "m1"]);
+        assert_eq!(plan.waves[0].quorum, None);
+        assert_eq!(plan.waves[4].quorum, Some(QuorumStep { members: 3, left: 2, needed: 2 }));
+        let w2 = &plan.waves[1].nodes[0];
+        assert_eq!(w2.drain, PlannedDrain::IfNeeded);
+        assert_eq!(w2.tasks.len(), 2);
+        assert!(matches!(&w2.holds[..], [Hold::VolumeWouldMove { service, .. }] if service == "data"));
+        let json = serde_json::to_string(&plan).unwrap();
+        assert_eq!(serde_json::from_str::<Plan>(&json).unwrap(), plan);
+    }
+
+    #[test]
+    fn a_node_that_is_kept_drained_says_what_it_attracts() {
+        let mut observed = cluster();
+        observed.nodes[4].availability = Availability::Drain;
+        observed.services[0].running = 1;
+        observed.nodes[3].status = NodeStatus::Down;
+        let plan = plan(&observed, &spec());
+        let w2 = &plan.waves[1].nodes[0];
+        assert_eq!(w2.drain, PlannedDrain::Kept);
+        assert_eq!(w2.attracts, ["web", "global"]);
+        assert_eq!(plan.waves[0].nodes[0].holds, [Hold::NodeDown]);
+    }
+
+    #[test]
+    fn what_is_refused() {
+        let text = |observed: &Observed, spec: &Spec| {
+            let refusals = plan(observed, spec).refusals;
+            refusals.iter().map(Refusal::to_string).collect::<Vec<_>>().join("; ")
+        };
+        let mut observed = cluster();
+        let mut spec = spec();
+        spec.policy.parallelism = 0;
+        spec.policy.max_failure_ratio = 2.0;
+        spec.selection.nodes = vec!["nobody".into()];
+        let said = text(&observed, &spec);
+        for part in ["parallelism 0", "max_failure_ratio", "no node 'nobody'", "no node is left"] {
+            assert!(said.contains(part), "{said}");
+        }
+        let spec = crate::testing::spec();
+        observed.nodes.remove(2);
+        assert!(text(&observed, &spec).contains("without m2 only 1 of 2 managers"), "two managers");
+        let allowed = Spec { allow_quorum_loss: true, ..spec.clone() };
+        assert!(!plan(&observed, &allowed).is_refused());
+        assert_eq!(plan(&observed, &allowed).warnings.len(), 2);
+        observed.nodes.remove(1);
+        let one = plan(&observed, &spec);
+        assert!(!one.is_refused() && one.warnings == [Warning::OnlyManager { node: NodeId("m1".into()) }]);
+        observed.nodes[0].manager = None;
+        assert!(text(&observed, &spec).contains("no manager leads"));
+        let mut spread = spec.clone();
+        spread.selection.spread = Some("zone".into());
+        assert!(text(&cluster(), &spread).contains("'zone'"));
+        let mut corrupt = cluster();
+        corrupt.nodes[3].labels.insert("careen.node".into(), "9 later".into());
+        assert!(text(&corrupt, &spec).contains("'9 later'"));
+    }
+
+    #[test]
+    fn autolocked_managers() {
+        let mut observed = cluster();
+        observed.autolock = true;
+        let mut spec = spec();
+        assert_eq!(plan(&observed, &spec).warnings.len(), 3);
+        spec.reboot = RebootPolicy::Always;
+        assert_eq!(plan(&observed, &spec).refusals.len(), 3);
+        spec.unlock_by_hand = true;
+        assert!(!plan(&observed, &spec).is_refused());
+        spec.reboot = RebootPolicy::Never;
+        assert!(plan(&observed, &spec).warnings.is_empty());
+    }
+}

@@ -1,0 +1,68 @@
+//! One rollout over five nodes, with a drain, an engine restart and reboots, and its controller killed after every
+//! single action.
+
+use careen_planner::observed::{Expectation, Restart};
+use careen_planner::rollout::RolloutOutcome;
+use careen_sim::host::{AttemptEnd, HostPlan};
+use careen_sim::run::Ending;
+use careen_sim::world::World;
+use careen_sim::{Run, scenario};
+
+/// Two workers and three managers: one that is drained before the command, one that asks for a reboot, one whose
+/// command restarts the engine under its agent, one that wants an engine restart, one that wants nothing.
+fn five_nodes() -> World {
+    let mut world = scenario::world(7, scenario::spec(), 3, 2);
+    world.services = vec![scenario::service("web", 3)];
+    let plans = [
+        HostPlan { wants: Some(Restart::Engine), ..HostPlan::default() },
+        HostPlan::default(),
+        HostPlan { engine_restarts_midway: true, wants: Some(Restart::Engine), ..HostPlan::default() },
+        HostPlan { expects: Expectation::Yes, wants: Some(Restart::Engine), ..HostPlan::default() },
+        HostPlan { attempts: vec![AttemptEnd::RebootMe, AttemptEnd::Well], ..HostPlan::default() },
+    ];
+    for (node, plan) in world.nodes.iter_mut().zip(plans) {
+        node.host.plan = plan;
+    }
+    for _ in 0..15 {
+        world.tick();
+    }
+    world
+}
+
+fn done(run: Run, what: &str) -> Ending {
+    let ending = run.to_the_end().unwrap_or_else(|failure| panic!("{failure}\n{what}"));
+    assert_eq!(ending.outcome, RolloutOutcome::Done, "{what}");
+    let mut attempts: Vec<(String, u32, u32)> = ending
+        .world
+        .attempts
+        .iter()
+        .map(|(node, _, try_, attempt)| (node.0.clone(), *try_, *attempt))
+        .collect();
+    attempts.sort();
+    let expected = [("m1", 1), ("m2", 1), ("m3", 1), ("w1", 1), ("w2", 1), ("w2", 2)];
+    assert_eq!(attempts, expected.map(|(node, attempt)| (node.to_owned(), 1, attempt)), "{what}");
+    assert!(ending.world.nodes.iter().all(|node| node.labels.is_empty()), "{what}: labels are left");
+    assert!(ending.world.jobs.is_empty(), "{what}: services are left");
+    ending
+}
+
+#[test]
+fn the_controller_killed_after_every_single_action() {
+    let actions = done(Run::new(five_nodes()), "nothing happens").actions;
+    assert!(actions > 80, "{actions}");
+    for at in 0..actions {
+        let mut run = Run::new(five_nodes());
+        run.crash_at = Some(at);
+        done(run, &format!("killed after action {at} of {actions}"));
+    }
+}
+
+#[test]
+fn controllers_that_live_for_a_few_actions_only() {
+    for actions in 3..12 {
+        let mut run = Run::new(five_nodes());
+        run.lives_for = Some(actions);
+        let ending = done(run, &format!("each controller dies after {actions} actions"));
+        assert!(ending.controllers > 5);
+    }
+}
