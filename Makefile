@@ -16,7 +16,7 @@ STATIC := CARGO_TARGET_$(shell echo '$(HOST)' | tr 'a-z-' 'A-Z_')_RUSTFLAGS='-C 
 # The lab tests wait more than they compute: more of them at once than there are cores.
 LAB_THREADS ?= 3
 
-.PHONY: help build image demo test test-slow check fmt lint unit doc deny crash-test lab-test bench clean
+.PHONY: help build image demo test test-slow check fmt lint unit sim doc deny crash-test lab-test bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -24,12 +24,12 @@ help: ## this list
 demo: ## a swarm of five Debian hosts, upgraded by one `docker service create` (KEEP=1 leaves it up)
 	demo/run
 
-test: check deny crash-test lab-test ## everything that must be green: format, lint, unit tests, licences, crash and lab tests
+test: check deny crash-test lab-test ## everything that must be green: format, lint, unit tests, simulated rollouts, licences, crash and lab tests
 
 test-slow: test ## what takes longer and needs the Debian mirror as well, by hand
 	cargo test --package careen-lab --locked --test engine_upgrade -- --ignored --nocapture
 
-check: fmt lint unit doc ## the quick loop: no lab
+check: fmt lint unit sim doc ## the quick loop: no lab
 
 fmt: ## is the code formatted?
 	cargo fmt --all --check
@@ -42,6 +42,9 @@ unit: ## tests that need no swarm
 	cargo test --workspace --locked --lib --bins
 
 # Private items are documented too, so links to them resolve.
+sim: ## simulated rollouts: random faults, a controller killed after every action, broken planners that must be caught
+	cargo test --package careen-sim --locked --tests
+
 doc: ## the documentation builds without a warning
 	RUSTDOCFLAGS='--deny warnings --allow rustdoc::private-intra-doc-links' cargo doc --workspace --no-deps --locked --document-private-items
 

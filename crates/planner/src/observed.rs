@@ -265,11 +265,6 @@ impl Job {
     pub fn is_lost(&self) -> bool {
         self.tasks.iter().any(|task| task.is_over()) && !self.may_run()
     }
-
-    /// Whether all its tasks are over, and none waits.
-    pub fn is_over(&self) -> bool {
-        !self.tasks.is_empty() && self.tasks.iter().all(|task| task.is_over())
-    }
 }
 
 /// The last report of one agent.

@@ -312,7 +312,7 @@ fn an_agent_is_taken_away_before_its_gates() {
     jobs(&mut observed, "w1", TaskState::Running, None);
     let touched = |observed: &Observed| -> Vec<(String, JobRole)> {
         let touched = |act: &Act| match &act.action {
-            Action::StopJob { key, .. } | Action::RemoveJob { key } => {
+            Action::StopJob { key, .. } | Action::RemoveJob { key } | Action::CreateStandIn { key } => {
                 Some((act.action.name().to_owned(), key.role))
             }
             _ => None,
@@ -324,12 +324,17 @@ fn an_agent_is_taken_away_before_its_gates() {
     assert_eq!(touched(&observed), [], "its container may still be there");
     observed.jobs[0].tasks = vec![TaskState::Shutdown];
     let gates = |name: &str| [Go::Run, Go::Restart].map(|go| (name.to_owned(), JobRole::Gate(go)));
-    let expected = [&[("remove-job".to_owned(), JobRole::Agent)][..], &gates("stop-job")].concat();
-    assert_eq!(touched(&observed), expected);
-    observed.jobs.remove(0);
-    observed.jobs[0].tasks = vec![TaskState::Shutdown];
-    observed.jobs[0].stopped = true;
-    assert_eq!(touched(&observed)[0], ("remove-job".to_owned(), JobRole::Gate(Go::Run)));
+    assert_eq!(touched(&observed), gates("stop-job"), "the agent's name stays taken");
+    for gate in &mut observed.jobs[1..] {
+        (gate.stopped, gate.tasks) = (true, vec![TaskState::Shutdown]);
+    }
+    assert_eq!(touched(&observed), gates("remove-job"));
+    let (agent, gates) = (observed.jobs.remove(0), std::mem::take(&mut observed.jobs));
+    observed.jobs = vec![agent];
+    assert_eq!(touched(&observed), [("remove-job".to_owned(), JobRole::Agent)]);
+    observed.jobs = gates;
+    let stand_in = ("create-stand-in".to_owned(), JobRole::Agent);
+    assert_eq!(touched(&observed), [stand_in], "nobody can create that agent any more");
     observed.nodes.retain(|node| node.hostname != "w1");
     assert_eq!(touched(&observed).len(), 2, "its node has left: nothing of it can run");
 }
