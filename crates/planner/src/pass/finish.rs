@@ -13,10 +13,7 @@ impl Work<'_> {
     pub(super) fn finish(&mut self) -> End {
         let only_beats = self.actions.iter().all(|action| matches!(action, Action::Beat { .. }));
         let through = self.standings.values().all(|standing| self.is_over(standing));
-        // What is on a node that is down is named in the result and taken away by a later rollout.
-        let reachable = |node| self.observed.node(node).is_some_and(|node| node.is_ready());
-        let leftover = self.observed.jobs.iter().any(|job| reachable(&job.key.node));
-        if !only_beats || !through || leftover {
+        if !only_beats || !through || has_leftovers(self.observed) {
             return End::GoOn;
         }
         let outcome = self.outcome();
@@ -44,7 +41,7 @@ impl Work<'_> {
         }
     }
 
-    /// After the end: labels and single results go, then the lock is given back.
+    /// After the end: what is left of services, labels and single results goes, then the lock is given back.
     pub(super) fn tidy(&mut self) -> End {
         for node in &self.observed.nodes {
             if wants_tidying(node, self.spec) {
@@ -67,7 +64,14 @@ impl Work<'_> {
 
 /// Whether something of a finished rollout is left that should not be.
 pub(super) fn is_untidy(observed: &Observed, spec: &Spec) -> bool {
-    !observed.results.is_empty() || observed.nodes.iter().any(|node| wants_tidying(node, spec))
+    has_leftovers(observed)
+        || !observed.results.is_empty()
+        || observed.nodes.iter().any(|node| wants_tidying(node, spec))
+}
+
+/// Whether services are left that can be taken away. What is on a node that is down waits for a later rollout.
+fn has_leftovers(observed: &Observed) -> bool {
+    observed.jobs.iter().any(|job| observed.node(&job.key.node).is_none_or(|node| node.is_ready()))
 }
 
 /// The label of a node that careen left drained stays: it says what the node was before.
