@@ -2,6 +2,7 @@
 
 use careen_planner::RolloutId;
 use careen_planner::rollout::RolloutOutcome;
+use careen_sim::host::AttemptEnd;
 use careen_sim::world::{Power, SimJob};
 use careen_sim::{Faults, Run, scenario};
 
@@ -49,6 +50,24 @@ fn random_rollouts_with_crashing_and_freezing_controllers() {
 #[test]
 fn random_rollouts_with_everything_that_goes_wrong() {
     random_rollouts(1000, Faults::all());
+}
+
+/// Whatever becomes of the controllers: when the hosts are well, all of them are done, once, and nothing is left.
+#[test]
+fn healthy_hosts_are_all_done_once_whatever_happens_to_controllers() {
+    for seed in seeds(200) {
+        let mut world = scenario::random(seed);
+        for node in &mut world.nodes {
+            let plan = &mut node.host.plan;
+            (plan.prepare_works, plan.verify_works, plan.dies_at_reboot) = (true, true, false);
+            plan.attempts = vec![AttemptEnd::Well];
+        }
+        let ending = Run::new(world).with(Faults::controllers()).to_the_end();
+        let ending = ending.unwrap_or_else(|failure| panic!("{failure}\nseed {seed}"));
+        assert_eq!(ending.outcome, RolloutOutcome::Done, "seed {seed}");
+        assert_eq!(ending.world.attempts.len(), ending.world.nodes.len(), "seed {seed}");
+        assert!(ending.world.nodes.iter().all(|node| node.labels.is_empty()), "seed {seed}");
+    }
 }
 
 /// What one rollout leaves behind, on purpose or because a frozen controller woke up late, the next one takes away.

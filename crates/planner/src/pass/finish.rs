@@ -1,8 +1,9 @@
 //! The end of a rollout: history, then the control record, then nothing of it is left but what stays on purpose.
 
+use super::reap::is_needed;
 use super::{End, Standing, Work};
 use crate::action::Action;
-use crate::observed::Observed;
+use crate::observed::{Job, Observed};
 use crate::rollout::{ASK_LABEL, Control, RolloutOutcome};
 use crate::spec::Spec;
 use crate::state::{NodeRecord, RECORD_LABEL, Stage};
@@ -27,8 +28,12 @@ impl Work<'_> {
     }
 
     fn is_over(&self, standing: &Standing) -> bool {
-        let unbegun = matches!(standing, Standing::Ours { stored: false, .. });
-        standing.stage().is_some_and(Stage::is_terminal) || (self.control == Control::Aborting && unbegun)
+        // An abort leaves alone what was not begun, and what nobody can read.
+        let untouched = match standing {
+            Standing::Ours { stored, .. } => !stored,
+            Standing::Foreign(_) | Standing::Corrupt(_) => true,
+        };
+        standing.stage().is_some_and(Stage::is_terminal) || (self.control == Control::Aborting && untouched)
     }
 
     fn outcome(&self) -> RolloutOutcome {
@@ -71,7 +76,8 @@ pub(super) fn is_untidy(observed: &Observed, spec: &Spec) -> bool {
 
 /// Whether services are left that can be taken away. What is on a node that is down waits for a later rollout.
 fn has_leftovers(observed: &Observed) -> bool {
-    observed.jobs.iter().any(|job| observed.node(&job.key.node).is_none_or(|node| node.is_ready()))
+    let reachable = |job: &&Job| observed.node(&job.key.node).is_none_or(|node| node.is_ready());
+    observed.jobs.iter().filter(reachable).any(|job| !is_needed(observed, &job.key))
 }
 
 /// The label of a node that careen left drained stays: it says what the node was before.

@@ -24,7 +24,7 @@ impl Work<'_> {
 }
 
 /// Whether the node's record speaks of this service. Nobody knows what a record means that cannot be read.
-fn is_needed(observed: &Observed, key: &JobKey) -> bool {
+pub(super) fn is_needed(observed: &Observed, key: &JobKey) -> bool {
     let Some(node) = observed.node(&key.node) else { return false };
     match NodeRecord::of(node) {
         Err(_) => true,

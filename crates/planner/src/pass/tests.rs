@@ -374,6 +374,35 @@ fn the_controller_leaves_its_node_before_that_nodes_turn() {
 }
 
 #[test]
+fn an_agent_that_swarm_has_started_again_is_lost_all_the_same() {
+    let said = || Some(Said::Prepared { restart: Expectation::No });
+    let mut observed = cluster();
+    put(&mut observed, "w1", &record(Stage::Running { drained: false }));
+    jobs(&mut observed, "w1", TaskState::Running, said());
+    observed.jobs[1].stopped = true;
+    assert_eq!(hold(&now(&observed, &spec()), "w1"), "giving-the-go");
+    observed.jobs[0].tasks = vec![TaskState::Failed, TaskState::Running];
+    assert_eq!(words(&now(&observed, &spec())), ["w1 e5 verifying"], "it never saw its gate");
+    observed.jobs[0].tasks = vec![TaskState::Failed, TaskState::Pending];
+    assert_eq!(words(&now(&observed, &spec())), ["w1 e5 verifying"], "it waits for ever on a drained node");
+    let lost = NodeRecord { agent: 12, ..record(Stage::Preparing) };
+    put(&mut observed, "w1", &lost);
+    observed.jobs.iter_mut().for_each(|job| job.key.agent = 12);
+    observed.reports.clear();
+    observed.rollout.as_mut().unwrap().control = Control::Paused { why: PauseReason::Asked };
+    assert_eq!(words(&now(&observed, &spec())), ["w1 e5 restoring:failed:preparing:agent-lost"]);
+}
+
+#[test]
+fn an_abort_ends_although_a_label_cannot_be_read() {
+    let mut observed = cluster();
+    node(&mut observed, "w1").labels.insert(RECORD_LABEL.into(), "2 newer".into());
+    jobs(&mut observed, "w1", TaskState::Running, None);
+    observed.rollout.as_mut().unwrap().control = Control::Aborting;
+    assert_eq!(words(&now(&observed, &spec())), ["write-history"]);
+}
+
+#[test]
 fn an_abort_takes_back_what_was_not_begun_and_leaves_the_rest() {
     let table = [
         (Stage::Entering, "w1 e5 restoring:skipped:aborted"),
