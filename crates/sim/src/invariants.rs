@@ -50,7 +50,9 @@ impl World {
         self.check_quorum(index);
         let node = &self.nodes[index];
         let theirs = node.wish_at > 0 && self.now - node.wish_at < OPERATORS_SECONDS;
-        if self.spec.drain == DrainPolicy::Never || theirs || self.late_go.contains(&node.id) {
+        // A node that is given up is as its operator wants it; its host may still be at work.
+        let given_up = self.stage(node).is_some_and(|stage| stage.is_terminal());
+        if given_up || self.spec.drain == DrainPolicy::Never || theirs || self.late_go.contains(&node.id) {
             return;
         }
         let runs = |task: &&crate::world::SimTask| task.node == node.id && task.state == TaskState::Running;
