@@ -213,11 +213,20 @@ impl World {
             return Err(ActError::Conflict);
         }
         node.version = next;
+        let stage = |node: &SimNode| {
+            let record = node.labels.get(RECORD_LABEL).and_then(|text| NodeRecord::decode(text).ok());
+            record.map_or("pending", |record| record.stage.name())
+        };
+        let from = stage(node);
         for (name, value) in labels {
             match value {
                 Some(value) => node.labels.insert(name.clone(), value.clone()),
                 None => node.labels.remove(name),
             };
+        }
+        let to = stage(node);
+        if from != to && node.labels.contains_key(RECORD_LABEL) {
+            self.edges.insert((from, to));
         }
         if let Some(availability) = availability {
             node.availability = availability;
