@@ -23,7 +23,7 @@ FUZZ_TARGETS ?=
 # Parts of the bench: start, cost, output, idle; none means all.
 BENCH ?=
 
-.PHONY: help build image demo test test-slow check fmt lint unit doc deny crash-test lab-test bench fuzz clean
+.PHONY: help build image demo test test-slow check fmt lint unit sim doc deny crash-test lab-test bench fuzz clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -31,12 +31,12 @@ help: ## this list
 demo: ## a swarm of five Debian hosts, upgraded by one `docker service create` (KEEP=1 leaves it up)
 	demo/run
 
-test: check deny crash-test lab-test ## everything that must be green: format, lint, unit tests, licences, crash and lab tests
+test: check deny crash-test lab-test ## everything that must be green: format, lint, unit tests, simulated rollouts, licences, crash and lab tests
 
 test-slow: test image ## what takes longer and needs the Debian mirror as well, by hand: engine upgrades, other kinds of host
 	tools/slow-test
 
-check: fmt lint unit doc ## the quick loop: no lab
+check: fmt lint unit sim doc ## the quick loop: no lab
 
 fmt: ## is the code formatted?
 	cargo fmt --all --check
@@ -50,6 +50,9 @@ unit: ## tests that need no swarm
 	cargo test --workspace --locked --lib --bins --test seeds
 
 # Private items are documented too, so links to them resolve.
+sim: ## simulated rollouts: random faults, a controller killed after every action, broken planners that must be caught
+	cargo test --package careen-sim --locked --tests
+
 doc: ## the documentation builds without a warning
 	RUSTDOCFLAGS='--deny warnings --allow rustdoc::private-intra-doc-links' cargo doc --workspace --no-deps --locked --document-private-items
 

@@ -160,3 +160,91 @@ pub fn run(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use careen_planner::observed::Lock;
+    use careen_planner::rollout::{Control, RolloutOutcome, RolloutRecord};
+    use careen_planner::{Action, RolloutId, Version};
+
+    /// A swarm that answers what it is told to.
+    struct Fake {
+        observed: Observed,
+        looks: u32,
+        away_until_look: u32,
+        answer: Result<(), ActError>,
+        asked: Vec<Action>,
+    }
+
+    impl Cluster for Fake {
+        fn observe(&mut self) -> Result<Observed, Unavailable> {
+            self.looks += 1;
+            if self.looks <= self.away_until_look {
+                return Err(Unavailable { why: "no leader".into() });
+            }
+            Ok(self.observed.clone())
+        }
+
+        fn act(&mut self, act: &Act) -> Result<(), ActError> {
+            self.asked.push(act.action.clone());
+            self.answer.clone()
+        }
+
+        fn now(&self) -> Duration {
+            Duration::from_secs(self.looks.into())
+        }
+    }
+
+    fn fake(control: Control, holder: Option<&str>) -> Fake {
+        let holder = holder.map(|name| ControllerId(name.into()));
+        let observed = Observed {
+            lock: Some(Lock { version: Version(1), holder, epoch: 1, rollout: None }),
+            rollout: Some(RolloutRecord { version: Version(1), control }),
+            ..Observed::default()
+        };
+        Fake { observed, looks: 0, away_until_look: 0, answer: Ok(()), asked: Vec::new() }
+    }
+
+    fn controller() -> Controller {
+        Controller::new(ControllerId("me".into()), Spec::run(RolloutId::parse("k3x9").unwrap(), "image"))
+    }
+
+    #[test]
+    fn it_ends_when_the_rollout_is_over() {
+        let mut cluster = fake(Control::Finished { outcome: RolloutOutcome::Done }, None);
+        assert_eq!(run(&mut controller(), &mut cluster, |_| true), Ok(End::Finished));
+    }
+
+    #[test]
+    fn a_swarm_that_does_not_answer_is_asked_again() {
+        let mut cluster = fake(Control::Running, Some("other"));
+        cluster.away_until_look = 3;
+        let mut away = 0;
+        let end = run(&mut controller(), &mut cluster, |passed| {
+            away += u32::from(passed.is_err());
+            passed.is_err()
+        });
+        assert_eq!(
+            (end, away, cluster.asked.len()),
+            (Ok(End::GoOn), 3, 0),
+            "and it waits for the lock's holder"
+        );
+    }
+
+    #[test]
+    fn what_was_decided_is_dropped_when_the_swarm_goes_away_and_goes_on_after_a_conflict() {
+        for (answer, asked) in [(ActError::Unavailable { why: "gone".into() }, 1), (ActError::Conflict, 2)] {
+            let mut cluster = fake(Control::Running, Some("me"));
+            cluster.answer = Err(answer);
+            let mut controller = controller();
+            let (mut pass, _) = run_pass(&mut controller, &mut cluster).unwrap();
+            let act = Act { epoch: 1, action: Action::RemoveResults };
+            pass.actions = vec![act.clone(), act];
+            let mut turn = Turn::of(pass);
+            cluster.asked.clear();
+            while turn.step(&mut cluster).is_some() {}
+            assert_eq!(cluster.asked.len(), asked);
+        }
+    }
+}

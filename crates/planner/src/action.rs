@@ -79,6 +79,11 @@ pub enum Action {
         /// The service's version.
         version: Version,
     },
+    /// Take the name of an agent's service, with one that fits nowhere: it is stopped from the beginning.
+    CreateStandIn {
+        /// The agent's service.
+        key: JobKey,
+    },
     /// Remove one of careen's services whose containers are gone.
     RemoveJob {
         /// Which.
@@ -148,6 +153,7 @@ impl Action {
             Self::CreateGate { .. } => "create-gate",
             Self::OpenGate { .. } => "open-gate",
             Self::StopJob { .. } => "stop-job",
+            Self::CreateStandIn { .. } => "create-stand-in",
             Self::RemoveJob { .. } => "remove-job",
             Self::WriteResult { .. } => "write-result",
             Self::WriteHistory { .. } => "write-history",

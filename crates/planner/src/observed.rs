@@ -262,14 +262,10 @@ impl Job {
     }
 
     /// Whether its container was there and is not any more. A task that Swarm has started in its place (a leader change
-    /// does that to failed tasks of jobs) may wait for ever when the node is drained: it does not count.
+    /// does that to failed tasks of jobs) is no help: on a drained node it waits for ever, and an agent that comes
+    /// after its gate went has not seen it go.
     pub fn is_lost(&self) -> bool {
-        self.tasks.iter().any(|task| task.is_over()) && !self.may_run()
-    }
-
-    /// Whether all its tasks are over, and none waits.
-    pub fn is_over(&self) -> bool {
-        !self.tasks.is_empty() && self.tasks.iter().all(|task| task.is_over())
+        self.tasks.iter().any(|task| task.is_over())
     }
 }
 

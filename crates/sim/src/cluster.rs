@@ -66,6 +66,7 @@ fn words(action: &Action) -> String {
         Action::CreateGate { key }
         | Action::OpenGate { key, .. }
         | Action::StopJob { key, .. }
+        | Action::CreateStandIn { key }
         | Action::RemoveJob { key } => format!("{} {}", action.name(), key.name()),
         Action::WriteResult { result } => format!("write-result {} {:?}", result.node, result.outcome),
         Action::SetControl { control, .. } => format!("set-control {control:?}"),
@@ -122,6 +123,11 @@ impl View<'_> {
             }
             Action::CreateJob { agent } => world.create_job(&agent.key, Some(agent.clone()), stale),
             Action::CreateGate { key } => world.create_job(key, None, stale),
+            Action::CreateStandIn { key } => {
+                world.create_job(key, None, stale)?;
+                world.jobs.iter_mut().filter(|job| job.key == *key).for_each(|job| job.stopped = true);
+                Ok(())
+            }
             Action::OpenGate { key, version } | Action::StopJob { key, version } => {
                 let next = world.next_version();
                 let job = world.jobs.iter_mut().find(|job| job.key == *key).ok_or(ActError::Gone)?;
@@ -207,11 +213,20 @@ impl World {
             return Err(ActError::Conflict);
         }
         node.version = next;
+        let stage = |node: &SimNode| {
+            let record = node.labels.get(RECORD_LABEL).and_then(|text| NodeRecord::decode(text).ok());
+            record.map_or("pending", |record| record.stage.name())
+        };
+        let from = stage(node);
         for (name, value) in labels {
             match value {
                 Some(value) => node.labels.insert(name.clone(), value.clone()),
                 None => node.labels.remove(name),
             };
+        }
+        let to = stage(node);
+        if from != to && node.labels.contains_key(RECORD_LABEL) {
+            self.edges.insert((from, to));
         }
         if let Some(availability) = availability {
             node.availability = availability;

@@ -6,7 +6,7 @@ use careen_planner::observed::{Availability, Role, TaskState};
 use careen_planner::rollout::Control;
 use careen_planner::spec::DrainPolicy;
 use careen_planner::state::Taken;
-use careen_planner::{NodeId, Pass, Stage};
+use careen_planner::{Act, Action, ControllerId, NodeId, Pass, Stage};
 
 /// For so long after an operator changed a node, what is on it is the operator's.
 const OPERATORS_SECONDS: u64 = 60;
@@ -50,7 +50,9 @@ impl World {
         self.check_quorum(index);
         let node = &self.nodes[index];
         let theirs = node.wish_at > 0 && self.now - node.wish_at < OPERATORS_SECONDS;
-        if self.spec.drain == DrainPolicy::Never || theirs || self.late_go.contains(&node.id) {
+        // A node that is given up is as its operator wants it; its host may still be at work.
+        let given_up = self.stage(node).is_some_and(|stage| stage.is_terminal());
+        if given_up || self.spec.drain == DrainPolicy::Never || theirs || self.late_go.contains(&node.id) {
             return;
         }
         let runs = |task: &&crate::world::SimTask| task.node == node.id && task.state == TaskState::Running;
@@ -105,6 +107,16 @@ impl World {
             matches!(at, At::Running(_) | At::WantsRestart(_) | At::Restarting(..) | At::Restarted(_))
         };
         drained || node.host.transactions.values().any(|one| works(&one.at))
+    }
+
+    /// **Only who has the lock decides**; others take it, or wait. (What it decided may still be carried out later.)
+    pub fn check_lock(&mut self, pass: &Pass, who: &ControllerId) {
+        let holder = self.lock.as_ref().and_then(|lock| lock.holder.as_ref());
+        let takes = |act: &Act| matches!(act.action, Action::TakeLock { .. });
+        if holder != Some(who) && !pass.actions.iter().all(takes) {
+            let holder = holder.map_or("nobody".to_owned(), ToString::to_string);
+            self.violation(format!("{who} decides, and {holder} has the lock"));
+        }
     }
 
     /// **Every waiting node has a hold.**

@@ -259,6 +259,8 @@ impl Run {
                 return false;
             }
         }
+        let who = self.sitting[index].controller.id().clone();
+        self.world.check_lock(&turn.pass, &who);
         self.world.check_holds(&turn.pass);
         // A controller that waits for the lock knows nothing else.
         if !turn.pass.holds.values().any(|hold| matches!(hold, Hold::LockHeld { .. })) {

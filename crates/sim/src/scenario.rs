@@ -80,6 +80,7 @@ pub fn world(seed: u64, spec: Spec, managers: usize, workers: usize) -> World {
         history: Vec::new(),
         violations: Vec::new(),
         attempts: Vec::new(),
+        edges: BTreeSet::new(),
         retries: BTreeMap::new(),
         agents_check_quorum: true,
         late_go: BTreeSet::new(),

@@ -49,6 +49,8 @@ pub struct World {
     pub violations: Vec<String>,
     /// Every attempt that ever began: node, rollout, try, attempt.
     pub attempts: Vec<(NodeId, RolloutId, u32, u32)>,
+    /// Every edge that a node went along.
+    pub edges: BTreeSet<(&'static str, &'static str)>,
     /// How often an operator asked for a retry, by node.
     pub retries: BTreeMap<NodeId, u32>,
     /// Whether agents look at the quorum themselves.

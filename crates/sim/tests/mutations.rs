@@ -152,5 +152,5 @@ fn controllers_that_ignore_the_lock() {
         run.distort = it_is_mine;
         run.faults.second = 100;
     };
-    caught(change, "in maintenance");
+    caught(change, "has the lock");
 }

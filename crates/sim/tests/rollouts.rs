@@ -2,8 +2,10 @@
 
 use careen_planner::RolloutId;
 use careen_planner::rollout::RolloutOutcome;
+use careen_sim::host::AttemptEnd;
 use careen_sim::world::{Power, SimJob};
 use careen_sim::{Faults, Run, scenario};
+use std::collections::BTreeSet;
 
 /// `CAREEN_SIM_SEED=17` runs one history alone and prints it; `CAREEN_SIM_ROLLOUTS=100000` runs more of them.
 fn seeds(count: u64) -> std::ops::Range<u64> {
@@ -14,13 +16,16 @@ fn seeds(count: u64) -> std::ops::Range<u64> {
     }
 }
 
-fn random_rollouts(count: u64, faults: Faults) {
+/// Runs histories; gives back every edge that a node went along in one of them.
+fn random_rollouts(count: u64, faults: Faults) -> BTreeSet<(&'static str, &'static str)> {
+    let mut edges = BTreeSet::new();
     let mut outcomes = [0; 3];
     let (mut controllers, mut actions) = (0, 0);
     for seed in seeds(count) {
         match Run::new(scenario::random(seed)).with(faults).to_the_end() {
             Ok(ending) => {
                 outcomes[ending.outcome as usize] += 1;
+                edges.extend(ending.world.edges);
                 controllers += ending.controllers;
                 actions += ending.actions;
                 if seeds(count).end - seeds(count).start == 1 {
@@ -34,6 +39,19 @@ fn random_rollouts(count: u64, faults: Faults) {
     println!(
         "{done} done, {failures} with failures, {aborted} aborted; {controllers} controllers, {actions} actions"
     );
+    edges
+}
+
+/// The edges of the picture in docs/rollout-states.md that lead to another state. `held` is never stored.
+fn edges_of_the_picture() -> BTreeSet<(&'static str, &'static str)> {
+    let text = include_str!("../../../docs/rollout-states.md");
+    let edge = |line: &'static str| {
+        let (from, rest) = line.trim().split_once(" --> ")?;
+        let (to, _) = rest.split_once(": ")?;
+        Some((from, to))
+    };
+    let stored = |(from, to): &(&str, &str)| from != to && *from != "held" && *to != "held";
+    text.lines().filter_map(edge).filter(stored).collect()
 }
 
 #[test]
@@ -48,7 +66,31 @@ fn random_rollouts_with_crashing_and_freezing_controllers() {
 
 #[test]
 fn random_rollouts_with_everything_that_goes_wrong() {
-    random_rollouts(1000, Faults::all());
+    let walked = random_rollouts(1000, Faults::all());
+    let walked = |name: &(&str, &str)| {
+        let name = (name.0.replace('_', "-"), name.1.replace('_', "-"));
+        walked.iter().any(|(from, to)| *from == name.0 && *to == name.1)
+    };
+    let missing: Vec<_> = edges_of_the_picture().into_iter().filter(|edge| !walked(edge)).collect();
+    assert!(seeds(1000).count() == 1 || missing.is_empty(), "no history went along {missing:?}");
+}
+
+/// Whatever becomes of the controllers: when the hosts are well, all of them are done, once, and nothing is left.
+#[test]
+fn healthy_hosts_are_all_done_once_whatever_happens_to_controllers() {
+    for seed in seeds(200) {
+        let mut world = scenario::random(seed);
+        for node in &mut world.nodes {
+            let plan = &mut node.host.plan;
+            (plan.prepare_works, plan.verify_works, plan.dies_at_reboot) = (true, true, false);
+            plan.attempts = vec![AttemptEnd::Well];
+        }
+        let ending = Run::new(world).with(Faults::controllers()).to_the_end();
+        let ending = ending.unwrap_or_else(|failure| panic!("{failure}\nseed {seed}"));
+        assert_eq!(ending.outcome, RolloutOutcome::Done, "seed {seed}");
+        assert_eq!(ending.world.attempts.len(), ending.world.nodes.len(), "seed {seed}");
+        assert!(ending.world.nodes.iter().all(|node| node.labels.is_empty()), "seed {seed}");
+    }
 }
 
 /// What one rollout leaves behind, on purpose or because a frozen controller woke up late, the next one takes away.

@@ -136,6 +136,10 @@ impl Work<'_> {
         if self.is_lost(here) {
             return lost(here);
         }
+        // With the agent there it has not begun; the agent's own look at the quorum keeps it back, too.
+        if let Err(hold) = self.quorum(here) {
+            return Move::Wait(hold);
+        }
         if here.age >= limit {
             return Move::Fail(Reason::TimeLimit);
         }

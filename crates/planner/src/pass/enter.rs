@@ -6,6 +6,7 @@ use crate::drain;
 use crate::hold::{Hold, PauseReason};
 use crate::ids::NodeId;
 use crate::observed::{Availability, Expectation, Node};
+use crate::order::Wave;
 use crate::quorum;
 use crate::rollout::Control;
 use crate::settle;
@@ -61,7 +62,9 @@ impl Work<'_> {
     fn turn(&mut self, node: &Node) -> Result<(), Hold> {
         let mine = self.waves.iter().position(|wave| wave.contains(&node.id)).unwrap_or(0);
         let not_through = |id: &&NodeId| self.standings.get(*id).is_some_and(|one| !is_through(one));
-        let earlier: Vec<NodeId> = self.waves[..mine].iter().flatten().filter(not_through).cloned().collect();
+        let left = |wave: &Wave| wave.iter().filter(not_through).cloned().collect::<Vec<NodeId>>();
+        // The first wave that is not through is what everybody waits for.
+        let earlier = self.waves[..mine].iter().map(left).find(|nodes| !nodes.is_empty()).unwrap_or_default();
         if !earlier.is_empty() {
             return Err(Hold::EarlierWave { nodes: earlier });
         }

@@ -1,8 +1,9 @@
 //! The end of a rollout: history, then the control record, then nothing of it is left but what stays on purpose.
 
+use super::reap::is_needed;
 use super::{End, Standing, Work};
 use crate::action::Action;
-use crate::observed::Observed;
+use crate::observed::{Job, Observed};
 use crate::rollout::{ASK_LABEL, Control, RolloutOutcome};
 use crate::spec::Spec;
 use crate::state::{NodeRecord, RECORD_LABEL, Stage};
@@ -13,10 +14,7 @@ impl Work<'_> {
     pub(super) fn finish(&mut self) -> End {
         let only_beats = self.actions.iter().all(|action| matches!(action, Action::Beat { .. }));
         let through = self.standings.values().all(|standing| self.is_over(standing));
-        // What is on a node that is down is named in the result and taken away by a later rollout.
-        let reachable = |node| self.observed.node(node).is_some_and(|node| node.is_ready());
-        let leftover = self.observed.jobs.iter().any(|job| reachable(&job.key.node));
-        if !only_beats || !through || leftover {
+        if !only_beats || !through || has_leftovers(self.observed) {
             return End::GoOn;
         }
         let outcome = self.outcome();
@@ -30,8 +28,12 @@ impl Work<'_> {
     }
 
     fn is_over(&self, standing: &Standing) -> bool {
-        let unbegun = matches!(standing, Standing::Ours { stored: false, .. });
-        standing.stage().is_some_and(Stage::is_terminal) || (self.control == Control::Aborting && unbegun)
+        // An abort leaves alone what was not begun, and what nobody can read.
+        let untouched = match standing {
+            Standing::Ours { stored, .. } => !stored,
+            Standing::Foreign(_) | Standing::Corrupt(_) => true,
+        };
+        standing.stage().is_some_and(Stage::is_terminal) || (self.control == Control::Aborting && untouched)
     }
 
     fn outcome(&self) -> RolloutOutcome {
@@ -44,7 +46,7 @@ impl Work<'_> {
         }
     }
 
-    /// After the end: labels and single results go, then the lock is given back.
+    /// After the end: what is left of services, labels and single results goes, then the lock is given back.
     pub(super) fn tidy(&mut self) -> End {
         for node in &self.observed.nodes {
             if wants_tidying(node, self.spec) {
@@ -67,7 +69,15 @@ impl Work<'_> {
 
 /// Whether something of a finished rollout is left that should not be.
 pub(super) fn is_untidy(observed: &Observed, spec: &Spec) -> bool {
-    !observed.results.is_empty() || observed.nodes.iter().any(|node| wants_tidying(node, spec))
+    has_leftovers(observed)
+        || !observed.results.is_empty()
+        || observed.nodes.iter().any(|node| wants_tidying(node, spec))
+}
+
+/// Whether services are left that can be taken away. What is on a node that is down waits for a later rollout.
+fn has_leftovers(observed: &Observed) -> bool {
+    let reachable = |job: &&Job| observed.node(&job.key.node).is_none_or(|node| node.is_ready());
+    observed.jobs.iter().filter(reachable).any(|job| !is_needed(observed, &job.key))
 }
 
 /// The label of a node that careen left drained stays: it says what the node was before.

@@ -227,6 +227,7 @@ impl Standing {
 impl Work<'_> {
     fn all(&mut self) -> Result<End, PassError> {
         if matches!(self.control, Control::Finished { .. }) {
+            self.reap();
             return Ok(self.tidy());
         }
         self.record_baseline();

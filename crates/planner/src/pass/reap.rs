@@ -1,11 +1,13 @@
-//! careen's services that nothing needs any more are taken away: an agent always before its gates.
+//! careen's services that nothing needs any more are taken away, in an order that gives nobody a go.
 //!
-//! A gate that goes is a go to the agent that waits for it. So no gate is touched while its agent may still run,
-//! and what is on a node that does not report stays until it does, or until the node has left.
+//! A gate that goes is a go to the agent that waits for it. So the agent's container goes first, and its service stays
+//! until its gates are gone: its name keeps a controller that was frozen from creating the agent again meanwhile. A
+//! gate without an agent gets a stand-in with that name, for the same reason. What is on a node that does not
+//! report stays until it does, or until the node has left.
 
 use super::Work;
 use crate::action::Action;
-use crate::ids::{JobKey, JobRole};
+use crate::ids::{Go, JobKey, JobRole};
 use crate::observed::{Job, Observed};
 use crate::state::{NodeRecord, Stage};
 
@@ -13,7 +15,10 @@ impl Work<'_> {
     pub(super) fn reap(&mut self) {
         let observed = self.observed;
         for job in observed.jobs.iter().filter(|job| !is_needed(observed, &job.key)) {
-            self.actions.extend(removal(observed, job));
+            let removal = removal(observed, job);
+            if removal.as_ref().is_some_and(|action| !self.actions.contains(action)) {
+                self.actions.extend(removal);
+            }
         }
     }
 }
@@ -40,16 +45,26 @@ fn removal(observed: &Observed, job: &Job) -> Option<Action> {
     if observed.node(&key.node).is_none() {
         return Some(Action::RemoveJob { key });
     }
-    let agent = observed.job(&key.with_role(JobRole::Agent));
-    match key.role {
-        JobRole::Gate(_) if agent.is_some_and(|agent| !is_gone(agent)) => None,
-        JobRole::Agent | JobRole::Gate(_) if is_gone(job) => Some(Action::RemoveJob { key }),
-        JobRole::Agent | JobRole::Gate(_) if job.stopped => None,
-        JobRole::Agent | JobRole::Gate(_) => Some(Action::StopJob { key, version: job.version }),
+    let agent = key.with_role(JobRole::Agent);
+    match (key.role, observed.job(&agent)) {
+        (JobRole::Gate(_), None) => Some(Action::CreateStandIn { key: agent }),
+        (JobRole::Gate(_), Some(agent)) if !is_gone(agent) => None,
+        (JobRole::Agent, _) if is_gone(job) && has_gates(observed, &key) => None,
+        (JobRole::Agent | JobRole::Gate(_), _) => Some(if is_gone(job) {
+            Action::RemoveJob { key }
+        } else if job.stopped {
+            return None;
+        } else {
+            Action::StopJob { key, version: job.version }
+        }),
     }
 }
 
-/// Whether no container of it is left or can come.
+fn has_gates(observed: &Observed, agent: &JobKey) -> bool {
+    [Go::Run, Go::Restart].iter().any(|go| observed.job(&agent.with_role(JobRole::Gate(*go))).is_some())
+}
+
+/// Whether no container of it is left, and none can come: a failed task may be started again until it is stopped.
 fn is_gone(job: &Job) -> bool {
-    (job.stopped && !job.may_run()) || job.is_over()
+    job.stopped && !job.may_run()
 }

@@ -312,7 +312,7 @@ fn an_agent_is_taken_away_before_its_gates() {
     jobs(&mut observed, "w1", TaskState::Running, None);
     let touched = |observed: &Observed| -> Vec<(String, JobRole)> {
         let touched = |act: &Act| match &act.action {
-            Action::StopJob { key, .. } | Action::RemoveJob { key } => {
+            Action::StopJob { key, .. } | Action::RemoveJob { key } | Action::CreateStandIn { key } => {
                 Some((act.action.name().to_owned(), key.role))
             }
             _ => None,
@@ -324,12 +324,17 @@ fn an_agent_is_taken_away_before_its_gates() {
     assert_eq!(touched(&observed), [], "its container may still be there");
     observed.jobs[0].tasks = vec![TaskState::Shutdown];
     let gates = |name: &str| [Go::Run, Go::Restart].map(|go| (name.to_owned(), JobRole::Gate(go)));
-    let expected = [&[("remove-job".to_owned(), JobRole::Agent)][..], &gates("stop-job")].concat();
-    assert_eq!(touched(&observed), expected);
-    observed.jobs.remove(0);
-    observed.jobs[0].tasks = vec![TaskState::Shutdown];
-    observed.jobs[0].stopped = true;
-    assert_eq!(touched(&observed)[0], ("remove-job".to_owned(), JobRole::Gate(Go::Run)));
+    assert_eq!(touched(&observed), gates("stop-job"), "the agent's name stays taken");
+    for gate in &mut observed.jobs[1..] {
+        (gate.stopped, gate.tasks) = (true, vec![TaskState::Shutdown]);
+    }
+    assert_eq!(touched(&observed), gates("remove-job"));
+    let (agent, gates) = (observed.jobs.remove(0), std::mem::take(&mut observed.jobs));
+    observed.jobs = vec![agent];
+    assert_eq!(touched(&observed), [("remove-job".to_owned(), JobRole::Agent)]);
+    observed.jobs = gates;
+    let stand_in = ("create-stand-in".to_owned(), JobRole::Agent);
+    assert_eq!(touched(&observed), [stand_in], "nobody can create that agent any more");
     observed.nodes.retain(|node| node.hostname != "w1");
     assert_eq!(touched(&observed).len(), 2, "its node has left: nothing of it can run");
 }
@@ -366,6 +371,35 @@ fn the_controller_leaves_its_node_before_that_nodes_turn() {
     assert_eq!((words(&pass), hold(&pass, "m2")), (vec!["move-controller".to_owned()], "controller-here"));
     observed.controller = place(false);
     assert_eq!(words(&now(&observed, &spec())), ["m2 e5 entering"], "a plain container comes back by itself");
+}
+
+#[test]
+fn an_agent_that_swarm_has_started_again_is_lost_all_the_same() {
+    let said = || Some(Said::Prepared { restart: Expectation::No });
+    let mut observed = cluster();
+    put(&mut observed, "w1", &record(Stage::Running { drained: false }));
+    jobs(&mut observed, "w1", TaskState::Running, said());
+    observed.jobs[1].stopped = true;
+    assert_eq!(hold(&now(&observed, &spec()), "w1"), "giving-the-go");
+    observed.jobs[0].tasks = vec![TaskState::Failed, TaskState::Running];
+    assert_eq!(words(&now(&observed, &spec())), ["w1 e5 verifying"], "it never saw its gate");
+    observed.jobs[0].tasks = vec![TaskState::Failed, TaskState::Pending];
+    assert_eq!(words(&now(&observed, &spec())), ["w1 e5 verifying"], "it waits for ever on a drained node");
+    let lost = NodeRecord { agent: 12, ..record(Stage::Preparing) };
+    put(&mut observed, "w1", &lost);
+    observed.jobs.iter_mut().for_each(|job| job.key.agent = 12);
+    observed.reports.clear();
+    observed.rollout.as_mut().unwrap().control = Control::Paused { why: PauseReason::Asked };
+    assert_eq!(words(&now(&observed, &spec())), ["w1 e5 restoring:failed:preparing:agent-lost"]);
+}
+
+#[test]
+fn an_abort_ends_although_a_label_cannot_be_read() {
+    let mut observed = cluster();
+    node(&mut observed, "w1").labels.insert(RECORD_LABEL.into(), "2 newer".into());
+    jobs(&mut observed, "w1", TaskState::Running, None);
+    observed.rollout.as_mut().unwrap().control = Control::Aborting;
+    assert_eq!(words(&now(&observed, &spec())), ["write-history"]);
 }
 
 #[test]
