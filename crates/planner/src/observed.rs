@@ -323,6 +323,8 @@ pub enum Said {
     Finished {
         /// How.
         outcome: NodeOutcome,
+        /// What else it says: what changed, the last lines. Kept with the result, and not read here.
+        record: Option<String>,
     },
 }
 
