@@ -71,14 +71,14 @@ bench: image ## measures what careen costs on a host (BENCH=output measures one 
 fuzz: ## looks for bytes that careen's parsers cannot bear, FUZZ_SECONDS=600 for each
 	tools/fuzz $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 
-build: ## target/release/careen and target/release/careen-agent
+build: ## target/release/careen, and the static careen-agent and careen-controller
 	cargo build --release --locked --package careen
-	$(STATIC) cargo build --release --locked --package careen-agent --target $(HOST)
-	install -D target/$(HOST)/release/careen-agent target/release/careen-agent
+	$(STATIC) cargo build --release --locked --package careen-agent --package careen-swarm --target $(HOST)
+	install -D --target-directory target/release target/$(HOST)/release/careen-agent target/$(HOST)/release/careen-controller
 
 image: build ## the image careen/installer on this machine's engine
 	$(LAB) engine
-	install -D target/release/careen-agent target/image/careen-agent
+	install -D --target-directory target/image target/release/careen-agent target/release/careen-controller
 	install -D --mode 644 image/Dockerfile target/image/Dockerfile
 	tools/build-image --tag $(IMAGE):latest --tag $(IMAGE):$(VERSION) target/image
 

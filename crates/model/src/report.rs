@@ -51,6 +51,9 @@ pub enum Said {
     Finished {
         /// How.
         outcome: NodeOutcome,
+        /// What else there is to say, for people: what changed. Kept with the result.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        record: Option<String>,
     },
 }
 
@@ -94,7 +97,7 @@ pub enum NodeOutcome {
 }
 
 /// A command of the payload.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HostPhase {
     /// Before the go.
@@ -129,7 +132,7 @@ mod tests {
             Said::Busy { transaction: "t1".into() },
             Said::Prepared { restart: Expectation::Unknown },
             Said::WantsRestart { kind: Restart::Reboot },
-            Said::Finished { outcome: failed },
+            Said::Finished { outcome: failed, record: Some("kernel: 1 → 2\n\u{1b}".into()) },
         ] {
             let line = said.line().unwrap();
             assert_eq!(Said::of_line(&line), Some(said.clone()));

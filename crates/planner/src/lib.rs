@@ -7,7 +7,8 @@
 //! - [`state`]: where one node stands, and what may follow (docs/rollout-states.md)
 //! - [`hold`]: why something waits
 //! - [`order`], [`quorum`], [`drain`], [`availability`], [`settle`], [`failure`]: one question each
-//! - [`plan()`]: what a rollout would do; [`pass()`]: what a controller does now; [`action`]: how it says so
+//! - [`plan()`]: what a rollout would do; [`view()`]: how it stands; [`pass()`]: what a controller does now, [`action`]:
+//!   how it says so
 
 pub mod action;
 pub mod availability;
@@ -34,7 +35,7 @@ pub use action::{Act, Action, AgentSpec};
 pub use hold::{Hold, PauseReason};
 pub use ids::{ControllerId, Go, JobKey, JobRole, NodeId, RolloutId, ServiceId, Version};
 pub use observed::Observed;
-pub use pass::{End, Pass, PassError, pass};
+pub use pass::{End, Pass, PassError, View, pass, view};
 pub use plan::{Plan, plan};
 pub use spec::Spec;
 pub use state::{NodeRecord, Stage};

@@ -72,6 +72,8 @@ pub struct NodeResult {
     pub generation: u32,
     /// How it ended.
     pub outcome: NodeOutcome,
+    /// What else the agent said: what changed, the last lines.
+    pub record: Option<String>,
 }
 
 /// What an operator asks for one node: the label [`ASK_LABEL`], taken away with the answer, or at the end.

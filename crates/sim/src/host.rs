@@ -127,7 +127,7 @@ impl Transaction {
             At::WantsRestart(kind) => Said::WantsRestart { kind: *kind },
             At::Restarting(kind, _) | At::Restarted(kind) => Said::Restarting { kind: *kind },
             At::Verifying(_) => Said::Verifying,
-            At::Closed(outcome) => Said::Finished { outcome: outcome.clone() },
+            At::Closed(outcome) => Said::Finished { outcome: outcome.clone(), record: None },
         }
     }
 

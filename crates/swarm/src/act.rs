@@ -38,6 +38,7 @@ impl SwarmCluster {
             Action::CreateJob { agent } => self.create_agent(agent, epoch),
             Action::CreateGate { key } => self.create(&encode::gate(key, &self.spec.image, epoch)),
             Action::OpenGate { key, version } | Action::StopJob { key, version } => self.stop(key, *version),
+            Action::CreateStandIn { key } => self.create(&encode::stand_in(key, &self.spec.image, epoch)),
             Action::RemoveJob { key } => {
                 self.swarm.engine().delete(&format!("/services/{}", key.name())).map_err(said)
             }

@@ -40,6 +40,12 @@ impl Swarm {
         }
     }
 
+    /// The node of this engine; `None` when it is in no swarm.
+    pub fn node_id(&self) -> Result<Option<String>, SwarmError> {
+        let id = self.engine.info()?.swarm.node_id;
+        Ok((!id.is_empty()).then_some(id))
+    }
+
     pub(crate) fn shared(&self) -> Arc<Engine> {
         Arc::clone(&self.engine)
     }

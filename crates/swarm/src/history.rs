@@ -149,6 +149,7 @@ mod tests {
             node: NodeId(format!("node{number:020}")),
             generation: 1,
             outcome: NodeOutcome::Succeeded,
+            record: None,
         };
         History {
             spec: Spec::run(rollout.clone(), "update:1"),

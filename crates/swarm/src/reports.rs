@@ -256,7 +256,7 @@ mod tests {
     #[test]
     fn the_last_word_stays_and_is_not_read_again() {
         let mut cache = Cache::default();
-        let finished = Said::Finished { outcome: NodeOutcome::Succeeded };
+        let finished = Said::Finished { outcome: NodeOutcome::Succeeded, record: None };
         cache.due(&[source("a")], at(0));
         cache.take("a", said(finished.clone()), at(0));
         assert!(cache.due(&[over("a")], at(100)).is_empty());

@@ -175,7 +175,9 @@ impl Work<'_> {
         match (self.result(here), said) {
             (Some(NodeOutcome::Succeeded), _) => return Move::Step(Event::Verified, Wanted::Keep),
             (Some(NodeOutcome::Failed { exit, .. }), _) => return Move::Fail(Reason::Exit(*exit)),
-            (None, Some(Said::Finished { outcome })) => return self.write_result(here, outcome),
+            (None, Some(Said::Finished { outcome, record })) => {
+                return self.write_result(here, outcome, record.clone());
+            }
             (None, Some(Said::NotBegun)) => {
                 return Move::Step(Event::NotBegun, Wanted::Be(Availability::Active));
             }

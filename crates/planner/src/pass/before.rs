@@ -43,13 +43,14 @@ impl Work<'_> {
 
     pub(super) fn preparing(&mut self, here: &Here<'_>) -> Move {
         let phase = Phase::Preparing;
+        if let Some(NodeOutcome::Failed { exit, .. }) = self.result(here) {
+            return Move::Fail(Reason::Exit(*exit));
+        }
         match self.observed.report(&here.agent) {
             Some(Said::Finished {
-                outcome: outcome @ NodeOutcome::Failed { phase: HostPhase::Prepare, exit, .. },
-            }) => match self.result(here) {
-                None => self.write_result(here, outcome),
-                Some(_) => Move::Fail(Reason::Exit(*exit)),
-            },
+                outcome: outcome @ NodeOutcome::Failed { phase: HostPhase::Prepare, .. },
+                record,
+            }) => self.write_result(here, outcome, record.clone()),
             Some(said) if is_past_the_go(said) => Move::Step(Event::Go { drained: false }, Wanted::Keep),
             _ if self.is_lost(here) => lost(here),
             Some(Said::Prepared { restart }) => self.take_out(here, *restart),

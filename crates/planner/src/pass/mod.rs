@@ -23,13 +23,14 @@ use crate::availability::{self, Change};
 use crate::constraint::InvalidConstraint;
 use crate::failure;
 use crate::hold::{Hold, PauseReason};
-use crate::ids::{ControllerId, NodeId, RolloutId};
-use crate::observed::{Availability, Node, Observed};
+use crate::ids::{ControllerId, NodeId, RolloutId, Version};
+use crate::observed::{Availability, Lock, Node, Observed};
 use crate::order::{self, Wave};
 use crate::rollout::{ASK_LABEL, Control};
 use crate::spec::Spec;
 use crate::state::{CorruptRecord, Event, IllegalStep, NodeRecord, RECORD_LABEL, Reason, Stage};
 use crate::watch::{Key, Watch, Watching};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -161,6 +162,26 @@ pub fn pass(
     work.beat();
     let end = work.all()?;
     Ok(work.into_pass(end))
+}
+
+/// How a rollout stands, for whoever only looks: `careen status` and `careen why`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct View {
+    /// Where each selected node stands.
+    pub stages: BTreeMap<NodeId, Stage>,
+    /// Why nodes do not move now. What is left of a time is not known to who has just begun to look: it is given in full.
+    pub holds: BTreeMap<NodeId, Hold>,
+}
+
+/// What a controller would find now. Changes nothing, and asks nobody who has the lock.
+pub fn view(observed: &Observed, spec: &Spec) -> Result<View, PassError> {
+    let me = ControllerId("view".to_owned());
+    let lock = observed.lock.as_ref();
+    let (version, epoch) = lock.map_or((Version(0), 0), |lock| (lock.version, lock.epoch));
+    let lock = Lock { version, epoch, holder: Some(me.clone()), rollout: None };
+    let observed = Observed { lock: Some(lock), ..observed.clone() };
+    let Pass { stages, holds, .. } = pass(&observed, spec, &me, &Watch::default(), Duration::ZERO)?;
+    Ok(View { stages, holds })
 }
 
 fn empty(watch: Watch, end: End) -> Pass {

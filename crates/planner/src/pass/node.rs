@@ -218,12 +218,14 @@ impl Work<'_> {
         self.observed.result(&here.node.id, here.record.generation).map(|result| &result.outcome)
     }
 
-    pub(super) fn write_result(&self, here: &Here<'_>, outcome: &NodeOutcome) -> Move {
-        let result = NodeResult {
-            node: here.node.id.clone(),
-            generation: here.record.generation,
-            outcome: outcome.clone(),
-        };
+    pub(super) fn write_result(
+        &self,
+        here: &Here<'_>,
+        outcome: &NodeOutcome,
+        record: Option<String>,
+    ) -> Move {
+        let (node, generation) = (here.node.id.clone(), here.record.generation);
+        let result = NodeResult { node, generation, outcome: outcome.clone(), record };
         Move::Act(vec![Action::WriteResult { result }], Hold::Moving)
     }
 }

@@ -1,9 +1,9 @@
 //! Single passes: what is decided on one look. Whole histories are in careen-sim.
 
 use super::*;
-use crate::ids::{Go, JobKey, JobRole, Version};
+use crate::ids::{Go, JobKey, JobRole};
 use crate::observed::{
-    AgentReport, ControllerPlace, Expectation, HostPhase, Job, Lock, NodeOutcome, NodeStatus, Restart, Said,
+    AgentReport, ControllerPlace, Expectation, HostPhase, Job, NodeOutcome, NodeStatus, Restart, Said,
     TaskState,
 };
 use crate::rollout::{Ask, Baseline, NodeResult, RolloutOutcome, RolloutRecord};
@@ -254,13 +254,14 @@ fn the_rollout_is_paused_before_the_node_is_called_failed() {
     put(&mut observed, "w1", &record(Stage::Verifying));
     jobs(&mut observed, "w1", TaskState::Running, None);
     let outcome = NodeOutcome::Failed { phase: HostPhase::Command, exit: 100, rolled_back: None };
-    let result = NodeResult { node: NodeId("w1".into()), generation: 1, outcome: outcome.clone() };
+    let result =
+        NodeResult { node: NodeId("w1".into()), generation: 1, outcome: outcome.clone(), record: None };
     let report = AgentReport {
         node: NodeId("w1".into()),
         transaction: String::new(),
         generation: 1,
         agent: 1,
-        said: Said::Finished { outcome },
+        said: Said::Finished { outcome, record: Some("{}".into()) },
     };
     observed.reports = vec![report];
     assert_eq!(words(&now(&observed, &spec())), ["write-result"], "what is known is written first");
@@ -470,14 +471,32 @@ fn history_then_the_end_then_nothing_is_left() {
     assert_eq!(words(&now(&observed, &spec())), ["set-control"]);
     let outcome = RolloutOutcome::Done;
     observed.rollout.as_mut().unwrap().control = Control::Finished { outcome };
-    observed.results =
-        vec![NodeResult { node: NodeId("m1".into()), generation: 1, outcome: NodeOutcome::Succeeded }];
+    observed.results = vec![NodeResult {
+        node: NodeId("m1".into()),
+        generation: 1,
+        outcome: NodeOutcome::Succeeded,
+        record: None,
+    }];
     assert_eq!(words(&now(&observed, &spec())), ["m1 -", "remove-results"]);
     observed.nodes[0].labels.clear();
     observed.results.clear();
     assert_eq!(words(&now(&observed, &spec())), ["release-lock"]);
     observed.lock.as_mut().unwrap().holder = None;
     assert_eq!(now(&observed, &spec()).end, End::Finished);
+}
+
+#[test]
+fn who_only_looks_sees_the_same_holds_whoever_has_the_lock() {
+    let mut observed = cluster();
+    put(&mut observed, "w1", &record(Stage::Settling));
+    let seen = now(&observed, &spec());
+    for holder in [Some(me()), Some(ControllerId("other".into())), None] {
+        observed.lock.as_mut().unwrap().holder = holder;
+        let view = view(&observed, &spec()).unwrap();
+        assert_eq!((view.stages, view.holds), (seen.stages.clone(), seen.holds.clone()));
+    }
+    observed.lock = None;
+    assert_eq!(view(&observed, &spec()).unwrap().holds, seen.holds);
 }
 
 #[test]

@@ -38,6 +38,11 @@ pub fn gate(key: &JobKey, image: &str, epoch: u64) -> Value {
     job(key, epoch, container)
 }
 
+/// A service that has an agent's name and fits nowhere.
+pub fn stand_in(key: &JobKey, image: &str, epoch: u64) -> Value {
+    stopped(&gate(key, image, epoch))
+}
+
 fn job(key: &JobKey, epoch: u64, mut container: Value) -> Value {
     let labels = json!({
         names::ROLLOUT_LABEL: key.rollout.as_str(),

@@ -9,6 +9,6 @@ mod node;
 mod verify;
 
 pub use config::{LARGEST, config_spec, lock_labels, with_labels};
-pub use job::{agent, away_from, gate, stopped};
+pub use job::{agent, away_from, gate, stand_in, stopped};
 pub use node::node_spec;
 pub use verify::ignored;

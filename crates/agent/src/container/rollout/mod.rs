@@ -32,6 +32,9 @@ use std::time::{Duration, Instant};
 /// How often a gate is looked at, and a busy host asked again.
 const INTERVAL: Duration = Duration::from_secs(1);
 
+/// So many characters of what changed travel with a result: the host has it all.
+const MOST_WORDS: usize = 2000;
+
 /// What a command of the payload came to.
 enum Ran {
     /// It was done, or was done before.
@@ -56,7 +59,7 @@ pub fn run(
     let place = Place::find(request, own)?;
     let id = place.id.clone();
     let reporter = Reporter::new(Gate::new(&part.gate_restart));
-    Playing { request, part, source, place, id, signals, reporter }.play()
+    Playing { request, part, source, place, id, signals, reporter, changes: None }.play()
 }
 
 struct Playing<'a> {
@@ -67,6 +70,8 @@ struct Playing<'a> {
     id: TransactionId,
     signals: &'a Signals,
     reporter: Reporter,
+    /// What the command changed on the host, for people.
+    changes: Option<String>,
 }
 
 impl Playing<'_> {
@@ -105,7 +110,7 @@ impl Playing<'_> {
                         exit: exit.into(),
                         rolled_back: None,
                     };
-                    self.reporter.say(Said::Finished { outcome });
+                    self.finish(outcome);
                     return Ok(Some(exit));
                 }
             }
@@ -156,7 +161,7 @@ impl Playing<'_> {
                 Ran::Ended { exit, .. } => return self.failed(HostPhase::Verify, exit, None),
             }
         }
-        self.reporter.say(Said::Finished { outcome: NodeOutcome::Succeeded });
+        self.finish(NodeOutcome::Succeeded);
         Ok(0)
     }
 
@@ -172,8 +177,12 @@ impl Playing<'_> {
             known => known,
         };
         let outcome = NodeOutcome::Failed { phase, exit: exit.into(), rolled_back };
-        self.reporter.say(Said::Finished { outcome });
+        self.finish(outcome);
         Ok(exit)
+    }
+
+    fn finish(&mut self, outcome: NodeOutcome) {
+        self.reporter.say(Said::Finished { outcome, record: self.changes.take() });
     }
 
     fn has(&self, command: &str) -> Result<bool, Stop> {
@@ -199,6 +208,9 @@ impl Playing<'_> {
             match carry_out(&request, self.source, how, &self.place, self.signals, &mut self.reporter) {
                 Ok(Followed::Closed(joined, result)) => {
                     report_result(&request, &self.place.id, &joined, &result);
+                    if suffix.is_empty() {
+                        self.changes = changes(&result);
+                    }
                     return ended(&joined, &result);
                 }
                 Ok(Followed::Detached) => return Ok(Ran::Left),
@@ -227,6 +239,12 @@ impl Playing<'_> {
         })?;
         Ok(state.stage != Stage::Prepared)
     }
+}
+
+/// What changed, in words, as far as one line of a log holds it.
+fn changes(result: &TransactionResult) -> Option<String> {
+    let changes = result.changes.as_ref().filter(|changes| !changes.is_empty())?;
+    Some(changes.to_string().chars().take(MOST_WORDS).collect())
 }
 
 /// Who has the host.

@@ -1,0 +1,126 @@
+//! `careen-controller ROLLOUT`: carries a rollout out, from a manager of its swarm.
+//!
+//! It keeps nothing: whoever starts another one, anywhere, goes on where this one was. It talks to the engine's socket
+//! and to nobody else, and says in plain lines what it does and what it waits for.
+
+use anyhow::{Context, bail};
+use careen_controller::{Controller, Done, Unavailable, run};
+use careen_planner::observed::ControllerPlace;
+use careen_planner::{ControllerId, End, NodeId, Pass, RolloutId, Stage};
+use careen_swarm::{Swarm, SwarmCluster};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use std::collections::BTreeMap;
+use std::os::fd::AsFd;
+use std::process::ExitCode;
+
+/// From one look to the next, in milliseconds.
+const INTERVAL: u16 = 1000;
+
+/// Set where Swarm can place the controller elsewhere; a plain container stays where it is.
+const MOVABLE: &str = "CAREEN_CONTROLLER_MOVABLE";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match args.as_slice() {
+        [flag] if flag == "--version" || flag == "-V" => {
+            println!("careen-controller {}", env!("CARGO_PKG_VERSION"));
+            ExitCode::SUCCESS
+        }
+        [rollout] => match carry_out(rollout) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("careen-controller: {error:#}");
+                ExitCode::FAILURE
+            }
+        },
+        _ => {
+            eprintln!("usage: careen-controller ROLLOUT   ('careen run' starts it where it belongs)");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn carry_out(rollout: &str) -> anyhow::Result<()> {
+    let signals = Signals::watch()?;
+    let id = RolloutId::parse(rollout)?;
+    let swarm = Swarm::connect().context("no swarm to work on")?;
+    let Some(found) = swarm.rollout(&id)? else { bail!("there is no rollout {id} in this swarm") };
+    let me = ControllerId(new_id().context("no id for this process")?);
+    let place = swarm
+        .node_id()?
+        .map(|node| ControllerPlace { node: NodeId(node), movable: std::env::var_os(MOVABLE).is_some() });
+    eprintln!("careen-controller: {} works on the rollout {id}", me.0);
+    let mut cluster = SwarmCluster::new(swarm, found.spec.clone(), me.clone(), place);
+    let mut told = Told::default();
+    let end = run(&mut Controller::new(me, found.spec), &mut cluster, |passed| {
+        told.tell(passed);
+        !signals.arrived_within(INTERVAL)
+    })?;
+    eprintln!(
+        "careen-controller: {}",
+        match end {
+            End::Finished => "the rollout is over",
+            End::Superseded => "another controller has the rollout now",
+            End::GoOn => "told to end; another controller goes on where this one was",
+        }
+    );
+    Ok(())
+}
+
+/// A process that is started again is another controller.
+fn new_id() -> std::io::Result<String> {
+    Ok(std::fs::read_to_string("/proc/sys/kernel/random/uuid")?.trim().to_owned())
+}
+
+/// What was said, so that only what is new is said.
+#[derive(Default)]
+struct Told {
+    nodes: BTreeMap<NodeId, String>,
+    away: Option<String>,
+}
+
+impl Told {
+    fn tell(&mut self, passed: Result<&(Pass, Vec<Done>), &Unavailable>) {
+        let away = passed.err().map(ToString::to_string);
+        if let Some(why) = away.as_ref().filter(|_| away != self.away) {
+            eprintln!("careen-controller: {why}");
+        }
+        self.away = away;
+        let Ok((pass, done)) = passed else { return };
+        for done in done {
+            if let Err(error) = &done.result {
+                eprintln!("careen-controller: {}: {error}", done.act.action.name());
+            }
+        }
+        for (node, stage) in &pass.stages {
+            let standing = match pass.holds.get(node) {
+                Some(hold) => format!("{}: {hold}", stage.name()),
+                None => Stage::name(stage).to_owned(),
+            };
+            if self.nodes.get(node) != Some(&standing) {
+                eprintln!("{node} {standing}");
+                self.nodes.insert(node.clone(), standing);
+            }
+        }
+    }
+}
+
+/// SIGTERM and SIGINT, as something to wait for.
+struct Signals {
+    descriptor: SignalFd,
+}
+
+impl Signals {
+    fn watch() -> anyhow::Result<Self> {
+        let set: SigSet = [Signal::SIGTERM, Signal::SIGINT].into_iter().collect();
+        set.thread_block()?;
+        Ok(Self { descriptor: SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC)? })
+    }
+
+    fn arrived_within(&self, milliseconds: u16) -> bool {
+        let mut waited = [PollFd::new(self.descriptor.as_fd(), PollFlags::POLLIN)];
+        poll(&mut waited, PollTimeout::from(milliseconds)).is_ok_and(|ready| ready > 0)
+    }
+}
