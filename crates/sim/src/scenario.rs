@@ -156,6 +156,7 @@ fn random_plan(rng: &mut Rng) -> HostPlan {
         _ => vec![AttemptEnd::Well],
     };
     HostPlan {
+        refuses_the_agent: rng.permille(20),
         prepare_works: !rng.permille(30),
         expects: *rng.pick(&[Expectation::Yes, Expectation::No, Expectation::Unknown]),
         attempts,
