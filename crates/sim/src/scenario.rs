@@ -145,6 +145,10 @@ fn random_spec(rng: &mut Rng) -> Spec {
     spec.drain = *rng.pick(&[DrainPolicy::Auto, DrainPolicy::Auto, DrainPolicy::Always, DrainPolicy::Never]);
     spec.reboot = *rng.pick(&[RebootPolicy::Auto, RebootPolicy::Asked, RebootPolicy::Never]);
     spec.restarts = rng.permille(200);
+    if rng.permille(200) {
+        // Operators change this label while the rollout goes on.
+        spec.selection.constraints = vec!["node.labels.zone!=z1".into()];
+    }
     spec
 }
 
