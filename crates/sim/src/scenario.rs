@@ -83,7 +83,7 @@ pub fn world(seed: u64, spec: Spec, managers: usize, workers: usize) -> World {
         edges: BTreeSet::new(),
         retries: BTreeMap::new(),
         agents_check_quorum: true,
-        late_go: BTreeSet::new(),
+        go_looked_at: BTreeMap::new(),
         over_at: 0,
         left: BTreeSet::new(),
     }
