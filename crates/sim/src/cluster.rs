@@ -19,6 +19,8 @@ pub struct View<'a> {
     pub who: ControllerId,
     /// Where it runs.
     pub place: NodeId,
+    /// When it looked for what it does now.
+    pub looked_at: u64,
     /// Set when the controller is to be placed elsewhere.
     pub moved: bool,
     /// What a test makes of what is seen, to prove that the invariants bite.
@@ -136,8 +138,8 @@ impl View<'_> {
                 }
                 job.version = next;
                 job.stopped = true;
-                if stale {
-                    world.late_go.insert(key.node.clone());
+                if matches!(action, Action::OpenGate { .. }) {
+                    world.go_looked_at.insert(key.node.clone(), self.looked_at);
                 }
                 Ok(())
             }

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 /// What the payload does on one host, decided before the history begins.
 #[derive(Debug, Clone)]
 pub struct HostPlan {
+    /// Whether the node refuses the agent: it does not get its image.
+    pub refuses_the_agent: bool,
     /// Whether `prepare` works.
     pub prepare_works: bool,
     /// What `prepare` expects.
@@ -41,6 +43,7 @@ pub enum AttemptEnd {
 impl Default for HostPlan {
     fn default() -> Self {
         Self {
+            refuses_the_agent: false,
             prepare_works: true,
             expects: Expectation::Unknown,
             attempts: vec![AttemptEnd::Well],

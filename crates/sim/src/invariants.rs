@@ -8,9 +8,6 @@ use careen_planner::spec::DrainPolicy;
 use careen_planner::state::Taken;
 use careen_planner::{Act, Action, ControllerId, NodeId, Pass, Stage};
 
-/// For so long after an operator changed a node, what is on it is the operator's.
-const OPERATORS_SECONDS: u64 = 60;
-
 impl World {
     /// **Nothing of an operator's is undone**: careen's change of an availability either remembers what the operator
     /// wanted, or is what the operator wants.
@@ -42,17 +39,17 @@ impl World {
         self.check_quorum(index);
     }
 
-    /// **A node is empty when its engine or host is restarted**, unless nobody wanted it drained, or somebody else
-    /// has just changed it. Not for a go that was announced, and given so late by a frozen controller that the node had
-    /// been changed since: the real swarm's side looks at the lock before each action, which leaves a moment; and the
-    /// quorum is looked at by the agent itself.
+    /// **A node is empty when its engine or host is restarted**, unless nobody wanted it drained, or its operator has
+    /// changed it since the look that the go rests on: a go is not tied to the node's version. (The real swarm's side
+    /// looks at the lock before each action, so that this is a short moment. The quorum is looked at by the agent.)
     pub(crate) fn check_restart(&mut self, index: usize) {
         self.check_quorum(index);
         let node = &self.nodes[index];
-        let theirs = node.wish_at > 0 && self.now - node.wish_at < OPERATORS_SECONDS;
+        let looked_at = self.go_looked_at.get(&node.id).copied().unwrap_or(0);
+        let theirs = node.wish_at > 0 && node.wish_at >= looked_at;
         // A node that is given up is as its operator wants it; its host may still be at work.
         let given_up = self.stage(node).is_some_and(|stage| stage.is_terminal());
-        if given_up || self.spec.drain == DrainPolicy::Never || theirs || self.late_go.contains(&node.id) {
+        if given_up || self.spec.drain == DrainPolicy::Never || theirs {
             return;
         }
         let runs = |task: &&crate::world::SimTask| task.node == node.id && task.state == TaskState::Running;

@@ -162,7 +162,12 @@ impl World {
             for task in self.jobs[at].tasks.iter_mut().filter(|task| **task == TaskState::Running) {
                 *task = state.unwrap_or(TaskState::Failed);
             }
-            if has_new && !self.jobs[at].stopped {
+            let refused = self.nodes[index].host.plan.refuses_the_agent && self.jobs[at].agent.is_some();
+            if has_new && refused {
+                if let Some(last) = self.jobs[at].tasks.last_mut() {
+                    *last = TaskState::Rejected;
+                }
+            } else if has_new && !self.jobs[at].stopped {
                 let agent = self.jobs[at].agent.clone();
                 self.nodes[index].containers.retain(|one| one.key != key);
                 self.nodes[index].containers.push(Container {

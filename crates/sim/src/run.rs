@@ -47,6 +47,7 @@ struct Sitting {
     place: NodeId,
     turn: Option<Turn>,
     frozen_until: u64,
+    looked_at: u64,
     /// It looks again at this time; earlier when it has acted.
     next_look: u64,
     acted: usize,
@@ -216,6 +217,7 @@ impl Run {
             world,
             who: who.clone(),
             place: sitting.place.clone(),
+            looked_at: sitting.looked_at,
             moved: false,
             distort: self.distort,
         };
@@ -230,6 +232,7 @@ impl Run {
             self.world.check();
             return !moved && self.survives(index, &who);
         }
+        sitting.looked_at = view.world.now;
         match sitting.controller.look(&mut view) {
             Ok(mut turn) => {
                 (self.mutate)(&mut turn.pass, &self.world);
@@ -350,7 +353,15 @@ impl Run {
         let mut spec = self.world.spec.clone();
         (self.disobey)(&mut spec);
         let controller = Controller::new(id, spec);
-        self.sitting.push(Sitting { controller, place, turn: None, frozen_until: 0, next_look: 0, acted: 0 });
+        self.sitting.push(Sitting {
+            controller,
+            place,
+            turn: None,
+            frozen_until: 0,
+            looked_at: 0,
+            next_look: 0,
+            acted: 0,
+        });
         self.next_start = now + 5;
     }
 

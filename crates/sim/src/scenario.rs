@@ -83,7 +83,7 @@ pub fn world(seed: u64, spec: Spec, managers: usize, workers: usize) -> World {
         edges: BTreeSet::new(),
         retries: BTreeMap::new(),
         agents_check_quorum: true,
-        late_go: BTreeSet::new(),
+        go_looked_at: BTreeMap::new(),
         over_at: 0,
         left: BTreeSet::new(),
     }
@@ -145,6 +145,10 @@ fn random_spec(rng: &mut Rng) -> Spec {
     spec.drain = *rng.pick(&[DrainPolicy::Auto, DrainPolicy::Auto, DrainPolicy::Always, DrainPolicy::Never]);
     spec.reboot = *rng.pick(&[RebootPolicy::Auto, RebootPolicy::Asked, RebootPolicy::Never]);
     spec.restarts = rng.permille(200);
+    if rng.permille(200) {
+        // Operators change this label while the rollout goes on.
+        spec.selection.constraints = vec!["node.labels.zone!=z1".into()];
+    }
     spec
 }
 
@@ -156,6 +160,7 @@ fn random_plan(rng: &mut Rng) -> HostPlan {
         _ => vec![AttemptEnd::Well],
     };
     HostPlan {
+        refuses_the_agent: rng.permille(20),
         prepare_works: !rng.permille(30),
         expects: *rng.pick(&[Expectation::Yes, Expectation::No, Expectation::Unknown]),
         attempts,

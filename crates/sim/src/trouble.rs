@@ -57,7 +57,7 @@ impl Run {
             }
             9..=11 => {
                 let node = &mut world.nodes[index];
-                node.labels.insert("zone".into(), format!("z{}", version.0));
+                node.labels.insert("zone".into(), format!("z{}", version.0 % 3));
                 node.version = version;
             }
             12 | 13 => {

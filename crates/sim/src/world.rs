@@ -55,8 +55,8 @@ pub struct World {
     pub retries: BTreeMap<NodeId, u32>,
     /// Whether agents look at the quorum themselves.
     pub agents_check_quorum: bool,
-    /// Nodes to which a controller gave an announced go after it had lost the lock. What such a go rested on is old.
-    pub late_go: BTreeSet<NodeId>,
+    /// When the controller looked that gave a node its last go.
+    pub go_looked_at: BTreeMap<NodeId, u64>,
     /// When the rollout was over.
     pub over_at: u64,
     /// Nodes that left.

@@ -82,7 +82,8 @@ fn healthy_hosts_are_all_done_once_whatever_happens_to_controllers() {
         let mut world = scenario::random(seed);
         for node in &mut world.nodes {
             let plan = &mut node.host.plan;
-            (plan.prepare_works, plan.verify_works, plan.dies_at_reboot) = (true, true, false);
+            (plan.prepare_works, plan.verify_works) = (true, true);
+            (plan.refuses_the_agent, plan.dies_at_reboot) = (false, false);
             plan.attempts = vec![AttemptEnd::Well];
         }
         let ending = Run::new(world).with(Faults::controllers()).to_the_end();
@@ -108,6 +109,18 @@ fn a_second_rollout_over_what_a_first_one_left() {
             |job: &SimJob| second.world.node(&job.key.node).is_some_and(|node| node.power == Power::Dead);
         assert!(second.world.jobs.iter().all(dead), "seed {seed}: {:?}", second.world.jobs);
     }
+}
+
+#[test]
+fn one_seed_is_one_history() {
+    let history = |seed| {
+        let run = Run::new(scenario::random(seed)).with(Faults::all());
+        run.to_the_end().unwrap_or_else(|failure| panic!("{failure}")).world.history
+    };
+    for seed in 0..5 {
+        assert_eq!(history(seed), history(seed));
+    }
+    assert_ne!(history(0), history(1));
 }
 
 #[test]

@@ -28,7 +28,7 @@ use crate::observed::{Availability, Lock, Node, Observed};
 use crate::order::{self, Wave};
 use crate::rollout::{ASK_LABEL, Control};
 use crate::spec::Spec;
-use crate::state::{CorruptRecord, Event, IllegalStep, NodeRecord, RECORD_LABEL, Reason, Stage};
+use crate::state::{CorruptRecord, Event, IllegalStep, NodeRecord, RECORD_LABEL, Reason, Stage, Then};
 use crate::watch::{Key, Watch, Watching};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -129,8 +129,7 @@ pub fn pass(
     now: Duration,
 ) -> Result<Pass, PassError> {
     let mut watching = Watching::new(watch, now);
-    let selected = order::select(observed, spec)?;
-    let waves = order::waves(observed, spec, &selected.nodes);
+    let waves = order::waves(observed, spec, &taking_part(observed, spec)?);
     let Some(rollout) = &observed.rollout else {
         return Ok(empty(watching.after, End::Finished));
     };
@@ -182,6 +181,19 @@ pub fn view(observed: &Observed, spec: &Spec) -> Result<View, PassError> {
     let observed = Observed { lock: Some(lock), ..observed.clone() };
     let Pass { stages, holds, .. } = pass(&observed, spec, &me, &Watch::default(), Duration::ZERO)?;
     Ok(View { stages, holds })
+}
+
+/// The selected nodes, and those that were when they began: a node whose labels were changed meanwhile is not left in the
+/// middle of something.
+fn taking_part<'a>(observed: &'a Observed, spec: &Spec) -> Result<Vec<&'a Node>, InvalidConstraint> {
+    let selected = order::select(observed, spec)?.nodes;
+    let begun = |node: &&Node| {
+        let record = NodeRecord::of(node).ok().flatten();
+        record.is_some_and(|record| record.rollout == spec.id)
+            && !selected.iter().any(|one| one.id == node.id)
+    };
+    let begun: Vec<&Node> = observed.nodes.iter().filter(begun).collect();
+    Ok([selected, begun].concat())
 }
 
 fn empty(watch: Watch, end: End) -> Pass {
@@ -240,7 +252,6 @@ impl Standing {
     }
 
     fn has_failed(&self) -> bool {
-        use crate::state::Then;
         matches!(self.stage(), Some(Stage::Failed { .. } | Stage::Restoring { then: Then::Fail { .. } }))
     }
 }

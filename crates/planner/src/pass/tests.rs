@@ -7,7 +7,7 @@ use crate::observed::{
     TaskState,
 };
 use crate::rollout::{Ask, Baseline, NodeResult, RolloutOutcome, RolloutRecord};
-use crate::state::{Goal, Phase, Skip, Taken, Then};
+use crate::state::{Goal, Phase, Skip, Taken};
 use crate::testing::{manager, rollout, service, spec, task, worker};
 use Availability::{Active, Drain};
 
@@ -497,6 +497,16 @@ fn who_only_looks_sees_the_same_holds_whoever_has_the_lock() {
     }
     observed.lock = None;
     assert_eq!(view(&observed, &spec()).unwrap().holds, seen.holds);
+}
+
+#[test]
+fn a_node_that_has_begun_stays_in_the_rollout_when_it_is_not_selected_any_more() {
+    let mut spec = spec();
+    spec.selection.constraints = vec!["node.labels.zone==a".into()];
+    let mut observed = cluster();
+    assert!(now(&observed, &spec).stages.is_empty());
+    put(&mut observed, "w2", &record(Stage::Restoring { then: Then::Settle }));
+    assert_eq!(words(&now(&observed, &spec)), ["w2 e5 settling"]);
 }
 
 #[test]
