@@ -9,6 +9,7 @@
 
 mod act;
 mod api;
+mod controller;
 mod decode;
 mod encode;
 mod error;
@@ -20,6 +21,7 @@ mod reports;
 mod rollouts;
 
 pub use api::Swarm;
+pub use controller::Home;
 pub use error::SwarmError;
 pub use history::{History, HistoryNode};
 pub use rollouts::{Order, RequestError, Rollout};

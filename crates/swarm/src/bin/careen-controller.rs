@@ -4,9 +4,9 @@
 //! and to nobody else, and says in plain lines what it does and what it waits for.
 
 use anyhow::{Context, bail};
-use careen_controller::{Controller, Done, Unavailable, run};
+use careen_controller::{Cluster, Controller, Done, Unavailable, run};
 use careen_planner::observed::ControllerPlace;
-use careen_planner::{ControllerId, End, NodeId, Pass, RolloutId, Stage};
+use careen_planner::{Act, Action, ControllerId, End, NodeId, Pass, RolloutId, Stage};
 use careen_swarm::{Swarm, SwarmCluster};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
@@ -52,12 +52,18 @@ fn carry_out(rollout: &str) -> anyhow::Result<()> {
         .node_id()?
         .map(|node| ControllerPlace { node: NodeId(node), movable: std::env::var_os(MOVABLE).is_some() });
     eprintln!("careen-controller: {} works on the rollout {id}", me.0);
-    let mut cluster = SwarmCluster::new(swarm, found.spec.clone(), me.clone(), place);
+    let mut cluster = SwarmCluster::new(swarm.clone(), found.spec.clone(), me.clone(), place);
     let mut told = Told::default();
-    let end = run(&mut Controller::new(me, found.spec), &mut cluster, |passed| {
+    let end = run(&mut Controller::new(me.clone(), found.spec), &mut cluster, |passed| {
         told.tell(passed);
         !signals.arrived_within(INTERVAL)
     })?;
+    match end {
+        End::GoOn => release_lock(&mut cluster, &me),
+        // Nobody has to be told any more; what it was told is in the history.
+        End::Finished => swarm.remove_controller(&id).context("the controller's service stays")?,
+        End::Superseded => {}
+    }
     eprintln!(
         "careen-controller: {}",
         match end {
@@ -67,6 +73,16 @@ fn carry_out(rollout: &str) -> anyhow::Result<()> {
         }
     );
     Ok(())
+}
+
+/// Whoever goes on need not wait until the lock is dead then. If its engine is being stopped, it may have to.
+fn release_lock(cluster: &mut SwarmCluster, me: &ControllerId) {
+    let lock = cluster.observe().ok().and_then(|observed| observed.lock);
+    let Some(lock) = lock.filter(|lock| lock.holder.as_ref() == Some(me)) else { return };
+    let action = Action::ReleaseLock { version: lock.version };
+    if let Err(error) = cluster.act(&Act { epoch: lock.epoch, action }) {
+        eprintln!("careen-controller: the lock stays until it is dead: {error}");
+    }
 }
 
 /// A process that is started again is another controller.

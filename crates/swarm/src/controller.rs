@@ -1,0 +1,178 @@
+//! The controller's own place in the swarm: a service that Swarm can place on any manager, or a plain container on one
+//! manager where there is no other that could take it.
+
+use crate::api::Swarm;
+use crate::decode;
+use crate::error::SwarmError;
+use crate::names;
+use crate::rollouts::RequestError;
+use careen_engine::EngineError;
+use careen_planner::RolloutId;
+use careen_planner::observed::{Availability, Node};
+use serde_json::{Value, json};
+
+/// The program, in the image of every payload that is built from careen's.
+const PROGRAM: &str = "/careen-controller";
+
+/// Where managers' engines listen, on the host and in the controller's container.
+const SOCKETS: [&str; 2] = ["/var/run/docker.sock", "/run/docker.sock"];
+
+/// Where a controller runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Home {
+    /// A service: it moves away before its node's turn.
+    Service,
+    /// A container beside the swarm, on the manager that was asked: a drain does not touch it, and it comes back with its
+    /// engine.
+    Container,
+}
+
+impl Swarm {
+    /// Makes sure that a controller is there for this rollout, and says where. One that is there is left alone.
+    pub fn start_controller(&self, id: &RolloutId) -> Result<Home, RequestError> {
+        let rollout = self.rollout(id)?.ok_or_else(|| RequestError::Unknown { rollout: id.clone() })?;
+        if let Some(home) = self.find_controller(id)? {
+            return Ok(home);
+        }
+        let values: Vec<Value> = self.engine().get("/nodes").map_err(SwarmError::from)?;
+        let nodes: Vec<Node> = values.iter().map(decode::node).collect::<Result<_, _>>()?;
+        let home = home(&nodes);
+        match home {
+            Home::Service => {
+                let created =
+                    self.engine().post::<Value>("/services/create", &service(id, &rollout.spec.image));
+                exists_or(created.map(drop))?;
+            }
+            Home::Container => self.start_container(id, &rollout.spec.image)?,
+        }
+        Ok(home)
+    }
+
+    /// Takes the controller away, which may be the caller's own process. One that is gone is gone.
+    pub fn remove_controller(&self, id: &RolloutId) -> Result<(), SwarmError> {
+        let name = name(id);
+        for path in [format!("/services/{name}"), format!("/containers/{name}?force=1")] {
+            match self.engine().delete(&path) {
+                Err(error) if !error.is_not_found() => return Err(error.into()),
+                Ok(()) | Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn find_controller(&self, id: &RolloutId) -> Result<Option<Home>, SwarmError> {
+        let found = |kind: &str| match self.raw(kind, &name(id)) {
+            Ok(found) => Ok(Some(found)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        };
+        if found("services")?.is_some() {
+            return Ok(Some(Home::Service));
+        }
+        let path = format!("/containers/{}/json", name(id));
+        match self.engine().get::<Value>(&path) {
+            Ok(container) if container.pointer("/State/Running") == Some(&Value::Bool(true)) => {
+                Ok(Some(Home::Container))
+            }
+            Ok(_) => {
+                self.engine().remove_container(&name(id))?;
+                Ok(None)
+            }
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn start_container(&self, id: &RolloutId, image: &str) -> Result<(), RequestError> {
+        let path = format!("/containers/create?name={}", name(id));
+        match self.engine().post::<Value>(&path, &container(id, image)) {
+            Ok(_) => {}
+            error => return exists_or(error.map(drop)),
+        }
+        self.engine().start_container(&name(id)).map_err(|error| SwarmError::from(error).into())
+    }
+}
+
+/// Another controller that was started at the same moment is as good.
+fn exists_or(created: Result<(), EngineError>) -> Result<(), RequestError> {
+    match created {
+        Err(EngineError::Answer { status: 409, .. }) => Ok(()),
+        created => created.map_err(|error| SwarmError::from(error).into()),
+    }
+}
+
+/// A service needs a second manager to go to while the first is in maintenance.
+fn home(nodes: &[Node]) -> Home {
+    let takes =
+        |node: &&Node| node.is_manager() && node.is_ready() && node.availability == Availability::Active;
+    if nodes.iter().filter(takes).count() >= 2 { Home::Service } else { Home::Container }
+}
+
+fn name(id: &RolloutId) -> String {
+    format!("careen-controller-{id}")
+}
+
+fn labels(id: &RolloutId) -> Value {
+    json!({ names::ROLLOUT_LABEL: id.as_str(), names::ROLE_LABEL: names::CONTROLLER_ROLE })
+}
+
+fn service(id: &RolloutId, image: &str) -> Value {
+    json!({
+        "Name": name(id),
+        "Labels": labels(id),
+        "TaskTemplate": {
+            "ContainerSpec": {
+                "Image": image,
+                "Command": [PROGRAM, id.as_str()],
+                "Env": ["CAREEN_CONTROLLER_MOVABLE=1"],
+                "Mounts": [{ "Type": "bind", "Source": SOCKETS[0], "Target": SOCKETS[1] }],
+                "Labels": labels(id),
+            },
+            "RestartPolicy": { "Condition": "any", "Delay": 2_000_000_000_u64 },
+            "Placement": { "Constraints": ["node.role==manager"] },
+            "LogDriver": { "Name": "json-file", "Options": { "max-size": "10m", "max-file": "2" } },
+        },
+        "Mode": { "Replicated": { "Replicas": 1 } },
+    })
+}
+
+fn container(id: &RolloutId, image: &str) -> Value {
+    json!({
+        "Image": image,
+        "Entrypoint": [PROGRAM, id.as_str()],
+        "Cmd": [],
+        "Labels": labels(id),
+        "HostConfig": {
+            "Binds": [format!("{}:{}", SOCKETS[0], SOCKETS[1])],
+            "RestartPolicy": { "Name": "always" },
+            "LogConfig": { "Type": "json-file", "Config": { "max-size": "10m", "max-file": "2" } },
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_needs_two_managers_that_take_it() {
+        let values: Vec<Value> = serde_json::from_str(include_str!("../fixtures/nodes.json")).unwrap();
+        let manager = values.iter().map(|value| decode::node(value).unwrap()).find(Node::is_manager).unwrap();
+        assert_eq!(home(std::slice::from_ref(&manager)), Home::Container);
+        assert_eq!(home(&[manager.clone(), manager.clone()]), Home::Service);
+        let drained = Node { availability: Availability::Drain, ..manager.clone() };
+        assert_eq!(home(&[manager, drained]), Home::Container);
+    }
+
+    #[test]
+    fn both_homes_run_the_same_program_over_the_managers_socket() {
+        let id = RolloutId::parse("k3x9").unwrap();
+        let command = json!(["/careen-controller", "k3x9"]);
+        let service = service(&id, "update:1");
+        assert_eq!(service["TaskTemplate"]["ContainerSpec"]["Command"], command);
+        let container = container(&id, "update:1");
+        assert_eq!(container["Entrypoint"], command);
+        assert_eq!(container["HostConfig"]["Binds"][0], "/var/run/docker.sock:/run/docker.sock");
+        assert_eq!(service["Labels"][names::ROLE_LABEL], names::CONTROLLER_ROLE);
+    }
+}
