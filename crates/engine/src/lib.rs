@@ -21,6 +21,9 @@ const NEWEST_API: (u32, u32) = (1, 51);
 /// No request of an agent takes long; an engine that does not answer within this is not there.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// The longest answer taken. All nodes or tasks of a swarm of thousands of nodes are tens of megabytes.
+const LONGEST_ANSWER: u64 = 512 << 20;
+
 /// Why an engine could not be asked.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
@@ -66,6 +69,7 @@ impl EngineError {
 pub struct Engine {
     agent: ureq::Agent,
     socket: PathBuf,
+    api: Option<(u32, u32)>,
     prefix: String,
 }
 
@@ -195,12 +199,18 @@ impl Engine {
             .build();
         let connector = UnixConnector { socket: socket.to_owned() };
         let agent = ureq::Agent::with_parts(config, connector, NoNames);
-        let mut engine = Self { agent, socket: socket.to_owned(), prefix: String::new() };
+        let mut engine = Self { agent, socket: socket.to_owned(), api: None, prefix: String::new() };
         let pong =
             engine.agent.get("http://docker/_ping").call().map_err(|source| engine.unreachable(source))?;
         let api = pong.headers().get("Api-Version").and_then(|version| version.to_str().ok());
-        engine.prefix = version_prefix(api);
+        engine.api = api.and_then(parse_version);
+        engine.prefix = version_prefix(engine.api);
         Ok(engine)
+    }
+
+    /// The newest API that the engine speaks; none when it does not say.
+    pub fn api(&self) -> Option<(u32, u32)> {
+        self.api
     }
 
     /// Inspects a container.
@@ -365,6 +375,13 @@ impl Engine {
         self.bytes(format!("GET {path}"), answer)
     }
 
+    /// Asks for bytes, and does not wait for them longer than this, whatever the engine does.
+    pub fn get_bytes_within(&self, path: &str, limit: Duration) -> Result<Vec<u8>, EngineError> {
+        let request = self.agent.get(self.url(path));
+        let answer = request.config().timeout_global(Some(limit)).build().call();
+        self.bytes(format!("GET {path}"), answer)
+    }
+
     fn url(&self, path: &str) -> String {
         format!("http://docker{}{path}", self.prefix)
     }
@@ -375,7 +392,8 @@ impl Engine {
 
     fn bytes(&self, request: String, answer: Answer) -> Result<Vec<u8>, EngineError> {
         let mut response = answer.map_err(|source| self.unreachable(source))?;
-        let body = response.body_mut().read_to_vec().map_err(|source| self.unreachable(source))?;
+        let body = response.body_mut().with_config().limit(LONGEST_ANSWER);
+        let body = body.read_to_vec().map_err(|source| self.unreachable(source))?;
         let status = response.status();
         if status.is_success() || status.as_u16() == 304 {
             return Ok(body);
@@ -395,13 +413,14 @@ fn parse<T: DeserializeOwned>(request: String, text: &str) -> Result<T, EngineEr
     serde_json::from_str(text).map_err(|source| EngineError::Malformed { request, source })
 }
 
+fn parse_version(version: &str) -> Option<(u32, u32)> {
+    let (major, minor) = version.split_once('.')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
 /// `/v1.41` for an engine that speaks up to 1.41; no prefix (the engine's own choice) when it does not say.
-fn version_prefix(api: Option<&str>) -> String {
-    let parsed = api.and_then(|version| {
-        let (major, minor) = version.split_once('.')?;
-        Some((major.parse::<u32>().ok()?, minor.parse::<u32>().ok()?))
-    });
-    match parsed.map(|version| version.min(NEWEST_API)) {
+fn version_prefix(api: Option<(u32, u32)>) -> String {
+    match api.map(|version| version.min(NEWEST_API)) {
         Some((major, minor)) => format!("/v{major}.{minor}"),
         None => String::new(),
     }
@@ -435,12 +454,13 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{BufRead, BufReader, Write};
 
     #[test]
     fn requests_carry_the_lower_of_both_versions() {
-        assert_eq!(version_prefix(Some("1.41")), "/v1.41");
-        assert_eq!(version_prefix(Some("1.99")), "/v1.51");
-        assert_eq!(version_prefix(Some("nonsense")), "");
+        assert_eq!(version_prefix(parse_version("1.41")), "/v1.41");
+        assert_eq!(version_prefix(parse_version("1.99")), "/v1.51");
+        assert_eq!(version_prefix(parse_version("nonsense")), "");
         assert_eq!(version_prefix(None), "");
     }
 
@@ -465,6 +485,47 @@ mod tests {
         assert_eq!(demultiplex(&frames[..frames.len() - 1]), "one two");
         assert_eq!(demultiplex(b"\x01\0\0\0\0\0\0\x09cut"), "cut");
         assert_eq!(demultiplex(b""), "");
+    }
+
+    /// An engine that answers every request with this.
+    fn engine(answer: impl Fn(&str) -> Option<Vec<u8>> + Send + 'static) -> (tempfile::TempDir, Engine) {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("docker.sock");
+        let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        std::thread::spawn(move || {
+            let mut silent = Vec::new();
+            for mut stream in listener.incoming().map_while(Result::ok) {
+                let mut request = String::new();
+                BufReader::new(&stream).read_line(&mut request).unwrap();
+                let Some(body) = answer(&request) else {
+                    silent.push(stream);
+                    continue;
+                };
+                let header = format!(
+                    "HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+                    body.len()
+                );
+                stream.write_all(&[header.as_bytes(), &body].concat()).unwrap();
+            }
+        });
+        let engine = Engine::connect_to(&socket).unwrap();
+        (dir, engine)
+    }
+
+    #[test]
+    fn the_nodes_of_a_large_swarm_are_more_than_ten_megabytes() {
+        let long = 11 << 20;
+        let (_dir, engine) =
+            engine(move |request| Some(vec![b'x'; if request.contains("_ping") { 2 } else { long }]));
+        assert_eq!(engine.get_bytes("/nodes").unwrap().len(), long);
+        assert_eq!(engine.api(), Some((1, 41)));
+    }
+
+    #[test]
+    fn an_answer_that_never_comes_is_not_waited_for() {
+        let (_dir, engine) = engine(|request| request.contains("_ping").then(|| b"OK".to_vec()));
+        let error = engine.get_bytes_within("/tasks/x/logs", Duration::from_millis(50)).unwrap_err();
+        assert!(matches!(error, EngineError::Unreachable { .. }), "{error:?}");
     }
 
     #[test]

@@ -1,0 +1,218 @@
+//! Actions of a pass, as requests. Each is guarded by the version of what it changes or by the name of what it creates,
+//! and by the lock: it is read before each act.
+
+use crate::SwarmCluster;
+use crate::api::{LabelChange, version_of};
+use crate::decode;
+use crate::encode;
+use crate::error::{SwarmError, refusal};
+use crate::history::{self, History, HistoryNode};
+use crate::names;
+use careen_controller::ActError;
+use careen_engine::EngineError;
+use careen_planner::observed::Node;
+use careen_planner::rollout::{Baseline, Control, NodeResult, RolloutOutcome};
+use careen_planner::{Act, Action, AgentSpec, JobKey, NodeId, NodeRecord, Version};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+type Done = Result<(), ActError>;
+
+impl SwarmCluster {
+    pub(crate) fn carry_out(&self, act: &Act) -> Done {
+        let epoch = act.epoch;
+        match &act.action {
+            Action::TakeLock { epoch, version } => return self.take_lock(*epoch, *version),
+            Action::Beat { version } => return self.hold_lock(epoch, *version, true),
+            Action::ReleaseLock { version } => return self.hold_lock(epoch, *version, false),
+            _ => self.check_lock(epoch)?,
+        }
+        match &act.action {
+            Action::TakeLock { .. } | Action::Beat { .. } | Action::ReleaseLock { .. } => Ok(()),
+            Action::WriteBaseline { baseline } => self.write_baseline(baseline),
+            Action::UpdateNode { node, version, labels, availability } => {
+                let raw = self.read_version("nodes", &node.0, *version)?;
+                let spec = encode::node_spec(&raw["Spec"], labels, *availability);
+                self.swarm.update("nodes", &raw, &spec).map_err(said)
+            }
+            Action::CreateJob { agent } => self.create_agent(agent, epoch),
+            Action::CreateGate { key } => self.create(&encode::gate(key, &self.spec.image, epoch)),
+            Action::OpenGate { key, version } | Action::StopJob { key, version } => self.stop(key, *version),
+            Action::RemoveJob { key } => {
+                self.swarm.engine().delete(&format!("/services/{}", key.name())).map_err(said)
+            }
+            Action::WriteResult { result } => self.write_result(result),
+            Action::WriteHistory { outcome } => self.write_history(*outcome),
+            Action::RemoveResults => self.remove_results(),
+            Action::SetControl { control, version } => self.set_control(control, *version),
+            Action::MoveController { away_from } => self.move_controller(away_from),
+        }
+    }
+
+    fn take_lock(&self, epoch: u64, version: Option<Version>) -> Done {
+        let labels = encode::lock_labels(epoch, Some(&self.me), &self.spec.id, 0);
+        match version {
+            None => {
+                let set = labels.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+                self.swarm.create_config(names::LOCK, &set, b"lock").map_err(said)
+            }
+            Some(version) => {
+                let raw = self.read_version("configs", names::LOCK, version)?;
+                self.swarm.label_config(&raw, &labels).map_err(said)
+            }
+        }
+    }
+
+    /// Says that the holder lives, or gives the lock back.
+    fn hold_lock(&self, epoch: u64, version: Version, keep: bool) -> Done {
+        let raw = self.read_version("configs", names::LOCK, version)?;
+        let config = decode::config(&raw)?;
+        self.is_mine(epoch, &config)?;
+        let beat =
+            config.labels.get(names::BEAT_LABEL).and_then(|beat| beat.parse::<u64>().ok()).unwrap_or(0);
+        let holder = keep.then_some(&self.me);
+        let labels = encode::lock_labels(epoch, holder, &self.spec.id, beat.wrapping_add(1));
+        self.swarm.label_config(&raw, &labels).map_err(said)
+    }
+
+    /// Leaves the moment between this look at the lock and the write; versions and names guard that.
+    fn check_lock(&self, epoch: u64) -> Done {
+        let (_, config) = self.swarm.config(names::LOCK)?.ok_or(ActError::Conflict)?;
+        self.is_mine(epoch, &config)
+    }
+
+    fn is_mine(&self, epoch: u64, config: &decode::ConfigObject) -> Done {
+        let lock = decode::lock(config)?;
+        let mine = lock.epoch == epoch && lock.holder.as_ref() == Some(&self.me);
+        if mine { Ok(()) } else { Err(ActError::Conflict) }
+    }
+
+    fn read_version(&self, kind: &str, name: &str, version: Version) -> Result<Value, ActError> {
+        let raw = self.swarm.raw(kind, name).map_err(said)?;
+        if version_of(&raw) == version.0 { Ok(raw) } else { Err(ActError::Conflict) }
+    }
+
+    fn create_agent(&self, agent: &AgentSpec, epoch: u64) -> Done {
+        let why = || format!("'{}' is no node's id", agent.key.node);
+        let spec = encode::agent(agent, epoch, self.spec.allow_quorum_loss);
+        self.create(&spec.ok_or_else(|| ActError::Refused { why: why() })?)
+    }
+
+    /// An engine takes a field that it does not know without a word, so what it made of it is read back.
+    fn create(&self, spec: &Value) -> Done {
+        let engine = self.swarm.engine();
+        let created: Value = engine.post("/services/create", spec).map_err(said)?;
+        let id = created["ID"].as_str().unwrap_or_default();
+        let stored = self.swarm.raw("services", id).map_err(said)?;
+        let Some(field) = encode::ignored(spec, &stored["Spec"]) else { return Ok(()) };
+        engine.delete(&format!("/services/{id}")).map_err(said)?;
+        Err(ActError::Refused { why: format!("the managers' engine ignores {field} of a service") })
+    }
+
+    fn stop(&self, key: &JobKey, version: Version) -> Done {
+        let raw = self.read_version("services", &key.name(), version)?;
+        self.swarm.update("services", &raw, &encode::stopped(&raw["Spec"])).map_err(said)
+    }
+
+    fn write_baseline(&self, baseline: &Baseline) -> Done {
+        let data = serde_json::to_vec(baseline).map_err(refused)?;
+        self.write(&names::baseline(&self.spec.id), &data, BTreeMap::new())
+    }
+
+    fn write_result(&self, result: &NodeResult) -> Done {
+        let data = serde_json::to_vec(result).map_err(refused)?;
+        self.write(&names::result(&self.spec.id, &result.node, result.generation), &data, BTreeMap::new())
+    }
+
+    fn write(&self, name: &str, data: &[u8], mut labels: BTreeMap<String, String>) -> Done {
+        if data.len() > encode::LARGEST {
+            return Err(refused(format!(
+                "{name} has {} bytes; a config takes {}",
+                data.len(),
+                encode::LARGEST
+            )));
+        }
+        labels.insert(names::ROLLOUT_LABEL.to_owned(), self.spec.id.to_string());
+        self.swarm.create_config(name, &labels, data).map_err(said)
+    }
+
+    fn set_control(&self, control: &Control, version: Version) -> Done {
+        let raw = self.read_version("configs", &names::rollout(&self.spec.id), version)?;
+        let text = serde_json::to_string(control).map_err(refused)?;
+        let labels = LabelChange::from([(names::CONTROL_LABEL.to_owned(), Some(text))]);
+        self.swarm.label_config(&raw, &labels).map_err(said)
+    }
+
+    fn write_history(&self, outcome: RolloutOutcome) -> Done {
+        let parts = history::parts(&self.history(outcome)?).map_err(refused)?;
+        let labels = BTreeMap::from([(names::PARTS_LABEL.to_owned(), parts.len().to_string())]);
+        // The first one last: when it is there, the record is whole.
+        for (index, data) in parts.iter().enumerate().rev() {
+            let name = names::history(&self.spec.id, index + 1);
+            if index > 0 {
+                self.remove_named(&name)?;
+            }
+            self.write(&name, data, labels.clone())?;
+        }
+        let all = self.swarm.configs(&[names::HISTORIES])?;
+        for id in history::superfluous(&all, history::KEPT, history::KEPT_BYTES) {
+            self.swarm.remove_config(&id).map_err(said)?;
+        }
+        Ok(())
+    }
+
+    /// What a controller that died half way has left.
+    fn remove_named(&self, name: &str) -> Done {
+        match self.swarm.config(name)? {
+            Some((_, config)) => self.swarm.remove_config(&config.id).map_err(said),
+            None => Ok(()),
+        }
+    }
+
+    fn history(&self, outcome: RolloutOutcome) -> Result<History, ActError> {
+        let id = &self.spec.id;
+        let (_, rollout) = self.swarm.config(&names::rollout(id))?.ok_or(ActError::Gone)?;
+        let results = self.swarm.configs(&[&names::results(id)])?;
+        let values: Vec<Value> = self.swarm.engine().get("/nodes").map_err(said)?;
+        let nodes: Vec<Node> = values.iter().map(decode::node).collect::<Result<_, SwarmError>>()?;
+        let of_rollout = |node: &Node| {
+            let record = NodeRecord::of(node).ok().flatten().filter(|record| record.rollout == *id)?;
+            let (id, hostname) = (node.id.clone(), node.hostname.clone());
+            Some(HistoryNode { id, hostname, generation: record.generation, stage: record.stage })
+        };
+        Ok(History {
+            rollout: id.clone(),
+            outcome,
+            spec: decode::spec(&rollout)?,
+            by: rollout.labels.get(names::BY_LABEL).cloned(),
+            submitted: rollout.created,
+            ended: String::new(),
+            nodes: nodes.iter().filter_map(of_rollout).collect(),
+            results: results.iter().map(decode::node_result).collect::<Result<_, SwarmError>>()?,
+        })
+    }
+
+    fn remove_results(&self) -> Done {
+        for config in self.swarm.configs(&[&names::results(&self.spec.id)])? {
+            self.swarm.remove_config(&config.id).map_err(said)?;
+        }
+        Ok(())
+    }
+
+    fn move_controller(&self, away_from: &NodeId) -> Done {
+        let role = format!("{}={}", names::ROLE_LABEL, names::CONTROLLER_ROLE);
+        let rollout = format!("{}={}", names::ROLLOUT_LABEL, self.spec.id);
+        let found = self.swarm.list("services", &json!({ "label": [role, rollout] })).map_err(said)?;
+        let service =
+            found.first().ok_or_else(|| refused("the controller runs in no service of the swarm"))?;
+        self.swarm.update("services", service, &encode::away_from(&service["Spec"], away_from)).map_err(said)
+    }
+}
+
+fn said(error: EngineError) -> ActError {
+    refusal(&error)
+}
+
+fn refused(why: impl ToString) -> ActError {
+    ActError::Refused { why: why.to_string() }
+}

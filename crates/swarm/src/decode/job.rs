@@ -1,0 +1,114 @@
+//! careen's own services.
+
+use super::{Index, named, null_is_empty, object};
+use crate::error::SwarmError;
+use crate::names;
+use careen_planner::{JobKey, NodeId, RolloutId, Version};
+use serde::Deserialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// An agent's or a gate's service, without its tasks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobService {
+    /// Its id.
+    pub id: String,
+    /// Which one it is.
+    pub key: JobKey,
+    /// Its version.
+    pub version: Version,
+    /// Whether its current iteration fits nowhere.
+    pub stopped: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Raw {
+    #[serde(rename = "ID")]
+    id: String,
+    version: Index,
+    spec: Spec,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Spec {
+    name: String,
+    #[serde(default, deserialize_with = "null_is_empty")]
+    labels: BTreeMap<String, String>,
+}
+
+/// Reads an element of `GET /services`; `None` when it is somebody else's, or a controller's.
+pub fn job_service(value: &Value) -> Result<Option<JobService>, SwarmError> {
+    let raw: Raw = object("service", value)?;
+    let role = raw.spec.labels.get(names::ROLE_LABEL).map(String::as_str);
+    let role = match role {
+        None | Some(names::CONTROLLER_ROLE) => return Ok(None),
+        Some(word) => names::role_of(word),
+    };
+    let corrupt = |why: &str| SwarmError::corrupt(named("service", value), why);
+    let label = |name: &str| raw.spec.labels.get(name);
+    let number = |name: &str| label(name).and_then(|text| text.parse().ok());
+    let key = || {
+        Some(JobKey {
+            rollout: RolloutId::parse(label(names::ROLLOUT_LABEL)?).ok()?,
+            node: NodeId(label(names::NODE_LABEL)?.clone()),
+            generation: number(names::GENERATION_LABEL)?,
+            agent: number(names::AGENT_LABEL)?,
+            role: role?,
+        })
+    };
+    let key = key().ok_or_else(|| corrupt("its labels careen.* do not say what it is for"))?;
+    if key.name() != raw.spec.name {
+        return Err(corrupt("its labels careen.* do not fit its name"));
+    }
+    let constraints = value.pointer("/Spec/TaskTemplate/Placement/Constraints").and_then(Value::as_array);
+    let stopped = constraints.is_some_and(|all| all.iter().any(|one| one == names::NOWHERE));
+    Ok(Some(JobService { id: raw.id, key, version: Version(raw.version.index), stopped }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use careen_planner::{Go, JobRole};
+
+    fn recorded() -> Vec<Value> {
+        serde_json::from_str(include_str!("../../fixtures/jobs.json")).unwrap()
+    }
+
+    #[test]
+    fn careens_services_as_20_10_24_tells_them() {
+        let jobs: Vec<JobService> = recorded().iter().map(|one| job_service(one).unwrap().unwrap()).collect();
+        let [agent, gate, stopped] = &jobs[..] else { panic!("{jobs:?}") };
+        assert_eq!((agent.key.role, agent.stopped), (JobRole::Agent, false));
+        assert_eq!((agent.key.rollout.as_str(), agent.key.generation, agent.key.agent), ("k3x9", 1, 2));
+        assert_eq!((gate.key.role, gate.stopped), (JobRole::Gate(Go::Run), false));
+        assert_eq!((stopped.key.role, stopped.stopped), (JobRole::Gate(Go::Restart), true));
+        assert!(agent.version.0 > 0);
+    }
+
+    #[test]
+    fn other_peoples_services_are_none_of_careens() {
+        let services: Vec<Value> =
+            serde_json::from_str(include_str!("../../fixtures/services.json")).unwrap();
+        assert!(services.iter().all(|one| job_service(one).unwrap().is_none()));
+        let mut controller = recorded().remove(0);
+        controller["Spec"]["Labels"][names::ROLE_LABEL] = names::CONTROLLER_ROLE.into();
+        assert_eq!(job_service(&controller).unwrap(), None);
+    }
+
+    #[test]
+    fn labels_that_somebody_changed_are_an_error_with_the_services_name() {
+        for (label, text) in [
+            (names::GENERATION_LABEL, "two"),
+            (names::NODE_LABEL, "another"),
+            (names::ROLE_LABEL, "gate"),
+            (names::ROLLOUT_LABEL, ""),
+        ] {
+            let mut value = recorded().remove(0);
+            value["Spec"]["Labels"][label] = text.into();
+            let error = job_service(&value).unwrap_err().to_string();
+            assert!(error.contains("the service careen-k3x9-"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Services that are no jobs.
+
+use super::{named, null_is_empty, object};
+use crate::error::SwarmError;
+use careen_planner::ServiceId;
+use careen_planner::observed::{Mode, Mount, MountKind, Service, Task, TaskState};
+use serde::Deserialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Raw {
+    #[serde(rename = "ID")]
+    id: String,
+    spec: Spec,
+    service_status: Option<Status>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Spec {
+    name: String,
+    #[serde(default, deserialize_with = "null_is_empty")]
+    labels: BTreeMap<String, String>,
+    task_template: Template,
+    mode: BTreeMap<String, Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Template {
+    #[serde(default, deserialize_with = "null_is_empty")]
+    container_spec: ContainerSpec,
+    #[serde(default, deserialize_with = "null_is_empty")]
+    placement: Placement,
+}
+
+/// Services of plugins and networks have none.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct ContainerSpec {
+    #[serde(deserialize_with = "null_is_empty")]
+    mounts: Vec<RawMount>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct Placement {
+    #[serde(deserialize_with = "null_is_empty")]
+    constraints: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RawMount {
+    #[serde(rename = "Type")]
+    kind: String,
+    #[serde(default)]
+    source: String,
+    #[serde(default)]
+    read_only: bool,
+    #[serde(default, deserialize_with = "null_is_empty")]
+    volume_options: VolumeOptions,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct VolumeOptions {
+    #[serde(deserialize_with = "null_is_empty")]
+    driver_config: DriverConfig,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct DriverConfig {
+    name: String,
+    #[serde(deserialize_with = "null_is_empty")]
+    options: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Status {
+    desired_tasks: u64,
+}
+
+/// Reads an element of `GET /services?status=true`; `None` for a job. The tasks are all that Swarm wants to run.
+///
+/// How many run is counted here: `RunningTasks` counts those that are being stopped, and those of a node that is down.
+pub fn service(value: &Value, tasks: &[Task]) -> Result<Option<Service>, SwarmError> {
+    let raw: Raw = object("service", value)?;
+    let Some(mode) = mode(&raw, value)? else { return Ok(None) };
+    let id = ServiceId(raw.id);
+    let wanted = || tasks.iter().filter(|task| task.service == id && task.wanted);
+    let running = wanted().filter(|task| task.state == TaskState::Running).count() as u64;
+    let replicas = value.pointer("/Spec/Mode/Replicated/Replicas").and_then(Value::as_u64);
+    let desired = match (&raw.service_status, replicas) {
+        (Some(status), _) => status.desired_tasks,
+        (None, Some(replicas)) => replicas,
+        (None, None) => wanted().count() as u64,
+    };
+    Ok(Some(Service {
+        name: raw.spec.name,
+        mode,
+        desired,
+        running,
+        constraints: raw.spec.task_template.placement.constraints,
+        labels: raw.spec.labels,
+        mounts: raw.spec.task_template.container_spec.mounts.into_iter().map(mount).collect(),
+        id,
+    }))
+}
+
+fn mode(raw: &Raw, value: &Value) -> Result<Option<Mode>, SwarmError> {
+    let mode = |name: &str| raw.spec.mode.get(name).is_some_and(|mode| !mode.is_null());
+    if mode("ReplicatedJob") || mode("GlobalJob") {
+        Ok(None)
+    } else if mode("Replicated") {
+        Ok(Some(Mode::Replicated))
+    } else if mode("Global") {
+        Ok(Some(Mode::Global))
+    } else {
+        Err(SwarmError::corrupt(named("service", value), "it has no mode that is known"))
+    }
+}
+
+fn mount(raw: RawMount) -> Mount {
+    let DriverConfig { name, options } = raw.volume_options.driver_config;
+    let local = (name.is_empty() || name == "local") && options.is_empty();
+    let kind = match raw.kind.as_str() {
+        "bind" => MountKind::Bind,
+        // A volume without a name is a new one for each task: there is nothing in it to be missed.
+        "volume" if local && !raw.source.is_empty() => MountKind::LocalVolume,
+        _ => MountKind::Elsewhere,
+    };
+    Mount { kind, source: raw.source, read_only: raw.read_only }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use careen_planner::NodeId;
+
+    fn recorded() -> Vec<Value> {
+        serde_json::from_str(include_str!("../../fixtures/services.json")).unwrap()
+    }
+
+    #[test]
+    fn services_as_20_10_24_tells_them_and_jobs_are_none() {
+        let read = |value| service(value, &[]).unwrap();
+        let services: Vec<Service> = recorded().iter().filter_map(read).collect();
+        let [web, every] = &services[..] else { panic!("{services:?}") };
+        assert_eq!((web.name.as_str(), web.mode, web.desired), ("web", Mode::Replicated, 2));
+        assert_eq!(web.constraints, ["node.labels.zone!=none"]);
+        assert_eq!(web.labels, BTreeMap::from([("tier".into(), "front".into())]));
+        let kinds: Vec<_> =
+            web.mounts.iter().map(|one| (one.kind, one.source.as_str(), one.read_only)).collect();
+        let expected = [
+            (MountKind::LocalVolume, "data", false),
+            (MountKind::Elsewhere, "nfs", false),
+            (MountKind::Bind, "/etc", true),
+            (MountKind::Elsewhere, "", false),
+        ];
+        assert_eq!(kinds, expected);
+        assert_eq!((every.name.as_str(), every.mode, every.desired), ("every", Mode::Global, 2));
+    }
+
+    #[test]
+    fn what_is_being_stopped_does_not_count_as_running() {
+        let values = recorded();
+        let task = |wanted, state| Task {
+            id: "t".into(),
+            service: ServiceId(values[0]["ID"].as_str().unwrap().into()),
+            job: false,
+            node: Some(NodeId("w1".into())),
+            state,
+            wanted,
+        };
+        let tasks = [
+            task(true, TaskState::Running),
+            task(false, TaskState::Running),
+            task(true, TaskState::Starting),
+        ];
+        assert_eq!(service(&values[0], &tasks).unwrap().unwrap().running, 1);
+    }
+
+    #[test]
+    fn without_a_status_the_replicas_are_what_is_wanted() {
+        let mut value = recorded().remove(0);
+        value.as_object_mut().unwrap().remove("ServiceStatus");
+        assert_eq!(service(&value, &[]).unwrap().unwrap().desired, 2);
+        value["Spec"]["Mode"] = serde_json::json!({ "Cron": {} });
+        let text = service(&value, &[]).unwrap_err().to_string();
+        assert!(text.contains("the service web"), "{text}");
+    }
+}

@@ -1,0 +1,140 @@
+//! Tasks.
+
+use super::{null_is_empty, object};
+use crate::error::SwarmError;
+use careen_planner::observed::{Task, TaskState};
+use careen_planner::{NodeId, ServiceId};
+use serde::Deserialize;
+use serde_json::Value;
+
+/// A task as the API tells it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct RawTask {
+    /// Its id.
+    #[serde(rename = "ID")]
+    pub id: String,
+    /// When it was created, so that the newest of a service is known.
+    #[serde(default)]
+    pub created_at: String,
+    /// Its service.
+    #[serde(rename = "ServiceID", default)]
+    pub service: String,
+    /// Its node; empty when it is not placed.
+    #[serde(rename = "NodeID", default)]
+    pub node: String,
+    /// How far it is.
+    status: Status,
+    /// What Swarm wants it to be.
+    desired_state: String,
+    /// Only tasks of jobs have one.
+    job_iteration: Option<Value>,
+    #[serde(default, deserialize_with = "null_is_empty")]
+    spec: Spec,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Status {
+    state: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct Spec {
+    #[serde(deserialize_with = "null_is_empty")]
+    container_spec: ContainerSpec,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct ContainerSpec {
+    #[serde(rename = "TTY")]
+    tty: bool,
+}
+
+impl RawTask {
+    /// Whether its container has a terminal, and its log no frames.
+    pub fn has_terminal(&self) -> bool {
+        self.spec.container_spec.tty
+    }
+
+    /// How far it is.
+    pub fn state(&self) -> Result<TaskState, SwarmError> {
+        Ok(match self.status.state.as_str() {
+            "new" | "pending" | "allocated" => TaskState::Pending,
+            "assigned" | "accepted" | "preparing" | "ready" | "starting" => TaskState::Starting,
+            "running" => TaskState::Running,
+            "complete" => TaskState::Complete,
+            // An orphan is a task of a node that has been down for a day.
+            "failed" | "orphaned" => TaskState::Failed,
+            "rejected" => TaskState::Rejected,
+            "shutdown" | "remove" => TaskState::Shutdown,
+            other => {
+                let why = format!("its state is '{other}'");
+                return Err(SwarmError::corrupt(format!("the task {}", self.id), why));
+            }
+        })
+    }
+
+    /// Whether Swarm wants it to run. Tasks of jobs are wanted to be complete.
+    pub fn is_wanted(&self) -> bool {
+        !matches!(self.desired_state.as_str(), "shutdown" | "remove" | "failed" | "rejected" | "orphaned")
+    }
+
+    /// As the planner wants to know it.
+    pub fn planned(&self) -> Result<Task, SwarmError> {
+        Ok(Task {
+            id: self.id.clone(),
+            service: ServiceId(self.service.clone()),
+            job: self.job_iteration.as_ref().is_some_and(|iteration| !iteration.is_null()),
+            node: (!self.node.is_empty()).then(|| NodeId(self.node.clone())),
+            state: self.state()?,
+            wanted: self.is_wanted(),
+        })
+    }
+}
+
+/// Reads an element of `GET /tasks`.
+pub fn task(value: &Value) -> Result<RawTask, SwarmError> {
+    object("task", value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recorded() -> Vec<Value> {
+        serde_json::from_str(include_str!("../../fixtures/tasks.json")).unwrap()
+    }
+
+    #[test]
+    fn tasks_as_20_10_24_tells_them() {
+        let tasks: Vec<RawTask> = recorded().iter().map(|value| task(value).unwrap()).collect();
+        let brief = |task: &RawTask| {
+            let planned = task.planned().unwrap();
+            (planned.state, planned.wanted, planned.job, planned.node.is_some(), task.has_terminal())
+        };
+        let found: Vec<_> = tasks.iter().map(brief).collect();
+        let expected = [
+            // a global service's; a replica that its node refused, and the one after it, which waits
+            (TaskState::Running, true, false, true, false),
+            (TaskState::Rejected, false, false, true, false),
+            (TaskState::Rejected, true, false, true, false),
+            // a job's, wanted to be complete; the same with a terminal; one that is being stopped; one that fits nowhere
+            (TaskState::Running, true, true, true, false),
+            (TaskState::Running, true, true, true, true),
+            (TaskState::Running, false, true, true, false),
+            (TaskState::Pending, true, true, false, false),
+        ];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_state_that_is_new_is_an_error_with_the_tasks_id() {
+        let mut value = recorded().remove(0);
+        value["Status"]["State"] = "dreaming".into();
+        let text = task(&value).unwrap().state().unwrap_err().to_string();
+        assert!(text.contains("9pzvm") && text.contains("dreaming"), "{text}");
+    }
+}

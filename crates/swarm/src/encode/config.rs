@@ -1,0 +1,66 @@
+//! careen's configs.
+
+use crate::names;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use careen_planner::{ControllerId, RolloutId};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// The most that careen writes into one config. Swarm takes less than 1000 KiB.
+pub const LARGEST: usize = 960 * 1024;
+
+/// A new config.
+pub fn config_spec(name: &str, labels: &BTreeMap<String, String>, data: &[u8]) -> Value {
+    let mut labels = labels.clone();
+    labels.insert(names::FORMAT_LABEL.to_owned(), names::FORMAT.to_owned());
+    json!({ "Name": name, "Labels": labels, "Data": BASE64_STANDARD.encode(data) })
+}
+
+/// A config's spec with other labels, or without some. Swarm refuses to change anything else of it.
+pub fn with_labels(spec: &Value, labels: &BTreeMap<String, Option<String>>) -> Value {
+    super::node_spec(spec, labels, None)
+}
+
+/// The labels of the lock: who holds it, for what. Without a holder it is given back, and the epoch stays.
+pub fn lock_labels(
+    epoch: u64,
+    holder: Option<&ControllerId>,
+    rollout: &RolloutId,
+    beat: u64,
+) -> BTreeMap<String, Option<String>> {
+    let held = |text: String| holder.map(|_| text);
+    BTreeMap::from([
+        (names::EPOCH_LABEL.to_owned(), Some(epoch.to_string())),
+        (names::HOLDER_LABEL.to_owned(), holder.map(|holder| holder.0.clone())),
+        (names::ROLLOUT_LABEL.to_owned(), held(rollout.to_string())),
+        (names::BEAT_LABEL.to_owned(), Some(beat.to_string())),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode;
+
+    fn stored(spec: &Value) -> Value {
+        json!({ "ID": "c", "Version": { "Index": 7 }, "CreatedAt": "2026-11-23T02:55:39.7Z", "Spec": spec })
+    }
+
+    #[test]
+    fn what_is_written_is_what_is_read() {
+        let id = RolloutId::parse("k3x9").unwrap();
+        let me = ControllerId("c1".into());
+        let some = |labels: BTreeMap<String, Option<String>>| -> BTreeMap<String, String> {
+            labels.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+        };
+        let spec = config_spec(names::LOCK, &some(lock_labels(3, Some(&me), &id, 0)), b"lock");
+        let lock = decode::lock(&decode::config(&stored(&spec)).unwrap()).unwrap();
+        assert_eq!((lock.epoch, lock.holder, lock.rollout), (3, Some(me), Some(id.clone())));
+
+        let given_back = with_labels(&spec, &lock_labels(3, None, &id, 1));
+        let lock = decode::lock(&decode::config(&stored(&given_back)).unwrap()).unwrap();
+        assert_eq!((lock.epoch, lock.holder, lock.rollout), (3, None, None));
+        assert_eq!(given_back["Data"], spec["Data"]);
+    }
+}

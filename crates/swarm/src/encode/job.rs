@@ -1,0 +1,241 @@
+//! careen's own services: one-node jobs.
+
+use crate::names;
+use careen_planner::spec::RebootPolicy;
+use careen_planner::{AgentSpec, Go, JobKey, JobRole, NodeId};
+use serde_json::{Value, json};
+
+/// The agent of every payload's image.
+const PROGRAM: &str = "/careen-agent";
+
+/// How long an agent may take to leave; the command on the host goes on.
+const AGENT_GRACE_SECONDS: u64 = 10;
+
+/// How long a gate may take to go. It goes at once; this is for a host under load.
+const GATE_GRACE_SECONDS: u64 = 2;
+
+/// The service of an agent; `None` when the node's id is none that a swarm gives.
+pub fn agent(agent: &AgentSpec, epoch: u64, allow_quorum_loss: bool) -> Option<Value> {
+    let words: Vec<&String> = std::iter::once(&agent.command).chain(&agent.args).collect();
+    let container = json!({
+        "Image": agent.image,
+        "Command": [PROGRAM, "run"],
+        "Args": words,
+        "Env": environment(agent, allow_quorum_loss)?,
+        "Mounts": [{ "Type": "bind", "Source": "/", "Target": "/host" }],
+        "StopGracePeriod": AGENT_GRACE_SECONDS * 1_000_000_000,
+    });
+    Some(job(&agent.key, epoch, container))
+}
+
+/// The service of a gate: a process that only waits, from the same image.
+pub fn gate(key: &JobKey, image: &str, epoch: u64) -> Value {
+    let container = json!({
+        "Image": image,
+        "Command": [PROGRAM, "gate"],
+        "StopGracePeriod": GATE_GRACE_SECONDS * 1_000_000_000,
+    });
+    job(key, epoch, container)
+}
+
+fn job(key: &JobKey, epoch: u64, mut container: Value) -> Value {
+    let labels = json!({
+        names::ROLLOUT_LABEL: key.rollout.as_str(),
+        names::NODE_LABEL: key.node.0,
+        names::GENERATION_LABEL: key.generation.to_string(),
+        names::AGENT_LABEL: key.agent.to_string(),
+        names::ROLE_LABEL: names::role_word(key.role),
+        names::EPOCH_LABEL: epoch.to_string(),
+    });
+    // On the container too: for whoever looks on the host, where a container's service may be gone.
+    container["Labels"] = labels.clone();
+    json!({
+        "Name": key.name(),
+        "Labels": labels,
+        "TaskTemplate": {
+            "ContainerSpec": container,
+            "RestartPolicy": { "Condition": "none" },
+            "Placement": { "Constraints": [format!("node.id=={}", key.node)] },
+            // One that can be read back, whatever the host's default is.
+            "LogDriver": { "Name": "json-file", "Options": { "max-size": "10m", "max-file": "2" } },
+        },
+        "Mode": { "ReplicatedJob": { "MaxConcurrent": 1, "TotalCompletions": 1 } },
+    })
+}
+
+/// What the controller tells the agent. The agent's side is `crates/agent`.
+fn environment(agent: &AgentSpec, allow_quorum_loss: bool) -> Option<Vec<String>> {
+    let gate = |go| agent.key.with_role(JobRole::Gate(go)).name();
+    let mut environment = vec![
+        format!("CAREEN_TRANSACTION={}", agent.key.transaction()?),
+        format!("CAREEN_RUN={}", agent.rollout),
+        format!("CAREEN_GATE_RESTART={}", gate(Go::Restart)),
+        format!("CAREEN_REBOOT={}", reboot_word(agent.reboot)),
+        format!("CAREEN_ENGINE_RESTART={}", if agent.engine_restart { "auto" } else { "never" }),
+    ];
+    match agent.collects {
+        true => environment.push("CAREEN_COLLECT=1".to_owned()),
+        false => environment.push(format!("CAREEN_GATE_RUN={}", gate(Go::Run))),
+    }
+    if agent.rollback {
+        environment.push("CAREEN_ROLLBACK=1".to_owned());
+    }
+    if allow_quorum_loss {
+        environment.push("CAREEN_QUORUM_LOSS=allowed".to_owned());
+    }
+    if let Some(limit) = agent.time_limit {
+        environment.push(format!("CAREEN_TIMEOUT={}s", limit.as_secs().max(1)));
+    }
+    Some(environment)
+}
+
+const fn reboot_word(policy: RebootPolicy) -> &'static str {
+    match policy {
+        RebootPolicy::Never => "never",
+        RebootPolicy::Asked => "asked",
+        RebootPolicy::Auto => "wanted",
+        RebootPolicy::Always => "always",
+    }
+}
+
+/// A job's spec with a new iteration that fits nowhere and wants no task: the containers of the one before go away, also
+/// on a drained node, and nothing is left that waits for a place.
+///
+/// With the constraint alone a task of the new iteration stays pending, and lies in the store for good when an engine
+/// before 23.0.2 removes the service.
+pub fn stopped(spec: &Value) -> Value {
+    let mut spec = spec.clone();
+    let force = spec.pointer("/TaskTemplate/ForceUpdate").and_then(Value::as_u64).unwrap_or(0);
+    spec["TaskTemplate"]["ForceUpdate"] = (force + 1).into();
+    spec["Mode"]["ReplicatedJob"]["TotalCompletions"] = 0.into();
+    constrain(&mut spec, |constraint| constraint != names::NOWHERE, names::NOWHERE);
+    spec
+}
+
+/// A controller's service that must not be on this node.
+pub fn away_from(spec: &Value, node: &NodeId) -> Value {
+    let mut spec = spec.clone();
+    // Where it had to leave before, it may be again.
+    constrain(&mut spec, |one| !one.starts_with("node.id!="), &format!("node.id!={node}"));
+    spec
+}
+
+fn constrain(spec: &mut Value, keep: impl Fn(&str) -> bool, add: &str) {
+    let found = spec.pointer("/TaskTemplate/Placement/Constraints").and_then(Value::as_array);
+    let mut all: Vec<Value> = found.cloned().unwrap_or_default();
+    all.retain(|one| one.as_str().is_none_or(&keep));
+    all.push(add.into());
+    if !spec["TaskTemplate"]["Placement"].is_object() {
+        spec["TaskTemplate"]["Placement"] = json!({});
+    }
+    spec["TaskTemplate"]["Placement"]["Constraints"] = all.into();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode;
+    use careen_planner::RolloutId;
+    use std::time::Duration;
+
+    fn key(role: JobRole) -> JobKey {
+        let (rollout, node) = (RolloutId::parse("k3x9").unwrap(), NodeId("npmbrblb0k9i5q2wq3ygvfls8".into()));
+        JobKey { rollout, node, generation: 1, agent: 2, role }
+    }
+
+    fn agent_spec() -> AgentSpec {
+        AgentSpec {
+            key: key(JobRole::Agent),
+            rollout: key(JobRole::Agent).rollout,
+            image: "update@sha256:1".into(),
+            command: "install".into(),
+            args: vec!["--now".into(), "a b".into()],
+            collects: false,
+            reboot: RebootPolicy::Auto,
+            engine_restart: true,
+            rollback: false,
+            time_limit: None,
+        }
+    }
+
+    fn env(spec: &AgentSpec, quorum_loss: bool) -> Vec<String> {
+        let service = agent(spec, 7, quorum_loss).unwrap();
+        let env = service.pointer("/TaskTemplate/ContainerSpec/Env").unwrap().as_array().unwrap();
+        env.iter().map(|one| one.as_str().unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn an_agent_is_told_what_the_contract_says() {
+        let name = "careen-k3x9-npmbrblb0k9i5q2wq3ygvfls8-g1-a2";
+        let expected = [
+            "CAREEN_TRANSACTION=k3x9-npmbrblb0k9i5q2wq3ygvfls8-g1".to_owned(),
+            "CAREEN_RUN=k3x9".to_owned(),
+            format!("CAREEN_GATE_RESTART={name}-restart"),
+            "CAREEN_REBOOT=wanted".to_owned(),
+            "CAREEN_ENGINE_RESTART=auto".to_owned(),
+            format!("CAREEN_GATE_RUN={name}-run"),
+        ];
+        assert_eq!(env(&agent_spec(), false), expected);
+        let time_limit = Some(Duration::from_secs(3600));
+        let (reboot, engine_restart) = (RebootPolicy::Always, false);
+        let spec =
+            AgentSpec { collects: true, rollback: true, engine_restart, reboot, time_limit, ..agent_spec() };
+        let env = env(&spec, true);
+        for one in [
+            "CAREEN_COLLECT=1",
+            "CAREEN_ROLLBACK=1",
+            "CAREEN_QUORUM_LOSS=allowed",
+            "CAREEN_TIMEOUT=3600s",
+            "CAREEN_REBOOT=always",
+            "CAREEN_ENGINE_RESTART=never",
+        ] {
+            assert!(env.iter().any(|found| found == one), "{one} is not in {env:?}");
+        }
+        assert!(!env.iter().any(|one| one.starts_with("CAREEN_GATE_RUN")), "who collects begins nothing");
+    }
+
+    #[test]
+    fn what_is_created_is_found_again() {
+        let services = [
+            agent(&agent_spec(), 7, false).unwrap(),
+            gate(&key(JobRole::Gate(Go::Run)), "update@sha256:1", 7),
+            gate(&key(JobRole::Gate(Go::Restart)), "update@sha256:1", 7),
+        ];
+        for (spec, role) in
+            services.iter().zip([JobRole::Agent, JobRole::Gate(Go::Run), JobRole::Gate(Go::Restart)])
+        {
+            let stored = |spec| json!({ "ID": "s", "Version": { "Index": 9 }, "Spec": spec });
+            let job = decode::job_service(&stored(spec.clone())).unwrap().unwrap();
+            assert_eq!((job.key, job.stopped), (key(role), false));
+            let job = decode::job_service(&stored(stopped(spec))).unwrap().unwrap();
+            assert!(job.stopped);
+        }
+        let mounts = "/TaskTemplate/ContainerSpec/Mounts";
+        assert!(services[0].pointer(mounts).is_some() && services[1].pointer(mounts).is_none());
+    }
+
+    #[test]
+    fn a_stop_is_a_new_iteration_without_tasks_and_changes_nothing_else() {
+        let spec = agent(&agent_spec(), 7, false).unwrap();
+        let once = stopped(&spec);
+        assert_eq!(once["TaskTemplate"]["ForceUpdate"], 1);
+        assert_eq!(once["Mode"]["ReplicatedJob"]["TotalCompletions"], 0);
+        let constraints = ["node.id==npmbrblb0k9i5q2wq3ygvfls8", names::NOWHERE];
+        assert_eq!(once["TaskTemplate"]["Placement"]["Constraints"], json!(constraints));
+        assert_eq!(once["TaskTemplate"]["ContainerSpec"], spec["TaskTemplate"]["ContainerSpec"]);
+        let twice = stopped(&once);
+        assert_eq!(twice["TaskTemplate"]["ForceUpdate"], 2);
+        assert_eq!(twice["TaskTemplate"]["Placement"]["Constraints"], json!(constraints));
+    }
+
+    #[test]
+    fn a_controller_may_come_back_to_where_it_left_before() {
+        let spec = json!({ "TaskTemplate": { "Placement": { "Constraints": ["node.role==manager"] } }, "Name": "c" });
+        let first = away_from(&spec, &NodeId("m1".into()));
+        let second = away_from(&first, &NodeId("m2".into()));
+        let constraints = &second["TaskTemplate"]["Placement"]["Constraints"];
+        assert_eq!(*constraints, json!(["node.role==manager", "node.id!=m2"]));
+        let bare = away_from(&json!({ "TaskTemplate": {} }), &NodeId("m1".into()));
+        assert_eq!(bare["TaskTemplate"]["Placement"]["Constraints"], json!(["node.id!=m1"]));
+    }
+}

@@ -1,0 +1,14 @@
+//! The planner's words in, the engine's JSON out. No I/O.
+//!
+//! Other people's objects are changed as they were read: the raw spec with our fields in it, so that what this version
+//! does not know is written back as it was.
+
+mod config;
+mod job;
+mod node;
+mod verify;
+
+pub use config::{LARGEST, config_spec, lock_labels, with_labels};
+pub use job::{agent, away_from, gate, stopped};
+pub use node::node_spec;
+pub use verify::ignored;

@@ -1,0 +1,66 @@
+//! A real swarm behind the controller's trait: the Docker API in, the planner's words out, and back.
+//!
+//! - [`Swarm`]: a manager's engine. For whoever submits, steers and lists rollouts.
+//! - [`SwarmCluster`]: the same for one rollout, as a controller needs it ([`careen_controller::Cluster`]).
+//! - `decode`, `encode`, `logs`, `history`: pure, tested with what a real swarm answered.
+//! - `look`, `act`, `rollouts`, `reports`: they ask and write, and decide nothing.
+//!
+//! What lies where in the swarm: docs/rollout-state-in-swarm.md.
+
+mod act;
+mod api;
+mod decode;
+mod encode;
+mod error;
+mod history;
+mod logs;
+mod look;
+mod names;
+mod reports;
+mod rollouts;
+
+pub use api::Swarm;
+pub use error::SwarmError;
+pub use history::{History, HistoryNode};
+pub use rollouts::{Order, RequestError, Rollout};
+
+use careen_controller::{ActError, Cluster, Unavailable};
+use careen_planner::observed::ControllerPlace;
+use careen_planner::{Act, ControllerId, Observed, Spec};
+use reports::Reports;
+use std::time::{Duration, Instant};
+
+/// A swarm, as the controller of one rollout sees it.
+#[derive(Debug)]
+pub struct SwarmCluster {
+    swarm: Swarm,
+    spec: Spec,
+    me: ControllerId,
+    place: Option<ControllerPlace>,
+    reports: Reports,
+    start: Instant,
+}
+
+impl SwarmCluster {
+    /// For the rollout of this spec, which need not be submitted: to look is possible without.
+    ///
+    /// The id must be new in each process. The place is that of the process; `None` outside of the swarm.
+    pub fn new(swarm: Swarm, spec: Spec, me: ControllerId, place: Option<ControllerPlace>) -> Self {
+        let reports = Reports::new(swarm.shared());
+        Self { swarm, spec, me, place, reports, start: Instant::now() }
+    }
+}
+
+impl Cluster for SwarmCluster {
+    fn observe(&mut self) -> Result<Observed, Unavailable> {
+        Ok(self.look()?)
+    }
+
+    fn act(&mut self, act: &Act) -> Result<(), ActError> {
+        self.carry_out(act)
+    }
+
+    fn now(&self) -> Duration {
+        self.start.elapsed()
+    }
+}

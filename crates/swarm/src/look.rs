@@ -1,0 +1,148 @@
+//! One look at the swarm.
+//!
+//! The lists are not read at one moment. They come in an order in which the delay errs to the safe side: nodes first,
+//! so that a write on them is refused when they changed meanwhile; then services, tasks, logs; the lock and the
+//! rollout last, so that a controller that lost its lock sees it.
+
+use crate::SwarmCluster;
+use crate::decode::{self, JobService, RawTask};
+use crate::error::SwarmError;
+use crate::names;
+use crate::reports::Source;
+use careen_planner::observed::{AgentReport, Job, Node, Observed, Task};
+use careen_planner::state::RECORD_LABEL;
+use careen_planner::{JobRole, NodeRecord};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+/// With more nodes than this the tasks that are being stopped are asked for without naming nodes: the request's line
+/// has a limit.
+const NODES_IN_A_FILTER: usize = 100;
+
+impl SwarmCluster {
+    /// Everything, or why there is nothing that can be relied on. [`careen_controller::Cluster::observe`] says the same
+    /// in the controller's words.
+    pub fn look(&mut self) -> Result<Observed, SwarmError> {
+        let nodes = self.nodes()?;
+        let services = self.swarm.list("services?status=true", &json!({}))?;
+        let jobs: Vec<JobService> = decoded(&services, decode::job_service)?;
+        let all_tasks = self.tasks(&nodes, &jobs)?;
+        let is_ours = |task: &&RawTask| jobs.iter().any(|job| job.id == task.service);
+        let (ours, others): (Vec<&RawTask>, Vec<&RawTask>) = all_tasks.iter().partition(is_ours);
+        let tasks = others.iter().map(|task| task.planned()).collect::<Result<Vec<Task>, _>>()?;
+        // What runs on a node that does not report counts for nothing, though Swarm may not have given it up yet.
+        let down =
+            |task: &&Task| nodes.iter().any(|node| task.node.as_ref() == Some(&node.id) && !node.is_ready());
+        let up: Vec<Task> = tasks.iter().filter(|task| !down(task)).cloned().collect();
+        let observed = Observed {
+            services: decoded(&services, |value| decode::service(value, &up))?,
+            jobs: jobs.iter().map(|job| with_tasks(job, &ours)).collect::<Result<_, _>>()?,
+            reports: self.reports(&nodes, &jobs, &ours)?,
+            tasks: tasks.into_iter().filter(|task| !task.state.is_over()).collect(),
+            autolock: self.swarm.engine().is_autolocked()?,
+            controller: self.place.clone(),
+            nodes,
+            ..Observed::default()
+        };
+        self.records(observed)
+    }
+
+    fn nodes(&self) -> Result<Vec<Node>, SwarmError> {
+        let values: Vec<Value> = self.swarm.engine().get("/nodes")?;
+        let nodes: Vec<Node> = values.iter().map(decode::node).collect::<Result<_, _>>()?;
+        // For some seconds after the leader is gone the others still give lists, with every manager reachable.
+        if nodes.iter().any(Node::is_leader) { Ok(nodes) } else { Err(SwarmError::NoLeader) }
+    }
+
+    /// The tasks that are to run, and those that are being stopped where it matters: on nodes that are at work. The
+    /// swarm's memory of tasks that ended long ago is many times as large, and not asked for.
+    fn tasks(&self, nodes: &[Node], jobs: &[JobService]) -> Result<Vec<RawTask>, SwarmError> {
+        let live = self.swarm.list("tasks", &json!({ "desired-state": ["ready", "running", "complete"] }))?;
+        let mut filters = json!({ "desired-state": ["shutdown", "remove"] });
+        let at_work = at_work(nodes, jobs);
+        let stopping = match at_work.len() {
+            0 => Vec::new(),
+            1..=NODES_IN_A_FILTER => {
+                filters["node"] = json!(at_work);
+                self.swarm.list("tasks", &filters)?
+            }
+            _ => self.swarm.list("tasks", &filters)?,
+        };
+        // A task may go from the one list to the other between the two requests.
+        let mut seen = BTreeSet::new();
+        let tasks = live.iter().chain(&stopping).map(decode::task).collect::<Result<Vec<_>, _>>()?;
+        Ok(tasks.into_iter().rev().filter(|task| seen.insert(task.id.clone())).collect())
+    }
+
+    /// What the agents of this rollout said.
+    fn reports(
+        &mut self,
+        nodes: &[Node],
+        jobs: &[JobService],
+        tasks: &[&RawTask],
+    ) -> Result<Vec<AgentReport>, SwarmError> {
+        let mut agents = Vec::new();
+        let agent = |job: &&JobService| job.key.role == JobRole::Agent && job.key.rollout == self.spec.id;
+        for job in jobs.iter().filter(agent) {
+            // Where Swarm made a second one, the last one is right.
+            let of_job = tasks.iter().filter(|task| task.service == job.id && !task.node.is_empty());
+            let Some(task) = of_job.max_by(|a, b| a.created_at.cmp(&b.created_at)) else { continue };
+            let ready = nodes.iter().any(|node| node.id == job.key.node && node.is_ready());
+            let (over, terminal) = (task.state()?.is_over(), task.has_terminal());
+            agents.push((job, Source { task: task.id.clone(), terminal, over, reachable: ready }));
+        }
+        let sources: Vec<Source> = agents.iter().map(|(_, source)| source.clone()).collect();
+        let said = self.reports.look(&sources);
+        let reports = agents.iter().zip(said).filter_map(|((job, _), said)| {
+            Some(AgentReport {
+                node: job.key.node.clone(),
+                transaction: job.key.transaction()?.to_string(),
+                generation: job.key.generation,
+                agent: job.key.agent,
+                said: said?,
+            })
+        });
+        Ok(reports.collect())
+    }
+
+    /// careen's configs.
+    fn records(&self, mut observed: Observed) -> Result<Observed, SwarmError> {
+        let id = &self.spec.id;
+        let (rollout, baseline) = (names::rollout(id), names::baseline(id));
+        let (results, history) = (names::results(id), names::history(id, 1));
+        let found = self.swarm.configs(&[&rollout, &baseline, &results, &history])?;
+        let named = |name: &str| found.iter().find(|config| config.name == name);
+        observed.rollout = named(&rollout).map(decode::rollout_record).transpose()?;
+        observed.baseline = named(&baseline).map(decode::baseline).transpose()?;
+        observed.history_written = named(&history).is_some();
+        let of_node = found.iter().filter(|config| config.name.starts_with(&results));
+        observed.results = of_node.map(decode::node_result).collect::<Result<_, _>>()?;
+        let lock = self.swarm.config(names::LOCK)?;
+        observed.lock = lock.map(|(_, config)| decode::lock(&config)).transpose()?;
+        Ok(observed)
+    }
+}
+
+fn decoded<T>(
+    values: &[Value],
+    read: impl Fn(&Value) -> Result<Option<T>, SwarmError>,
+) -> Result<Vec<T>, SwarmError> {
+    values.iter().filter_map(|value| read(value).transpose()).collect()
+}
+
+/// The nodes on which something of a rollout is under way, or of which nobody knows.
+fn at_work(nodes: &[Node], jobs: &[JobService]) -> Vec<String> {
+    let busy = |node: &&Node| {
+        let record = NodeRecord::of(node);
+        let begun = record.map_or(true, |record| record.is_some_and(|record| !record.stage.is_terminal()));
+        let labelled = node.labels.contains_key(RECORD_LABEL);
+        (labelled && begun) || jobs.iter().any(|job| job.key.node == node.id)
+    };
+    nodes.iter().filter(busy).map(|node| node.id.0.clone()).collect()
+}
+
+fn with_tasks(job: &JobService, tasks: &[&RawTask]) -> Result<Job, SwarmError> {
+    let of_job = tasks.iter().filter(|task| task.service == job.id);
+    let tasks = of_job.map(|task| task.state()).collect::<Result<_, _>>()?;
+    Ok(Job { key: job.key.clone(), version: job.version, stopped: job.stopped, tasks })
+}

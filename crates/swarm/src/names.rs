@@ -1,0 +1,114 @@
+//! What careen's objects in a swarm are called (docs/rollout-state-in-swarm.md).
+
+use careen_planner::{Go, JobRole, NodeId, RolloutId};
+
+/// The config that is the lock over all rollouts.
+pub const LOCK: &str = "careen.lock";
+
+/// What the configs of rollouts begin with.
+pub const ROLLOUTS: &str = "careen.rollout.";
+
+/// What the configs of the history begin with.
+pub const HISTORIES: &str = "careen.history.";
+
+/// The format of a config; another number than [`FORMAT`] is not guessed at.
+pub const FORMAT_LABEL: &str = "careen.format";
+
+/// What [`FORMAT_LABEL`] says.
+pub const FORMAT: &str = "1";
+
+/// Which rollout an object belongs to.
+pub const ROLLOUT_LABEL: &str = "careen.rollout";
+
+/// What a rollout is told to do, as JSON.
+pub const CONTROL_LABEL: &str = "careen.control";
+
+/// Who submitted a rollout, as they say themselves.
+pub const BY_LABEL: &str = "careen.by";
+
+/// Who holds the lock; not there when it was given back.
+pub const HOLDER_LABEL: &str = "careen.holder";
+
+/// How often the lock was taken; on a service, under which epoch it was created.
+pub const EPOCH_LABEL: &str = "careen.epoch";
+
+/// The lock's heartbeat.
+pub const BEAT_LABEL: &str = "careen.beat";
+
+/// Of how many parts a history consists.
+pub const PARTS_LABEL: &str = "careen.parts";
+
+/// On a service: which node it is for.
+pub const NODE_LABEL: &str = "careen.node";
+
+/// On a service: which try.
+pub const GENERATION_LABEL: &str = "careen.generation";
+
+/// On a service: which agent of that try.
+pub const AGENT_LABEL: &str = "careen.agent";
+
+/// On a service: what it is for.
+pub const ROLE_LABEL: &str = "careen.role";
+
+/// The role of the service in which a controller runs.
+pub const CONTROLLER_ROLE: &str = "controller";
+
+/// The constraint that no node fits: it is what a service is stopped with.
+pub const NOWHERE: &str = "node.id==none";
+
+/// The config of a rollout.
+pub fn rollout(id: &RolloutId) -> String {
+    format!("{ROLLOUTS}{id}")
+}
+
+/// The config that says how the services stood.
+pub fn baseline(id: &RolloutId) -> String {
+    format!("careen.baseline.{id}")
+}
+
+/// What the configs of a rollout's results begin with.
+pub fn results(id: &RolloutId) -> String {
+    format!("careen.result.{id}.")
+}
+
+/// The config of one result: at most 64 characters, which is what Swarm allows.
+pub fn result(id: &RolloutId, node: &NodeId, generation: u32) -> String {
+    format!("{}{node}.g{generation}", results(id))
+}
+
+/// A part of a rollout's history; the first has no number.
+pub fn history(id: &RolloutId, part: usize) -> String {
+    match part {
+        1 => format!("{HISTORIES}{id}"),
+        part => format!("{HISTORIES}{id}.{part}"),
+    }
+}
+
+/// A role, as the label says it.
+pub const fn role_word(role: JobRole) -> &'static str {
+    match role {
+        JobRole::Agent => "agent",
+        JobRole::Gate(Go::Run) => "gate-run",
+        JobRole::Gate(Go::Restart) => "gate-restart",
+    }
+}
+
+/// The role of one of careen's jobs.
+pub fn role_of(word: &str) -> Option<JobRole> {
+    [JobRole::Agent, JobRole::Gate(Go::Run), JobRole::Gate(Go::Restart)]
+        .into_iter()
+        .find(|role| role_word(*role) == word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_fit_into_what_swarm_allows() {
+        let id = RolloutId::parse("abcdef012345").unwrap();
+        let name = result(&id, &NodeId("f3tu280ls0gp01obdjoe97xy5".into()), 999_999_999);
+        assert!(name.len() <= 64, "{name}");
+        assert!(name.starts_with(&results(&id)));
+    }
+}

@@ -1,0 +1,284 @@
+//! The agents' reports, out of their tasks' logs.
+//!
+//! A call for the log of a task on a frozen node hangs, so each has a thread and a time limit of its own, and a look
+//! waits only a moment for them: what comes later is in the next look. What was read is kept by task; a log is not read
+//! again before some time has passed.
+
+use crate::logs::last_report;
+use careen_engine::Engine;
+use careen_planner::observed::Said;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
+
+/// How many of a log's last lines are asked for first. Lines of both streams count, whichever is asked for: behind a
+/// command that prints a lot the last report is further back.
+const TAIL: usize = 2000;
+
+/// How long one log may take.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// How long a look waits for the logs that it began to read. A log that can be read comes within some hundredths.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// How many logs are read at a time.
+const AT_A_TIME: usize = 16;
+
+/// When a log is read again.
+const SOON: Duration = Duration::from_secs(2);
+/// When it took long, or failed.
+const LATER: Duration = Duration::from_secs(10);
+
+/// The log of a task that is over may be gone with its container: it is not asked for more often than this.
+const LAST_TRIES: u32 = 3;
+
+/// A task whose log may have something new.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// Its id.
+    pub task: String,
+    /// Whether it has a terminal.
+    pub terminal: bool,
+    /// Whether it has ended: its log grows no more.
+    pub over: bool,
+    /// Whether its node can be asked.
+    pub reachable: bool,
+}
+
+/// What came of reading one log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Read {
+    said: Option<Said>,
+    /// Whether all of it had to be read.
+    long: bool,
+    failed: bool,
+}
+
+#[derive(Debug, Default)]
+struct Entry {
+    said: Option<Said>,
+    reading: bool,
+    /// Whether the task was over when the reading began that is under way, or was the last.
+    over: bool,
+    next: Duration,
+    last_tries: u32,
+}
+
+/// When which log is read, and what is known. Pure.
+#[derive(Debug, Default)]
+struct Cache {
+    entries: BTreeMap<String, Entry>,
+}
+
+impl Cache {
+    /// The logs that are to be read now.
+    fn due(&mut self, sources: &[Source], now: Duration) -> Vec<Source> {
+        self.entries.retain(|task, _| sources.iter().any(|source| source.task == *task));
+        let reading = self.entries.values().filter(|entry| entry.reading).count();
+        let mut due: Vec<&Source> = sources.iter().filter(|source| self.is_due(source, now)).collect();
+        // Who waits longest comes first.
+        due.sort_by_key(|source| self.entries.get(&source.task).map(|entry| entry.next));
+        due.truncate(AT_A_TIME.saturating_sub(reading));
+        let due: Vec<Source> = due.into_iter().cloned().collect();
+        for source in &due {
+            let entry = self.entries.entry(source.task.clone()).or_default();
+            entry.reading = true;
+            entry.over = source.over;
+            entry.last_tries += u32::from(source.over);
+        }
+        due
+    }
+
+    fn is_due(&self, source: &Source, now: Duration) -> bool {
+        let Some(entry) = self.entries.get(&source.task) else { return source.reachable };
+        let through = entry.said.as_ref().is_some_and(is_last) || entry.last_tries >= LAST_TRIES;
+        source.reachable && !entry.reading && now >= entry.next && !through
+    }
+
+    fn take(&mut self, task: &str, read: Read, now: Duration) {
+        let Some(entry) = self.entries.get_mut(task) else { return };
+        entry.reading = false;
+        entry.next = now + if read.long || read.failed { LATER } else { SOON };
+        entry.said = read.said.or(entry.said.take());
+    }
+
+    fn is_reading(&self) -> bool {
+        self.entries.values().any(|entry| entry.reading)
+    }
+
+    /// What a task said last. What it said on its way counts only while it runs and its node can be asked: of a task
+    /// that is gone nobody knows how far it came.
+    fn said(&self, source: &Source) -> Option<&Said> {
+        let said = self.entries.get(&source.task)?.said.as_ref()?;
+        (is_last(said) || (!source.over && source.reachable)).then_some(said)
+    }
+}
+
+/// Whether an agent says nothing more after this.
+fn is_last(said: &Said) -> bool {
+    match said {
+        Said::Finished { .. } | Said::NotBegun => true,
+        Said::Busy { .. }
+        | Said::Preparing
+        | Said::Prepared { .. }
+        | Said::Running { .. }
+        | Said::WantsRestart { .. }
+        | Said::Restarting { .. }
+        | Said::Verifying => false,
+    }
+}
+
+/// Reads the logs.
+#[derive(Debug)]
+pub struct Reports {
+    engine: Arc<Engine>,
+    cache: Cache,
+    sender: Sender<(String, Read)>,
+    receiver: Receiver<(String, Read)>,
+    start: Instant,
+}
+
+impl Reports {
+    /// Nothing is read yet.
+    pub fn new(engine: Arc<Engine>) -> Self {
+        let (sender, receiver) = channel();
+        Self { engine, cache: Cache::default(), sender, receiver, start: Instant::now() }
+    }
+
+    /// What these tasks said last, as far as it can be read now, in the same order.
+    pub fn look(&mut self, sources: &[Source]) -> Vec<Option<Said>> {
+        self.receiver.try_iter().for_each(|(task, read)| self.cache.take(&task, read, self.start.elapsed()));
+        for source in self.cache.due(sources, self.start.elapsed()) {
+            self.begin(source);
+        }
+        let until = Instant::now() + GRACE;
+        while self.cache.is_reading() {
+            let left = until.saturating_duration_since(Instant::now());
+            let Ok((task, read)) = self.receiver.recv_timeout(left) else { break };
+            self.cache.take(&task, read, self.start.elapsed());
+        }
+        sources.iter().map(|source| self.cache.said(source).cloned()).collect()
+    }
+
+    fn begin(&self, source: Source) {
+        let (engine, sender) = (Arc::clone(&self.engine), self.sender.clone());
+        // The controller may be gone when the answer comes; then nobody wants it.
+        std::thread::spawn(move || sender.send((source.task.clone(), read(&engine, &source))));
+    }
+}
+
+fn read(engine: &Engine, source: &Source) -> Read {
+    let streams = if source.terminal { "stderr=1&stdout=1" } else { "stderr=1" };
+    let path = format!("/tasks/{}/logs?{streams}", source.task);
+    let ask = |path: &str| engine.get_bytes_within(path, LIMIT).map(|log| last_report(&log, source.terminal));
+    match ask(&format!("{path}&tail={TAIL}")) {
+        Ok(Some(said)) => Read { said: Some(said), long: false, failed: false },
+        Ok(None) => match ask(&path) {
+            Ok(said) => Read { said, long: true, failed: false },
+            Err(_) => Read { said: None, long: true, failed: true },
+        },
+        // Why does not matter: 'no report' is a hold that a person sees.
+        Err(_) => Read { said: None, long: false, failed: true },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use careen_planner::observed::NodeOutcome;
+
+    fn source(task: &str) -> Source {
+        Source { task: task.into(), terminal: false, over: false, reachable: true }
+    }
+
+    fn over(task: &str) -> Source {
+        Source { over: true, ..source(task) }
+    }
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn said(said: Said) -> Read {
+        Read { said: Some(said), long: false, failed: false }
+    }
+
+    const NOTHING: Read = Read { said: None, long: false, failed: true };
+
+    fn tasks(due: Vec<Source>) -> Vec<String> {
+        due.into_iter().map(|source| source.task).collect()
+    }
+
+    #[test]
+    fn a_log_is_read_by_one_at_a_time_and_not_at_each_look() {
+        let mut cache = Cache::default();
+        let sources = [source("a"), source("b")];
+        assert_eq!(tasks(cache.due(&sources, at(0))), ["a", "b"]);
+        assert!(cache.due(&sources, at(60)).is_empty(), "both hang");
+        cache.take("a", said(Said::Preparing), at(60));
+        cache.take("b", NOTHING, at(60));
+        assert!(cache.due(&sources, at(61)).is_empty());
+        assert_eq!(tasks(cache.due(&sources, at(62))), ["a"]);
+        assert_eq!(tasks(cache.due(&sources, at(70))), ["b"], "one that failed is asked less often");
+    }
+
+    #[test]
+    fn many_logs_take_turns() {
+        let sources: Vec<Source> = (0..50).map(|number| source(&format!("t{number:02}"))).collect();
+        let mut cache = Cache::default();
+        let mut read = std::collections::BTreeSet::new();
+        for look in 0..4 {
+            let due = tasks(cache.due(&sources, at(look * 2)));
+            assert!(due.len() <= AT_A_TIME);
+            for task in due {
+                cache.take(&task, said(Said::Preparing), at(look * 2));
+                read.insert(task);
+            }
+        }
+        assert_eq!(read.len(), 50);
+    }
+
+    #[test]
+    fn what_was_said_is_kept_while_it_cannot_be_read() {
+        let mut cache = Cache::default();
+        cache.due(&[source("a")], at(0));
+        cache.take("a", said(Said::Preparing), at(0));
+        cache.due(&[source("a")], at(2));
+        cache.take("a", NOTHING, at(7));
+        assert_eq!(cache.said(&source("a")), Some(&Said::Preparing));
+        assert_eq!(cache.said(&Source { reachable: false, ..source("a") }), None, "its node is down");
+        assert_eq!(cache.said(&over("a")), None, "nobody knows how far it came");
+        cache.due(&[], at(20));
+        assert_eq!(cache.said(&source("a")), None, "its service is gone");
+    }
+
+    #[test]
+    fn the_last_word_stays_and_is_not_read_again() {
+        let mut cache = Cache::default();
+        let finished = Said::Finished { outcome: NodeOutcome::Succeeded };
+        cache.due(&[source("a")], at(0));
+        cache.take("a", said(finished.clone()), at(0));
+        assert!(cache.due(&[over("a")], at(100)).is_empty());
+        assert_eq!(cache.said(&Source { reachable: false, ..over("a") }), Some(&finished));
+    }
+
+    #[test]
+    fn the_log_of_a_task_that_is_over_is_read_once_more_and_not_for_ever() {
+        let mut cache = Cache::default();
+        cache.due(&[source("a")], at(0));
+        cache.take("a", said(Said::Verifying), at(0));
+        let mut reads = 0;
+        for look in 1..100 {
+            reads += cache.due(&[over("a")], at(look * 10)).len();
+            cache.take("a", NOTHING, at(look * 10));
+        }
+        assert_eq!(reads, LAST_TRIES as usize);
+    }
+
+    #[test]
+    fn a_node_that_is_down_is_not_asked() {
+        let mut cache = Cache::default();
+        assert!(cache.due(&[Source { reachable: false, ..source("a") }], at(0)).is_empty());
+    }
+}
