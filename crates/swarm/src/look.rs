@@ -30,8 +30,12 @@ impl SwarmCluster {
         let is_ours = |task: &&RawTask| jobs.iter().any(|job| job.id == task.service);
         let (ours, others): (Vec<&RawTask>, Vec<&RawTask>) = all_tasks.iter().partition(is_ours);
         let tasks = others.iter().map(|task| task.planned()).collect::<Result<Vec<Task>, _>>()?;
+        // What runs on a node that does not report counts for nothing, though Swarm may not have given it up yet.
+        let down =
+            |task: &&Task| nodes.iter().any(|node| task.node.as_ref() == Some(&node.id) && !node.is_ready());
+        let up: Vec<Task> = tasks.iter().filter(|task| !down(task)).cloned().collect();
         let observed = Observed {
-            services: decoded(&services, |value| decode::service(value, &tasks))?,
+            services: decoded(&services, |value| decode::service(value, &up))?,
             jobs: jobs.iter().map(|job| with_tasks(job, &ours)).collect::<Result<_, _>>()?,
             reports: self.reports(&nodes, &jobs, &ours)?,
             tasks: tasks.into_iter().filter(|task| !task.state.is_over()).collect(),
