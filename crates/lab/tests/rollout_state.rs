@@ -83,10 +83,10 @@ fn what_somebody_else_changed_on_a_node_is_not_lost() {
     assert!(seen.is_ready() && seen.api == (1, 41) || seen.api > (1, 41), "{:?}", seen.api);
 
     // What an operator asks for by label, and its answer.
-    let asked = scene.swarm().ask(&seen.hostname, Ask::Retry).expect("asked");
+    let asked = scene.swarm().ask(&spec("asking").id, &seen.hostname, Ask::Retry).expect("asked");
     assert_eq!(asked, seen.id);
     let seen = worker(&mut controller);
-    assert_eq!(seen.labels["careen.ask"], "retry");
+    assert_eq!(seen.labels["careen.ask"], "asking retry");
     let (version, labels) = (seen.version, label("careen.ask", None));
     let answer =
         Action::UpdateNode { node: seen.id, version, labels, availability: Some(Availability::Active) };
@@ -215,7 +215,7 @@ fn results_and_history_are_read_as_they_were_written() {
     swarm.submit(&spec("k3x9"), Some("alice")).expect("submitted");
     let mut controller = scene.leader("c1");
     let failed = NodeOutcome::Failed { phase: HostPhase::Command, exit: 3, rolled_back: None };
-    let result = |generation, outcome| NodeResult { node: scene.worker(), generation, outcome };
+    let result = |generation, outcome| NodeResult { node: scene.worker(), generation, outcome, record: None };
     let results = [result(1, failed), result(2, NodeOutcome::Succeeded)];
     for result in &results {
         let write = Action::WriteResult { result: result.clone() };
@@ -267,7 +267,7 @@ fn one_rollout_at_a_time_and_it_takes_orders() {
     assert!(matches!(over, RequestError::Over { .. }), "{over}");
     let unknown = swarm.control(&spec("other").id, Order::Pause).expect_err("there is none");
     assert!(matches!(unknown, RequestError::Unknown { .. }), "{unknown}");
-    let nobody = swarm.ask("nobody", Ask::Skip).expect_err("no such node");
+    let nobody = swarm.ask(&id, "nobody", Ask::Skip).expect_err("no such node");
     assert!(matches!(nobody, RequestError::NoSuchNode { count: 0, .. }), "{nobody}");
 }
 
