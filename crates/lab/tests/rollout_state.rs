@@ -83,10 +83,11 @@ fn what_somebody_else_changed_on_a_node_is_not_lost() {
     assert!(seen.is_ready() && seen.api == (1, 41) || seen.api > (1, 41), "{:?}", seen.api);
 
     // What an operator asks for by label, and its answer.
-    let asked = scene.swarm().ask(&seen.hostname, Ask::Retry).expect("asked");
+    let id = scene.swarm().find_active().expect("seen").expect("there is one").spec.id;
+    let asked = scene.swarm().ask(&id, &seen.hostname, Ask::Retry).expect("asked");
     assert_eq!(asked, seen.id);
     let seen = worker(&mut controller);
-    assert_eq!(seen.labels["careen.ask"], "retry");
+    assert_eq!(Ask::of(&seen, &id), Some(Ask::Retry));
     let (version, labels) = (seen.version, label("careen.ask", None));
     let answer =
         Action::UpdateNode { node: seen.id, version, labels, availability: Some(Availability::Active) };
@@ -267,7 +268,7 @@ fn one_rollout_at_a_time_and_it_takes_orders() {
     assert!(matches!(over, RequestError::Over { .. }), "{over}");
     let unknown = swarm.control(&spec("other").id, Order::Pause).expect_err("there is none");
     assert!(matches!(unknown, RequestError::Unknown { .. }), "{unknown}");
-    let nobody = swarm.ask("nobody", Ask::Skip).expect_err("no such node");
+    let nobody = swarm.ask(&id, "nobody", Ask::Skip).expect_err("no such node");
     assert!(matches!(nobody, RequestError::NoSuchNode { count: 0, .. }), "{nobody}");
 }
 

@@ -217,12 +217,13 @@ impl Swarm {
         Err(RequestError::Contended { object: format!("the config {name}") })
     }
 
-    /// Asks for something on one node, by its id or host name. The controller answers it by taking the label away.
-    pub fn ask(&self, node: &str, ask: Ask) -> Result<NodeId, RequestError> {
+    /// Asks for something on one node of a rollout, by its id or host name. The controller answers it by taking the label
+    /// away.
+    pub fn ask(&self, rollout: &RolloutId, node: &str, ask: Ask) -> Result<NodeId, RequestError> {
         for _ in 0..TRIES {
             let values: Vec<Value> = self.engine().get("/nodes").map_err(SwarmError::from)?;
             let (raw, node) = find_node(&values, node)?;
-            let labels = LabelChange::from([(ASK_LABEL.to_owned(), Some(ask.word().to_owned()))]);
+            let labels = LabelChange::from([(ASK_LABEL.to_owned(), Some(ask.label(rollout)))]);
             let spec = encode::node_spec(&raw["Spec"], &labels, None);
             if written(&format!("the node {}", node.hostname), self.update("nodes", raw, &spec))? {
                 return Ok(node.id);
