@@ -141,23 +141,11 @@ fn unreachable(error: &EngineError, socket: &Path) -> NoManager {
         EngineError::Unreachable { socket, .. } => socket.clone(),
         EngineError::Answer { .. } | EngineError::Malformed { .. } => socket.to_owned(),
     };
-    match io_kind(error) {
+    match error.io_kind() {
         Some(io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => NoManager::NoEngine { socket },
         Some(io::ErrorKind::PermissionDenied) => NoManager::Denied { socket },
         Some(_) | None => NoManager::NoAnswer { why: chain(error) },
     }
-}
-
-/// What the kernel said, below what the HTTP client says.
-fn io_kind(error: &EngineError) -> Option<io::ErrorKind> {
-    let mut source: Option<&(dyn Error + 'static)> = Some(error);
-    while let Some(cause) = source {
-        if let Some(error) = cause.downcast_ref::<io::Error>() {
-            return Some(error.kind());
-        }
-        source = cause.source();
-    }
-    None
 }
 
 fn judge(info: &Info) -> Result<(), NoManager> {
