@@ -1,39 +1,59 @@
-//! `careen`: the operator's command line.
-//!
-//! Rollouts are not built yet: what works today is the installer image with the plain docker CLI (see the README).
-//! This binary says so, and has the one command that needs no swarm.
+//! `careen`: reads the command line and the environment, and says how it ended.
 
-use clap::{CommandFactory, Parser, Subcommand};
-use clap_complete::Shell;
+use careen_cli::args::{Cli, Command};
+use careen_cli::commands::Session;
+use careen_cli::connect;
+use careen_cli::console::{Console, Process};
+use careen_cli::error::Failure;
+use careen_cli::exit::Exit;
+use careen_cli::swarm::SwarmBackend;
+use careen_cli::text::neutral;
+use clap::{CommandFactory, Parser};
+use std::io::ErrorKind;
+use std::path::PathBuf;
+use std::process::ExitCode;
 
-/// Upgrades, updates and configuration-manages every host of a Docker Swarm, with the swarm as the only transport.
-///
-/// This version has no rollouts yet. Installer images work with the plain docker CLI:
-///
-///   docker service create --detach --mode global --restart-condition none \
-///     --mount type=bind,source=/,target=/host IMAGE [COMMAND [ARGS...]]
-#[derive(Debug, Parser)]
-#[command(name = "careen", version, verbatim_doc_comment)]
-struct Cli {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Print a completion script for a shell
-    Completions {
-        /// For which shell
-        shell: Shell,
-    },
-}
-
-fn main() {
-    match Cli::parse().command {
-        Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "careen", &mut std::io::stdout());
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if let Command::Completions { shell } = cli.command {
+        clap_complete::generate(shell, &mut Cli::command(), "careen", &mut std::io::stdout());
+        return Exit::Done.into();
+    }
+    let mut console = Process::new();
+    match execute(&cli, &mut console) {
+        Ok(exit) => exit.into(),
+        // Who reads no further wants no further word.
+        Err(Failure::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Exit::Other.into(),
+        Err(failure) => {
+            let next = failure.next().map_or_else(String::new, |next| format!("  {next}\n"));
+            let text = format!("careen: {}\n{next}", neutral(&connect::chain(&failure)));
+            // There is no other place to say it.
+            let _best_effort = console.err(&text);
+            failure.exit().into()
         }
     }
+}
+
+fn execute(cli: &Cli, console: &mut Process) -> Result<Exit, Failure> {
+    let host = connect::host(cli.common.host.as_deref(), docker_context().as_deref())?;
+    let mut backend = SwarmBackend::over(connect::manager(&host)?, connect::manager(&host)?)?;
+    let mut session = Session { backend: &mut backend, console, format: cli.common.format, by: caller() };
+    session.execute(&cli.command)
+}
+
+fn docker_context() -> Option<String> {
+    let config = std::env::var_os("DOCKER_CONFIG")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".docker")));
+    let config = config.and_then(|directory| std::fs::read_to_string(directory.join("config.json")).ok());
+    connect::context(std::env::var("DOCKER_CONTEXT").ok(), config.as_deref())
+}
+
+/// Who calls, as far as the environment tells: a claim, not a proof.
+fn caller() -> String {
+    let user = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("{}@{}", user.unwrap_or_else(|| "unknown".to_owned()), host.trim())
 }
 
 #[cfg(test)]

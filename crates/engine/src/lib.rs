@@ -62,6 +62,17 @@ impl EngineError {
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Answer { status: 404, .. })
     }
+
+    /// What the kernel said to it, when it was the kernel that said no.
+    pub fn io_kind(&self) -> Option<std::io::ErrorKind> {
+        match self {
+            Self::Unreachable { source, .. } => match source.as_ref() {
+                ureq::Error::Io(error) => Some(error.kind()),
+                _ => None,
+            },
+            Self::Answer { .. } | Self::Malformed { .. } => None,
+        }
+    }
 }
 
 /// A connection to one engine.

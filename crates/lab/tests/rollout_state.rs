@@ -83,10 +83,11 @@ fn what_somebody_else_changed_on_a_node_is_not_lost() {
     assert!(seen.is_ready() && seen.api == (1, 41) || seen.api > (1, 41), "{:?}", seen.api);
 
     // What an operator asks for by label, and its answer.
-    let asked = scene.swarm().ask(&spec("asking").id, &seen.hostname, Ask::Retry).expect("asked");
+    let id = scene.swarm().find_active().expect("seen").expect("there is one").spec.id;
+    let asked = scene.swarm().ask(&id, &seen.hostname, Ask::Retry).expect("asked");
     assert_eq!(asked, seen.id);
     let seen = worker(&mut controller);
-    assert_eq!(seen.labels["careen.ask"], "asking retry");
+    assert_eq!(Ask::of(&seen, &id), Some(Ask::Retry));
     let (version, labels) = (seen.version, label("careen.ask", None));
     let answer =
         Action::UpdateNode { node: seen.id, version, labels, availability: Some(Availability::Active) };

@@ -15,4 +15,5 @@ pub mod scenario;
 mod trouble;
 pub mod world;
 
+pub use cluster::View;
 pub use run::{Ending, Failure, Faults, Run};

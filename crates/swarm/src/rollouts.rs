@@ -217,7 +217,8 @@ impl Swarm {
         Err(RequestError::Contended { object: format!("the config {name}") })
     }
 
-    /// Asks something of a rollout for one node, by its id or host name. The controller answers it by taking the label away.
+    /// Asks for something on one node of a rollout, by its id or host name. The controller answers it by taking the label
+    /// away.
     pub fn ask(&self, rollout: &RolloutId, node: &str, ask: Ask) -> Result<NodeId, RequestError> {
         for _ in 0..TRIES {
             let values: Vec<Value> = self.engine().get("/nodes").map_err(SwarmError::from)?;

@@ -1,0 +1,187 @@
+//! What the command line needs of a swarm. One implementation talks to a real one; tests have others.
+//!
+//! Synchronous, as [`careen_controller::Cluster`] is. Nothing here waits for a rollout: whoever follows asks again.
+
+use crate::connect::NoManager;
+use careen_controller::Cluster;
+use careen_planner::rollout::{Ask, Control};
+use careen_planner::{ControllerId, JobKey, NodeId, Observed, RolloutId, Spec, Stage};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// A swarm, as an operator's commands need it.
+pub trait Backend {
+    /// What a controller in this process works with (`--local`).
+    type Cluster: Cluster;
+
+    /// Everything at one moment, as new as the leader knows. With a rollout its record, its results and its services
+    /// are part of it. `Observed::controller` is where that rollout's controller runs, or would be placed.
+    fn observe(&mut self, rollout: Option<&RolloutId>) -> Result<Observed, BackendError>;
+
+    /// How long ago each node's object was written last, by the managers' own clock: for people to read, never for a
+    /// decision. What is not known is left out.
+    fn ages(&mut self) -> Result<BTreeMap<NodeId, Duration>, BackendError> {
+        Ok(BTreeMap::new())
+    }
+
+    /// The spec of the rollout that is not over; `None` when there is none.
+    fn active(&mut self) -> Result<Option<Spec>, BackendError>;
+
+    /// All rollouts that the swarm knows of, the newest first, those that are over included.
+    fn rollouts(&mut self) -> Result<Vec<Summary>, BackendError>;
+
+    /// An image by digest, or by id where no registry has it. Nothing is pulled.
+    fn pin(&mut self, image: &str) -> Result<String, BackendError>;
+
+    /// Stores a rollout. `by` is who submits it, as they say themselves. [`BackendError::OtherRollout`] when one is
+    /// going on.
+    fn submit(&mut self, spec: &Spec, by: &str) -> Result<(), BackendError>;
+
+    /// Makes sure that a controller works on the rollout in the swarm. Nothing happens when one does.
+    fn start_controller(&mut self, rollout: &RolloutId) -> Result<(), BackendError>;
+
+    /// Tells the rollout what to do. Nothing is written when it is told so already.
+    fn control(&mut self, rollout: &RolloutId, order: Order) -> Result<(), BackendError>;
+
+    /// Asks something for one node (the label `careen.ask`); the controller takes the label away with its answer.
+    fn ask(&mut self, rollout: &RolloutId, node: &NodeId, ask: Ask) -> Result<(), BackendError>;
+
+    /// What an agent printed behind a place in its log; what there is now, without waiting. An agent whose service is
+    /// gone has printed nothing.
+    fn logs(&mut self, agent: &JobKey, after: &LogPlace) -> Result<LogPage, BackendError>;
+
+    /// What the controller `me` works with, on this rollout.
+    fn cluster(&mut self, rollout: &RolloutId, me: &ControllerId) -> Result<Self::Cluster, BackendError>;
+}
+
+/// A rollout in a list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Summary {
+    /// What it is, or was.
+    pub spec: Spec,
+    /// What it is told to do, or how it ended.
+    pub control: Control,
+    /// Who submitted it, as they said themselves.
+    pub by: Option<String>,
+    /// When, by the leader's clock, in RFC 3339.
+    pub submitted: Option<String>,
+    /// Where its nodes stood at the end; empty while it goes on.
+    pub nodes: Vec<EndedNode>,
+}
+
+/// A node in a rollout that is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndedNode {
+    /// Its id.
+    pub node: NodeId,
+    /// Its host's name then.
+    pub hostname: String,
+    /// Where it stood.
+    pub stage: Stage,
+}
+
+/// What an operator tells a rollout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// `Control::Paused`, asked for.
+    Pause,
+    /// `Control::Running`.
+    Resume,
+    /// `Control::Aborting`.
+    Abort,
+}
+
+impl Order {
+    /// In one word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Abort => "abort",
+        }
+    }
+}
+
+/// A place in an agent's log. Only the backend knows what it says; the default is the beginning.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LogPlace(pub String);
+
+/// A piece of an agent's log.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LogPage {
+    /// Its lines, whole, in order, without newline; careen's own reports are among them.
+    pub lines: Vec<LogLine>,
+    /// The place behind them.
+    pub next: LogPlace,
+}
+
+/// A line of a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLine {
+    /// Where it was printed to.
+    pub stream: Stream,
+    /// What; bytes that are no UTF-8 are replaced.
+    pub text: String,
+}
+
+/// Where a line was printed to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// Why the swarm did not do what was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BackendError {
+    /// No manager could be asked.
+    #[error(transparent)]
+    NoManager(#[from] NoManager),
+    /// Another rollout is not over.
+    #[error("the rollout {rollout} is going on; nothing was changed")]
+    OtherRollout {
+        /// Which.
+        rollout: RolloutId,
+    },
+    /// The rollout is over, or is not there.
+    #[error("the rollout {rollout} is over; nothing was changed")]
+    Over {
+        /// Which.
+        rollout: RolloutId,
+    },
+    /// An image that nobody has.
+    #[error(
+        "no registry and no engine that could be asked has the image {image}: {why}; nothing was changed"
+    )]
+    NoImage {
+        /// Which.
+        image: String,
+        /// What was tried.
+        why: String,
+    },
+    /// Somebody else changed the same object.
+    #[error("somebody else changed it at the same moment; nothing was changed")]
+    Changed,
+    /// The swarm says no.
+    #[error("the swarm refuses it: {why}; nothing was changed")]
+    Refused {
+        /// Its words.
+        why: String,
+    },
+    /// An object that this version does not understand.
+    #[error("{object} cannot be understood: {why}; nothing was changed")]
+    Corrupt {
+        /// Which.
+        object: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// No answer came to a write.
+    #[error("the swarm did not answer: {why}; it is not known whether it was done")]
+    Unclear {
+        /// What came instead.
+        why: String,
+    },
+}

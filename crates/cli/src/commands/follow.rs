@@ -1,0 +1,253 @@
+//! Following a rollout that a controller in the swarm carries out, and how a followed rollout ends here.
+
+use super::Session;
+use super::logs::is_report;
+use crate::args::Format;
+use crate::backend::{Backend, BackendError, LogPlace, Summary};
+use crate::console::Console;
+use crate::error::Failure;
+use crate::exit::Exit;
+use crate::follow::{Change, Follower, Seen, Verdict};
+use crate::progress::{Screen, picture};
+use crate::text::{self, Look, Page, Span};
+use crate::view::{NodeStanding, Standing};
+use crate::{status, words};
+use careen_planner::rollout::{Control, RolloutOutcome};
+use careen_planner::{JobKey, NodeId, Observed, Spec};
+use serde_json::json;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+/// How long a follower waits between two looks.
+pub(super) const INTERVAL: Duration = Duration::from_secs(2);
+
+/// So many of the last lines of a failed node are shown.
+const LAST_LINES: usize = 10;
+
+/// What is remembered of a rollout that is followed.
+pub(super) struct Following {
+    pub(super) follower: Follower,
+    screen: Screen,
+    tails: BTreeMap<NodeId, Tail>,
+    silent: bool,
+}
+
+/// The end of a node's log.
+#[derive(Default)]
+struct Tail {
+    agent: Option<JobKey>,
+    place: LogPlace,
+    lines: VecDeque<String>,
+}
+
+impl Following {
+    pub(super) fn new(spec: Spec) -> Self {
+        let follower = Follower::new(spec);
+        Self { follower, screen: Screen::default(), tails: BTreeMap::new(), silent: false }
+    }
+}
+
+impl<B: Backend, C: Console> Session<'_, B, C> {
+    /// Until it is over or paused, or somebody presses Ctrl-C.
+    pub(super) fn follow(&mut self, spec: Spec) -> Result<Exit, Failure> {
+        self.console.catch_interrupts()?;
+        let mut following = Following::new(spec);
+        loop {
+            let verdict = match self.backend.observe(Some(&following.follower.spec().id)) {
+                Ok(observed) => self.saw(&mut following, &observed)?,
+                Err(BackendError::NoManager(away)) => {
+                    // The engine that is asked may be the one that is being restarted.
+                    self.unavailable(&mut following, &away.to_string())?;
+                    Verdict::GoesOn
+                }
+                Err(error) => return Err(error.into()),
+            };
+            match verdict {
+                Verdict::GoesOn => self.console.wait(INTERVAL),
+                Verdict::Paused => return self.paused(&mut following, ""),
+                Verdict::Over(outcome) => return self.over(&mut following, outcome),
+            }
+            if self.console.interrupted() {
+                self.wipe(&mut following)?;
+                let id = &following.follower.spec().id;
+                self.say(&format!(
+                    "you left; the rollout {id} goes on in the swarm: 'careen status', 'careen pause', 'careen abort'"
+                ))?;
+                return Ok(Exit::Other);
+            }
+        }
+    }
+
+    /// Shows what one look brought.
+    pub(super) fn saw(&mut self, following: &mut Following, observed: &Observed) -> Result<Verdict, Failure> {
+        following.silent = false;
+        let Seen { changes, verdict } = following.follower.look(observed, self.console.now())?;
+        self.read_logs(following);
+        match self.format {
+            Format::Json => {
+                for change in &changes {
+                    let line = text::json_line(change)? + "\n";
+                    self.console.out(&line)?;
+                }
+            }
+            Format::Text => self.show(following, &changes)?,
+        }
+        Ok(verdict)
+    }
+
+    fn show(&mut self, following: &mut Following, changes: &[Change]) -> Result<(), Failure> {
+        let mut page = Page::new(self.console.colours().err);
+        changes.iter().for_each(|change| page.line(change.line()));
+        let lines = page.into_text();
+        if !self.console.is_live() {
+            return Ok(self.console.err(&lines)?);
+        }
+        let Some(standing) = following.follower.standing() else { return Ok(()) };
+        let last = following
+            .tails
+            .iter()
+            .filter_map(|(node, tail)| Some((node.clone(), tail.lines.back()?.clone())));
+        let picture = picture(standing, &last.collect(), self.console.colours().err);
+        let drawn = following.screen.draw(&lines, &picture);
+        Ok(self.console.err(&drawn)?)
+    }
+
+    /// Takes the picture away, for what is to stay.
+    pub(super) fn wipe(&mut self, following: &mut Following) -> Result<(), Failure> {
+        let erased = following.screen.erase();
+        if erased.is_empty() { Ok(()) } else { Ok(self.console.err(&erased)?) }
+    }
+
+    /// Says once that nobody answers.
+    pub(super) fn unavailable(&mut self, following: &mut Following, why: &str) -> Result<(), Failure> {
+        if std::mem::replace(&mut following.silent, true) {
+            return Ok(());
+        }
+        self.wipe(following)?;
+        self.say(&format!("{why}; trying again"))
+    }
+
+    /// Keeps the last lines of nodes at work. A log that cannot be read now is read at the next look.
+    fn read_logs(&mut self, following: &mut Following) {
+        let Some(standing) = following.follower.standing() else { return };
+        for node in standing.nodes.iter().filter(|node| node.works() || node.has_failed()) {
+            let Some(agent) = &node.agent else { continue };
+            let tail = following.tails.entry(node.node.clone()).or_default();
+            if tail.agent.as_ref() != Some(agent) {
+                (tail.agent, tail.place) = (Some(agent.clone()), LogPlace::default());
+            }
+            let Ok(page) = self.backend.logs(agent, &tail.place) else { continue };
+            tail.place = page.next;
+            let said = page.lines.iter().filter(|line| !is_report(line) && !line.text.trim().is_empty());
+            tail.lines.extend(said.map(|line| text::log_line(&line.text)));
+            let superfluous = tail.lines.len().saturating_sub(LAST_LINES);
+            tail.lines.drain(..superfluous);
+        }
+    }
+
+    /// It waits for an operator: what happened, where, and what can be typed.
+    pub(super) fn paused(&mut self, following: &mut Following, flag: &str) -> Result<Exit, Failure> {
+        self.wipe(following)?;
+        let Some(standing) = following.follower.standing() else { return Ok(Exit::Paused) };
+        let mut next = status::next(standing);
+        if !flag.is_empty() {
+            let steers = |line: &String| !line.contains(" logs ") && !line.contains(" why ");
+            next.iter_mut().filter(|line| steers(line)).for_each(|line| *line += flag);
+        }
+        if self.format == Format::Json {
+            let event = json!({
+                "event": "paused", "rollout": standing.rollout, "control": standing.control,
+                "totals": standing.totals(), "next": next,
+            });
+            self.console.out(&(text::json_line(&event)? + "\n"))?;
+            return Ok(Exit::Paused);
+        }
+        let mut page = Page::new(self.console.colours().err);
+        page.gap();
+        page.spans(&[
+            format!("rollout {} is ", standing.rollout).into(),
+            Span::new(Look::Warn, standing.with_names(&words::control(standing.control.as_ref()))),
+        ]);
+        last_words(standing, &following.tails, &mut page);
+        page.line(status::totals(&standing.totals()));
+        page.line("what next:");
+        next.iter().for_each(|command| page.line(format!("  {command}")));
+        self.console.err(&page.into_text())?;
+        Ok(Exit::Paused)
+    }
+
+    /// It is over.
+    pub(super) fn over(
+        &mut self,
+        following: &mut Following,
+        outcome: Option<RolloutOutcome>,
+    ) -> Result<Exit, Failure> {
+        self.wipe(following)?;
+        let id = following.follower.spec().id.clone();
+        let summary = self.backend.rollouts()?.into_iter().find(|summary| summary.spec.id == id);
+        let outcome = outcome.or_else(|| summary.as_ref().and_then(ended));
+        let Some(standing) = following.follower.standing().cloned() else {
+            self.say(&format!("rollout {id} is over"))?;
+            return Ok(exit_of(outcome));
+        };
+        // Between the last look and the end something may have moved: the history knows.
+        let standing = with_history(standing, summary.as_ref());
+        let text = outcome.map_or("over", words::outcome);
+        if self.format == Format::Json {
+            let nodes: Vec<_> =
+                standing.nodes.iter().map(|node| status::node_json(&standing, node)).collect();
+            let event = json!({
+                "event": "end", "rollout": id, "outcome": outcome,
+                "totals": standing.totals(), "nodes": nodes,
+            });
+            self.console.out(&(text::json_line(&event)? + "\n"))?;
+            return Ok(exit_of(outcome));
+        }
+        let mut page = Page::new(self.console.colours().out);
+        let look = status::control_look(outcome.map(|outcome| Control::Finished { outcome }).as_ref());
+        let totals = status::totals(&standing.totals());
+        page.spans(&[
+            format!("rollout {id} is ").into(),
+            Span::new(look, text),
+            format!(": {totals}").into(),
+        ]);
+        last_words(&standing, &following.tails, &mut page);
+        self.console.out(&page.into_text())?;
+        Ok(exit_of(outcome))
+    }
+}
+
+/// The failed nodes, with the last lines of their logs.
+fn last_words(standing: &Standing, tails: &BTreeMap<NodeId, Tail>, page: &mut Page) {
+    for node in standing.failed() {
+        let why = words::detail(node).map(|text| standing.with_names(&text)).unwrap_or_default();
+        page.spans(&[Span::new(Look::Bad, &node.hostname), format!(": {why}").into()]);
+        let lines = tails.get(&node.node).map(|tail| tail.lines.iter()).into_iter().flatten();
+        lines.for_each(|line| page.spans(&["    ".into(), Span::new(Look::Dim, line)]));
+    }
+}
+
+fn ended(summary: &Summary) -> Option<RolloutOutcome> {
+    match summary.control {
+        Control::Finished { outcome } => Some(outcome),
+        Control::Running | Control::Paused { .. } | Control::Aborting => None,
+    }
+}
+
+fn with_history(mut standing: Standing, summary: Option<&Summary>) -> Standing {
+    for ended in summary.map(|summary| summary.nodes.iter()).into_iter().flatten() {
+        if let Some(node) = standing.nodes.iter_mut().find(|node| node.node == ended.node) {
+            let hold = None;
+            *node = NodeStanding { stage: ended.stage.clone(), hold, ..node.clone() };
+        }
+    }
+    standing
+}
+
+const fn exit_of(outcome: Option<RolloutOutcome>) -> Exit {
+    match outcome {
+        Some(RolloutOutcome::Done) => Exit::Done,
+        Some(RolloutOutcome::WithFailures | RolloutOutcome::Aborted) => Exit::FailedNodes,
+        None => Exit::Other,
+    }
+}

@@ -1,0 +1,150 @@
+//! `--local`: the controller's loop in this process. It is one controller like any other: what it does can be taken over,
+//! and it can take over.
+
+use super::Session;
+use super::follow::{Following, INTERVAL};
+use crate::backend::Backend;
+use crate::console::Console;
+use crate::error::Failure;
+use crate::exit::Exit;
+use crate::follow::Verdict;
+use careen_controller::{ActError, Cluster, Controller, Done, Unavailable, run};
+use careen_planner::{Act, Action, ControllerId, End, Hold, Observed, Pass, Spec};
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// How long the loop waits when it has something to do.
+const BUSY: Duration = Duration::from_millis(500);
+
+/// A cluster whose last look others can have, too.
+struct Shared<C> {
+    cluster: C,
+    last: Rc<RefCell<Option<Observed>>>,
+}
+
+impl<C: Cluster> Cluster for Shared<C> {
+    fn observe(&mut self) -> Result<Observed, Unavailable> {
+        let observed = self.cluster.observe()?;
+        *self.last.borrow_mut() = Some(observed.clone());
+        Ok(observed)
+    }
+
+    fn act(&mut self, act: &Act) -> Result<(), ActError> {
+        self.cluster.act(act)
+    }
+
+    fn now(&self) -> Duration {
+        self.cluster.now()
+    }
+}
+
+/// Why the loop was left before the end.
+enum Left {
+    Paused,
+    Interrupted,
+    Failed(Failure),
+}
+
+impl<B: Backend, C: Console> Session<'_, B, C> {
+    /// Carries the rollout out in this process, until it is over or paused, or somebody presses Ctrl-C.
+    pub(super) fn follow_here(&mut self, spec: Spec) -> Result<Exit, Failure> {
+        let me = ControllerId(format!("cli-{}", super::random_text(self.console.random()?)));
+        let last = Rc::new(RefCell::new(None));
+        let cluster = self.backend.cluster(&spec.id, &me)?;
+        let mut cluster = Shared { cluster, last: Rc::clone(&last) };
+        let mut controller = Controller::new(me.clone(), spec.clone());
+        let mut following = Following::new(spec);
+        let mut left = None;
+        self.console.catch_interrupts()?;
+        let end = run(&mut controller, &mut cluster, |passed| {
+            left = self.between_passes(&mut following, &last, passed).err();
+            left.is_none()
+        });
+        let end = match end {
+            Ok(end) => end,
+            Err(error) => {
+                give_back(&mut cluster, &me);
+                return Err(error.into());
+            }
+        };
+        match end {
+            End::Finished => {
+                let observed = last.borrow_mut().take();
+                let verdict = observed.map(|observed| self.saw(&mut following, &observed)).transpose()?;
+                let outcome = match verdict {
+                    Some(Verdict::Over(outcome)) => outcome,
+                    Some(Verdict::GoesOn | Verdict::Paused) | None => None,
+                };
+                self.over(&mut following, outcome)
+            }
+            End::Superseded => {
+                self.wipe(&mut following)?;
+                self.say("another controller took the rollout over; this one stopped, and follows")?;
+                self.follow(following.follower.spec().clone())
+            }
+            End::GoOn => {
+                give_back(&mut cluster, &me);
+                self.left(following, left)
+            }
+        }
+    }
+
+    fn between_passes(
+        &mut self,
+        following: &mut Following,
+        last: &RefCell<Option<Observed>>,
+        passed: Result<&(Pass, Vec<Done>), &Unavailable>,
+    ) -> Result<(), Left> {
+        let time = match passed {
+            Ok((pass, done)) => {
+                let observed = last.borrow_mut().take();
+                let saw = observed.map(|observed| self.saw(following, &observed)).transpose();
+                let busy = done.iter().any(|done| !matches!(done.act.action, Action::Beat { .. }));
+                match saw.map_err(Left::Failed)? {
+                    Some(Verdict::Paused) if !busy => return Err(Left::Paused),
+                    Some(Verdict::Paused | Verdict::GoesOn | Verdict::Over(_)) | None => {}
+                }
+                if pass.holds.values().any(|hold| matches!(hold, Hold::LockHeld { .. })) {
+                    INTERVAL
+                } else if busy {
+                    BUSY
+                } else {
+                    INTERVAL
+                }
+            }
+            Err(away) => {
+                self.unavailable(following, &away.to_string()).map_err(Left::Failed)?;
+                INTERVAL
+            }
+        };
+        self.console.wait(time);
+        if self.console.interrupted() { Err(Left::Interrupted) } else { Ok(()) }
+    }
+
+    fn left(&mut self, mut following: Following, left: Option<Left>) -> Result<Exit, Failure> {
+        match left {
+            Some(Left::Failed(failure)) => Err(failure),
+            Some(Left::Paused) => self.paused(&mut following, " --local"),
+            Some(Left::Interrupted) | None => {
+                self.wipe(&mut following)?;
+                let id = &following.follower.spec().id;
+                self.say(&format!(
+                    "the controller stopped; the rollout {id} stands where it is, and hosts finish what they have begun. \
+                     'careen resume --local' goes on, 'careen abort --local' gives back what can be given back"
+                ))?;
+                Ok(Exit::Other)
+            }
+        }
+    }
+}
+
+/// Gives the lock back, so that the next controller need not wait until it is dead. What goes wrong here costs that wait
+/// and nothing else.
+fn give_back(cluster: &mut impl Cluster, me: &ControllerId) {
+    let lock = cluster.observe().ok().and_then(|observed| observed.lock);
+    if let Some(lock) = lock.filter(|lock| lock.holder.as_ref() == Some(me)) {
+        let _best_effort =
+            cluster.act(&Act { epoch: lock.epoch, action: Action::ReleaseLock { version: lock.version } });
+    }
+}

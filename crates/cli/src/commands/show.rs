@@ -1,0 +1,32 @@
+//! `status` and `why`: they look, and change nothing.
+
+use super::{Session, find};
+use crate::backend::Backend;
+use crate::console::Console;
+use crate::error::Failure;
+use crate::exit::Exit;
+use crate::{status, why};
+
+impl<B: Backend, C: Console> Session<'_, B, C> {
+    pub(super) fn status(&mut self) -> Result<Exit, Failure> {
+        let Some(spec) = self.backend.active()? else {
+            let last = self.backend.rollouts()?.into_iter().next();
+            self.print(&status::idle_json(last.as_ref()), |page| status::idle(last.as_ref(), page))?;
+            return Ok(Exit::Done);
+        };
+        let (standing, _) = self.standing(&spec)?;
+        self.print(&status::json(&standing, &spec), |page| status::page(&standing, &spec, page))?;
+        Ok(Exit::Done)
+    }
+
+    pub(super) fn why(&mut self, node: Option<&str>) -> Result<Exit, Failure> {
+        let spec = self.active()?;
+        let (standing, _) = self.standing(&spec)?;
+        let nodes = match node {
+            Some(given) => vec![find(&standing, given)?],
+            None => why::blocked(&standing),
+        };
+        self.print(&why::json(&standing, &nodes), |page| why::page(&standing, &nodes, page))?;
+        Ok(Exit::Done)
+    }
+}

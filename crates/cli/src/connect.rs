@@ -1,0 +1,217 @@
+//! Which engine is asked, and whether it is a manager's. Nothing is changed here.
+
+use careen_engine::{Engine, EngineError, Info};
+use std::error::Error;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Where the engine is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Host {
+    /// Where engines listen by default.
+    Default,
+    /// At this socket.
+    Socket(PathBuf),
+}
+
+/// An address that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UnusableHost {
+    /// Not a unix socket.
+    #[error("the host '{given}' cannot be asked: only unix:///PATH is supported so far")]
+    Scheme {
+        /// What was given.
+        given: String,
+    },
+    /// A docker context that is not this machine's engine.
+    #[error("the docker context '{name}' is chosen, and contexts are not supported so far")]
+    Context {
+        /// Its name.
+        name: String,
+    },
+}
+
+/// Why no manager could be asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoManager {
+    /// Nothing listens there.
+    #[error("no docker engine listens at {socket}")]
+    NoEngine {
+        /// The socket.
+        socket: PathBuf,
+    },
+    /// This user may not use the socket.
+    #[error("you may not use the docker socket {socket}")]
+    Denied {
+        /// The socket.
+        socket: PathBuf,
+    },
+    /// Something is there, and gives no answer that can be used.
+    #[error("the docker engine cannot be asked: {why}")]
+    NoAnswer {
+        /// What came instead.
+        why: String,
+    },
+    /// The host is in no swarm.
+    #[error("{name} is in no swarm")]
+    NoSwarm {
+        /// The host's name.
+        name: String,
+    },
+    /// A worker knows nothing of the swarm.
+    #[error("{name} is a worker of its swarm, and only managers can be asked")]
+    Worker {
+        /// The host's name.
+        name: String,
+    },
+    /// The manager waits for the swarm's unlock key.
+    #[error("{name} is a manager that is locked since its engine started")]
+    Locked {
+        /// The host's name.
+        name: String,
+    },
+    /// The managers have no leader, or this one does not reach it.
+    #[error("the swarm of {name} does not answer: no manager leads, or {name} does not reach it")]
+    NoLeader {
+        /// The host's name.
+        name: String,
+    },
+}
+
+impl NoManager {
+    /// What to do next.
+    pub fn next(&self) -> &'static str {
+        match self {
+            Self::NoEngine { .. } => {
+                "run careen on a manager's host, or name its engine: --host unix:///PATH (or DOCKER_HOST)"
+            }
+            Self::Denied { .. } => "run careen as root, or as a member of the group that owns the socket",
+            Self::NoAnswer { .. } => "look at the engine: 'docker info' on this host",
+            Self::NoSwarm { .. } => {
+                "run careen on a manager's host ('docker swarm init' makes this one a manager)"
+            }
+            Self::Worker { .. } => "run careen on a manager's host; 'docker node ls' there lists them",
+            Self::Locked { .. } => "type 'docker swarm unlock' on that host",
+            Self::NoLeader { .. } => {
+                "look at the managers: 'docker node ls' on each; a rollout waits meanwhile"
+            }
+        }
+    }
+}
+
+/// Which engine is meant. `--host` wins, then DOCKER_HOST (both in `host`), then the docker context: one that is chosen
+/// and not used would be another swarm than the docker CLI's, so it is refused.
+pub fn host(host: Option<&str>, context: Option<&str>) -> Result<Host, UnusableHost> {
+    let given = host.unwrap_or_default();
+    if given.is_empty() {
+        return match context.unwrap_or_default() {
+            "" | "default" => Ok(Host::Default),
+            name => Err(UnusableHost::Context { name: name.to_owned() }),
+        };
+    }
+    match given.strip_prefix("unix://") {
+        Some(path) if path.starts_with('/') => Ok(Host::Socket(PathBuf::from(path))),
+        Some(_) | None => Err(UnusableHost::Scheme { given: given.to_owned() }),
+    }
+}
+
+/// The docker context that is chosen: DOCKER_CONTEXT, or what the docker CLI's config file says.
+pub fn context(variable: Option<String>, config: Option<&str>) -> Option<String> {
+    let chosen = || {
+        let config: serde_json::Value = serde_json::from_str(config?).ok()?;
+        Some(config.get("currentContext")?.as_str()?.to_owned())
+    };
+    variable.filter(|name| !name.is_empty()).or_else(chosen)
+}
+
+/// Connects to a manager's engine.
+pub fn manager(host: &Host) -> Result<Engine, NoManager> {
+    let (engine, socket) = match host {
+        Host::Default => (Engine::connect(), Path::new(careen_engine::SOCKETS[0])),
+        Host::Socket(socket) => (Engine::connect_to(socket), socket.as_path()),
+    };
+    let engine = engine.map_err(|error| unreachable(&error, socket))?;
+    let info = engine.info().map_err(|error| unreachable(&error, socket))?;
+    judge(&info)?;
+    Ok(engine)
+}
+
+fn unreachable(error: &EngineError, socket: &Path) -> NoManager {
+    let socket = match error {
+        EngineError::Unreachable { socket, .. } => socket.clone(),
+        EngineError::Answer { .. } | EngineError::Malformed { .. } => socket.to_owned(),
+    };
+    match error.io_kind() {
+        Some(io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => NoManager::NoEngine { socket },
+        Some(io::ErrorKind::PermissionDenied) => NoManager::Denied { socket },
+        Some(_) | None => NoManager::NoAnswer { why: chain(error) },
+    }
+}
+
+fn judge(info: &Info) -> Result<(), NoManager> {
+    let name = if info.name.is_empty() { "this host".to_owned() } else { info.name.clone() };
+    match info.swarm.local_node_state.as_str() {
+        "locked" => Err(NoManager::Locked { name }),
+        "inactive" | "" => Err(NoManager::NoSwarm { name }),
+        _ if info.swarm.control_available => Ok(()),
+        _ if info.swarm.is_manager() => Err(NoManager::NoLeader { name }),
+        _ => Err(NoManager::Worker { name }),
+    }
+}
+
+/// An error with all its causes in one line.
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text += &format!(": {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use careen_engine::SwarmInfo;
+
+    #[test]
+    fn only_unix_sockets_are_asked_and_no_other_swarm_by_mistake() {
+        assert_eq!(host(None, None), Ok(Host::Default));
+        assert_eq!(host(Some(""), Some("default")), Ok(Host::Default));
+        assert_eq!(host(Some("unix:///run/d.sock"), Some("prod")), Ok(Host::Socket("/run/d.sock".into())));
+        for given in ["tcp://m1:2376", "ssh://root@m1", "npipe://x", "unix://relative", "/run/docker.sock"] {
+            let error = host(Some(given), None).unwrap_err().to_string();
+            assert!(error.contains(given) && error.contains("only unix:///PATH"), "{error}");
+        }
+        assert_eq!(host(None, Some("prod")), Err(UnusableHost::Context { name: "prod".into() }));
+    }
+
+    #[test]
+    fn the_context_is_the_variables_or_the_config_files() {
+        let config = Some(r#"{"auths":{},"currentContext":"prod"}"#);
+        assert_eq!(context(Some("test".into()), config).as_deref(), Some("test"));
+        assert_eq!(context(Some(String::new()), config).as_deref(), Some("prod"));
+        assert_eq!(context(None, Some("{}")), None);
+        assert_eq!(context(None, Some("torn")), None);
+    }
+
+    #[test]
+    fn what_an_engine_says_of_its_swarm() {
+        let info = |state: &str, control, managers: &str| {
+            let swarm = format!(
+                r#"{{"NodeID":"n1","LocalNodeState":"{state}","ControlAvailable":{control},"RemoteManagers":{managers}}}"#
+            );
+            let swarm: SwarmInfo = serde_json::from_str(&swarm).unwrap();
+            judge(&Info { name: "h1".into(), swarm, ..Info::default() })
+        };
+        let name = || "h1".to_owned();
+        let this = r#"[{"NodeID":"n1"}]"#;
+        assert_eq!(info("active", true, this), Ok(()));
+        assert_eq!(info("inactive", false, "null"), Err(NoManager::NoSwarm { name: name() }));
+        assert_eq!(info("locked", false, "null"), Err(NoManager::Locked { name: name() }));
+        let others = r#"[{"NodeID":"n2"}]"#;
+        assert_eq!(info("active", false, others), Err(NoManager::Worker { name: name() }));
+        assert_eq!(info("active", false, this), Err(NoManager::NoLeader { name: name() }));
+    }
+}

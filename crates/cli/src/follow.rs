@@ -1,0 +1,277 @@
+//! What an onlooker is told while a rollout goes on: what changed between two looks, and when to stop looking. Pure.
+
+use crate::view::{self, NodeStanding, Standing};
+use crate::words;
+use careen_planner::rollout::{Control, RolloutOutcome};
+use careen_planner::state::Then;
+use careen_planner::{NodeId, Observed, PassError, Spec, Stage, Watch};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// An onlooker.
+#[derive(Debug, Clone)]
+pub struct Follower {
+    spec: Spec,
+    watch: Watch,
+    since: BTreeMap<NodeId, (String, Duration)>,
+    /// Where everything stood at the last look at which the rollout was not over.
+    standing: Option<Standing>,
+}
+
+/// What one look brought.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Seen {
+    /// What changed.
+    pub changes: Vec<Change>,
+    /// Whether to look again.
+    pub verdict: Verdict,
+}
+
+/// Whether to look again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It goes on.
+    GoesOn,
+    /// It waits for an operator, and nothing moves any more.
+    Paused,
+    /// It is over; how, where that is known.
+    Over(Option<RolloutOutcome>),
+}
+
+/// Something that changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "event")]
+pub enum Change {
+    /// What the rollout is told.
+    Control {
+        /// `running`, `paused`, `aborting`, `finished`.
+        state: &'static str,
+        /// As a sentence.
+        text: String,
+    },
+    /// Where a node stands.
+    State {
+        /// Its id.
+        node: NodeId,
+        /// Its host's name.
+        hostname: String,
+        /// The state's name.
+        state: &'static str,
+        /// As a sentence.
+        text: String,
+    },
+    /// Why a node waits, where that is no routine.
+    Hold {
+        /// Its id.
+        node: NodeId,
+        /// Its host's name.
+        hostname: String,
+        /// The hold's name.
+        hold: &'static str,
+        /// As a sentence.
+        text: String,
+    },
+}
+
+impl Change {
+    /// As a line.
+    pub fn line(&self) -> String {
+        match self {
+            Self::Control { text, .. } => text.clone(),
+            Self::State { hostname, text, .. } => format!("{hostname}: {text}"),
+            Self::Hold { hostname, text, .. } => format!("{hostname} waits: {text}"),
+        }
+    }
+}
+
+impl Follower {
+    /// One that has seen nothing yet.
+    pub fn new(spec: Spec) -> Self {
+        Self { spec, watch: Watch::default(), since: BTreeMap::new(), standing: None }
+    }
+
+    /// What it follows.
+    pub fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    /// Where everything stood at the last look at which the rollout was not over.
+    pub fn standing(&self) -> Option<&Standing> {
+        self.standing.as_ref()
+    }
+
+    /// Looks. What is over has no nodes any more: their labels are gone.
+    pub fn look(&mut self, observed: &Observed, now: Duration) -> Result<Seen, PassError> {
+        let (mut next, watch) = view::look(observed, &self.spec, &self.watch, now)?;
+        self.watch = watch;
+        if next.is_over() {
+            let outcome = match next.control {
+                Some(Control::Finished { outcome }) => Some(outcome),
+                Some(Control::Running | Control::Paused { .. } | Control::Aborting) | None => None,
+            };
+            return Ok(Seen { changes: Vec::new(), verdict: Verdict::Over(outcome) });
+        }
+        let changes = changes(self.standing.as_ref(), &next);
+        for node in &mut next.nodes {
+            node.age = Some(self.age(node, now)).filter(|_| !node.is_waiting());
+        }
+        let verdict = if next.stands_paused() { Verdict::Paused } else { Verdict::GoesOn };
+        self.standing = Some(next);
+        Ok(Seen { changes, verdict })
+    }
+
+    /// How long a node has been where it is, seen from here.
+    fn age(&mut self, node: &NodeStanding, now: Duration) -> Duration {
+        let state = words::stage(&node.stage);
+        let since = self.since.entry(node.node.clone()).or_insert_with(|| (state.clone(), now));
+        if since.0 != state {
+            *since = (state, now);
+        }
+        now.saturating_sub(since.1)
+    }
+}
+
+/// What is different. At the first look everything is that has begun.
+fn changes(before: Option<&Standing>, now: &Standing) -> Vec<Change> {
+    let mut changes = Vec::new();
+    let control_before = before.and_then(|before| before.control.as_ref());
+    if let Some(control) = now.control.as_ref().filter(|control| Some(*control) != control_before) {
+        let told = !(before.is_none() && *control == Control::Running);
+        let text = now.with_names(&words::control(Some(control)));
+        changes.extend(told.then(|| Change::Control { state: control_word(control), text }));
+    }
+    for node in &now.nodes {
+        let was = before.and_then(|before| before.nodes.iter().find(|one| one.node == node.node));
+        changes.extend(state_change(was, node, now));
+        changes.extend(hold_change(was, node, now));
+    }
+    changes
+}
+
+fn control_word(control: &Control) -> &'static str {
+    match control {
+        Control::Running => "running",
+        Control::Paused { .. } => "paused",
+        Control::Aborting => "aborting",
+        Control::Finished { .. } => "finished",
+    }
+}
+
+fn state_change(was: Option<&NodeStanding>, node: &NodeStanding, now: &Standing) -> Option<Change> {
+    let same = was.map_or_else(
+        || node.is_waiting(),
+        |was| was.stage.name() == node.stage.name() || was.is_waiting() && node.is_waiting(),
+    );
+    if same {
+        return None;
+    }
+    let ends = matches!(
+        node.stage,
+        Stage::Failed { .. }
+            | Stage::Skipped { .. }
+            | Stage::Restoring { then: Then::Fail { .. } | Then::Skip { .. } }
+    );
+    let why = words::detail(node).filter(|_| ends).map(|text| format!(": {}", now.with_names(&text)));
+    Some(Change::State {
+        node: node.node.clone(),
+        hostname: node.hostname.clone(),
+        state: node.stage.name(),
+        text: format!("{}{}", words::stage(&node.stage), why.unwrap_or_default()),
+    })
+}
+
+fn hold_change(was: Option<&NodeStanding>, node: &NodeStanding, now: &Standing) -> Option<Change> {
+    let hold = node.hold.as_ref().filter(|hold| !words::is_routine(hold))?;
+    let before = was.and_then(|was| was.hold.as_ref()).filter(|hold| !words::is_routine(hold));
+    if before.is_some_and(|before| before.name() == hold.name()) {
+        return None;
+    }
+    Some(Change::Hold {
+        node: node.node.clone(),
+        hostname: node.hostname.clone(),
+        hold: hold.name(),
+        text: now.with_names(&words::hold(hold)),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{at, cluster, failed_and_paused, quorum_at_risk, spec};
+    use careen_planner::observed::NodeStatus;
+
+    fn lines(seen: &Seen) -> Vec<String> {
+        seen.changes.iter().map(Change::line).collect()
+    }
+
+    fn look(follower: &mut Follower, observed: &Observed, second: u64) -> Seen {
+        follower.look(observed, Duration::from_secs(second)).unwrap()
+    }
+
+    #[test]
+    fn only_what_changed_is_told() {
+        let mut follower = Follower::new(spec());
+        let mut observed = cluster();
+        assert_eq!(look(&mut follower, &observed, 0), Seen { changes: vec![], verdict: Verdict::GoesOn });
+        at(&mut observed.nodes[1], Stage::Running { drained: false }, None);
+        assert_eq!(lines(&look(&mut follower, &observed, 5)), ["w1: running"]);
+        assert!(look(&mut follower, &observed, 65).changes.is_empty());
+        let ages = |follower: &Follower| follower.standing().unwrap().nodes[0].age;
+        assert_eq!(ages(&follower), Some(Duration::from_secs(60)));
+        observed.nodes[1].status = NodeStatus::Down;
+        assert!(look(&mut follower, &observed, 66).changes.is_empty(), "a command may restart the engine");
+        at(&mut observed.nodes[1], Stage::Settling, None);
+        assert_eq!(
+            lines(&look(&mut follower, &observed, 70)),
+            ["w1: settling", "w1 waits: the node is down"]
+        );
+    }
+
+    #[test]
+    fn a_failure_is_told_once_and_ends_the_following() {
+        let mut follower = Follower::new(spec());
+        look(&mut follower, &cluster(), 0);
+        let (observed, _) = failed_and_paused();
+        let seen = look(&mut follower, &observed, 1);
+        assert_eq!(seen.verdict, Verdict::Paused);
+        assert_eq!(
+            lines(&seen),
+            [
+                "paused: w2 failed: exit code 100 in the command",
+                "w1: done",
+                "w2: failed: exit code 100 in the command; it stays drained"
+            ]
+        );
+        let mut asked = observed.clone();
+        let label = careen_planner::rollout::Ask::Retry.label(&spec().id);
+        asked.nodes[2].labels.insert(careen_planner::rollout::ASK_LABEL.into(), label);
+        assert_eq!(look(&mut follower, &asked, 2).verdict, Verdict::GoesOn, "an answer is under way");
+    }
+
+    #[test]
+    fn while_one_node_is_at_work_a_pause_is_not_the_end() {
+        let (mut observed, spec) = failed_and_paused();
+        at(&mut observed.nodes[3], Stage::Running { drained: true }, None);
+        assert_eq!(look(&mut Follower::new(spec), &observed, 0).verdict, Verdict::GoesOn);
+    }
+
+    #[test]
+    fn a_hold_that_matters_is_told_and_the_end_is_seen() {
+        let (mut observed, spec) = quorum_at_risk();
+        let mut follower = Follower::new(spec);
+        let told = lines(&look(&mut follower, &observed, 0));
+        assert!(
+            told.iter().any(|line| line.starts_with("m2 waits: quorum at risk: 2 of 3 managers")),
+            "{told:?}"
+        );
+        let json =
+            serde_json::to_value(&look(&mut Follower::new(follower.spec.clone()), &observed, 0).changes[1]);
+        assert_eq!(json.unwrap()["hold"], "quorum-at-risk");
+        let record = observed.rollout.as_mut().unwrap();
+        record.control = Control::Finished { outcome: RolloutOutcome::Done };
+        let over = look(&mut follower, &observed, 1);
+        assert_eq!(over.verdict, Verdict::Over(Some(RolloutOutcome::Done)));
+        assert!(follower.standing().is_some_and(|standing| !standing.is_over()), "the nodes are remembered");
+    }
+}

@@ -1,0 +1,100 @@
+//! An image's name becomes its digest, so that every node runs the same one whatever happens to the name meanwhile.
+
+use careen_engine::EngineError;
+use serde_json::Value;
+
+/// Why there is none: what was tried, or an engine that cannot be asked.
+type NoPin = Result<String, EngineError>;
+
+/// Pins a name. One with a registry's host is looked up there first, and then on the asked engine; any other the other
+/// way round: a short name means what this machine has under it, and is not by mistake a stranger's on a public registry.
+pub fn pin(image: &str, get: impl Fn(&str) -> Result<Value, EngineError>) -> Result<String, NoPin> {
+    if image.contains("@sha256:") || image.starts_with("sha256:") {
+        return Ok(image.to_owned());
+    }
+    let registry = || of_registry(image, get(&format!("/distribution/{image}/json")));
+    let engine = || of_engine(image, get(&format!("/images/{image}/json")));
+    let (first, second) = if has_host(image) { (registry(), None) } else { (engine(), Some(())) };
+    let first = match first {
+        Ok(pinned) => return Ok(pinned),
+        Err(why) => why,
+    };
+    let other = if second.is_some() { registry() } else { engine() };
+    other.map_err(|why| match (first, why) {
+        (Ok(first), Ok(second)) => Ok(format!("{first}; {second}")),
+        (Err(error), _) | (_, Err(error)) => Err(error),
+    })
+}
+
+/// Whether a name's first part is a registry's host.
+fn has_host(image: &str) -> bool {
+    let host = image.split_once('/').map(|(host, _)| host);
+    host.is_some_and(|host| host == "localhost" || host.contains(['.', ':']))
+}
+
+/// A name without its tag.
+fn repository(image: &str) -> &str {
+    match image.rsplit_once(':') {
+        Some((repository, tag)) if !tag.contains('/') => repository,
+        Some(_) | None => image,
+    }
+}
+
+fn of_registry(image: &str, answer: Result<Value, EngineError>) -> Result<String, NoPin> {
+    let answer = answer.map_err(|error| refused("the registry", error))?;
+    let digest = answer.pointer("/Descriptor/digest").and_then(Value::as_str);
+    let digest = digest.ok_or_else(|| Ok("the registry gives no digest".to_owned()))?;
+    Ok(format!("{}@{digest}", repository(image)))
+}
+
+fn of_engine(image: &str, answer: Result<Value, EngineError>) -> Result<String, NoPin> {
+    let answer = answer.map_err(|error| refused("this engine", error))?;
+    let of_name = |digest: &&str| digest.split_once('@').is_some_and(|(name, _)| name == repository(image));
+    let digests = answer.get("RepoDigests").and_then(Value::as_array).into_iter().flatten();
+    let digest = digests.filter_map(Value::as_str).find(of_name);
+    let pinned = digest.or_else(|| answer.get("Id").and_then(Value::as_str));
+    pinned.map(str::to_owned).ok_or_else(|| Ok("this engine gives no id".to_owned()))
+}
+
+/// An engine that answers has looked; one that does not has not.
+fn refused(who: &str, error: EngineError) -> NoPin {
+    match error {
+        EngineError::Answer { message, .. } => Ok(format!("{who}: {message}")),
+        EngineError::Unreachable { .. } | EngineError::Malformed { .. } => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn no(path: &str) -> EngineError {
+        EngineError::Answer { status: 404, request: path.into(), message: "no such image".into() }
+    }
+
+    fn of(image: &str, registry: bool, engine: Option<&str>) -> Result<String, String> {
+        let get = |path: &str| match (path.starts_with("/distribution/"), registry, engine) {
+            (true, true, _) => Ok(json!({ "Descriptor": { "digest": "sha256:11" } })),
+            (false, _, Some(digest)) => Ok(json!({ "Id": "sha256:22", "RepoDigests": [digest] })),
+            (_, _, _) => Err(no(path)),
+        };
+        pin(image, get).map_err(|error| error.unwrap())
+    }
+
+    #[test]
+    fn a_name_becomes_what_its_registry_says_or_what_this_engine_has() {
+        let ok = |text: &str| Ok(text.to_owned());
+        assert_eq!(of("r.example:5000/u:1", true, None), ok("r.example:5000/u@sha256:11"));
+        assert_eq!(
+            of("r.example:5000/u", true, Some("r.example:5000/u@sha256:33")),
+            ok("r.example:5000/u@sha256:11")
+        );
+        assert_eq!(of("r.example/u:1", false, Some("r.example/u@sha256:33")), ok("r.example/u@sha256:33"));
+        assert_eq!(of("u:1", true, Some("other@sha256:33")), ok("sha256:22"), "not the public one's");
+        assert_eq!(of("u:1", true, None), ok("u@sha256:11"));
+        assert_eq!(of("u@sha256:44", false, None), ok("u@sha256:44"));
+        let why = of("u:1", false, None).unwrap_err();
+        assert_eq!(why, "this engine: no such image; the registry: no such image");
+    }
+}

@@ -1,0 +1,231 @@
+//! What a rollout would do, as a page and as JSON. Pure.
+
+use crate::text::{Look, Page, Span};
+use crate::words;
+use careen_planner::drain::{Goes, TaskMove};
+use careen_planner::plan::{Plan, PlannedDrain, PlannedNode, PlannedWave};
+use careen_planner::{Observed, RolloutId, Spec};
+use serde::Serialize;
+
+/// The page. The observed swarm gives the nodes' names.
+pub fn page(plan: &Plan, spec: &Spec, observed: &Observed, page: &mut Page) {
+    let words: Vec<&str> = [spec.image.as_str(), &spec.command]
+        .into_iter()
+        .chain(spec.args.iter().map(String::as_str))
+        .collect();
+    page.line(format!("payload  {}", words.join(" ")));
+    let nodes: usize = plan.waves.iter().map(|wave| wave.nodes.len()).sum();
+    page.line(format!("nodes    {nodes}, in {} waves", plan.waves.len()));
+    for (number, wave) in plan.waves.iter().enumerate() {
+        page.gap();
+        self::wave(number + 1, wave, observed, page);
+    }
+    if !plan.skipped.is_empty() {
+        page.gap();
+    }
+    for node in &plan.skipped {
+        page.line(format!("left out: {}, {}", node.hostname, words::skip(node.why)));
+    }
+    if !plan.warnings.is_empty() || !plan.refusals.is_empty() {
+        page.gap();
+    }
+    for warning in &plan.warnings {
+        page.spans(&[Span::new(Look::Warn, "warning: "), names(observed, &warning.to_string()).into()]);
+    }
+    for refusal in &plan.refusals {
+        page.spans(&[Span::new(Look::Bad, "refused: "), names(observed, &refusal.to_string()).into()]);
+    }
+}
+
+fn wave(number: usize, wave: &PlannedWave, observed: &Observed, page: &mut Page) {
+    let quorum = wave.quorum.map(|step| {
+        let manager = if step.left == 1 { "manager takes" } else { "managers take" };
+        format!(": {} of {} {manager} part meanwhile, {} must", step.left, step.members, step.needed)
+    });
+    page.line(format!("wave {number}{}", quorum.unwrap_or_default()));
+    for node in &wave.nodes {
+        page.line(format!("  {} ({}), {}", node.hostname, words::role(node.role), drain(node.drain)));
+        for text in tasks(&node.tasks) {
+            page.line(format!("      {text}"));
+        }
+        details(node, observed, page);
+    }
+}
+
+fn details(node: &PlannedNode, observed: &Observed, page: &mut Page) {
+    if !node.plain_containers.is_empty() {
+        let containers = node.plain_containers.join(", ");
+        page.line(format!("      containers of no service, which stop with the engine: {containers}"));
+    }
+    if !node.attracts.is_empty() {
+        page.line(format!("      Swarm may place there while it is active: {}", node.attracts.join(", ")));
+    }
+    for hold in &node.holds {
+        let text = names(observed, &hold.to_string());
+        page.spans(&["      ".into(), Span::new(Look::Warn, "would wait: "), text.into()]);
+    }
+}
+
+const fn drain(drain: PlannedDrain) -> &'static str {
+    match drain {
+        PlannedDrain::Yes => "drained before the command",
+        PlannedDrain::IfNeeded => "drained if a restart or reboot is needed",
+        PlannedDrain::No => "not drained",
+        PlannedDrain::Kept => "kept out of service by its operator; active for moments",
+    }
+}
+
+/// What becomes of tasks, one line for each service.
+fn tasks(moves: &[TaskMove]) -> Vec<String> {
+    let mut lines: Vec<(String, usize)> = Vec::new();
+    for task in moves {
+        let text = task_line(task);
+        match lines.iter_mut().find(|(line, _)| *line == text) {
+            Some((_, count)) => *count += 1,
+            None => lines.push((text, 1)),
+        }
+    }
+    let times = |count| if count > 1 { format!(" ({count} tasks)") } else { String::new() };
+    lines.into_iter().map(|(line, count)| format!("{line}{}", times(count))).collect()
+}
+
+fn task_line(task: &TaskMove) -> String {
+    let TaskMove { service, goes, leaves_behind } = task;
+    let fate = match goes {
+        Goes::Elsewhere { nodes: 1 } => "moves; 1 other node fits".to_owned(),
+        Goes::Elsewhere { nodes } => format!("moves; {nodes} other nodes fit"),
+        Goes::Nowhere => "fits nowhere else and is down meanwhile".to_owned(),
+        Goes::WithTheNode => "global; stops and starts with the node".to_owned(),
+        Goes::Stays => "a job; a drain does not stop it, and it is waited for".to_owned(),
+    };
+    let data = leaves_behind.as_ref().map(|source| format!(", without what is in {source}"));
+    format!("{service}: {fate}{}", data.unwrap_or_default())
+}
+
+fn names(observed: &Observed, text: &str) -> String {
+    observed.nodes.iter().fold(text.to_owned(), |text, node| text.replace(&node.id.0, &node.hostname))
+}
+
+/// `careen plan --format json`.
+#[derive(Debug, Serialize)]
+pub struct PlanJson<'a> {
+    refused: bool,
+    going_on: Option<&'a str>,
+    image: &'a str,
+    command: &'a str,
+    args: &'a [String],
+    waves: &'a [PlannedWave],
+    skipped: &'a [careen_planner::plan::SkippedNode],
+    refusals: Vec<Said<'a, careen_planner::plan::Refusal>>,
+    warnings: Vec<Said<'a, careen_planner::plan::Warning>>,
+}
+
+#[derive(Debug, Serialize)]
+struct Said<'a, T> {
+    #[serde(flatten)]
+    what: &'a T,
+    text: String,
+}
+
+/// The JSON. A rollout that is going on refuses every other one.
+pub fn json<'a>(
+    plan: &'a Plan,
+    spec: &'a Spec,
+    observed: &Observed,
+    going_on: Option<&'a RolloutId>,
+) -> PlanJson<'a> {
+    PlanJson {
+        refused: plan.is_refused() || going_on.is_some(),
+        going_on: going_on.map(RolloutId::as_str),
+        image: &spec.image,
+        command: &spec.command,
+        args: &spec.args,
+        waves: &plan.waves,
+        skipped: &plan.skipped,
+        refusals: plan.refusals.iter().map(|what| said(what, observed)).collect(),
+        warnings: plan.warnings.iter().map(|what| said(what, observed)).collect(),
+    }
+}
+
+fn said<'a, T: std::fmt::Display>(what: &'a T, observed: &Observed) -> Said<'a, T> {
+    Said { what, text: names(observed, &what.to_string()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{cluster, manager, service, spec, task, worker};
+    use careen_planner::observed::{Availability, Mode, Mount, MountKind, Service};
+    use careen_planner::plan::plan;
+
+    fn text(observed: &Observed, spec: &Spec) -> String {
+        let mut text = Page::new(false);
+        page(&plan(observed, spec), spec, observed, &mut text);
+        text.into_text()
+    }
+
+    fn busy() -> Observed {
+        let mut data = service("data", 1);
+        data.mounts = vec![Mount { kind: MountKind::LocalVolume, source: "pg".into(), read_only: false }];
+        let global = Service { mode: Mode::Global, ..service("global", 4) };
+        let mut observed = cluster();
+        observed.nodes = vec![manager("m1"), manager("m2"), manager("m3"), worker("w1"), worker("w2")];
+        observed.nodes[4].availability = Availability::Drain;
+        observed.services = vec![service("web", 2), data, global];
+        observed.tasks = vec![task("web", "w1"), task("web", "w1"), task("data", "w1")];
+        observed
+    }
+
+    #[test]
+    fn order_drain_moves_and_quorum() {
+        let mut spec = spec();
+        spec.selection.nodes = vec!["w1".into(), "w2".into(), "m1".into()];
+        assert_eq!(
+            text(&busy(), &spec),
+            "\
+payload  registry.example/update@sha256:00 install
+nodes    3, in 3 waves
+
+wave 1
+  w1 (worker), drained if a restart or reboot is needed
+      web: moves; 3 other nodes fit (2 tasks)
+      data: moves; 3 other nodes fit, without what is in pg
+      would wait: data would start elsewhere without what is in pg: pin it, or --allow-volume-moves
+
+wave 2
+  w2 (worker), kept out of service by its operator; active for moments
+      Swarm may place there while it is active: global
+
+wave 3: 2 of 3 managers take part meanwhile, 2 must
+  m1 (manager), drained if a restart or reboot is needed
+"
+        );
+    }
+
+    #[test]
+    fn a_refusal_is_said_with_the_hosts_name_and_its_flag() {
+        let mut observed = busy();
+        observed.nodes.retain(|node| node.hostname == "m1" || node.hostname == "m2");
+        observed.nodes[1].id = careen_planner::NodeId("f3tu280ls0gp01obdjoe97xy5".into());
+        let text = text(&observed, &spec());
+        assert!(
+            text.contains(
+                "refused: without m2 only 1 of 2 managers would take part, 2 must; --allow-quorum-loss"
+            ),
+            "{text}"
+        );
+        let plan = plan(&observed, &spec());
+        let spec = spec();
+        let json = serde_json::to_value(json(&plan, &spec, &observed, None)).unwrap();
+        assert_eq!(json["refused"], true);
+        assert_eq!(json["refusals"][0]["refusal"], "quorum-at-risk");
+        let document = include_str!("../../../docs/cli.md");
+        let section = document.split("### plan").nth(1).unwrap().split("\n### ").next().unwrap();
+        let wave = &json["waves"][0];
+        for value in [&json, wave, &wave["nodes"][0], &wave["quorum"]] {
+            for key in value.as_object().unwrap().keys() {
+                assert!(section.contains(&format!("`{key}`")), "{key} is not documented");
+            }
+        }
+    }
+}

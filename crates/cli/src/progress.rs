@@ -1,0 +1,104 @@
+//! The picture of a rollout that goes on, redrawn in place: a line for each node at work, and a bar over all.
+//!
+//! Forty lines do what is needed here; a progress library would bring five crates for it.
+
+use crate::text::{Look, Page, Span, span};
+use crate::view::Standing;
+use crate::{status, words};
+use careen_planner::NodeId;
+use std::collections::BTreeMap;
+
+/// How many nodes at work are shown.
+const SHOWN: usize = 12;
+
+/// How wide the bar is.
+const BAR: usize = 24;
+
+/// The picture. `last_lines` is what hosts printed last.
+pub fn picture(standing: &Standing, last_lines: &BTreeMap<NodeId, String>, colour: bool) -> String {
+    let mut page = Page::new(colour);
+    let works: Vec<_> = standing.nodes.iter().filter(|node| node.works()).collect();
+    let rows = works.iter().take(SHOWN).map(|node| {
+        let age = node.age.map(|age| span(age.as_secs())).unwrap_or_default();
+        let hold = words::detail(node).map(|text| standing.with_names(&text)).unwrap_or_default();
+        let words = last_lines.get(&node.node).cloned().unwrap_or(hold);
+        vec![
+            Span::from(format!("  {}", node.hostname)),
+            Span::new(status::stage_look(&node.stage), words::stage(&node.stage)),
+            age.into(),
+            Span::new(Look::Dim, words),
+        ]
+    });
+    page.table(&rows.collect::<Vec<_>>());
+    if works.len() > SHOWN {
+        page.line(format!("  and {} more", works.len() - SHOWN));
+    }
+    let totals = standing.totals();
+    page.line(format!(
+        "{} {}",
+        bar(totals.done + totals.failed + totals.skipped, totals.nodes),
+        status::totals(&totals)
+    ));
+    page.into_text()
+}
+
+fn bar(through: usize, of: usize) -> String {
+    let full = (through * BAR).checked_div(of).unwrap_or(BAR);
+    format!("[{}{}]", "=".repeat(full), " ".repeat(BAR - full))
+}
+
+/// A picture on a terminal.
+#[derive(Debug, Default)]
+pub struct Screen {
+    lines: usize,
+}
+
+impl Screen {
+    /// What to write so that the picture that is there is replaced, with `above` staying above it. Lines that are too
+    /// long are cut by the terminal itself, so that the picture has as many lines as are counted here.
+    pub fn draw(&mut self, above: &str, picture: &str) -> String {
+        let erased = self.erase();
+        self.lines = picture.lines().count();
+        format!("{erased}{above}\x1b[?7l{picture}\x1b[?7h")
+    }
+
+    /// What to write so that the picture is gone.
+    pub fn erase(&mut self) -> String {
+        match std::mem::take(&mut self.lines) {
+            0 => String::new(),
+            lines => format!("\x1b[{lines}A\r\x1b[J"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{at, cluster, spec};
+    use careen_planner::{Stage, Watch};
+    use std::time::Duration;
+
+    #[test]
+    fn a_line_for_each_node_at_work_and_a_bar() {
+        let mut observed = cluster();
+        at(&mut observed.nodes[1], Stage::Done, None);
+        at(&mut observed.nodes[2], Stage::Running { drained: true }, None);
+        let (standing, _) = crate::view::look(&observed, &spec(), &Watch::default(), Duration::ZERO).unwrap();
+        let ages = BTreeMap::from([(NodeId("w2".into()), Duration::from_secs(61))]);
+        let last = BTreeMap::from([(NodeId("w2".into()), "Unpacking \x1b[2Jlibc6".to_owned())]);
+        assert_eq!(
+            picture(&standing.with_ages(&ages), &last, false),
+            "  w2  running  1 min  Unpacking \\u{1b}[2Jlibc6\n\
+             [======                  ] 1 of 4 nodes done, 1 at work, 2 waiting\n"
+        );
+    }
+
+    #[test]
+    fn a_picture_replaces_the_one_before() {
+        let mut screen = Screen::default();
+        assert_eq!(screen.draw("", "a\nb\n"), "\x1b[?7la\nb\n\x1b[?7h");
+        assert_eq!(screen.draw("news\n", "c\n"), "\x1b[2A\r\x1b[Jnews\n\x1b[?7lc\n\x1b[?7h");
+        assert_eq!(screen.erase(), "\x1b[1A\r\x1b[J");
+        assert_eq!(screen.erase(), "");
+    }
+}

@@ -1,0 +1,141 @@
+//! Flags become a rollout's spec. Pure.
+
+use crate::args::{Drain, EngineRestart, FailureAction, Order, Reboot, RolloutArgs};
+use careen_planner::spec::{DrainPolicy, Limits, NodeOrder, Policy, RebootPolicy, Selection};
+use careen_planner::{RolloutId, Spec};
+
+/// The rollout that the flags describe. `image` is what `--image` was pinned to.
+pub fn of_args(args: &RolloutArgs, id: RolloutId, image: &str) -> Spec {
+    Spec {
+        command: args.command.clone(),
+        args: args.args.clone(),
+        selection: Selection {
+            nodes: args.nodes.clone(),
+            constraints: args.constraints.clone(),
+            spread: args.spread.clone(),
+        },
+        policy: policy(args),
+        drain: match args.drain {
+            Drain::Auto => DrainPolicy::Auto,
+            Drain::Always => DrainPolicy::Always,
+            Drain::Never => DrainPolicy::Never,
+        },
+        reboot: match args.reboot {
+            Reboot::Never => RebootPolicy::Never,
+            Reboot::Asked => RebootPolicy::Asked,
+            Reboot::Auto => RebootPolicy::Auto,
+            Reboot::Always => RebootPolicy::Always,
+        },
+        engine_restart: args.engine_restart == EngineRestart::Auto,
+        // That a reboot follows is certain, whatever `prepare` finds.
+        restarts: args.reboot == Reboot::Always,
+        allow_quorum_loss: args.allow_quorum_loss,
+        allow_volume_moves: args.allow_volume_moves,
+        unlock_by_hand: args.unlock_by_hand,
+        limits: Limits { running: args.timeout, ..Limits::default() },
+        ..Spec::run(id, image)
+    }
+}
+
+fn policy(args: &RolloutArgs) -> Policy {
+    Policy {
+        order: match args.order {
+            Order::WorkersFirst => NodeOrder::WorkersFirst,
+            Order::ManagersFirst => NodeOrder::ManagersFirst,
+        },
+        canaries: args.canaries,
+        parallelism: args.parallelism.get(),
+        delay: args.delay,
+        monitor: args.monitor,
+        failure_action: match args.failure_action {
+            FailureAction::Pause => careen_planner::spec::FailureAction::Pause,
+            FailureAction::Continue => careen_planner::spec::FailureAction::Continue,
+            FailureAction::Rollback => careen_planner::spec::FailureAction::Rollback,
+        },
+        max_failure_ratio: args.max_failure_ratio,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::{Cli, Command};
+    use clap::Parser;
+    use std::time::Duration;
+
+    fn spec(flags: &str) -> Result<Spec, clap::Error> {
+        let words = ["careen", "plan", "--image", "i"].into_iter().chain(flags.split_whitespace());
+        let Command::Plan(args) = Cli::try_parse_from(words)?.command else { unreachable!() };
+        Ok(of_args(&args, RolloutId::parse("k3x9").unwrap(), "i@sha256:00"))
+    }
+
+    #[test]
+    fn no_flags_mean_the_planners_defaults() {
+        assert_eq!(spec("").unwrap(), Spec::run(RolloutId::parse("k3x9").unwrap(), "i@sha256:00"));
+    }
+
+    #[test]
+    fn every_flag_reaches_the_spec() {
+        let spec = spec(
+            "--command check --node w1 --node w2 --constraint node.role==worker --constraint node.labels.a!=b \
+             --spread node.labels.zone --parallelism 3 --delay 1m --monitor 1h30m --failure-action rollback \
+             --max-failure-ratio 0.25 --order managers-first --canaries 2 --drain always --reboot always \
+             --engine-restart never --allow-quorum-loss --allow-volume-moves --unlock-by-hand --timeout 90s \
+             -- --fast now",
+        )
+        .unwrap();
+        assert_eq!(
+            (spec.command.as_str(), spec.args),
+            ("check", vec!["--fast".to_owned(), "now".to_owned()])
+        );
+        let selection = Selection {
+            nodes: vec!["w1".into(), "w2".into()],
+            constraints: vec!["node.role==worker".into(), "node.labels.a!=b".into()],
+            spread: Some("node.labels.zone".into()),
+        };
+        assert_eq!(spec.selection, selection);
+        let policy = Policy {
+            order: NodeOrder::ManagersFirst,
+            canaries: 2,
+            parallelism: 3,
+            delay: Duration::from_secs(60),
+            monitor: Duration::from_secs(5400),
+            failure_action: careen_planner::spec::FailureAction::Rollback,
+            max_failure_ratio: 0.25,
+        };
+        assert_eq!(spec.policy, policy);
+        assert_eq!((spec.drain, spec.reboot), (DrainPolicy::Always, RebootPolicy::Always));
+        assert!(!spec.engine_restart && spec.restarts);
+        assert!(spec.allow_quorum_loss && spec.allow_volume_moves && spec.unlock_by_hand);
+        assert_eq!(spec.limits.running, Some(Duration::from_secs(90)));
+    }
+
+    #[test]
+    fn a_bad_value_is_an_error_that_says_what_is_allowed() {
+        for (flags, hint) in [
+            ("--parallelism 0", "non-zero"),
+            ("--parallelism=-1", "--parallelism"),
+            ("--max-failure-ratio 1.5", "from 0 to 1"),
+            ("--max-failure-ratio nan", "from 0 to 1"),
+            ("--delay 5", "90s, 10m or 1h30m"),
+            ("--monitor=-5s", "90s, 10m or 1h30m"),
+            ("--timeout 0s", "leave --timeout out"),
+            ("--constraint zone", "KEY==VALUE"),
+            ("--spread zone", "node.labels.NAME"),
+            ("--spread node.labels.zone==a", "node.labels.NAME"),
+            ("--failure-action stop", "pause, continue, rollback"),
+            ("--order random", "workers-first, managers-first"),
+            ("--drain maybe", "auto, always, never"),
+            ("--reboot wanted", "never, asked, auto, always"),
+            ("--engine-restart always", "auto, never"),
+            ("--command ../sh", "directly below /install"),
+            ("--format yaml", "text, json"),
+        ] {
+            let error = spec(flags).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{flags}");
+            assert!(error.to_string().contains(hint), "{flags}: {error}");
+        }
+        assert!(Cli::try_parse_from(["careen", "run"]).unwrap_err().to_string().contains("--image"));
+        assert!(Cli::try_parse_from(["careen", "run", "--image", "i", "--local", "--detach"]).is_err());
+    }
+}

@@ -1,0 +1,360 @@
+//! `careen status`: where the rollout stands, as a page and as JSON. Pure.
+
+use crate::backend::Summary;
+use crate::text::{Look, Page, Span, span};
+use crate::view::{NodeStanding, Standing, Totals};
+use crate::words;
+use careen_planner::observed::Availability;
+use careen_planner::rollout::Control;
+use careen_planner::{Hold, Spec, Stage};
+use serde::Serialize;
+
+/// The page.
+pub fn page(standing: &Standing, spec: &Spec, page: &mut Page) {
+    page.line(format!("rollout {}: {}", standing.rollout, payload(spec)));
+    let control = standing.with_names(&words::control(standing.control.as_ref()));
+    page.spans(&[Span::new(control_look(standing.control.as_ref()), control)]);
+    if standing.controller.is_none() && !standing.is_over() {
+        page.spans(&[Span::new(Look::Bad, "no controller works on it: 'careen resume' starts one")]);
+    }
+    page.gap();
+    let header = ["NODE", "ROLE", "STATE", "FOR", "WHY"].map(|text| Span::new(Look::Dim, text));
+    let rows = standing.nodes.iter().map(|node| row(standing, node));
+    let rows: Vec<Vec<Span>> = std::iter::once(header.to_vec()).chain(rows).collect();
+    page.table(&rows);
+    page.gap();
+    page.line(totals(&standing.totals()));
+    let next = next(standing);
+    if !next.is_empty() {
+        page.gap();
+        page.line("what next:");
+        next.into_iter().for_each(|command| page.line(format!("  {command}")));
+    }
+}
+
+/// The page when no rollout is going on.
+pub fn idle(last: Option<&Summary>, page: &mut Page) {
+    page.line("no rollout is going on");
+    let Some(last) = last else { return };
+    let when = last.submitted.as_ref().map_or_else(String::new, |when| format!(", submitted {when}"));
+    let by = last.by.as_ref().map_or_else(String::new, |by| format!(" by {by}"));
+    page.line(format!(
+        "the last one, {} ({}{when}{by}): {}",
+        last.spec.id,
+        payload(&last.spec),
+        words::control(Some(&last.control))
+    ));
+}
+
+fn payload(spec: &Spec) -> String {
+    let words = [spec.image.as_str(), &spec.command].into_iter().chain(spec.args.iter().map(String::as_str));
+    words.collect::<Vec<_>>().join(" ")
+}
+
+fn row(standing: &Standing, node: &NodeStanding) -> Vec<Span> {
+    let detail = words::detail(node).map(|text| standing.with_names(&text));
+    let asked = node.asked.map(|ask| format!("{} is asked for", ask.word()));
+    let why: Vec<String> = [detail, asked, kept(node).map(str::to_owned)].into_iter().flatten().collect();
+    let age = node.age.map_or_else(|| "-".to_owned(), |age| span(age.as_secs()));
+    vec![
+        node.hostname.clone().into(),
+        words::role(node.role).into(),
+        Span::new(stage_look(&node.stage), words::stage(&node.stage)),
+        age.into(),
+        why.join("; ").into(),
+    ]
+}
+
+/// What its operator made of a node stays so, and people wonder.
+fn kept(node: &NodeStanding) -> Option<&'static str> {
+    match (node.availability, node.taken) {
+        (Availability::Drain, false) => Some("its operator keeps it drained"),
+        (Availability::Pause, false) => Some("its operator keeps it paused"),
+        (Availability::Active, _) | (_, true) => None,
+    }
+}
+
+/// In one line.
+pub fn totals(totals: &Totals) -> String {
+    let Totals { nodes, done, failed, skipped, working, waiting } = *totals;
+    let parts = [(working, "at work"), (waiting, "waiting"), (failed, "failed"), (skipped, "left out")];
+    let parts = parts.into_iter().filter(|(count, _)| *count > 0);
+    let parts: String = parts.map(|(count, word)| format!(", {count} {word}")).collect();
+    format!("{done} of {nodes} nodes done{parts}")
+}
+
+/// How a rollout's state looks.
+pub fn control_look(control: Option<&Control>) -> Look {
+    match control {
+        Some(Control::Paused { .. } | Control::Aborting) => Look::Warn,
+        Some(Control::Finished { outcome }) => match outcome {
+            careen_planner::rollout::RolloutOutcome::Done => Look::Good,
+            careen_planner::rollout::RolloutOutcome::WithFailures
+            | careen_planner::rollout::RolloutOutcome::Aborted => Look::Bad,
+        },
+        Some(Control::Running) | None => Look::Plain,
+    }
+}
+
+/// How a node's state looks.
+pub fn stage_look(stage: &Stage) -> Look {
+    match stage {
+        Stage::Done => Look::Good,
+        Stage::Failed { .. } => Look::Bad,
+        Stage::Held { hold } if !words::is_routine(hold) => Look::Warn,
+        Stage::Pending | Stage::Held { .. } | Stage::Skipped { .. } => Look::Dim,
+        Stage::Entering
+        | Stage::Preparing
+        | Stage::Draining { .. }
+        | Stage::Running { .. }
+        | Stage::RestartingEngine
+        | Stage::Rebooting
+        | Stage::Verifying
+        | Stage::Restoring { .. }
+        | Stage::Settling => Look::Plain,
+    }
+}
+
+/// The commands that come next; none while everything goes its way.
+pub fn next(standing: &Standing) -> Vec<String> {
+    let mut commands: Vec<String> = standing.failed().flat_map(|node| words::advice(node).commands).collect();
+    if matches!(standing.control, Some(Control::Paused { .. })) {
+        commands.push("careen resume".to_owned());
+        commands.push("careen abort".to_owned());
+    }
+    let held = |node: &&NodeStanding| node.hold.as_ref().is_some_and(|hold| !words::is_routine(hold));
+    if let Some(node) = standing.nodes.iter().find(held) {
+        commands.push(format!("careen why {}", node.hostname));
+    }
+    commands
+}
+
+/// `careen status --format json`.
+#[derive(Debug, Serialize)]
+pub struct StatusJson<'a> {
+    /// The rollout; `null` when none is going on.
+    rollout: Option<RolloutJson<'a>>,
+    /// The last one, when none is going on.
+    last: Option<LastJson<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct RolloutJson<'a> {
+    id: &'a str,
+    image: &'a str,
+    command: &'a str,
+    args: &'a [String],
+    control: Option<&'a Control>,
+    controller: Option<&'a str>,
+    nodes: Vec<NodeJson<'a>>,
+    totals: Totals,
+    next: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct LastJson<'a> {
+    id: &'a str,
+    image: &'a str,
+    command: &'a str,
+    args: &'a [String],
+    control: &'a Control,
+    by: Option<&'a str>,
+    submitted: Option<&'a str>,
+}
+
+/// A node in JSON.
+#[derive(Debug, Serialize)]
+pub struct NodeJson<'a> {
+    node: &'a str,
+    hostname: &'a str,
+    role: &'static str,
+    wave: Option<usize>,
+    #[serde(rename = "try")]
+    generation: u32,
+    state: &'static str,
+    stage: &'a Stage,
+    since_seconds: Option<u64>,
+    availability: &'static str,
+    drained_by_careen: bool,
+    hold: Option<&'a Hold>,
+    why: Option<String>,
+    asked: Option<&'static str>,
+}
+
+/// The JSON of a rollout that goes on.
+pub fn json<'a>(standing: &'a Standing, spec: &'a Spec) -> StatusJson<'a> {
+    let rollout = RolloutJson {
+        id: standing.rollout.as_str(),
+        image: &spec.image,
+        command: &spec.command,
+        args: &spec.args,
+        control: standing.control.as_ref(),
+        controller: standing.controller.as_ref().map(|id| id.0.as_str()),
+        nodes: standing.nodes.iter().map(|node| node_json(standing, node)).collect(),
+        totals: standing.totals(),
+        next: next(standing),
+    };
+    StatusJson { rollout: Some(rollout), last: None }
+}
+
+/// The JSON when none does.
+pub fn idle_json(last: Option<&Summary>) -> StatusJson<'_> {
+    let last = last.map(|last| LastJson {
+        id: last.spec.id.as_str(),
+        image: &last.spec.image,
+        command: &last.spec.command,
+        args: &last.spec.args,
+        control: &last.control,
+        by: last.by.as_deref(),
+        submitted: last.submitted.as_deref(),
+    });
+    StatusJson { rollout: None, last }
+}
+
+/// A node.
+pub fn node_json<'a>(standing: &Standing, node: &'a NodeStanding) -> NodeJson<'a> {
+    NodeJson {
+        node: &node.node.0,
+        hostname: &node.hostname,
+        role: words::role(node.role),
+        wave: node.wave,
+        generation: node.generation,
+        state: node.stage.name(),
+        stage: &node.stage,
+        since_seconds: node.age.map(|age| age.as_secs()),
+        availability: node.availability.word(),
+        drained_by_careen: node.taken,
+        hold: node.hold.as_ref(),
+        why: words::detail(node).map(|text| standing.with_names(&text)),
+        asked: node.asked.map(careen_planner::rollout::Ask::word),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{agent, at, cluster, failed_and_paused, quorum_at_risk, spec};
+    use crate::view::look;
+    use careen_planner::rollout::{ASK_LABEL, Ask, RolloutOutcome};
+    use careen_planner::state::Skip;
+    use careen_planner::{NodeId, Observed, Watch};
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    fn standing(observed: &Observed, spec: &Spec) -> Standing {
+        let ages = BTreeMap::from([(NodeId("w2".into()), Duration::from_secs(300))]);
+        look(observed, spec, &Watch::default(), Duration::ZERO).unwrap().0.with_ages(&ages)
+    }
+
+    fn text(observed: &Observed, spec: &Spec) -> String {
+        let mut text = Page::new(false);
+        page(&standing(observed, spec), spec, &mut text);
+        text.into_text()
+    }
+
+    #[test]
+    fn paused_with_a_failed_node() {
+        let (observed, spec) = failed_and_paused();
+        assert_eq!(
+            text(&observed, &spec),
+            "\
+rollout k3x9: registry.example/update@sha256:00 install
+paused: w2 failed: exit code 100 in the command
+
+NODE  ROLE     STATE   FOR    WHY
+w1    worker   done    -
+w2    worker   failed  5 min  exit code 100 in the command; it stays drained
+w3    worker   held    -      the rollout is paused: w2 failed (running: exit-100)
+m1    manager  held    -      the rollout is paused: w2 failed (running: exit-100)
+
+1 of 4 nodes done, 2 waiting, 1 failed
+
+what next:
+  careen logs w2
+  careen retry w2
+  careen skip w2
+  careen resume
+  careen abort
+"
+        );
+    }
+
+    #[test]
+    fn a_manager_waits_for_the_quorum() {
+        let (observed, spec) = quorum_at_risk();
+        let text = text(&observed, &spec);
+        let line = "m2    manager  held   -    quorum at risk: 2 of 3 managers";
+        assert!(text.contains(line), "{text}");
+        assert!(text.ends_with("what next:\n  careen why m2\n"), "{text}");
+    }
+
+    #[test]
+    fn drained_by_its_operator_at_work_and_left_out() {
+        let mut observed = cluster();
+        observed.lock = None;
+        observed.nodes[1].availability = Availability::Drain;
+        at(&mut observed.nodes[1], Stage::Done, None);
+        at(&mut observed.nodes[2], Stage::Running { drained: false }, None);
+        observed.jobs.push(agent("w2"));
+        observed.nodes[3].labels.insert(ASK_LABEL.into(), Ask::Skip.label(&spec().id));
+        observed.nodes.push(crate::testing::worker("win1"));
+        observed.nodes[4].os = "windows".into();
+        assert_eq!(
+            text(&observed, &spec()),
+            "\
+rollout k3x9: registry.example/update@sha256:00 install
+running
+no controller works on it: 'careen resume' starts one
+
+NODE  ROLE     STATE    FOR    WHY
+w1    worker   done     -      its operator keeps it drained
+w2    worker   running  5 min  the agent's report cannot be read now (running)
+w3    worker   pending  -      skip is asked for
+m1    manager  held     -      it is not its turn: w2 is before it
+win1  worker   skipped  -      it runs Windows
+
+1 of 5 nodes done, 1 at work, 2 waiting, 1 left out
+"
+        );
+    }
+
+    #[test]
+    fn json_has_the_documented_fields_and_no_other() {
+        let (observed, spec) = failed_and_paused();
+        let standing = standing(&observed, &spec);
+        let json = serde_json::to_value(json(&standing, &spec)).unwrap();
+        let rollout = &json["rollout"];
+        assert_eq!(rollout["control"]["why"]["reason"], "node-failed");
+        assert_eq!(rollout["totals"]["failed"], 1);
+        let failed = &rollout["nodes"][1];
+        assert_eq!((&failed["state"], &failed["since_seconds"]), (&"failed".into(), &300.into()));
+        assert_eq!(failed["drained_by_careen"], true);
+        assert_eq!(rollout["nodes"][2]["hold"]["hold"], "paused");
+        let document = include_str!("../../../docs/cli.md");
+        let section = document.split("### status").nth(1).unwrap().split("\n### ").next().unwrap();
+        let keys = |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        for key in [keys(rollout), keys(failed), keys(&rollout["totals"])].concat() {
+            assert!(section.contains(&format!("`{key}`")), "{key} is not documented");
+        }
+    }
+
+    #[test]
+    fn no_rollout_and_the_last_one() {
+        let last = Summary {
+            spec: spec(),
+            control: Control::Finished { outcome: RolloutOutcome::WithFailures },
+            by: Some("root@m1".into()),
+            submitted: Some("2026-11-23T02:55:39Z".into()),
+            nodes: Vec::new(),
+        };
+        let mut page = Page::new(false);
+        idle(Some(&last), &mut page);
+        assert_eq!(
+            page.into_text(),
+            "no rollout is going on\nthe last one, k3x9 (registry.example/update@sha256:00 install, submitted \
+             2026-11-23T02:55:39Z by root@m1): finished, with failed nodes\n"
+        );
+        assert_eq!(words::skip(Skip::Windows), "it runs Windows");
+        assert!(serde_json::to_value(idle_json(None)).unwrap()["rollout"].is_null());
+    }
+}

@@ -1,0 +1,239 @@
+//! The command line's [`Backend`] over careen-swarm: a manager's engine.
+
+use crate::backend::{Backend, BackendError, EndedNode, LogPage, LogPlace, Order, Summary};
+use crate::connect::{NoManager, chain};
+use crate::{image, log};
+use careen_controller::ActError;
+use careen_engine::{Engine, EngineError};
+use careen_planner::observed::ControllerPlace;
+use careen_planner::rollout::{Ask, Control};
+use careen_planner::{ControllerId, JobKey, NodeId, Observed, RolloutId, Spec};
+use careen_swarm::{History, RequestError, Swarm, SwarmCluster, SwarmError};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How long the log of one node may take: the call hangs when its host is frozen.
+const LOG_LIMIT: Duration = Duration::from_secs(5);
+
+/// A swarm, over the engine of one of its managers.
+#[derive(Debug)]
+pub struct SwarmBackend {
+    engine: Engine,
+    swarm: Swarm,
+    /// The manager whose engine it is.
+    name: String,
+    node: NodeId,
+    /// What looks at a rollout, with what it has read of the agents' logs.
+    onlooker: Option<SwarmCluster>,
+    watched: Option<RolloutId>,
+}
+
+impl SwarmBackend {
+    /// Over two connections to the same manager: one for rollouts, one for images and logs.
+    pub fn over(engine: Engine, rollouts: Engine) -> Result<Self, BackendError> {
+        let info = engine.info().map_err(|error| from_engine(&error))?;
+        let swarm = Swarm::over(rollouts).map_err(|error| from_swarm(&error, &info.name))?;
+        let node = NodeId(info.swarm.node_id);
+        Ok(Self { engine, swarm, name: info.name, node, onlooker: None, watched: None })
+    }
+
+    fn unanswered(&self, error: &SwarmError) -> BackendError {
+        from_swarm(error, &self.name)
+    }
+
+    fn refused(&self, error: RequestError) -> BackendError {
+        match error {
+            RequestError::Busy { rollout } => BackendError::OtherRollout { rollout },
+            RequestError::Unknown { rollout } | RequestError::Over { rollout, .. } => {
+                BackendError::Over { rollout }
+            }
+            RequestError::Contended { .. } => BackendError::Changed,
+            RequestError::Swarm(error) => self.unanswered(&error),
+            RequestError::Write { object, source } => from_write(&object, &source),
+            RequestError::Taken { .. } | RequestError::NoSuchNode { .. } | RequestError::TooLarge { .. } => {
+                BackendError::Refused { why: error.to_string() }
+            }
+        }
+    }
+
+    /// The spec of a rollout; of none, one that no rollout has.
+    fn spec(&self, rollout: Option<&RolloutId>) -> Result<Option<Spec>, BackendError> {
+        let Some(id) = rollout else { return Ok(None) };
+        let found = self.swarm.rollout(id).map_err(|error| self.unanswered(&error))?;
+        Ok(found.map(|rollout| rollout.spec))
+    }
+
+    fn onlooker(&mut self, rollout: Option<&RolloutId>) -> Result<&mut SwarmCluster, BackendError> {
+        if self.onlooker.is_none() || self.watched.as_ref() != rollout {
+            let nobody =
+                RolloutId::parse("none").map_err(|error| BackendError::Refused { why: error.to_string() })?;
+            let spec =
+                self.spec(rollout)?.unwrap_or_else(|| Spec::run(rollout.cloned().unwrap_or(nobody), ""));
+            let me = ControllerId("onlooker".to_owned());
+            self.watched = rollout.cloned();
+            self.onlooker = Some(SwarmCluster::new(self.swarm.clone(), spec, me, None));
+        }
+        self.onlooker.as_mut().ok_or(BackendError::Changed)
+    }
+}
+
+impl Backend for SwarmBackend {
+    type Cluster = SwarmCluster;
+
+    fn observe(&mut self, rollout: Option<&RolloutId>) -> Result<Observed, BackendError> {
+        let name = self.name.clone();
+        self.onlooker(rollout)?.look().map_err(|error| from_swarm(&error, &name))
+    }
+
+    fn ages(&mut self) -> Result<BTreeMap<NodeId, Duration>, BackendError> {
+        let get = |path| self.engine.get::<Value>(path).map_err(|error| from_engine(&error));
+        Ok(ages(&get("/info")?, &get("/nodes")?))
+    }
+
+    fn active(&mut self) -> Result<Option<Spec>, BackendError> {
+        let found = self.swarm.find_active().map_err(|error| self.unanswered(&error))?;
+        Ok(found.map(|rollout| rollout.spec))
+    }
+
+    fn rollouts(&mut self) -> Result<Vec<Summary>, BackendError> {
+        let stored = self.swarm.rollouts().map_err(|error| self.unanswered(&error))?;
+        let history = self.swarm.history().map_err(|error| self.unanswered(&error))?;
+        let told = |id: &RolloutId| history.iter().any(|history| history.rollout == *id);
+        let open = stored.into_iter().filter(|rollout| !told(&rollout.spec.id)).rev();
+        let open = open.map(|rollout| Summary {
+            spec: rollout.spec,
+            control: rollout.control,
+            by: rollout.by,
+            submitted: Some(rollout.submitted),
+            nodes: Vec::new(),
+        });
+        Ok(open.chain(history.iter().map(summary)).collect())
+    }
+
+    fn pin(&mut self, image: &str) -> Result<String, BackendError> {
+        image::pin(image, |path| self.engine.get(path)).map_err(|error| match error {
+            Ok(why) => BackendError::NoImage { image: image.to_owned(), why },
+            Err(error) => from_engine(&error),
+        })
+    }
+
+    fn submit(&mut self, spec: &Spec, by: &str) -> Result<(), BackendError> {
+        self.swarm.submit(spec, Some(by)).map_err(|error| self.refused(error))
+    }
+
+    fn start_controller(&mut self, rollout: &RolloutId) -> Result<(), BackendError> {
+        let lock = self.observe(Some(rollout))?.lock;
+        let works = lock.is_some_and(|lock| lock.holder.is_some() && lock.rollout.as_ref() == Some(rollout));
+        if works {
+            return Ok(());
+        }
+        self.swarm.start_controller(rollout).map(drop).map_err(|error| self.refused(error))
+    }
+
+    fn control(&mut self, rollout: &RolloutId, order: Order) -> Result<(), BackendError> {
+        let order = match order {
+            Order::Pause => careen_swarm::Order::Pause,
+            Order::Resume => careen_swarm::Order::Resume,
+            Order::Abort => careen_swarm::Order::Abort,
+        };
+        self.swarm.control(rollout, order).map(drop).map_err(|error| self.refused(error))
+    }
+
+    fn ask(&mut self, rollout: &RolloutId, node: &NodeId, ask: Ask) -> Result<(), BackendError> {
+        self.swarm.ask(rollout, &node.0, ask).map(drop).map_err(|error| self.refused(error))
+    }
+
+    fn logs(&mut self, agent: &JobKey, after: &LogPlace) -> Result<LogPage, BackendError> {
+        let path = log::path(&agent.name(), after);
+        match self.engine.get_bytes_within(&path, LOG_LIMIT) {
+            Ok(frames) => Ok(log::page(&frames, after)),
+            Err(error) if error.is_not_found() => Ok(LogPage { lines: Vec::new(), next: after.clone() }),
+            Err(error) => Err(from_engine(&error)),
+        }
+    }
+
+    fn cluster(&mut self, rollout: &RolloutId, me: &ControllerId) -> Result<SwarmCluster, BackendError> {
+        let spec =
+            self.spec(Some(rollout))?.ok_or_else(|| BackendError::Over { rollout: rollout.clone() })?;
+        // This process goes with its host, and nobody can move it.
+        let place = ControllerPlace { node: self.node.clone(), movable: false };
+        Ok(SwarmCluster::new(self.swarm.clone(), spec, me.clone(), Some(place)))
+    }
+}
+
+fn summary(history: &History) -> Summary {
+    let node = |node: &careen_swarm::HistoryNode| EndedNode {
+        node: node.id.clone(),
+        hostname: node.hostname.clone(),
+        stage: node.stage.clone(),
+    };
+    Summary {
+        spec: history.spec.clone(),
+        control: Control::Finished { outcome: history.outcome },
+        by: history.by.clone(),
+        submitted: Some(history.submitted.clone()),
+        nodes: history.nodes.iter().map(node).collect(),
+    }
+}
+
+/// How long ago each node was written, by the manager's clock. What cannot be read is left out.
+fn ages(info: &Value, nodes: &Value) -> BTreeMap<NodeId, Duration> {
+    let time = |value: &Value| value.as_str()?.parse::<jiff::Timestamp>().ok();
+    let Some(now) = info.get("SystemTime").and_then(time) else { return BTreeMap::new() };
+    let age = |node: &Value| {
+        let id = node.get("ID")?.as_str()?;
+        let age = now.duration_since(node.get("UpdatedAt").and_then(time)?);
+        Some((NodeId(id.to_owned()), Duration::try_from(age).unwrap_or_default()))
+    };
+    nodes.as_array().into_iter().flatten().filter_map(age).collect()
+}
+
+fn from_swarm(error: &SwarmError, name: &str) -> BackendError {
+    match error {
+        SwarmError::Engine(error) => from_engine(error),
+        SwarmError::NoLeader => NoManager::NoLeader { name: name.to_owned() }.into(),
+        SwarmError::TooOld { .. } => BackendError::Refused { why: error.to_string() },
+        SwarmError::Corrupt { object, why } => {
+            BackendError::Corrupt { object: object.clone(), why: why.clone() }
+        }
+    }
+}
+
+/// An engine that says no refuses; one that says nothing, or that its swarm is away, is no manager that could be asked.
+fn from_engine(error: &EngineError) -> BackendError {
+    match error {
+        EngineError::Answer { status: 400..500, .. } => BackendError::Refused { why: chain(error) },
+        EngineError::Answer { .. } | EngineError::Unreachable { .. } | EngineError::Malformed { .. } => {
+            NoManager::NoAnswer { why: chain(error) }.into()
+        }
+    }
+}
+
+fn from_write(object: &str, error: &ActError) -> BackendError {
+    match error {
+        ActError::Conflict => BackendError::Changed,
+        ActError::Exists | ActError::Gone => BackendError::Refused { why: format!("{object}: {error}") },
+        ActError::Refused { why } => BackendError::Refused { why: format!("{object}: {why}") },
+        ActError::Unavailable { why } => BackendError::Unclear { why: format!("{object}: {why}") },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn ages_are_by_the_managers_clock_and_never_negative() {
+        let info = json!({ "SystemTime": "2026-11-23T02:00:30.123456789Z" });
+        let nodes = json!([
+            { "ID": "n1", "UpdatedAt": "2026-11-23T02:00:00.123456789Z" },
+            { "ID": "n2", "UpdatedAt": "2026-11-23T03:00:00Z" },
+            { "ID": "n3" },
+        ]);
+        let expected = [("n1", 30), ("n2", 0)].map(|(id, age)| (NodeId(id.into()), Duration::from_secs(age)));
+        assert_eq!(ages(&info, &nodes), BTreeMap::from(expected));
+        assert!(ages(&json!({}), &nodes).is_empty());
+    }
+}

@@ -1,0 +1,111 @@
+//! Small swarms for the tests of pages and sentences.
+
+use careen_planner::observed::{
+    Availability, Job, Lock, Manager, Mode, Node, NodeStatus, Reachability, Role, Service, Task, TaskState,
+};
+use careen_planner::rollout::{Baseline, Control, RolloutRecord};
+use careen_planner::state::{NodeRecord, Phase, RECORD_LABEL, Reason, Taken};
+use careen_planner::{
+    ControllerId, JobKey, JobRole, NodeId, Observed, PauseReason, RolloutId, ServiceId, Spec, Stage, Version,
+};
+use std::collections::BTreeMap;
+
+pub(crate) fn spec() -> Spec {
+    Spec::run(RolloutId::parse("k3x9").unwrap(), "registry.example/update@sha256:00")
+}
+
+pub(crate) fn worker(name: &str) -> Node {
+    Node {
+        id: NodeId(name.into()),
+        hostname: name.into(),
+        version: Version(1),
+        role: Role::Worker,
+        availability: Availability::Active,
+        status: NodeStatus::Ready,
+        manager: None,
+        engine: "26.1.5".into(),
+        api: (1, 45),
+        os: "linux".into(),
+        arch: "x86_64".into(),
+        labels: BTreeMap::new(),
+        engine_labels: BTreeMap::new(),
+        plain_containers: Vec::new(),
+    }
+}
+
+/// `m1` leads.
+pub(crate) fn manager(name: &str) -> Node {
+    let manager = Manager { leader: name == "m1", reachability: Reachability::Reachable };
+    Node { role: Role::Manager, manager: Some(manager), ..worker(name) }
+}
+
+pub(crate) fn service(name: &str, replicas: u64) -> Service {
+    Service {
+        id: ServiceId(name.into()),
+        name: name.into(),
+        mode: Mode::Replicated,
+        desired: replicas,
+        running: replicas,
+        constraints: Vec::new(),
+        labels: BTreeMap::new(),
+        mounts: Vec::new(),
+    }
+}
+
+pub(crate) fn task(service: &str, node: &str) -> Task {
+    Task {
+        id: format!("{service}.{node}"),
+        service: ServiceId(service.into()),
+        job: false,
+        node: Some(NodeId(node.into())),
+        state: TaskState::Running,
+        wanted: true,
+    }
+}
+
+pub(crate) fn at(node: &mut Node, stage: Stage, taken: Option<Taken>) {
+    let record = NodeRecord { agent: 1, epoch: 1, stage, taken, ..NodeRecord::new(&spec().id, 1) };
+    node.labels.insert(RECORD_LABEL.into(), record.encode());
+}
+
+/// The agent of a node, at work.
+pub(crate) fn agent(node: &str) -> Job {
+    let (rollout, node) = (spec().id, NodeId(node.into()));
+    let key = JobKey { rollout, node, generation: 1, agent: 1, role: JobRole::Agent };
+    Job { key, version: Version(1), stopped: false, tasks: vec![TaskState::Running] }
+}
+
+/// A manager and three workers; a rollout of which nothing was begun.
+pub(crate) fn cluster() -> Observed {
+    let holder = Some(ControllerId("c1".into()));
+    Observed {
+        nodes: vec![manager("m1"), worker("w1"), worker("w2"), worker("w3")],
+        lock: Some(Lock { version: Version(7), holder, epoch: 1, rollout: Some(spec().id) }),
+        rollout: Some(RolloutRecord { version: Version(3), control: Control::Running }),
+        baseline: Some(Baseline::default()),
+        ..Observed::default()
+    }
+}
+
+/// One node is done, the next one failed, drained.
+pub(crate) fn failed_and_paused() -> (Observed, Spec) {
+    let mut observed = cluster();
+    let (phase, why) = (Phase::Running, Reason::Exit(100));
+    at(&mut observed.nodes[1], Stage::Done, None);
+    observed.nodes[2].availability = Availability::Drain;
+    let taken = Taken { was: Availability::Active, set: Availability::Drain };
+    at(&mut observed.nodes[2], Stage::Failed { phase, reason: why }, Some(taken));
+    let why = PauseReason::NodeFailed { node: NodeId("w2".into()), phase, why };
+    observed.rollout = Some(RolloutRecord { version: Version(4), control: Control::Paused { why } });
+    (observed, spec())
+}
+
+/// Three managers, one of them unreachable; the workers are done.
+pub(crate) fn quorum_at_risk() -> (Observed, Spec) {
+    let mut observed = cluster();
+    observed.nodes = vec![manager("m1"), manager("m2"), manager("m3"), worker("w1")];
+    at(&mut observed.nodes[3], Stage::Done, None);
+    observed.nodes[2].status = NodeStatus::Down;
+    observed.nodes[2].manager = Some(Manager { leader: false, reachability: Reachability::Unreachable });
+    (observed, spec())
+}

@@ -1,0 +1,215 @@
+//! Text for terminals: nothing that came from a host or the swarm reaches the terminal with its control characters.
+
+use std::fmt::Write;
+
+/// How a piece of text looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// As it is.
+    Plain,
+    /// What is well.
+    Good,
+    /// What waits, or that one should know.
+    Warn,
+    /// What is not well.
+    Bad,
+    /// What matters less.
+    Dim,
+}
+
+/// A piece of text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Span {
+    text: String,
+    look: Look,
+}
+
+impl Span {
+    /// Neutralised, whatever it is.
+    pub fn new(look: Look, text: impl AsRef<str>) -> Self {
+        Self { text: neutral(text.as_ref()), look }
+    }
+
+    fn width(&self) -> usize {
+        self.text.chars().count()
+    }
+}
+
+impl From<&str> for Span {
+    fn from(text: &str) -> Self {
+        Self::new(Look::Plain, text)
+    }
+}
+
+impl From<String> for Span {
+    fn from(text: String) -> Self {
+        Self::new(Look::Plain, text)
+    }
+}
+
+/// A text that is made line by line.
+#[derive(Debug, Clone)]
+pub struct Page {
+    colour: bool,
+    text: String,
+}
+
+impl Page {
+    /// An empty one.
+    pub fn new(colour: bool) -> Self {
+        Self { colour, text: String::new() }
+    }
+
+    /// Adds a line.
+    pub fn line(&mut self, text: impl Into<Span>) {
+        self.spans(&[text.into()]);
+    }
+
+    /// Adds an empty line.
+    pub fn gap(&mut self) {
+        self.text.push('\n');
+    }
+
+    /// Adds a line of several pieces, with nothing between them.
+    pub fn spans(&mut self, spans: &[Span]) {
+        for span in spans {
+            self.paint(span);
+        }
+        self.text.push('\n');
+    }
+
+    /// Adds rows with columns of equal width, two blanks between them; the last column is as wide as it is.
+    pub fn table(&mut self, rows: &[Vec<Span>]) {
+        let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+        let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(Span::width).max();
+        let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
+        for row in rows {
+            let last = row.iter().rposition(|span| !span.text.is_empty());
+            for (column, span) in row.iter().enumerate().take(last.map_or(0, |last| last + 1)) {
+                self.paint(span);
+                if Some(column) != last {
+                    self.text.extend(std::iter::repeat_n(' ', widths[column] - span.width() + 2));
+                }
+            }
+            self.text.push('\n');
+        }
+    }
+
+    /// All of it.
+    pub fn into_text(self) -> String {
+        self.text
+    }
+
+    fn paint(&mut self, span: &Span) {
+        let code = match span.look {
+            Look::Plain => None,
+            Look::Good => Some(32),
+            Look::Warn => Some(33),
+            Look::Bad => Some(31),
+            Look::Dim => Some(2),
+        };
+        match code.filter(|_| self.colour && !span.text.is_empty()) {
+            Some(code) => {
+                let _infallible = write!(self.text, "\x1b[{code}m{}\x1b[0m", span.text);
+            }
+            None => self.text.push_str(&span.text),
+        }
+    }
+}
+
+/// A text that can do nothing to a terminal: control characters, and those that turn the direction of writing, become
+/// visible. A tab becomes a blank.
+pub fn neutral(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\t' => safe.push(' '),
+            c if is_harmful(c) => {
+                let _infallible = write!(safe, "\\u{{{:x}}}", u32::from(c));
+            }
+            c => safe.push(c),
+        }
+    }
+    safe
+}
+
+/// A line of a log as a terminal would show it in the end: a carriage return begins the line anew.
+pub fn log_line(text: &str) -> String {
+    let text = text.trim_end_matches('\r');
+    neutral(text.rsplit('\r').next().unwrap_or(text))
+}
+
+/// JSON in which the characters that [`neutral`] makes visible are escaped; it says the same.
+pub fn json_line(value: &impl serde::Serialize) -> Result<String, serde_json::Error> {
+    Ok(escape_json(&serde_json::to_string(value)?))
+}
+
+/// The same, indented.
+pub fn json_page(value: &impl serde::Serialize) -> Result<String, serde_json::Error> {
+    Ok(escape_json(&serde_json::to_string_pretty(value)?))
+}
+
+/// Outside of strings JSON has none of these characters but the newlines of its layout.
+fn escape_json(json: &str) -> String {
+    let mut safe = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c != '\n' && is_harmful(c) {
+            let _infallible = write!(safe, "\\u{:04x}", u32::from(c));
+        } else {
+            safe.push(c);
+        }
+    }
+    safe
+}
+
+fn is_harmful(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// A time span in its largest two units.
+pub fn span(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min", seconds / 60),
+        3600..86400 => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+        _ => format!("{} d {} h", seconds / 86400, seconds % 86400 / 3600),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_host_prints_does_nothing_to_the_terminal() {
+        assert_eq!(
+            neutral("a\x1b[31mb\u{9b}2Jc\td\r\n\u{202e}"),
+            r"a\u{1b}[31mb\u{9b}2Jc d\u{d}\u{a}\u{202e}"
+        );
+        assert_eq!(neutral("größer ✓"), "größer ✓");
+        assert_eq!(log_line("5%\r50%\r100%\r"), "100%");
+        assert_eq!(json_line(&"a\x1b\u{9b}\u{202e}").unwrap(), r#""a\u001b\u009b\u202e""#);
+        let page = json_page(&serde_json::json!({ "a": "b\n" })).unwrap();
+        assert_eq!(page, "{\n  \"a\": \"b\\n\"\n}");
+    }
+
+    #[test]
+    fn columns_are_aligned_with_and_without_colours() {
+        let rows = [
+            vec![Span::from("w1"), Span::new(Look::Good, "done"), Span::from("")],
+            vec![Span::from("worker"), Span::new(Look::Bad, "failed"), Span::from("here")],
+        ];
+        let mut page = Page::new(false);
+        page.table(&rows);
+        assert_eq!(page.into_text(), "w1      done\nworker  failed  here\n");
+        let mut page = Page::new(true);
+        page.table(&rows);
+        assert_eq!(page.into_text(), "w1      \x1b[32mdone\x1b[0m\nworker  \x1b[31mfailed\x1b[0m  here\n");
+    }
+
+    #[test]
+    fn spans_of_time() {
+        let texts = [59, 61, 3661, 90_000].map(span);
+        assert_eq!(texts, ["59 s", "1 min", "1 h 1 min", "1 d 1 h"]);
+    }
+}

@@ -1,0 +1,252 @@
+//! Where a rollout stands, as people want to know it: asked of the planner's own pass, as if this process were the
+//! controller. Pure, and nothing is carried out.
+
+use careen_planner::observed::{Availability, Lock, Node, Role};
+use careen_planner::order;
+use careen_planner::rollout::{Ask, Control};
+use careen_planner::state::{NodeRecord, Skip, Then};
+use careen_planner::{
+    ControllerId, Hold, JobKey, JobRole, NodeId, Observed, PassError, RolloutId, Spec, Stage, Version, Watch,
+    pass,
+};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Where a rollout stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Standing {
+    /// Which rollout.
+    pub rollout: RolloutId,
+    /// What it is told to do; `None` when its config is gone.
+    pub control: Option<Control>,
+    /// Who holds the lock for it; `None` when nobody works on it.
+    pub controller: Option<ControllerId>,
+    /// Its nodes, in the order in which they have their turn; those that cannot be worked on behind them.
+    pub nodes: Vec<NodeStanding>,
+}
+
+/// Where one node stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NodeStanding {
+    /// Its id.
+    pub node: NodeId,
+    /// Its host's name.
+    pub hostname: String,
+    /// What it is.
+    pub role: Role,
+    /// In which wave it has its turn, from 1; none when it has none.
+    pub wave: Option<usize>,
+    /// Which try.
+    pub generation: u32,
+    /// Its current agent; none when it never had one.
+    pub agent: Option<JobKey>,
+    /// What Swarm may place on it now.
+    pub availability: Availability,
+    /// Whether careen changed that, and has not given it back.
+    pub taken: bool,
+    /// Where it stands; what waits for its turn is held.
+    pub stage: Stage,
+    /// Why it does not move now.
+    pub hold: Option<Hold>,
+    /// What its operator asked and nobody has answered yet.
+    pub asked: Option<Ask>,
+    /// Since when it is there, where that is known.
+    pub age: Option<Duration>,
+}
+
+/// How many nodes are where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+pub struct Totals {
+    /// All.
+    pub nodes: usize,
+    /// Done.
+    pub done: usize,
+    /// Failed.
+    pub failed: usize,
+    /// Left out.
+    pub skipped: usize,
+    /// Begun and not through.
+    pub working: usize,
+    /// Not begun.
+    pub waiting: usize,
+}
+
+/// Where the rollout stands. A [`Watch`] that is given back makes what takes a while (a delay, a limit) exact; with a new
+/// one the whole of it is still to come.
+pub fn look(
+    observed: &Observed,
+    spec: &Spec,
+    watch: &Watch,
+    now: Duration,
+) -> Result<(Standing, Watch), PassError> {
+    let me = ControllerId("onlooker".to_owned());
+    let mut seen = observed.clone();
+    seen.lock = Some(Lock {
+        version: observed.lock.as_ref().map_or(Version(0), |lock| lock.version),
+        holder: Some(me.clone()),
+        // Older than every record, and the same in every look: controllers come and go, the onlooker stays.
+        epoch: 0,
+        rollout: Some(spec.id.clone()),
+    });
+    let pass = pass(&seen, spec, &me, watch, now)?;
+    let selected = order::select(observed, spec)?;
+    let waves = order::waves(observed, spec, &selected.nodes);
+    let in_turn =
+        waves.iter().enumerate().flat_map(|(wave, nodes)| nodes.iter().map(move |id| (wave + 1, id)));
+    let in_turn = in_turn.filter_map(|(wave, id)| {
+        let node = observed.node(id)?;
+        Some(standing(node, spec, Some(wave), pass.holds.get(id)))
+    });
+    let left_out = selected.skipped.iter().map(|(node, why)| skipped(node, spec, *why));
+    let standing = Standing {
+        rollout: spec.id.clone(),
+        control: observed.rollout.as_ref().map(|rollout| rollout.control.clone()),
+        controller: holder(observed, spec),
+        nodes: in_turn.chain(left_out).collect(),
+    };
+    Ok((standing, pass.watch))
+}
+
+fn holder(observed: &Observed, spec: &Spec) -> Option<ControllerId> {
+    let lock = observed.lock.as_ref()?;
+    lock.holder.clone().filter(|_| lock.rollout.as_ref() == Some(&spec.id))
+}
+
+fn standing(node: &Node, spec: &Spec, wave: Option<usize>, hold: Option<&Hold>) -> NodeStanding {
+    let record = NodeRecord::of(node).ok().flatten().filter(|record| record.rollout == spec.id);
+    let agent = record.as_ref().filter(|record| record.agent > 0).map(|record| JobKey {
+        rollout: spec.id.clone(),
+        node: node.id.clone(),
+        generation: record.generation,
+        agent: record.agent,
+        role: JobRole::Agent,
+    });
+    let stage = record.as_ref().map_or(Stage::Pending, |record| record.stage.clone());
+    let hold = hold.filter(|_| !stage.is_terminal()).cloned();
+    let stage = match (stage, &hold) {
+        (Stage::Pending, Some(hold)) => Stage::Held { hold: hold.clone() },
+        (stage, _) => stage,
+    };
+    NodeStanding {
+        node: node.id.clone(),
+        hostname: node.hostname.clone(),
+        role: node.role,
+        wave,
+        generation: record.as_ref().map_or(1, |record| record.generation),
+        agent,
+        availability: node.availability,
+        taken: record.is_some_and(|record| record.taken.is_some()),
+        stage,
+        hold,
+        asked: Ask::of(node, &spec.id),
+        age: None,
+    }
+}
+
+fn skipped(node: &Node, spec: &Spec, why: Skip) -> NodeStanding {
+    NodeStanding { stage: Stage::Skipped { why }, ..standing(node, spec, None, None) }
+}
+
+impl Standing {
+    /// How many nodes are where.
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals { nodes: self.nodes.len(), ..Totals::default() };
+        for node in &self.nodes {
+            match &node.stage {
+                Stage::Done => totals.done += 1,
+                Stage::Failed { .. } => totals.failed += 1,
+                Stage::Skipped { .. } => totals.skipped += 1,
+                Stage::Pending | Stage::Held { .. } => totals.waiting += 1,
+                Stage::Entering
+                | Stage::Preparing
+                | Stage::Draining { .. }
+                | Stage::Running { .. }
+                | Stage::RestartingEngine
+                | Stage::Rebooting
+                | Stage::Verifying
+                | Stage::Restoring { .. }
+                | Stage::Settling => totals.working += 1,
+            }
+        }
+        totals
+    }
+
+    /// The nodes that failed, or are about to be called so.
+    pub fn failed(&self) -> impl Iterator<Item = &NodeStanding> {
+        self.nodes.iter().filter(|node| node.has_failed())
+    }
+
+    /// Whether nothing moves any more until an operator says how to go on.
+    pub fn stands_paused(&self) -> bool {
+        let paused = matches!(self.control, Some(Control::Paused { .. }));
+        paused && self.nodes.iter().all(|node| node.is_still() && node.asked.is_none())
+    }
+
+    /// Whether it is over.
+    pub fn is_over(&self) -> bool {
+        matches!(self.control, None | Some(Control::Finished { .. }))
+    }
+
+    /// Puts host names in the place of ids: people know nodes by these.
+    pub fn with_names(&self, text: &str) -> String {
+        self.nodes.iter().fold(text.to_owned(), |text, node| text.replace(&node.node.0, &node.hostname))
+    }
+
+    /// What is known of how long nodes have been where they are.
+    pub fn with_ages(mut self, ages: &BTreeMap<NodeId, Duration>) -> Self {
+        for node in &mut self.nodes {
+            node.age = ages.get(&node.node).copied().filter(|_| !node.is_waiting());
+        }
+        self
+    }
+}
+
+impl NodeStanding {
+    /// Whether nothing was begun on it.
+    pub fn is_waiting(&self) -> bool {
+        matches!(self.stage, Stage::Pending | Stage::Held { .. })
+    }
+
+    /// Whether it was begun and is not through.
+    pub fn works(&self) -> bool {
+        !self.is_waiting() && !self.stage.is_terminal()
+    }
+
+    /// Whether it failed, or is about to be called so.
+    pub fn has_failed(&self) -> bool {
+        matches!(self.stage, Stage::Failed { .. } | Stage::Restoring { then: Then::Fail { .. } })
+    }
+
+    fn is_still(&self) -> bool {
+        match &self.hold {
+            Some(hold) => matches!(hold, Hold::Paused { .. }) || self.is_waiting() && *hold != Hold::Moving,
+            None => self.stage.is_terminal(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{cluster, failed_and_paused, spec};
+
+    #[test]
+    fn a_paused_rollout_stands_and_says_where() {
+        let (observed, spec) = failed_and_paused();
+        let (standing, _) = look(&observed, &spec, &Watch::default(), Duration::ZERO).unwrap();
+        assert!(standing.stands_paused());
+        let totals = Totals { nodes: 4, done: 1, failed: 1, waiting: 2, ..Totals::default() };
+        assert_eq!(standing.totals(), totals);
+        assert!(standing.nodes[2].hold.as_ref().is_some_and(|hold| hold.name() == "paused"));
+    }
+
+    #[test]
+    fn an_onlooker_sees_what_the_controller_would_decide_and_not_that_the_lock_is_held() {
+        let observed = cluster();
+        let (standing, _) = look(&observed, &spec(), &Watch::default(), Duration::ZERO).unwrap();
+        let holds: Vec<&str> =
+            standing.nodes.iter().map(|node| node.hold.as_ref().map_or("-", Hold::name)).collect();
+        assert_eq!(holds, ["moving", "earlier-wave", "earlier-wave", "earlier-wave"]);
+        assert_eq!(standing.controller, Some(ControllerId("c1".into())));
+    }
+}

@@ -1,0 +1,156 @@
+//! `careen why`: what exactly blocks, what to do about it, and what to type. Pure.
+
+use crate::text::{Page, Span};
+use crate::view::{NodeStanding, Standing};
+use crate::{status, words};
+use careen_planner::rollout::Control;
+use serde::Serialize;
+
+/// The page, about these nodes.
+pub fn page(standing: &Standing, nodes: &[&NodeStanding], page: &mut Page) {
+    let control = standing.with_names(&words::control(standing.control.as_ref()));
+    let look = status::control_look(standing.control.as_ref());
+    page.spans(&[format!("rollout {}: ", standing.rollout).into(), Span::new(look, control)]);
+    if let Some(advice) = of_rollout(standing) {
+        say(&advice, page);
+    }
+    if nodes.is_empty() {
+        page.line("every node is through");
+    }
+    for node in nodes {
+        page.gap();
+        let state = Span::new(status::stage_look(&node.stage), words::stage(&node.stage));
+        let why = words::detail(node).map(|text| format!(": {}", standing.with_names(&text)));
+        let who = format!("{} ({}) is ", node.hostname, words::role(node.role));
+        page.spans(&[who.into(), state, why.unwrap_or_default().into()]);
+        say(&words::advice(node), page);
+    }
+}
+
+fn say(advice: &words::Advice, page: &mut Page) {
+    if !advice.text.is_empty() {
+        page.line(format!("  {}", advice.text));
+    }
+    advice.commands.iter().for_each(|command| page.line(format!("    {command}")));
+}
+
+/// What is to be done about the rollout as a whole.
+fn of_rollout(standing: &Standing) -> Option<words::Advice> {
+    let advice = |text, commands: &[&str]| {
+        let commands = commands.iter().map(|command| (*command).to_owned()).collect();
+        Some(words::Advice { text, commands })
+    };
+    match &standing.control {
+        Some(Control::Paused { .. }) => {
+            advice("it waits for an operator", &["careen resume", "careen abort"])
+        }
+        Some(Control::Running | Control::Aborting) if standing.controller.is_none() => {
+            advice("no controller works on it; this starts one", &["careen resume"])
+        }
+        Some(Control::Running | Control::Aborting | Control::Finished { .. }) | None => None,
+    }
+}
+
+/// The nodes that one asks about who names none: all that are not done or left out.
+pub fn blocked(standing: &Standing) -> Vec<&NodeStanding> {
+    let open = |node: &&NodeStanding| !node.stage.is_terminal() || node.has_failed();
+    standing.nodes.iter().filter(open).collect()
+}
+
+/// `careen why --format json`.
+#[derive(Debug, Serialize)]
+pub struct WhyJson<'a> {
+    rollout: &'a str,
+    control: Option<&'a Control>,
+    controller: Option<&'a str>,
+    advice: Option<words::Advice>,
+    nodes: Vec<NodeJson<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct NodeJson<'a> {
+    #[serde(flatten)]
+    node: status::NodeJson<'a>,
+    advice: words::Advice,
+}
+
+/// The JSON.
+pub fn json<'a>(standing: &'a Standing, nodes: &[&'a NodeStanding]) -> WhyJson<'a> {
+    let node_json = |node: &&'a NodeStanding| NodeJson {
+        node: status::node_json(standing, node),
+        advice: words::advice(node),
+    };
+    WhyJson {
+        rollout: standing.rollout.as_str(),
+        control: standing.control.as_ref(),
+        controller: standing.controller.as_ref().map(|id| id.0.as_str()),
+        advice: of_rollout(standing),
+        nodes: nodes.iter().map(node_json).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{failed_and_paused, quorum_at_risk};
+    use crate::view::look;
+    use careen_planner::{Hold, Observed, Spec, Watch};
+    use std::time::Duration;
+
+    fn text((observed, spec): (Observed, Spec), name: &str) -> String {
+        let (standing, _) = look(&observed, &spec, &Watch::default(), Duration::ZERO).unwrap();
+        let mut blocked = blocked(&standing);
+        blocked.retain(|node| name.is_empty() || node.hostname == name);
+        let mut text = Page::new(false);
+        page(&standing, &blocked, &mut text);
+        text.into_text()
+    }
+
+    #[test]
+    fn a_failed_node_and_what_to_type() {
+        assert_eq!(
+            text(failed_and_paused(), "w2"),
+            "\
+rollout k3x9: paused: w2 failed: exit code 100 in the command
+  it waits for an operator
+    careen resume
+    careen abort
+
+w2 (worker) is failed: exit code 100 in the command; it stays drained
+  read what it printed, mend it, then try it again or leave it out
+    careen logs w2
+    careen retry w2
+    careen skip w2
+"
+        );
+    }
+
+    #[test]
+    fn a_manager_that_waits_for_the_quorum() {
+        let text = text(quorum_at_risk(), "m2");
+        assert!(text.contains("m2 (manager) is held: quorum at risk: 2 of 3 managers"), "{text}");
+        assert!(text.contains("bring the other managers back, or leave this one out"), "{text}");
+        assert!(text.contains("    careen skip m2\n"), "{text}");
+    }
+
+    #[test]
+    fn every_hold_that_is_no_routine_says_what_to_do() {
+        let (observed, spec) = failed_and_paused();
+        let (standing, _) = look(&observed, &spec, &Watch::default(), Duration::ZERO).unwrap();
+        for hold in Hold::examples() {
+            let node = NodeStanding { hold: Some(hold.clone()), ..standing.nodes[2].clone() };
+            let advice = words::advice(&node);
+            assert!(words::is_routine(&hold) || !advice.text.is_empty(), "{hold:?}");
+        }
+    }
+
+    #[test]
+    fn json_carries_the_commands() {
+        let (observed, spec) = failed_and_paused();
+        let (standing, _) = look(&observed, &spec, &Watch::default(), Duration::ZERO).unwrap();
+        let json = serde_json::to_value(json(&standing, &blocked(&standing))).unwrap();
+        assert_eq!(json["nodes"].as_array().unwrap().len(), 3, "what is done blocks nothing");
+        assert_eq!(json["nodes"][0]["advice"]["commands"][1], "careen retry w2");
+        assert_eq!(json["advice"]["commands"][0], "careen resume");
+    }
+}

@@ -1,0 +1,282 @@
+//! States, failures and holds as sentences, and what an operator can do about them. Pure.
+
+use crate::view::NodeStanding;
+use careen_planner::observed::{Availability, Restart, Role};
+use careen_planner::rollout::{Control, RolloutOutcome};
+use careen_planner::state::{Goal, Phase, Reason, Skip, Then};
+use careen_planner::{Hold, Stage};
+
+/// A state in a few words.
+pub fn stage(stage: &Stage) -> String {
+    match stage {
+        Stage::Draining { goal: Goal::Run } => "draining".to_owned(),
+        Stage::Draining { goal: Goal::Restart(Restart::Engine) } => {
+            "draining for an engine restart".to_owned()
+        }
+        Stage::Draining { goal: Goal::Restart(Restart::Reboot) } => "draining for a reboot".to_owned(),
+        Stage::RestartingEngine => "restarting the engine".to_owned(),
+        Stage::Pending
+        | Stage::Held { .. }
+        | Stage::Entering
+        | Stage::Preparing
+        | Stage::Running { .. }
+        | Stage::Rebooting
+        | Stage::Verifying
+        | Stage::Restoring { .. }
+        | Stage::Settling
+        | Stage::Done
+        | Stage::Failed { .. }
+        | Stage::Skipped { .. } => stage.name().to_owned(),
+    }
+}
+
+/// Why a node is as it is, where its state does not say it all.
+pub fn detail(node: &NodeStanding) -> Option<String> {
+    let drained = node.taken && node.availability == Availability::Drain;
+    let stays = if drained { "; it stays drained" } else { "" };
+    match &node.stage {
+        Stage::Failed { phase, reason } => Some(format!("{}{stays}", failure(*phase, *reason))),
+        Stage::Restoring { then: Then::Fail { phase, reason } } => Some(failure(*phase, *reason)),
+        Stage::Skipped { why } | Stage::Restoring { then: Then::Skip { why } } => Some(skip(*why).to_owned()),
+        Stage::Pending
+        | Stage::Held { .. }
+        | Stage::Entering
+        | Stage::Preparing
+        | Stage::Draining { .. }
+        | Stage::Running { .. }
+        | Stage::RestartingEngine
+        | Stage::Rebooting
+        | Stage::Verifying
+        | Stage::Restoring { then: Then::Settle }
+        | Stage::Settling
+        | Stage::Done => node.hold.as_ref().map(hold),
+    }
+}
+
+/// A hold as a sentence. What is counted down here was looked at once: it may be less.
+pub fn hold(hold: &Hold) -> String {
+    match hold {
+        Hold::Delay { seconds_left } => format!("the delay between waves: at most {seconds_left} s left"),
+        Hold::Monitoring { seconds_left } => {
+            format!("everything looks well, and must for at most {seconds_left} s more")
+        }
+        other => other.to_string(),
+    }
+}
+
+/// Why a node failed.
+pub fn failure(phase: Phase, reason: Reason) -> String {
+    let place = match phase {
+        Phase::Pending => "before its turn",
+        Phase::Entering => "while the agent was placed",
+        Phase::Preparing => "in prepare",
+        Phase::Draining => "in the drain",
+        Phase::Running => "in the command",
+        Phase::RestartingEngine => "in the engine restart",
+        Phase::Rebooting => "in the reboot",
+        Phase::Verifying => "in the command or verify",
+        Phase::Restoring => "while it was given back",
+        Phase::Settling => "in the quiet afterwards",
+    };
+    match reason {
+        Reason::Exit(code) => format!("exit code {code}{} {place}", meaning(code)),
+        Reason::TimeLimit => format!("too long {place}"),
+        Reason::NodeDown => format!("the node went down {place} and did not come back in time"),
+        Reason::AgentLost => format!("too many agents were lost {place}"),
+        Reason::TakenAway => format!("somebody changed its availability {place}, and left it so"),
+        Reason::Aborted => format!("the rollout was aborted {place}; nobody knows how it ended on the host"),
+    }
+}
+
+/// What an exit code of the agent's own means. A command may use the same number.
+fn meaning(code: i32) -> String {
+    let own = careen_model::AgentExit::ALL.into_iter().find(|exit| i32::from(exit.code()) == code);
+    own.map_or_else(String::new, |exit| format!(" ({exit})"))
+}
+
+/// Why a node is left out.
+pub const fn skip(why: Skip) -> &'static str {
+    match why {
+        Skip::Asked => "an operator left it out",
+        Skip::Aborted => "the rollout was aborted before its turn",
+        Skip::Windows => "it runs Windows",
+        Skip::OldEngine => "its engine is too old: docker 20.10 is needed",
+    }
+}
+
+/// What a rollout is told to do.
+pub fn control(control: Option<&Control>) -> String {
+    match control {
+        None => "over".to_owned(),
+        Some(Control::Running) => "running".to_owned(),
+        Some(Control::Paused { why }) => match why {
+            careen_planner::PauseReason::Asked => "paused: an operator asked for it".to_owned(),
+            careen_planner::PauseReason::NodeFailed { node, phase, why } => {
+                format!("paused: {node} failed: {}", failure(*phase, *why))
+            }
+        },
+        Some(Control::Aborting) => "aborting".to_owned(),
+        Some(Control::Finished { outcome }) => self::outcome(*outcome).to_owned(),
+    }
+}
+
+/// How a rollout ended.
+pub const fn outcome(outcome: RolloutOutcome) -> &'static str {
+    match outcome {
+        RolloutOutcome::Done => "done",
+        RolloutOutcome::WithFailures => "finished, with failed nodes",
+        RolloutOutcome::Aborted => "aborted",
+    }
+}
+
+/// A role.
+pub const fn role(role: Role) -> &'static str {
+    match role {
+        Role::Worker => "worker",
+        Role::Manager => "manager",
+    }
+}
+
+/// What is to be done about something.
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
+pub struct Advice {
+    /// As a sentence; empty when there is nothing to do but wait.
+    pub text: &'static str,
+    /// What to type.
+    pub commands: Vec<String>,
+}
+
+/// What is to be done about a node: a failed one, or one that is held.
+pub fn advice(node: &NodeStanding) -> Advice {
+    let name = &node.hostname;
+    if node.has_failed() {
+        return Advice {
+            text: "read what it printed, mend it, then try it again or leave it out",
+            commands: vec![
+                format!("careen logs {name}"),
+                format!("careen retry {name}"),
+                format!("careen skip {name}"),
+            ],
+        };
+    }
+    node.hold.as_ref().map_or_else(Advice::default, |hold| about(hold, node))
+}
+
+/// What docs/rollout-states.md says of each hold.
+fn about(hold: &Hold, node: &NodeStanding) -> Advice {
+    let name = &node.hostname;
+    let skip = || format!("careen skip {name}");
+    let say = |text, commands: Vec<String>| Advice { text, commands };
+    let wait = Advice::default;
+    match hold {
+        Hold::LockHeld { .. } => say("wait for it; a dead one is replaced after 45 s", vec![]),
+        Hold::Paused { .. } => {
+            say("say how the rollout goes on", vec!["careen resume".into(), "careen abort".into()])
+        }
+        Hold::QuorumAtRisk { .. } => say(
+            "bring the other managers back, or leave this one out",
+            vec!["docker node ls --filter role=manager".into(), skip()],
+        ),
+        Hold::NoLeader => say("look at the managers", vec!["docker node ls --filter role=manager".into()]),
+        Hold::NodeDown => say(
+            "look at the host; after the limit the node fails",
+            vec![format!("docker node inspect --pretty {name}")],
+        ),
+        Hold::AgentRejected { command } => say(
+            "bring the image to where the node gets it",
+            vec![command.clone(), format!("docker service ps --no-trunc {}", job(node))],
+        ),
+        Hold::Placing { .. } => say(
+            "if it lasts: does the node get the image?",
+            vec![format!("docker service ps --no-trunc {}", job(node))],
+        ),
+        Hold::HostBusy { transaction } => say(
+            "wait for it, or cancel it on the host",
+            vec![format!("careen-agent logs -f {transaction}"), format!("careen-agent cancel {transaction}")],
+        ),
+        Hold::HostWorks { .. } | Hold::NoReport { .. } => {
+            say("see what it prints", vec![format!("careen logs -f {name}")])
+        }
+        Hold::VolumeWouldMove { service, .. } => say(
+            "pin the service to its node, leave the node out, or start a new rollout with --allow-volume-moves",
+            vec![format!("docker service update --constraint-add node.id=={} {service}", node.node), skip()],
+        ),
+        Hold::NotEmpty { .. } => say(
+            "wait, or stop what runs there",
+            vec![format!("docker node ps --filter desired-state=running {name}")],
+        ),
+        Hold::NotReplaced { services, .. } => say(
+            "make room elsewhere, or scale them down",
+            services.iter().map(|service| format!("docker service ps --no-trunc {service}")).collect(),
+        ),
+        Hold::TakenAway { needed, .. } => say(
+            "change it back, or leave the node out; after the limit it fails",
+            vec![format!("docker node update --availability {} {name}", needed.word()), skip()],
+        ),
+        Hold::UnlockNeeded { command } => say("type the unlock key on its host", vec![command.clone()]),
+        Hold::ServicesWorse { services } => say(
+            "mend them, or label them careen.settle=ignore; after the limit the node fails",
+            services.iter().map(|service| format!("docker service ps --no-trunc {service}")).collect(),
+        ),
+        Hold::ManagerUnreachable => {
+            say("if it lasts: look at its engine", vec!["docker node ls --filter role=manager".into()])
+        }
+        Hold::CorruptRecord { .. } => say(
+            "find out what runs on that host, then remove the label",
+            vec!["careen-agent list".into(), format!("docker node update --label-rm careen.node {name}")],
+        ),
+        Hold::OtherRollout { .. } => say("finish or abort that one", vec!["careen status".into()]),
+        Hold::TakingOver
+        | Hold::Starting
+        | Hold::EarlierWave { .. }
+        | Hold::Parallelism { .. }
+        | Hold::Delay { .. }
+        | Hold::OtherManager { .. }
+        | Hold::ControllerHere
+        | Hold::GivingTheGo
+        | Hold::Restarting { .. }
+        | Hold::CleaningUp
+        | Hold::Monitoring { .. }
+        | Hold::Moving => wait(),
+    }
+}
+
+fn job(node: &NodeStanding) -> String {
+    node.agent.as_ref().map_or_else(|| "SERVICE".to_owned(), careen_planner::JobKey::name)
+}
+
+/// Whether a hold is how rollouts go, and nothing that an operator wants to be told of.
+pub const fn is_routine(hold: &Hold) -> bool {
+    match hold {
+        Hold::TakingOver
+        | Hold::Starting
+        | Hold::Paused { .. }
+        | Hold::EarlierWave { .. }
+        | Hold::Parallelism { .. }
+        | Hold::Delay { .. }
+        | Hold::OtherManager { .. }
+        | Hold::ControllerHere
+        | Hold::Placing { .. }
+        | Hold::HostWorks { .. }
+        | Hold::NoReport { .. }
+        | Hold::GivingTheGo
+        | Hold::Restarting { .. }
+        | Hold::CleaningUp
+        | Hold::Monitoring { .. }
+        | Hold::Moving => true,
+        Hold::NotEmpty { stuck, .. } | Hold::NotReplaced { stuck, .. } => !*stuck,
+        Hold::LockHeld { .. }
+        | Hold::QuorumAtRisk { .. }
+        | Hold::NoLeader
+        | Hold::NodeDown
+        | Hold::AgentRejected { .. }
+        | Hold::HostBusy { .. }
+        | Hold::VolumeWouldMove { .. }
+        | Hold::TakenAway { .. }
+        | Hold::UnlockNeeded { .. }
+        | Hold::ServicesWorse { .. }
+        | Hold::ManagerUnreachable
+        | Hold::CorruptRecord { .. }
+        | Hold::OtherRollout { .. } => false,
+    }
+}

@@ -1,0 +1,212 @@
+//! Whole commands against a simulated swarm: what is printed, what is done, and how a call ends.
+
+mod simulated;
+
+use careen_cli::error::Failure;
+use careen_cli::exit::Exit;
+use careen_planner::observed::Availability;
+use careen_planner::rollout::{Control, RolloutOutcome};
+use careen_sim::host::AttemptEnd;
+use careen_sim::scenario;
+use simulated::Sim;
+
+/// A swarm of one manager and so many workers, on which nothing runs.
+fn swarm(workers: usize) -> Sim {
+    Sim::new(scenario::world(1, scenario::spec(), 1, workers))
+}
+
+fn attempts_end(sim: &Sim, name: &str, end: AttemptEnd) {
+    let mut shared = sim.0.borrow_mut();
+    for node in shared.world.nodes.iter_mut().filter(|node| node.id.0 == name) {
+        node.host.plan.attempts = vec![end];
+    }
+}
+
+fn violations(sim: &Sim) -> Vec<String> {
+    sim.0.borrow().world.violations.clone()
+}
+
+fn exit(result: Result<Exit, Failure>) -> u8 {
+    result.unwrap_or_else(|failure| failure.exit()).code()
+}
+
+#[test]
+fn run_local_to_the_end() {
+    let sim = swarm(2);
+    let result = sim.call("run --image update --local --yes --monitor 5s");
+    assert_eq!(exit(result), 0, "{}{}", sim.out(), sim.err());
+    let (out, err) = (sim.out(), sim.err());
+    assert!(out.starts_with("payload  update@sha256:00 install\nnodes    3, in 3 waves\n"), "{out}");
+    assert!(out.ends_with("is done: 3 of 3 nodes done\n"), "{out}");
+    let done: Vec<&str> = err.lines().filter(|line| line.ends_with(": done")).collect();
+    assert_eq!(done, ["w1: done", "w2: done", "m1: done"], "{err}");
+    assert!(err.contains("w1: running\n") && !err.contains('\x1b'), "{err}");
+    assert_eq!(violations(&sim), Vec::<String>::new());
+    let shared = sim.0.borrow();
+    assert!(shared.world.lock.as_ref().unwrap().holder.is_none(), "the lock is given back");
+    assert!(
+        shared
+            .world
+            .nodes
+            .iter()
+            .all(|node| node.labels.is_empty() && node.availability == Availability::Active)
+    );
+}
+
+#[test]
+fn a_failed_node_pauses_and_a_retry_goes_on() {
+    let sim = swarm(3);
+    attempts_end(&sim, "w2", AttemptEnd::Failed);
+    assert_eq!(exit(sim.call("run --image update --local --yes --monitor 5s")), 4);
+    let err = sim.err();
+    let (_, tail) = err.split_once("\nrollout ").unwrap_or_else(|| panic!("{err}"));
+    assert!(tail.contains(" is paused: w2 failed: exit code "), "{tail}");
+    assert!(
+        tail.contains("\n    Unpacking \\u{1b}[31mlibc6\\u{1b}[0m on w2\n"),
+        "the last lines of its log: {tail}"
+    );
+    assert!(tail.contains("\n1 of 4 nodes done, 2 waiting, 1 failed\n"), "{tail}");
+    assert!(tail.contains("\n  careen logs w2\n  careen retry w2 --local\n"), "{tail}");
+    let lock = sim.0.borrow().world.lock.clone().unwrap();
+    assert_eq!(lock.holder, None, "the next controller need not wait until the lock is dead");
+
+    assert_eq!(exit(sim.call("status")), 0);
+    assert!(
+        sim.out().contains("no controller works on it") && sim.out().contains("careen retry w2"),
+        "{}",
+        sim.out()
+    );
+    assert_eq!(exit(sim.call("why w2 --format json")), 0);
+    let why: serde_json::Value = serde_json::from_str(&sim.out()).unwrap();
+    assert_eq!(why["nodes"][0]["state"], "failed");
+    assert_eq!(exit(sim.call("retry w3")), 2, "it has not failed");
+    assert_eq!(exit(sim.call("skip w1")), 2, "it is done");
+    assert_eq!(exit(sim.call("retry w9")), 2, "there is no such node");
+    assert_eq!(exit(sim.call("run --image other --yes")), 6, "one at a time");
+
+    attempts_end(&sim, "w2", AttemptEnd::Well);
+    assert_eq!(exit(sim.call("retry w2 --local")), 0, "{}", sim.err());
+    assert!(sim.out().contains("w2 is tried again\n"), "{}", sim.out());
+    assert!(sim.out().ends_with("is done: 4 of 4 nodes done\n"), "{}", sim.out());
+    assert_eq!(violations(&sim), Vec::<String>::new());
+}
+
+#[test]
+fn a_failed_node_that_is_left_out_and_a_rollout_that_is_aborted() {
+    let sim = swarm(2);
+    attempts_end(&sim, "w1", AttemptEnd::Failed);
+    assert_eq!(exit(sim.call("run --image update --local --yes --monitor 5s")), 4);
+    assert_eq!(exit(sim.call("skip w1 --local")), 0);
+    assert!(sim.out().ends_with("is done: 2 of 3 nodes done, 1 left out\n"), "{}", sim.out());
+
+    let sim = swarm(2);
+    attempts_end(&sim, "w1", AttemptEnd::Failed);
+    assert_eq!(exit(sim.call("run --image update --local --yes --monitor 5s")), 4);
+    assert_eq!(exit(sim.call("abort --local")), 3);
+    assert!(sim.out().contains(" is aborted: "), "{}", sim.out());
+    let aborted = Control::Finished { outcome: RolloutOutcome::Aborted };
+    assert_eq!(sim.0.borrow().world.rollout.control, aborted);
+    assert_eq!(exit(sim.call("status")), 0);
+    assert!(sim.out().starts_with("no rollout is going on\nthe last one, "), "{}", sim.out());
+    assert_eq!(exit(sim.call("pause")), 1);
+}
+
+#[test]
+fn a_rollout_that_continues_ends_with_failed_nodes() {
+    let sim = swarm(2);
+    attempts_end(&sim, "w1", AttemptEnd::Failed);
+    assert_eq!(exit(sim.call("run --image update --local --yes --monitor 5s --failure-action continue")), 3);
+    assert!(
+        sim.out().contains("is finished, with failed nodes: 2 of 3 nodes done, 1 failed\nw1: "),
+        "{}",
+        sim.out()
+    );
+}
+
+#[test]
+fn a_controller_in_the_swarm_is_followed_and_ctrl_c_leaves_it_alone() {
+    let sim = swarm(2);
+    sim.0.borrow_mut().interrupt_at = Some(15);
+    assert_eq!(exit(sim.call("run --image update --yes --monitor 5s")), 1);
+    assert!(
+        sim.err().contains("you left; the rollout") && sim.err().contains("goes on in the swarm"),
+        "{}",
+        sim.err()
+    );
+    sim.0.borrow_mut().interrupt_at = None;
+    assert_eq!(exit(sim.call("pause")), 0);
+    assert_eq!(exit(sim.call("status --format json")), 0);
+    let status: serde_json::Value = serde_json::from_str(&sim.out()).unwrap();
+    assert_eq!(status["rollout"]["control"]["why"]["reason"], "asked");
+    assert_eq!(status["rollout"]["controller"], "service");
+    assert_eq!(exit(sim.call("logs")), 0);
+    assert!(sim.out().contains("w1 | Unpacking \\u{1b}[31mlibc6"), "{}", sim.out());
+    assert!(!sim.err().contains("careen-report"), "{}", sim.err());
+    assert_eq!(
+        exit(sim.call("resume --local")),
+        0,
+        "the local controller waits for the other, and sees the end"
+    );
+    assert!(sim.out().ends_with("is done: 3 of 3 nodes done\n"), "{}", sim.out());
+    assert_eq!(violations(&sim), Vec::<String>::new());
+}
+
+#[test]
+fn ctrl_c_of_a_local_controller_stops_it_and_another_goes_on() {
+    let sim = swarm(2);
+    sim.0.borrow_mut().interrupt_at = Some(20);
+    assert_eq!(exit(sim.call("run --image update --local --yes --monitor 5s")), 1);
+    assert!(sim.err().contains("the controller stopped; the rollout"), "{}", sim.err());
+    sim.0.borrow_mut().interrupt_at = None;
+    let began = sim.0.borrow().world.now;
+    assert_eq!(exit(sim.call("resume --local --format json")), 0);
+    let out = sim.out();
+    let events: Vec<serde_json::Value> =
+        out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(events[0]["order"], "resume");
+    assert_eq!(events.last().unwrap()["outcome"], "done");
+    assert_eq!(events.last().unwrap()["totals"]["done"], 3);
+    let state = |event: &&serde_json::Value| event["event"] == "state" && event["hostname"] == "w2";
+    assert!(events.iter().any(|event| state(&event) && event["state"] == "settling"), "{out}");
+    assert!(sim.0.borrow().world.history.iter().all(|line| !line.contains("VIOLATION")), "began at {began}");
+}
+
+#[test]
+fn nothing_starts_without_a_yes() {
+    let sim = swarm(1);
+    assert_eq!(exit(sim.call("run --image update")), 2, "nobody is there to ask");
+    sim.0.borrow_mut().answer = Some(false);
+    assert_eq!(exit(sim.call("run --image update")), 1);
+    assert!(sim.0.borrow().spec.is_none());
+    sim.0.borrow_mut().answer = Some(true);
+    assert_eq!(exit(sim.call("run --image update --detach")), 0);
+    assert!(sim.out().contains("goes on in the swarm; 'careen status' shows it"), "{}", sim.out());
+    assert!(sim.0.borrow().in_swarm.is_some());
+}
+
+#[test]
+fn what_would_be_refused_is_said_and_exits_with_6() {
+    let sim = Sim::new(scenario::world(1, scenario::spec(), 2, 1));
+    assert_eq!(exit(sim.call("plan --image update")), 6);
+    assert!(sim.out().contains("refused: without m1 only 1 of 2 managers would take part"), "{}", sim.out());
+    assert_eq!(exit(sim.call("plan --image update --format json")), 6);
+    let plan: serde_json::Value = serde_json::from_str(&sim.out()).unwrap();
+    assert_eq!(plan["refused"], true);
+    assert_eq!(exit(sim.call("run --image update --yes")), 6);
+    assert!(sim.0.borrow().spec.is_none(), "nothing was submitted");
+    assert_eq!(exit(sim.call("plan --image update --node w1")), 0);
+    assert_eq!(exit(sim.call("status")), 0);
+    assert_eq!(sim.out(), "no rollout is going on\n");
+    assert_eq!(exit(sim.call("why")), 1);
+}
+
+#[test]
+fn on_a_terminal_the_picture_is_redrawn_and_gone_at_the_end() {
+    let sim = swarm(1);
+    sim.0.borrow_mut().live = true;
+    assert_eq!(exit(sim.call("run --image update --local --yes --monitor 5s")), 0);
+    let err = sim.err();
+    assert!(err.contains("  w1  running") && err.contains("] 1 of 2 nodes done"), "{err:?}");
+    assert!(err.trim_end().ends_with("\x1b[J"), "{:?}", &err[err.len().saturating_sub(80)..]);
+    assert!(!err.contains("\x1b[31mlibc6"), "what a host prints does nothing to the terminal");
+}

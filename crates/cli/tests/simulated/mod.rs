@@ -1,0 +1,271 @@
+//! A simulated swarm behind the command line's traits. Time passes only while somebody waits.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking, as tests do")]
+
+use careen_cli::args::{Cli, Format};
+use careen_cli::backend::{Backend, BackendError, LogLine, LogPage, LogPlace, Order, Stream, Summary};
+use careen_cli::commands::Session;
+use careen_cli::console::{Colours, Console};
+use careen_cli::error::Failure;
+use careen_cli::exit::Exit;
+use careen_controller::{ActError, Cluster, Controller, Unavailable, run_pass};
+use careen_planner::rollout::{ASK_LABEL, Ask, Control, RolloutRecord};
+use careen_planner::{Act, ControllerId, JobKey, NodeId, Observed, PauseReason, RolloutId, Spec, Version};
+use careen_sim::View;
+use careen_sim::world::World;
+use clap::Parser;
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// What the test, the backend and the console share.
+#[derive(Clone)]
+pub struct Sim(pub Rc<RefCell<Shared>>);
+
+pub struct Shared {
+    pub world: World,
+    /// What was submitted.
+    pub spec: Option<Spec>,
+    /// The controller in the swarm, when one was started.
+    pub in_swarm: Option<Controller>,
+    pub out: String,
+    pub err: String,
+    /// What is answered; nobody is there to answer when there is nothing.
+    pub answer: Option<bool>,
+    /// When Ctrl-C is pressed.
+    pub interrupt_at: Option<u64>,
+    pub live: bool,
+}
+
+pub fn place() -> NodeId {
+    NodeId("m1".into())
+}
+
+impl Sim {
+    pub fn new(world: World) -> Self {
+        let world =
+            World { rollout: RolloutRecord { version: Version(1), control: Control::Running }, ..world };
+        Self(Rc::new(RefCell::new(Shared {
+            world,
+            spec: None,
+            in_swarm: None,
+            out: String::new(),
+            err: String::new(),
+            answer: None,
+            interrupt_at: None,
+            live: false,
+        })))
+    }
+
+    /// Calls careen; what it printed is in `out` and `err`.
+    pub fn call(&self, words: &str) -> Result<Exit, Failure> {
+        {
+            let mut shared = self.0.borrow_mut();
+            shared.out.clear();
+            shared.err.clear();
+        }
+        let cli = Cli::try_parse_from(std::iter::once("careen").chain(words.split_whitespace())).unwrap();
+        let (mut backend, mut console) = (self.clone(), self.clone());
+        let format: Format = cli.common.format;
+        Session { backend: &mut backend, console: &mut console, format, by: "tester".into() }
+            .execute(&cli.command)
+    }
+
+    pub fn out(&self) -> String {
+        self.0.borrow().out.clone()
+    }
+
+    pub fn err(&self) -> String {
+        self.0.borrow().err.clone()
+    }
+
+    fn second(&self) {
+        let mut shared = self.0.borrow_mut();
+        shared.world.tick();
+        shared.world.check();
+        let Some(mut controller) = shared.in_swarm.take() else { return };
+        let who = controller.id().clone();
+        drop(shared);
+        let mut cluster = SimCluster { sim: self.clone(), who };
+        let goes_on = run_pass(&mut controller, &mut cluster)
+            .map_or(true, |(pass, _)| pass.end == careen_planner::End::GoOn);
+        self.0.borrow_mut().in_swarm = goes_on.then_some(controller);
+    }
+}
+
+/// A controller's view.
+pub struct SimCluster {
+    sim: Sim,
+    who: ControllerId,
+}
+
+impl SimCluster {
+    fn view<T>(&self, use_it: impl FnOnce(&mut View<'_>) -> T) -> T {
+        let shared = &mut *self.sim.0.borrow_mut();
+        let who = self.who.clone();
+        let mut view =
+            View { world: &mut shared.world, who, place: place(), moved: false, distort: |_, _| {} };
+        use_it(&mut view)
+    }
+}
+
+impl Cluster for SimCluster {
+    fn observe(&mut self) -> Result<Observed, Unavailable> {
+        // A controller outside of the swarm stays where it is.
+        self.view(|view| view.observe()).map(|observed| Observed { controller: None, ..observed })
+    }
+
+    fn act(&mut self, act: &Act) -> Result<(), ActError> {
+        self.view(|view| view.act(act))
+    }
+
+    fn now(&self) -> Duration {
+        self.view(|view| view.now())
+    }
+}
+
+impl Sim {
+    fn is_over(&self) -> bool {
+        matches!(self.0.borrow().world.rollout.control, Control::Finished { .. })
+    }
+
+    fn set_control(&self, control: Control) {
+        let world = &mut self.0.borrow_mut().world;
+        world.rollout = RolloutRecord { version: world.next_version(), control };
+    }
+}
+
+impl Backend for Sim {
+    type Cluster = SimCluster;
+
+    fn observe(&mut self, rollout: Option<&RolloutId>) -> Result<Observed, BackendError> {
+        let observed = self.0.borrow_mut().world.observe(&place());
+        Ok(Observed { controller: None, rollout: observed.rollout.filter(|_| rollout.is_some()), ..observed })
+    }
+
+    fn active(&mut self) -> Result<Option<Spec>, BackendError> {
+        let over = self.is_over();
+        Ok(self.0.borrow().spec.clone().filter(|_| !over))
+    }
+
+    fn rollouts(&mut self) -> Result<Vec<Summary>, BackendError> {
+        let shared = self.0.borrow();
+        let summary = |spec| Summary {
+            spec,
+            control: shared.world.rollout.control.clone(),
+            by: Some("tester".into()),
+            submitted: None,
+            nodes: Vec::new(),
+        };
+        Ok(shared.spec.clone().map(summary).into_iter().collect())
+    }
+
+    fn pin(&mut self, image: &str) -> Result<String, BackendError> {
+        Ok(format!("{image}@sha256:00"))
+    }
+
+    fn submit(&mut self, spec: &Spec, _by: &str) -> Result<(), BackendError> {
+        let mut spec = spec.clone();
+        spec.limits = careen_sim::scenario::limits();
+        let mut shared = self.0.borrow_mut();
+        shared.world.next_rollout(spec.clone());
+        shared.spec = Some(spec);
+        Ok(())
+    }
+
+    fn start_controller(&mut self, _rollout: &RolloutId) -> Result<(), BackendError> {
+        let mut shared = self.0.borrow_mut();
+        let spec = shared.spec.clone().unwrap();
+        let new = || Controller::new(ControllerId("service".into()), spec);
+        shared.in_swarm.get_or_insert_with(new);
+        Ok(())
+    }
+
+    fn control(&mut self, _rollout: &RolloutId, order: Order) -> Result<(), BackendError> {
+        self.set_control(match order {
+            Order::Pause => Control::Paused { why: PauseReason::Asked },
+            Order::Resume => Control::Running,
+            Order::Abort => Control::Aborting,
+        });
+        Ok(())
+    }
+
+    fn ask(&mut self, rollout: &RolloutId, node: &NodeId, ask: Ask) -> Result<(), BackendError> {
+        let world = &mut self.0.borrow_mut().world;
+        let version = world.next_version();
+        // The simulator counts the tries that operators have asked for, and finds fault with every other one.
+        if ask == Ask::Retry {
+            *world.retries.entry(node.clone()).or_default() += 1;
+        }
+        let node = world.node_mut(node).unwrap();
+        node.version = version;
+        node.labels.insert(ASK_LABEL.into(), ask.label(rollout));
+        Ok(())
+    }
+
+    fn logs(&mut self, agent: &JobKey, after: &LogPlace) -> Result<LogPage, BackendError> {
+        let line = |stream, text: String| LogLine { stream, text };
+        let all = [
+            line(Stream::Stderr, careen_planner::observed::Said::Preparing.line().unwrap()),
+            line(Stream::Stdout, format!("Unpacking \x1b[31mlibc6\x1b[0m on {}", agent.node)),
+        ];
+        let read: usize = after.0.parse().unwrap_or(0);
+        Ok(LogPage { lines: all[read..].to_vec(), next: LogPlace(all.len().to_string()) })
+    }
+
+    fn cluster(&mut self, _: &RolloutId, me: &ControllerId) -> Result<SimCluster, BackendError> {
+        Ok(SimCluster { sim: self.clone(), who: me.clone() })
+    }
+}
+
+impl Console for Sim {
+    fn out(&mut self, text: &str) -> io::Result<()> {
+        self.0.borrow_mut().out.push_str(text);
+        Ok(())
+    }
+
+    fn err(&mut self, text: &str) -> io::Result<()> {
+        self.0.borrow_mut().err.push_str(text);
+        Ok(())
+    }
+
+    fn colours(&self) -> Colours {
+        Colours::default()
+    }
+
+    fn is_live(&self) -> bool {
+        self.0.borrow().live
+    }
+
+    fn ask(&mut self, question: &str) -> io::Result<Option<bool>> {
+        self.err(question)?;
+        Ok(self.0.borrow().answer)
+    }
+
+    fn catch_interrupts(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn interrupted(&self) -> bool {
+        let shared = self.0.borrow();
+        shared.interrupt_at.is_some_and(|at| shared.world.now >= at)
+    }
+
+    fn wait(&mut self, time: Duration) {
+        for _ in 0..time.as_secs().max(1) {
+            self.second();
+            let now = self.0.borrow().world.now;
+            assert!(now < 20_000, "no end in sight:\n{}", self.0.borrow().world.history.join("\n"));
+        }
+    }
+
+    fn now(&self) -> Duration {
+        Duration::from_secs(self.0.borrow().world.now)
+    }
+
+    fn random(&mut self) -> io::Result<[u8; 8]> {
+        // The world's generator, so that one seed is one history.
+        let rng = &mut self.0.borrow_mut().world.rng;
+        Ok(std::array::from_fn(|_| u8::try_from(rng.between(0, 255)).unwrap_or(0)))
+    }
+}

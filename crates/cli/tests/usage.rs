@@ -1,0 +1,131 @@
+//! The binary, from outside: exit codes and what errors say, with engines that are not there or are not a manager's.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking, as tests do")]
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use tempfile::TempDir;
+
+fn careen(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_careen"));
+    command.args(args).env_clear().stdin(Stdio::null());
+    command
+}
+
+fn code_and_error(output: &Output) -> (i32, String) {
+    (output.status.code().unwrap(), String::from_utf8(output.stderr.clone()).unwrap())
+}
+
+fn run(command: &mut Command) -> (i32, String) {
+    code_and_error(&command.output().unwrap())
+}
+
+/// An engine that says of itself what the test wants.
+fn engine(info: &'static str) -> (TempDir, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("docker.sock");
+    let listener = UnixListener::bind(&socket).unwrap();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut request = String::new();
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            reader.read_line(&mut request).unwrap();
+            let mut header = String::from("x");
+            while !header.trim().is_empty() {
+                header.clear();
+                reader.read_line(&mut header).unwrap();
+            }
+            let body = if request.contains("_ping") { "OK" } else { info };
+            let length = body.len();
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\nApi-Version: 1.45\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+            );
+            stream.write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    let host = format!("unix://{}", socket.display());
+    (directory, host)
+}
+
+#[test]
+fn a_wrong_call_exits_with_2_and_says_what_is_allowed() {
+    for (args, hint) in [
+        (&["frobnicate"][..], "unrecognized subcommand"),
+        (&["run"], "--image"),
+        (&["run", "--image", "i", "--frobnicate"], "--frobnicate"),
+        (&["plan", "--image", "i", "--parallelism", "0"], "zero"),
+        (&["plan", "--image", "i", "--reboot", "perhaps"], "never, asked, auto, always"),
+        (&["status", "--format", "yaml"], "text, json"),
+        (&["retry"], "<NODE>"),
+        (&["status", "--host", "ssh://root@m1"], "only unix:///PATH is supported"),
+    ] {
+        let (code, error) = run(&mut careen(args));
+        assert_eq!(code, 2, "{args:?}: {error}");
+        assert!(error.contains(hint), "{args:?}: {error}");
+    }
+    assert_eq!(run(&mut careen(&["--help"])).0, 0);
+    assert_eq!(run(&mut careen(&["completions", "bash"])).0, 0);
+}
+
+#[test]
+fn another_docker_host_or_context_is_refused_and_not_passed_over() {
+    let (code, error) = run(careen(&["status"]).env("DOCKER_HOST", "tcp://m1:2376"));
+    assert_eq!(code, 2);
+    assert!(error.contains("'tcp://m1:2376'") && error.contains("--host unix://"), "{error}");
+    let config = tempfile::tempdir().unwrap();
+    std::fs::write(config.path().join("config.json"), r#"{"currentContext":"prod"}"#).unwrap();
+    let (code, error) = run(careen(&["status"]).env("DOCKER_CONFIG", config.path()));
+    assert_eq!(code, 2);
+    assert!(error.contains("docker context 'prod'"), "{error}");
+}
+
+#[test]
+fn no_manager_exits_with_7_and_says_where_to_go() {
+    let empty = tempfile::tempdir().unwrap();
+    let nowhere = format!("unix://{}/docker.sock", empty.path().display());
+    let (code, error) = run(&mut careen(&["status", "--host", &nowhere]));
+    assert_eq!(code, 7);
+    assert!(
+        error.contains("no docker engine listens at") && error.contains("\n  run careen on a manager"),
+        "{error}"
+    );
+
+    let worker = r#"{"Name":"w1\u001b[2J","Swarm":{"NodeID":"n1","LocalNodeState":"active","ControlAvailable":false,"RemoteManagers":[{"NodeID":"n2"}]}}"#;
+    let (_directory, host) = engine(worker);
+    let (code, error) = run(careen(&["status"]).env("DOCKER_HOST", &host));
+    assert_eq!(code, 7);
+    assert!(error.contains("is a worker of its swarm"), "{error}");
+    assert!(!error.contains('\x1b'), "a host's name does nothing to the terminal: {error:?}");
+
+    let (_directory, host) = engine(r#"{"Name":"h1","Swarm":{"LocalNodeState":"inactive"}}"#);
+    let (code, error) = run(&mut careen(&["plan", "--image", "i", "--host", &host]));
+    assert_eq!((code, error.contains("h1 is in no swarm")), (7, true), "{error}");
+}
+
+#[test]
+fn a_socket_that_one_may_not_use_is_said_to_be_so() {
+    let (directory, host) = engine("{}");
+    let socket = directory.path().join("docker.sock");
+    std::fs::set_permissions(&socket, PermissionsExt::from_mode(0o600)).unwrap();
+    let mut command = Command::new(readable_copy(directory.path()));
+    command.args(["status", "--host", &host]).env_clear().stdin(Stdio::null());
+    // Root may use every socket: the test needs somebody else, and only root can be that.
+    if std::fs::metadata(&socket).map(|meta| std::os::unix::fs::MetadataExt::uid(&meta)).unwrap() != 0 {
+        return;
+    }
+    let (code, error) = run(command.uid(65534).gid(65534));
+    assert_eq!(code, 7);
+    assert!(error.contains("you may not use the docker socket"), "{error}");
+}
+
+/// The binary where everybody may run it.
+fn readable_copy(directory: &Path) -> PathBuf {
+    std::fs::set_permissions(directory, PermissionsExt::from_mode(0o755)).unwrap();
+    let copy = directory.join("careen");
+    std::fs::copy(env!("CARGO_BIN_EXE_careen"), &copy).unwrap();
+    std::fs::set_permissions(&copy, PermissionsExt::from_mode(0o755)).unwrap();
+    copy
+}
