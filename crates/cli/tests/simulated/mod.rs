@@ -103,8 +103,15 @@ impl SimCluster {
     fn view<T>(&self, use_it: impl FnOnce(&mut View<'_>) -> T) -> T {
         let shared = &mut *self.sim.0.borrow_mut();
         let who = self.who.clone();
-        let mut view =
-            View { world: &mut shared.world, who, place: place(), moved: false, distort: |_, _| {} };
+        let looked_at = shared.world.now;
+        let mut view = View {
+            world: &mut shared.world,
+            who,
+            place: place(),
+            looked_at,
+            moved: false,
+            distort: |_, _| {},
+        };
         use_it(&mut view)
     }
 }
