@@ -93,7 +93,9 @@ impl Cache {
     fn is_due(&self, source: &Source, now: Duration) -> bool {
         let Some(entry) = self.entries.get(&source.task) else { return source.reachable };
         let through = entry.said.as_ref().is_some_and(is_last) || entry.last_tries >= LAST_TRIES;
-        source.reachable && !entry.reading && now >= entry.next && !through
+        // Its last word is wanted at once: without it the agent counts as lost, and another one is placed.
+        let ended = source.over && !entry.over;
+        source.reachable && !entry.reading && !through && (ended || now >= entry.next)
     }
 
     fn take(&mut self, task: &str, read: Read, now: Duration) {
@@ -268,7 +270,9 @@ mod tests {
         let mut cache = Cache::default();
         cache.due(&[source("a")], at(0));
         cache.take("a", said(Said::Verifying), at(0));
-        let mut reads = 0;
+        assert_eq!(tasks(cache.due(&[over("a")], at(1))), ["a"], "at once");
+        cache.take("a", NOTHING, at(1));
+        let mut reads = 1;
         for look in 1..100 {
             reads += cache.due(&[over("a")], at(look * 10)).len();
             cache.take("a", NOTHING, at(look * 10));
