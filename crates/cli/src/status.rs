@@ -36,7 +36,10 @@ pub fn page(standing: &Standing, spec: &Spec, page: &mut Page) {
 pub fn idle(last: Option<&Summary>, page: &mut Page) {
     page.line("no rollout is going on");
     let Some(last) = last else { return };
-    let when = last.submitted.as_ref().map_or_else(String::new, |when| format!(", submitted {when}"));
+    let when = last
+        .submitted
+        .as_ref()
+        .map_or_else(String::new, |when| format!(", submitted {}", to_the_second(when)));
     let by = last.by.as_ref().map_or_else(String::new, |by| format!(" by {by}"));
     page.line(format!(
         "the last one, {} ({}{when}{by}): {}",
@@ -44,6 +47,12 @@ pub fn idle(last: Option<&Summary>, page: &mut Page) {
         payload(&last.spec),
         words::control(Some(&last.control))
     ));
+}
+
+/// A time as the swarm writes it, without what is less than a second.
+fn to_the_second(time: &str) -> String {
+    let parsed = time.parse::<jiff::Timestamp>();
+    parsed.map_or_else(|_| time.to_owned(), |time| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
 }
 
 fn payload(spec: &Spec) -> String {
@@ -344,7 +353,7 @@ win1  worker   skipped  -      it runs Windows
             spec: spec(),
             control: Control::Finished { outcome: RolloutOutcome::WithFailures },
             by: Some("root@m1".into()),
-            submitted: Some("2026-11-23T02:55:39Z".into()),
+            submitted: Some("2026-11-23T02:55:39.906723839Z".into()),
             nodes: Vec::new(),
         };
         let mut page = Page::new(false);
