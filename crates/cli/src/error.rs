@@ -139,7 +139,7 @@ impl Failure {
             ),
             Self::NobodyToAsk => Some("say --yes; 'careen plan' with the same flags shows what would happen"),
             Self::NoController { .. } => {
-                Some("'careen resume' starts one, 'careen resume --local' runs it in your terminal")
+                Some("'careen resume' tries again, 'careen resume --local' runs it in your terminal")
             }
             Self::NoRollout => Some("'careen run --image IMAGE' starts one"),
             Self::NoSuchNode { .. } => Some("'careen status' lists its nodes"),

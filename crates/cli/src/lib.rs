@@ -4,7 +4,8 @@
 //! - [`args`], [`spec`]: flags, and the rollout that they describe
 //! - [`backend`]: what is needed of a swarm, as a trait; [`swarm`]: over careen-swarm; [`connect`]: which engine is asked
 //! - [`commands`]: one flow for each command
-//! - [`view`]: where a rollout stands; [`words`]: as sentences; [`status`], [`why`], [`plan_page`]: as pages and JSON
+//! - [`view`]: where a rollout stands; [`words`]: as sentences; [`status`], [`status_json`], [`why`],
+//!   [`plan_page`]: as pages and JSON
 //! - [`follow`], [`progress`]: what an onlooker is told while it goes on
 //! - [`console`], [`text`]: the terminal; [`exit`], [`error`]: how a call ends
 //!
@@ -24,6 +25,7 @@ pub mod plan_page;
 pub mod progress;
 pub mod spec;
 pub mod status;
+pub mod status_json;
 pub mod swarm;
 pub mod text;
 pub mod view;

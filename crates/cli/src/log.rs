@@ -28,7 +28,9 @@ pub fn page(frames: &[u8], after: &LogPlace) -> LogPage {
         same += usize::from(time == last);
         time.as_str() > last || (time == last && same > count)
     });
-    let new: Vec<(String, LogLine)> = new.collect();
+    let mut new: Vec<(String, LogLine)> = new.collect();
+    // The two streams come one piece after the other, and not line by line.
+    new.sort_by(|a, b| a.0.cmp(&b.0));
     let next = match new.last() {
         None => after.clone(),
         Some((time, _)) => {
@@ -115,6 +117,6 @@ mod tests {
         .concat();
         let page = page(&pieces[..pieces.len() - 3], &LogPlace::default());
         let lines: Vec<_> = page.lines.iter().map(|line| (line.stream, line.text.as_str())).collect();
-        assert_eq!(lines, [(Stream::Stderr, "note"), (Stream::Stdout, "begin")]);
+        assert_eq!(lines, [(Stream::Stdout, "begin"), (Stream::Stderr, "note")]);
     }
 }

@@ -53,7 +53,8 @@ fn docker_context() -> Option<String> {
 fn caller() -> String {
     let user = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    format!("{}@{}", user.unwrap_or_else(|| "unknown".to_owned()), host.trim())
+    let user = user.unwrap_or_else(|| format!("uid {}", nix::unistd::getuid()));
+    format!("{user}@{}", host.trim())
 }
 
 #[cfg(test)]

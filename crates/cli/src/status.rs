@@ -1,4 +1,4 @@
-//! `careen status`: where the rollout stands, as a page and as JSON. Pure.
+//! `careen status`: where the rollout stands, as a page. Pure.
 
 use crate::backend::Summary;
 use crate::text::{Look, Page, Span, span};
@@ -6,8 +6,7 @@ use crate::view::{NodeStanding, Standing, Totals};
 use crate::words;
 use careen_planner::observed::Availability;
 use careen_planner::rollout::Control;
-use careen_planner::{Hold, Spec, Stage};
-use serde::Serialize;
+use careen_planner::{Spec, Stage};
 
 /// The page.
 pub fn page(standing: &Standing, spec: &Spec, page: &mut Page) {
@@ -36,7 +35,10 @@ pub fn page(standing: &Standing, spec: &Spec, page: &mut Page) {
 pub fn idle(last: Option<&Summary>, page: &mut Page) {
     page.line("no rollout is going on");
     let Some(last) = last else { return };
-    let when = last.submitted.as_ref().map_or_else(String::new, |when| format!(", submitted {when}"));
+    let when = last
+        .submitted
+        .as_ref()
+        .map_or_else(String::new, |when| format!(", submitted {}", to_the_second(when)));
     let by = last.by.as_ref().map_or_else(String::new, |by| format!(" by {by}"));
     page.line(format!(
         "the last one, {} ({}{when}{by}): {}",
@@ -44,6 +46,12 @@ pub fn idle(last: Option<&Summary>, page: &mut Page) {
         payload(&last.spec),
         words::control(Some(&last.control))
     ));
+}
+
+/// A time as the swarm writes it, without what is less than a second.
+fn to_the_second(time: &str) -> String {
+    let parsed = time.parse::<jiff::Timestamp>();
+    parsed.map_or_else(|_| time.to_owned(), |time| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
 }
 
 fn payload(spec: &Spec) -> String {
@@ -127,107 +135,6 @@ pub fn next(standing: &Standing) -> Vec<String> {
         commands.push(format!("careen why {}", node.hostname));
     }
     commands
-}
-
-/// `careen status --format json`.
-#[derive(Debug, Serialize)]
-pub struct StatusJson<'a> {
-    /// The rollout; `null` when none is going on.
-    rollout: Option<RolloutJson<'a>>,
-    /// The last one, when none is going on.
-    last: Option<LastJson<'a>>,
-}
-
-#[derive(Debug, Serialize)]
-struct RolloutJson<'a> {
-    id: &'a str,
-    image: &'a str,
-    command: &'a str,
-    args: &'a [String],
-    control: Option<&'a Control>,
-    controller: Option<&'a str>,
-    nodes: Vec<NodeJson<'a>>,
-    totals: Totals,
-    next: Vec<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct LastJson<'a> {
-    id: &'a str,
-    image: &'a str,
-    command: &'a str,
-    args: &'a [String],
-    control: &'a Control,
-    by: Option<&'a str>,
-    submitted: Option<&'a str>,
-}
-
-/// A node in JSON.
-#[derive(Debug, Serialize)]
-pub struct NodeJson<'a> {
-    node: &'a str,
-    hostname: &'a str,
-    role: &'static str,
-    wave: Option<usize>,
-    #[serde(rename = "try")]
-    generation: u32,
-    state: &'static str,
-    stage: &'a Stage,
-    since_seconds: Option<u64>,
-    availability: &'static str,
-    drained_by_careen: bool,
-    hold: Option<&'a Hold>,
-    why: Option<String>,
-    asked: Option<&'static str>,
-}
-
-/// The JSON of a rollout that goes on.
-pub fn json<'a>(standing: &'a Standing, spec: &'a Spec) -> StatusJson<'a> {
-    let rollout = RolloutJson {
-        id: standing.rollout.as_str(),
-        image: &spec.image,
-        command: &spec.command,
-        args: &spec.args,
-        control: standing.control.as_ref(),
-        controller: standing.controller.as_ref().map(|id| id.0.as_str()),
-        nodes: standing.nodes.iter().map(|node| node_json(standing, node)).collect(),
-        totals: standing.totals(),
-        next: next(standing),
-    };
-    StatusJson { rollout: Some(rollout), last: None }
-}
-
-/// The JSON when none does.
-pub fn idle_json(last: Option<&Summary>) -> StatusJson<'_> {
-    let last = last.map(|last| LastJson {
-        id: last.spec.id.as_str(),
-        image: &last.spec.image,
-        command: &last.spec.command,
-        args: &last.spec.args,
-        control: &last.control,
-        by: last.by.as_deref(),
-        submitted: last.submitted.as_deref(),
-    });
-    StatusJson { rollout: None, last }
-}
-
-/// A node.
-pub fn node_json<'a>(standing: &Standing, node: &'a NodeStanding) -> NodeJson<'a> {
-    NodeJson {
-        node: &node.node.0,
-        hostname: &node.hostname,
-        role: words::role(node.role),
-        wave: node.wave,
-        generation: node.generation,
-        state: node.stage.name(),
-        stage: &node.stage,
-        since_seconds: node.age.map(|age| age.as_secs()),
-        availability: node.availability.word(),
-        drained_by_careen: node.taken,
-        hold: node.hold.as_ref(),
-        why: words::detail(node).map(|text| standing.with_names(&text)),
-        asked: node.asked.map(careen_planner::rollout::Ask::word),
-    }
 }
 
 #[cfg(test)]
@@ -319,32 +226,12 @@ win1  worker   skipped  -      it runs Windows
     }
 
     #[test]
-    fn json_has_the_documented_fields_and_no_other() {
-        let (observed, spec) = failed_and_paused();
-        let standing = standing(&observed, &spec);
-        let json = serde_json::to_value(json(&standing, &spec)).unwrap();
-        let rollout = &json["rollout"];
-        assert_eq!(rollout["control"]["why"]["reason"], "node-failed");
-        assert_eq!(rollout["totals"]["failed"], 1);
-        let failed = &rollout["nodes"][1];
-        assert_eq!((&failed["state"], &failed["since_seconds"]), (&"failed".into(), &300.into()));
-        assert_eq!(failed["drained_by_careen"], true);
-        assert_eq!(rollout["nodes"][2]["hold"]["hold"], "paused");
-        let document = include_str!("../../../docs/cli.md");
-        let section = document.split("### status").nth(1).unwrap().split("\n### ").next().unwrap();
-        let keys = |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
-        for key in [keys(rollout), keys(failed), keys(&rollout["totals"])].concat() {
-            assert!(section.contains(&format!("`{key}`")), "{key} is not documented");
-        }
-    }
-
-    #[test]
     fn no_rollout_and_the_last_one() {
         let last = Summary {
             spec: spec(),
             control: Control::Finished { outcome: RolloutOutcome::WithFailures },
             by: Some("root@m1".into()),
-            submitted: Some("2026-11-23T02:55:39Z".into()),
+            submitted: Some("2026-11-23T02:55:39.906723839Z".into()),
             nodes: Vec::new(),
         };
         let mut page = Page::new(false);
@@ -355,6 +242,5 @@ win1  worker   skipped  -      it runs Windows
              2026-11-23T02:55:39Z by root@m1): finished, with failed nodes\n"
         );
         assert_eq!(words::skip(Skip::Windows), "it runs Windows");
-        assert!(serde_json::to_value(idle_json(None)).unwrap()["rollout"].is_null());
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::text::{Page, Span};
 use crate::view::{NodeStanding, Standing};
-use crate::{status, words};
+use crate::{status, status_json, words};
 use careen_planner::rollout::Control;
 use serde::Serialize;
 
@@ -70,14 +70,14 @@ pub struct WhyJson<'a> {
 #[derive(Debug, Serialize)]
 struct NodeJson<'a> {
     #[serde(flatten)]
-    node: status::NodeJson<'a>,
+    node: status_json::NodeJson<'a>,
     advice: words::Advice,
 }
 
 /// The JSON.
 pub fn json<'a>(standing: &'a Standing, nodes: &[&'a NodeStanding]) -> WhyJson<'a> {
     let node_json = |node: &&'a NodeStanding| NodeJson {
-        node: status::node_json(standing, node),
+        node: status_json::node(standing, node),
         advice: words::advice(node),
     };
     WhyJson {

@@ -86,7 +86,7 @@ fn what_somebody_else_changed_on_a_node_is_not_lost() {
     assert!(seen.is_ready() && seen.api == (1, 41) || seen.api > (1, 41), "{:?}", seen.api);
 
     // What an operator asks for by label, and its answer.
-    let id = scene.swarm().find_active().expect("seen").expect("there is one").spec.id;
+    let id = spec("k3x9").id;
     let asked = scene.swarm().ask(&id, &seen.hostname, Ask::Retry).expect("asked");
     assert_eq!(asked, seen.id);
     let seen = worker(&mut controller);

@@ -11,7 +11,7 @@ use crate::follow::{Change, Follower, Seen, Verdict};
 use crate::progress::{Screen, picture};
 use crate::text::{self, Look, Page, Span};
 use crate::view::{NodeStanding, Standing};
-use crate::{status, words};
+use crate::{status, status_json, words};
 use careen_planner::rollout::{Control, RolloutOutcome};
 use careen_planner::{JobKey, NodeId, Observed, Spec};
 use serde_json::json;
@@ -195,7 +195,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         let text = outcome.map_or("over", words::outcome);
         if self.format == Format::Json {
             let nodes: Vec<_> =
-                standing.nodes.iter().map(|node| status::node_json(&standing, node)).collect();
+                standing.nodes.iter().map(|node| status_json::node(&standing, node)).collect();
             let event = json!({
                 "event": "end", "rollout": id, "outcome": outcome,
                 "totals": standing.totals(), "nodes": nodes,

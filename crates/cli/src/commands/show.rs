@@ -5,17 +5,17 @@ use crate::backend::Backend;
 use crate::console::Console;
 use crate::error::Failure;
 use crate::exit::Exit;
-use crate::{status, why};
+use crate::{status, status_json, why};
 
 impl<B: Backend, C: Console> Session<'_, B, C> {
     pub(super) fn status(&mut self) -> Result<Exit, Failure> {
         let Some(spec) = self.backend.active()? else {
             let last = self.backend.rollouts()?.into_iter().next();
-            self.print(&status::idle_json(last.as_ref()), |page| status::idle(last.as_ref(), page))?;
+            self.print(&status_json::idle(last.as_ref()), |page| status::idle(last.as_ref(), page))?;
             return Ok(Exit::Done);
         };
         let (standing, _) = self.standing(&spec)?;
-        self.print(&status::json(&standing, &spec), |page| status::page(&standing, &spec, page))?;
+        self.print(&status_json::status(&standing, &spec), |page| status::page(&standing, &spec, page))?;
         Ok(Exit::Done)
     }
 
