@@ -80,7 +80,7 @@ impl Playing<'_> {
             if self.part.collects {
                 say("nothing of this transaction was begun on this host");
                 self.reporter.say(Said::NotBegun);
-                return Ok(0);
+                return self.stay(0);
             }
             if let Some(code) = self.prepare()? {
                 return Ok(code);
@@ -111,7 +111,7 @@ impl Playing<'_> {
                         rolled_back: None,
                     };
                     self.finish(outcome);
-                    return Ok(Some(exit));
+                    return self.stay(exit).map(Some);
                 }
             }
         }
@@ -162,7 +162,7 @@ impl Playing<'_> {
             }
         }
         self.finish(NodeOutcome::Succeeded);
-        Ok(0)
+        self.stay(0)
     }
 
     /// The command or `verify` failed: takes the work back where the rollout says so, and reports.
@@ -178,6 +178,16 @@ impl Playing<'_> {
         };
         let outcome = NodeOutcome::Failed { phase, exit: exit.into(), rolled_back };
         self.finish(outcome);
+        self.stay(exit)
+    }
+
+    /// Waits until the controller has heard the last word and takes this container away. A job's container that ends by
+    /// itself would stay on the host for good, and its log would have to be read before somebody calls it lost.
+    fn stay(&mut self, exit: u8) -> Result<u8, Stop> {
+        let wait = |signals| wait_to_be_stopped_until(signals, Instant::now() + INTERVAL);
+        while !wait(self.signals).or_refuse("wait")? {
+            self.reporter.again();
+        }
         Ok(exit)
     }
 
