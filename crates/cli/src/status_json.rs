@@ -1,0 +1,143 @@
+//! `careen status` as JSON; a node looks the same in `why` and while following. Pure.
+
+use crate::backend::Summary;
+use crate::status::next;
+use crate::view::{NodeStanding, Standing, Totals};
+use crate::words;
+use careen_planner::rollout::Control;
+use careen_planner::{Hold, Spec, Stage};
+use serde::Serialize;
+
+/// `careen status --format json`.
+#[derive(Debug, Serialize)]
+pub struct StatusJson<'a> {
+    /// The rollout; `null` when none is going on.
+    rollout: Option<RolloutJson<'a>>,
+    /// The last one, when none is going on.
+    last: Option<LastJson<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct RolloutJson<'a> {
+    id: &'a str,
+    image: &'a str,
+    command: &'a str,
+    args: &'a [String],
+    control: Option<&'a Control>,
+    controller: Option<&'a str>,
+    nodes: Vec<NodeJson<'a>>,
+    totals: Totals,
+    next: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct LastJson<'a> {
+    id: &'a str,
+    image: &'a str,
+    command: &'a str,
+    args: &'a [String],
+    control: &'a Control,
+    by: Option<&'a str>,
+    submitted: Option<&'a str>,
+}
+
+/// A node in JSON.
+#[derive(Debug, Serialize)]
+pub struct NodeJson<'a> {
+    node: &'a str,
+    hostname: &'a str,
+    role: &'static str,
+    wave: Option<usize>,
+    #[serde(rename = "try")]
+    generation: u32,
+    state: &'static str,
+    stage: &'a Stage,
+    since_seconds: Option<u64>,
+    availability: &'static str,
+    drained_by_careen: bool,
+    hold: Option<&'a Hold>,
+    why: Option<String>,
+    asked: Option<&'static str>,
+}
+
+/// The JSON of a rollout that goes on.
+pub fn status<'a>(standing: &'a Standing, spec: &'a Spec) -> StatusJson<'a> {
+    let rollout = RolloutJson {
+        id: standing.rollout.as_str(),
+        image: &spec.image,
+        command: &spec.command,
+        args: &spec.args,
+        control: standing.control.as_ref(),
+        controller: standing.controller.as_ref().map(|id| id.0.as_str()),
+        nodes: standing.nodes.iter().map(|node| self::node(standing, node)).collect(),
+        totals: standing.totals(),
+        next: next(standing),
+    };
+    StatusJson { rollout: Some(rollout), last: None }
+}
+
+/// The JSON when none does.
+pub fn idle(last: Option<&Summary>) -> StatusJson<'_> {
+    let last = last.map(|last| LastJson {
+        id: last.spec.id.as_str(),
+        image: &last.spec.image,
+        command: &last.spec.command,
+        args: &last.spec.args,
+        control: &last.control,
+        by: last.by.as_deref(),
+        submitted: last.submitted.as_deref(),
+    });
+    StatusJson { rollout: None, last }
+}
+
+/// A node.
+pub fn node<'a>(standing: &Standing, node: &'a NodeStanding) -> NodeJson<'a> {
+    NodeJson {
+        node: &node.node.0,
+        hostname: &node.hostname,
+        role: words::role(node.role),
+        wave: node.wave,
+        generation: node.generation,
+        state: node.stage.name(),
+        stage: &node.stage,
+        since_seconds: node.age.map(|age| age.as_secs()),
+        availability: node.availability.word(),
+        drained_by_careen: node.taken,
+        hold: node.hold.as_ref(),
+        why: words::detail(node).map(|text| standing.with_names(&text)),
+        asked: node.asked.map(careen_planner::rollout::Ask::word),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::failed_and_paused;
+    use crate::view::look;
+    use careen_planner::Watch;
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    #[test]
+    fn json_has_the_documented_fields_and_no_other() {
+        let (observed, spec) = failed_and_paused();
+        let (standing, _) = look(&observed, &spec, &Watch::default(), Duration::ZERO).unwrap();
+        let ages = BTreeMap::from([(standing.nodes[1].node.clone(), Duration::from_secs(300))]);
+        let standing = standing.with_ages(&ages);
+        let json = serde_json::to_value(status(&standing, &spec)).unwrap();
+        let rollout = &json["rollout"];
+        assert_eq!(rollout["control"]["why"]["reason"], "node-failed");
+        assert_eq!(rollout["totals"]["failed"], 1);
+        let failed = &rollout["nodes"][1];
+        assert_eq!((&failed["state"], &failed["since_seconds"]), (&"failed".into(), &300.into()));
+        assert_eq!(failed["drained_by_careen"], true);
+        assert_eq!(rollout["nodes"][2]["hold"]["hold"], "paused");
+        let document = include_str!("../../../docs/cli.md");
+        let section = document.split("### status").nth(1).unwrap().split("\n### ").next().unwrap();
+        let keys = |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        for key in [keys(rollout), keys(failed), keys(&rollout["totals"])].concat() {
+            assert!(section.contains(&format!("`{key}`")), "{key} is not documented");
+        }
+        assert!(serde_json::to_value(idle(None)).unwrap()["rollout"].is_null());
+    }
+}
