@@ -225,7 +225,10 @@ fn about(hold: &Hold, node: &NodeStanding) -> Advice {
             "find out what runs on that host, then remove the label",
             vec!["careen-agent list".into(), format!("docker node update --label-rm careen.node {name}")],
         ),
-        Hold::OtherRollout { .. } => say("finish or abort that one", vec!["careen status".into()]),
+        Hold::OtherRollout { .. } => say(
+            "finish or abort that one; when it is gone, find out what runs on that host, then remove the label",
+            vec!["careen-agent list".into(), format!("docker node update --label-rm careen.node {name}")],
+        ),
         Hold::TakingOver
         | Hold::Starting
         | Hold::EarlierWave { .. }

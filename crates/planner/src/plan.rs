@@ -272,7 +272,7 @@ fn look_at(observed: &Observed, spec: &Spec, node: &Node, plan: &mut Plan) {
     }
     match NodeRecord::of(node) {
         Err(corrupt) => plan.refusals.push(Refusal::CorruptRecord { node: id(), text: corrupt.text }),
-        Ok(Some(record)) if record.rollout != spec.id => {
+        Ok(Some(record)) if record.rollout != spec.id && record.stage.is_terminal() => {
             plan.warnings.push(Warning::LeftBehind { node: id(), rollout: record.rollout });
         }
         Ok(Some(_) | None) => {}
@@ -293,6 +293,9 @@ fn planned(observed: &Observed, spec: &Spec, node: &Node) -> PlannedNode {
     let drains = matches!(drain, PlannedDrain::Yes | PlannedDrain::IfNeeded);
     let down = (!node.is_ready()).then_some(Hold::NodeDown);
     let volume = drains.then(|| drain::volume_hold(observed, spec, node)).flatten();
+    let unfinished = |record: &NodeRecord| record.rollout != spec.id && !record.stage.is_terminal();
+    let other = NodeRecord::of(node).ok().flatten().filter(unfinished);
+    let other = other.map(|record| Hold::OtherRollout { rollout: record.rollout });
     PlannedNode {
         node: node.id.clone(),
         hostname: node.hostname.clone(),
@@ -301,7 +304,7 @@ fn planned(observed: &Observed, spec: &Spec, node: &Node) -> PlannedNode {
         tasks: if drains { drain::moves(observed, node) } else { Vec::new() },
         plain_containers: node.plain_containers.clone(),
         attracts: if kept { attracts(observed, node) } else { Vec::new() },
-        holds: down.into_iter().chain(volume).collect(),
+        holds: down.into_iter().chain(other).chain(volume).collect(),
     }
 }
 
@@ -400,6 +403,24 @@ mod tests {
         assert!(matches!(&w2.holds[..], [Hold::VolumeWouldMove { service, .. }] if service == "data"));
         let json = serde_json::to_string(&plan).unwrap();
         assert_eq!(serde_json::from_str::<Plan>(&json).unwrap(), plan);
+    }
+
+    #[test]
+    fn what_another_rollout_left_is_a_warning_when_it_ended_and_a_hold_when_it_did_not() {
+        let mut observed = cluster();
+        let other = RolloutId::parse("other").unwrap();
+        let mut left = |index: usize, stage| {
+            let record = NodeRecord { stage, ..NodeRecord::new(&other, 1) };
+            observed.nodes[index].labels.insert(crate::state::RECORD_LABEL.into(), record.encode());
+        };
+        let (phase, reason) = (crate::state::Phase::Running, crate::state::Reason::Exit(1));
+        left(3, crate::state::Stage::Failed { phase, reason });
+        left(4, crate::state::Stage::Preparing);
+        let plan = plan(&observed, &spec());
+        let warning = Warning::LeftBehind { node: NodeId("w1".into()), rollout: other.clone() };
+        assert_eq!(plan.warnings, [warning]);
+        assert!(plan.waves[0].nodes[0].holds.is_empty());
+        assert_eq!(plan.waves[1].nodes[0].holds[0], Hold::OtherRollout { rollout: other.clone() });
     }
 
     #[test]
