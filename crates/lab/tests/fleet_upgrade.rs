@@ -1,0 +1,142 @@
+//! The engines of five hosts go from this release's to the next one's with one `careen run`, submitted on a manager that is
+//! itself upgraded: drained, managers one at a time, the leader last, while a service keeps running. Takes the packages
+//! from the machine's mirror (`make test-slow`).
+
+#![expect(clippy::expect_used, reason = "a test that cannot set the scene has failed")]
+
+use careen_lab::{Docker, Lab, Output, Progress, Spec};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+const LAB: &str = "fleet";
+const IMAGE: &str = "careen-test:fleet";
+const REPLICAS: usize = 6;
+
+const PREPARE: &str = r#"#!/bin/sh
+set -e
+. /etc/os-release
+sed -n "/security/!s/$VERSION_CODENAME/trixie/p" /etc/apt/sources.list > /etc/apt/sources.list.d/next.list
+apt-get -q update
+apt-get -qq -y --download-only install -t trixie docker.io docker-cli
+"#;
+
+const INSTALL: &str = r#"#!/bin/sh
+set -e
+echo run >> /var/tmp/careen-test-runs
+apt-get -qq -y -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold install -t trixie docker.io docker-cli
+dockerd --version
+"#;
+
+const VERIFY: &str = "#!/bin/sh\ndocker version --format '{{.Server.Version}}' | grep -q '^26'\n";
+
+struct Down(Spec);
+
+impl Drop for Down {
+    fn drop(&mut self) {
+        let _ = careen_lab::down(&self.0.name, Progress::quiet());
+    }
+}
+
+fn build() {
+    let context = tempfile::tempdir().expect("a directory");
+    let payload = context.path().join("install");
+    std::fs::create_dir(&payload).expect("a directory");
+    for (name, script) in [("prepare", PREPARE), ("install", INSTALL), ("verify", VERIFY)] {
+        std::fs::write(payload.join(name), script).expect("written");
+        let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(payload.join(name), executable).expect("executable");
+    }
+    let base = std::env::var("CAREEN_TEST_IMAGE").unwrap_or_else(|_| "careen/installer:latest".to_owned());
+    let dockerfile = format!("FROM {base}\nCOPY install /install\n");
+    std::fs::write(context.path().join("Dockerfile"), dockerfile).expect("written");
+    let context = context.path().display().to_string();
+    let mut build = Docker::local().command(["build", "-q", "-t", IMAGE, &context]);
+    let built = build.env("DOCKER_BUILDKIT", "0").output().expect("docker");
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+}
+
+/// What was seen while the rollout went on.
+#[derive(Debug, Default)]
+struct Seen {
+    looks: u32,
+    least_running: Option<usize>,
+    missing: f64,
+    most_managers_down: usize,
+    most_drained: usize,
+}
+
+/// The lines of a question to any manager that answers, n1 first.
+fn ask(lab: &Lab, args: &[&str]) -> Option<Vec<String>> {
+    lab.nodes().iter().take(3).find_map(|node| {
+        let output = node.api().output(args.iter().copied()).ok()?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        output.status.success().then(|| text.lines().map(str::to_owned).collect())
+    })
+}
+
+fn watch(lab: &Lab, over: &AtomicBool) -> Seen {
+    let mut seen = Seen::default();
+    let mut last = Instant::now();
+    while !over.load(Ordering::Relaxed) {
+        let states =
+            ["service", "ps", "web", "--filter", "desired-state=running", "--format", "{{.CurrentState}}"];
+        let nodes = ["node", "ls", "--format", "{{.Availability}} {{.ManagerStatus}}"];
+        if let (Some(states), Some(nodes)) = (ask(lab, &states), ask(lab, &nodes)) {
+            let running = states.iter().filter(|state| state.starts_with("Running")).count();
+            let count = |word: &str| nodes.iter().filter(|node| node.contains(word)).count();
+            seen.looks += 1;
+            seen.least_running = Some(seen.least_running.map_or(running, |least| least.min(running)));
+            seen.missing += REPLICAS.saturating_sub(running) as f64 * last.elapsed().as_secs_f64();
+            seen.most_managers_down = seen.most_managers_down.max(count("Unreachable"));
+            seen.most_drained = seen.most_drained.max(count("Drain"));
+            last = Instant::now();
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    seen
+}
+
+#[test]
+#[ignore = "slow, and needs the machine's Debian mirror: make test-slow"]
+fn one_careen_run_upgrades_every_engine_while_a_service_keeps_running() {
+    let mut spec = Spec::new(LAB.parse().expect("a name"));
+    (spec.managers, spec.workers) = (Some(3), Some(2));
+    let down = Down(spec);
+    let lab = Lab::up(&down.0, Progress::shown()).expect("the lab");
+    build();
+    lab.load(IMAGE, Progress::shown()).expect("loaded");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let cli =
+        std::env::var_os("CAREEN_TEST_CLI").map_or_else(|| root.join("target/release/careen"), Into::into);
+    let n1 = lab.node("n1").expect("n1");
+    n1.cp_in(&cli, "/usr/local/bin/careen").expect("'make build' has made careen");
+    let web = format!(
+        "docker service create -q --no-resolve-image --name web --replicas {REPLICAS} --entrypoint '/careen-agent gate' {IMAGE}"
+    );
+    n1.sh(&web).and_then(Output::ok).expect("a service");
+    let plan = n1.exec(["careen", "plan", "--image", IMAGE]).and_then(Output::ok).expect("a plan");
+    println!("{plan}");
+    assert!(plan.contains("wave 5"), "one node at a time");
+
+    let over = AtomicBool::new(false);
+    let (ran, seen) = std::thread::scope(|scope| {
+        let watching = scope.spawn(|| watch(&lab, &over));
+        let ran = n1.exec(["careen", "run", "--image", IMAGE, "--yes", "--monitor", "5s"]);
+        over.store(true, Ordering::Relaxed);
+        (ran.expect("exec"), watching.join().expect("the watch"))
+    });
+    println!("{}{}\n{seen:?}", ran.stdout, ran.stderr);
+    assert_eq!(ran.status, 0);
+    let format = "{{.Hostname}} {{.Availability}} {{.EngineVersion}}";
+    let nodes = ask(&lab, &["node", "ls", "--format", format]).expect("nodes");
+    println!("{}", nodes.join("\n"));
+    assert!(nodes.iter().all(|node| node.contains("Active 26.")), "{nodes:?}");
+    for node in lab.nodes() {
+        let runs = node.sh("cat /var/tmp/careen-test-runs").and_then(Output::ok).expect("exec");
+        assert_eq!(runs, "run\n", "once on {}", node.name());
+    }
+    assert!(seen.most_managers_down <= 1 && seen.most_drained <= 1, "{seen:?}");
+    // What one node had: at most a third of six on five nodes.
+    assert!(seen.least_running >= Some(REPLICAS - REPLICAS / 3), "{seen:?}");
+}
