@@ -6,15 +6,18 @@
 #[path = "rollout_state/scene.rs"]
 mod scene;
 
-use careen_controller::{ActError, Cluster};
+use careen_controller::{ActError, Cluster, Controller, run_pass};
+use careen_lab::{Poll, wait_until};
 use careen_planner::observed::{
-    Availability, Expectation, HostPhase, NodeOutcome, Reachability, Said, TaskState,
+    Availability, Expectation, HostPhase, Node, NodeOutcome, Observed, Reachability, Said, Task, TaskState,
 };
 use careen_planner::rollout::{Ask, Baseline, Control, NodeResult, RolloutOutcome};
-use careen_planner::{Action, Go, JobRole, PauseReason, Version};
-use careen_swarm::{Order, RequestError};
+use careen_planner::spec::DrainPolicy;
+use careen_planner::{Action, ControllerId, End, Go, JobRole, NodeId, PauseReason, Version};
+use careen_swarm::{Order, RequestError, SwarmCluster};
 use scene::{Scene, agent, key, spec};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 fn label(name: &str, value: Option<&str>) -> BTreeMap<String, Option<String>> {
     BTreeMap::from([(name.to_owned(), value.map(str::to_owned))])
@@ -95,7 +98,7 @@ fn what_somebody_else_changed_on_a_node_is_not_lost() {
     let seen = worker(&mut controller);
     assert!(!seen.labels.contains_key("careen.ask") && seen.labels.contains_key("zone"));
     let gone = Action::UpdateNode {
-        node: careen_planner::NodeId("nonexistent".into()),
+        node: NodeId("nonexistent".into()),
         version,
         labels: BTreeMap::new(),
         availability: None,
@@ -175,7 +178,9 @@ fn a_frozen_node_holds_no_look_up() {
     let seen = newcomer.observe().expect("a look");
     assert_eq!((seen.jobs.len(), seen.reports.len()), (1, 0));
     drop(thaw);
-    scene.await_seen(&mut newcomer, "the report", |seen| seen.report(&agent.key) == Some(&prepared));
+    // The newcomer asks again in some seconds; who asks now gets it.
+    let mut third = scene.controller("c3");
+    scene.await_seen(&mut third, "the report", |seen| seen.report(&agent.key) == Some(&prepared));
 }
 
 #[test]
@@ -202,9 +207,7 @@ fn services_and_their_tasks_are_seen_as_they_are() {
     scene.docker(&["node", "update", "--availability", "drain", &scene.worker().0]);
     scene.await_seen(&mut controller, "both tasks on the manager", |seen| {
         let web = seen.services.iter().find(|one| one.name == "web").expect("web");
-        let on_manager = |task: &&careen_planner::observed::Task| {
-            task.service == web.id && task.node.as_ref() == Some(&manager.id)
-        };
+        let on_manager = |task: &&Task| task.service == web.id && task.node.as_ref() == Some(&manager.id);
         web.running == 2 && seen.tasks.iter().filter(on_manager).count() == 2
     });
 }
@@ -284,4 +287,77 @@ fn state_that_cannot_be_read_is_an_error_and_not_absent() {
     assert!(error.contains("the config careen.rollout.k3x9"), "{error}");
     let error = scene.swarm().submit(&spec("next"), None).expect_err("it may be active").to_string();
     assert!(error.contains("the config careen.rollout.k3x9"), "{error}");
+}
+
+#[test]
+fn a_controllers_service_leaves_the_node_that_it_must_leave() {
+    let scene = Scene::new();
+    let mut controller = scene.leader("c1");
+    let away_from = scene.worker();
+    let refused = scene.do_as(&mut controller, 1, Action::MoveController { away_from: away_from.clone() });
+    assert!(matches!(refused, Err(ActError::Refused { .. })), "it is no service: {refused:?}");
+
+    let not_there = format!("node.id!={}", scene.manager_id());
+    let labels = ["--label", "careen.role=controller", "--label", "careen.rollout=k3x9"];
+    let create =
+        ["service", "create", "--detach", "--quiet", "--no-resolve-image", "--constraint", &not_there];
+    let what = ["--name", "careen-controller", scene::IMAGE, "/careen-agent", "gate"];
+    scene.docker(&[&create[..], &labels, &what].concat());
+    let runs_on = |seen: &Observed, node: &NodeId| {
+        let running = |task: &&Task| task.wanted && task.state == TaskState::Running;
+        seen.tasks.iter().filter(running).any(|task| task.node.as_ref() == Some(node))
+    };
+    scene.await_seen(&mut controller, "the controller on the worker", |seen| runs_on(seen, &away_from));
+    scene.do_as(&mut controller, 1, Action::MoveController { away_from }).expect("moved");
+    let manager = scene.manager_id();
+    scene.await_seen(&mut controller, "the controller on the manager", |seen| runs_on(seen, &manager));
+}
+
+#[test]
+fn a_rollout_goes_through_a_real_swarm() {
+    let scene = Scene::new();
+    scene.on_each("rm -f /run/careen-test-runs");
+    let create =
+        ["service", "create", "--detach", "--quiet", "--no-resolve-image", "--label", "careen.test=1"];
+    scene.docker(&[&create[..], &["--name", "web", scene::IMAGE, "/careen-agent", "gate"]].concat());
+    let mut spec = spec("k3x9");
+    spec.command = "wait-for-the-go".into();
+    spec.drain = DrainPolicy::Always;
+    spec.policy.monitor = Duration::from_secs(1);
+    scene.swarm().submit(&spec, Some("alice")).expect("submitted");
+
+    let id = ControllerId("c1".into());
+    let mut cluster = SwarmCluster::new(scene.swarm(), spec.clone(), id.clone(), None);
+    let mut controller = Controller::new(id, spec);
+    let mut drained = BTreeSet::new();
+    let pass = || {
+        let (pass, done) = run_pass(&mut controller, &mut cluster).expect("a pass");
+        for one in &done {
+            // What Swarm itself changed between look and act is refused, and seen in the next pass.
+            assert!(matches!(one.result, Ok(()) | Err(ActError::Conflict)), "{one:?}");
+            if let Action::UpdateNode { node, availability: Some(Availability::Drain), .. } = &one.act.action
+            {
+                drained.insert(node.clone());
+            }
+        }
+        Ok(if pass.end == End::GoOn { Poll::Pending(format!("{pass:#?}")) } else { Poll::Ready(pass.end) })
+    };
+    let end = wait_until("the rollout's end", Duration::from_secs(180), pass);
+    let end = end.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(end, End::Finished);
+    assert_eq!(scene.on_each("cat /run/careen-test-runs"), ["run", "run"]);
+    assert_eq!(drained.len(), 2, "the worker and the manager");
+
+    let seen = cluster.observe().expect("seen");
+    let untouched = |node: &Node| {
+        node.availability == Availability::Active
+            && !node.labels.keys().any(|name| name.starts_with("careen."))
+    };
+    assert!(seen.nodes.iter().all(untouched), "{:#?}", seen.nodes);
+    assert!(seen.jobs.is_empty() && seen.results.is_empty());
+    assert_eq!(seen.lock.expect("it stays").holder, None);
+    assert_eq!(scene.on_each("docker ps -q --filter label=careen.role"), ["", ""]);
+    let history = scene.swarm().history().expect("read");
+    assert_eq!((history.len(), history[0].results.len(), history[0].nodes.len()), (1, 2, 2));
+    assert!(scene.swarm().find_active().expect("seen").is_none());
 }

@@ -26,9 +26,13 @@ const GRACE: Duration = Duration::from_millis(500);
 const AT_A_TIME: usize = 16;
 
 /// When a log is read again.
-const SOON: Duration = Duration::from_secs(2);
-/// When it took long, or failed.
+const SOON: Duration = Duration::from_secs(1);
+
+/// When it is, if it took long.
 const LATER: Duration = Duration::from_secs(10);
+
+/// What is long. An agent that says nothing yet has a short log, a command that prints a lot a long one.
+const LONG: Duration = Duration::from_millis(300);
 
 /// The log of a task that is over may be gone with its container: it is not asked for more often than this.
 const LAST_TRIES: u32 = 3;
@@ -50,9 +54,8 @@ pub struct Source {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Read {
     said: Option<Said>,
-    /// Whether all of it had to be read.
+    /// Whether that took long, or did not come in time.
     long: bool,
-    failed: bool,
 }
 
 #[derive(Debug, Default)]
@@ -93,13 +96,15 @@ impl Cache {
     fn is_due(&self, source: &Source, now: Duration) -> bool {
         let Some(entry) = self.entries.get(&source.task) else { return source.reachable };
         let through = entry.said.as_ref().is_some_and(is_last) || entry.last_tries >= LAST_TRIES;
-        source.reachable && !entry.reading && now >= entry.next && !through
+        // Its last word is wanted at once: without it the agent counts as lost, and another one is placed.
+        let ended = source.over && !entry.over;
+        source.reachable && !entry.reading && !through && (ended || now >= entry.next)
     }
 
     fn take(&mut self, task: &str, read: Read, now: Duration) {
         let Some(entry) = self.entries.get_mut(task) else { return };
         entry.reading = false;
-        entry.next = now + if read.long || read.failed { LATER } else { SOON };
+        entry.next = now + if read.long { LATER } else { SOON };
         entry.said = read.said.or(entry.said.take());
     }
 
@@ -172,15 +177,13 @@ fn read(engine: &Engine, source: &Source) -> Read {
     let streams = if source.terminal { "stderr=1&stdout=1" } else { "stderr=1" };
     let path = format!("/tasks/{}/logs?{streams}", source.task);
     let ask = |path: &str| engine.get_bytes_within(path, LIMIT).map(|log| last_report(&log, source.terminal));
-    match ask(&format!("{path}&tail={TAIL}")) {
-        Ok(Some(said)) => Read { said: Some(said), long: false, failed: false },
-        Ok(None) => match ask(&path) {
-            Ok(said) => Read { said, long: true, failed: false },
-            Err(_) => Read { said: None, long: true, failed: true },
-        },
-        // Why does not matter: 'no report' is a hold that a person sees.
-        Err(_) => Read { said: None, long: false, failed: true },
-    }
+    let begin = Instant::now();
+    let said = match ask(&format!("{path}&tail={TAIL}")) {
+        Ok(None) => ask(&path),
+        said => said,
+    };
+    // Why one failed does not matter: 'no report' is a hold that a person sees.
+    Read { said: said.ok().flatten(), long: begin.elapsed() > LONG }
 }
 
 #[cfg(test)]
@@ -201,10 +204,10 @@ mod tests {
     }
 
     fn said(said: Said) -> Read {
-        Read { said: Some(said), long: false, failed: false }
+        Read { said: Some(said), long: false }
     }
 
-    const NOTHING: Read = Read { said: None, long: false, failed: true };
+    const NOTHING: Read = Read { said: None, long: true };
 
     fn tasks(due: Vec<Source>) -> Vec<String> {
         due.into_iter().map(|source| source.task).collect()
@@ -218,9 +221,9 @@ mod tests {
         assert!(cache.due(&sources, at(60)).is_empty(), "both hang");
         cache.take("a", said(Said::Preparing), at(60));
         cache.take("b", NOTHING, at(60));
-        assert!(cache.due(&sources, at(61)).is_empty());
+        assert!(cache.due(&sources, at(60)).is_empty());
         assert_eq!(tasks(cache.due(&sources, at(62))), ["a"]);
-        assert_eq!(tasks(cache.due(&sources, at(70))), ["b"], "one that failed is asked less often");
+        assert_eq!(tasks(cache.due(&sources, at(70))), ["b"], "one that took long is asked less often");
     }
 
     #[test]
@@ -268,7 +271,9 @@ mod tests {
         let mut cache = Cache::default();
         cache.due(&[source("a")], at(0));
         cache.take("a", said(Said::Verifying), at(0));
-        let mut reads = 0;
+        assert_eq!(tasks(cache.due(&[over("a")], at(1))), ["a"], "at once");
+        cache.take("a", NOTHING, at(1));
+        let mut reads = 1;
         for look in 1..100 {
             reads += cache.due(&[over("a")], at(look * 10)).len();
             cache.take("a", NOTHING, at(look * 10));

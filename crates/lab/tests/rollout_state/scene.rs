@@ -15,7 +15,8 @@ use std::time::Duration;
 /// Another name than the shared lab's, so that both can be tested at once; `CAREEN_TEST_LAB` names it too.
 const LAB: &str = "rollout";
 
-/// What stands in for careen's image: an agent that reports and waits, and a gate.
+/// What stands in for careen's image: an agent that reports and waits, and a gate. With the command `wait-for-the-go` it
+/// does what its name says, and then its work.
 pub const IMAGE: &str = "careen-test:rollout-state";
 
 /// Built of the host's own shell, so that nothing has to be downloaded.
@@ -23,14 +24,26 @@ const BUILD: &str = r#"
 set -e
 docker image inspect careen-test:rollout-state >/dev/null 2>&1 && exit 0
 dir=$(mktemp -d); cd $dir; mkdir bin
-for file in $(ldd /bin/sh /bin/sleep | grep -o '/[^ :]*' | sort -u) /bin/sh /bin/sleep; do
+programs="/bin/sh /bin/sleep /usr/sbin/chroot"
+for file in $(ldd $programs | grep -o '/[^ :]*' | sort -u) $programs; do
     mkdir -p .$(dirname $file); cp -L $file .$file
 done
 cat > careen-agent <<'END'
 #!/bin/sh
 trap 'exit 0' TERM
+say() { echo "careen-report $1" >&2; }
+gate() { test -n "$(chroot /host docker ps -q --filter label=com.docker.swarm.service.name=$CAREEN_GATE_RUN)"; }
 echo out
-test "$1" = gate || echo 'careen-report {"phase":"prepared","restart":"unknown"}' >&2
+test "$1" = gate || say '{"phase":"prepared","restart":"unknown"}'
+finished() { say '{"phase":"finished","outcome":{"kind":"succeeded"}}'; exit 0; }
+test -z "$CAREEN_COLLECT" || finished
+if [ "$2" = wait-for-the-go ]; then
+    until gate; do sleep 0.2; done
+    while gate; do sleep 0.2; done
+    say '{"phase":"running","attempt":1}'
+    chroot /host sh -c 'echo run >> /run/careen-test-runs'
+    finished
+fi
 while :; do sleep 0.2; done
 END
 chmod 755 careen-agent
@@ -43,10 +56,11 @@ const RESET: &str = r#"
 for label in careen.role careen.test; do docker service ls -q --filter label=$label | xargs -r docker service rm; done
 docker config ls -q --filter name=careen. | xargs -r docker config rm
 for node in $(docker node ls -q); do
-    docker node update --availability active $node
+    set -- --availability active
     for label in $(docker node inspect -f '{{range $name, $_ := .Spec.Labels}}{{$name}} {{end}}' $node); do
-        docker node update --label-rm $label $node
+        set -- "$@" --label-rm $label
     done
+    docker node update "$@" $node
 done
 "#;
 
@@ -112,6 +126,11 @@ impl Scene {
         self.worker.clone()
     }
 
+    /// The manager's id.
+    pub fn manager_id(&self) -> NodeId {
+        NodeId(self.docker(&["node", "ls", "-q", "--filter", "role=manager"]).trim().to_owned())
+    }
+
     /// A script on the manager; it must succeed.
     pub fn sh(&self, script: &str) {
         must(self.manager(), script);
@@ -167,6 +186,12 @@ impl Scene {
 
     fn worker_node(&self) -> &'static Node {
         self.lab.nodes().iter().find(|node| node.role() == Role::Worker).expect("a worker")
+    }
+
+    /// What a script prints on each host, the manager first.
+    pub fn on_each(&self, script: &str) -> Vec<String> {
+        let run = |node: &Node| node.sh(script).and_then(careen_lab::Output::ok).expect("a script");
+        self.lab.nodes().iter().map(|node| run(node).trim().to_owned()).collect()
     }
 
     /// Looks until it is so.
