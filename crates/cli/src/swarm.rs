@@ -123,11 +123,7 @@ impl Backend for SwarmBackend {
     }
 
     fn start_controller(&mut self, rollout: &RolloutId) -> Result<(), BackendError> {
-        let lock = self.observe(Some(rollout))?.lock;
-        let works = lock.is_some_and(|lock| lock.holder.is_some() && lock.rollout.as_ref() == Some(rollout));
-        if works {
-            return Ok(());
-        }
+        // A lock that is held says nothing of its holder: a second controller waits until that one is dead.
         self.swarm.start_controller(rollout).map(drop).map_err(|error| self.refused(error))
     }
 
