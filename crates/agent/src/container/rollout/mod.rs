@@ -214,6 +214,7 @@ impl Playing<'_> {
         let how = judge(found.as_file(), &host::machine(), host::has_executable)
             .map_err(|why| Stop::new(why.exit(), format_args!("the payload's command '{command}' {why}")))?;
         self.place.id = id;
+        self.reporter.is_the_command = suffix.is_empty();
         loop {
             match carry_out(&request, self.source, how, &self.place, self.signals, &mut self.reporter) {
                 Ok(Followed::Closed(joined, result)) => {

@@ -18,12 +18,14 @@ const AGAIN_AFTER: Duration = Duration::from_secs(30);
 pub struct Reporter {
     last: Option<(Said, Instant)>,
     restart: Gate,
+    /// Whether the transaction that is followed is the command's own: what `prepare` or `verify` do is told by other words.
+    pub is_the_command: bool,
 }
 
 impl Reporter {
     /// Has said nothing yet.
     pub fn new(restart: Gate) -> Self {
-        Self { last: None, restart }
+        Self { last: None, restart, is_the_command: false }
     }
 
     /// Says something, once; the same again only when some time has passed.
@@ -65,6 +67,9 @@ impl Reporter {
 
 impl Witness for Reporter {
     fn record(&mut self, record: &Record) {
+        if !self.is_the_command {
+            return;
+        }
         match record {
             Record::Starting { phase: Phase::Command, attempt, .. } => {
                 self.say(Said::Running { attempt: *attempt });
@@ -87,7 +92,9 @@ impl Witness for Reporter {
     }
 
     fn tick(&mut self, directory: &TransactionDir) {
-        self.pass_the_go(directory);
+        if self.is_the_command {
+            self.pass_the_go(directory);
+        }
         self.again();
     }
 }

@@ -90,6 +90,8 @@ fn nothing_begins_before_the_go_which_reaches_a_drained_node() {
     part.agent("gated-a1", &["CAREEN_GATE_RUN=gated-a1-run"]);
     part.await_report("gated-a1", r#""phase":"prepared""#);
     assert_eq!(part.on_host("cat /run/careen-test/ran"), "prepare\n");
+    let logs = swarm.manager().docker(["service", "logs", "--raw", "gated-a1"]).expect("docker");
+    assert!(!(logs.stdout + &logs.stderr).contains(r#""phase":"running""#), "prepare is not the command");
     part.drain("drain");
     part.open("gated-a1-run");
     part.await_report("gated-a1", r#""phase":"finished","outcome":{"kind":"succeeded"}"#);
