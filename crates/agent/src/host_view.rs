@@ -1,6 +1,7 @@
 //! What the state machine needs to know of the host, gathered fresh before each decision.
 
 use crate::facts::observe_restart_needs;
+use crate::layout::{TransactionDir, file};
 use crate::tool;
 use crate::unit::find_systemd_run;
 use anyhow::Context;
@@ -26,7 +27,12 @@ pub struct View {
 
 /// Looks at the host. What it wants restarted is looked for only where that decides or is to be told: some
 /// distributions take seconds to say. `before` are the facts from before the command.
-pub fn view(manifest: &Manifest, state: &State, before: Option<&Facts>) -> anyhow::Result<View> {
+pub fn view(
+    manifest: &Manifest,
+    directory: &TransactionDir,
+    state: &State,
+    before: Option<&Facts>,
+) -> anyhow::Result<View> {
     let mut host = HostView {
         boot_id: boot_id()?,
         engine_up: crate::engine_restart::is_up(),
@@ -40,7 +46,9 @@ pub fn view(manifest: &Manifest, state: &State, before: Option<&Facts>) -> anyho
     }
     let needs = observe_restart_needs();
     notes.extend(needs.notes);
-    host.engine_restart_wanted = engine_restart_wanted(&needs.engine);
+    let asked = directory.file(file::RESTART_ENGINE).symlink_metadata().is_ok();
+    host.engine_restart_wanted = engine_restart_wanted(&needs.engine)
+        .or_else(|| asked.then(|| "the command asks for a restart of the engine".to_owned()));
     // A host on its way down stops its engine: that is not the command's doing, and nothing can be started any more.
     if (!host.engine_up || host.engine_restart_wanted.is_some()) && is_shutting_down() {
         (host.engine_up, host.engine_restart_wanted) = (true, None);

@@ -29,6 +29,8 @@ pub mod file {
     pub const TAIL: &str = "output.tail";
     /// The index of the output.
     pub const INDEX: &str = "output.idx";
+    /// Made by a command that wants the engine restarted (`CAREEN_RESTART_ENGINE`).
+    pub const RESTART_ENGINE: &str = "restart-engine";
     /// What a supervisor wants to restart, and waits for the go for.
     pub const RESTART_WISH: &str = "restart-wish";
     /// The go for it.

@@ -263,6 +263,8 @@ pub struct CommandContext<'a> {
     pub state: &'a str,
     /// `CAREEN_IMAGE`: the image's id, empty when it is not known.
     pub image: &'a str,
+    /// `CAREEN_RESTART_ENGINE`: a file that a command makes when it wants the engine restarted.
+    pub restart_engine: &'a str,
 }
 
 /// The environment of a command on the host: the container's own (as `-e` and the image set it), less what describes
@@ -283,6 +285,7 @@ pub fn command_environment(
     set("CAREEN_SECRETS", context.secrets);
     set("CAREEN_STATE", context.state);
     set("CAREEN_IMAGE", context.image);
+    set("CAREEN_RESTART_ENGINE", context.restart_engine);
     set("PATH", COMMAND_PATH);
     set("HOME", "/root");
     env.entry("DEBIAN_FRONTEND".to_owned()).or_insert_with(|| "noninteractive".to_owned());
@@ -374,6 +377,7 @@ mod tests {
             secrets: "/run/s",
             state: "/var/lib/careen/state",
             image: "sha256:1",
+            restart_engine: "/var/lib/careen/t/restart-engine",
         };
         let result = command_environment(&container, &context);
         assert_eq!(result["HTTP_PROXY"], "http://proxy");

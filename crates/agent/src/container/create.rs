@@ -359,6 +359,7 @@ impl Creation<'_> {
         let state = layout::state(self.root).display().to_string();
         let node_name = self.place.node_name();
         let image = self.place.container.as_ref().map(|container| container.image.as_str());
+        let restart_engine = TransactionDir::new(self.root, &self.place.id).file(file::RESTART_ENGINE);
         let context = CommandContext {
             run: &self.request.settings.run,
             transaction: &self.place.id,
@@ -369,6 +370,7 @@ impl Creation<'_> {
             secrets: &secrets.display().to_string(),
             state: &state,
             image: image.unwrap_or_default(),
+            restart_engine: &restart_engine.display().to_string(),
         };
         command_environment(&self.request.environment, &context)
     }

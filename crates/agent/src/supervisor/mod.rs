@@ -108,6 +108,7 @@ fn remove_traces(directory: &TransactionDir, manifest: &Manifest) -> Vec<String>
     let removals = [
         ("the payload", durable::remove_tree(payload)),
         ("the secrets", durable::remove_tree(&secrets)),
+        ("the wish for the engine", durable::remove_file(&directory.file(file::RESTART_ENGINE))),
         ("the environment", durable::remove_file(&directory.file(file::ENVIRONMENT))),
         ("the hold", durable::remove_file(&directory.file(file::HOLD))),
         ("the control socket", durable::remove_file(&directory.file(file::CONTROL))),
@@ -139,7 +140,7 @@ impl Supervisor<'_> {
                 return Ok(()); // told to end: taken up after the boot
             }
             let View { host: view, notes } =
-                host_view::view(&self.manifest, self.journal.state(), self.before.as_ref())?;
+                host_view::view(&self.manifest, self.directory, self.journal.state(), self.before.as_ref())?;
             self.host_notes = notes;
             let action = next(self.journal.state(), &view, self.policy());
             match action {

@@ -169,6 +169,25 @@ fn a_replaced_engine_that_may_not_be_restarted_is_a_result() {
 }
 
 #[test]
+fn a_command_may_ask_for_a_restart_of_the_engine() {
+    let host = host();
+    let image = host.script("#!/bin/sh\n: > \"$CAREEN_RESTART_ENGINE\"\necho asked\n");
+    let before = host.must("cat /run/docker.pid");
+    let refused = host.run(&image).env("CAREEN_ENGINE_RESTART", "never").go().expect(246);
+    assert_contains(
+        &refused.stderr,
+        "the command asks for a restart of the engine, and CAREEN_ENGINE_RESTART is never",
+    );
+    assert_eq!(host.must("cat /run/docker.pid"), before);
+    let container = host.run(&image).env("CAREEN_TRANSACTION", "asks").start();
+    host.await_outcome("asks", "exited with status 0");
+    host.await_engine();
+    assert_ne!(host.must("cat /run/docker.pid"), before, "another engine process");
+    assert_eq!(host.must("careen-agent logs asks"), "asked\n");
+    drop(container);
+}
+
+#[test]
 fn a_replaced_engine_is_restarted_on_every_host_and_every_result_comes_back() {
     let swarm = swarm();
     let image = swarm.script(REPLACE_ENGINE);
