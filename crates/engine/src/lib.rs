@@ -437,6 +437,13 @@ fn version_prefix(api: Option<(u32, u32)>) -> String {
     }
 }
 
+/// As the value in a URL's query: every byte that is not plainly allowed there is escaped.
+pub fn escaped(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~=".contains(&byte);
+    let escape = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    text.bytes().map(escape).collect()
+}
+
 fn error_message(body: &str) -> String {
     let json: Option<Value> = serde_json::from_str(body).ok();
     let message = json.as_ref().and_then(|json| json.get("message")).and_then(Value::as_str);
@@ -466,6 +473,12 @@ where
 mod tests {
     use super::*;
     use std::io::{BufRead, BufReader, Write};
+
+    #[test]
+    fn a_filter_travels_in_a_url() {
+        assert_eq!(escaped(r#"{"a":["b=c-1"]}"#), "%7B%22a%22%3A%5B%22b=c-1%22%5D%7D");
+        assert_eq!(escaped(r#"{"name":["careen."]}"#), "%7B%22name%22%3A%5B%22careen.%22%5D%7D");
+    }
 
     #[test]
     fn requests_carry_the_lower_of_both_versions() {

@@ -3,7 +3,7 @@
 use crate::decode::{self, ConfigObject};
 use crate::encode;
 use crate::error::SwarmError;
-use careen_engine::{Engine, EngineError};
+use careen_engine::{Engine, EngineError, escaped};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -56,7 +56,7 @@ impl Swarm {
 
     pub(crate) fn list(&self, what: &str, filters: &Value) -> Result<Vec<Value>, EngineError> {
         let separator = if what.contains('?') { '&' } else { '?' };
-        self.engine.get(&format!("/{what}{separator}filters={}", encoded(&filters.to_string())))
+        self.engine.get(&format!("/{what}{separator}filters={}", escaped(&filters.to_string())))
     }
 
     /// All configs whose name begins with one of these.
@@ -112,21 +112,4 @@ impl Swarm {
 /// The version of an object as it was read.
 pub(crate) fn version_of(raw: &Value) -> u64 {
     raw.pointer("/Version/Index").and_then(Value::as_u64).unwrap_or(0)
-}
-
-/// As a part of a query: every byte that is not plainly allowed there is escaped.
-fn encoded(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
-    let encode = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
-    text.bytes().map(encode).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn filters_are_escaped() {
-        assert_eq!(encoded(r#"{"name":["careen."]}"#), "%7B%22name%22%3A%5B%22careen.%22%5D%7D");
-    }
 }

@@ -4,7 +4,7 @@
 //! socket, so nothing else has to reach it.
 
 use crate::engine_process::engine_instance;
-use careen_engine::Engine;
+use careen_engine::{Engine, escaped};
 use careen_model::removal::EngineInstance;
 use serde::Deserialize;
 
@@ -64,13 +64,6 @@ fn judge(seen: bool, runs: Option<bool>, same_engine: bool) -> Standing {
     }
 }
 
-/// For a URL's query: the names of services need no more than this.
-fn escaped(text: &str) -> String {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.=".contains(&byte);
-    let escape = |byte: u8| if allowed(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
-    text.bytes().map(escape).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,10 +78,5 @@ mod tests {
             assert_eq!(judge(true, runs, false), Standing::Cancelled);
             assert_eq!(judge(false, runs, false), Standing::Cancelled);
         }
-    }
-
-    #[test]
-    fn a_filter_travels_in_a_url() {
-        assert_eq!(escaped(r#"{"a":["b=c-1"]}"#), "%7B%22a%22%3A%5B%22b=c-1%22%5D%7D");
     }
 }
