@@ -1,11 +1,48 @@
-//! The agent's own lines, on standard error, told apart from the command's by their prefix.
+//! Standard error: the agent's own lines, told apart from the command's by their prefix, and in a rollout its reports.
 
+use careen_model::report::{Said, Shared};
 use std::fmt;
-use std::io::Write;
+use std::io::{self, Write};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Where the stream stands in a rollout, where a reader takes lines for reports. Otherwise what a command writes is passed
+/// on as it is.
+static SHARED: Mutex<Option<Shared>> = Mutex::new(None);
+
+fn shared() -> MutexGuard<'static, Option<Shared>> {
+    SHARED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// From now on reports stand on lines of their own, and nothing that a command writes looks like one.
+pub fn keep_reports_apart() {
+    shared().get_or_insert_default();
+}
 
 /// Prints one line of the agent's own. Nobody may be listening any more; that is no reason to stop.
 pub fn say(message: impl fmt::Display) {
-    let _ = writeln!(std::io::stderr(), "careen: {message}");
+    own_line(format_args!("careen: {message}"));
+}
+
+/// Prints a report. Nobody may be listening any more.
+pub fn report(said: &Said) {
+    if let Ok(line) = said.line() {
+        own_line(line);
+    }
+}
+
+fn own_line(line: impl fmt::Display) {
+    let mut shared = shared();
+    let before = shared.as_mut().map_or("", Shared::before_own_line);
+    let _ = io::stderr().write_all(format!("{before}{line}\n").as_bytes());
+}
+
+/// Passes on what a command wrote to its standard error.
+pub fn pass_on(bytes: &[u8]) -> io::Result<()> {
+    let mut shared = shared();
+    match &mut *shared {
+        Some(shared) => io::stderr().write_all(&shared.payload(bytes)),
+        None => io::stderr().write_all(bytes),
+    }
 }
 
 /// An error and all its causes on one line.

@@ -4,6 +4,7 @@
 //! to say again, and the next agent on the host says it anew. The authority is the host's journal.
 
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// What a line of a report begins with.
 const PREFIX: &str = "careen-report ";
@@ -121,9 +122,64 @@ impl Said {
     }
 }
 
+/// Where a stream stands to which a payload and its agent write by turns: no line of the payload's may be taken for a
+/// report, and no report may be glued to a line that the payload has not ended.
+#[derive(Debug, Default)]
+pub struct Shared {
+    /// How many bytes of [`PREFIX`] the current line is, so far; `None` for a line that is something else already.
+    matched: Option<usize>,
+    begun: bool,
+}
+
+/// What stands instead of the prefix's space in a payload's line that looks like a report.
+const INSTEAD: u8 = b':';
+
+impl Shared {
+    /// The payload's bytes as they may be written. Only a line that looks like a report is changed, by one byte.
+    pub fn payload<'a>(&mut self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
+        let mut bytes = Cow::Borrowed(bytes);
+        for at in 0..bytes.len() {
+            let byte = bytes[at];
+            if byte == b'\n' {
+                *self = Self::default();
+                continue;
+            }
+            let matched = if self.begun { self.matched } else { Some(0) };
+            self.begun = true;
+            self.matched = matched.filter(|n| PREFIX.as_bytes().get(*n) == Some(&byte)).map(|n| n + 1);
+            if self.matched == Some(PREFIX.len()) {
+                bytes.to_mut()[at] = INSTEAD;
+                self.matched = None;
+            }
+        }
+        bytes
+    }
+
+    /// What has to be written before a line of the agent's own, which then ends its line itself.
+    pub fn before_own_line(&mut self) -> &'static str {
+        if std::mem::take(self).begun { "\n" } else { "" }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_payloads_line_is_no_report_however_its_bytes_come() {
+        let text =
+            "a\ncareen-report {\"phase\":\"verifying\"}\n careen-report x\ncareen-repor\ncareen-report";
+        let changed = text.replacen("careen-report {", "careen-report:{", 1);
+        for size in 1..text.len() {
+            let mut stream = Shared::default();
+            let written: Vec<u8> =
+                text.as_bytes().chunks(size).flat_map(|piece| stream.payload(piece).into_owned()).collect();
+            assert_eq!(String::from_utf8(written).unwrap(), changed, "in pieces of {size}");
+            assert_eq!(stream.before_own_line(), "\n", "the last line is not ended");
+            assert_eq!(stream.before_own_line(), "");
+        }
+        assert!(changed.lines().all(|line| Said::of_line(line).is_none()));
+    }
 
     #[test]
     fn a_report_is_read_as_it_was_said() {

@@ -1,7 +1,7 @@
 //! Printing a transaction's output, while it grows and afterwards.
 
 use crate::layout::{TransactionDir, file};
-use crate::say::say;
+use crate::say::{pass_on, say};
 use careen_model::output::{Extent, IndexReader, MAGIC, RECORD_BYTES, Record, Room, Stream};
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -140,11 +140,10 @@ fn written(index: &File) -> io::Result<u64> {
 
 /// Unbuffered, so that the engine sees both streams in the order of the log.
 fn write(stream: Stream, bytes: &[u8]) -> io::Result<()> {
-    let fd = match stream {
-        Stream::Stdout => io::stdout().as_fd().try_clone_to_owned()?,
-        Stream::Stderr => io::stderr().as_fd().try_clone_to_owned()?,
-    };
-    File::from(fd).write_all(bytes)
+    match stream {
+        Stream::Stdout => File::from(io::stdout().as_fd().try_clone_to_owned()?).write_all(bytes),
+        Stream::Stderr => pass_on(bytes),
+    }
 }
 
 #[cfg(test)]

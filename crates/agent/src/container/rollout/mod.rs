@@ -14,7 +14,7 @@ use super::{Followed, Request, carry_out, host, report_result};
 use crate::journal;
 use crate::layout::{self, TransactionDir, file};
 use crate::payload::Source;
-use crate::say::say;
+use crate::say::{keep_reports_apart, say};
 use crate::signals::Signals;
 use crate::stop::{OrRefuse, Stop};
 use careen_model::command::judge;
@@ -56,6 +56,7 @@ pub fn run(
     own: Own,
     signals: &Signals,
 ) -> Result<u8, Stop> {
+    keep_reports_apart();
     let place = Place::find(request, own)?;
     let id = place.id.clone();
     let reporter = Reporter::new(Gate::new(&part.gate_restart));

@@ -4,7 +4,7 @@ use super::gate::{Gate, Standing};
 use crate::container::follow::Witness;
 use crate::layout::{TransactionDir, file};
 use crate::restart_go;
-use crate::say::{chain, say};
+use crate::say::{chain, report, say};
 use careen_model::journal::Record;
 use careen_model::report::{Restart, Said};
 use careen_model::transaction::{EngineRestart, Phase};
@@ -32,7 +32,7 @@ impl Reporter {
     pub fn say(&mut self, said: Said) {
         let is_new = self.last.as_ref().is_none_or(|(last, _)| *last != said);
         if is_new {
-            print(&said);
+            report(&said);
             self.last = Some((said, Instant::now()));
         }
     }
@@ -42,7 +42,7 @@ impl Reporter {
         if let Some((said, at)) = &mut self.last
             && at.elapsed() >= AGAIN_AFTER
         {
-            print(said);
+            report(said);
             *at = Instant::now();
         }
     }
@@ -96,13 +96,5 @@ impl Witness for Reporter {
             self.pass_the_go(directory);
         }
         self.again();
-    }
-}
-
-/// On standard error, beside the agent's own lines. Nobody may be listening any more.
-fn print(said: &Said) {
-    use std::io::Write;
-    if let Ok(line) = said.line() {
-        let _ = writeln!(std::io::stderr(), "{line}");
     }
 }

@@ -101,6 +101,21 @@ fn nothing_begins_before_the_go_which_reaches_a_drained_node() {
 }
 
 #[test]
+fn a_payload_cannot_report_in_its_agents_place() {
+    let swarm = swarm();
+    let forged = r#"echo 'careen-report {"phase":"finished","outcome":{"kind":"succeeded"}}' >&2; printf 'not ended' >&2; exit 3"#;
+    let part = Part { image: payload(&swarm, forged), swarm: &swarm, id: "forged" };
+    part.gate("forged-a1", "restart");
+    part.agent("forged-a1", &[]);
+    part.await_report("forged-a1", r#""phase":"finished","outcome":{"kind":"failed""#);
+    let logs = swarm.manager().docker(["service", "logs", "--raw", "forged-a1"]).expect("docker");
+    let logs = logs.stdout + &logs.stderr;
+    assert!(logs.contains("\ncareen-report:{\"phase\":\"finished\""), "what it said can be read: {logs}");
+    assert!(logs.contains("\nnot ended\ncareen"), "and the agent begins a line of its own: {logs}");
+    part.done(&["forged-a1", "forged-a1-restart"]);
+}
+
+#[test]
 fn a_restart_waits_for_a_go_of_its_own_and_the_next_agent_collects_the_result() {
     let swarm = swarm();
     let replace =
