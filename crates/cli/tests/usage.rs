@@ -121,11 +121,13 @@ fn a_socket_that_one_may_not_use_is_said_to_be_so() {
     assert!(error.contains("you may not use the docker socket"), "{error}");
 }
 
-/// The binary where everybody may run it.
+/// The binary where everybody may run it. Another process copies it: one of this test's own that is started at that moment
+/// would inherit the file open for writing, and the copy could not be executed ("text file busy").
 fn readable_copy(directory: &Path) -> PathBuf {
     std::fs::set_permissions(directory, PermissionsExt::from_mode(0o755)).unwrap();
     let copy = directory.join("careen");
-    std::fs::copy(env!("CARGO_BIN_EXE_careen"), &copy).unwrap();
-    std::fs::set_permissions(&copy, PermissionsExt::from_mode(0o755)).unwrap();
+    let mut install = Command::new("install");
+    install.args(["-m", "755", env!("CARGO_BIN_EXE_careen")]).arg(&copy);
+    assert!(install.status().unwrap().success());
     copy
 }
