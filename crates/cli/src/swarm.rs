@@ -8,7 +8,7 @@ use careen_engine::{Engine, EngineError};
 use careen_planner::observed::ControllerPlace;
 use careen_planner::rollout::{Ask, Control};
 use careen_planner::{ControllerId, JobKey, NodeId, Observed, RolloutId, Spec};
-use careen_swarm::{History, RequestError, Swarm, SwarmCluster, SwarmError};
+use careen_swarm::{History, RequestError, Swarm, SwarmCluster, SwarmError, place_of_a_new_one};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -82,8 +82,12 @@ impl Backend for SwarmBackend {
     type Cluster = SwarmCluster;
 
     fn observe(&mut self, rollout: Option<&RolloutId>) -> Result<Observed, BackendError> {
-        let name = self.name.clone();
-        self.onlooker(rollout)?.look().map_err(|error| from_swarm(&error, &name))
+        let (name, here) = (self.name.clone(), self.node.clone());
+        let mut observed = self.onlooker(rollout)?.look().map_err(|error| from_swarm(&error, &name))?;
+        if rollout.is_none() {
+            observed.controller = place_of_a_new_one(&observed.nodes, &here);
+        }
+        Ok(observed)
     }
 
     fn ages(&mut self) -> Result<BTreeMap<NodeId, Duration>, BackendError> {

@@ -80,7 +80,7 @@ pub(crate) fn cluster() -> Observed {
     let holder = Some(ControllerId("c1".into()));
     Observed {
         nodes: vec![manager("m1"), worker("w1"), worker("w2"), worker("w3")],
-        lock: Some(Lock { version: Version(7), holder, epoch: 1, rollout: Some(spec().id) }),
+        lock: Some(Lock { version: Version(7), holder, epoch: 1, rollout: Some(spec().id), place: None }),
         rollout: Some(RolloutRecord { version: Version(3), control: Control::Running }),
         baseline: Some(Baseline::default()),
         ..Observed::default()

@@ -87,6 +87,7 @@ pub fn look(
         // Older than every record, and the same in every look: controllers come and go, the onlooker stays.
         epoch: 0,
         rollout: Some(spec.id.clone()),
+        place: None,
     });
     let pass = pass(&seen, spec, &me, watch, now)?;
     let selected = order::select(observed, spec)?;

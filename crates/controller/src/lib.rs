@@ -12,7 +12,7 @@ use std::time::Duration;
 pub trait Cluster {
     /// Everything at one moment. It must be as new as the swarm's leader knows: a look from the memory of a manager
     /// that lost its leader is an error, not an answer.
-    fn observe(&mut self) -> Result<Observed, Unavailable>;
+    fn observe(&mut self) -> Result<Observed, Unseen>;
 
     /// Carries one action out. It must be refused when the object has another version than the action says, or exists
     /// already, and should be when the lock has a higher epoch than the act: looked at right before. That leaves a
@@ -23,12 +23,22 @@ pub trait Cluster {
     fn now(&self) -> Duration;
 }
 
-/// No manager answers, or none that has a leader.
+/// Why there is nothing that a decision could rest on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the swarm does not answer: {why}")]
-pub struct Unavailable {
-    /// What was tried, and what came of it.
-    pub why: String,
+pub enum Unseen {
+    /// No manager answers, or none that has a leader.
+    #[error("the swarm does not answer: {why}")]
+    Away {
+        /// What was tried, and what came of it.
+        why: String,
+    },
+    /// Something in the swarm cannot be understood. It is never taken for 'not there': nothing is done until somebody
+    /// mends it.
+    #[error("{why}; nothing is done until that is mended")]
+    Corrupt {
+        /// What, and what is wrong with it.
+        why: String,
+    },
 }
 
 /// Why an action was not carried out, or is not known to be.
@@ -85,9 +95,9 @@ pub struct Done {
 /// Why a pass could not be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ControllerError {
-    /// The swarm does not answer. It is asked again.
+    /// Nothing can be seen. The swarm is asked again.
     #[error(transparent)]
-    Unavailable(#[from] Unavailable),
+    Unseen(#[from] Unseen),
     /// The rollout cannot be carried out as it is.
     #[error(transparent)]
     Pass(#[from] PassError),
@@ -146,13 +156,13 @@ pub fn run_pass(
 pub fn run(
     controller: &mut Controller,
     cluster: &mut impl Cluster,
-    mut wait: impl FnMut(Result<&(Pass, Vec<Done>), &Unavailable>) -> bool,
+    mut wait: impl FnMut(Result<&(Pass, Vec<Done>), &Unseen>) -> bool,
 ) -> Result<End, PassError> {
     loop {
         let goes_on = match run_pass(controller, cluster) {
             Ok((pass, _)) if pass.end != End::GoOn => return Ok(pass.end),
             Ok(passed) => wait(Ok(&passed)),
-            Err(ControllerError::Unavailable(unavailable)) => wait(Err(&unavailable)),
+            Err(ControllerError::Unseen(unseen)) => wait(Err(&unseen)),
             Err(ControllerError::Pass(error)) => return Err(error),
         };
         if !goes_on {
@@ -178,10 +188,10 @@ mod tests {
     }
 
     impl Cluster for Fake {
-        fn observe(&mut self) -> Result<Observed, Unavailable> {
+        fn observe(&mut self) -> Result<Observed, Unseen> {
             self.looks += 1;
             if self.looks <= self.away_until_look {
-                return Err(Unavailable { why: "no leader".into() });
+                return Err(Unseen::Away { why: "no leader".into() });
             }
             Ok(self.observed.clone())
         }
@@ -199,7 +209,7 @@ mod tests {
     fn fake(control: Control, holder: Option<&str>) -> Fake {
         let holder = holder.map(|name| ControllerId(name.into()));
         let observed = Observed {
-            lock: Some(Lock { version: Version(1), holder, epoch: 1, rollout: None }),
+            lock: Some(Lock { version: Version(1), holder, epoch: 1, rollout: None, place: None }),
             rollout: Some(RolloutRecord { version: Version(1), control }),
             ..Observed::default()
         };

@@ -29,7 +29,8 @@ pub struct Observed {
     pub results: Vec<NodeResult>,
     /// Whether this rollout's history record is written.
     pub history_written: bool,
-    /// Where the controller that looks runs; `None` when it does not run on a node of the swarm.
+    /// Where the rollout's controller runs: the one that looks, or for an onlooker the lock's holder. `None` when that is
+    /// not on a node of the swarm, or not known.
     pub controller: Option<ControllerPlace>,
     /// Whether managers ask for a key after their engine was restarted.
     pub autolock: bool,
@@ -295,6 +296,9 @@ pub struct Lock {
     pub epoch: u64,
     /// For which rollout it was taken.
     pub rollout: Option<RolloutId>,
+    /// Where the holder runs; `None` outside of the swarm.
+    #[serde(default)]
+    pub place: Option<ControllerPlace>,
 }
 
 /// Where a controller runs.

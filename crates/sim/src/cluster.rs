@@ -1,7 +1,7 @@
 //! The swarm as one controller sees it and writes to it.
 
 use crate::world::{SimJob, SimNode, SimService, World};
-use careen_controller::{ActError, Cluster, Unavailable};
+use careen_controller::{ActError, Cluster, Unseen};
 use careen_planner::observed::{
     AgentReport, Availability, ControllerPlace, Job, Lock, Manager, Mode, Node, NodeStatus, Reachability,
     Role, Service, Task, TaskState,
@@ -28,9 +28,9 @@ pub struct View<'a> {
 }
 
 impl Cluster for View<'_> {
-    fn observe(&mut self) -> Result<Observed, Unavailable> {
+    fn observe(&mut self) -> Result<Observed, Unseen> {
         if !self.answers() {
-            return Err(Unavailable { why: "no manager leads".into() });
+            return Err(Unseen::Away { why: "no manager leads".into() });
         }
         let mut observed = self.world.observe(&self.place);
         (self.distort)(&mut observed, &self.who);
@@ -99,7 +99,13 @@ impl View<'_> {
                     return Err(if version.is_none() { ActError::Exists } else { ActError::Conflict });
                 }
                 let (version, rollout) = (world.next_version(), Some(world.spec.id.clone()));
-                world.lock = Some(Lock { version, holder: Some(self.who.clone()), epoch: *epoch, rollout });
+                world.lock = Some(Lock {
+                    version,
+                    holder: Some(self.who.clone()),
+                    epoch: *epoch,
+                    rollout,
+                    place: None,
+                });
                 Ok(())
             }
             Action::Beat { version } => {

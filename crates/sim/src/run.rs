@@ -238,7 +238,7 @@ impl Run {
                 (self.mutate)(&mut turn.pass, &self.world);
                 self.looked(index, Turn::of(turn.pass))
             }
-            Err(ControllerError::Unavailable(_)) => true,
+            Err(ControllerError::Unseen(_)) => true,
             Err(ControllerError::Pass(error)) => {
                 self.world.violation(format!("no pass: {error:?}"));
                 true

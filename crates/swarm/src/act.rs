@@ -10,9 +10,9 @@ use crate::history::{self, History, HistoryNode};
 use crate::names;
 use careen_controller::ActError;
 use careen_engine::EngineError;
-use careen_planner::observed::Node;
+use careen_planner::observed::{ControllerPlace, Node};
 use careen_planner::rollout::{Baseline, Control, NodeResult, RolloutOutcome};
-use careen_planner::{Act, Action, AgentSpec, JobKey, NodeId, NodeRecord, Version};
+use careen_planner::{Act, Action, AgentSpec, ControllerId, JobKey, NodeId, NodeRecord, Version};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -51,7 +51,7 @@ impl SwarmCluster {
     }
 
     fn take_lock(&self, epoch: u64, version: Option<Version>) -> Done {
-        let labels = encode::lock_labels(epoch, Some(&self.me), &self.spec.id, 0);
+        let labels = encode::lock_labels(epoch, Some(self.who()), &self.spec.id, 0);
         match version {
             None => {
                 let set = labels.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
@@ -71,9 +71,13 @@ impl SwarmCluster {
         self.is_mine(epoch, &config)?;
         let beat =
             config.labels.get(names::BEAT_LABEL).and_then(|beat| beat.parse::<u64>().ok()).unwrap_or(0);
-        let holder = keep.then_some(&self.me);
+        let holder = keep.then(|| self.who());
         let labels = encode::lock_labels(epoch, holder, &self.spec.id, beat.wrapping_add(1));
         self.swarm.label_config(&raw, &labels).map_err(said)
+    }
+
+    fn who(&self) -> (&ControllerId, Option<&ControllerPlace>) {
+        (&self.me, self.place.as_ref())
     }
 
     /// Leaves the moment between this look at the lock and the write; versions and names guard that.

@@ -7,8 +7,8 @@ use crate::error::SwarmError;
 use crate::names;
 use crate::rollouts::RequestError;
 use careen_engine::EngineError;
-use careen_planner::RolloutId;
-use careen_planner::observed::{Availability, Node};
+use careen_planner::observed::{Availability, ControllerPlace, Node};
+use careen_planner::{NodeId, RolloutId};
 use serde_json::{Value, json};
 
 /// The program, in the image of every payload that is built from careen's.
@@ -93,6 +93,14 @@ impl Swarm {
     }
 }
 
+/// Where a controller would be that is started over this manager's engine now. `None` where Swarm chooses among managers.
+pub fn place_of_a_new_one(nodes: &[Node], here: &NodeId) -> Option<ControllerPlace> {
+    match home(nodes) {
+        Home::Service => None,
+        Home::Container => Some(ControllerPlace { node: here.clone(), movable: false }),
+    }
+}
+
 /// Another controller that was started at the same moment is as good.
 fn exists_or(created: Result<(), EngineError>) -> Result<(), RequestError> {
     match created {
@@ -161,7 +169,9 @@ mod tests {
         assert_eq!(home(std::slice::from_ref(&manager)), Home::Container);
         assert_eq!(home(&[manager.clone(), manager.clone()]), Home::Service);
         let drained = Node { availability: Availability::Drain, ..manager.clone() };
-        assert_eq!(home(&[manager, drained]), Home::Container);
+        assert_eq!(home(&[manager.clone(), drained.clone()]), Home::Container);
+        let place = place_of_a_new_one(&[manager.clone(), drained], &manager.id).unwrap();
+        assert_eq!((place.node, place.movable), (manager.id, false));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What can go wrong between careen and a swarm.
 
-use careen_controller::{ActError, Unavailable};
+use careen_controller::{ActError, Unseen};
 use careen_engine::EngineError;
 use std::error::Error;
 
@@ -20,7 +20,7 @@ pub enum SwarmError {
     #[error("no manager of the swarm leads; what the others remember proves nothing")]
     NoLeader,
     /// An object says what this version does not understand. It is never read as 'not there'.
-    #[error("{object} cannot be understood: {why}; nothing was changed")]
+    #[error("{object} cannot be understood: {why}")]
     Corrupt {
         /// Which: its kind and name.
         object: String,
@@ -46,9 +46,13 @@ pub(crate) fn chain(error: &dyn Error) -> String {
     text
 }
 
-impl From<SwarmError> for Unavailable {
+impl From<SwarmError> for Unseen {
     fn from(error: SwarmError) -> Self {
-        Self { why: chain(&error) }
+        let why = chain(&error);
+        match error {
+            SwarmError::Engine(_) | SwarmError::NoLeader => Self::Away { why },
+            SwarmError::TooOld { .. } | SwarmError::Corrupt { .. } => Self::Corrupt { why },
+        }
     }
 }
 
@@ -81,6 +85,17 @@ impl From<SwarmError> for ActError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_cannot_be_understood_is_not_told_as_a_swarm_that_is_away() {
+        let unseen = |error: SwarmError| Unseen::from(error).to_string();
+        let corrupt = unseen(SwarmError::corrupt("the config careen.lock", "its epoch is 'x'"));
+        assert_eq!(
+            corrupt,
+            "the config careen.lock cannot be understood: its epoch is 'x'; nothing is done until that is mended"
+        );
+        assert!(unseen(SwarmError::NoLeader).starts_with("the swarm does not answer: "));
+    }
 
     #[test]
     fn what_an_engine_answers_means_what_was_seen_on_20_10_24() {

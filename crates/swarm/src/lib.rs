@@ -21,12 +21,12 @@ mod reports;
 mod rollouts;
 
 pub use api::Swarm;
-pub use controller::Home;
+pub use controller::{Home, place_of_a_new_one};
 pub use error::SwarmError;
 pub use history::{History, HistoryNode};
 pub use rollouts::{Order, RequestError, Rollout};
 
-use careen_controller::{ActError, Cluster, Unavailable};
+use careen_controller::{ActError, Cluster, Unseen};
 use careen_planner::observed::ControllerPlace;
 use careen_planner::{Act, ControllerId, Observed, Spec};
 use reports::Reports;
@@ -54,7 +54,7 @@ impl SwarmCluster {
 }
 
 impl Cluster for SwarmCluster {
-    fn observe(&mut self) -> Result<Observed, Unavailable> {
+    fn observe(&mut self) -> Result<Observed, Unseen> {
         Ok(self.look()?)
     }
 

@@ -119,6 +119,10 @@ impl SwarmCluster {
         observed.results = of_node.map(decode::node_result).collect::<Result<_, _>>()?;
         let lock = self.swarm.config(names::LOCK)?;
         observed.lock = lock.map(|(_, config)| decode::lock(&config)).transpose()?;
+        if observed.controller.is_none() {
+            let of_this = observed.lock.as_ref().filter(|lock| lock.rollout.as_ref() == Some(id));
+            observed.controller = of_this.and_then(|lock| lock.place.clone());
+        }
         Ok(observed)
     }
 }

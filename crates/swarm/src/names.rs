@@ -29,6 +29,9 @@ pub const BY_LABEL: &str = "careen.by";
 /// Who holds the lock; not there when it was given back.
 pub const HOLDER_LABEL: &str = "careen.holder";
 
+/// Where the lock's holder runs, as JSON; not there when that is not on a node.
+pub const PLACE_LABEL: &str = "careen.place";
+
 /// How often the lock was taken; on a service, under which epoch it was created.
 pub const EPOCH_LABEL: &str = "careen.epoch";
 

@@ -8,7 +8,7 @@ use crate::console::Console;
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::follow::Verdict;
-use careen_controller::{ActError, Cluster, Controller, Done, Unavailable, run};
+use careen_controller::{ActError, Cluster, Controller, Done, Unseen, run};
 use careen_planner::{Act, Action, ControllerId, End, Hold, Observed, Pass, Spec};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -24,7 +24,7 @@ struct Shared<C> {
 }
 
 impl<C: Cluster> Cluster for Shared<C> {
-    fn observe(&mut self) -> Result<Observed, Unavailable> {
+    fn observe(&mut self) -> Result<Observed, Unseen> {
         let observed = self.cluster.observe()?;
         *self.last.borrow_mut() = Some(observed.clone());
         Ok(observed)
@@ -94,7 +94,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         &mut self,
         following: &mut Following,
         last: &RefCell<Option<Observed>>,
-        passed: Result<&(Pass, Vec<Done>), &Unavailable>,
+        passed: Result<&(Pass, Vec<Done>), &Unseen>,
     ) -> Result<(), Left> {
         let time = match passed {
             Ok((pass, done)) => {

@@ -7,7 +7,7 @@ use careen_cli::commands::Session;
 use careen_cli::console::{Colours, Console};
 use careen_cli::error::Failure;
 use careen_cli::exit::Exit;
-use careen_controller::{ActError, Cluster, Controller, Unavailable, run_pass};
+use careen_controller::{ActError, Cluster, Controller, Unseen, run_pass};
 use careen_planner::rollout::{ASK_LABEL, Ask, Control, RolloutRecord};
 use careen_planner::{Act, ControllerId, JobKey, NodeId, Observed, PauseReason, RolloutId, Spec, Version};
 use careen_sim::View;
@@ -117,7 +117,7 @@ impl SimCluster {
 }
 
 impl Cluster for SimCluster {
-    fn observe(&mut self) -> Result<Observed, Unavailable> {
+    fn observe(&mut self) -> Result<Observed, Unseen> {
         // A controller outside of the swarm stays where it is.
         self.view(|view| view.observe()).map(|observed| Observed { controller: None, ..observed })
     }

@@ -177,7 +177,7 @@ pub fn view(observed: &Observed, spec: &Spec) -> Result<View, PassError> {
     let me = ControllerId("view".to_owned());
     let lock = observed.lock.as_ref();
     let (version, epoch) = lock.map_or((Version(0), 0), |lock| (lock.version, lock.epoch));
-    let lock = Lock { version, epoch, holder: Some(me.clone()), rollout: None };
+    let lock = Lock { version, epoch, holder: Some(me.clone()), rollout: None, place: None };
     let observed = Observed { lock: Some(lock), ..observed.clone() };
     let Pass { stages, holds, .. } = pass(&observed, spec, &me, &Watch::default(), Duration::ZERO)?;
     Ok(View { stages, holds })

@@ -21,7 +21,13 @@ fn me() -> ControllerId {
 fn cluster() -> Observed {
     Observed {
         nodes: vec![manager("m1"), manager("m2"), manager("m3"), worker("w1"), worker("w2")],
-        lock: Some(Lock { version: Version(9), holder: Some(me()), epoch: EPOCH, rollout: Some(rollout()) }),
+        lock: Some(Lock {
+            version: Version(9),
+            holder: Some(me()),
+            epoch: EPOCH,
+            rollout: Some(rollout()),
+            place: None,
+        }),
         rollout: Some(RolloutRecord { version: Version(3), control: Control::Running }),
         baseline: Some(Baseline::default()),
         ..Observed::default()

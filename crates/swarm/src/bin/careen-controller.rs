@@ -4,7 +4,7 @@
 //! and to nobody else, and says in plain lines what it does and what it waits for.
 
 use anyhow::{Context, bail};
-use careen_controller::{Cluster, Controller, Done, Unavailable, run};
+use careen_controller::{Cluster, Controller, Done, Unseen, run};
 use careen_planner::observed::ControllerPlace;
 use careen_planner::{Act, Action, ControllerId, End, NodeId, Pass, RolloutId, Stage};
 use careen_swarm::{Swarm, SwarmCluster};
@@ -98,7 +98,7 @@ struct Told {
 }
 
 impl Told {
-    fn tell(&mut self, passed: Result<&(Pass, Vec<Done>), &Unavailable>) {
+    fn tell(&mut self, passed: Result<&(Pass, Vec<Done>), &Unseen>) {
         let away = passed.err().map(ToString::to_string);
         if let Some(why) = away.as_ref().filter(|_| away != self.away) {
             eprintln!("careen-controller: {why}");

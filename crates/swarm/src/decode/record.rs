@@ -94,7 +94,10 @@ pub fn lock(config: &ConfigObject) -> Result<Lock, SwarmError> {
     let holder = config.labels.get(names::HOLDER_LABEL).map(|holder| ControllerId(holder.clone()));
     let rollout =
         config.labels.contains_key(names::ROLLOUT_LABEL).then(|| config.rollout_label()).transpose()?;
-    Ok(Lock { version: config.version, holder, epoch, rollout })
+    let place = config.labels.get(names::PLACE_LABEL).map(|place| serde_json::from_str(place)).transpose();
+    let place =
+        place.map_err(|error| config.corrupt(format!("its label {}: {error}", names::PLACE_LABEL)))?;
+    Ok(Lock { version: config.version, holder, epoch, rollout, place })
 }
 
 /// What a rollout is to do.

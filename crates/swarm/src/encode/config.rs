@@ -3,6 +3,7 @@
 use crate::names;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use careen_planner::observed::ControllerPlace;
 use careen_planner::{ControllerId, RolloutId};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -22,17 +23,19 @@ pub fn with_labels(spec: &Value, labels: &BTreeMap<String, Option<String>>) -> V
     super::node_spec(spec, labels, None)
 }
 
-/// The labels of the lock: who holds it, for what. Without a holder it is given back, and the epoch stays.
+/// The labels of the lock: who holds it, where, for what. Without a holder it is given back, and the epoch stays.
 pub fn lock_labels(
     epoch: u64,
-    holder: Option<&ControllerId>,
+    holder: Option<(&ControllerId, Option<&ControllerPlace>)>,
     rollout: &RolloutId,
     beat: u64,
 ) -> BTreeMap<String, Option<String>> {
     let held = |text: String| holder.map(|_| text);
+    let place = |place: &ControllerPlace| json!(place).to_string();
     BTreeMap::from([
         (names::EPOCH_LABEL.to_owned(), Some(epoch.to_string())),
-        (names::HOLDER_LABEL.to_owned(), holder.map(|holder| holder.0.clone())),
+        (names::HOLDER_LABEL.to_owned(), holder.map(|(holder, _)| holder.0.clone())),
+        (names::PLACE_LABEL.to_owned(), holder.and_then(|(_, at)| at).map(place)),
         (names::ROLLOUT_LABEL.to_owned(), held(rollout.to_string())),
         (names::BEAT_LABEL.to_owned(), Some(beat.to_string())),
     ])
@@ -42,6 +45,7 @@ pub fn lock_labels(
 mod tests {
     use super::*;
     use crate::decode;
+    use careen_planner::NodeId;
 
     fn stored(spec: &Value) -> Value {
         json!({ "ID": "c", "Version": { "Index": 7 }, "CreatedAt": "2026-11-23T02:55:39.7Z", "Spec": spec })
@@ -54,13 +58,16 @@ mod tests {
         let some = |labels: BTreeMap<String, Option<String>>| -> BTreeMap<String, String> {
             labels.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
         };
-        let spec = config_spec(names::LOCK, &some(lock_labels(3, Some(&me), &id, 0)), b"lock");
+        let place = ControllerPlace { node: NodeId("n1".into()), movable: true };
+        let labels = lock_labels(3, Some((&me, Some(&place))), &id, 0);
+        let spec = config_spec(names::LOCK, &some(labels), b"lock");
         let lock = decode::lock(&decode::config(&stored(&spec)).unwrap()).unwrap();
         assert_eq!((lock.epoch, lock.holder, lock.rollout), (3, Some(me), Some(id.clone())));
+        assert_eq!(lock.place, Some(place));
 
         let given_back = with_labels(&spec, &lock_labels(3, None, &id, 1));
         let lock = decode::lock(&decode::config(&stored(&given_back)).unwrap()).unwrap();
-        assert_eq!((lock.epoch, lock.holder, lock.rollout), (3, None, None));
+        assert_eq!((lock.epoch, lock.holder, lock.rollout, lock.place), (3, None, None, None));
         assert_eq!(given_back["Data"], spec["Data"]);
     }
 }
