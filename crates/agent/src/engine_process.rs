@@ -132,7 +132,7 @@ mod tests {
     fn a_process_that_has_ended_does_not_run() {
         let directory = tempfile::tempdir().unwrap();
         let program = directory.path().join("careen-ended");
-        fs::copy(find_program("true").unwrap(), &program).unwrap();
+        std::os::unix::fs::symlink(find_program("true").unwrap(), &program).unwrap();
         let mut child = std::process::Command::new(program).spawn().unwrap();
         let stat = format!("/proc/{}/stat", child.id());
         // Nobody has waited for it: it is a zombie until somebody does.
