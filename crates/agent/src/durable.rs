@@ -15,6 +15,23 @@ pub fn create_unsynced(path: &Path, mode: u32, content: &[u8]) -> io::Result<()>
     write_new(path, mode, content).map(drop)
 }
 
+/// Puts this content in the place of a file's, at once: a reader finds the one or the other.
+pub fn replace(path: &Path, mode: u32, content: &[u8]) -> io::Result<()> {
+    replace_by(path, |new| create(new, mode, content))
+}
+
+/// As [`replace`], not synced.
+pub fn replace_unsynced(path: &Path, mode: u32, content: &[u8]) -> io::Result<()> {
+    replace_by(path, |new| create_unsynced(new, mode, content))
+}
+
+fn replace_by(path: &Path, create: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
+    let new = path.with_extension("new");
+    remove_file(&new)?;
+    create(&new)?;
+    fs::rename(new, path)
+}
+
 fn write_new(path: &Path, mode: u32, content: &[u8]) -> io::Result<File> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
     file.write_all(content)?;

@@ -20,7 +20,7 @@ pub struct Wish {
 
 /// Says what is wanted.
 pub fn ask(path: &Path, wish: &Wish) -> io::Result<()> {
-    replace(path, &serde_json::to_vec(wish).map_err(io::Error::other)?)
+    durable::replace(path, 0o600, &serde_json::to_vec(wish).map_err(io::Error::other)?)
 }
 
 /// What is wanted; `None` when nothing is.
@@ -30,19 +30,12 @@ pub fn wish(path: &Path) -> Option<Wish> {
 
 /// Gives the go for this wish.
 pub fn give(path: &Path, wish: &Wish) -> io::Result<()> {
-    replace(path, wish.number.to_string().as_bytes())
+    durable::replace(path, 0o600, wish.number.to_string().as_bytes())
 }
 
 /// Whether the go for this wish is given.
 pub fn is_given(path: &Path, wish: &Wish) -> bool {
     std::fs::read_to_string(path).is_ok_and(|number| number == wish.number.to_string())
-}
-
-fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    let new = path.with_extension("new");
-    durable::remove_file(&new)?;
-    durable::create(&new, 0o600, content)?;
-    std::fs::rename(new, path)
 }
 
 #[cfg(test)]

@@ -1,67 +1,11 @@
 //! Small swarms for the tests of pages and sentences.
 
-use careen_planner::observed::{
-    Availability, Job, Lock, Manager, Mode, Node, NodeStatus, Reachability, Role, Service, Task, TaskState,
-};
+use careen_planner::observed::{Availability, Job, Lock, Manager, Node, NodeStatus, Reachability, TaskState};
 use careen_planner::rollout::{Baseline, Control, RolloutRecord};
 use careen_planner::state::{NodeRecord, Phase, RECORD_LABEL, Reason, Taken};
-use careen_planner::{
-    ControllerId, JobKey, JobRole, NodeId, Observed, PauseReason, RolloutId, ServiceId, Spec, Stage, Version,
-};
-use std::collections::BTreeMap;
+use careen_planner::{ControllerId, JobKey, JobRole, NodeId, Observed, PauseReason, Spec, Stage, Version};
 
-pub(crate) fn spec() -> Spec {
-    Spec::run(RolloutId::parse("k3x9").unwrap(), "registry.example/update@sha256:00")
-}
-
-pub(crate) fn worker(name: &str) -> Node {
-    Node {
-        id: NodeId(name.into()),
-        hostname: name.into(),
-        version: Version(1),
-        role: Role::Worker,
-        availability: Availability::Active,
-        status: NodeStatus::Ready,
-        manager: None,
-        engine: "26.1.5".into(),
-        api: (1, 45),
-        os: "linux".into(),
-        arch: "x86_64".into(),
-        labels: BTreeMap::new(),
-        engine_labels: BTreeMap::new(),
-        plain_containers: Vec::new(),
-    }
-}
-
-/// `m1` leads.
-pub(crate) fn manager(name: &str) -> Node {
-    let manager = Manager { leader: name == "m1", reachability: Reachability::Reachable };
-    Node { role: Role::Manager, manager: Some(manager), ..worker(name) }
-}
-
-pub(crate) fn service(name: &str, replicas: u64) -> Service {
-    Service {
-        id: ServiceId(name.into()),
-        name: name.into(),
-        mode: Mode::Replicated,
-        desired: replicas,
-        running: replicas,
-        constraints: Vec::new(),
-        labels: BTreeMap::new(),
-        mounts: Vec::new(),
-    }
-}
-
-pub(crate) fn task(service: &str, node: &str) -> Task {
-    Task {
-        id: format!("{service}.{node}"),
-        service: ServiceId(service.into()),
-        job: false,
-        node: Some(NodeId(node.into())),
-        state: TaskState::Running,
-        wanted: true,
-    }
-}
+pub(crate) use careen_planner::testing::{manager, service, spec, task, worker};
 
 pub(crate) fn at(node: &mut Node, stage: Stage, taken: Option<Taken>) {
     let record = NodeRecord { agent: 1, epoch: 1, stage, taken, ..NodeRecord::new(&spec().id, 1) };

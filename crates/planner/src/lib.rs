@@ -28,8 +28,8 @@ pub mod spec;
 pub mod state;
 mod watch;
 
-#[cfg(test)]
-mod testing;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
 pub use action::{Act, Action, AgentSpec};
 pub use hold::{Hold, PauseReason};

@@ -1,4 +1,4 @@
-//! Small clusters for unit tests.
+//! Small clusters for unit tests, here and in the crates that show what was decided.
 
 use crate::ids::{NodeId, RolloutId, ServiceId, Version};
 use crate::observed::{
@@ -7,7 +7,8 @@ use crate::observed::{
 use crate::spec::Spec;
 use std::collections::BTreeMap;
 
-pub(crate) fn worker(name: &str) -> Node {
+/// A worker that is well, with its name as its id.
+pub fn worker(name: &str) -> Node {
     Node {
         id: NodeId(name.into()),
         hostname: name.into(),
@@ -26,21 +27,24 @@ pub(crate) fn worker(name: &str) -> Node {
     }
 }
 
-/// `m1` leads.
-pub(crate) fn manager(name: &str) -> Node {
+/// A manager that is well, with its name as its id; `m1` leads.
+pub fn manager(name: &str) -> Node {
     let manager = Manager { leader: name == "m1", reachability: Reachability::Reachable };
     Node { role: Role::Manager, manager: Some(manager), ..worker(name) }
 }
 
-pub(crate) fn rollout() -> RolloutId {
-    RolloutId::parse("k3x9").unwrap()
+/// A rollout's id.
+pub fn rollout() -> RolloutId {
+    RolloutId::parse("k3x9").unwrap_or_else(|_| unreachable!("a fixed text"))
 }
 
-pub(crate) fn spec() -> Spec {
-    Spec::run(rollout(), "payload@sha256:00")
+/// A rollout with the defaults.
+pub fn spec() -> Spec {
+    Spec::run(rollout(), "registry.example/update@sha256:00")
 }
 
-pub(crate) fn service(name: &str, replicas: u64) -> Service {
+/// A replicated service that runs as it should, with its name as its id.
+pub fn service(name: &str, replicas: u64) -> Service {
     Service {
         id: ServiceId(name.into()),
         name: name.into(),
@@ -53,7 +57,8 @@ pub(crate) fn service(name: &str, replicas: u64) -> Service {
     }
 }
 
-pub(crate) fn task(service: &str, node: &str) -> Task {
+/// A task that runs.
+pub fn task(service: &str, node: &str) -> Task {
     Task {
         id: format!("{service}.{node}"),
         service: ServiceId(service.into()),

@@ -58,8 +58,5 @@ fn read(path: &Path) -> Option<Facts> {
 
 fn write(path: &Path, facts: &Facts) -> io::Result<()> {
     // Not synced: what a power cut takes is collected anew, or makes a result without its changes.
-    let new = path.with_extension("new");
-    durable::remove_file(&new)?;
-    durable::create_unsynced(&new, 0o600, &serde_json::to_vec(facts).map_err(io::Error::other)?)?;
-    fs::rename(new, path)
+    durable::replace_unsynced(path, 0o600, &serde_json::to_vec(facts).map_err(io::Error::other)?)
 }
