@@ -5,6 +5,7 @@
 //! takes over walks the same way, and finds done what is done.
 
 mod gate;
+mod leaked;
 mod reporter;
 
 use super::create::Joined;
@@ -58,6 +59,9 @@ pub fn run(
 ) -> Result<u8, Stop> {
     keep_reports_apart();
     let place = Place::find(request, own)?;
+    if let Some(engine) = place.engine.as_ref().filter(|_| !request.settings.run.is_empty()) {
+        leaked::remove(engine, &request.settings.run);
+    }
     let id = place.id.clone();
     let reporter = Reporter::new(Gate::new(&part.gate_restart));
     Playing { request, part, source, place, id, signals, reporter, changes: None }.play()

@@ -116,6 +116,31 @@ fn a_payload_cannot_report_in_its_agents_place() {
 }
 
 #[test]
+fn what_an_earlier_rollout_left_on_the_host_is_removed() {
+    let swarm = swarm();
+    let part = Part { image: payload(&swarm, ""), swarm: &swarm, id: "next" };
+    let labelled = ["--container-label", "careen.rollout=earlier", "--container-label", "careen.role=agent"];
+    let waits = ["--entrypoint", "/careen-agent gate"];
+    part.create(
+        "earlier-a1",
+        &[labelled, [waits[0], waits[1], "--quiet", "--detach"]].concat(),
+        image_base(),
+        &[],
+    );
+    let left = || part.on_host("docker ps -q --filter label=careen.rollout=earlier");
+    eventually("it runs", || if left().is_empty() { Err(String::new()) } else { Ok(()) });
+    // This engine keeps the container of a job whose service is removed.
+    swarm.docker(&["service", "rm", "earlier-a1"]);
+    part.gate("next-a1", "restart");
+    part.agent("next-a1", &["CAREEN_RUN=next"]);
+    part.await_report("next-a1", r#""phase":"finished","outcome":{"kind":"succeeded"}"#);
+    assert_eq!(left(), "");
+    let logs = swarm.manager().docker(["service", "logs", "--raw", "next-a1"]).expect("docker");
+    assert!((logs.stdout + &logs.stderr).contains("left on this host, 1 container(s)"));
+    part.done(&["next-a1", "next-a1-restart"]);
+}
+
+#[test]
 fn a_restart_waits_for_a_go_of_its_own_and_the_next_agent_collects_the_result() {
     let swarm = swarm();
     let replace =
