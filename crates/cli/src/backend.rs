@@ -78,6 +78,10 @@ pub struct EndedNode {
     pub hostname: String,
     /// Where it stood.
     pub stage: Stage,
+    /// Its transaction on its host.
+    pub transaction: Option<String>,
+    /// What changed on its host, a line each, as far as its agent could tell.
+    pub changed: Option<String>,
 }
 
 /// What an operator tells a rollout.

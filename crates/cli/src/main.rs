@@ -53,7 +53,9 @@ fn docker_context() -> Option<String> {
 fn caller() -> String {
     let user = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let user = user.unwrap_or_else(|| format!("uid {}", nix::unistd::getuid()));
+    let uid = nix::unistd::getuid();
+    let of_uid = || nix::unistd::User::from_uid(uid).ok().flatten().map(|user| user.name);
+    let user = user.or_else(of_uid).unwrap_or_else(|| format!("uid {uid}"));
     format!("{user}@{}", host.trim())
 }
 

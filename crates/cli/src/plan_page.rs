@@ -3,17 +3,17 @@
 use crate::text::{Look, Page, Span};
 use crate::words;
 use careen_planner::drain::{Goes, TaskMove};
+use careen_planner::observed::Node;
 use careen_planner::plan::{Plan, PlannedDrain, PlannedNode, PlannedWave};
 use careen_planner::{Observed, RolloutId, Spec};
 use serde::Serialize;
 
 /// The page. The observed swarm gives the nodes' names.
 pub fn page(plan: &Plan, spec: &Spec, observed: &Observed, page: &mut Page) {
-    let words: Vec<&str> = [spec.image.as_str(), &spec.command]
-        .into_iter()
-        .chain(spec.args.iter().map(String::as_str))
-        .collect();
-    page.line(format!("payload  {}", words.join(" ")));
+    page.line(format!("payload  {}", words::payload(spec)));
+    if spec.image_name.is_some() {
+        page.line(format!("image    {}", spec.image));
+    }
     let nodes: usize = plan.waves.iter().map(|wave| wave.nodes.len()).sum();
     page.line(format!("nodes    {nodes}, in {} waves", plan.waves.len()));
     for (number, wave) in plan.waves.iter().enumerate() {
@@ -44,7 +44,9 @@ fn wave(number: usize, wave: &PlannedWave, observed: &Observed, page: &mut Page)
     });
     page.line(format!("wave {number}{}", quorum.unwrap_or_default()));
     for node in &wave.nodes {
-        page.line(format!("  {} ({}), {}", node.hostname, words::role(node.role), drain(node.drain)));
+        let leads = observed.node(&node.node).is_some_and(Node::is_leader);
+        let role = if leads { "manager, the leader" } else { words::role(node.role) };
+        page.line(format!("  {} ({role}), {}", node.hostname, drain(node.drain)));
         for text in tasks(&node.tasks) {
             page.line(format!("      {text}"));
         }
@@ -112,6 +114,7 @@ pub struct PlanJson<'a> {
     refused: bool,
     going_on: Option<&'a str>,
     image: &'a str,
+    image_name: Option<&'a str>,
     command: &'a str,
     args: &'a [String],
     waves: &'a [PlannedWave],
@@ -138,6 +141,7 @@ pub fn json<'a>(
         refused: plan.is_refused() || going_on.is_some(),
         going_on: going_on.map(RolloutId::as_str),
         image: &spec.image,
+        image_name: spec.image_name.as_deref(),
         command: &spec.command,
         args: &spec.args,
         waves: &plan.waves,
@@ -197,7 +201,7 @@ wave 2
       Swarm may place there while it is active: global
 
 wave 3: 2 of 3 managers take part meanwhile, 2 must
-  m1 (manager), drained if a restart or reboot is needed
+  m1 (manager, the leader), drained if a restart or reboot is needed
 "
         );
     }

@@ -7,6 +7,7 @@ use careen_planner::{RolloutId, Spec};
 /// The rollout that the flags describe. `image` is what `--image` was pinned to.
 pub fn of_args(args: &RolloutArgs, id: RolloutId, image: &str) -> Spec {
     Spec {
+        image_name: (args.image != image).then(|| args.image.clone()),
         command: args.command.clone(),
         args: args.args.clone(),
         selection: Selection {
@@ -71,7 +72,8 @@ mod tests {
 
     #[test]
     fn no_flags_mean_the_planners_defaults() {
-        assert_eq!(spec("").unwrap(), Spec::run(RolloutId::parse("k3x9").unwrap(), "i@sha256:00"));
+        let named = Spec::run(RolloutId::parse("k3x9").unwrap(), "i@sha256:00");
+        assert_eq!(spec("").unwrap(), Spec { image_name: Some("i".into()), ..named });
     }
 
     #[test]

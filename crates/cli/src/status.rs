@@ -1,6 +1,6 @@
 //! `careen status`: where the rollout stands, as a page. Pure.
 
-use crate::backend::Summary;
+use crate::backend::{EndedNode, Summary};
 use crate::text::{Look, Page, Span, span};
 use crate::view::{NodeStanding, Standing, Totals};
 use crate::words;
@@ -10,7 +10,7 @@ use careen_planner::{Spec, Stage};
 
 /// The page.
 pub fn page(standing: &Standing, spec: &Spec, page: &mut Page) {
-    page.line(format!("rollout {}: {}", standing.rollout, payload(spec)));
+    page.line(format!("rollout {}: {}", standing.rollout, words::payload(spec)));
     let control = standing.with_names(&words::control(standing.control.as_ref()));
     page.spans(&[Span::new(control_look(standing.control.as_ref()), control)]);
     if standing.controller.is_none() && !standing.is_over() {
@@ -43,9 +43,46 @@ pub fn idle(last: Option<&Summary>, page: &mut Page) {
     page.line(format!(
         "the last one, {} ({}{when}{by}): {}",
         last.spec.id,
-        payload(&last.spec),
+        words::payload(&last.spec),
         words::control(Some(&last.control))
     ));
+    results(&last.nodes, page);
+}
+
+/// How the nodes of a rollout that is over ended, and what changed on them.
+pub fn results(nodes: &[EndedNode], page: &mut Page) {
+    if nodes.is_empty() {
+        return;
+    }
+    page.gap();
+    let mut rows = vec![["NODE", "STATE", "WHAT CHANGED"].map(Span::from).to_vec()];
+    rows.extend(nodes.iter().map(ended));
+    page.table(&rows);
+}
+
+/// A node of a rollout that is over.
+fn ended(node: &EndedNode) -> Vec<Span> {
+    let why = match &node.stage {
+        Stage::Failed { phase, reason } => Some(words::failure(*phase, *reason)),
+        Stage::Skipped { why } => Some(words::skip(*why).to_owned()),
+        _ => None,
+    };
+    let text: Vec<String> = why.into_iter().chain(node.changed.as_deref().map(in_short)).collect();
+    vec![
+        node.hostname.clone().into(),
+        Span::new(stage_look(&node.stage), words::stage(&node.stage)),
+        text.join("; ").into(),
+    ]
+}
+
+/// The first of several lines, and how many more there are.
+fn in_short(lines: &str) -> String {
+    let mut lines = lines.lines();
+    let first = lines.next().unwrap_or_default().to_owned();
+    match lines.count() {
+        0 => first,
+        more => format!("{first}, and {more} more"),
+    }
 }
 
 /// A time as the swarm writes it, without what is less than a second.
@@ -54,16 +91,13 @@ fn to_the_second(time: &str) -> String {
     parsed.map_or_else(|_| time.to_owned(), |time| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
 }
 
-fn payload(spec: &Spec) -> String {
-    let words = [spec.image.as_str(), &spec.command].into_iter().chain(spec.args.iter().map(String::as_str));
-    words.collect::<Vec<_>>().join(" ")
-}
-
 fn row(standing: &Standing, node: &NodeStanding) -> Vec<Span> {
     let detail = words::detail(node).map(|text| standing.with_names(&text));
     let asked = node.asked.map(|ask| format!("{} is asked for", ask.word()));
     let why: Vec<String> = [detail, asked, kept(node).map(str::to_owned)].into_iter().flatten().collect();
-    let age = node.age.map_or_else(|| "-".to_owned(), |age| span(age.as_secs()));
+    // Of a node at rest this is when Swarm last wrote something about it, which tells nobody anything.
+    let age = node.age.filter(|_| node.stage.is_in_maintenance());
+    let age = age.map_or_else(|| "-".to_owned(), |age| span(age.as_secs()));
     vec![
         node.hostname.clone().into(),
         words::role(node.role).into(),
@@ -143,7 +177,7 @@ mod tests {
     use crate::testing::{agent, at, cluster, failed_and_paused, quorum_at_risk, spec};
     use crate::view::look;
     use careen_planner::rollout::{ASK_LABEL, Ask, RolloutOutcome};
-    use careen_planner::state::Skip;
+    use careen_planner::state::{Phase, Reason, Skip};
     use careen_planner::{NodeId, Observed, Watch};
     use std::collections::BTreeMap;
     use std::time::Duration;
@@ -168,11 +202,11 @@ mod tests {
 rollout k3x9: registry.example/update@sha256:00 install
 paused: w2 failed: exit code 100 in the command
 
-NODE  ROLE     STATE   FOR    WHY
+NODE  ROLE     STATE   FOR  WHY
 w1    worker   done    -
-w2    worker   failed  5 min  exit code 100 in the command; it stays drained
-w3    worker   held    -      the rollout is paused: w2 failed (running: exit-100)
-m1    manager  held    -      the rollout is paused: w2 failed (running: exit-100)
+w2    worker   failed  -    exit code 100 in the command; it stays drained
+w3    worker   held    -    the rollout is paused: w2 failed: exit code 100 in the command
+m1    manager  held    -    the rollout is paused: w2 failed: exit code 100 in the command
 
 1 of 4 nodes done, 2 waiting, 1 failed
 
@@ -227,19 +261,31 @@ win1  worker   skipped  -      it runs Windows
 
     #[test]
     fn no_rollout_and_the_last_one() {
+        let ended = |name: &str, stage, changed: Option<&str>| EndedNode {
+            node: NodeId(name.into()),
+            hostname: name.into(),
+            stage,
+            transaction: None,
+            changed: changed.map(str::to_owned),
+        };
+        let failed = Stage::Failed { phase: Phase::Running, reason: Reason::Exit(7) };
         let last = Summary {
             spec: spec(),
             control: Control::Finished { outcome: RolloutOutcome::WithFailures },
             by: Some("root@m1".into()),
             submitted: Some("2026-11-23T02:55:39.906723839Z".into()),
-            nodes: Vec::new(),
+            nodes: vec![
+                ended("w1", Stage::Done, Some("docker.io: 1 → 2\nlibc6: 3 → 4")),
+                ended("w2", failed, None),
+            ],
         };
         let mut page = Page::new(false);
         idle(Some(&last), &mut page);
         assert_eq!(
             page.into_text(),
             "no rollout is going on\nthe last one, k3x9 (registry.example/update@sha256:00 install, submitted \
-             2026-11-23T02:55:39Z by root@m1): finished, with failed nodes\n"
+             2026-11-23T02:55:39Z by root@m1): finished, with failed nodes\n\n\
+             NODE  STATE   WHAT CHANGED\nw1    done    docker.io: 1 → 2, and 1 more\nw2    failed  exit code 7 in the command\n"
         );
         assert_eq!(words::skip(Skip::Windows), "it runs Windows");
     }

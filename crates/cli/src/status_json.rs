@@ -1,6 +1,6 @@
 //! `careen status` as JSON; a node looks the same in `why` and while following. Pure.
 
-use crate::backend::Summary;
+use crate::backend::{EndedNode, Summary};
 use crate::status::next;
 use crate::view::{NodeStanding, Standing, Totals};
 use crate::words;
@@ -21,6 +21,7 @@ pub struct StatusJson<'a> {
 struct RolloutJson<'a> {
     id: &'a str,
     image: &'a str,
+    image_name: Option<&'a str>,
     command: &'a str,
     args: &'a [String],
     control: Option<&'a Control>,
@@ -34,11 +35,22 @@ struct RolloutJson<'a> {
 struct LastJson<'a> {
     id: &'a str,
     image: &'a str,
+    image_name: Option<&'a str>,
     command: &'a str,
     args: &'a [String],
     control: &'a Control,
     by: Option<&'a str>,
     submitted: Option<&'a str>,
+    nodes: Vec<EndedJson<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct EndedJson<'a> {
+    node: &'a str,
+    hostname: &'a str,
+    state: &'static str,
+    stage: &'a Stage,
+    changed: Option<&'a str>,
 }
 
 /// A node in JSON.
@@ -65,6 +77,7 @@ pub fn status<'a>(standing: &'a Standing, spec: &'a Spec) -> StatusJson<'a> {
     let rollout = RolloutJson {
         id: standing.rollout.as_str(),
         image: &spec.image,
+        image_name: spec.image_name.as_deref(),
         command: &spec.command,
         args: &spec.args,
         control: standing.control.as_ref(),
@@ -81,13 +94,25 @@ pub fn idle(last: Option<&Summary>) -> StatusJson<'_> {
     let last = last.map(|last| LastJson {
         id: last.spec.id.as_str(),
         image: &last.spec.image,
+        image_name: last.spec.image_name.as_deref(),
         command: &last.spec.command,
         args: &last.spec.args,
         control: &last.control,
         by: last.by.as_deref(),
         submitted: last.submitted.as_deref(),
+        nodes: last.nodes.iter().map(ended).collect(),
     });
     StatusJson { rollout: None, last }
+}
+
+fn ended(node: &EndedNode) -> EndedJson<'_> {
+    EndedJson {
+        node: &node.node.0,
+        hostname: &node.hostname,
+        state: node.stage.name(),
+        stage: &node.stage,
+        changed: node.changed.as_deref(),
+    }
 }
 
 /// A node.

@@ -6,8 +6,8 @@ use crate::{image, log};
 use careen_controller::ActError;
 use careen_engine::{Engine, EngineError};
 use careen_planner::observed::ControllerPlace;
-use careen_planner::rollout::{Ask, Control};
-use careen_planner::{ControllerId, JobKey, NodeId, Observed, RolloutId, Spec};
+use careen_planner::rollout::{Ask, Control, NodeResult};
+use careen_planner::{ControllerId, JobKey, JobRole, NodeId, Observed, RolloutId, Spec};
 use careen_swarm::{History, RequestError, Swarm, SwarmCluster, SwarmError, place_of_a_new_one};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -163,10 +163,17 @@ impl Backend for SwarmBackend {
 }
 
 fn summary(history: &History) -> Summary {
-    let node = |node: &careen_swarm::HistoryNode| EndedNode {
-        node: node.id.clone(),
-        hostname: node.hostname.clone(),
-        stage: node.stage.clone(),
+    let node = |node: &careen_swarm::HistoryNode| {
+        let of_node = |result: &&NodeResult| result.node == node.id && result.generation == node.generation;
+        let (rollout, of) = (history.rollout.clone(), node.id.clone());
+        let key = JobKey { rollout, node: of, generation: node.generation, agent: 1, role: JobRole::Agent };
+        EndedNode {
+            node: node.id.clone(),
+            transaction: key.transaction().map(|id| id.to_string()),
+            hostname: node.hostname.clone(),
+            stage: node.stage.clone(),
+            changed: history.results.iter().find(of_node).and_then(|result| result.record.clone()),
+        }
     };
     Summary {
         spec: history.spec.clone(),

@@ -36,7 +36,8 @@ fn run_local_to_the_end() {
     let result = sim.call("run --image update --local --yes --monitor 5s");
     assert_eq!(exit(result), 0, "{}{}", sim.out(), sim.err());
     let (out, err) = (sim.out(), sim.err());
-    assert!(out.starts_with("payload  update@sha256:00 install\nnodes    3, in 3 waves\n"), "{out}");
+    let beginning = "payload  update install\nimage    update@sha256:00\nnodes    3, in 3 waves\n";
+    assert!(out.starts_with(beginning), "{out}");
     assert!(out.ends_with("is done: 3 of 3 nodes done\n"), "{out}");
     let done: Vec<&str> = err.lines().filter(|line| line.ends_with(": done")).collect();
     assert_eq!(done, ["w1: done", "w2: done", "m1: done"], "{err}");

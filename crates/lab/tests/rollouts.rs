@@ -161,7 +161,7 @@ fn a_rollout_restarts_every_engine_and_leaves_the_swarm_as_it_was() {
     let before = engines();
     let plan = scene.careen(&["plan", "--image", &scene.image]);
     assert_eq!(plan.status, 0, "{plan:?}");
-    assert!(plan.stdout.contains("wave 3") && plan.stdout.contains("n1 (manager)"), "{}", plan.stdout);
+    assert!(plan.stdout.contains("wave 3") && plan.stdout.contains("n1 (manager"), "{}", plan.stdout);
 
     let ran = scene.run(&[]);
     assert_eq!(ran.status, 0, "{ran:?}");

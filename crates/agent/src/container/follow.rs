@@ -43,8 +43,8 @@ pub enum End {
 
 /// Somebody who wants to know what a transaction does beside its output.
 pub trait Witness {
-    /// A record of its journal, once each.
-    fn record(&mut self, record: &Record);
+    /// The records of its journal that are new, once each, those from before this agent came included.
+    fn records(&mut self, records: &[&Record]);
     /// About once a second.
     fn tick(&mut self, directory: &TransactionDir);
 }
@@ -54,7 +54,7 @@ pub trait Witness {
 pub struct Nobody;
 
 impl Witness for Nobody {
-    fn record(&mut self, _: &Record) {}
+    fn records(&mut self, _: &[&Record]) {}
     fn tick(&mut self, _: &TransactionDir) {}
 }
 
@@ -220,9 +220,10 @@ impl Follower {
 
     /// Says what the supervisor does beside the command: each wait has its reason.
     fn tell(&mut self, journal: &Journal, witness: &mut dyn Witness) {
-        for line in journal.lines.iter().skip(self.lines_told) {
-            witness.record(&line.record);
-            match &line.record {
+        let new: Vec<&Record> = journal.lines.iter().skip(self.lines_told).map(|line| &line.record).collect();
+        witness.records(&new);
+        for record in new {
+            match record {
                 Record::Starting { attempt, phase, .. } if *attempt > 1 => {
                     say(format_args!("attempt {attempt} of the {phase}"))
                 }

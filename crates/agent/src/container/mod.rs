@@ -188,8 +188,14 @@ fn report_result(request: &Request, id: &TransactionId, joined: &Joined, result:
         request.command, result.outcome, result.exit_code
     ));
     if joined.was_closed {
-        say("this is the recorded result, nothing was run again. For another run: 'docker service update \
-             --update-failure-action continue --env-add CAREEN_RUN=<new value>', or another container with docker run");
+        let how = match request.settings.rollout {
+            Some(_) => "",
+            None => {
+                ". For another run: 'docker service update --update-failure-action continue --env-add \
+                 CAREEN_RUN=<new value>', or another container with docker run"
+            }
+        };
+        say(format_args!("this is the recorded result, nothing was run again{how}"));
     }
 }
 

@@ -212,6 +212,10 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
             format!(": {totals}").into(),
         ]);
         last_words(&standing, &following.tails, &mut page);
+        let nodes = summary.map(|summary| summary.nodes).unwrap_or_default();
+        if nodes.iter().any(|node| node.changed.is_some()) {
+            status::results(&nodes, &mut page);
+        }
         self.console.out(&page.into_text())?;
         Ok(exit_of(outcome))
     }

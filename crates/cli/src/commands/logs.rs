@@ -2,7 +2,7 @@
 
 use super::{Session, find};
 use crate::args::{Format, LogsArgs};
-use crate::backend::{Backend, LogLine, LogPlace, Stream};
+use crate::backend::{Backend, EndedNode, LogLine, LogPlace, Stream};
 use crate::console::Console;
 use crate::error::Failure;
 use crate::exit::Exit;
@@ -22,7 +22,7 @@ type Places = BTreeMap<NodeId, (JobKey, LogPlace)>;
 
 impl<B: Backend, C: Console> Session<'_, B, C> {
     pub(super) fn logs(&mut self, args: &LogsArgs) -> Result<Exit, Failure> {
-        let spec = self.active()?;
+        let Some(spec) = self.backend.active()? else { return self.logs_lie_on_hosts(args) };
         if args.follow {
             self.console.catch_interrupts()?;
         }
@@ -53,6 +53,24 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
                 return Ok(Exit::Done);
             }
         }
+    }
+
+    /// Of a rollout that is over the swarm has no logs any more.
+    fn logs_lie_on_hosts(&mut self, args: &LogsArgs) -> Result<Exit, Failure> {
+        let last = self.backend.rollouts()?.into_iter().next().ok_or(Failure::NoRollout)?;
+        let rollout = &last.spec.id;
+        let asked = |node: &&EndedNode| {
+            args.node.as_ref().is_none_or(|given| node.node.0 == *given || node.hostname == *given)
+        };
+        let nodes: Vec<&EndedNode> = last.nodes.iter().filter(asked).collect();
+        if let (Some(given), true) = (&args.node, nodes.is_empty()) {
+            return Err(Failure::NoSuchNode { rollout: rollout.clone(), given: given.clone() });
+        }
+        self.say(&format!("the rollout {rollout} is over; what its nodes printed lies on their hosts:"))?;
+        for (node, id) in nodes.iter().filter_map(|node| Some((node, node.transaction.as_ref()?))) {
+            self.say(&format!("on {}: careen-agent logs {id}", node.hostname))?;
+        }
+        Ok(Exit::Other)
     }
 
     /// Prints what is new of one node; how many lines that were.

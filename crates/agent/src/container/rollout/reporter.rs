@@ -66,28 +66,12 @@ impl Reporter {
 }
 
 impl Witness for Reporter {
-    fn record(&mut self, record: &Record) {
+    fn records(&mut self, records: &[&Record]) {
         if !self.is_the_command {
             return;
         }
-        match record {
-            Record::Starting { phase: Phase::Command, attempt, .. } => {
-                self.say(Said::Running { attempt: *attempt });
-            }
-            Record::RestartingEngine { why: EngineRestart::Replaced } => {
-                self.say(Said::Restarting { kind: Restart::Engine });
-            }
-            Record::Rebooting { .. } => self.say(Said::Restarting { kind: Restart::Reboot }),
-            Record::Starting { phase: Phase::Rollback, .. }
-            | Record::RestartingEngine { why: EngineRestart::Down }
-            | Record::Supervised { .. }
-            | Record::Running { .. }
-            | Record::Stopping { .. }
-            | Record::Ended { .. }
-            | Record::Interrupted
-            | Record::EngineSettled { .. }
-            | Record::Rebooted { .. }
-            | Record::Closed { .. } => {}
+        if let Some(said) = records.iter().fold(None, |said, record| after(said, record)) {
+            self.say(said);
         }
     }
 
@@ -96,5 +80,44 @@ impl Witness for Reporter {
             self.pass_the_go(directory);
         }
         self.again();
+    }
+}
+
+/// What goes on after this record, when that went on before it. What is over when an agent comes is not told as if it went
+/// on: the rollout would seem to go back.
+fn after(said: Option<Said>, record: &Record) -> Option<Said> {
+    match record {
+        Record::Starting { phase: Phase::Command, attempt, .. } => Some(Said::Running { attempt: *attempt }),
+        Record::RestartingEngine { why: EngineRestart::Replaced } => {
+            Some(Said::Restarting { kind: Restart::Engine })
+        }
+        Record::Rebooting { .. } => Some(Said::Restarting { kind: Restart::Reboot }),
+        Record::Ended { .. }
+        | Record::Interrupted
+        | Record::EngineSettled { .. }
+        | Record::Rebooted { .. }
+        | Record::Closed { .. } => None,
+        Record::Starting { phase: Phase::Rollback, .. }
+        | Record::RestartingEngine { why: EngineRestart::Down }
+        | Record::Supervised { .. }
+        | Record::Running { .. }
+        | Record::Stopping { .. } => said,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use careen_model::journal::EngineOutcome;
+
+    #[test]
+    fn what_is_over_is_not_told_as_if_it_went_on() {
+        let running = Record::Starting { phase: Phase::Command, attempt: 1, engine_up: true };
+        let restarting = Record::RestartingEngine { why: EngineRestart::Replaced };
+        let told = |records: &[&Record]| records.iter().fold(None, |said, record| after(said, record));
+        assert_eq!(told(&[&running]), Some(Said::Running { attempt: 1 }));
+        assert_eq!(told(&[&running, &restarting]), Some(Said::Restarting { kind: Restart::Engine }));
+        let settled = Record::EngineSettled { outcome: EngineOutcome::Up };
+        assert_eq!(told(&[&running, &restarting, &settled]), None);
     }
 }
