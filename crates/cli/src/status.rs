@@ -159,6 +159,9 @@ pub fn stage_look(stage: &Stage) -> Look {
 
 /// The commands that come next; none while everything goes its way.
 pub fn next(standing: &Standing) -> Vec<String> {
+    if matches!(standing.control, Some(Control::Aborting)) {
+        return Vec::new();
+    }
     let mut commands: Vec<String> = standing.failed().flat_map(|node| words::advice(node).commands).collect();
     if matches!(standing.control, Some(Control::Paused { .. })) {
         commands.push("careen resume".to_owned());

@@ -3,6 +3,7 @@
 use crate::text::{Page, Span};
 use crate::view::{NodeStanding, Standing};
 use crate::{status, status_json, words};
+use careen_planner::Stage;
 use careen_planner::rollout::Control;
 use serde::Serialize;
 
@@ -17,7 +18,10 @@ pub fn page(standing: &Standing, nodes: &[&NodeStanding], page: &mut Page) {
     if nodes.is_empty() {
         page.line("every node is through");
     }
-    for node in nodes {
+    // Whoever asks for one node is told of it. Of fifty only those are of interest that hold the others up.
+    let (waiting, telling): (Vec<&NodeStanding>, Vec<&NodeStanding>) =
+        nodes.iter().partition(|node| nodes.len() > 1 && waits_its_turn(node));
+    for node in telling {
         page.gap();
         let state = Span::new(status::stage_look(&node.stage), words::stage(&node.stage));
         let why = words::detail(node).map(|text| format!(": {}", standing.with_names(&text)));
@@ -25,6 +29,25 @@ pub fn page(standing: &Standing, nodes: &[&NodeStanding], page: &mut Page) {
         page.spans(&[who.into(), state, why.unwrap_or_default().into()]);
         say(&words::advice(node), page);
     }
+    if let Some(text) = turns(&waiting) {
+        page.gap();
+        page.line(text);
+    }
+}
+
+fn waits_its_turn(node: &NodeStanding) -> bool {
+    let not_begun = matches!(node.stage, Stage::Pending | Stage::Held { .. });
+    not_begun && node.hold.as_ref().is_none_or(words::is_routine)
+}
+
+/// Those that wait for nothing but their turn.
+fn turns(waiting: &[&NodeStanding]) -> Option<String> {
+    const NAMED: usize = 5;
+    let names: Vec<&str> = waiting.iter().take(NAMED).map(|node| node.hostname.as_str()).collect();
+    let more = waiting.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let verb = if waiting.len() == 1 { "waits for its" } else { "wait for their" };
+    (!names.is_empty()).then(|| format!("{}{more} {verb} turn", names.join(", ")))
 }
 
 fn say(advice: &words::Advice, page: &mut Page) {
@@ -122,6 +145,16 @@ w2 (worker) is failed: exit code 100 in the command; it stays drained
     careen retry w2
     careen skip w2
 "
+        );
+    }
+
+    #[test]
+    fn nodes_that_only_wait_for_their_turn_take_one_line() {
+        let text = text(failed_and_paused(), "");
+        assert_eq!(text.matches("careen resume").count(), 1, "{text}");
+        assert!(
+            text.contains("\nw2 (worker) is failed") && text.ends_with("\nw3, m1 wait for their turn\n"),
+            "{text}"
         );
     }
 
