@@ -6,7 +6,7 @@ use crate::action::Action;
 use crate::drain;
 use crate::hold::Hold;
 use crate::ids::{Go, JobRole};
-use crate::observed::{Availability, NodeOutcome, Restart, Said};
+use crate::observed::{Availability, HostPhase, NodeOutcome, Restart, Said};
 use crate::state::{Event, Goal, Phase, Reason};
 
 impl Work<'_> {
@@ -31,8 +31,19 @@ impl Work<'_> {
     pub(super) fn running(&mut self, here: &Here<'_>, drained: bool) -> Move {
         let phase = Phase::Running;
         let said = self.observed.report(&here.agent);
+        // A failure of the command itself is told as one: `verify` never ran.
+        let of_command = |outcome: &NodeOutcome| match outcome {
+            NodeOutcome::Failed { phase: HostPhase::Command, exit, .. } => Some(Reason::Exit(*exit)),
+            NodeOutcome::Failed { .. } | NodeOutcome::Succeeded => None,
+        };
         match said {
-            _ if self.result(here).is_some() => return Move::Step(Event::Ended, Wanted::Keep),
+            _ if self.result(here).is_some() => {
+                let failed = self.result(here).and_then(of_command);
+                return failed.map_or(Move::Step(Event::Ended, Wanted::Keep), Move::Fail);
+            }
+            Some(Said::Finished { outcome, record }) if of_command(outcome).is_some() => {
+                return self.write_result(here, outcome, record.clone());
+            }
             Some(Said::Finished { .. } | Said::Verifying) => {
                 return Move::Step(Event::Ended, Wanted::Keep);
             }

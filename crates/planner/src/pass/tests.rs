@@ -256,8 +256,14 @@ fn what_somebody_else_changed_is_theirs() {
 
 #[test]
 fn the_rollout_is_paused_before_the_node_is_called_failed() {
+    a_command_fails(Stage::Verifying, Phase::Verifying, "failed:verifying:exit-100");
+    // Seen before anything of `verify`: then it is known where it failed.
+    a_command_fails(Stage::Running { drained: false }, Phase::Running, "failed:running:exit-100");
+}
+
+fn a_command_fails(stage: Stage, phase: Phase, becomes: &str) {
     let mut observed = cluster();
-    put(&mut observed, "w1", &record(Stage::Verifying));
+    put(&mut observed, "w1", &record(stage));
     jobs(&mut observed, "w1", TaskState::Running, None);
     let outcome = NodeOutcome::Failed { phase: HostPhase::Command, exit: 100, rolled_back: None };
     let result =
@@ -273,17 +279,13 @@ fn the_rollout_is_paused_before_the_node_is_called_failed() {
     assert_eq!(words(&now(&observed, &spec())), ["write-result"], "what is known is written first");
     observed.results = vec![result];
     assert_eq!(words(&now(&observed, &spec())), ["set-control"]);
-    let why = PauseReason::NodeFailed {
-        node: NodeId("w1".into()),
-        phase: Phase::Verifying,
-        why: Reason::Exit(100),
-    };
+    let why = PauseReason::NodeFailed { node: NodeId("w1".into()), phase, why: Reason::Exit(100) };
     observed.rollout.as_mut().unwrap().control = Control::Paused { why };
-    assert_eq!(words(&now(&observed, &spec())), ["w1 e5 failed:verifying:exit-100"]);
+    assert_eq!(words(&now(&observed, &spec())), [format!("w1 e5 {becomes}")]);
     let mut spec = spec();
     spec.policy.failure_action = crate::spec::FailureAction::Continue;
     observed.rollout.as_mut().unwrap().control = Control::Running;
-    let on = ["w1 e5 failed:verifying:exit-100", "w2 e5 entering"];
+    let on = [format!("w1 e5 {becomes}"), "w2 e5 entering".to_owned()];
     assert_eq!(words(&now(&observed, &spec)), on, "the others go on");
 }
 
