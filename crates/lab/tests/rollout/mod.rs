@@ -129,6 +129,16 @@ impl Scene {
         self.sh(name, "cat /run/careen-test/ran 2>/dev/null || :").replace('\n', " ")
     }
 
+    /// Waits until a command of the payload has begun on a node.
+    pub fn await_begun(&self, name: &str, command: &str) {
+        let begun = wait_until(&format!("{command} begins on {name}"), LONG, || {
+            let ran = self.ran(name);
+            let begun = ran.split_whitespace().any(|one| one == command);
+            Ok(if begun { Poll::Ready(()) } else { Poll::Pending(format!("{ran}; {}", self.standing(name))) })
+        });
+        begun.unwrap_or_else(|error| panic!("{error}"));
+    }
+
     /// A command of the payload waits on this node, from its beginning until it is let go.
     pub fn hold(&self, name: &str, command: &str) {
         self.sh(name, &format!("mkdir -p /run/careen-test; touch /run/careen-test/hold-{command}"));

@@ -23,16 +23,18 @@ fn a_drain_of_an_operators_during_maintenance_stays_and_so_does_a_label() {
     scene.sh("n1", "docker node update --label-add zone=b n4");
     let seen = scene.await_node("n4", "drained by somebody", |node| node["availability"] == "drain");
     assert_eq!(seen["drained_by_careen"], false, "{seen}");
+    let status = scene.careen(&["status"]).stdout;
+    assert!(status.contains("its operator keeps it drained"), "{status}");
     scene.let_go("n4", "install");
     scene.await_done();
     assert_eq!(scene.ran("n4"), "prepare install verify ");
     assert_eq!(availability(&scene, "n4"), "drain");
+    scene.assert_nothing_is_left();
     assert_eq!(
         (label(&scene, "n4", "zone").as_str(), label(&scene, "n4", "careen.node").as_str()),
         ("b", "")
     );
     scene.sh("n1", "docker node update --label-rm zone n4");
-    scene.assert_nothing_is_left();
     web.assert_ran(&scene);
 }
 

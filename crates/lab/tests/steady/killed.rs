@@ -17,12 +17,15 @@ const TRANSITIONS: [(&str, Option<&str>); 6] = [
     ("settling", None),
 ];
 
-/// Kills the controller of `rollout` while the node is in this stage; returns when another one has the lock. Until then
-/// `careen status` answers on any manager.
-fn kill_at(scene: &Scene, rollout: &str, node: &str, stage: &str) {
+/// Kills the controller of `rollout` while the node is in this stage and, where a command keeps it there, at that; returns
+/// when another one has the lock. Until then `careen status` answers on any manager.
+fn kill_at(scene: &Scene, rollout: &str, node: &str, stage: &str, command: Option<&str>) {
     let process = controller(scene, rollout);
     let holder = await_holder(scene);
     await_stage(scene, node, stage);
+    if let Some(command) = command {
+        scene.await_begun(node, command);
+    }
     process.signal(scene, "KILL");
     for manager in ["n1", "n3"] {
         let status = scene.careen_on(manager, &["status"]);
@@ -42,7 +45,7 @@ fn kill_at_every_transition(scene: &Scene) {
     }
     let rollout = scene.start(&["--node", "n4", "--node", "n2", "--drain", "always"]);
     for (stage, held) in TRANSITIONS {
-        kill_at(scene, &rollout, "n4", stage);
+        kill_at(scene, &rollout, "n4", stage, held);
         if let Some(command) = held {
             scene.let_go("n4", command);
         }
@@ -79,7 +82,7 @@ fn a_controller_that_is_killed_while_the_command_runs_is_replaced_and_nothing_ru
     let mut web = Web::watch(&scene);
     scene.hold("n4", "install");
     let rollout = scene.start(&["--node", "n4", "--", "plain"]);
-    kill_at(&scene, &rollout, "n4", "running");
+    kill_at(&scene, &rollout, "n4", "running", Some("install"));
     scene.let_go("n4", "install");
     scene.await_done();
     assert_eq!(scene.ran("n4"), EACH_ONCE);
