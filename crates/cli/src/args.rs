@@ -1,5 +1,6 @@
 //! The command line. What the flags mean for a rollout is in [`crate::spec`].
 
+use crate::phase_limit::{self, PhaseLimit};
 use careen_planner::constraint::Constraint;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -166,6 +167,10 @@ pub struct RolloutArgs {
     /// The command's time limit on each host; none by default
     #[arg(long, value_parser = time_limit, value_name = "DURATION", help_heading = "Failures")]
     pub timeout: Option<Duration>,
+    /// How long a phase may take before the node counts as failed, such as rebooting=30m; can be repeated. It ends careen's
+    /// waiting, not what runs on the host
+    #[arg(long = "phase-timeout", value_parser = phase_limit, value_name = "PHASE=DURATION", help_heading = "Failures")]
+    pub phase_timeouts: Vec<PhaseLimit>,
 
     /// Drain nodes: when the engine is restarted or the host rebooted, always, or never
     #[arg(long, value_enum, default_value_t = Drain::Auto, value_name = "WHEN", help_heading = "Hosts")]
@@ -273,6 +278,10 @@ fn time_limit(text: &str) -> Result<Duration, String> {
         Duration::ZERO => Err("no time at all is no limit; leave --timeout out for none".to_owned()),
         limit => Ok(limit),
     }
+}
+
+fn phase_limit(text: &str) -> Result<PhaseLimit, String> {
+    phase_limit::parse(text, duration)
 }
 
 fn ratio(text: &str) -> Result<f64, String> {

@@ -1,7 +1,7 @@
 //! `careen`: the operator's command line. What it decides itself is pure and small; what a rollout does is decided by
 //! careen-planner, here as in the controller.
 //!
-//! - [`args`], [`spec`]: flags, and the rollout that they describe
+//! - [`args`], [`phase_limit`], [`spec`]: flags, and the rollout that they describe
 //! - [`backend`]: what is needed of a swarm, as a trait; [`swarm`]: over careen-swarm; [`connect`]: which engine is asked
 //! - [`commands`]: one flow for each command
 //! - [`view`]: where a rollout stands; [`words`]: as sentences; [`status`], [`status_json`], [`why`],
@@ -21,6 +21,7 @@ pub mod exit;
 pub mod follow;
 mod image;
 mod log;
+pub mod phase_limit;
 pub mod plan_page;
 pub mod progress;
 pub mod spec;

@@ -1,6 +1,7 @@
 //! Flags become a rollout's spec. Pure.
 
 use crate::args::{Drain, EngineRestart, FailureAction, Order, Reboot, RolloutArgs};
+use crate::phase_limit;
 use careen_planner::spec::{DrainPolicy, Limits, NodeOrder, Policy, RebootPolicy, Selection};
 use careen_planner::{RolloutId, Spec};
 
@@ -33,7 +34,7 @@ pub fn of_args(args: &RolloutArgs, id: RolloutId, image: &str) -> Spec {
         allow_quorum_loss: args.allow_quorum_loss,
         allow_volume_moves: args.allow_volume_moves,
         unlock_by_hand: args.unlock_by_hand,
-        limits: Limits { running: args.timeout, ..Limits::default() },
+        limits: Limits { running: args.timeout, ..phase_limit::apply(&args.phase_timeouts) },
         ..Spec::run(id, image)
     }
 }
@@ -83,7 +84,7 @@ mod tests {
              --spread node.labels.zone --parallelism 3 --delay 1m --monitor 1h30m --failure-action rollback \
              --max-failure-ratio 0.25 --order managers-first --canaries 2 --drain always --reboot always \
              --engine-restart never --allow-quorum-loss --allow-volume-moves --unlock-by-hand --timeout 90s \
-             -- --fast now",
+             --phase-timeout node-down=2m --phase-timeout rebooting=1h -- --fast now",
         )
         .unwrap();
         assert_eq!(
@@ -109,7 +110,13 @@ mod tests {
         assert_eq!((spec.drain, spec.reboot), (DrainPolicy::Always, RebootPolicy::Always));
         assert!(!spec.engine_restart && spec.restarts);
         assert!(spec.allow_quorum_loss && spec.allow_volume_moves && spec.unlock_by_hand);
-        assert_eq!(spec.limits.running, Some(Duration::from_secs(90)));
+        let limits = Limits {
+            running: Some(Duration::from_secs(90)),
+            node_down: Duration::from_secs(120),
+            rebooting: Duration::from_secs(3600),
+            ..Limits::default()
+        };
+        assert_eq!(spec.limits, limits);
     }
 
     #[test]
@@ -122,6 +129,11 @@ mod tests {
             ("--delay 5", "90s, 10m or 1h30m"),
             ("--monitor=-5s", "90s, 10m or 1h30m"),
             ("--timeout 0s", "leave --timeout out"),
+            ("--phase-timeout 5m", "PHASE=DURATION"),
+            ("--phase-timeout dancing=5m", "there are entering, preparing,"),
+            ("--phase-timeout running=5m", "--timeout"),
+            ("--phase-timeout rebooting=5", "90s, 10m or 1h30m"),
+            ("--phase-timeout rebooting=0s", "leave rebooting out"),
             ("--constraint zone", "KEY==VALUE"),
             ("--spread zone", "node.labels.NAME"),
             ("--spread node.labels.zone==a", "node.labels.NAME"),

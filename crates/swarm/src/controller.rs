@@ -8,6 +8,7 @@ use crate::names;
 use crate::rollouts::RequestError;
 use careen_engine::EngineError;
 use careen_planner::observed::{Availability, ControllerPlace, Node};
+use careen_planner::settle::SETTLE_LABEL;
 use careen_planner::{NodeId, RolloutId};
 use serde_json::{Value, json};
 
@@ -125,9 +126,13 @@ fn labels(id: &RolloutId) -> Value {
 }
 
 fn service(id: &RolloutId, image: &str) -> Value {
+    let mut own = labels(id);
+    // It is none of the services that nodes are taken care for: one that is frozen or cannot start would hold up whoever
+    // goes on in its place.
+    own[SETTLE_LABEL] = "ignore".into();
     json!({
         "Name": name(id),
-        "Labels": labels(id),
+        "Labels": own,
         "TaskTemplate": {
             "ContainerSpec": {
                 "Image": image,
@@ -184,5 +189,9 @@ mod tests {
         assert_eq!(container["Entrypoint"], command);
         assert_eq!(container["HostConfig"]["Binds"][0], "/var/run/docker.sock:/run/docker.sock");
         assert_eq!(service["Labels"][names::ROLE_LABEL], names::CONTROLLER_ROLE);
+        assert_eq!(
+            service["Labels"]["careen.settle"], "ignore",
+            "a rollout does not wait for its controller"
+        );
     }
 }

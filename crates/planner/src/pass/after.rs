@@ -6,7 +6,7 @@ use crate::action::Action;
 use crate::drain;
 use crate::hold::Hold;
 use crate::ids::{Go, JobRole};
-use crate::observed::{Availability, HostPhase, NodeOutcome, Restart, Said};
+use crate::observed::{Availability, HostPhase, NodeOutcome, Reachability, Restart, Said};
 use crate::state::{Event, Goal, Phase, Reason};
 
 impl Work<'_> {
@@ -128,7 +128,7 @@ impl Work<'_> {
         };
         match self.observed.report(&here.agent) {
             Some(Said::WantsRestart { kind: wanted }) if *wanted == kind && !self.is_lost(here) => {
-                return self.allow_restart(here);
+                return self.allow_restart(here, kind);
             }
             Some(
                 Said::Finished { .. } | Said::Verifying | Said::Running { .. } | Said::WantsRestart { .. },
@@ -147,8 +147,7 @@ impl Work<'_> {
         if self.is_lost(here) {
             return lost(here);
         }
-        // With the agent there it has not begun; the agent's own look at the quorum keeps it back, too.
-        if let Err(hold) = self.quorum(here) {
+        if let Some(hold) = self.kept_back(here) {
             return Move::Wait(hold);
         }
         if here.age >= limit {
@@ -156,14 +155,21 @@ impl Work<'_> {
         }
         // The announced restart's gate, when the report that asked for it cannot be read now.
         if self.closed_gate(here, Go::Restart).is_some() {
-            return self.allow_restart(here);
+            return self.allow_restart(here, kind);
         }
         Move::Wait(Hold::Restarting { kind })
     }
 
-    fn allow_restart(&mut self, here: &Here<'_>) -> Move {
+    /// Why a restart that may begin does not: the agent looks at the quorum itself, too. A manager that does not take part
+    /// any more is on its way down; the one that is missing is itself.
+    fn kept_back(&self, here: &Here<'_>) -> Option<Hold> {
+        if is_going_down(here) { None } else { self.quorum(here).err() }
+    }
+
+    fn allow_restart(&mut self, here: &Here<'_>, kind: Restart) -> Move {
         let Some(gate) = self.closed_gate(here, Go::Restart) else {
-            return Move::Wait(self.quorum(here).err().unwrap_or(Hold::GivingTheGo));
+            let waits = if is_going_down(here) { Hold::Restarting { kind } } else { Hold::GivingTheGo };
+            return Move::Wait(self.kept_back(here).unwrap_or(waits));
         };
         let open = Action::OpenGate { key: gate.key.clone(), version: gate.version };
         if drain::before_a_restart(self.spec) {
@@ -231,4 +237,8 @@ impl Work<'_> {
         }
         Move::Wait(if said.is_some() { Hold::HostWorks { phase } } else { Hold::NoReport { phase } })
     }
+}
+
+fn is_going_down(here: &Here<'_>) -> bool {
+    here.node.manager.is_some_and(|manager| manager.reachability != Reachability::Reachable)
 }

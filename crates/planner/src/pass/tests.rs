@@ -3,8 +3,8 @@
 use super::*;
 use crate::ids::{Go, JobKey, JobRole};
 use crate::observed::{
-    AgentReport, ControllerPlace, Expectation, HostPhase, Job, NodeOutcome, NodeStatus, Restart, Said,
-    TaskState,
+    AgentReport, ControllerPlace, Expectation, HostPhase, Job, Manager, NodeOutcome, NodeStatus,
+    Reachability, Restart, Said, TaskState,
 };
 use crate::rollout::{Ask, Baseline, NodeResult, RolloutOutcome, RolloutRecord};
 use crate::state::{Goal, Phase, Skip, Taken};
@@ -458,6 +458,29 @@ fn no_phase_waits_for_ever() {
         observed.rollout.as_mut().unwrap().control = paused.clone();
         assert_eq!(hold(&after(&observed, &spec(), 1199), "w1"), "node-down");
         assert!(words(&after(&observed, &spec(), 1200))[1].contains("node-down"));
+    }
+}
+
+#[test]
+fn a_manager_that_goes_down_for_its_own_restart_is_no_risk_for_the_quorum() {
+    let spec = spec();
+    let said = Some(Said::WantsRestart { kind: Restart::Engine });
+    for (unreachable, said, expected) in [
+        ("m2", said.clone(), "restarting"),
+        ("m2", None, "restarting"),
+        ("m3", said, "quorum-at-risk"),
+        ("m3", None, "quorum-at-risk"),
+    ] {
+        let mut observed = cluster();
+        let taken = Some(Taken { was: Active, set: Drain });
+        put(&mut observed, "m2", &NodeRecord { taken, ..record(Stage::RestartingEngine) });
+        jobs(&mut observed, "m2", TaskState::Running, said);
+        for gate in observed.jobs.iter_mut().filter(|job| job.key.role != JobRole::Agent) {
+            (gate.stopped, gate.tasks) = (true, Vec::new());
+        }
+        let lost = Manager { leader: false, reachability: Reachability::Unreachable };
+        node(&mut observed, unreachable).manager = Some(lost);
+        assert_eq!(hold(&now(&observed, &spec), "m2"), expected, "{unreachable}");
     }
 }
 

@@ -1,0 +1,91 @@
+//! Nodes that die for good in their turn: the rollout stops there and says so, and an operator decides.
+
+use crate::rollout::Scene;
+use crate::scene;
+use crate::support::{Broken, Web, await_status, label};
+use careen_lab::Fault;
+
+/// Minutes become seconds; the swarm needs some fifteen of its own to call a node down.
+const SOON: [&str; 4] = ["--phase-timeout", "node-down=5s", "--phase-timeout", "rebooting=5s"];
+
+/// The power goes while a command runs on n4; n2 would be next.
+fn dies_at_work(scene: &Scene) -> Broken<'_> {
+    scene.hold("n4", "install");
+    scene.start(&[&["--node", "n4", "--node", "n2"], &SOON[..], &["--", "plain"]].concat());
+    scene.await_state("n4", "running");
+    scene.await_begun("n4", "install");
+    let broken = Broken::by(scene, "n4", Fault::PowerOff, Fault::PowerOn);
+    scene.await_node("n4", "failed", |node| {
+        let next = scene.standing("n2");
+        assert_eq!(next["state"], "held", "the place is not free: {next}");
+        node["state"] == "failed"
+    });
+    broken
+}
+
+#[test]
+fn a_node_that_dies_in_its_turn_pauses_the_rollout_and_a_skip_goes_on() {
+    let scene = scene();
+    let mut web = Web::watch(&scene);
+    let broken = dies_at_work(&scene);
+    let status = scene.json(&["status"]);
+    assert_eq!(status["rollout"]["control"]["state"], "paused", "{status}");
+    let why = scene.careen(&["why"]).stdout;
+    assert!(why.contains("did not come back in time") && why.contains("careen skip n4"), "{why}");
+    eprintln!("{why}");
+    assert_eq!(scene.standing("n2")["hold"]["hold"], "paused");
+    assert_eq!(scene.ran("n2"), "");
+
+    let skip = scene.careen(&["skip", "n4"]);
+    assert_eq!(skip.status, 0, "{skip:?}");
+    scene.await_done();
+    assert_eq!(scene.ran("n2"), "prepare install verify ");
+    broken.mend();
+    await_status(&scene, "n4", "ready");
+    leaves_nothing_after_another_rollout(&scene);
+    web.assert_ran(&scene);
+}
+
+#[test]
+#[ignore = "a second death of a node; tools/slow-test"]
+fn a_node_that_dies_in_its_turn_leaves_an_abort_to_its_operator() {
+    let scene = scene();
+    let mut web = Web::watch(&scene);
+    let broken = dies_at_work(&scene);
+    assert_eq!(scene.careen(&["abort"]).status, 0);
+    let last = scene.await_end();
+    assert_eq!(last["control"]["outcome"], "aborted", "{last}");
+    assert_eq!(scene.ran("n2"), "", "nothing further began");
+    broken.mend();
+    await_status(&scene, "n4", "ready");
+    leaves_nothing_after_another_rollout(&scene);
+    web.assert_ran(&scene);
+}
+
+/// What lay on the node that was down is taken away by the next rollout.
+fn leaves_nothing_after_another_rollout(scene: &Scene) {
+    scene.start(&["--node", "n3", "--", "plain"]);
+    scene.await_done();
+    scene.assert_nothing_is_left();
+    assert_eq!(label(scene, "n4", "careen.node"), "");
+}
+
+#[test]
+fn a_node_that_dies_before_the_go_can_be_skipped() {
+    let scene = scene();
+    let mut web = Web::watch(&scene);
+    scene.hold("n4", "prepare");
+    scene.start(&["--node", "n4", "--node", "n2", "--", "plain"]);
+    scene.await_hold("n4", "host-works");
+    let broken = Broken::by(&scene, "n4", Fault::PowerOff, Fault::PowerOn);
+    scene.await_hold("n4", "node-down");
+    let skip = scene.careen(&["skip", "n4"]);
+    assert_eq!(skip.status, 0, "{skip:?}");
+    scene.await_done();
+    assert_eq!(scene.ran("n2"), "prepare install verify ");
+    broken.mend();
+    await_status(&scene, "n4", "ready");
+    leaves_nothing_after_another_rollout(&scene);
+    scene.assert_all_active();
+    web.assert_ran(&scene);
+}

@@ -1,0 +1,75 @@
+//! One controller at a time: a live one keeps the lock, a frozen one loses it and does nothing more when it thaws. What
+//! follows a dead one is in killed.rs.
+
+use crate::rollout::{LONG, Scene};
+use crate::scene;
+use crate::support::{Web, await_holder, await_other_holder, controller, lock};
+use careen_lab::{Poll, wait_until};
+use std::process::{Child, Stdio};
+
+/// So many times the holder says that it lives before its lock could be called dead, and one more.
+const BEATS: usize = 6;
+
+/// Another controller, in a process on n2.
+fn contender(scene: &Scene) -> Child {
+    let mut command = scene.node("n2").command(["careen", "resume", "--local"]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.spawn().expect("careen resume")
+}
+
+fn await_beats(scene: &Scene, holder: &str) {
+    let (_, mut last) = lock(scene);
+    let mut beats = 0;
+    let beaten = wait_until("the holder lives", LONG, || {
+        let (now, version) = lock(scene);
+        assert_eq!(now, holder, "a live controller keeps its lock");
+        beats += usize::from(version != last);
+        last = version;
+        Ok(if beats >= BEATS { Poll::Ready(()) } else { Poll::Pending(format!("{beats} beats")) })
+    });
+    beaten.unwrap_or_else(|error| panic!("{error}"));
+}
+
+#[test]
+#[ignore = "takes two minutes: a lock must be seen to live and to die; tools/slow-test"]
+fn a_live_controller_keeps_the_lock_and_a_frozen_one_loses_it_for_good() {
+    let scene = scene();
+    let mut web = Web::watch(&scene);
+    scene.hold("n4", "install");
+    scene.hold("n2", "install");
+    let rollout = scene.start(&["--node", "n4", "--node", "n2", "--", "plain"]);
+    scene.await_state("n4", "running");
+    let holder = await_holder(&scene);
+    let other = contender(&scene);
+    await_beats(&scene, &holder);
+
+    let frozen = controller(&scene, &rollout);
+    frozen.signal(&scene, "STOP");
+    let status = scene.careen(&["status"]);
+    assert_eq!(status.status, 0, "{status:?}");
+    let next = await_other_holder(&scene, &holder);
+    assert!(next.starts_with("cli-"), "the contender has it: {next}");
+    scene.let_go("n4", "install");
+    scene.await_state("n2", "running");
+
+    frozen.signal(&scene, "CONT");
+    let said = wait_until("the frozen controller stops", LONG, || {
+        let said = frozen.said(&scene);
+        let stopped = said.contains("another controller has the rollout now");
+        Ok(if stopped { Poll::Ready(said) } else { Poll::Pending(said) })
+    });
+    eprintln!("{}", said.unwrap_or_else(|error| panic!("{error}")));
+    assert_eq!(lock(&scene).0, next, "it did not take the lock back");
+    scene.let_go("n2", "install");
+    scene.await_done();
+    let other = other.wait_with_output().expect("careen resume");
+    let said = String::from_utf8_lossy(&other.stderr);
+    eprintln!("{said}");
+    assert!(other.status.success(), "{said}");
+    for node in ["n4", "n2"] {
+        assert_eq!(scene.ran(node), "prepare install verify ", "{node}");
+    }
+    scene.assert_all_active();
+    scene.assert_nothing_is_left();
+    web.assert_ran(&scene);
+}
