@@ -58,6 +58,17 @@ pub enum Verb {
         #[arg(default_value = "n1")]
         node: String,
     },
+    /// Run a command on this machine, and tell at its end what was seen of a service and the nodes meanwhile, with several looks
+    /// a second. The exit status is the command's.
+    Watch {
+        /// The service.
+        service: String,
+        /// How many tasks it has now, and should have all the time.
+        replicas: usize,
+        /// The command and its arguments, unchanged.
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
+        command: Vec<String>,
+    },
     /// Break a node, or mend it. Returns when the effect can be seen.
     Fault {
         #[command(subcommand)]

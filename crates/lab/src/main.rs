@@ -15,7 +15,7 @@ use crate::cli::{Cli, Format, UpArgs, Verb};
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match run(cli) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("careen-lab: {error:#}");
             ExitCode::FAILURE
@@ -23,7 +23,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli) -> anyhow::Result<()> {
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let name = &cli.name;
     match cli.verb {
         Verb::Up(args) => Lab::up(&spec(name, args), Progress::shown()).map(drop)?,
@@ -42,11 +42,12 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             let (node, fault) = fault.split();
             Lab::open(name)?.node(&node)?.fault(fault)?;
         }
+        Verb::Watch { service, replicas, command } => return watch(name, &service, replicas, &command),
         Verb::Engine => careen_lab::ensure_engine(Progress::shown())?,
         Verb::Down { all: true } => careen_lab::down_all(Progress::shown())?,
         Verb::Down { all: false } => careen_lab::down(name, Progress::shown())?,
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 fn spec(name: &LabName, args: UpArgs) -> Spec {
@@ -62,7 +63,7 @@ fn spec(name: &LabName, args: UpArgs) -> Spec {
 }
 
 /// Becomes the command: streams, signals and the exit status are its own. Returns only when that fails.
-fn exec(name: &LabName, node: &str, command: &[String]) -> anyhow::Result<()> {
+fn exec(name: &LabName, node: &str, command: &[String]) -> anyhow::Result<ExitCode> {
     use std::io::IsTerminal as _;
     let lab = Lab::open(name)?;
     let node = lab.node(node)?;
@@ -70,6 +71,17 @@ fn exec(name: &LabName, node: &str, command: &[String]) -> anyhow::Result<()> {
     let mut process = if terminal { node.command_on_terminal(command) } else { node.command(command) };
     let error = process.stdin(Stdio::inherit()).exec();
     Err(error).context("failed to start the docker command")
+}
+
+/// Runs a command while the service is watched; its exit status, 1 when a signal ended it.
+fn watch(name: &LabName, service: &str, replicas: usize, command: &[String]) -> anyhow::Result<ExitCode> {
+    let lab = Lab::open(name)?;
+    let (program, args) = command.split_first().context("no command")?;
+    let work = || std::process::Command::new(program).args(args).status();
+    let (ended, seen) = careen_lab::while_watching(&lab, service, replicas, work);
+    let status = ended.with_context(|| format!("failed to start {program}"))?;
+    eprintln!("{service}, {seen}");
+    Ok(ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)))
 }
 
 fn copy(name: &LabName, source: &str, destination: &str) -> anyhow::Result<()> {
