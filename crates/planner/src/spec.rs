@@ -11,6 +11,9 @@ pub struct Spec {
     pub id: RolloutId,
     /// The payload's image, by digest or image id.
     pub image: String,
+    /// The directory of the image that holds the payload, where it is not the usual one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<String>,
     /// The payload's command.
     pub command: String,
     /// Its arguments.
@@ -184,6 +187,7 @@ impl Spec {
         Self {
             id,
             image: image.to_owned(),
+            payload: None,
             command: "install".to_owned(),
             args: Vec::new(),
             selection: Selection::default(),
