@@ -9,7 +9,7 @@ use serde::Serialize;
 
 /// The page. The observed swarm gives the nodes' names.
 pub fn page(plan: &Plan, spec: &Spec, observed: &Observed, page: &mut Page) {
-    let words: Vec<&str> = [spec.image.as_str(), &spec.command]
+    let words: Vec<&str> = [spec.image.as_str(), crate::spec::work(spec)]
         .into_iter()
         .chain(spec.args.iter().map(String::as_str))
         .collect();

@@ -55,7 +55,9 @@ fn to_the_second(time: &str) -> String {
 }
 
 fn payload(spec: &Spec) -> String {
-    let words = [spec.image.as_str(), &spec.command].into_iter().chain(spec.args.iter().map(String::as_str));
+    let words = [spec.image.as_str(), crate::spec::work(spec)]
+        .into_iter()
+        .chain(spec.args.iter().map(String::as_str));
     words.collect::<Vec<_>>().join(" ")
 }
 

@@ -30,20 +30,7 @@ const ENGINE: [&str; 22] = [
 const ENGINE_PREFIXES: [&str; 2] = ["moby-", "docker-engine-"];
 
 /// Packages whose upgrade makes Debian or Ubuntu ask for a reboot, besides the kernel's.
-const REBOOT: [&str; 12] = [
-    "dbus",
-    "dbus-broker",
-    "dbus-daemon",
-    "glibc",
-    "intel-microcode",
-    "amd64-microcode",
-    "libc6",
-    "linux-base",
-    "musl",
-    "systemd",
-    "libssl3",
-    "libssl3t64",
-];
+const REBOOT: [&str; 6] = ["dbus", "dbus-broker", "dbus-daemon", "glibc", "libc6", "musl"];
 
 /// What a package is to this tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
