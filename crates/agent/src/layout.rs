@@ -31,6 +31,8 @@ pub mod file {
     pub const INDEX: &str = "output.idx";
     /// Made by a command that wants the engine restarted (`CAREEN_RESTART_ENGINE`).
     pub const RESTART_ENGINE: &str = "restart-engine";
+    /// What `prepare` expects of the command (`CAREEN_EXPECTS_RESTART`).
+    pub const EXPECTS_RESTART: &str = "expects-restart";
     /// What a supervisor wants to restart, and waits for the go for.
     pub const RESTART_WISH: &str = "restart-wish";
     /// The go for it.

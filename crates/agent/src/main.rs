@@ -37,6 +37,7 @@ mod withdraw;
 use anyhow::bail;
 use careen_model::TransactionId;
 use careen_model::entry::HostEntry;
+use careen_model::settings;
 use layout::TransactionDir;
 use std::ffi::OsString;
 use std::path::Path;
@@ -91,7 +92,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         // A derived Dockerfile that set ENTRYPOINT to the bare binary: no host has a payload at /install.
-        _ if Path::new(payload::IN_IMAGE).is_dir() => container::run(args).into(),
+        _ if Path::new(settings::DEFAULT_PAYLOAD).is_dir() => container::run(args).into(),
         _ => {
             eprint!("{USAGE}");
             USAGE_EXIT.into()

@@ -13,15 +13,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-/// Where images keep their payload.
-pub const IN_IMAGE: &str = "/install";
-
 const BUFFER_BYTES: usize = 128 * 1024;
 
 /// A payload in the image, held open so that it can be read after the agent went below /host.
 #[derive(Debug)]
 pub struct Source {
     directory: OwnedFd,
+    /// Where it lies in the image, for people.
+    name: PathBuf,
 }
 
 /// What a payload weighs, and its digest.
@@ -39,7 +38,7 @@ impl Source {
     /// Opens the image's payload. `None` when the image has none.
     pub fn open(path: &Path) -> io::Result<Option<Self>> {
         match File::open(path) {
-            Ok(directory) => Ok(Some(Self { directory: directory.into() })),
+            Ok(directory) => Ok(Some(Self { directory: directory.into(), name: path.to_owned() })),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
@@ -104,7 +103,7 @@ impl Source {
         let mut contents = Counter::default();
         for entry in walk(&self.path())? {
             copy_entry(&entry, &target.join(&entry.relative), &mut contents)
-                .with_context(|| format!("copy /install/{}", entry.relative.display()))?;
+                .with_context(|| format!("copy {}", self.name.join(&entry.relative).display()))?;
         }
         Ok(contents.finish())
     }
@@ -282,6 +281,6 @@ mod tests {
         let target = tempfile::tempdir().unwrap();
         let source = Source::open(base.path()).unwrap().unwrap();
         let error = source.copy_to(&target.path().join("copy")).unwrap_err();
-        assert!(format!("{error:#}").contains("/install/data/socket"), "{error:#}");
+        assert!(format!("{error:#}").contains("data/socket"), "{error:#}");
     }
 }

@@ -48,6 +48,8 @@ pub enum Command {
     Run(RunArgs),
     /// Say what 'run' with the same flags would do; changes nothing
     Plan(RolloutArgs),
+    /// Upgrade the packages of every host
+    Upgrade(UpgradeArgs),
     /// Where the rollout stands
     Status,
     /// What the hosts printed
@@ -80,6 +82,58 @@ pub struct RunArgs {
     /// The rollout.
     #[command(flatten)]
     pub rollout: RolloutArgs,
+    /// How it starts.
+    #[command(flatten)]
+    pub start: StartArgs,
+}
+
+/// `upgrade`.
+#[derive(Debug, Clone, Args)]
+pub struct UpgradeArgs {
+    /// Upgrade the container engine, too
+    #[arg(long, help_heading = "Packages")]
+    pub engine: bool,
+    /// Upgrade this package alone, and what it needs; can be repeated. Hosts without it do nothing
+    #[arg(long = "package", value_name = "NAME", help_heading = "Packages")]
+    pub packages: Vec<String>,
+    /// Upgrade to nothing but security updates
+    #[arg(long, help_heading = "Packages")]
+    pub security_only: bool,
+    /// Also upgrade hosts with dnf, zypper or apk, which was never tried on real hosts
+    #[arg(long, help_heading = "Packages")]
+    pub experimental: bool,
+
+    /// Only say what would happen; changes nothing
+    #[arg(long, conflicts_with_all = ["yes", "detach", "local"])]
+    pub plan: bool,
+    /// careen's image, where its name is another; without this the asked engine must have careen/installer in this version
+    #[arg(long, value_parser = image, value_name = "IMAGE")]
+    pub image: Option<String>,
+    /// Reboot hosts: when the distribution asks, never, or always
+    #[arg(long, value_enum, default_value_t = UpgradeReboot::Auto, value_name = "WHEN", help_heading = "Hosts")]
+    pub reboot: UpgradeReboot,
+    /// Which nodes, in which order, and how.
+    #[command(flatten)]
+    pub how: HowArgs,
+    /// How it starts.
+    #[command(flatten)]
+    pub start: StartArgs,
+}
+
+/// `upgrade --reboot`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum UpgradeReboot {
+    /// When the distribution asks for it.
+    Auto,
+    /// Not at all.
+    Never,
+    /// In any case.
+    Always,
+}
+
+/// How a rollout starts.
+#[derive(Debug, Clone, Args)]
+pub struct StartArgs {
     /// Start the rollout and return
     #[arg(long, conflicts_with = "local")]
     pub detach: bool,
@@ -131,7 +185,17 @@ pub struct RolloutArgs {
     /// Its arguments, behind '--'
     #[arg(last = true, value_name = "ARGS")]
     pub args: Vec<String>,
+    /// Reboot hosts: never, when the command asks (exit code 194), when command or distribution ask, or always
+    #[arg(long, value_enum, default_value_t = Reboot::Asked, value_name = "WHEN", help_heading = "Hosts")]
+    pub reboot: Reboot,
+    /// Which nodes, in which order, and how.
+    #[command(flatten)]
+    pub how: HowArgs,
+}
 
+/// Which nodes a rollout is about, in which order they have their turn, and how careful it is.
+#[derive(Debug, Clone, Args)]
+pub struct HowArgs {
     /// Only this node, by id or host name; can be repeated
     #[arg(long = "node", value_name = "NODE", help_heading = "Which nodes")]
     pub nodes: Vec<String>,
@@ -175,9 +239,6 @@ pub struct RolloutArgs {
     /// Drain nodes: when the engine is restarted or the host rebooted, always, or never
     #[arg(long, value_enum, default_value_t = Drain::Auto, value_name = "WHEN", help_heading = "Hosts")]
     pub drain: Drain,
-    /// Reboot hosts: never, when the command asks (exit code 194), when command or distribution ask, or always
-    #[arg(long, value_enum, default_value_t = Reboot::Asked, value_name = "WHEN", help_heading = "Hosts")]
-    pub reboot: Reboot,
     /// Restart engines that were replaced
     #[arg(long, value_enum, default_value_t = EngineRestart::Auto, value_name = "WHEN", help_heading = "Hosts")]
     pub engine_restart: EngineRestart,

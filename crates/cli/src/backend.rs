@@ -33,6 +33,9 @@ pub trait Backend {
     /// An image by digest, or by id where no registry has it. Nothing is pulled.
     fn pin(&mut self, image: &str) -> Result<String, BackendError>;
 
+    /// The same for an image that only the asked engine is to be asked for.
+    fn pin_here(&mut self, image: &str) -> Result<String, BackendError>;
+
     /// Stores a rollout. `by` is who submits it, as they say themselves. [`BackendError::OtherRollout`] when one is
     /// going on.
     fn submit(&mut self, spec: &Spec, by: &str) -> Result<(), BackendError>;

@@ -6,6 +6,7 @@ use crate::connect::{NoManager, UnusableHost, chain};
 use crate::exit::Exit;
 use crate::text::neutral;
 use careen_planner::{NodeId, PassError, RolloutId};
+use careen_upgrade::options::InvalidOptions;
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +71,17 @@ pub enum Failure {
         /// What it is.
         state: String,
     },
+    /// Flags of `upgrade` that contradict themselves.
+    #[error("{0}; nothing was changed")]
+    Upgrade(#[from] InvalidOptions),
+    /// careen's own image is not on the asked engine.
+    #[error(
+        "this manager's engine does not have the image {image}, which brings the upgrade to the hosts; nothing was changed"
+    )]
+    NoOwnImage {
+        /// Which.
+        image: String,
+    },
     /// The rollout cannot be carried out as it is.
     #[error("the rollout cannot be carried out")]
     Pass(#[from] PassError),
@@ -100,6 +112,7 @@ impl Failure {
             Self::Backend(BackendError::OtherRollout { .. }) | Self::Refused => Exit::Refused,
             Self::Host(_)
             | Self::NobodyToAsk
+            | Self::Upgrade(_)
             | Self::NoSuchNode { .. }
             | Self::Ambiguous { .. }
             | Self::NotFailed { .. }
@@ -115,6 +128,7 @@ impl Failure {
             | Self::Declined
             | Self::NoController { .. }
             | Self::NoRollout
+            | Self::NoOwnImage { .. }
             | Self::Pass(_)
             | Self::Output(_)
             | Self::Json(_) => Exit::Other,
@@ -159,6 +173,10 @@ impl Failure {
             Self::NoController { .. } => {
                 Some("'careen resume' tries again, 'careen resume --local' runs it in your terminal")
             }
+            Self::NoOwnImage { .. } => Some(
+                "bring it to all nodes' engines, or to a registry that they reach, and say its name with --image",
+            ),
+            Self::Upgrade(_) => Some("'careen upgrade --help' explains the flags"),
             Self::NoRollout => Some("'careen run --image IMAGE' starts one"),
             Self::NoSuchNode { .. } => Some("'careen status' lists its nodes"),
             Self::Ambiguous { .. } => Some("name the node by its id"),

@@ -6,6 +6,11 @@ use serde_json::Value;
 /// Why there is none: what was tried, or an engine that cannot be asked.
 type NoPin = Result<String, EngineError>;
 
+/// Pins a name that is this engine's own: no registry is asked.
+pub fn pin_here(image: &str, get: impl Fn(&str) -> Result<Value, EngineError>) -> Result<String, NoPin> {
+    of_engine(image, get(&format!("/images/{image}/json")))
+}
+
 /// Pins a name. One with a registry's host is looked up there first, and then on the asked engine; any other the other
 /// way round: a short name means what this machine has under it, and is not by mistake a stranger's on a public registry.
 pub fn pin(image: &str, get: impl Fn(&str) -> Result<Value, EngineError>) -> Result<String, NoPin> {
@@ -94,6 +99,8 @@ mod tests {
         assert_eq!(of("u:1", true, Some("other@sha256:33")), ok("sha256:22"), "not the public one's");
         assert_eq!(of("u:1", true, None), ok("u@sha256:11"));
         assert_eq!(of("u@sha256:44", false, None), ok("u@sha256:44"));
+        let nobody = |path: &str| Err(no(path));
+        assert!(matches!(pin_here("u:1", nobody), Err(Ok(_))));
         let why = of("u:1", false, None).unwrap_err();
         assert_eq!(why, "this engine: no such image; the registry: no such image");
     }

@@ -1,9 +1,14 @@
 //! Flags become a rollout's spec. Pure.
 
-use crate::args::{Drain, EngineRestart, FailureAction, Order, Reboot, RolloutArgs};
+use crate::args::{Drain, EngineRestart, FailureAction, HowArgs, Order, Reboot, RolloutArgs};
+use crate::args::{UpgradeArgs, UpgradeReboot};
 use crate::phase_limit;
 use careen_planner::spec::{DrainPolicy, Limits, NodeOrder, Policy, RebootPolicy, Selection};
 use careen_planner::{RolloutId, Spec};
+use careen_upgrade::options::{InvalidOptions, Options};
+
+/// Where careen's own image has the payload of `upgrade`.
+const UPGRADE_PAYLOAD: &str = "/upgrade";
 
 /// The rollout that the flags describe. `image` is what `--image` was pinned to.
 pub fn of_args(args: &RolloutArgs, id: RolloutId, image: &str) -> Spec {
@@ -11,35 +16,70 @@ pub fn of_args(args: &RolloutArgs, id: RolloutId, image: &str) -> Spec {
         image_name: (args.image != image).then(|| args.image.clone()),
         command: args.command.clone(),
         args: args.args.clone(),
-        selection: Selection {
-            nodes: args.nodes.clone(),
-            constraints: args.constraints.clone(),
-            spread: args.spread.clone(),
-        },
-        policy: policy(args),
-        drain: match args.drain {
-            Drain::Auto => DrainPolicy::Auto,
-            Drain::Always => DrainPolicy::Always,
-            Drain::Never => DrainPolicy::Never,
-        },
         reboot: match args.reboot {
             Reboot::Never => RebootPolicy::Never,
             Reboot::Asked => RebootPolicy::Asked,
             Reboot::Auto => RebootPolicy::Auto,
             Reboot::Always => RebootPolicy::Always,
         },
-        engine_restart: args.engine_restart == EngineRestart::Auto,
         // That a reboot follows is certain, whatever `prepare` finds.
         restarts: args.reboot == Reboot::Always,
-        allow_quorum_loss: args.allow_quorum_loss,
-        allow_volume_moves: args.allow_volume_moves,
-        unlock_by_hand: args.unlock_by_hand,
-        limits: Limits { running: args.timeout, ..phase_limit::apply(&args.phase_timeouts) },
+        ..of_how(&args.how, id, image)
+    }
+}
+
+/// The rollout of the built-in payload that the flags of `upgrade` describe.
+pub fn of_upgrade(args: &UpgradeArgs, id: RolloutId, image: &str) -> Result<Spec, InvalidOptions> {
+    let options = Options {
+        engine: args.engine,
+        security_only: args.security_only,
+        packages: args.packages.clone(),
+        experimental: args.experimental,
+    };
+    Ok(Spec {
+        payload: Some(UPGRADE_PAYLOAD.to_owned()),
+        args: options.check()?.to_args(),
+        reboot: match args.reboot {
+            UpgradeReboot::Auto => RebootPolicy::Auto,
+            UpgradeReboot::Never => RebootPolicy::Never,
+            UpgradeReboot::Always => RebootPolicy::Always,
+        },
+        restarts: args.reboot == UpgradeReboot::Always,
+        ..of_how(&args.how, id, image)
+    })
+}
+
+/// What a rollout does, in one word for people.
+pub fn work(spec: &Spec) -> &str {
+    match spec.payload.as_deref() {
+        Some(UPGRADE_PAYLOAD) if spec.command == "install" => "upgrade",
+        Some(_) | None => &spec.command,
+    }
+}
+
+fn of_how(how: &HowArgs, id: RolloutId, image: &str) -> Spec {
+    Spec {
+        selection: Selection {
+            nodes: how.nodes.clone(),
+            constraints: how.constraints.clone(),
+            spread: how.spread.clone(),
+        },
+        policy: policy(how),
+        drain: match how.drain {
+            Drain::Auto => DrainPolicy::Auto,
+            Drain::Always => DrainPolicy::Always,
+            Drain::Never => DrainPolicy::Never,
+        },
+        engine_restart: how.engine_restart == EngineRestart::Auto,
+        allow_quorum_loss: how.allow_quorum_loss,
+        allow_volume_moves: how.allow_volume_moves,
+        unlock_by_hand: how.unlock_by_hand,
+        limits: Limits { running: how.timeout, ..phase_limit::apply(&how.phase_timeouts) },
         ..Spec::run(id, image)
     }
 }
 
-fn policy(args: &RolloutArgs) -> Policy {
+fn policy(args: &HowArgs) -> Policy {
     Policy {
         order: match args.order {
             Order::WorkersFirst => NodeOrder::WorkersFirst,
@@ -151,5 +191,27 @@ mod tests {
         }
         assert!(Cli::try_parse_from(["careen", "run"]).unwrap_err().to_string().contains("--image"));
         assert!(Cli::try_parse_from(["careen", "run", "--image", "i", "--local", "--detach"]).is_err());
+    }
+
+    fn upgrade(flags: &str) -> Result<Spec, InvalidOptions> {
+        let words = ["careen", "upgrade"].into_iter().chain(flags.split_whitespace());
+        let Command::Upgrade(args) = Cli::try_parse_from(words).unwrap().command else { unreachable!() };
+        of_upgrade(&args, RolloutId::parse("k3x9").unwrap(), "i@sha256:00")
+    }
+
+    #[test]
+    fn an_upgrade_is_a_rollout_of_the_built_in_payload() {
+        let plain = Spec::run(RolloutId::parse("k3x9").unwrap(), "i@sha256:00");
+        let plain = Spec { payload: Some("/upgrade".into()), reboot: RebootPolicy::Auto, ..plain };
+        assert_eq!(upgrade("").unwrap(), plain);
+        let spec = upgrade(
+            "--engine --package vim --package runc --security-only --experimental --reboot always --node w1",
+        );
+        let spec = spec.unwrap();
+        let args = ["--engine", "--security-only", "--experimental", "--package", "vim", "--package", "runc"];
+        assert_eq!(spec.args, args);
+        assert!(spec.reboot == RebootPolicy::Always && spec.restarts && spec.selection.nodes == ["w1"]);
+        assert_eq!(upgrade("--package runc"), Err(InvalidOptions::Engine("runc".into())));
+        assert_eq!(upgrade("--package vim-"), Err(InvalidOptions::Name("vim-".into())));
     }
 }

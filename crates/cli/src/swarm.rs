@@ -116,10 +116,11 @@ impl Backend for SwarmBackend {
     }
 
     fn pin(&mut self, image: &str) -> Result<String, BackendError> {
-        image::pin(image, |path| self.engine.get(path)).map_err(|error| match error {
-            Ok(why) => BackendError::NoImage { image: image.to_owned(), why },
-            Err(error) => from_engine(&error),
-        })
+        image::pin(image, |path| self.engine.get(path)).map_err(|error| no_image(image, error))
+    }
+
+    fn pin_here(&mut self, image: &str) -> Result<String, BackendError> {
+        image::pin_here(image, |path| self.engine.get(path)).map_err(|error| no_image(image, error))
     }
 
     fn submit(&mut self, spec: &Spec, by: &str) -> Result<(), BackendError> {
@@ -204,6 +205,13 @@ fn from_swarm(error: &SwarmError, name: &str) -> BackendError {
         SwarmError::Corrupt { object, why } => {
             BackendError::Corrupt { object: object.clone(), why: why.clone() }
         }
+    }
+}
+
+fn no_image(image: &str, error: Result<String, EngineError>) -> BackendError {
+    match error {
+        Ok(why) => BackendError::NoImage { image: image.to_owned(), why },
+        Err(error) => from_engine(&error),
     }
 }
 

@@ -77,8 +77,8 @@ fn paused(why: &PauseReason) -> String {
 /// The payload as whoever started it called it, with its command and arguments.
 pub fn payload(spec: &Spec) -> String {
     let image = spec.image_name.as_ref().unwrap_or(&spec.image);
-    let words = [image, &spec.command].into_iter().chain(&spec.args);
-    words.map(String::as_str).collect::<Vec<_>>().join(" ")
+    let words = [image.as_str(), crate::spec::work(spec)].into_iter();
+    words.chain(spec.args.iter().map(String::as_str)).collect::<Vec<_>>().join(" ")
 }
 
 /// Why a node failed.

@@ -211,3 +211,22 @@ fn on_a_terminal_the_picture_is_redrawn_and_gone_at_the_end() {
     assert!(err.trim_end().ends_with("\x1b[J"), "{:?}", &err[err.len().saturating_sub(80)..]);
     assert!(!err.contains("\x1b[31mlibc6"), "what a host prints does nothing to the terminal");
 }
+
+#[test]
+fn an_upgrade_is_planned_and_carried_out_with_careens_own_image() {
+    let sim = swarm(2);
+    assert_eq!(exit(sim.call("upgrade --plan --engine")), 0);
+    let name = concat!(
+        "payload  careen/installer:",
+        env!("CARGO_PKG_VERSION"),
+        " upgrade --engine\nimage    sha256:11\n"
+    );
+    assert!(sim.out().starts_with(name), "{}", sim.out());
+    assert!(sim.0.borrow().spec.is_none(), "a plan changes nothing");
+    assert_eq!(exit(sim.call("upgrade --package runc --yes")), 2);
+    assert_eq!(exit(sim.call("upgrade --local --yes --monitor 5s --package vim")), 0, "{}", sim.err());
+    let spec = sim.0.borrow().spec.clone().unwrap();
+    assert_eq!((spec.payload.as_deref(), spec.command.as_str()), (Some("/upgrade"), "install"));
+    assert_eq!(spec.args, ["--package", "vim"]);
+    assert_eq!(violations(&sim), Vec::<String>::new());
+}

@@ -58,6 +58,8 @@ fn a_wrong_call_exits_with_2_and_says_what_is_allowed() {
         (&["run", "--image", "i", "--frobnicate"], "--frobnicate"),
         (&["plan", "--image", "i", "--parallelism", "0"], "zero"),
         (&["plan", "--image", "i", "--reboot", "perhaps"], "never, asked, auto, always"),
+        (&["upgrade", "--reboot", "asked"], "auto, never, always"),
+        (&["upgrade", "--plan", "--yes"], "cannot be used with"),
         (&["status", "--format", "yaml"], "text, json"),
         (&["retry"], "<NODE>"),
         (&["status", "--host", "ssh://root@m1"], "only unix:///PATH is supported"),

@@ -24,6 +24,9 @@ pub enum OnRemove {
     Stop,
 }
 
+/// The directory of the image that holds the payload, unless `CAREEN_PAYLOAD` says otherwise.
+pub const DEFAULT_PAYLOAD: &str = "/install";
+
 /// How many bytes of output are kept, unless `CAREEN_OUTPUT_LIMIT` says otherwise.
 pub const DEFAULT_OUTPUT_LIMIT: u64 = 256 * 1024 * 1024;
 
@@ -76,6 +79,8 @@ pub struct Settings {
     pub run: String,
     /// `CAREEN_TRANSACTION`: the identity, where it is not derived.
     pub transaction: Option<TransactionId>,
+    /// `CAREEN_PAYLOAD`: the directory of the image that holds the payload.
+    pub payload: String,
     /// `CAREEN_HOST_ENTRY`: `auto`, `systemd`, `container` or `chroot`.
     pub host_entry: HostEntry,
     /// `CAREEN_LINGER`: stay after the work, for review, until the container is stopped.
@@ -129,6 +134,13 @@ impl Settings {
         Ok(Self {
             run: get("CAREEN_RUN").unwrap_or_default().to_owned(),
             transaction: get("CAREEN_TRANSACTION").map(TransactionId::parse).transpose()?,
+            payload: choice(
+                get,
+                "CAREEN_PAYLOAD",
+                "a directory of the image, from its root: /install",
+                payload,
+            )?
+            .unwrap_or_else(|| DEFAULT_PAYLOAD.to_owned()),
             host_entry: choice(
                 get,
                 "CAREEN_HOST_ENTRY",
@@ -189,6 +201,14 @@ fn choice<'a, T>(
         Some(parsed) => Ok(Some(parsed)),
         None => Err(InvalidSetting::Value { name, value: value.to_owned(), allowed }),
     }
+}
+
+/// Not the root: the whole image would be brought to the host, and what is mounted in it, the host itself, with it.
+fn payload(text: &str) -> Option<String> {
+    let parts = text.strip_prefix('/')?;
+    let is_plain = |part: &str| !matches!(part, "" | "." | "..");
+    (parts != "host" && !parts.starts_with("host/") && parts.split('/').all(is_plain))
+        .then(|| text.to_owned())
 }
 
 fn reboot(text: &str) -> Option<Reboot> {
@@ -265,6 +285,8 @@ pub struct CommandContext<'a> {
     pub image: &'a str,
     /// `CAREEN_RESTART_ENGINE`: a file that a command makes when it wants the engine restarted.
     pub restart_engine: &'a str,
+    /// `CAREEN_EXPECTS_RESTART`: a file in which `prepare` says whether it expects a restart.
+    pub expects_restart: &'a str,
 }
 
 /// The environment of a command on the host: the container's own (as `-e` and the image set it), less what describes
@@ -286,6 +308,7 @@ pub fn command_environment(
     set("CAREEN_STATE", context.state);
     set("CAREEN_IMAGE", context.image);
     set("CAREEN_RESTART_ENGINE", context.restart_engine);
+    set("CAREEN_EXPECTS_RESTART", context.expects_restart);
     set("PATH", COMMAND_PATH);
     set("HOME", "/root");
     env.entry("DEBIAN_FRONTEND".to_owned()).or_insert_with(|| "noninteractive".to_owned());
@@ -308,6 +331,7 @@ mod tests {
         assert_eq!(settings.on_remove, OnRemove::Continue);
         assert_eq!((settings.timeout, settings.stop_grace_period), (None, Duration::from_secs(30)));
         assert!(!settings.linger && settings.run.is_empty() && settings.transaction.is_none());
+        assert_eq!(settings.payload, "/install");
     }
 
     #[test]
@@ -325,6 +349,7 @@ mod tests {
             ("CAREEN_ENGINE_RESTART", "never"),
             ("CAREEN_IDEMPOTENT", "1"),
             ("CAREEN_OUTPUT_LIMIT", "64MiB"),
+            ("CAREEN_PAYLOAD", "/upgrade"),
         ]))
         .unwrap();
         assert_eq!(settings.host_entry, HostEntry::Only(Way::Chroot));
@@ -334,6 +359,7 @@ mod tests {
         assert!(settings.linger && settings.on_remove == OnRemove::Stop);
         assert_eq!((settings.reboot, settings.engine_restart), (Reboot::Wanted, EngineRestarts::Never));
         assert_eq!((settings.idempotent, settings.output_limit), (true, 64 << 20));
+        assert_eq!(settings.payload, "/upgrade");
     }
 
     #[test]
@@ -349,6 +375,10 @@ mod tests {
             ("CAREEN_TRANSACTION", "../etc", "transaction id"),
             ("CAREEN_REBOOT", "sometimes", "never, asked, wanted or always"),
             ("CAREEN_ENGINE_RESTART", "yes", "auto or never"),
+            ("CAREEN_PAYLOAD", "upgrade", "a directory"),
+            ("CAREEN_PAYLOAD", "/", "a directory"),
+            ("CAREEN_PAYLOAD", "/host/etc", "a directory"),
+            ("CAREEN_PAYLOAD", "/a/../host", "a directory"),
             ("CAREEN_OUTPUT_LIMIT", "1KiB", "a size"),
             ("CAREEN_OUTPUT_LIMIT", "99999999999GiB", "a size"),
         ] {
@@ -378,6 +408,7 @@ mod tests {
             state: "/var/lib/careen/state",
             image: "sha256:1",
             restart_engine: "/var/lib/careen/t/restart-engine",
+            expects_restart: "/var/lib/careen/t/expects-restart",
         };
         let result = command_environment(&container, &context);
         assert_eq!(result["HTTP_PROXY"], "http://proxy");

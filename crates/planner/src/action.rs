@@ -124,6 +124,8 @@ pub struct AgentSpec {
     pub rollout: RolloutId,
     /// The payload's image.
     pub image: String,
+    /// The directory of the image that holds the payload, where it is not the usual one.
+    pub payload: Option<String>,
     /// The payload's command.
     pub command: String,
     /// Its arguments.

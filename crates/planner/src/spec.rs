@@ -14,6 +14,9 @@ pub struct Spec {
     /// What whoever started it called the image, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_name: Option<String>,
+    /// The directory of the image that holds the payload, where it is not the usual one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<String>,
     /// The payload's command.
     pub command: String,
     /// Its arguments.
@@ -188,6 +191,7 @@ impl Spec {
             id,
             image: image.to_owned(),
             image_name: None,
+            payload: None,
             command: "install".to_owned(),
             args: Vec::new(),
             selection: Selection::default(),

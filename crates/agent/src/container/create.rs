@@ -359,7 +359,9 @@ impl Creation<'_> {
         let state = layout::state(self.root).display().to_string();
         let node_name = self.place.node_name();
         let image = self.place.container.as_ref().map(|container| container.image.as_str());
-        let restart_engine = TransactionDir::new(self.root, &self.place.id).file(file::RESTART_ENGINE);
+        let directory = TransactionDir::new(self.root, &self.place.id);
+        let restart_engine = directory.file(file::RESTART_ENGINE);
+        let expects_restart = directory.file(file::EXPECTS_RESTART);
         let context = CommandContext {
             run: &self.request.settings.run,
             transaction: &self.place.id,
@@ -371,6 +373,7 @@ impl Creation<'_> {
             state: &state,
             image: image.unwrap_or_default(),
             restart_engine: &restart_engine.display().to_string(),
+            expects_restart: &expects_restart.display().to_string(),
         };
         command_environment(&self.request.environment, &context)
     }

@@ -19,14 +19,14 @@ mod terminal;
 pub use follow::send_stop;
 pub use printer::Printer;
 
-use crate::payload::{IN_IMAGE, Source};
+use crate::payload::Source;
 use crate::say::say;
 use crate::signals::Signals;
 use crate::stop::{OrRefuse, Stop};
 use careen_model::command::{Executable, judge};
 use careen_model::journal::TransactionResult;
 use careen_model::payload::{DEFAULT_COMMAND, HELP_COMMAND, check_name};
-use careen_model::settings::{EngineRestarts, Reboot, Settings};
+use careen_model::settings::{DEFAULT_PAYLOAD, EngineRestarts, Reboot, Settings};
 use careen_model::{AgentExit, TransactionId};
 use create::Joined;
 use follow::{End, Follower, Nobody, Witness};
@@ -71,7 +71,9 @@ pub fn wait_as_a_gate() -> anyhow::Result<()> {
 fn try_run(args: Vec<OsString>) -> Result<u8, Stop> {
     let watched = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGWINCH];
     let signals = Signals::watch(&watched).or_refuse("watch signals")?;
-    let source = Source::open(Path::new(IN_IMAGE)).or_refuse("read the payload at /install")?;
+    let request = Request::read(args);
+    let payload = request.as_ref().map_or(DEFAULT_PAYLOAD, |request| &request.settings.payload);
+    let source = Source::open(Path::new(payload)).or_refuse(format_args!("read the payload at {payload}"))?;
     if !host::is_mounted(Path::new(HOST)) {
         say(format_args!(
             "the host's root is not mounted at {HOST}: run this image with '-v /:{HOST}' (docker run) or '--mount \
@@ -80,7 +82,13 @@ fn try_run(args: Vec<OsString>) -> Result<u8, Stop> {
         help::print_in_container(source.as_ref());
         return Ok(AgentExit::NoHost.code());
     }
-    let request = Request::read(args)?;
+    let request = request?;
+    if source.is_none() && request.settings.payload != DEFAULT_PAYLOAD {
+        let payload = &request.settings.payload;
+        return Err(Stop::refused(format_args!(
+            "CAREEN_PAYLOAD={payload}: this image has no such directory"
+        )));
+    }
     host::check(Path::new(HOST))?;
     let own = identity::Own::read()?;
     host::enter(Path::new(HOST))?;

@@ -35,6 +35,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         match command {
             Command::Run(args) => self.run(args),
             Command::Plan(args) => self.plan(args),
+            Command::Upgrade(args) => self.upgrade(args),
             Command::Status => self.status(),
             Command::Why { node } => self.why(node.as_deref()),
             Command::Logs(args) => self.logs(args),

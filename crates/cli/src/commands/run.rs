@@ -1,7 +1,7 @@
-//! `plan` and `run`: look, plan, print, ask, submit, follow.
+//! `plan`, `run` and `upgrade`: look, plan, print, ask, submit, follow.
 
 use super::Session;
-use crate::args::{Format, RolloutArgs, RunArgs};
+use crate::args::{Format, RolloutArgs, RunArgs, StartArgs, UpgradeArgs};
 use crate::backend::{Backend, BackendError};
 use crate::console::Console;
 use crate::error::Failure;
@@ -31,17 +31,52 @@ impl Prospect {
     }
 }
 
+/// careen's own image. It is the asked engine's: a name that everybody could have on a public registry is never pulled
+/// from there.
+fn own_image() -> String {
+    format!("careen/installer:{}", env!("CARGO_PKG_VERSION"))
+}
+
+/// What to do about it is not what to do about an image of the operator's.
+fn no_own_image(error: BackendError) -> Failure {
+    match error {
+        BackendError::NoImage { image, .. } => Failure::NoOwnImage { image },
+        other => other.into(),
+    }
+}
+
 impl<B: Backend, C: Console> Session<'_, B, C> {
     pub(super) fn plan(&mut self, args: &RolloutArgs) -> Result<Exit, Failure> {
-        let prospect = self.prospect(args)?;
-        let Prospect { spec, observed, plan, going_on } = &prospect;
+        let prospect = self.prospect_of(args)?;
+        self.show_plan(&prospect)
+    }
+
+    pub(super) fn run(&mut self, args: &RunArgs) -> Result<Exit, Failure> {
+        let prospect = self.prospect_of(&args.rollout)?;
+        self.start(prospect, &args.start)
+    }
+
+    pub(super) fn upgrade(&mut self, args: &UpgradeArgs) -> Result<Exit, Failure> {
+        let id = self.new_id()?;
+        // A wrong flag is told before anybody is asked for an image.
+        spec::of_upgrade(args, id.clone(), "")?;
+        let (name, image) = match &args.image {
+            Some(name) => (name.clone(), self.backend.pin(name)?),
+            None => (own_image(), self.backend.pin_here(&own_image()).map_err(no_own_image)?),
+        };
+        let spec = spec::of_upgrade(args, id, &image)?;
+        let prospect = self.prospect(Spec { image_name: (name != image).then_some(name), ..spec })?;
+        if args.plan { self.show_plan(&prospect) } else { self.start(prospect, &args.start) }
+    }
+
+    fn show_plan(&mut self, prospect: &Prospect) -> Result<Exit, Failure> {
+        let Prospect { spec, observed, plan, going_on } = prospect;
         let json = plan_page::json(plan, spec, observed, going_on.as_ref());
         self.print(&json, |page| plan_page::page(plan, spec, observed, page))?;
         prospect.judge().map(|()| Exit::Done)
     }
 
-    pub(super) fn run(&mut self, args: &RunArgs) -> Result<Exit, Failure> {
-        let prospect = self.prospect(&args.rollout)?;
+    fn start(&mut self, prospect: Prospect, args: &StartArgs) -> Result<Exit, Failure> {
         self.announce(&prospect)?;
         prospect.judge()?;
         if !args.yes {
@@ -66,10 +101,14 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         self.follow(spec)
     }
 
-    fn prospect(&mut self, args: &RolloutArgs) -> Result<Prospect, Failure> {
-        let going_on = self.backend.active()?.map(|spec| spec.id);
+    fn prospect_of(&mut self, args: &RolloutArgs) -> Result<Prospect, Failure> {
         let image = self.backend.pin(&args.image)?;
         let spec = spec::of_args(args, self.new_id()?, &image);
+        self.prospect(spec)
+    }
+
+    fn prospect(&mut self, spec: Spec) -> Result<Prospect, Failure> {
+        let going_on = self.backend.active()?.map(|spec| spec.id);
         let observed = self.backend.observe(None)?;
         let plan = plan(&observed, &spec);
         Ok(Prospect { spec, observed, plan, going_on })

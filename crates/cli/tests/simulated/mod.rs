@@ -171,6 +171,13 @@ impl Backend for Sim {
         Ok(format!("{image}@sha256:00"))
     }
 
+    fn pin_here(&mut self, image: &str) -> Result<String, BackendError> {
+        match image.starts_with("careen/installer:") {
+            true => Ok("sha256:11".to_owned()),
+            false => Err(BackendError::NoImage { image: image.to_owned(), why: "no such image".to_owned() }),
+        }
+    }
+
     fn submit(&mut self, spec: &Spec, _by: &str) -> Result<(), BackendError> {
         let mut spec = spec.clone();
         spec.limits = careen_sim::scenario::limits();

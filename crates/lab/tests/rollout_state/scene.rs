@@ -258,6 +258,7 @@ pub fn agent(node: &NodeId) -> AgentSpec {
         key: key(node, JobRole::Agent),
         rollout: spec("k3x9").id,
         image: IMAGE.into(),
+        payload: None,
         command: "install".into(),
         args: vec!["a b".into()],
         collects: false,

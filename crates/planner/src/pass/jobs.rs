@@ -48,6 +48,7 @@ impl Work<'_> {
             key: here.agent.clone(),
             rollout: spec.id.clone(),
             image: spec.image.clone(),
+            payload: self.spec.payload.clone(),
             command: spec.command.clone(),
             args: spec.args.clone(),
             collects: here.record.stage.is_after_the_go(),

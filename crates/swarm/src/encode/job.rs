@@ -82,6 +82,9 @@ fn environment(agent: &AgentSpec, allow_quorum_loss: bool) -> Option<Vec<String>
         true => environment.push("CAREEN_COLLECT=1".to_owned()),
         false => environment.push(format!("CAREEN_GATE_RUN={}", gate(Go::Run))),
     }
+    if let Some(payload) = &agent.payload {
+        environment.push(format!("CAREEN_PAYLOAD={payload}"));
+    }
     if agent.rollback {
         environment.push("CAREEN_ROLLBACK=1".to_owned());
     }
@@ -153,6 +156,7 @@ mod tests {
             key: key(JobRole::Agent),
             rollout: key(JobRole::Agent).rollout,
             image: "update@sha256:1".into(),
+            payload: None,
             command: "install".into(),
             args: vec!["--now".into(), "a b".into()],
             collects: false,
@@ -185,9 +189,11 @@ mod tests {
         let (reboot, engine_restart) = (RebootPolicy::Always, false);
         let spec =
             AgentSpec { collects: true, rollback: true, engine_restart, reboot, time_limit, ..agent_spec() };
+        let spec = AgentSpec { payload: Some("/upgrade".into()), ..spec };
         let env = env(&spec, true);
         for one in [
             "CAREEN_COLLECT=1",
+            "CAREEN_PAYLOAD=/upgrade",
             "CAREEN_ROLLBACK=1",
             "CAREEN_QUORUM_LOSS=allowed",
             "CAREEN_TIMEOUT=3600s",

@@ -129,6 +129,7 @@ impl Playing<'_> {
     /// Until the gate is open. An exit code when this agent has to leave before that.
     fn await_go(&mut self, gate: &mut Gate) -> Result<Option<u8>, Stop> {
         let mut told = false;
+        let restart = self.expectation();
         loop {
             match gate.look() {
                 Standing::Open => return Ok(None),
@@ -144,7 +145,7 @@ impl Playing<'_> {
                         say("waiting for the rollout's go");
                         told = true;
                     }
-                    self.reporter.say(Said::Prepared { restart: Expectation::Unknown });
+                    self.reporter.say(Said::Prepared { restart });
                 }
                 Standing::Closed | Standing::NotSeen => {}
             }
@@ -154,6 +155,19 @@ impl Playing<'_> {
                 say("told to leave before the go: nothing was begun");
                 return Ok(Some(AgentExit::Detached.code()));
             }
+        }
+    }
+
+    /// What `prepare` has said about a restart, now or to an agent before this one.
+    fn expectation(&self) -> Expectation {
+        let Ok(prepare) = TransactionId::parse(&format!("{}-p", self.id)) else {
+            return Expectation::Unknown;
+        };
+        let path = TransactionDir::new(Path::new(layout::ROOT), &prepare).file(file::EXPECTS_RESTART);
+        match std::fs::read_to_string(path).unwrap_or_default().trim() {
+            "yes" => Expectation::Yes,
+            "no" => Expectation::No,
+            _ => Expectation::Unknown,
         }
     }
 

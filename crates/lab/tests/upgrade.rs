@@ -1,0 +1,279 @@
+//! `careen upgrade` on a real swarm of a manager and a worker, whose hosts take packages from an archive that the tests make.
+//!
+//! Needs what the lab needs, careen's image (`make image`), and `careen` itself (`make build`).
+
+#![expect(clippy::expect_used, reason = "a test that cannot set the scene has failed")]
+
+use careen_lab::{Fault, Lab, Node, Output, Poll, Progress, Spec, wait_until};
+use serde_json::Value;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
+
+const LAB: &str = "packages";
+const LONG: Duration = Duration::from_secs(300);
+const ARCHIVE: &str = include_str!("upgrade/archive.sh");
+
+/// The lab, for one test at a time, without a rollout.
+struct Scene {
+    lab: Lab,
+    image: String,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Scene {
+    fn new() -> Self {
+        static TURN: Mutex<()> = Mutex::new(());
+        let turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let name = std::env::var("CAREEN_TEST_LAB").unwrap_or_else(|_| LAB.to_owned());
+        let mut spec = Spec::new(name.parse().expect("a name"));
+        (spec.managers, spec.workers) = (Some(1), Some(1));
+        let lab = Lab::up(&spec, Progress::quiet()).expect("the lab");
+        let image =
+            std::env::var("CAREEN_TEST_IMAGE").unwrap_or_else(|_| "careen/installer:latest".to_owned());
+        lab.load(&image, Progress::quiet()).expect("loaded");
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let cli = std::env::var_os("CAREEN_TEST_CLI")
+            .map_or_else(|| root.join("target/release/careen"), Into::into);
+        lab.node("n1")
+            .expect("n1")
+            .cp_in(&cli, "/usr/local/bin/careen")
+            .expect("'make build' has made careen");
+        let scene = Self { lab, image, _turn: turn };
+        scene.everywhere("rm -rf /var/lib/careen/transactions /run/careen-test; mkdir -p /run/careen-test; new_archive; publish");
+        scene
+    }
+
+    fn node(&self, name: &str) -> &Node {
+        self.lab.node(name).expect("a node of the lab")
+    }
+
+    /// A script on a node, with the functions of `archive.sh`; what it prints, without the last newline.
+    fn on(&self, name: &str, script: &str) -> String {
+        let script = format!("{ARCHIVE}\n{script}");
+        let output = self.node(name).sh(&script).and_then(Output::ok);
+        output.unwrap_or_else(|error| panic!("{name}: {error}")).trim_end().to_owned()
+    }
+
+    fn everywhere(&self, script: &str) {
+        ["n1", "n2"].iter().for_each(|name| _ = self.on(name, script));
+    }
+
+    /// What a question is answered on both nodes, when it is the same.
+    fn both(&self, script: &str) -> String {
+        let (n1, n2) = (self.on("n1", script), self.on("n2", script));
+        assert_eq!(n1, n2, "{script}");
+        n1
+    }
+
+    fn careen(&self, args: &[&str]) -> Output {
+        let words = ["careen"].iter().chain(args);
+        self.node("n1").exec(words.copied()).expect("exec")
+    }
+
+    fn upgrade(&self, flags: &[&str]) -> Output {
+        let fixed = ["upgrade", "--image", &self.image, "--yes", "--monitor", "1s", "--canaries", "0"];
+        self.careen(&[&fixed[..], flags].concat())
+    }
+
+    /// A command of the payload with the docker client alone, on the worker.
+    fn alone(&self, words: &str) -> Output {
+        let run =
+            format!("docker run --rm -v /:/host -e CAREEN_PAYLOAD=/upgrade {} {words} 2>&1", self.image);
+        self.node("n2").sh(&run).expect("exec")
+    }
+
+    /// What the payload's commands have printed on a node.
+    fn printed(&self, name: &str) -> String {
+        self.on(name, "cat /var/lib/careen/transactions/*/output.log")
+    }
+
+    fn availability(&self) -> String {
+        self.on("n1", "docker node ls --format '{{.Hostname}} {{.Availability}}' | sort")
+    }
+
+    /// Nothing of an upgrade is left but what it upgraded.
+    fn assert_nothing_is_left(&self) {
+        let left =
+            "ls -A /var/cache/careen /etc/apt/preferences.d /var/cache/apt/archives/*.deb 2>/dev/null || :";
+        assert_eq!(self.both(left), "/etc/apt/preferences.d:");
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for args in [&["status"][..], &["logs"], &["abort"]] {
+                let output = self.careen(args);
+                eprintln!("{args:?}: {}{}", output.stdout, output.stderr);
+            }
+        }
+    }
+}
+
+const FIRST: &str = "
+pkg careen-test-plain 1
+pkg careen-test-held 1
+CONFFILE=one pkg careen-test-conf 1
+publish
+install_now careen-test-plain careen-test-held careen-test-conf
+apt-mark -qq hold careen-test-held
+echo mine >/etc/careen-test-conf.conf
+pkg careen-test-plain 2 'Depends: careen-test-new'
+pkg careen-test-new 2
+pkg careen-test-held 2
+CONFFILE=two pkg careen-test-conf 2
+again runc 99
+publish
+";
+
+#[test]
+fn every_host_is_upgraded_and_what_is_not_to_be_touched_is_not() {
+    let scene = Scene::new();
+    scene.everywhere(FIRST);
+    let runc = scene.both("version runc");
+    let plan = scene.careen(&["upgrade", "--image", &scene.image, "--plan"]);
+    assert_eq!(plan.status, 0, "{plan:?}");
+    assert!(plan.stdout.contains(" upgrade\n") && plan.stdout.contains("n2 (worker)"), "{}", plan.stdout);
+    assert_eq!(scene.both("version careen-test-plain"), "installed 1", "a plan changes nothing");
+
+    let ran = scene.upgrade(&[]);
+    assert_eq!(ran.status, 0, "{}{}", ran.stdout, ran.stderr);
+    let versions = "version careen-test-plain; echo; version careen-test-new; echo; version careen-test-conf";
+    assert_eq!(scene.both(versions), "installed 2\ninstalled 2\ninstalled 2");
+    assert_eq!(scene.both("cat /etc/careen-test-conf.conf"), "mine", "what the operator wrote stays");
+    assert_eq!(
+        scene.both("version careen-test-held; echo; apt-mark showhold"),
+        "installed 1\ncareen-test-held"
+    );
+    assert_eq!(scene.both("version runc"), runc, "the engine is left alone");
+    assert_eq!(
+        scene.both("apt-mark showauto | grep careen-test || :"),
+        "careen-test-new",
+        "nobody asked for it"
+    );
+    let printed = scene.printed("n2");
+    assert!(printed.contains("held on this host, and left as they are: careen-test-held"), "{printed}");
+    assert!(printed.contains("careen-test-plain 1 -> 2"), "{printed}");
+    assert_eq!(scene.availability(), "n1 Active\nn2 Active");
+    scene.assert_nothing_is_left();
+
+    let again = scene.upgrade(&["--node", "n2"]);
+    assert_eq!(again.status, 0, "{}{}", again.stdout, again.stderr);
+    assert!(scene.printed("n2").contains("nothing to do: no package waits"));
+    scene.everywhere("apt-mark -qq unhold careen-test-held");
+}
+
+#[test]
+fn with_the_engine_a_node_is_drained_before() {
+    let scene = Scene::new();
+    scene.everywhere("again runc 99; publish");
+    let ran = scene.upgrade(&["--engine", "--format", "json"]);
+    assert_eq!(ran.status, 0, "{}{}", ran.stdout, ran.stderr);
+    assert_eq!(scene.both("version runc"), "installed 99");
+    let events: Vec<Value> =
+        ran.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let at =
+        |state: &str| events.iter().position(|event| event["hostname"] == "n2" && event["state"] == state);
+    assert!(at("draining").is_some() && at("draining") < at("running"), "{}", ran.stdout);
+    assert_eq!(scene.availability(), "n1 Active\nn2 Active");
+    scene.everywhere("again runc 98; publish; apt-get -qq update; apt-get -qq -y --allow-downgrades install runc=98 >/dev/null");
+    scene.assert_nothing_is_left();
+}
+
+#[test]
+fn what_would_remove_the_engine_is_refused_before_the_drain() {
+    let scene = Scene::new();
+    scene.everywhere("pkg careen-test-foe 1; publish; install_now careen-test-foe; pkg careen-test-foe 2 'Conflicts: runc'; publish");
+    let ran = scene.upgrade(&["--package", "careen-test-foe", "--drain", "always", "--node", "n2"]);
+    assert_eq!(ran.status, 4, "{}{}", ran.stdout, ran.stderr);
+    let logs = scene.careen(&["logs", "n2"]).stdout;
+    assert!(logs.contains("it would remove runc") && logs.contains("it would remove docker.io"), "{logs}");
+    assert_eq!(scene.both("version careen-test-foe"), "installed 1");
+    assert_eq!(scene.availability(), "n1 Active\nn2 Active", "it was not drained");
+    assert_eq!(scene.careen(&["abort"]).status, 0);
+    scene.assert_nothing_is_left();
+}
+
+#[test]
+fn dpkg_is_waited_for_and_mended() {
+    let scene = Scene::new();
+    let half = "
+        touch /run/careen-test/fail
+        POSTINST='[ ! -e /run/careen-test/fail ]' pkg careen-test-late 1
+        publish
+        ! install_now careen-test-late 2>/dev/null
+        pkg careen-test-late 2
+        publish
+        version careen-test-late
+    ";
+    assert_eq!(scene.on("n2", half), "half-configured 1");
+    let stuck = scene.alone("prepare");
+    assert_eq!(stuck.status, 1, "{}", stuck.stdout);
+    assert!(stuck.stdout.contains("these packages are not configured: careen-test-late"), "{}", stuck.stdout);
+
+    scene.on("n2", "rm /run/careen-test/fail");
+    scene.node("n2").fault(Fault::HoldDpkgLock).expect("the lock");
+    let start = format!(
+        "docker run -d --name careen-test-late -v /:/host -e CAREEN_PAYLOAD=/upgrade {} install",
+        scene.image
+    );
+    scene.on("n2", &start);
+    let waits = wait_until("it waits for dpkg", LONG, || {
+        let logs = scene.node("n2").sh("docker logs careen-test-late 2>&1")?.stdout;
+        Ok(if logs.contains("upgrade: waiting for perl (process") {
+            Poll::Ready(())
+        } else {
+            Poll::Pending(logs)
+        })
+    });
+    waits.unwrap_or_else(|error| panic!("{error}"));
+    scene.node("n2").fault(Fault::ReleaseDpkgLock).expect("the lock");
+    let end = scene.on(
+        "n2",
+        "docker wait careen-test-late; docker logs careen-test-late; docker rm careen-test-late >/dev/null",
+    );
+    assert!(end.starts_with("0\n"), "{end}");
+    assert_eq!(scene.on("n2", "version careen-test-late"), "installed 2");
+    assert_eq!(scene.alone("verify").status, 0);
+}
+
+#[test]
+fn single_packages_and_security_updates_alone() {
+    let scene = Scene::new();
+    let set = "
+        pkg careen-test-one 1; pkg careen-test-other 1; publish
+        install_now careen-test-one careen-test-other
+        pkg careen-test-one 3; pkg careen-test-other 2; publish
+        INTO=/srv/careen-test/security pkg careen-test-one 2
+        publish /srv/careen-test/security test-security
+        echo 'deb [trusted=yes] copy:/srv/careen-test/security ./' >>/etc/apt/sources.list
+    ";
+    scene.on("n2", set);
+    let versions = || scene.on("n2", "version careen-test-one; echo; version careen-test-other");
+    let check = scene.alone("check");
+    assert_eq!(check.status, 2, "{}", check.stdout);
+    assert!(check.stdout.contains("2 packages to upgrade"), "{}", check.stdout);
+    assert_eq!(scene.alone("install --security-only").status, 0);
+    assert_eq!(versions(), "installed 2\ninstalled 1");
+    assert_eq!(scene.alone("check --security-only").status, 0, "no other is one");
+    let absent = scene.alone("install --package careen-test-other --package not-on-this-host");
+    assert_eq!(absent.status, 0, "{}", absent.stdout);
+    assert_eq!(versions(), "installed 2\ninstalled 2");
+    let none = scene.alone("install --package not-on-this-host");
+    assert_eq!((none.status, versions().as_str()), (0, "installed 2\ninstalled 2"), "{}", none.stdout);
+    let wrong = scene.alone("install --package runc");
+    assert!(wrong.status == 1 && wrong.stdout.contains("say --engine, too"), "{}", wrong.stdout);
+}
+
+#[test]
+fn a_payload_that_the_image_does_not_have_is_refused() {
+    let scene = Scene::new();
+    let run = format!("docker run --rm -v /:/host -e CAREEN_PAYLOAD=/nowhere {} check 2>&1", scene.image);
+    let refused = scene.node("n2").sh(&run).expect("exec");
+    assert_eq!(refused.status, 248, "{refused:?}");
+    assert!(
+        refused.stdout.contains("CAREEN_PAYLOAD=/nowhere: this image has no such directory"),
+        "{refused:?}"
+    );
+}

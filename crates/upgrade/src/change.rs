@@ -1,0 +1,46 @@
+//! What a package manager says that it would do, in the words of none of them.
+
+/// A package that would be installed or upgraded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Its name, with the architecture where the package manager tells it apart by that.
+    pub name: String,
+    /// The installed version; `None`: it is new.
+    pub from: Option<String>,
+    /// The version that comes.
+    pub to: String,
+    /// Where it comes from, as the archive calls itself.
+    pub origin: String,
+}
+
+/// A package that would be removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Removal {
+    /// Its name.
+    pub name: String,
+    /// The version that goes.
+    pub version: String,
+}
+
+/// All of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Simulation {
+    /// Installed and upgraded, in the package manager's order.
+    pub changes: Vec<Change>,
+    /// Removed.
+    pub removals: Vec<Removal>,
+    /// There is a newer version, and the package manager leaves it.
+    pub kept_back: Vec<String>,
+}
+
+impl Simulation {
+    /// Whether nothing would be done.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.removals.is_empty()
+    }
+
+    /// Whether a kernel comes.
+    pub fn brings_a_kernel(&self) -> bool {
+        self.changes.iter().any(|change| crate::names::is_kernel(&change.name))
+    }
+}

@@ -1,0 +1,129 @@
+//! Whether a simulated upgrade may be done, and what it will probably lead to.
+
+use crate::change::{Change, Removal, Simulation};
+use crate::names::{self, Part};
+use crate::options::Options;
+
+/// Why an upgrade is not begun.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The host would lose what it cannot do without.
+    #[error(
+        "it would remove {} ({}). Nothing was changed. Find out what conflicts with it ('apt-get -s dist-upgrade' on \
+         the host), and hold that back ('apt-mark hold NAME') or remove it",
+        .0.name, .1.words()
+    )]
+    Removes(Removal, Part),
+    /// The engine is to be left alone, and the package manager would not.
+    #[error(
+        "it would upgrade {} ({} to {}), which belongs to the container engine. Nothing was changed. Say --engine, or \
+         look which pin in /etc/apt/preferences wants that version",
+        .0.name, .0.from.as_deref().unwrap_or("not installed"), .0.to
+    )]
+    TouchesEngine(Change),
+}
+
+/// Every reason against it.
+pub fn judge(simulation: &Simulation, options: &Options) -> Vec<Refusal> {
+    let lost = simulation.removals.iter().filter_map(|removal| {
+        let part = names::part(&removal.name)?;
+        (!is_replaced(part, simulation)).then(|| Refusal::Removes(removal.clone(), part))
+    });
+    let touched =
+        simulation.changes.iter().filter(|change| !options.engine && names::is_engine(&change.name));
+    lost.chain(touched.cloned().map(Refusal::TouchesEngine)).collect()
+}
+
+/// An old kernel that goes while a newer one comes leaves a host that boots: dnf keeps three.
+fn is_replaced(part: Part, simulation: &Simulation) -> bool {
+    part == Part::Kernel && simulation.brings_a_kernel()
+}
+
+/// Whether the engine or the host will have to be restarted for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Restart {
+    /// Very probably.
+    Yes,
+    /// No.
+    No,
+    /// Nobody knows before.
+    Unknown,
+}
+
+impl Restart {
+    /// The word that an agent reads; nothing for what nobody knows.
+    pub fn word(self) -> Option<&'static str> {
+        match self {
+            Self::Yes => Some("yes"),
+            Self::No => Some("no"),
+            Self::Unknown => None,
+        }
+    }
+}
+
+/// What `prepare` tells: so that a node that will be restarted is drained before the work instead of behind it, and one
+/// with nothing to do is not.
+pub fn expect_restart(simulation: &Simulation, may_reboot: bool) -> Restart {
+    let any = |is: fn(&str) -> bool| simulation.changes.iter().any(|change| is(&change.name));
+    if simulation.is_empty() {
+        Restart::No
+    } else if any(names::is_engine) || may_reboot && any(names::wants_reboot) {
+        Restart::Yes
+    } else {
+        Restart::Unknown
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(name: &str) -> Change {
+        Change { name: name.into(), from: Some("1".into()), to: "2".into(), origin: String::new() }
+    }
+
+    fn simulation(changes: &[&str], removals: &[&str]) -> Simulation {
+        let removal = |name: &&str| Removal { name: (*name).to_owned(), version: "1".into() };
+        Simulation {
+            changes: changes.iter().map(|name| change(name)).collect(),
+            removals: removals.iter().map(removal).collect(),
+            kept_back: Vec::new(),
+        }
+    }
+
+    fn refused(changes: &[&str], removals: &[&str], engine: bool) -> Vec<String> {
+        let options = Options { engine, ..Options::default() };
+        judge(&simulation(changes, removals), &options).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn what_a_host_needs_is_not_removed() {
+        for name in ["docker.io", "containerd", "openssh-server", "linux-image-amd64", "docker-ce:amd64"] {
+            let why = refused(&["vim"], &[name], true);
+            assert!(
+                why.len() == 1 && why[0].contains(name) && why[0].contains("Nothing was changed"),
+                "{why:?}"
+            );
+        }
+        assert!(refused(&["vim"], &["vim-common"], false).is_empty());
+        assert!(refused(&["kernel-core"], &["kernel-core"], false).is_empty(), "the oldest of three");
+    }
+
+    #[test]
+    fn the_engine_is_touched_with_its_flag_alone() {
+        assert!(refused(&["vim", "runc"], &[], false)[0].contains("would upgrade runc (1 to 2)"));
+        assert!(refused(&["vim", "runc"], &[], true).is_empty());
+    }
+
+    #[test]
+    fn a_restart_is_expected_where_the_packages_usually_lead_to_one() {
+        let expect = |names: &[&str], may_reboot| expect_restart(&simulation(names, &[]), may_reboot);
+        assert_eq!(expect(&[], true), Restart::No);
+        assert_eq!(expect(&["vim"], true), Restart::Unknown);
+        assert_eq!(expect(&["runc"], false), Restart::Yes);
+        for name in ["linux-image-6.1.0-31-amd64", "libc6", "dbus", "kernel-core"] {
+            assert_eq!(expect(&[name], true), Restart::Yes, "{name}");
+            assert_eq!(expect(&[name], false), Restart::Unknown, "{name}: nobody may reboot it");
+        }
+    }
+}

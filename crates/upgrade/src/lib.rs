@@ -1,0 +1,23 @@
+//! `careen upgrade`: the built-in payload, and what decides in it. Nothing here reads a file or starts a program; the
+//! binary's `run` does that, and is thin.
+//!
+//! - [`options`]: what the operator asked for, as arguments of the payload's commands
+//! - [`names`]: which packages are the engine, the kernel, the way in
+//! - [`change`]: what a package manager says that it would do
+//! - [`apt`]: apt's words for that, and the pins that keep packages where they are; [`dpkg`]: what is installed
+//! - [`dnf`], [`zypper`], [`apk`]: the words of the others
+//! - [`judge`]: whether it may be done, and whether a restart is to be expected
+//! - [`plan`]: what `prepare` decided, for `install` to keep to
+//! - [`report`]: for people
+
+pub mod apk;
+pub mod apt;
+pub mod change;
+pub mod dnf;
+pub mod dpkg;
+pub mod judge;
+pub mod names;
+pub mod options;
+pub mod plan;
+pub mod report;
+pub mod zypper;

@@ -1,0 +1,73 @@
+//! What is said about an upgrade, a line for each thing.
+
+use crate::change::Simulation;
+
+/// What would be done, or is done.
+pub fn lines(simulation: &Simulation) -> Vec<String> {
+    let changes = simulation.changes.iter().map(|change| {
+        let origin = if change.origin.is_empty() { String::new() } else { format!(" ({})", change.origin) };
+        match &change.from {
+            Some(from) => format!("{} {from} -> {}{origin}", change.name, change.to),
+            None => format!("{} {} is new{origin}", change.name, change.to),
+        }
+    });
+    let removals = simulation.removals.iter().map(|one| format!("{} {} is removed", one.name, one.version));
+    changes.chain(removals).collect()
+}
+
+/// `11 packages, 1 removed`.
+pub fn total(simulation: &Simulation) -> String {
+    let packages = match simulation.changes.len() {
+        1 => "1 package".to_owned(),
+        n => format!("{n} packages"),
+    };
+    match simulation.removals.len() {
+        0 => packages,
+        n => format!("{packages}, and {n} removed"),
+    }
+}
+
+/// What stays although there may be something newer, and why; nothing when there is nothing.
+pub fn kept(held: &[String], engine: &[String], simulation: &Simulation) -> Vec<String> {
+    let other = |name: &&String| !held.contains(name) && !engine.contains(name);
+    let others: Vec<String> = simulation.kept_back.iter().filter(other).cloned().collect();
+    let line =
+        |names: &[String], why: &str| (!names.is_empty()).then(|| format!("{why}: {}", names.join(" ")));
+    let lines = [
+        line(held, "held on this host, and left as they are"),
+        line(engine, "the engine is left as it is (--engine upgrades it)"),
+        line(&others, "kept back by the package manager (pins, phases, or something else missing)"),
+    ];
+    lines.into_iter().flatten().collect()
+}
+
+/// A size for people.
+pub fn mib(bytes: u64) -> String {
+    format!("{} MiB", bytes.div_ceil(1 << 20))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::change::{Change, Removal};
+
+    #[test]
+    fn a_page_says_what_happens_and_what_does_not() {
+        let change = |name: &str, from: Option<&str>| Change {
+            name: name.into(),
+            from: from.map(Into::into),
+            to: "2".into(),
+            origin: "Debian:12".into(),
+        };
+        let simulation = Simulation {
+            changes: vec![change("vim", Some("1")), change("new", None)],
+            removals: vec![Removal { name: "old".into(), version: "1".into() }],
+            kept_back: vec!["a".into(), "b".into()],
+        };
+        let expected = ["vim 1 -> 2 (Debian:12)", "new 2 is new (Debian:12)", "old 1 is removed"];
+        assert_eq!(lines(&simulation), expected);
+        assert_eq!(total(&simulation), "2 packages, and 1 removed");
+        let kept = kept(&["a".into()], &[], &simulation);
+        assert!(kept.len() == 2 && kept[0].ends_with(": a") && kept[1].ends_with(": b"), "{kept:?}");
+    }
+}

@@ -1,0 +1,180 @@
+//! The commands, on hosts with apt.
+
+use super::apt::{self, Apt};
+use super::fail::{Fail, file};
+use super::work::Work;
+use super::{DRIFT, engine, say, space};
+use careen_upgrade::change::Simulation;
+use careen_upgrade::dpkg::{Package, State, names_in};
+use careen_upgrade::judge::{Restart, expect_restart, judge};
+use careen_upgrade::names;
+use careen_upgrade::options::Options;
+use careen_upgrade::plan::Plan;
+use careen_upgrade::report;
+use std::path::Path;
+
+/// Before the drain: mends dpkg, decides, downloads.
+pub fn prepare(options: &Options) -> Result<u8, Fail> {
+    let installed = apt::installed()?;
+    let unfinished = names_in(&installed, State::Unfinished);
+    if unfinished.iter().any(|name| names::is_engine(name)) {
+        // To configure the engine may restart it, and this node still works.
+        say!(
+            "the engine's packages are not configured: 'install' does that, and all else, once the node is drained"
+        );
+        expect(Restart::Yes)?;
+        return Ok(0);
+    }
+    mend(&installed)?;
+    let work = Work::fresh()?;
+    let simulation = decide_and_download(&work, options).inspect_err(|_| drop(work.remove()))?;
+    expect(expect_restart(&simulation, may_reboot()))?;
+    Ok(0)
+}
+
+/// After the drain: does what was decided.
+pub fn install(options: &Options) -> Result<u8, Fail> {
+    mend(&apt::installed()?)?;
+    let (work, simulation) = prepared(options)?;
+    let done = if simulation.is_empty() { Ok(()) } else { Apt::new(&work, options).install() };
+    work.remove()?;
+    done?;
+    let held = names_held(&apt::installed()?);
+    if !simulation.is_empty() {
+        say!("done: {}", report::total(&simulation));
+    }
+    if !held.is_empty() {
+        say!("left as they are, because they are held on this host: {}", held.join(" "));
+    }
+    Ok(0)
+}
+
+/// Only looks.
+pub fn check(options: &Options) -> Result<u8, Fail> {
+    let installed = apt::installed()?;
+    let work = Work::for_a_look()?;
+    let looked =
+        Apt::new(&work, options).refresh(&installed).and_then(|()| Apt::new(&work, options).simulate());
+    work.remove()?;
+    let simulation = looked?;
+    tell(&installed, options, &simulation);
+    let unfinished = names_in(&installed, State::Unfinished);
+    if !unfinished.is_empty() {
+        say!("not configured: {}", unfinished.join(" "));
+    }
+    Ok(if simulation.is_empty() && unfinished.is_empty() { 0 } else { DRIFT })
+}
+
+/// Whether dpkg is whole and the engine answers.
+pub fn verify() -> Result<u8, Fail> {
+    complain(&apt::installed()?)?;
+    say!("every package is configured");
+    engine::verify()?;
+    Ok(0)
+}
+
+/// What `prepare` has decided for this work, if it is still what would be done; without it, what is decided now.
+fn prepared(options: &Options) -> Result<(Work, Simulation), Fail> {
+    let args = options.to_args();
+    if let Some((work, plan)) = Work::prepared().filter(|(_, plan)| plan.is_for(&transaction(), &args)) {
+        let simulation = Apt::new(&work, options).simulate()?;
+        let surprises = plan.surprises(&simulation);
+        if !surprises.is_empty() {
+            work.remove()?;
+            return Err(Fail::Surprise(surprises.join(", ")));
+        }
+        refuse(&simulation, options)?;
+        return Ok((work, simulation));
+    }
+    say!("nothing was prepared for this: deciding and downloading now");
+    let work = Work::fresh()?;
+    let simulation = decide_and_download(&work, options).inspect_err(|_| drop(work.remove()))?;
+    Ok((work, simulation))
+}
+
+fn decide_and_download(work: &Work, options: &Options) -> Result<Simulation, Fail> {
+    let installed = apt::installed()?;
+    let apt = Apt::new(work, options);
+    apt.refresh(&installed)?;
+    let simulation = apt.simulate()?;
+    tell(&installed, options, &simulation);
+    refuse(&simulation, options)?;
+    if !simulation.is_empty() {
+        let sizes = apt.sizes()?;
+        space::check(&work.archives(), sizes.download, "the packages")?;
+        space::check(Path::new("/usr"), sizes.grows, "what they install")?;
+        if simulation.brings_a_kernel() {
+            space::check_boot(Path::new("/boot"))?;
+        }
+        apt.download()?;
+    }
+    work.seal(&Plan::new(&transaction(), options.to_args(), &simulation))?;
+    Ok(simulation)
+}
+
+/// Finishes what dpkg was interrupted in. What it cannot finish is told by name.
+fn mend(installed: &[Package]) -> Result<(), Fail> {
+    let unfinished = names_in(installed, State::Unfinished);
+    if unfinished.is_empty() && !apt::is_interrupted() {
+        return complain(installed);
+    }
+    say!(
+        "dpkg was interrupted: configuring {}",
+        if unfinished.is_empty() { "nothing".into() } else { unfinished.join(" ") }
+    );
+    // What is left tells more than the status.
+    let configured = apt::configure_all();
+    complain(&apt::installed()?)?;
+    configured
+}
+
+fn complain(installed: &[Package]) -> Result<(), Fail> {
+    let broken = names_in(installed, State::Broken);
+    if !broken.is_empty() {
+        return Err(Fail::HalfInstalled(broken.join(" ")));
+    }
+    let unfinished = names_in(installed, State::Unfinished);
+    if unfinished.is_empty() { Ok(()) } else { Err(Fail::NotConfigured(unfinished.join(" "))) }
+}
+
+fn refuse(simulation: &Simulation, options: &Options) -> Result<(), Fail> {
+    let refusals = judge(simulation, options);
+    if refusals.is_empty() { Ok(()) } else { Err(Fail::Refused(refusals)) }
+}
+
+fn tell(installed: &[Package], options: &Options, simulation: &Simulation) {
+    match simulation.is_empty() {
+        true => say!("nothing to do: no package waits"),
+        false => say!("{} to upgrade:", report::total(simulation)),
+    }
+    report::lines(simulation).iter().for_each(|line| println!("  {line}"));
+    let is_left =
+        |one: &&Package| !options.engine && one.state != State::Absent && names::is_engine(&one.name);
+    let engine: Vec<String> = installed.iter().filter(is_left).map(|one| one.name.clone()).collect();
+    for line in report::kept(&names_held(installed), &engine, simulation) {
+        say!("{line}");
+    }
+}
+
+fn names_held(installed: &[Package]) -> Vec<String> {
+    let held = installed.iter().filter(|one| one.is_held && one.state != State::Absent);
+    held.map(|one| one.name.clone()).collect()
+}
+
+/// Tells a rollout whether a restart is to be expected.
+pub fn expect(restart: Restart) -> Result<(), Fail> {
+    let path = std::env::var_os("CAREEN_EXPECTS_RESTART").filter(|path| !path.is_empty());
+    let (Some(path), Some(word)) = (path, restart.word()) else { return Ok(()) };
+    say!("a restart of the engine or the host is to be expected: {word}");
+    std::fs::write(&path, word).map_err(file("write", path))
+}
+
+/// Whether this rollout may reboot the host for what the distribution wants.
+fn may_reboot() -> bool {
+    matches!(std::env::var("CAREEN_REBOOT").as_deref(), Ok("wanted" | "always"))
+}
+
+/// Which work this is.
+fn transaction() -> String {
+    std::env::var("CAREEN_TRANSACTION").unwrap_or_default()
+}

@@ -1,0 +1,127 @@
+//! How a command of the payload fails.
+
+use careen_upgrade::judge::Refusal;
+use careen_upgrade::options::InvalidOptions;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+/// Why a command did not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum Fail {
+    /// The arguments.
+    #[error(transparent)]
+    Options(#[from] InvalidOptions),
+    /// Called by another name than those of the commands.
+    #[error("there is no command '{0}'; there are prepare, install, check and verify")]
+    NoCommand(String),
+    /// A host that nothing is known about.
+    #[error("this host has none of apt-get, dnf, zypper and apk: there is nothing to upgrade it with")]
+    NoManager,
+    /// A package manager that this was not tried with.
+    #[error(
+        "{0} is read, and upgrades with it were never tried on a real host: say --experimental to be the first. Nothing \
+         was changed"
+    )]
+    Experimental(&'static str),
+    /// Options that a package manager has nothing for.
+    #[error("{manager} has nothing for {option}: nothing was changed")]
+    NotWith {
+        /// Which.
+        manager: &'static str,
+        /// The option.
+        option: &'static str,
+    },
+    /// A program could not be started.
+    #[error("cannot start {program}: {source}")]
+    Start {
+        /// Its name.
+        program: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A program failed.
+    #[error("{words} ended with {status}{said}")]
+    Tool {
+        /// What was called.
+        words: String,
+        /// With which status.
+        status: String,
+        /// Its last words, where they were not printed before.
+        said: String,
+    },
+    /// Somebody else has the package manager.
+    #[error(
+        "{path} was held by {holder} for {minutes} minutes. Wait until that is through, or end it there, and try again \
+         ('careen retry'). Nothing was changed"
+    )]
+    Locked {
+        /// The lock.
+        path: &'static str,
+        /// By whom.
+        holder: String,
+        /// How long it was waited for.
+        minutes: u64,
+    },
+    /// Packages that dpkg cannot finish.
+    #[error(
+        "these packages are half installed: {0}. Install them again ('apt-get install --reinstall NAME' on the host), then try again"
+    )]
+    HalfInstalled(String),
+    /// Packages that are still not finished.
+    #[error("these packages are not configured: {0}. See what 'dpkg --configure -a' says on the host")]
+    NotConfigured(String),
+    /// The simulation was judged.
+    #[error("refused:{}", list(.0))]
+    Refused(Vec<Refusal>),
+    /// Another upgrade than the one that was prepared.
+    #[error(
+        "what would be done now is not what was prepared: {0}. Something changed on this host since then. Nothing was \
+         changed by this; try again ('careen retry'), and it is prepared anew"
+    )]
+    Surprise(String),
+    /// Too little space.
+    #[error("{path} has {free} free, and {needed} are needed for {what}. Nothing was changed")]
+    Space {
+        /// On which file system.
+        path: String,
+        /// How much there is.
+        free: String,
+        /// How much is wanted.
+        needed: String,
+        /// What for.
+        what: &'static str,
+    },
+    /// A file or directory.
+    #[error("cannot {action} {path}: {source}")]
+    File {
+        /// What was tried.
+        action: &'static str,
+        /// With which.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The engine does not answer.
+    #[error("the engine does not answer at /run/docker.sock: {0}")]
+    Engine(String),
+}
+
+impl Fail {
+    /// 1, as for most programs; nothing that means something else to careen.
+    pub fn exit_code(&self) -> u8 {
+        1
+    }
+}
+
+fn list(refusals: &[Refusal]) -> String {
+    refusals.iter().fold(String::new(), |mut text, refusal| {
+        let _ = write!(text, "\n  {refusal}"); // writing to a String cannot fail
+        text
+    })
+}
+
+/// Names the path in an I/O error.
+pub fn file(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Fail {
+    let path = path.into();
+    move |source| Fail::File { action, path, source }
+}

@@ -1,0 +1,53 @@
+//! The commands on the host: they ask package managers, let the library decide, and say what they do.
+
+mod apt;
+mod commands;
+mod dpkg_lock;
+mod engine;
+mod fail;
+mod host;
+mod other;
+mod space;
+mod tool;
+mod work;
+
+use careen_upgrade::options::Options;
+use fail::Fail;
+use host::Manager;
+use std::process::ExitCode;
+
+/// What `check` says when packages wait.
+const DRIFT: u8 = 2;
+
+/// Says something to whoever reads the log.
+macro_rules! say {
+    ($($words:tt)*) => { println!("upgrade: {}", format_args!($($words)*)) };
+}
+use say;
+
+/// Carries out a command of the payload, and returns its exit code.
+pub fn command(name: &str, args: Vec<String>) -> ExitCode {
+    match carry_out(name, args) {
+        Ok(code) => code.into(),
+        Err(fail) => {
+            eprintln!("upgrade: {fail}");
+            fail.exit_code().into()
+        }
+    }
+}
+
+fn carry_out(name: &str, args: Vec<String>) -> Result<u8, Fail> {
+    let options = Options::parse(args)?;
+    let manager = Manager::find()?;
+    match (name, manager) {
+        ("prepare", Manager::Apt) => commands::prepare(&options),
+        ("install", Manager::Apt) => commands::install(&options),
+        ("check", Manager::Apt) => commands::check(&options),
+        ("verify", Manager::Apt) => commands::verify(),
+        ("prepare", other) => other::prepare(other, &options),
+        ("install", other) => other::install(other, &options),
+        ("check", other) => other::check(other, &options),
+        ("verify", _) => engine::verify().map(|()| 0),
+        _ => Err(Fail::NoCommand(name.to_owned())),
+    }
+}
