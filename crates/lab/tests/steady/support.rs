@@ -21,6 +21,16 @@ impl Process {
         scene.sh(self.node, &format!("kill -{signal} {}", self.pid));
     }
 
+    /// Its id, which it says first.
+    pub fn id(&self, scene: &Scene) -> String {
+        let said = wait_until("the controller says its id", LONG, || {
+            let said = self.said(scene);
+            let id = said.split_whitespace().nth(1).map(str::to_owned);
+            Ok(id.map_or(Poll::Pending(said), Poll::Ready))
+        });
+        said.unwrap_or_else(|error| panic!("{error}"))
+    }
+
     /// What it said; a container that is gone says nothing.
     pub fn said(&self, scene: &Scene) -> String {
         let logs = scene.node(self.node).sh(&format!("docker logs {} 2>&1", self.container));
@@ -86,9 +96,11 @@ pub fn await_stage(scene: &Scene, node: &str, stage: &str) {
     seen.unwrap_or_else(|error| panic!("{node} is never {stage}: {error}"));
 }
 
-/// Whether a manager takes part, as this one sees it.
+/// Waits until a manager takes part, or does not, as n1 sees it; no word stands for a worker.
 pub fn await_reachability(scene: &Scene, node: &str, wanted: &str) {
-    let script = format!("docker node inspect {node} -f '{{{{.ManagerStatus.Reachability}}}}'");
+    let script = format!(
+        "docker node inspect {node} -f '{{{{if .ManagerStatus}}}}{{{{.ManagerStatus.Reachability}}}}{{{{end}}}}'"
+    );
     let seen = wait_until(&format!("{node} is {wanted}"), LONG, || {
         let said = scene.node("n1").sh(&script)?.stdout;
         let is = said.trim() == wanted;
