@@ -8,6 +8,9 @@ use std::thread::JoinHandle;
 
 pub const MANAGERS: [&str; 3] = ["n1", "n2", "n3"];
 
+/// All that can be managers: a test may promote the worker.
+const NODES: [&str; 4] = ["n1", "n2", "n3", "n4"];
+
 /// A controller in the swarm, on the manager where its process runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Process {
@@ -45,14 +48,14 @@ pub fn controller(scene: &Scene, rollout: &str) -> Process {
          xargs -r docker inspect -f '{{{{.Id}}}} {{{{.State.Pid}}}}'"
     );
     let found = wait_until("a controller runs", LONG, || {
-        for node in MANAGERS {
+        for node in NODES {
             let said = scene.node(node).sh(&script)?.stdout;
             if let Some((container, pid)) = said.trim().split_once(' ') {
                 let (container, pid) = (container.to_owned(), pid.to_owned());
                 return Ok(Poll::Ready(Process { node, container, pid }));
             }
         }
-        Ok(Poll::Pending("none on any manager".to_owned()))
+        Ok(Poll::Pending("none on any node".to_owned()))
     });
     found.unwrap_or_else(|error| panic!("{error}"))
 }
