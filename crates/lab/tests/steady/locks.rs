@@ -54,6 +54,19 @@ fn a_controller_that_is_cut_off_with_its_manager_is_replaced_and_does_nothing_wh
     web.assert_ran(&scene);
 }
 
+#[test]
+fn a_controller_whose_rollout_is_gone_goes_too() {
+    let scene = scene();
+    let service = format!(
+        "docker service create -d -q --no-resolve-image --name careen-controller-gone00 --constraint \
+         node.role==manager --mount type=bind,src=/var/run/docker.sock,dst=/run/docker.sock --entrypoint \
+         '/careen-controller gone00' {}",
+        scene.image
+    );
+    scene.sh("n1", &service);
+    scene.assert_nothing_is_left();
+}
+
 /// A leader that is cut off would be another test.
 fn follower(scene: &Scene, node: &str) {
     let leads = format!("docker node inspect {node} -f '{{{{.ManagerStatus.Leader}}}}'");
