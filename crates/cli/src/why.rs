@@ -115,9 +115,10 @@ pub fn json<'a>(standing: &'a Standing, nodes: &[&'a NodeStanding]) -> WhyJson<'
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{failed_and_paused, quorum_at_risk};
+    use crate::testing::{at, failed_and_paused, quorum_at_risk};
     use crate::view::look;
-    use careen_planner::{Hold, Observed, Spec, Watch};
+    use careen_planner::state::{Phase, Reason};
+    use careen_planner::{Hold, Observed, Spec, Stage, Watch};
     use std::time::Duration;
 
     fn text((observed, spec): (Observed, Spec), name: &str) -> String {
@@ -156,6 +157,19 @@ w2 (worker) is failed: exit code 100 in the command; it stays drained
             text.contains("\nw2 (worker) is failed") && text.ends_with("\nw3, m1 wait for their turn\n"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_node_that_died_has_no_logs_to_be_read() {
+        let (mut observed, spec) = failed_and_paused();
+        let stage = Stage::Failed { phase: Phase::Running, reason: Reason::NodeDown };
+        at(&mut observed.nodes[2], stage, None);
+        let text = text((observed, spec), "w2");
+        assert!(
+            text.contains("look at the host") && text.contains("docker node inspect --pretty w2"),
+            "{text}"
+        );
+        assert!(!text.contains("careen logs"), "{text}");
     }
 
     #[test]

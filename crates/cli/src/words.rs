@@ -162,16 +162,28 @@ pub struct Advice {
 pub fn advice(node: &NodeStanding) -> Advice {
     let name = &node.hostname;
     if node.has_failed() {
+        let (text, look) = if has_died(node) {
+            // There is nobody to ask for its logs.
+            let text = "look at the host; when it is back, try it again, or leave it out";
+            (text, format!("docker node inspect --pretty {name}"))
+        } else {
+            let text = "read what it printed, mend it, then try it again or leave it out";
+            (text, format!("careen logs {name}"))
+        };
         return Advice {
-            text: "read what it printed, mend it, then try it again or leave it out",
-            commands: vec![
-                format!("careen logs {name}"),
-                format!("careen retry {name}"),
-                format!("careen skip {name}"),
-            ],
+            text,
+            commands: vec![look, format!("careen retry {name}"), format!("careen skip {name}")],
         };
     }
     node.hold.as_ref().map_or_else(Advice::default, |hold| about(hold, node))
+}
+
+fn has_died(node: &NodeStanding) -> bool {
+    matches!(
+        node.stage,
+        Stage::Failed { reason: Reason::NodeDown, .. }
+            | Stage::Restoring { then: Then::Fail { reason: Reason::NodeDown, .. } }
+    )
 }
 
 /// What docs/rollout-states.md says of each hold.

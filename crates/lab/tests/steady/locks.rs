@@ -3,9 +3,89 @@
 
 use crate::rollout::{LONG, Scene};
 use crate::scene;
-use crate::support::{Web, await_holder, await_other_holder, controller, lock};
-use careen_lab::{Poll, wait_until};
+use crate::support::{
+    Broken, Process, Web, await_holder, await_other_holder, await_reachability, await_status, controller,
+    lock,
+};
+use careen_lab::{Fault, Poll, wait_until};
 use std::process::{Child, Stdio};
+
+#[test]
+#[ignore = "takes two minutes: a lock must be seen to die; tools/slow-test"]
+fn a_controller_that_is_cut_off_with_its_manager_is_replaced_and_does_nothing_when_it_is_back() {
+    let scene = scene();
+    let mut web = Web::watch(&scene);
+    follower(&scene, "n3");
+    scene.hold("n4", "install");
+    scene.hold("n2", "install");
+    let rollout = scene.start(&["--node", "n4", "--node", "n2", "--", "plain"]);
+    let service = format!("careen-controller-{rollout}");
+    scene.await_begun("n4", "install");
+    scene.sh("n1", &format!("docker service update -d --constraint-add node.hostname==n3 {service}"));
+    let lost = moved(&scene, &rollout, "n3");
+    let holder = lost.id(&scene);
+    wait_until("it has the lock", LONG, || {
+        let (now, _) = lock(&scene);
+        Ok(if now == holder { Poll::Ready(()) } else { Poll::Pending(now) })
+    })
+    .unwrap_or_else(|error| panic!("{error}"));
+
+    let broken = Broken::by(&scene, "n3", Fault::Partition, Fault::Heal);
+    scene.sh("n1", &format!("docker service update -d --constraint-rm node.hostname==n3 {service}"));
+    let next = await_other_holder(&scene, &holder);
+    scene.let_go("n4", "install");
+    scene.await_begun("n2", "install");
+    broken.mend();
+    await_status(&scene, "n3", "ready");
+    let gone = wait_until("the one that was cut off is gone", LONG, || {
+        let now = scene.sh("n3", "docker ps -q --no-trunc");
+        let runs = now.contains(&lost.container);
+        Ok(if runs { Poll::Pending(lost.said(&scene)) } else { Poll::Ready(()) })
+    });
+    gone.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(lock(&scene).0, next, "it did not take the lock back");
+    scene.let_go("n2", "install");
+    scene.await_done();
+    for node in ["n4", "n2"] {
+        assert_eq!(scene.ran(node), "prepare install verify ", "{node}");
+    }
+    scene.assert_all_active();
+    scene.assert_nothing_is_left();
+    web.assert_ran(&scene);
+}
+
+#[test]
+fn a_controller_whose_rollout_is_gone_goes_too() {
+    let scene = scene();
+    let service = format!(
+        "docker service create -d -q --no-resolve-image --name careen-controller-gone00 --constraint \
+         node.role==manager --mount type=bind,src=/var/run/docker.sock,dst=/run/docker.sock --entrypoint \
+         '/careen-controller gone00' {}",
+        scene.image
+    );
+    scene.sh("n1", &service);
+    scene.assert_nothing_is_left();
+}
+
+/// A leader that is cut off would be another test.
+fn follower(scene: &Scene, node: &str) {
+    let leads = format!("docker node inspect {node} -f '{{{{.ManagerStatus.Leader}}}}'");
+    if scene.word("n1", &leads) == "true" {
+        scene.sh("n1", &format!("docker node demote {node}"));
+        await_reachability(scene, node, "");
+        scene.sh("n1", &format!("docker node promote {node}"));
+        await_reachability(scene, node, "reachable");
+    }
+}
+
+/// The controller when it runs on this node.
+fn moved(scene: &Scene, rollout: &str, node: &str) -> Process {
+    let there = wait_until(&format!("the controller runs on {node}"), LONG, || {
+        let process = controller(scene, rollout);
+        Ok(if process.node == node { Poll::Ready(process) } else { Poll::Pending(format!("{process:?}")) })
+    });
+    there.unwrap_or_else(|error| panic!("{error}"))
+}
 
 /// So many times the holder says that it lives before its lock could be called dead, and one more.
 const BEATS: usize = 6;

@@ -8,6 +8,9 @@ use std::thread::JoinHandle;
 
 pub const MANAGERS: [&str; 3] = ["n1", "n2", "n3"];
 
+/// All that can be managers: a test may promote the worker.
+const NODES: [&str; 4] = ["n1", "n2", "n3", "n4"];
+
 /// A controller in the swarm, on the manager where its process runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Process {
@@ -19,6 +22,16 @@ pub struct Process {
 impl Process {
     pub fn signal(&self, scene: &Scene, signal: &str) {
         scene.sh(self.node, &format!("kill -{signal} {}", self.pid));
+    }
+
+    /// Its id, which it says first.
+    pub fn id(&self, scene: &Scene) -> String {
+        let said = wait_until("the controller says its id", LONG, || {
+            let said = self.said(scene);
+            let id = said.split_whitespace().nth(1).map(str::to_owned);
+            Ok(id.map_or(Poll::Pending(said), Poll::Ready))
+        });
+        said.unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// What it said; a container that is gone says nothing.
@@ -35,14 +48,14 @@ pub fn controller(scene: &Scene, rollout: &str) -> Process {
          xargs -r docker inspect -f '{{{{.Id}}}} {{{{.State.Pid}}}}'"
     );
     let found = wait_until("a controller runs", LONG, || {
-        for node in MANAGERS {
+        for node in NODES {
             let said = scene.node(node).sh(&script)?.stdout;
             if let Some((container, pid)) = said.trim().split_once(' ') {
                 let (container, pid) = (container.to_owned(), pid.to_owned());
                 return Ok(Poll::Ready(Process { node, container, pid }));
             }
         }
-        Ok(Poll::Pending("none on any manager".to_owned()))
+        Ok(Poll::Pending("none on any node".to_owned()))
     });
     found.unwrap_or_else(|error| panic!("{error}"))
 }
@@ -86,9 +99,11 @@ pub fn await_stage(scene: &Scene, node: &str, stage: &str) {
     seen.unwrap_or_else(|error| panic!("{node} is never {stage}: {error}"));
 }
 
-/// Whether a manager takes part, as this one sees it.
+/// Waits until a manager takes part, or does not, as n1 sees it; no word stands for a worker.
 pub fn await_reachability(scene: &Scene, node: &str, wanted: &str) {
-    let script = format!("docker node inspect {node} -f '{{{{.ManagerStatus.Reachability}}}}'");
+    let script = format!(
+        "docker node inspect {node} -f '{{{{if .ManagerStatus}}}}{{{{.ManagerStatus.Reachability}}}}{{{{end}}}}'"
+    );
     let seen = wait_until(&format!("{node} is {wanted}"), LONG, || {
         let said = scene.node("n1").sh(&script)?.stdout;
         let is = said.trim() == wanted;

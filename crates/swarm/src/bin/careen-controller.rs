@@ -46,7 +46,11 @@ fn carry_out(rollout: &str) -> anyhow::Result<()> {
     let signals = Signals::watch()?;
     let id = RolloutId::parse(rollout)?;
     let swarm = Swarm::connect().context("no swarm to work on")?;
-    let Some(found) = swarm.rollout(&id)? else { bail!("there is no rollout {id} in this swarm") };
+    let Some(found) = swarm.rollout(&id)? else {
+        // It is over and was swept before this process, started once more, could see that. Swarm would start it for ever.
+        swarm.remove_controller(&id).context("the controller's service stays")?;
+        bail!("there is no rollout {id} in this swarm")
+    };
     let me = ControllerId(new_id().context("no id for this process")?);
     let place = swarm
         .node_id()?
