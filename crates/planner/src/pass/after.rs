@@ -128,7 +128,10 @@ impl Work<'_> {
         };
         match self.observed.report(&here.agent) {
             Some(Said::WantsRestart { kind: wanted }) if *wanted == kind && !self.is_lost(here) => {
-                return self.allow_restart(here, kind);
+                // Of a manager that is away it is the last that was read.
+                if !is_going_down(here) {
+                    return self.allow_restart(here, kind);
+                }
             }
             Some(
                 Said::Finished { .. } | Said::Verifying | Said::Running { .. } | Said::WantsRestart { .. },
