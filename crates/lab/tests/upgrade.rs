@@ -5,7 +5,6 @@
 #![expect(clippy::expect_used, reason = "a test that cannot set the scene has failed")]
 
 use careen_lab::{Fault, Lab, Node, Output, Poll, Progress, Spec, wait_until};
-use serde_json::Value;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
@@ -40,7 +39,8 @@ impl Scene {
             .cp_in(&cli, "/usr/local/bin/careen")
             .expect("'make build' has made careen");
         let scene = Self { lab, image, _turn: turn };
-        scene.everywhere("rm -rf /var/lib/careen/transactions /run/careen-test; mkdir -p /run/careen-test; new_archive; publish");
+        scene.everywhere(&format!("new_archive\n{FORGET}\nnew_archive; publish"));
+        scene.everywhere("rm -rf /var/lib/careen/transactions /run/careen-test; mkdir -p /run/careen-test");
         scene
     }
 
@@ -94,8 +94,7 @@ impl Scene {
 
     /// Nothing of an upgrade is left but what it upgraded.
     fn assert_nothing_is_left(&self) {
-        let left =
-            "ls -A /var/cache/careen /etc/apt/preferences.d /var/cache/apt/archives/*.deb 2>/dev/null || :";
+        let left = "ls -A /var/cache/careen /etc/apt/preferences.d 2>/dev/null || :";
         assert_eq!(self.both(left), "/etc/apt/preferences.d:");
     }
 }
@@ -110,6 +109,16 @@ impl Drop for Scene {
         }
     }
 }
+
+/// What an earlier test, or an earlier run, has installed.
+const FORGET: &str = "
+dpkg-query --show --showformat='${Package}\\n' 'careen-test-*' 2>/dev/null | grep -v careen-test-hello |
+    xargs -r dpkg --purge --force-all >/dev/null 2>&1
+[ \"$(version runc)\" != 'installed 99' ] || {
+    again runc 98; publish; apt-get -qq update; apt-get -qq -y --allow-downgrades install runc=98 >/dev/null
+}
+docker rm -f careen-test-late >/dev/null 2>&1 || :
+";
 
 const FIRST: &str = "
 pkg careen-test-plain 1
@@ -164,20 +173,30 @@ fn every_host_is_upgraded_and_what_is_not_to_be_touched_is_not() {
     scene.everywhere("apt-mark -qq unhold careen-test-held");
 }
 
+/// A package that writes down how its node stands when it is upgraded, as far as a manager can tell.
+fn witness(version: u8) -> String {
+    let ask = "docker node inspect self --format {{.Spec.Availability}} >/run/careen-test/availability || :";
+    format!("POSTINST='{ask}' pkg careen-test-witness {version}; publish")
+}
+
 #[test]
 fn with_the_engine_a_node_is_drained_before() {
     let scene = Scene::new();
-    scene.everywhere("again runc 99; publish");
-    let ran = scene.upgrade(&["--engine", "--format", "json"]);
+    scene.everywhere(&format!("{}; install_now careen-test-witness; {}", witness(1), witness(2)));
+    let plain = scene.upgrade(&["--package", "careen-test-witness", "--node", "n1"]);
+    assert_eq!(plain.status, 0, "{}{}", plain.stdout, plain.stderr);
+    assert_eq!(
+        scene.on("n1", "cat /run/careen-test/availability"),
+        "active",
+        "there is no need to drain for it"
+    );
+    scene.everywhere(&format!("{}; again runc 99; publish", witness(3)));
+    let ran = scene.upgrade(&["--engine"]);
     assert_eq!(ran.status, 0, "{}{}", ran.stdout, ran.stderr);
     assert_eq!(scene.both("version runc"), "installed 99");
-    let events: Vec<Value> =
-        ran.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-    let at =
-        |state: &str| events.iter().position(|event| event["hostname"] == "n2" && event["state"] == state);
-    assert!(at("draining").is_some() && at("draining") < at("running"), "{}", ran.stdout);
+    assert_eq!(scene.on("n1", "cat /run/careen-test/availability"), "drain");
+    assert_eq!(scene.both("cat /var/lib/careen/transactions/*-p/expects-restart | sort -u"), "yes");
     assert_eq!(scene.availability(), "n1 Active\nn2 Active");
-    scene.everywhere("again runc 98; publish; apt-get -qq update; apt-get -qq -y --allow-downgrades install runc=98 >/dev/null");
     scene.assert_nothing_is_left();
 }
 
@@ -187,8 +206,8 @@ fn what_would_remove_the_engine_is_refused_before_the_drain() {
     scene.everywhere("pkg careen-test-foe 1; publish; install_now careen-test-foe; pkg careen-test-foe 2 'Conflicts: runc'; publish");
     let ran = scene.upgrade(&["--package", "careen-test-foe", "--drain", "always", "--node", "n2"]);
     assert_eq!(ran.status, 4, "{}{}", ran.stdout, ran.stderr);
-    let logs = scene.careen(&["logs", "n2"]).stdout;
-    assert!(logs.contains("it would remove runc") && logs.contains("it would remove docker.io"), "{logs}");
+    let said = scene.printed("n2");
+    assert!(said.contains("it would remove runc") && said.contains("it would remove docker.io"), "{said}");
     assert_eq!(scene.both("version careen-test-foe"), "installed 1");
     assert_eq!(scene.availability(), "n1 Active\nn2 Active", "it was not drained");
     assert_eq!(scene.careen(&["abort"]).status, 0);
@@ -236,6 +255,62 @@ fn dpkg_is_waited_for_and_mended() {
     assert!(end.starts_with("0\n"), "{end}");
     assert_eq!(scene.on("n2", "version careen-test-late"), "installed 2");
     assert_eq!(scene.alone("verify").status, 0);
+}
+
+#[test]
+fn what_was_prepared_is_what_is_installed() {
+    let scene = Scene::new();
+    let two = "
+        pkg careen-test-one 1; pkg careen-test-other 1; publish
+        install_now careen-test-one careen-test-other; apt-mark -qq hold careen-test-other
+        pkg careen-test-one 2; pkg careen-test-other 2; publish
+    ";
+    scene.on("n2", two);
+    let versions = || scene.on("n2", "version careen-test-one; echo; version careen-test-other");
+    let of = |id: &str, command: &str| {
+        let id = format!("-e CAREEN_TRANSACTION={id}");
+        let image = &scene.image;
+        let run =
+            format!("docker run --rm -v /:/host {id} -e CAREEN_PAYLOAD=/upgrade {image} {command} 2>&1");
+        scene.node("n2").sh(&run).expect("exec")
+    };
+    assert_eq!(of("t1-p", "prepare").status, 0);
+    scene.on("n2", "rm $ARCHIVE/*; pkg careen-test-one 3; publish; apt-get -qq update; apt-get clean");
+    let installed = of("t1", "install");
+    assert_eq!(installed.status, 0, "{}", installed.stdout);
+    assert_eq!(
+        versions(),
+        "installed 2\ninstalled 1",
+        "the archive went on, and there is a newer one by now"
+    );
+
+    scene.on("n2", "pkg careen-test-other 2; publish");
+    assert_eq!(of("t2-p", "prepare").status, 0);
+    scene.on("n2", "apt-mark -qq unhold careen-test-other");
+    let surprised = of("t2", "install");
+    assert_eq!(surprised.status, 1, "{}", surprised.stdout);
+    let why = "what would be done now is not what was prepared: change careen-test-other 2";
+    assert!(surprised.stdout.contains(why), "{}", surprised.stdout);
+    assert_eq!(versions(), "installed 2\ninstalled 1", "nothing was changed");
+    let anew = of("t3", "install");
+    assert!(anew.status == 0 && anew.stdout.contains("nothing was prepared for this"), "{}", anew.stdout);
+    assert_eq!(versions(), "installed 3\ninstalled 2");
+    scene.assert_nothing_is_left();
+}
+
+#[test]
+fn a_full_disk_is_seen_before_anything_is_downloaded() {
+    let scene = Scene::new();
+    scene.on(
+        "n2",
+        "pkg careen-test-one 1; publish; install_now careen-test-one; pkg careen-test-one 2; publish",
+    );
+    scene.on("n2", "mkdir -p /var/cache/careen; mount -t tmpfs -o size=4m careen-test /var/cache/careen");
+    let full = scene.alone("prepare");
+    scene.on("n2", "umount /var/cache/careen; rmdir /var/cache/careen");
+    assert_eq!(full.status, 1, "{}", full.stdout);
+    assert!(full.stdout.contains("are needed for the packages. Nothing was changed"), "{}", full.stdout);
+    assert_eq!(scene.on("n2", "version careen-test-one"), "installed 1");
 }
 
 #[test]

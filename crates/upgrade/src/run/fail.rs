@@ -106,13 +106,6 @@ pub enum Fail {
     Engine(String),
 }
 
-impl Fail {
-    /// 1, as for most programs; nothing that means something else to careen.
-    pub fn exit_code(&self) -> u8 {
-        1
-    }
-}
-
 fn list(refusals: &[Refusal]) -> String {
     refusals.iter().fold(String::new(), |mut text, refusal| {
         let _ = write!(text, "\n  {refusal}"); // writing to a String cannot fail

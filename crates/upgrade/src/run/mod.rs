@@ -19,6 +19,9 @@ use std::process::ExitCode;
 /// What `check` says when packages wait.
 const DRIFT: u8 = 2;
 
+/// What every failure ends with; nothing that means something else to careen.
+const FAILED: u8 = 1;
+
 /// Says something to whoever reads the log.
 macro_rules! say {
     ($($words:tt)*) => { println!("upgrade: {}", format_args!($($words)*)) };
@@ -31,7 +34,7 @@ pub fn command(name: &str, args: Vec<String>) -> ExitCode {
         Ok(code) => code.into(),
         Err(fail) => {
             eprintln!("upgrade: {fail}");
-            fail.exit_code().into()
+            FAILED.into()
         }
     }
 }

@@ -80,9 +80,7 @@ impl Work {
             let path = entry.path();
             let is_list = entry.file_type().is_ok_and(|kind| !kind.is_dir()) && entry.file_name() != "lock";
             if is_list {
-                // A list that went meanwhile is fetched; a link is followed by nobody, and copied where it cannot be made.
-                let target = self.lists().join(entry.file_name());
-                let _ = fs::hard_link(&path, &target).or_else(|_| fs::copy(&path, &target).map(drop));
+                take(&path, &self.lists().join(entry.file_name()));
             }
         }
         Ok(())
@@ -107,6 +105,14 @@ impl Work {
                 Ok(())
             }
         }
+    }
+}
+
+/// A link, or a copy where the host's lists lie on another file system. What cannot be had is fetched: half a copy is worse
+/// than none.
+fn take(path: &Path, target: &Path) {
+    if fs::hard_link(path, target).is_err() && fs::copy(path, target).is_err() {
+        let _ = fs::remove_file(target); // there may be nothing
     }
 }
 
