@@ -60,6 +60,14 @@ pub fn controller(scene: &Scene, rollout: &str) -> Process {
     found.unwrap_or_else(|error| panic!("{error}"))
 }
 
+/// The managers that neither lead nor are asked.
+pub fn followers(scene: &Scene) -> Vec<&'static str> {
+    let leads = |node: &str| {
+        scene.word("n1", &format!("docker node inspect {node} -f '{{{{.ManagerStatus.Leader}}}}'")) == "true"
+    };
+    MANAGERS.into_iter().filter(|node| *node != "n1" && !leads(node)).collect()
+}
+
 /// Who holds the lock, and its version.
 pub fn lock(scene: &Scene) -> (String, u64) {
     let script = "docker config inspect careen.lock \
