@@ -134,7 +134,7 @@ impl Scene {
         let begun = wait_until(&format!("{command} begins on {name}"), LONG, || {
             let ran = self.ran(name);
             let begun = ran.split_whitespace().any(|one| one == command);
-            Ok(if begun { Poll::Ready(()) } else { Poll::Pending(format!("{ran}; {}", self.standing(name))) })
+            Ok(if begun { Poll::Ready(()) } else { Poll::Pending(ran) })
         });
         begun.unwrap_or_else(|error| panic!("{error}"));
     }
