@@ -246,13 +246,17 @@ impl Scene {
 
     /// An earlier test may have failed in the middle of anything.
     fn clean(&self) {
-        for node in self.lab.nodes() {
-            node.sh("rm -rf /run/careen-test").and_then(Output::ok).expect("clean");
-        }
+        let on_all = |script: &str| {
+            for node in self.lab.nodes() {
+                node.sh(script).and_then(Output::ok).expect("clean");
+            }
+        };
+        on_all("rm -f /run/careen-test/hold-*");
         if !self.json(&["status"])["rollout"].is_null() {
             self.careen(&["abort"]);
             self.await_end();
         }
+        on_all("rm -rf /run/careen-test");
         for node in self.lab.nodes() {
             let name = node.name().to_string();
             self.sh("n1", &format!("docker node update --availability active {name}"));
