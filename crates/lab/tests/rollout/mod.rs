@@ -141,7 +141,7 @@ impl Scene {
         let begun = wait_until(&format!("{command} begins on {name}"), LONG, || {
             let ran = self.ran(name);
             let begun = ran.split_whitespace().any(|one| one == command);
-            Ok(if begun { Poll::Ready(()) } else { Poll::Pending(format!("{ran}; {}", self.standing(name))) })
+            Ok(if begun { Poll::Ready(()) } else { Poll::Pending(ran) })
         });
         begun.unwrap_or_else(|error| panic!("{error}"));
     }
@@ -253,15 +253,17 @@ impl Scene {
 
     /// An earlier test may have failed in the middle of anything.
     fn clean(&self) {
-        for node in self.lab.nodes() {
-            node.sh("rm -rf /run/careen-test /var/tmp/careen-test-attempts")
-                .and_then(Output::ok)
-                .expect("clean");
-        }
+        let on_all = |script: &str| {
+            for node in self.lab.nodes() {
+                node.sh(script).and_then(Output::ok).expect("clean");
+            }
+        };
+        on_all("rm -f /run/careen-test/hold-*");
         if !self.json(&["status"])["rollout"].is_null() {
             self.careen(&["abort"]);
             self.await_end();
         }
+        on_all("rm -rf /run/careen-test /var/tmp/careen-test-attempts");
         for node in self.lab.nodes() {
             let name = node.name().to_string();
             self.sh("n1", &format!("docker node update --availability active {name}"));

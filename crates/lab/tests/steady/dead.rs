@@ -47,7 +47,7 @@ fn a_node_that_dies_in_its_turn_pauses_the_rollout_and_a_skip_goes_on() {
 }
 
 #[test]
-#[ignore = "a second death of a node; tools/slow-test"]
+#[ignore = "another death of a node; tools/slow-test"]
 fn a_node_that_dies_in_its_turn_leaves_an_abort_to_its_operator() {
     let scene = scene();
     let mut web = Web::watch(&scene);
@@ -71,6 +71,7 @@ fn leaves_nothing_after_another_rollout(scene: &Scene) {
 }
 
 #[test]
+#[ignore = "another death of a node; tools/slow-test"]
 fn a_node_that_dies_before_the_go_can_be_skipped() {
     let scene = scene();
     let mut web = Web::watch(&scene);

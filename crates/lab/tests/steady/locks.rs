@@ -4,8 +4,7 @@
 use crate::rollout::{LONG, Scene};
 use crate::scene;
 use crate::support::{
-    Broken, Process, Web, await_holder, await_other_holder, await_reachability, await_status, controller,
-    lock,
+    Broken, Process, Web, await_holder, await_other_holder, await_status, controller, followers, lock,
 };
 use careen_lab::{Fault, Poll, wait_until};
 use std::process::{Child, Stdio};
@@ -15,38 +14,41 @@ use std::process::{Child, Stdio};
 fn a_controller_that_is_cut_off_with_its_manager_is_replaced_and_does_nothing_when_it_is_back() {
     let scene = scene();
     let mut web = Web::watch(&scene);
-    follower(&scene, "n3");
+    let lost = *followers(&scene).first().expect("n2 or n3");
+    let next = if lost == "n3" { "n2" } else { "n3" };
     scene.hold("n4", "install");
-    scene.hold("n2", "install");
-    let rollout = scene.start(&["--node", "n4", "--node", "n2", "--", "plain"]);
+    scene.hold(next, "install");
+    let rollout = scene.start(&["--node", "n4", "--node", next, "--", "plain"]);
     let service = format!("careen-controller-{rollout}");
     scene.await_begun("n4", "install");
-    scene.sh("n1", &format!("docker service update -d --constraint-add node.hostname==n3 {service}"));
-    let lost = moved(&scene, &rollout, "n3");
-    let holder = lost.id(&scene);
+    scene.sh("n1", &format!("docker service update -d --constraint-add node.hostname=={lost} {service}"));
+    let process = moved(&scene, &rollout, lost);
+    let holder = process.id(&scene);
     wait_until("it has the lock", LONG, || {
         let (now, _) = lock(&scene);
         Ok(if now == holder { Poll::Ready(()) } else { Poll::Pending(now) })
     })
     .unwrap_or_else(|error| panic!("{error}"));
 
-    let broken = Broken::by(&scene, "n3", Fault::Partition, Fault::Heal);
-    scene.sh("n1", &format!("docker service update -d --constraint-rm node.hostname==n3 {service}"));
-    let next = await_other_holder(&scene, &holder);
+    let broken = Broken::by(&scene, lost, Fault::Partition, Fault::Heal);
+    scene.sh("n1", &format!("docker service update -d --constraint-rm node.hostname=={lost} {service}"));
+    let other = await_other_holder(&scene, &holder);
     scene.let_go("n4", "install");
-    scene.await_begun("n2", "install");
+    // The next manager has to wait until this one is back.
+    scene.await_hold(next, "quorum-at-risk");
     broken.mend();
-    await_status(&scene, "n3", "ready");
+    await_status(&scene, lost, "ready");
+    scene.await_begun(next, "install");
     let gone = wait_until("the one that was cut off is gone", LONG, || {
-        let now = scene.sh("n3", "docker ps -q --no-trunc");
-        let runs = now.contains(&lost.container);
-        Ok(if runs { Poll::Pending(lost.said(&scene)) } else { Poll::Ready(()) })
+        let now = scene.sh(lost, "docker ps -q --no-trunc");
+        let runs = now.contains(&process.container);
+        Ok(if runs { Poll::Pending(process.said(&scene)) } else { Poll::Ready(()) })
     });
     gone.unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(lock(&scene).0, next, "it did not take the lock back");
-    scene.let_go("n2", "install");
+    assert_eq!(lock(&scene).0, other, "it did not take the lock back");
+    scene.let_go(next, "install");
     scene.await_done();
-    for node in ["n4", "n2"] {
+    for node in ["n4", next] {
         assert_eq!(scene.ran(node), "prepare install verify ", "{node}");
     }
     scene.assert_all_active();
@@ -65,17 +67,6 @@ fn a_controller_whose_rollout_is_gone_goes_too() {
     );
     scene.sh("n1", &service);
     scene.assert_nothing_is_left();
-}
-
-/// A leader that is cut off would be another test.
-fn follower(scene: &Scene, node: &str) {
-    let leads = format!("docker node inspect {node} -f '{{{{.ManagerStatus.Leader}}}}'");
-    if scene.word("n1", &leads) == "true" {
-        scene.sh("n1", &format!("docker node demote {node}"));
-        await_reachability(scene, node, "");
-        scene.sh("n1", &format!("docker node promote {node}"));
-        await_reachability(scene, node, "reachable");
-    }
 }
 
 /// The controller when it runs on this node.

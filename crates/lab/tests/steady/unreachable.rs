@@ -2,18 +2,15 @@
 
 use crate::rollout::Scene;
 use crate::scene;
-use crate::support::{Broken, MANAGERS, Web, await_reachability, controller};
-use careen_lab::Fault;
+use crate::support::{Broken, Web, await_reachability, controller, followers};
+use careen_lab::{Fault, Output};
 
 /// A manager that neither leads nor is asked, without the controller if there is such a one.
 fn one_to_lose(scene: &Scene, rollout: &str) -> &'static str {
-    let leads = |node: &str| {
-        scene.word("n1", &format!("docker node inspect {node} -f '{{{{.ManagerStatus.Leader}}}}'")) == "true"
-    };
     let process = controller(scene, rollout);
-    let mut others: Vec<_> = MANAGERS.into_iter().filter(|node| *node != "n1" && !leads(node)).collect();
-    others.sort_by_key(|node| *node == process.node);
-    others[0]
+    let mut followers = followers(scene);
+    followers.sort_by_key(|node| *node == process.node);
+    followers[0]
 }
 
 /// The rollout waits with its worker at work, then loses a manager, and must not touch another.
@@ -58,12 +55,13 @@ fn one_of_four_managers_that_is_frozen_holds_the_others() {
     holds_until_it_is_back(&scene, Fault::Freeze, Fault::Thaw, 4);
 }
 
-/// n4 is a manager until the end of the test, however it ends.
+/// n4 is a manager until the end of the test, however it ends. Swarm writes the node itself meanwhile, so that the one or
+/// the other is refused at times as 'out of sequence'.
 struct Promoted<'a>(&'a Scene);
 
 impl<'a> Promoted<'a> {
     fn now(scene: &'a Scene) -> Self {
-        scene.sh("n1", "docker node promote n4");
+        scene.sh("n1", "for i in 1 2 3 4 5; do docker node promote n4 && exit; done; exit 1");
         await_reachability(scene, "n4", "reachable");
         Self(scene)
     }
@@ -71,7 +69,8 @@ impl<'a> Promoted<'a> {
 
 impl Drop for Promoted<'_> {
     fn drop(&mut self) {
-        if let Err(error) = self.0.node("n1").sh("docker node demote n4") {
+        let demote = "for i in 1 2 3 4 5; do docker node demote n4 && exit; done; exit 1";
+        if let Err(error) = self.0.node("n1").sh(demote).and_then(Output::ok) {
             eprintln!("{error}");
         }
     }

@@ -14,7 +14,7 @@ impl Work<'_> {
     pub(super) fn finish(&mut self) -> End {
         let only_beats = self.actions.iter().all(|action| matches!(action, Action::Beat { .. }));
         let through = self.standings.values().all(|standing| self.is_over(standing));
-        if !only_beats || !through || has_leftovers(self.observed) {
+        if !only_beats || !through || self.waits_for_its_operator() || has_leftovers(self.observed) {
             return End::GoOn;
         }
         let outcome = self.outcome();
@@ -25,6 +25,12 @@ impl Work<'_> {
             self.actions.push(Action::SetControl { control, version: rollout.version });
         }
         End::GoOn
+    }
+
+    /// A failure that paused the rollout is an operator's to judge, also when no other node is left: until then the node can
+    /// be tried again.
+    fn waits_for_its_operator(&self) -> bool {
+        matches!(self.control, Control::Paused { .. }) && self.standings.values().any(Standing::has_failed)
     }
 
     fn is_over(&self, standing: &Standing) -> bool {

@@ -513,6 +513,26 @@ fn a_node_settles_when_everything_was_well_for_a_while() {
 }
 
 #[test]
+fn a_rollout_that_paused_for_its_last_node_waits_for_its_operator() {
+    let mut observed = cluster();
+    observed.nodes.truncate(1);
+    put(&mut observed, "m1", &record(Stage::Failed { phase: Phase::Running, reason: Reason::Exit(1) }));
+    let why =
+        PauseReason::NodeFailed { node: NodeId("m1".into()), phase: Phase::Running, why: Reason::Exit(1) };
+    for why in [why, PauseReason::Asked] {
+        observed.rollout.as_mut().unwrap().control = Control::Paused { why };
+        assert!(words(&now(&observed, &spec())).is_empty(), "it can be tried again");
+    }
+    for control in [Control::Running, Control::Aborting] {
+        observed.rollout.as_mut().unwrap().control = control;
+        assert_eq!(words(&now(&observed, &spec())), ["write-history"]);
+    }
+    put(&mut observed, "m1", &record(Stage::Done));
+    observed.rollout.as_mut().unwrap().control = Control::Paused { why: PauseReason::Asked };
+    assert_eq!(words(&now(&observed, &spec())), ["write-history"], "nothing is left to be asked");
+}
+
+#[test]
 fn history_then_the_end_then_nothing_is_left() {
     let mut observed = cluster();
     observed.nodes.truncate(1);
