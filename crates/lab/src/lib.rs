@@ -29,6 +29,7 @@
 //! | [`swarm`] | who initialises, who joins, when the swarm is complete |
 //! | `recipe`, `tree`, `image`, `disk`, `apt`, `testrepo` | the nodes' root file systems |
 //! | [`fault`] | what can go wrong on a node, and how one sees that it did |
+//! | `sample` | what a service and its nodes went through meanwhile |
 
 mod apt;
 mod capabilities;
@@ -55,6 +56,7 @@ mod poll;
 mod process;
 mod progress;
 mod recipe;
+mod sample;
 pub mod status;
 pub mod swarm;
 mod testrepo;
@@ -70,4 +72,5 @@ pub use names::{Kind, LabName, NodeName, Role, Spec};
 pub use node::{Node, Output};
 pub use poll::{Poll, wait_until};
 pub use progress::Progress;
+pub use sample::{Seen, while_watching};
 pub use up::ensure_engine;
