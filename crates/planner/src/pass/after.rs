@@ -6,7 +6,7 @@ use crate::action::Action;
 use crate::drain;
 use crate::hold::Hold;
 use crate::ids::{Go, JobRole};
-use crate::observed::{Availability, NodeOutcome, Restart, Said};
+use crate::observed::{Availability, Node, NodeOutcome, Reachability, Restart, Said};
 use crate::state::{Event, Goal, Phase, Reason};
 
 impl Work<'_> {
@@ -136,8 +136,11 @@ impl Work<'_> {
         if self.is_lost(here) {
             return lost(here);
         }
-        // With the agent there it has not begun; the agent's own look at the quorum keeps it back, too.
-        if let Err(hold) = self.quorum(here) {
+        // With the agent there it has not begun; the agent's own look at the quorum keeps it back, too. A manager that takes
+        // no part itself is the one that restarts: the others are counted without it, and its limit runs.
+        if takes_part(here.node)
+            && let Err(hold) = self.quorum(here)
+        {
             return Move::Wait(hold);
         }
         if here.age >= limit {
@@ -220,4 +223,8 @@ impl Work<'_> {
         }
         Move::Wait(if said.is_some() { Hold::HostWorks { phase } } else { Hold::NoReport { phase } })
     }
+}
+
+fn takes_part(node: &Node) -> bool {
+    node.manager.is_none_or(|manager| manager.reachability == Reachability::Reachable)
 }

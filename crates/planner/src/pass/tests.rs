@@ -3,8 +3,8 @@
 use super::*;
 use crate::ids::{Go, JobKey, JobRole};
 use crate::observed::{
-    AgentReport, ControllerPlace, Expectation, HostPhase, Job, NodeOutcome, NodeStatus, Restart, Said,
-    TaskState,
+    AgentReport, ControllerPlace, Expectation, HostPhase, Job, NodeOutcome, NodeStatus, Reachability,
+    Restart, Said, TaskState,
 };
 use crate::rollout::{Ask, Baseline, NodeResult, RolloutOutcome, RolloutRecord};
 use crate::state::{Goal, Phase, Skip, Taken};
@@ -169,8 +169,27 @@ fn parallelism_and_managers_one_at_a_time() {
     let pass = now(&observed, &spec);
     assert_eq!(words(&pass), ["m2 e5 entering"]);
     assert_eq!((hold(&pass, "m3"), hold(&pass, "m1")), ("earlier-wave", "earlier-wave"));
-    node(&mut observed, "m3").manager.as_mut().unwrap().reachability = crate::observed::Reachability::Unknown;
+    node(&mut observed, "m3").manager.as_mut().unwrap().reachability = Reachability::Unknown;
     assert_eq!(hold(&now(&observed, &spec), "m2"), "quorum-at-risk");
+}
+
+#[test]
+fn a_manager_that_restarts_is_no_risk_to_the_quorum_by_itself_and_has_its_limit() {
+    let mut observed = cluster();
+    put(&mut observed, "m2", &record(Stage::Rebooting));
+    jobs(&mut observed, "m2", TaskState::Running, None);
+    let unreachable = |observed: &mut Observed, name: &str| {
+        node(observed, name).manager.as_mut().unwrap().reachability = Reachability::Unreachable;
+    };
+    let mut other = observed.clone();
+    unreachable(&mut other, "m3");
+    assert_eq!(hold(&after(&other, &spec(), 1200), "m2"), "quorum-at-risk", "it waits with its reboot");
+    unreachable(&mut observed, "m2");
+    observed.jobs.retain(|job| job.key.role == JobRole::Agent);
+    assert_eq!(hold(&after(&observed, &spec(), 1199), "m2"), "restarting");
+    observed.rollout.as_mut().unwrap().control = Control::Paused { why: PauseReason::Asked };
+    let late = words(&after(&observed, &spec(), 1200));
+    assert!(late.contains(&"m2 e5 failed:rebooting:time-limit".to_owned()), "{late:?}");
 }
 
 #[test]
