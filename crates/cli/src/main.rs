@@ -7,7 +7,6 @@ use careen_cli::console::{Console, Process};
 use careen_cli::error::Failure;
 use careen_cli::exit::Exit;
 use careen_cli::swarm::SwarmBackend;
-use careen_cli::text::neutral;
 use clap::{CommandFactory, Parser};
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -25,10 +24,8 @@ fn main() -> ExitCode {
         // Who reads no further wants no further word.
         Err(Failure::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Exit::Other.into(),
         Err(failure) => {
-            let next = failure.next().map_or_else(String::new, |next| format!("  {next}\n"));
-            let text = format!("careen: {}\n{next}", neutral(&connect::chain(&failure)));
             // There is no other place to say it.
-            let _best_effort = console.err(&text);
+            let _best_effort = console.err(&failure.text(cli.common.format));
             failure.exit().into()
         }
     }

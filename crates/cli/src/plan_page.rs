@@ -39,8 +39,9 @@ pub fn page(plan: &Plan, spec: &Spec, observed: &Observed, page: &mut Page) {
 
 fn wave(number: usize, wave: &PlannedWave, observed: &Observed, page: &mut Page) {
     let quorum = wave.quorum.map(|step| {
-        let manager = if step.left == 1 { "manager takes" } else { "managers take" };
-        format!(": {} of {} {manager} part meanwhile, {} must", step.left, step.members, step.needed)
+        let managers = if step.members == 1 { "manager" } else { "managers" };
+        let take = if step.left == 1 { "takes" } else { "take" };
+        format!(": {} of {} {managers} {take} part meanwhile, {} must", step.left, step.members, step.needed)
     });
     page.line(format!("wave {number}{}", quorum.unwrap_or_default()));
     for node in &wave.nodes {
