@@ -10,7 +10,7 @@
 use careen_lab::{Docker, Fault, Lab, Node, Output, Poll, Progress, Role, Spec, wait_until};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub const LONG: Duration = Duration::from_secs(300);
 pub const REPLICAS: usize = 4;
 
 /// Each command of the payload says that it ran, and waits as long as it is held. `install` fails where it is told to,
-/// and replaces the engine's binary unless it is `plain`.
+/// asks for a reboot once as `reboot`, and replaces the engine's binary unless it is `plain`.
 const COMMAND: &str = r#"#!/bin/sh
 mkdir -p /run/careen-test
 command=${0##*/}
@@ -29,6 +29,8 @@ echo $command >> /run/careen-test/ran
 while [ -e /run/careen-test/hold-$command ]; do sleep 0.2; done
 [ $command = install ] || exit 0
 [ ! -e /run/careen-test/fail ] || { echo "it does not work here"; exit 7; }
+[ "$1" != reboot ] || { echo "$CAREEN_ATTEMPT $(cat /proc/sys/kernel/random/boot_id)" >> /var/tmp/careen-test-attempts; }
+[ "$1" != reboot ] || [ "$CAREEN_ATTEMPT" != 1 ] || exit 194
 [ -n "$1" ] || { cp -a /usr/sbin/dockerd /usr/sbin/dockerd.new && mv /usr/sbin/dockerd.new /usr/sbin/dockerd; }
 "#;
 
@@ -44,14 +46,19 @@ pub struct Scene {
 impl Scene {
     /// A test program has one lab; it grows to what the test that wants most needs.
     pub fn new(lab: &str, managers: u8, workers: u8) -> Self {
-        static TURN: Mutex<()> = Mutex::new(());
-        static IMAGE: OnceLock<String> = OnceLock::new();
-        let turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let name = std::env::var("CAREEN_TEST_LAB").unwrap_or_else(|_| lab.to_owned());
         let mut spec = Spec::new(name.parse().expect("a name"));
         (spec.managers, spec.workers) = (Some(managers), Some(workers));
-        let lab = Lab::up(&spec, Progress::quiet()).expect("the lab");
-        let image = IMAGE.get_or_init(|| build(&name)).clone();
+        Self::of(&spec)
+    }
+
+    /// The same in a lab that is made as it says.
+    pub fn of(spec: &Spec) -> Self {
+        static TURN: Mutex<()> = Mutex::new(());
+        static IMAGE: OnceLock<String> = OnceLock::new();
+        let turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let lab = Lab::up(spec, Progress::quiet()).expect("the lab");
+        let image = IMAGE.get_or_init(|| build(&spec.name.to_string())).clone();
         set_up(&lab, &image);
         let scene = Self { lab, image, _turn: turn };
         scene.clean();
@@ -237,7 +244,9 @@ impl Scene {
     /// An earlier test may have failed in the middle of anything.
     fn clean(&self) {
         for node in self.lab.nodes() {
-            node.sh("rm -rf /run/careen-test").and_then(Output::ok).expect("clean");
+            node.sh("rm -rf /run/careen-test /var/tmp/careen-test-attempts")
+                .and_then(Output::ok)
+                .expect("clean");
         }
         if !self.json(&["status"])["rollout"].is_null() {
             self.careen(&["abort"]);
@@ -295,12 +304,16 @@ fn build(lab: &str) -> String {
     image
 }
 
+/// The command line as it is built on this machine.
+pub fn cli() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    std::env::var_os("CAREEN_TEST_CLI").map_or_else(|| root.join("target/release/careen"), Into::into)
+}
+
 /// Brings the command line to the managers and the payload to all nodes, and starts the service.
 fn set_up(lab: &Lab, image: &str) {
     lab.load(image, Progress::quiet()).expect("loaded");
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let cli =
-        std::env::var_os("CAREEN_TEST_CLI").map_or_else(|| root.join("target/release/careen"), Into::into);
+    let cli = cli();
     for node in lab.nodes().iter().filter(|node| node.role() == Role::Manager) {
         node.cp_in(&cli, "/usr/local/bin/careen").expect("'make build' has made careen");
     }
