@@ -31,6 +31,7 @@ mod supervisor;
 mod sweep;
 mod tool;
 mod unit;
+mod watch;
 mod withdraw;
 
 use anyhow::bail;

@@ -4,16 +4,15 @@ use crate::container::{Printer, send_stop};
 use crate::layout::{self, TransactionDir, file};
 use crate::lock::Lock;
 use crate::sweep::Keep;
+use crate::watch::Watch;
 use crate::{journal, manifest};
 use anyhow::{Context, bail};
 use careen_model::TransactionId;
 use careen_model::facts::restart;
 use careen_model::transaction::Stage;
 use jiff::Timestamp;
-use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -85,8 +84,7 @@ pub fn show(id: &str) -> anyhow::Result<()> {
 /// `careen-agent logs [-f] ID`: what the command wrote, each stream to its own.
 pub fn logs(id: &str, follow: bool) -> anyhow::Result<()> {
     let directory = open(id)?;
-    let watch = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
-    watch.add_watch(directory.path(), AddWatchFlags::IN_MODIFY | AddWatchFlags::IN_CREATE)?;
+    let watch = Watch::on(directory.path())?;
     let mut printer = Printer::new(directory.clone(), manifest::read(&directory)?.output_limit, 0);
     loop {
         let ended = !follow || !Lock::is_held(&directory.file(file::SUPERVISOR_LOCK))?;
@@ -95,8 +93,9 @@ pub fn logs(id: &str, follow: bool) -> anyhow::Result<()> {
             return Ok(());
         }
         // The end of a supervisor touches no file: look after it once a second.
-        crate::readiness::wait(&[watch.as_fd()], Some(Instant::now() + Duration::from_secs(1)))?;
-        while watch.read_events().is_ok_and(|events| !events.is_empty()) {}
+        let fds: Vec<_> = watch.fd().into_iter().collect();
+        crate::readiness::wait(&fds, Some(watch.look_at(Instant::now() + Duration::from_secs(1))))?;
+        watch.take(|_| true);
     }
 }
 

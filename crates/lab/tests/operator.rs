@@ -359,8 +359,7 @@ fn what_cannot_be_asked_is_told_as_what_it_is_and_changes_nothing() {
 #[test]
 fn a_host_in_no_swarm_a_locked_manager_and_one_without_a_leader_are_told_apart() {
     let scene = scene("-two", 2, 0, 5);
-    let key =
-        scene.word("n1", "docker swarm update --autolock=true >/dev/null; docker swarm unlock-key -q");
+    let key = scene.word("n1", "docker swarm update --autolock=true >/dev/null; docker swarm unlock-key -q");
     scene.sh("n1", "systemctl restart docker");
     assert_fails(&scene, "n1", &["status"], 7, &["n1 is a manager that is locked", "docker swarm unlock"]);
     // With one of two managers the other has no leader.

@@ -8,11 +8,11 @@ use crate::readiness;
 use crate::say::{chain, say};
 use crate::stop::Stop;
 use crate::unit::{Launch, find_systemd_run};
+use crate::watch::Watch;
 use careen_engine::{Engine, EngineError};
 use careen_model::AgentExit;
 use careen_model::capability::CapabilitySet;
 use careen_model::entry::{HostEntry, Refusal, Way};
-use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use serde_json::json;
 use std::fs;
 use std::io::Read;
@@ -159,10 +159,7 @@ impl Attempt<'_> {
     /// Until the supervisor has written its first line, or whoever asked for it has failed.
     fn wait_for_supervisor(&self, mut asking: Option<&mut Child>) -> Result<(), String> {
         let deadline = Instant::now() + START_DEADLINE;
-        let watch = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)
-            .map_err(|error| error.to_string())?;
-        let changes = AddWatchFlags::IN_MODIFY | AddWatchFlags::IN_CREATE;
-        watch.add_watch(self.directory.path(), changes).map_err(|error| error.to_string())?;
+        let watch = Watch::on(self.directory.path()).map_err(|error| error.to_string())?;
         loop {
             if self.supervised()? {
                 return Ok(());
@@ -180,10 +177,11 @@ impl Attempt<'_> {
                 ));
             }
             let pipe = asking.as_ref().and_then(|child| child.stderr.as_ref());
-            let fds: Vec<_> = [Some(watch.as_fd()), pipe.map(AsFd::as_fd)].into_iter().flatten().collect();
+            let fds: Vec<_> = [watch.fd(), pipe.map(AsFd::as_fd)].into_iter().flatten().collect();
             let tick = Instant::now() + Duration::from_secs(1);
-            readiness::wait(&fds, Some(deadline.min(tick))).map_err(|error| error.to_string())?;
-            while watch.read_events().is_ok_and(|events| !events.is_empty()) {}
+            readiness::wait(&fds, Some(watch.look_at(deadline.min(tick))))
+                .map_err(|error| error.to_string())?;
+            watch.take(|_| true);
         }
     }
 

@@ -12,13 +12,12 @@ use crate::lock::Lock;
 use crate::say::say;
 use crate::signals::Signals;
 use crate::stop::{OrRefuse, Stop};
+use crate::watch::Watch;
 use careen_model::control::{self, Message};
 use careen_model::entry::Way;
 use careen_model::journal::{EngineOutcome, Journal, Record, TransactionResult};
 use careen_model::transaction::{EngineRestart, Stage};
-use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use nix::sys::signal::Signal;
-use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -62,7 +61,7 @@ impl Witness for Nobody {
 #[derive(Debug)]
 pub struct Follower {
     directory: TransactionDir,
-    inotify: Inotify,
+    watch: Watch,
     printer: Printer,
     way: Option<Way>,
     terminal: Option<Terminal>,
@@ -76,15 +75,12 @@ impl Follower {
     /// Begins to follow, printing from this offset of the output on.
     pub fn open(joined: &Joined, from: u64) -> Result<Self, Stop> {
         let directory = joined.directory.clone();
-        let inotify =
-            Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK).or_refuse("watch files")?;
-        let changes = AddWatchFlags::IN_MODIFY | AddWatchFlags::IN_CREATE | AddWatchFlags::IN_DELETE;
-        inotify.add_watch(directory.path(), changes).or_refuse("watch the transaction")?;
+        let watch = Watch::on(directory.path()).or_refuse("watch the transaction")?;
         let awaits_terminal = joined.terminal && !joined.was_closed;
         let printer = Printer::new(directory.clone(), joined.output_limit, from);
         Ok(Self {
             directory,
-            inotify,
+            watch,
             printer,
             way: joined.way,
             terminal: None,
@@ -126,23 +122,15 @@ impl Follower {
     /// Takes the changes of files that came since the last call. A command that prints changes its output thousands of
     /// times a second; the journal and the hold are read only when something else has changed, or may have.
     fn more_than_output_changed(&self) -> bool {
-        let is_output =
-            |name: &OsStr| [file::OUTPUT, file::TAIL, file::INDEX].iter().any(|output| name == *output);
-        let mut changed = false;
-        while let Ok(events) = self.inotify.read_events()
-            && !events.is_empty()
-        {
-            // One without a name tells that events were lost.
-            changed |= events.iter().any(|event| !event.name.as_deref().is_some_and(is_output));
-        }
-        changed
+        self.watch.take(|name| ![file::OUTPUT, file::TAIL, file::INDEX].iter().any(|output| name == *output))
     }
 
     fn wait(&mut self, signals: &Signals, deadline: Instant) -> io::Result<()> {
-        let mut fds = vec![signals.as_fd(), self.inotify.as_fd()];
+        let mut fds = vec![signals.as_fd()];
+        fds.extend(self.watch.fd());
         let keyboard = self.terminal.as_ref().and_then(Terminal::keyboard);
         fds.extend(keyboard);
-        let ready = crate::readiness::wait(&fds, Some(deadline))?;
+        let ready = crate::readiness::wait(&fds, Some(self.watch.look_at(deadline)))?;
         if keyboard.is_some()
             && ready.last() == Some(&true)
             && let Some(terminal) = &mut self.terminal
