@@ -43,6 +43,7 @@ pub mod fault;
 mod holder;
 mod image;
 mod init;
+mod inotify;
 pub mod kind;
 mod lab;
 mod lock;

@@ -7,6 +7,7 @@ use crate::engine;
 use crate::error::{Error, Result};
 use crate::fault;
 use crate::holder::Holder;
+use crate::inotify;
 use crate::kind::{self, Identity, Observed, Parts};
 use crate::lock;
 use crate::names::{Kind, Spec, Subnet};
@@ -52,6 +53,7 @@ pub fn ensure_engine(progress: Progress) -> Result<()> {
 fn prepare(spec: &Spec, docker: Docker, progress: Progress) -> Result<Prepared> {
     let machine = lock::of_machine(progress)?;
     engine::ensure(progress)?;
+    inotify::ensure(progress);
     let holder = Holder::new(docker.clone());
     let observed = holder.observe(&spec.name)?;
     // Before anything is made: a refusal changes nothing.
