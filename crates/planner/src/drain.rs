@@ -8,6 +8,7 @@ use crate::observed::{
 use crate::rollout::Baseline;
 use crate::spec::{DrainPolicy, Spec};
 use serde::{Deserialize, Serialize};
+use std::path::{Component, Path};
 
 /// What a drain does to one task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -133,10 +134,21 @@ fn names(names: impl Iterator<Item = String>) -> Vec<String> {
 
 fn local_data(mounts: &[Mount]) -> Option<String> {
     let local = |mount: &&Mount| match mount.kind {
-        MountKind::LocalVolume | MountKind::Bind => !mount.read_only,
+        MountKind::LocalVolume => !mount.read_only,
+        MountKind::Bind => !mount.read_only && !is_of_every_host(&mount.source),
         MountKind::Elsewhere => false,
     };
     mounts.iter().find(local).map(|mount| mount.source.clone())
+}
+
+/// What each host has of its own and nobody stores data in: sockets, above all the engine's, which many services bind
+/// writable without a thought, devices, and the time zone.
+fn is_of_every_host(source: &str) -> bool {
+    let source = Path::new(source);
+    let places = ["/run", "/var/run", "/proc", "/sys", "/dev", "/etc/localtime", "/etc/timezone"];
+    // Compared by components: /running is no part of /run. What leads out of the place is not in it.
+    let inside = !source.components().any(|part| part == Component::ParentDir);
+    inside && places.iter().any(|place| source.starts_with(place))
 }
 
 #[cfg(test)]
@@ -185,6 +197,17 @@ mod tests {
         observed.services[2].mounts[0].read_only = false;
         observed.services[2].constraints = vec!["node.id==w1".into()];
         assert_eq!(volume_hold(&observed, &spec, &observed.nodes[0]), None, "pinned data waits for its node");
+    }
+
+    #[test]
+    fn a_bound_socket_is_no_data() {
+        let bind = |source: &str| Mount { kind: MountKind::Bind, source: source.into(), read_only: false };
+        for nothing in ["/var/run/docker.sock", "/run/docker.sock", "/dev/shm", "/sys", "/etc/localtime"] {
+            assert_eq!(local_data(&[bind(nothing)]), None, "{nothing}");
+        }
+        for data in ["/srv/data", "/running", "/run/../srv", "/var/lib/x", "/etc", "/"] {
+            assert_eq!(local_data(&[bind("/run/x.sock"), bind(data)]).as_deref(), Some(data));
+        }
     }
 
     #[test]
