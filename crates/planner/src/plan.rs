@@ -272,7 +272,10 @@ fn look_at(observed: &Observed, spec: &Spec, node: &Node, plan: &mut Plan) {
     }
     match NodeRecord::of(node) {
         Err(corrupt) => plan.refusals.push(Refusal::CorruptRecord { node: id(), text: corrupt.text }),
-        Ok(Some(record)) if record.rollout != spec.id && record.stage.is_terminal() => {
+        // While it goes on it has nodes that are done, too: those it does not leave behind.
+        Ok(Some(record))
+            if record.rollout != spec.id && matches!(record.stage, crate::state::Stage::Failed { .. }) =>
+        {
             plan.warnings.push(Warning::LeftBehind { node: id(), rollout: record.rollout });
         }
         Ok(Some(_) | None) => {}
@@ -416,6 +419,7 @@ mod tests {
         let (phase, reason) = (crate::state::Phase::Running, crate::state::Reason::Exit(1));
         left(3, crate::state::Stage::Failed { phase, reason });
         left(4, crate::state::Stage::Preparing);
+        left(0, crate::state::Stage::Done);
         let plan = plan(&observed, &spec());
         let warning = Warning::LeftBehind { node: NodeId("w1".into()), rollout: other.clone() };
         assert_eq!(plan.warnings, [warning]);
