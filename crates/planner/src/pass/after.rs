@@ -117,7 +117,10 @@ impl Work<'_> {
         };
         match self.observed.report(&here.agent) {
             Some(Said::WantsRestart { kind: wanted }) if *wanted == kind && !self.is_lost(here) => {
-                return self.allow_restart(here);
+                // Of a manager that is away it is the last that was read.
+                if takes_part(here.node) {
+                    return self.allow_restart(here);
+                }
             }
             Some(
                 Said::Finished { .. } | Said::Verifying | Said::Running { .. } | Said::WantsRestart { .. },

@@ -176,8 +176,9 @@ fn parallelism_and_managers_one_at_a_time() {
 #[test]
 fn a_manager_that_restarts_is_no_risk_to_the_quorum_by_itself_and_has_its_limit() {
     let mut observed = cluster();
-    put(&mut observed, "m2", &record(Stage::Rebooting));
-    jobs(&mut observed, "m2", TaskState::Running, None);
+    let taken = Some(Taken { was: Active, set: Drain });
+    put(&mut observed, "m2", &NodeRecord { taken, ..record(Stage::Rebooting) });
+    jobs(&mut observed, "m2", TaskState::Running, Some(Said::WantsRestart { kind: Restart::Reboot }));
     let unreachable = |observed: &mut Observed, name: &str| {
         node(observed, name).manager.as_mut().unwrap().reachability = Reachability::Unreachable;
     };
@@ -189,7 +190,7 @@ fn a_manager_that_restarts_is_no_risk_to_the_quorum_by_itself_and_has_its_limit(
     assert_eq!(hold(&after(&observed, &spec(), 1199), "m2"), "restarting");
     observed.rollout.as_mut().unwrap().control = Control::Paused { why: PauseReason::Asked };
     let late = words(&after(&observed, &spec(), 1200));
-    assert!(late.contains(&"m2 e5 failed:rebooting:time-limit".to_owned()), "{late:?}");
+    assert!(late.contains(&"m2 e5 failed:rebooting:time-limit active>drain".to_owned()), "{late:?}");
 }
 
 #[test]
