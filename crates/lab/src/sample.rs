@@ -22,7 +22,7 @@ const LIMIT: Duration = Duration::from_millis(1500);
 /// What one look showed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Look {
-    /// Tasks that run, on nodes that are ready.
+    /// Tasks that run, on nodes that are not down.
     running: usize,
     /// Managers that do not take part.
     managers_down: usize,
@@ -138,10 +138,11 @@ fn watch(lab: &Lab, service: &str, replicas: usize, over: &AtomicBool) -> Seen {
 fn read(nodes: &[Value], tasks: &[Value]) -> Look {
     let text =
         |value: &Value, path: &str| value.pointer(path).and_then(Value::as_str).unwrap_or("").to_owned();
-    let is_ready = |node: &&Value| text(node, "/Status/State") == "ready";
-    let ready: Vec<String> = nodes.iter().filter(is_ready).map(|node| text(node, "/ID")).collect();
+    // A new leader calls all nodes 'unknown' until they have reported: nothing has happened to their tasks.
+    let is_down = |node: &&Value| text(node, "/Status/State") == "down";
+    let down: Vec<String> = nodes.iter().filter(is_down).map(|node| text(node, "/ID")).collect();
     let runs =
-        |task: &&Value| text(task, "/Status/State") == "running" && ready.contains(&text(task, "/NodeID"));
+        |task: &&Value| text(task, "/Status/State") == "running" && !down.contains(&text(task, "/NodeID"));
     let takes_no_part = |node: &&Value| {
         node.get("ManagerStatus").is_some() && text(node, "/ManagerStatus/Reachability") != "reachable"
     };
@@ -149,7 +150,7 @@ fn read(nodes: &[Value], tasks: &[Value]) -> Look {
         running: tasks.iter().filter(runs).count(),
         managers_down: nodes.iter().filter(takes_no_part).count(),
         drained: nodes.iter().filter(|node| text(node, "/Spec/Availability") == "drain").count(),
-        down: nodes.len() - ready.len(),
+        down: down.len(),
     }
 }
 
@@ -208,15 +209,17 @@ mod tests {
     }
 
     #[test]
-    fn a_task_counts_where_its_node_reports() {
+    fn a_task_counts_unless_its_node_is_down() {
         let nodes = [
             node("m1", "ready", "active", Some("reachable")),
             node("m2", "ready", "drain", Some("unreachable")),
             node("w1", "down", "active", None),
+            node("w2", "unknown", "active", None),
         ];
         let task = |node: &str, state: &str| json!({ "NodeID": node, "Status": { "State": state } });
-        let tasks = [task("m1", "running"), task("m1", "starting"), task("w1", "running"), json!({})];
-        let look = Look { running: 1, managers_down: 1, drained: 1, down: 1 };
+        let tasks =
+            [task("m1", "running"), task("m1", "starting"), task("w1", "running"), task("w2", "running")];
+        let look = Look { running: 2, managers_down: 1, drained: 1, down: 1 };
         assert_eq!(read(&nodes, &tasks), look);
     }
 
