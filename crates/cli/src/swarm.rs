@@ -32,7 +32,7 @@ pub struct SwarmBackend {
 impl SwarmBackend {
     /// Over two connections to the same manager: one for rollouts, one for images and logs.
     pub fn over(engine: Engine, rollouts: Engine) -> Result<Self, BackendError> {
-        let info = engine.info().map_err(|error| from_engine(&error))?;
+        let info = engine.info().map_err(|error| from_engine(&error, "this host"))?;
         let swarm = Swarm::over(rollouts).map_err(|error| from_swarm(&error, &info.name))?;
         let node = NodeId(info.swarm.node_id);
         Ok(Self { engine, swarm, name: info.name, node, onlooker: None, watched: None })
@@ -87,7 +87,7 @@ impl Backend for SwarmBackend {
     }
 
     fn ages(&mut self) -> Result<BTreeMap<NodeId, Duration>, BackendError> {
-        let get = |path| self.engine.get::<Value>(path).map_err(|error| from_engine(&error));
+        let get = |path| self.engine.get::<Value>(path).map_err(|error| from_engine(&error, &self.name));
         Ok(ages(&get("/info")?, &get("/nodes")?))
     }
 
@@ -114,7 +114,7 @@ impl Backend for SwarmBackend {
     fn pin(&mut self, image: &str) -> Result<String, BackendError> {
         image::pin(image, |path| self.engine.get(path)).map_err(|error| match error {
             Ok(why) => BackendError::NoImage { image: image.to_owned(), why },
-            Err(error) => from_engine(&error),
+            Err(error) => from_engine(&error, &self.name),
         })
     }
 
@@ -145,7 +145,7 @@ impl Backend for SwarmBackend {
         match self.engine.get_bytes_within(&path, LOG_LIMIT) {
             Ok(frames) => Ok(log::page(&frames, after)),
             Err(error) if error.is_not_found() => Ok(LogPage { lines: Vec::new(), next: after.clone() }),
-            Err(error) => Err(from_engine(&error)),
+            Err(error) => Err(from_engine(&error, &self.name)),
         }
     }
 
@@ -187,7 +187,7 @@ fn ages(info: &Value, nodes: &Value) -> BTreeMap<NodeId, Duration> {
 
 fn from_swarm(error: &SwarmError, name: &str) -> BackendError {
     match error {
-        SwarmError::Engine(error) => from_engine(error),
+        SwarmError::Engine(error) => from_engine(error, name),
         SwarmError::NoLeader => NoManager::NoLeader { name: name.to_owned() }.into(),
         SwarmError::TooOld { .. } => BackendError::Refused { why: error.to_string() },
         SwarmError::Corrupt { object, why } => {
@@ -197,8 +197,16 @@ fn from_swarm(error: &SwarmError, name: &str) -> BackendError {
 }
 
 /// An engine that says no refuses; one that says nothing, or that its swarm is away, is no manager that could be asked.
-fn from_engine(error: &EngineError) -> BackendError {
+fn from_engine(error: &EngineError, name: &str) -> BackendError {
     match error {
+        // Seen on 20.10.24 and 26.1.5, with status 500 or 503.
+        EngineError::Answer { message, .. } if message.contains("swarm does not have a leader") => {
+            NoManager::NoLeader { name: name.to_owned() }.into()
+        }
+        // A manager was asked: its engine is being stopped, or has just been started.
+        EngineError::Answer { status: 503, message, .. } if message.contains("not a swarm manager") => {
+            NoManager::NoAnswer { why: format!("{name} takes no part in its swarm now") }.into()
+        }
         EngineError::Answer { status: 400..500, .. } => BackendError::Refused { why: chain(error) },
         EngineError::Answer { .. } | EngineError::Unreachable { .. } | EngineError::Malformed { .. } => {
             NoManager::NoAnswer { why: chain(error) }.into()
@@ -219,6 +227,23 @@ fn from_write(object: &str, error: &ActError) -> BackendError {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_swarm_without_a_leader_and_an_engine_that_stops_are_told_as_that() {
+        let said = |status, message: &str| {
+            let (request, message) = ("GET /nodes".to_owned(), message.to_owned());
+            from_engine(&EngineError::Answer { status, request, message }, "m1").to_string()
+        };
+        let no_leader = said(
+            500,
+            "rpc error: code = Unknown desc = The swarm does not have a leader. It's possible that too few managers are \
+             online.",
+        );
+        assert_eq!(no_leader, "the swarm of m1 does not answer: no manager leads, or m1 does not reach it");
+        let stops = said(503, "This node is not a swarm manager. Use \"docker swarm init\" to connect.");
+        assert_eq!(stops, "the docker engine cannot be asked: m1 takes no part in its swarm now");
+        assert!(said(500, "something else").contains("answered 500 to GET /nodes: something else"));
+    }
 
     #[test]
     fn ages_are_by_the_managers_clock_and_never_negative() {
