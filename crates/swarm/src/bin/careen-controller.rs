@@ -77,11 +77,17 @@ fn carry_out(rollout: &str) -> anyhow::Result<()> {
 
 /// Whoever goes on need not wait until the lock is dead then. If its engine is being stopped, it may have to.
 fn release_lock(cluster: &mut SwarmCluster, me: &ControllerId) {
-    let lock = cluster.observe().ok().and_then(|observed| observed.lock);
+    let stays = |why: &dyn std::fmt::Display| {
+        eprintln!("careen-controller: the lock stays until it is dead: {why}");
+    };
+    let lock = match cluster.observe() {
+        Ok(observed) => observed.lock,
+        Err(away) => return stays(&away),
+    };
     let Some(lock) = lock.filter(|lock| lock.holder.as_ref() == Some(me)) else { return };
     let action = Action::ReleaseLock { version: lock.version };
     if let Err(error) = cluster.act(&Act { epoch: lock.epoch, action }) {
-        eprintln!("careen-controller: the lock stays until it is dead: {error}");
+        stays(&error);
     }
 }
 
