@@ -47,7 +47,7 @@ pub enum NoManager {
         socket: PathBuf,
     },
     /// Something is there, and gives no answer that can be used.
-    #[error("the docker engine cannot be asked: {why}")]
+    #[error("{why}")]
     NoAnswer {
         /// What came instead.
         why: String,

@@ -15,7 +15,8 @@ pub fn page(plan: &Plan, spec: &Spec, observed: &Observed, page: &mut Page) {
         .collect();
     page.line(format!("payload  {}", words.join(" ")));
     let nodes: usize = plan.waves.iter().map(|wave| wave.nodes.len()).sum();
-    page.line(format!("nodes    {nodes}, in {} waves", plan.waves.len()));
+    let waves = if plan.waves.len() == 1 { "wave" } else { "waves" };
+    page.line(format!("nodes    {nodes}, in {} {waves}", plan.waves.len()));
     for (number, wave) in plan.waves.iter().enumerate() {
         page.gap();
         self::wave(number + 1, wave, observed, page);
@@ -38,10 +39,13 @@ pub fn page(plan: &Plan, spec: &Spec, observed: &Observed, page: &mut Page) {
 }
 
 fn wave(number: usize, wave: &PlannedWave, observed: &Observed, page: &mut Page) {
-    let quorum = wave.quorum.map(|step| {
-        let managers = if step.members == 1 { "manager" } else { "managers" };
-        let take = if step.left == 1 { "takes" } else { "take" };
-        format!(": {} of {} {managers} {take} part meanwhile, {} must", step.left, step.members, step.needed)
+    let quorum = wave.quorum.map(|step| match step.members {
+        // No number says it as well as the warning below.
+        1 => ": the only manager".to_owned(),
+        members => {
+            let take = if step.left == 1 { "takes" } else { "take" };
+            format!(": {} of {members} managers {take} part meanwhile, {} must", step.left, step.needed)
+        }
     });
     page.line(format!("wave {number}{}", quorum.unwrap_or_default()));
     for node in &wave.nodes {
@@ -201,6 +205,18 @@ wave 3: 2 of 3 managers take part meanwhile, 2 must
   m1 (manager), drained if a restart or reboot is needed
 "
         );
+    }
+
+    #[test]
+    fn one_manager_alone_is_one_wave_without_numbers() {
+        let mut observed = busy();
+        observed.nodes.retain(|node| node.hostname == "m1");
+        let text = text(&observed, &spec());
+        assert!(
+            text.contains("nodes    1, in 1 wave\n") && text.contains("wave 1: the only manager\n"),
+            "{text}"
+        );
+        assert!(text.contains("warning: m1 is the only manager"), "{text}");
     }
 
     #[test]
