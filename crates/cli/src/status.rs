@@ -171,8 +171,8 @@ paused: w2 failed: exit code 100 in the command
 NODE  ROLE     STATE   FOR    WHY
 w1    worker   done    -
 w2    worker   failed  5 min  exit code 100 in the command; it stays drained
-w3    worker   held    -      the rollout is paused: w2 failed (running: exit-100)
-m1    manager  held    -      the rollout is paused: w2 failed (running: exit-100)
+w3    worker   held    -      the rollout is paused: w2 failed: exit code 100 in the command
+m1    manager  held    -      the rollout is paused: w2 failed: exit code 100 in the command
 
 1 of 4 nodes done, 2 waiting, 1 failed
 

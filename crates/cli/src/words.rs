@@ -4,7 +4,7 @@ use crate::view::NodeStanding;
 use careen_planner::observed::{Availability, Restart, Role};
 use careen_planner::rollout::{Control, RolloutOutcome};
 use careen_planner::state::{Goal, Phase, Reason, Skip, Then};
-use careen_planner::{Hold, Stage};
+use careen_planner::{Hold, PauseReason, Stage};
 
 /// A state in a few words.
 pub fn stage(stage: &Stage) -> String {
@@ -60,6 +60,7 @@ pub fn hold(hold: &Hold) -> String {
         Hold::Monitoring { seconds_left } => {
             format!("everything looks well, and must for at most {seconds_left} s more")
         }
+        Hold::Paused { why } => format!("the rollout is {}", paused(why)),
         other => other.to_string(),
     }
 }
@@ -109,14 +110,18 @@ pub fn control(control: Option<&Control>) -> String {
     match control {
         None => "over".to_owned(),
         Some(Control::Running) => "running".to_owned(),
-        Some(Control::Paused { why }) => match why {
-            careen_planner::PauseReason::Asked => "paused: an operator asked for it".to_owned(),
-            careen_planner::PauseReason::NodeFailed { node, phase, why } => {
-                format!("paused: {node} failed: {}", failure(*phase, *why))
-            }
-        },
+        Some(Control::Paused { why }) => paused(why),
         Some(Control::Aborting) => "aborting".to_owned(),
         Some(Control::Finished { outcome }) => self::outcome(*outcome).to_owned(),
+    }
+}
+
+fn paused(why: &PauseReason) -> String {
+    match why {
+        PauseReason::Asked => "paused: an operator asked for it".to_owned(),
+        PauseReason::NodeFailed { node, phase, why } => {
+            format!("paused: {node} failed: {}", failure(*phase, *why))
+        }
     }
 }
 
