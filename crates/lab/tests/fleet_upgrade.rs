@@ -57,7 +57,8 @@ fn build() {
 #[test]
 #[ignore = "slow, and needs the machine's Debian mirror: make test-slow"]
 fn one_careen_run_upgrades_every_engine_while_a_service_keeps_running() {
-    let mut spec = Spec::new(LAB.parse().expect("a name"));
+    let name = std::env::var("CAREEN_TEST_LAB").unwrap_or_else(|_| LAB.to_owned());
+    let mut spec = Spec::new(name.parse().expect("a name"));
     (spec.managers, spec.workers) = (Some(3), Some(2));
     let down = Down(spec);
     let lab = Lab::up(&down.0, Progress::shown()).expect("the lab");
