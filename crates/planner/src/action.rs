@@ -1,6 +1,7 @@
 //! What a pass wants done. Every action is idempotent, or guarded by the version of the object that it changes, so
 //! that one which was decided on an old look does nothing.
 
+use crate::given::Given;
 use crate::ids::{JobKey, NodeId, RolloutId, Version};
 use crate::observed::Availability;
 use crate::rollout::{Baseline, Control, NodeResult, RolloutOutcome};
@@ -101,6 +102,8 @@ pub enum Action {
     },
     /// Remove the results of single nodes: the history has them.
     RemoveResults,
+    /// Remove the payload's files that the rollout brought into the swarm.
+    RemoveDelivered,
     /// Pause or finish the rollout.
     SetControl {
         /// What it is told.
@@ -128,6 +131,9 @@ pub struct AgentSpec {
     pub command: String,
     /// Its arguments.
     pub args: Vec<String>,
+    /// What it is given besides the image.
+    #[serde(default, skip_serializing_if = "Given::is_empty")]
+    pub given: Given,
     /// Whether it only asks what became of the transaction: it begins nothing, and says so when nothing was begun.
     pub collects: bool,
     /// Whether the host may be rebooted, autolock considered.
@@ -158,6 +164,7 @@ impl Action {
             Self::WriteResult { .. } => "write-result",
             Self::WriteHistory { .. } => "write-history",
             Self::RemoveResults => "remove-results",
+            Self::RemoveDelivered => "remove-delivered",
             Self::SetControl { .. } => "set-control",
             Self::MoveController { .. } => "move-controller",
         }

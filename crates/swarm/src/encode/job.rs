@@ -1,5 +1,6 @@
 //! careen's own services: one-node jobs.
 
+use super::given;
 use crate::names;
 use careen_planner::spec::RebootPolicy;
 use careen_planner::{AgentSpec, Go, JobKey, JobRole, NodeId};
@@ -17,7 +18,7 @@ const GATE_GRACE_SECONDS: u64 = 2;
 /// The service of an agent; `None` when the node's id is none that a swarm gives.
 pub fn agent(agent: &AgentSpec, epoch: u64, allow_quorum_loss: bool) -> Option<Value> {
     let words: Vec<&String> = std::iter::once(&agent.command).chain(&agent.args).collect();
-    let container = json!({
+    let mut container = json!({
         "Image": agent.image,
         "Command": [PROGRAM, "run"],
         "Args": words,
@@ -25,6 +26,7 @@ pub fn agent(agent: &AgentSpec, epoch: u64, allow_quorum_loss: bool) -> Option<V
         "Mounts": [{ "Type": "bind", "Source": "/", "Target": "/host" }],
         "StopGracePeriod": AGENT_GRACE_SECONDS * 1_000_000_000,
     });
+    given::add(&mut container, &agent.given);
     Some(job(&agent.key, epoch, container))
 }
 
@@ -71,13 +73,15 @@ fn job(key: &JobKey, epoch: u64, mut container: Value) -> Value {
 /// What the controller tells the agent. The agent's side is `crates/agent`.
 fn environment(agent: &AgentSpec, allow_quorum_loss: bool) -> Option<Vec<String>> {
     let gate = |go| agent.key.with_role(JobRole::Gate(go)).name();
-    let mut environment = vec![
+    // careen's own behind the operator's: of two the last one counts.
+    let mut environment = agent.given.environment.clone();
+    environment.extend([
         format!("CAREEN_TRANSACTION={}", agent.key.transaction()?),
         format!("CAREEN_RUN={}", agent.rollout),
         format!("CAREEN_GATE_RESTART={}", gate(Go::Restart)),
         format!("CAREEN_REBOOT={}", reboot_word(agent.reboot)),
         format!("CAREEN_ENGINE_RESTART={}", if agent.engine_restart { "auto" } else { "never" }),
-    ];
+    ]);
     match agent.collects {
         true => environment.push("CAREEN_COLLECT=1".to_owned()),
         false => environment.push(format!("CAREEN_GATE_RUN={}", gate(Go::Run))),
@@ -155,6 +159,7 @@ mod tests {
             image: "update@sha256:1".into(),
             command: "install".into(),
             args: vec!["--now".into(), "a b".into()],
+            given: Default::default(),
             collects: false,
             reboot: RebootPolicy::Auto,
             engine_restart: true,
