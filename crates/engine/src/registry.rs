@@ -148,7 +148,8 @@ impl Engine {
 /// A line for people: what a layer came to, not how far it is.
 fn progress(line: &Value) -> Option<String> {
     let status = line.get("status").and_then(Value::as_str)?;
-    let moving = line.get("progressDetail").and_then(Value::as_object).is_some_and(|detail| !detail.is_empty());
+    let moving =
+        line.get("progressDetail").and_then(Value::as_object).is_some_and(|detail| !detail.is_empty());
     let id = line.get("id").and_then(Value::as_str).map_or_else(String::new, |id| format!("{id}: "));
     (!moving).then(|| format!("{id}{status}"))
 }
@@ -172,7 +173,10 @@ mod tests {
         let table = [
             (json!({ "status": "Pushed", "progressDetail": {}, "id": "abc" }), Some("abc: Pushed")),
             (json!({ "status": "Pushing", "progressDetail": { "current": 1 }, "id": "abc" }), None),
-            (json!({ "status": "The push refers to repository [r/u]" }), Some("The push refers to repository [r/u]")),
+            (
+                json!({ "status": "The push refers to repository [r/u]" }),
+                Some("The push refers to repository [r/u]"),
+            ),
             (json!({ "progressDetail": {}, "aux": { "Tag": "1", "Digest": "sha256:1" } }), None),
         ];
         for (line, said) in table {

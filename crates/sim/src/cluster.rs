@@ -265,7 +265,8 @@ impl World {
             baseline: self.baseline.clone(),
             results: self.results.clone(),
             history_written: self.history_written,
-            delivered: self.delivered && matches!(self.rollout.control, careen_planner::rollout::Control::Finished { .. }),
+            delivered: self.delivered
+                && matches!(self.rollout.control, careen_planner::rollout::Control::Finished { .. }),
             controller: Some(ControllerPlace { node: place.clone(), movable }),
             autolock: false,
         }

@@ -9,8 +9,8 @@ use crate::names;
 use crate::rollouts::RequestError;
 use crate::tar;
 use careen_engine::{EngineError, RegistryAuth};
-use careen_planner::{GivenFile, RolloutId};
 use careen_planner::observed::{Availability, Node};
+use careen_planner::{GivenFile, RolloutId};
 use serde_json::{Value, json};
 
 /// The program, in the image of every payload that is built from careen's.
@@ -36,7 +36,11 @@ pub enum Home {
 impl Swarm {
     /// Makes sure that a controller is there for this rollout, and says where. One that is there is left alone. The
     /// credentials are for the registry of its image, where it needs some.
-    pub fn start_controller(&self, id: &RolloutId, auth: Option<&RegistryAuth>) -> Result<Home, RequestError> {
+    pub fn start_controller(
+        &self,
+        id: &RolloutId,
+        auth: Option<&RegistryAuth>,
+    ) -> Result<Home, RequestError> {
         let rollout = self.rollout(id)?.ok_or_else(|| RequestError::Unknown { rollout: id.clone() })?;
         if let Some(home) = self.find_controller(id)? {
             return Ok(home);

@@ -57,7 +57,11 @@ impl Swarm {
 
     /// Brings a payload's files into the swarm for a rollout that is to be submitted. When one cannot be brought, those
     /// before it are taken away again.
-    pub fn deliver(&self, rollout: &RolloutId, files: &[PayloadFile]) -> Result<Vec<GivenFile>, RequestError> {
+    pub fn deliver(
+        &self,
+        rollout: &RolloutId,
+        files: &[PayloadFile],
+    ) -> Result<Vec<GivenFile>, RequestError> {
         let brought: Result<Vec<_>, RequestError> =
             files.iter().map(|file| self.deliver_one(rollout, file)).collect();
         if brought.is_err() {
@@ -83,7 +87,8 @@ impl Swarm {
         name: &str,
         answer: Result<Value, EngineError>,
     ) -> Result<String, RequestError> {
-        let write = |error: &EngineError| RequestError::Write { object: name.to_owned(), source: refusal(error) };
+        let write =
+            |error: &EngineError| RequestError::Write { object: name.to_owned(), source: refusal(error) };
         match answer {
             Ok(created) => Ok(created["ID"].as_str().unwrap_or_default().to_owned()),
             Err(error @ EngineError::Answer { status: 409, .. }) => {
@@ -131,7 +136,8 @@ impl Swarm {
         let id = match auth {
             None => self.find_given(GivenKind::Secret, &name)?,
             Some(auth) => {
-                let labels = json!({ names::ROLLOUT_LABEL: rollout.as_str(), names::FORMAT_LABEL: names::FORMAT });
+                let labels =
+                    json!({ names::ROLLOUT_LABEL: rollout.as_str(), names::FORMAT_LABEL: names::FORMAT });
                 let data = BASE64_STANDARD.encode(auth.header());
                 let spec = json!({ "Name": name, "Labels": labels, "Data": data });
                 let created = self.engine().post::<Value>("/secrets/create", &spec);
@@ -183,9 +189,7 @@ mod tests {
 
     #[test]
     fn only_what_a_rollout_brought_is_its_own() {
-        let object = |name: &str, rollout: &str, format: &str| {
-            json!({ "ID": "x", "Spec": { "Name": name, "Labels": { "careen.rollout": rollout, "careen.format": format } } })
-        };
+        let object = |name: &str, rollout: &str, format: &str| json!({ "ID": "x", "Spec": { "Name": name, "Labels": { "careen.rollout": rollout, "careen.format": format } } });
         let table = [
             (object("careen.file.k3x9.00", "k3x9", "1"), Some("k3x9")),
             (object("careen.file.k3x9.00", "other", "1"), None),
@@ -207,7 +211,8 @@ mod tests {
             gone_or_in_use(Err(EngineError::Answer { status, request: "DELETE /configs/x".into(), message }))
         };
         assert!(answer(404, "config x not found").is_ok());
-        let in_use = "rpc error: code = InvalidArgument desc = config 'x' is in use by the following service: y";
+        let in_use =
+            "rpc error: code = InvalidArgument desc = config 'x' is in use by the following service: y";
         assert!(answer(400, in_use).is_ok());
         assert!(answer(500, "rpc error: code = Unknown desc = The swarm does not have a leader.").is_err());
     }

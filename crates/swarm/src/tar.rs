@@ -38,7 +38,8 @@ mod tests {
     #[test]
     fn tar_unpacks_it() {
         let target = tempfile::tempdir().unwrap();
-        let mut tar = Command::new("tar").args(["-xp", "-C"]).arg(target.path()).stdin(Stdio::piped()).spawn().unwrap();
+        let mut tar =
+            Command::new("tar").args(["-xp", "-C"]).arg(target.path()).stdin(Stdio::piped()).spawn().unwrap();
         tar.stdin.take().unwrap().write_all(&file("/run/secrets/x", 0o400, b"content")).unwrap();
         assert!(tar.wait().unwrap().success());
         let path = target.path().join("run/secrets/x");

@@ -38,7 +38,9 @@ impl Secrets {
         for path in plain_files().or_refuse(format_args!("read {IN_CONTAINER}"))? {
             secrets.add(path)?;
         }
-        for path in mountinfo::swarm_files(table).into_iter().map(PathBuf::from).filter(|path| !is_payload(path)) {
+        for path in
+            mountinfo::swarm_files(table).into_iter().map(PathBuf::from).filter(|path| !is_payload(path))
+        {
             secrets.add(path)?;
         }
         Ok(secrets)
