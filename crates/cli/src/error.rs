@@ -178,7 +178,7 @@ impl Failure {
                 BackendError::Unclear { .. } => Some("'careen status' shows what is so"),
                 BackendError::NoImage { .. } => Some(
                     "bring the image to a registry that all nodes reach ('careen image push REGISTRY', from a machine that \
-                          has it), and name it with that registry: --image",
+                          has it), and name it with that registry: --image. If it asks for a password: 'docker login'",
                 ),
                 BackendError::Credentials { .. } => Some("'docker login REGISTRY' stores them anew"),
                 BackendError::Over { .. } | BackendError::Refused { .. } | BackendError::Corrupt { .. } => {

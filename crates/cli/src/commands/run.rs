@@ -96,12 +96,33 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         };
         let mut spec = spec::of_args(args, self.new_id()?, &image);
         spec.given = self.given(args, &files)?;
-        if spec.given.registry_auth && !self.backend.has_credentials(&image)? {
-            return Err(Failure::NoCredentials { registry: registry::server(&image) });
-        }
+        self.look_after_credentials(&image, spec.given.registry_auth)?;
         let observed = self.backend.observe(None)?;
         let plan = plan(&observed, &spec);
         Ok(Prospect { spec, observed, plan, files, going_on })
+    }
+
+    /// Credentials that are to be passed on must be there; those that are not passed on may be missed later.
+    fn look_after_credentials(&mut self, image: &str, pass_on: bool) -> Result<(), Failure> {
+        let by_digest = image.contains('@');
+        if !pass_on {
+            // Whether the registry wants them for this image, nobody knows here. A word is no harm.
+            if by_digest && self.backend.has_credentials(image).unwrap_or(false) {
+                let registry = registry::server(image);
+                self.say(&format!("note: you are logged in at {registry}; hosts are not, unless you say --with-registry-auth"))?;
+            }
+            return Ok(());
+        }
+        if !by_digest {
+            let why =
+                "no registry has the image, so --with-registry-auth is of no use: hosts have it or do not"
+                    .to_owned();
+            return Err(Failure::Given { why });
+        }
+        if self.backend.has_credentials(image)? {
+            return Ok(());
+        }
+        Err(Failure::NoCredentials { registry: registry::server(image) })
     }
 
     /// The payload that comes from this machine.
