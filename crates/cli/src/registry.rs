@@ -109,9 +109,8 @@ fn stored(config: &Value, server: &str) -> Result<Option<Value>, CredentialsErro
     let pair = match (text("auth"), text("username"), text("password")) {
         (Some(auth), _, _) => {
             let decoded = BASE64_STANDARD.decode(auth).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-            let pair = decoded.and_then(|text| {
-                Some(text.trim_end_matches('\0').split_once(':').map(|(a, b)| (a.to_owned(), b.to_owned()))?)
-            });
+            let pair = decoded.as_deref().and_then(|text| text.trim_end_matches('\0').split_once(':'));
+            let pair = pair.map(|(username, password)| (username.to_owned(), password.to_owned()));
             Some(pair.ok_or_else(|| CredentialsError::Entry { registry: server.to_owned() })?)
         }
         (None, Some(username), Some(password)) => Some((username.to_owned(), password.to_owned())),

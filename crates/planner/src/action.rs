@@ -1,7 +1,6 @@
 //! What a pass wants done. Every action is idempotent, or guarded by the version of the object that it changes, so
 //! that one which was decided on an old look does nothing.
 
-use crate::given::Given;
 use crate::ids::{JobKey, NodeId, RolloutId, Version};
 use crate::observed::Availability;
 use crate::rollout::{Baseline, Control, NodeResult, RolloutOutcome};
@@ -131,9 +130,6 @@ pub struct AgentSpec {
     pub command: String,
     /// Its arguments.
     pub args: Vec<String>,
-    /// What it is given besides the image.
-    #[serde(default, skip_serializing_if = "Given::is_empty")]
-    pub given: Given,
     /// Whether it only asks what became of the transaction: it begins nothing, and says so when nothing was begun.
     pub collects: bool,
     /// Whether the host may be rebooted, autolock considered.

@@ -96,7 +96,7 @@ impl SwarmCluster {
 
     fn create_agent(&self, agent: &AgentSpec, epoch: u64) -> Done {
         let why = || format!("'{}' is no node's id", agent.key.node);
-        let spec = encode::agent(agent, epoch, self.spec.allow_quorum_loss);
+        let spec = encode::agent(agent, &self.spec, epoch);
         self.create(&spec.ok_or_else(|| ActError::Refused { why: why() })?)
     }
 

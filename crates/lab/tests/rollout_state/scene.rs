@@ -260,7 +260,6 @@ pub fn agent(node: &NodeId) -> AgentSpec {
         image: IMAGE.into(),
         command: "install".into(),
         args: vec!["a b".into()],
-        given: Default::default(),
         collects: false,
         reboot: RebootPolicy::Asked,
         engine_restart: true,

@@ -50,7 +50,6 @@ impl Work<'_> {
             image: spec.image.clone(),
             command: spec.command.clone(),
             args: spec.args.clone(),
-            given: spec.given.clone(),
             collects: here.record.stage.is_after_the_go(),
             reboot: if locked_out { RebootPolicy::Never } else { spec.reboot },
             engine_restart: spec.engine_restart,
