@@ -13,7 +13,6 @@ const UPGRADE_PAYLOAD: &str = "/upgrade";
 /// The rollout that the flags describe. `image` is what `--image` was pinned to.
 pub fn of_args(args: &RolloutArgs, id: RolloutId, image: &str) -> Spec {
     Spec {
-        image_name: (args.image != image).then(|| args.image.clone()),
         command: args.command.clone(),
         args: args.args.clone(),
         reboot: match args.reboot {
@@ -113,8 +112,7 @@ mod tests {
 
     #[test]
     fn no_flags_mean_the_planners_defaults() {
-        let named = Spec::run(RolloutId::parse("k3x9").unwrap(), "i@sha256:00");
-        assert_eq!(spec("").unwrap(), Spec { image_name: Some("i".into()), ..named });
+        assert_eq!(spec("").unwrap(), Spec::run(RolloutId::parse("k3x9").unwrap(), "i@sha256:00"));
     }
 
     #[test]

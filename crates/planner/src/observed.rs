@@ -29,6 +29,8 @@ pub struct Observed {
     pub results: Vec<NodeResult>,
     /// Whether this rollout's history record is written.
     pub history_written: bool,
+    /// Whether files that this rollout brought into the swarm are there, though it is over.
+    pub delivered: bool,
     /// Where the rollout's controller runs: the one that looks, or for an onlooker the lock's holder. `None` when that is
     /// not on a node of the swarm, or not known.
     pub controller: Option<ControllerPlace>,
