@@ -134,6 +134,12 @@ pkg careen-test-held 2
 CONFFILE=two pkg careen-test-conf 2
 again runc 99
 publish
+INTO=/srv/careen-test/security pkg careen-test-file 1
+publish /srv/careen-test/security
+echo 'deb [trusted=yes] file:/srv/careen-test/security ./' >>/etc/apt/sources.list
+install_now careen-test-file
+INTO=/srv/careen-test/security pkg careen-test-file 2
+publish /srv/careen-test/security
 ";
 
 #[test]
@@ -148,8 +154,8 @@ fn every_host_is_upgraded_and_what_is_not_to_be_touched_is_not() {
 
     let ran = scene.upgrade(&[]);
     assert_eq!(ran.status, 0, "{}{}", ran.stdout, ran.stderr);
-    let versions = "version careen-test-plain; echo; version careen-test-new; echo; version careen-test-conf";
-    assert_eq!(scene.both(versions), "installed 2\ninstalled 2\ninstalled 2");
+    let versions = "for one in plain new conf file; do version careen-test-$one; echo; done";
+    assert_eq!(scene.both(versions), "installed 2\ninstalled 2\ninstalled 2\ninstalled 2");
     assert_eq!(scene.both("cat /etc/careen-test-conf.conf"), "mine", "what the operator wrote stays");
     assert_eq!(
         scene.both("version careen-test-held; echo; apt-mark showhold"),

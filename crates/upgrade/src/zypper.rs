@@ -36,7 +36,9 @@ pub fn dry_run(text: &str) -> Simulation {
             headline = line;
             continue;
         };
-        for name in names.split_whitespace().map(str::to_owned) {
+        // Patterns and products have names as well, which are no packages'.
+        let about_packages = headline.contains("package");
+        for name in names.split_whitespace().map(str::to_owned).filter(|_| about_packages) {
             if headline.contains("going to be REMOVED") {
                 simulation.removals.push(Removal { name, version: String::new() });
             } else if headline.contains("will NOT be installed") || headline.contains("will not be upgraded")

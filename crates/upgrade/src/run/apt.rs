@@ -73,10 +73,13 @@ impl<'a> Apt<'a> {
         tool::run(self.command().args(["--assume-yes", "--download-only"]).args(self.verb()?))
     }
 
-    /// Does it, with what was fetched and nothing else.
+    /// Does it. What was fetched is there, and the lists are still those of then, so nothing else comes. (`--no-download`
+    /// would say so, but breaks on `file:` sources, in the middle: nobody gives dpkg the path then.) What dpkg had begun when
+    /// it fails is finished as far as it can be.
     pub fn install(&self) -> Result<(), Fail> {
         dpkg_lock::wait()?;
-        tool::run(self.command().args(["--assume-yes", "--no-download"]).args(self.verb()?))
+        let done = tool::run(self.command().arg("--assume-yes").args(self.verb()?));
+        done.inspect_err(|_| drop(configure_all()))
     }
 
     /// Asked for packages that a host does not have, apt would fail, or do nothing: hosts differ, and this is no reason.

@@ -1,4 +1,4 @@
-//! dnf, zypper and apk: what waits is read; upgrades with them were tried on recorded words only, and want --experimental.
+//! dnf, zypper and apk: what waits is read; upgrades with them were tried on samples of their words only, and want --experimental.
 
 use super::commands::expect;
 use super::fail::Fail;
