@@ -232,13 +232,13 @@ fn the_files_outlive_a_controller_and_go_with_an_abort() {
 
 /// A registry with a password on the manager, with Debian's package; both nodes know it, and root of n1 is logged in.
 fn registry(scene: &Scene) {
-    let address = scene.sh("n1", "hostname -I | cut -d' ' -f1");
+    let address = scene.sh("n1", "getent ahostsv4 n1 | head -n 1 | cut -d' ' -f1");
+    let address = address.trim();
     let known = format!(
-        "grep -q registry.test /etc/hosts || echo {} registry.test >> /etc/hosts\n\
+        "grep -q '^{address} registry.test' /etc/hosts || echo {address} registry.test >> /etc/hosts\n\
          echo '{{\"insecure-registries\":[\"{REGISTRY}\"]}}' > /etc/docker/daemon.json\n\
          systemctl reload docker\n\
          timeout 60 sh -c 'until docker info 2>/dev/null | grep -q {REGISTRY}; do sleep 0.2; done'",
-        address.trim()
     );
     NODES.iter().for_each(|name| drop(scene.sh(name, &known)));
     scene.sh("n1", SERVE);
