@@ -2,7 +2,10 @@
 //!
 //! The engine mounts each as a file of its own, below /run/secrets or wherever the service says. Nothing tells a secret
 //! with a target of its own from a config, so both are treated as secrets: one directory, on a tmpfs, for root only.
+//! What is mounted below /install is no secret but the payload, or a part of it: it is copied with the payload, and the
+//! host may go on without an agent.
 
+use crate::payload::IN_IMAGE;
 use crate::stop::{OrRefuse, Stop};
 use crate::{durable, layout};
 use anyhow::Context;
@@ -35,8 +38,10 @@ impl Secrets {
         for path in plain_files().or_refuse(format_args!("read {IN_CONTAINER}"))? {
             secrets.add(path)?;
         }
-        for mount_point in mountinfo::swarm_files(table) {
-            secrets.add(PathBuf::from(mount_point))?;
+        for path in
+            mountinfo::swarm_files(table).into_iter().map(PathBuf::from).filter(|path| !is_payload(path))
+        {
+            secrets.add(path)?;
         }
         Ok(secrets)
     }
@@ -132,6 +137,11 @@ fn plain_files() -> std::io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
+/// Whether a config is a file of the payload.
+fn is_payload(path: &Path) -> bool {
+    path.starts_with(IN_IMAGE)
+}
+
 /// What the command finds it under: without /run/secrets, else with the whole path of its target.
 fn name_of(path: &Path) -> PathBuf {
     let below = path.strip_prefix(IN_CONTAINER).or_else(|_| path.strip_prefix("/"));
@@ -153,6 +163,14 @@ mod tests {
         ] {
             assert_eq!(name_of(Path::new(path)), Path::new(name));
         }
+    }
+
+    #[test]
+    fn files_of_the_payload_are_no_secrets() {
+        let line = |point: &str| format!("1 2 0:130 /y8l03mdy7ke4fz2lcgycky9e6 {point} ro - tmpfs x ro\n");
+        let payload = ["/install/install", "/install/lib/common.sh"].map(line).concat();
+        assert!(Secrets::open(&payload).unwrap().is_empty());
+        assert!(is_payload(Path::new("/install/a")) && !is_payload(Path::new("/installed/a")));
     }
 
     #[test]
