@@ -2,7 +2,10 @@
 //!
 //! Requests carry the engine's own API version (from `/_ping`), capped at what this code was written against.
 
+mod registry;
 mod transport;
+
+pub use registry::{Pushed, RegistryAuth};
 
 use careen_model::quorum::Manager;
 use serde::Deserialize;
