@@ -124,7 +124,7 @@ impl Backend for SwarmBackend {
 
     fn start_controller(&mut self, rollout: &RolloutId) -> Result<(), BackendError> {
         // A lock that is held says nothing of its holder: a second controller waits until that one is dead.
-        self.swarm.start_controller(rollout).map(drop).map_err(|error| self.refused(error))
+        self.swarm.start_controller(rollout, None).map(drop).map_err(|error| self.refused(error))
     }
 
     fn control(&mut self, rollout: &RolloutId, order: Order) -> Result<(), BackendError> {

@@ -101,6 +101,8 @@ pub enum Action {
     },
     /// Remove the results of single nodes: the history has them.
     RemoveResults,
+    /// Remove the payload's files that the rollout brought into the swarm.
+    RemoveDelivered,
     /// Pause or finish the rollout.
     SetControl {
         /// What it is told.
@@ -158,6 +160,7 @@ impl Action {
             Self::WriteResult { .. } => "write-result",
             Self::WriteHistory { .. } => "write-history",
             Self::RemoveResults => "remove-results",
+            Self::RemoveDelivered => "remove-delivered",
             Self::SetControl { .. } => "set-control",
             Self::MoveController { .. } => "move-controller",
         }

@@ -3,7 +3,8 @@
 //!
 //! Pure: no docker, no files, no clock, no runtime. `careen plan` and the controller ask the same functions.
 //!
-//! - [`observed`]: what is seen; [`spec`]: what is wanted; [`rollout`]: what is stored beside the nodes' labels
+//! - [`observed`]: what is seen; [`spec`]: what is wanted; [`given`]: what agents get for it;
+//!   [`rollout`]: what is stored beside the nodes' labels
 //! - [`state`]: where one node stands, and what may follow (docs/rollout-states.md)
 //! - [`hold`]: why something waits
 //! - [`order`], [`quorum`], [`drain`], [`availability`], [`settle`], [`failure`]: one question each
@@ -15,6 +16,7 @@ pub mod availability;
 pub mod constraint;
 pub mod drain;
 pub mod failure;
+pub mod given;
 pub mod hold;
 pub mod ids;
 pub mod observed;
@@ -32,6 +34,7 @@ mod watch;
 mod testing;
 
 pub use action::{Act, Action, AgentSpec};
+pub use given::{Given, GivenFile};
 pub use hold::{Hold, PauseReason};
 pub use ids::{ControllerId, Go, JobKey, JobRole, NodeId, RolloutId, ServiceId, Version};
 pub use observed::Observed;

@@ -29,6 +29,8 @@ pub struct Observed {
     pub results: Vec<NodeResult>,
     /// Whether this rollout's history record is written.
     pub history_written: bool,
+    /// Whether files that this rollout brought into the swarm are there, though it is over.
+    pub delivered: bool,
     /// Where the controller that looks runs; `None` when it does not run on a node of the swarm.
     pub controller: Option<ControllerPlace>,
     /// Whether managers ask for a key after their engine was restarted.

@@ -1,5 +1,6 @@
 //! What a rollout is to do: stored once in a Swarm config, never changed. The words are Compose's where it has some.
 
+use crate::given::Given;
 use crate::ids::{NodeId, RolloutId};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -15,6 +16,9 @@ pub struct Spec {
     pub command: String,
     /// Its arguments.
     pub args: Vec<String>,
+    /// What the agents are given besides the image.
+    #[serde(default, skip_serializing_if = "Given::is_empty")]
+    pub given: Given,
     /// Which nodes.
     pub selection: Selection,
     /// In which order, how many at a time, and what a failure leads to.
@@ -186,6 +190,7 @@ impl Spec {
             image: image.to_owned(),
             command: "install".to_owned(),
             args: Vec::new(),
+            given: Given::default(),
             selection: Selection::default(),
             policy: Policy::default(),
             drain: DrainPolicy::Auto,

@@ -78,6 +78,7 @@ fn words(action: &Action) -> String {
         | Action::WriteBaseline { .. }
         | Action::WriteHistory { .. }
         | Action::RemoveResults
+        | Action::RemoveDelivered
         | Action::MoveController { .. } => action.name().to_owned(),
     }
 }
@@ -165,6 +166,13 @@ impl View<'_> {
             }
             Action::RemoveResults => {
                 world.results.clear();
+                Ok(())
+            }
+            Action::RemoveDelivered => {
+                if world.jobs.iter().any(|job| job.key.rollout == world.spec.id && job.agent.is_some()) {
+                    return Err(ActError::Refused { why: "a service refers to them".into() });
+                }
+                world.delivered = false;
                 Ok(())
             }
             Action::SetControl { control, version } => {
@@ -257,6 +265,8 @@ impl World {
             baseline: self.baseline.clone(),
             results: self.results.clone(),
             history_written: self.history_written,
+            delivered: self.delivered
+                && matches!(self.rollout.control, careen_planner::rollout::Control::Finished { .. }),
             controller: Some(ControllerPlace { node: place.clone(), movable }),
             autolock: false,
         }

@@ -73,6 +73,7 @@ pub fn world(seed: u64, spec: Spec, managers: usize, workers: usize) -> World {
         baseline: None,
         results: Vec::new(),
         history_written: false,
+        delivered: true,
         leader: Some(0),
         election_at: 0,
         version: 1,

@@ -35,6 +35,8 @@ pub struct World {
     pub results: Vec<NodeResult>,
     /// Whether the history is written.
     pub history_written: bool,
+    /// Whether the payload's files are in the swarm.
+    pub delivered: bool,
     /// Which manager leads.
     pub leader: Option<usize>,
     /// When the next one is elected.
@@ -214,6 +216,7 @@ impl World {
         self.baseline = None;
         self.results.clear();
         self.history_written = false;
+        self.delivered = true;
         self.retries.clear();
         // Who was seen down when a rollout ended has come back by now, or never will.
         for node in &mut self.nodes {

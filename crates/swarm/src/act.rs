@@ -45,6 +45,7 @@ impl SwarmCluster {
             Action::WriteResult { result } => self.write_result(result),
             Action::WriteHistory { outcome } => self.write_history(*outcome),
             Action::RemoveResults => self.remove_results(),
+            Action::RemoveDelivered => Ok(self.swarm.remove_delivered(&self.spec.id)?),
             Action::SetControl { control, version } => self.set_control(control, *version),
             Action::MoveController { away_from } => self.move_controller(away_from),
         }
@@ -95,14 +96,15 @@ impl SwarmCluster {
 
     fn create_agent(&self, agent: &AgentSpec, epoch: u64) -> Done {
         let why = || format!("'{}' is no node's id", agent.key.node);
-        let spec = encode::agent(agent, epoch, self.spec.allow_quorum_loss);
+        let spec = encode::agent(agent, &self.spec, epoch);
         self.create(&spec.ok_or_else(|| ActError::Refused { why: why() })?)
     }
 
     /// An engine takes a field that it does not know without a word, so what it made of it is read back.
     fn create(&self, spec: &Value) -> Done {
         let engine = self.swarm.engine();
-        let created: Value = engine.post("/services/create", spec).map_err(said)?;
+        let created = engine.post_authorised("/services/create", spec, self.registry.as_ref());
+        let created: Value = created.map_err(said)?;
         let id = created["ID"].as_str().unwrap_or_default();
         let stored = self.swarm.raw("services", id).map_err(said)?;
         let Some(field) = encode::ignored(spec, &stored["Spec"]) else { return Ok(()) };

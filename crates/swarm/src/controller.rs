@@ -3,12 +3,14 @@
 
 use crate::api::Swarm;
 use crate::decode;
+use crate::encode;
 use crate::error::SwarmError;
 use crate::names;
 use crate::rollouts::RequestError;
-use careen_engine::EngineError;
-use careen_planner::RolloutId;
+use crate::tar;
+use careen_engine::{EngineError, RegistryAuth};
 use careen_planner::observed::{Availability, Node};
+use careen_planner::{GivenFile, RolloutId};
 use serde_json::{Value, json};
 
 /// The program, in the image of every payload that is built from careen's.
@@ -16,6 +18,10 @@ const PROGRAM: &str = "/careen-controller";
 
 /// Where managers' engines listen, on the host and in the controller's container.
 const SOCKETS: [&str; 2] = ["/var/run/docker.sock", "/run/docker.sock"];
+
+/// The file in which a controller finds the credentials for its rollout's registry: a secret of its service. A plain
+/// container has it as a file of its own, which outlives restarts of engine and host with it, and goes with it.
+pub const REGISTRY_FILE: &str = "/run/secrets/careen-registry";
 
 /// Where a controller runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,8 +34,13 @@ pub enum Home {
 }
 
 impl Swarm {
-    /// Makes sure that a controller is there for this rollout, and says where. One that is there is left alone.
-    pub fn start_controller(&self, id: &RolloutId) -> Result<Home, RequestError> {
+    /// Makes sure that a controller is there for this rollout, and says where. One that is there is left alone. The
+    /// credentials are for the registry of its image, where it needs some.
+    pub fn start_controller(
+        &self,
+        id: &RolloutId,
+        auth: Option<&RegistryAuth>,
+    ) -> Result<Home, RequestError> {
         let rollout = self.rollout(id)?.ok_or_else(|| RequestError::Unknown { rollout: id.clone() })?;
         if let Some(home) = self.find_controller(id)? {
             return Ok(home);
@@ -39,25 +50,29 @@ impl Swarm {
         let home = home(&nodes);
         match home {
             Home::Service => {
-                let created =
-                    self.engine().post::<Value>("/services/create", &service(id, &rollout.spec.image));
-                exists_or(created.map(drop))?;
+                let secret = self.registry_secret(id, auth)?;
+                let spec = service(id, &rollout.spec.image, secret.as_ref());
+                exists_or(self.engine().post_authorised::<Value>("/services/create", &spec, auth).map(drop))?;
             }
-            Home::Container => self.start_container(id, &rollout.spec.image)?,
+            Home::Container => self.start_container(id, &rollout.spec.image, auth)?,
         }
         Ok(home)
     }
 
-    /// Takes the controller away, which may be the caller's own process. One that is gone is gone.
+    /// Takes the controller away, which may be the caller's own process, and its credentials with it. What is gone is
+    /// gone.
+    ///
+    /// The credentials go behind the service that has them: a process whose service is removed has its grace period. A
+    /// container that is removed has none, so it is the last.
     pub fn remove_controller(&self, id: &RolloutId) -> Result<(), SwarmError> {
         let name = name(id);
-        for path in [format!("/services/{name}"), format!("/containers/{name}?force=1")] {
-            match self.engine().delete(&path) {
-                Err(error) if !error.is_not_found() => return Err(error.into()),
-                Ok(()) | Err(_) => {}
-            }
-        }
-        Ok(())
+        let remove = |path: String| match self.engine().delete(&path) {
+            Err(error) if !error.is_not_found() => Err(error),
+            Ok(()) | Err(_) => Ok(()),
+        };
+        remove(format!("/services/{name}"))?;
+        self.remove_registry_secret(id)?;
+        Ok(remove(format!("/containers/{name}?force=1&v=1"))?)
     }
 
     fn find_controller(&self, id: &RolloutId) -> Result<Option<Home>, SwarmError> {
@@ -83,11 +98,27 @@ impl Swarm {
         }
     }
 
-    fn start_container(&self, id: &RolloutId, image: &str) -> Result<(), RequestError> {
+    fn start_container(
+        &self,
+        id: &RolloutId,
+        image: &str,
+        auth: Option<&RegistryAuth>,
+    ) -> Result<(), RequestError> {
         let path = format!("/containers/create?name={}", name(id));
-        match self.engine().post::<Value>(&path, &container(id, image)) {
+        let create = || self.engine().post::<Value>(&path, &container(id, image));
+        let mut created = create();
+        if created.as_ref().is_err_and(EngineError::is_not_found) && image.contains('@') {
+            // Swarm pulls for services; for a container somebody has to ask.
+            self.engine().pull(image, auth).map_err(SwarmError::from)?;
+            created = create();
+        }
+        match created {
             Ok(_) => {}
             error => return exists_or(error.map(drop)),
+        }
+        if let Some(auth) = auth {
+            let archive = tar::file(REGISTRY_FILE, 0o400, auth.header().as_bytes());
+            self.engine().put_archive(&name(id), &archive).map_err(SwarmError::from)?;
         }
         self.engine().start_container(&name(id)).map_err(|error| SwarmError::from(error).into())
     }
@@ -116,8 +147,8 @@ fn labels(id: &RolloutId) -> Value {
     json!({ names::ROLLOUT_LABEL: id.as_str(), names::ROLE_LABEL: names::CONTROLLER_ROLE })
 }
 
-fn service(id: &RolloutId, image: &str) -> Value {
-    json!({
+fn service(id: &RolloutId, image: &str, secret: Option<&GivenFile>) -> Value {
+    let mut service = json!({
         "Name": name(id),
         "Labels": labels(id),
         "TaskTemplate": {
@@ -133,7 +164,11 @@ fn service(id: &RolloutId, image: &str) -> Value {
             "LogDriver": { "Name": "json-file", "Options": { "max-size": "10m", "max-file": "2" } },
         },
         "Mode": { "Replicated": { "Replicas": 1 } },
-    })
+    });
+    if let Some(secret) = secret {
+        service["TaskTemplate"]["ContainerSpec"]["Secrets"] = encode::references("Secret", &[secret]);
+    }
+    service
 }
 
 fn container(id: &RolloutId, image: &str) -> Value {
@@ -168,7 +203,7 @@ mod tests {
     fn both_homes_run_the_same_program_over_the_managers_socket() {
         let id = RolloutId::parse("k3x9").unwrap();
         let command = json!(["/careen-controller", "k3x9"]);
-        let service = service(&id, "update:1");
+        let service = service(&id, "update:1", None);
         assert_eq!(service["TaskTemplate"]["ContainerSpec"]["Command"], command);
         let container = container(&id, "update:1");
         assert_eq!(container["Entrypoint"], command);

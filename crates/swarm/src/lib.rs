@@ -3,7 +3,7 @@
 //! - [`Swarm`]: a manager's engine. For whoever submits, steers and lists rollouts.
 //! - [`SwarmCluster`]: the same for one rollout, as a controller needs it ([`careen_controller::Cluster`]).
 //! - `decode`, `encode`, `logs`, `history`: pure, tested with what a real swarm answered.
-//! - `look`, `act`, `rollouts`, `reports`: they ask and write, and decide nothing.
+//! - `look`, `act`, `rollouts`, `deliver`, `reports`: they ask and write, and decide nothing.
 //!
 //! What lies where in the swarm: docs/rollout-state-in-swarm.md.
 
@@ -11,6 +11,7 @@ mod act;
 mod api;
 mod controller;
 mod decode;
+mod deliver;
 mod encode;
 mod error;
 mod history;
@@ -19,14 +20,17 @@ mod look;
 mod names;
 mod reports;
 mod rollouts;
+mod tar;
 
 pub use api::Swarm;
-pub use controller::Home;
+pub use controller::{Home, REGISTRY_FILE};
+pub use deliver::{GivenKind, PayloadFile};
 pub use error::SwarmError;
 pub use history::{History, HistoryNode};
 pub use rollouts::{Order, RequestError, Rollout};
 
 use careen_controller::{ActError, Cluster, Unavailable};
+use careen_engine::RegistryAuth;
 use careen_planner::observed::ControllerPlace;
 use careen_planner::{Act, ControllerId, Observed, Spec};
 use reports::Reports;
@@ -41,6 +45,7 @@ pub struct SwarmCluster {
     place: Option<ControllerPlace>,
     reports: Reports,
     start: Instant,
+    registry: Option<RegistryAuth>,
 }
 
 impl SwarmCluster {
@@ -49,7 +54,14 @@ impl SwarmCluster {
     /// The id must be new in each process. The place is that of the process; `None` outside of the swarm.
     pub fn new(swarm: Swarm, spec: Spec, me: ControllerId, place: Option<ControllerPlace>) -> Self {
         let reports = Reports::new(swarm.shared());
-        Self { swarm, spec, me, place, reports, start: Instant::now() }
+        Self { swarm, spec, me, place, reports, start: Instant::now(), registry: None }
+    }
+
+    /// With credentials for the registry of the rollout's image: nodes pull with them.
+    #[must_use]
+    pub fn with_registry_auth(mut self, auth: Option<RegistryAuth>) -> Self {
+        self.registry = auth;
+        self
     }
 }
 

@@ -10,6 +10,7 @@ use crate::error::SwarmError;
 use crate::names;
 use crate::reports::Source;
 use careen_planner::observed::{AgentReport, Job, Node, Observed, Task};
+use careen_planner::rollout::Control;
 use careen_planner::state::RECORD_LABEL;
 use careen_planner::{JobRole, NodeRecord};
 use serde_json::{Value, json};
@@ -117,6 +118,11 @@ impl SwarmCluster {
         observed.history_written = named(&history).is_some();
         let of_node = found.iter().filter(|config| config.name.starts_with(&results));
         observed.results = of_node.map(decode::node_result).collect::<Result<_, _>>()?;
+        let control = observed.rollout.as_ref().map(|rollout| &rollout.control);
+        // The list comes with all that is in them, so it is asked for at the end alone.
+        if matches!(control, Some(Control::Finished { .. })) && !self.spec.given.files.is_empty() {
+            observed.delivered = self.swarm.has_delivered(id)?;
+        }
         let lock = self.swarm.config(names::LOCK)?;
         observed.lock = lock.map(|(_, config)| decode::lock(&config)).transpose()?;
         Ok(observed)

@@ -11,6 +11,15 @@ pub const ROLLOUTS: &str = "careen.rollout.";
 /// What the configs of the history begin with.
 pub const HISTORIES: &str = "careen.history.";
 
+/// What the configs with files of payloads begin with.
+pub const FILES: &str = "careen.file.";
+
+/// What the secrets with credentials for registries begin with.
+pub const REGISTRIES: &str = "careen.registry.";
+
+/// Where a controller finds its credentials.
+pub const REGISTRY_TARGET: &str = "careen-registry";
+
 /// The format of a config; another number than [`FORMAT`] is not guessed at.
 pub const FORMAT_LABEL: &str = "careen.format";
 
@@ -76,6 +85,22 @@ pub fn result(id: &RolloutId, node: &NodeId, generation: u32) -> String {
     format!("{}{node}.g{generation}", results(id))
 }
 
+/// What the configs with the files of a rollout's payload begin with.
+pub fn files(id: &RolloutId) -> String {
+    format!("{FILES}{id}.")
+}
+
+/// The config of one file, by its digest's beginning: the whole of it would be longer than Swarm allows.
+pub fn file(id: &RolloutId, digest: &str) -> String {
+    let digest: String = digest.chars().take(32).collect();
+    format!("{}{digest}", files(id))
+}
+
+/// The secret with the credentials for a rollout's registry.
+pub fn registry(id: &RolloutId) -> String {
+    format!("{REGISTRIES}{id}")
+}
+
 /// A part of a rollout's history; the first has no number.
 pub fn history(id: &RolloutId, part: usize) -> String {
     match part {
@@ -110,5 +135,6 @@ mod tests {
         let name = result(&id, &NodeId("f3tu280ls0gp01obdjoe97xy5".into()), 999_999_999);
         assert!(name.len() <= 64, "{name}");
         assert!(name.starts_with(&results(&id)));
+        assert!(file(&id, &"0".repeat(64)).len() <= 64 && registry(&id).len() <= 64);
     }
 }

@@ -141,8 +141,11 @@ impl Swarm {
         if refused.is_err() {
             let mine = self.config(&name)?.map(|(_, config)| config.id).unwrap_or_default();
             self.remove_config(&mine).map_err(|error| write_error(&name, &error))?;
+            return refused;
         }
-        refused
+        // Nothing depends on it: what cannot be removed now is removed by the next one.
+        let _best_effort = self.remove_delivered_of_others(&spec.id);
+        Ok(())
     }
 
     fn refuse_beside_another(&self, id: &RolloutId) -> Result<(), RequestError> {

@@ -59,6 +59,9 @@ impl Work<'_> {
         if !self.observed.results.is_empty() {
             self.actions.push(Action::RemoveResults);
         }
+        if has_delivered(self.observed, self.spec) {
+            self.actions.push(Action::RemoveDelivered);
+        }
         if !is_untidy(self.observed, self.spec) {
             let lock = self.observed.lock.as_ref();
             self.actions.extend(lock.map(|lock| Action::ReleaseLock { version: lock.version }));
@@ -71,7 +74,14 @@ impl Work<'_> {
 pub(super) fn is_untidy(observed: &Observed, spec: &Spec) -> bool {
     has_leftovers(observed)
         || !observed.results.is_empty()
+        || has_delivered(observed, spec)
         || observed.nodes.iter().any(|node| wants_tidying(node, spec))
+}
+
+/// Whether the payload's files can be taken away. Swarm keeps what a service refers to, and a service on a node that is
+/// down stays: the next rollout's submission looks after what it had.
+fn has_delivered(observed: &Observed, spec: &Spec) -> bool {
+    observed.delivered && !observed.jobs.iter().any(|job| job.key.rollout == spec.id)
 }
 
 /// Whether services are left that can be taken away. What is on a node that is down waits for a later rollout.

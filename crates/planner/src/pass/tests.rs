@@ -480,6 +480,12 @@ fn history_then_the_end_then_nothing_is_left() {
     assert_eq!(words(&now(&observed, &spec())), ["m1 -", "remove-results"]);
     observed.nodes[0].labels.clear();
     observed.results.clear();
+    observed.delivered = true;
+    assert_eq!(words(&now(&observed, &spec())), ["remove-delivered"]);
+    observed.lock.as_mut().unwrap().holder = None;
+    assert_ne!(now(&observed, &spec()).end, End::Finished, "whoever comes removes them");
+    observed.lock.as_mut().unwrap().holder = Some(me());
+    observed.delivered = false;
     assert_eq!(words(&now(&observed, &spec())), ["release-lock"]);
     observed.lock.as_mut().unwrap().holder = None;
     assert_eq!(now(&observed, &spec()).end, End::Finished);

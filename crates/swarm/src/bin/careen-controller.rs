@@ -5,9 +5,10 @@
 
 use anyhow::{Context, bail};
 use careen_controller::{Cluster, Controller, Done, Unavailable, run};
+use careen_engine::RegistryAuth;
 use careen_planner::observed::ControllerPlace;
 use careen_planner::{Act, Action, ControllerId, End, NodeId, Pass, RolloutId, Stage};
-use careen_swarm::{Swarm, SwarmCluster};
+use careen_swarm::{REGISTRY_FILE, Swarm, SwarmCluster};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -52,7 +53,8 @@ fn carry_out(rollout: &str) -> anyhow::Result<()> {
         .node_id()?
         .map(|node| ControllerPlace { node: NodeId(node), movable: std::env::var_os(MOVABLE).is_some() });
     eprintln!("careen-controller: {} works on the rollout {id}", me.0);
-    let mut cluster = SwarmCluster::new(swarm.clone(), found.spec.clone(), me.clone(), place);
+    let mut cluster = SwarmCluster::new(swarm.clone(), found.spec.clone(), me.clone(), place)
+        .with_registry_auth(registry_auth()?);
     let mut told = Told::default();
     let end = run(&mut Controller::new(me.clone(), found.spec), &mut cluster, |passed| {
         told.tell(passed);
@@ -73,6 +75,15 @@ fn carry_out(rollout: &str) -> anyhow::Result<()> {
         }
     );
     Ok(())
+}
+
+/// The credentials for the image's registry, where it wants some.
+fn registry_auth() -> anyhow::Result<Option<RegistryAuth>> {
+    match std::fs::read_to_string(REGISTRY_FILE) {
+        Ok(text) => Ok(RegistryAuth::of_header(&text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).context(format!("cannot read {REGISTRY_FILE}")),
+    }
 }
 
 /// Whoever goes on need not wait until the lock is dead then. If its engine is being stopped, it may have to.

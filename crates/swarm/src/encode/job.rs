@@ -1,8 +1,9 @@
 //! careen's own services: one-node jobs.
 
+use super::given;
 use crate::names;
 use careen_planner::spec::RebootPolicy;
-use careen_planner::{AgentSpec, Go, JobKey, JobRole, NodeId};
+use careen_planner::{AgentSpec, Go, JobKey, JobRole, NodeId, Spec};
 use serde_json::{Value, json};
 
 /// The agent of every payload's image.
@@ -15,16 +16,17 @@ const AGENT_GRACE_SECONDS: u64 = 10;
 const GATE_GRACE_SECONDS: u64 = 2;
 
 /// The service of an agent; `None` when the node's id is none that a swarm gives.
-pub fn agent(agent: &AgentSpec, epoch: u64, allow_quorum_loss: bool) -> Option<Value> {
+pub fn agent(agent: &AgentSpec, spec: &Spec, epoch: u64) -> Option<Value> {
     let words: Vec<&String> = std::iter::once(&agent.command).chain(&agent.args).collect();
-    let container = json!({
+    let mut container = json!({
         "Image": agent.image,
         "Command": [PROGRAM, "run"],
         "Args": words,
-        "Env": environment(agent, allow_quorum_loss)?,
+        "Env": environment(agent, spec)?,
         "Mounts": [{ "Type": "bind", "Source": "/", "Target": "/host" }],
         "StopGracePeriod": AGENT_GRACE_SECONDS * 1_000_000_000,
     });
+    given::add(&mut container, &spec.given);
     Some(job(&agent.key, epoch, container))
 }
 
@@ -69,15 +71,17 @@ fn job(key: &JobKey, epoch: u64, mut container: Value) -> Value {
 }
 
 /// What the controller tells the agent. The agent's side is `crates/agent`.
-fn environment(agent: &AgentSpec, allow_quorum_loss: bool) -> Option<Vec<String>> {
+fn environment(agent: &AgentSpec, spec: &Spec) -> Option<Vec<String>> {
     let gate = |go| agent.key.with_role(JobRole::Gate(go)).name();
-    let mut environment = vec![
+    // careen's own behind the operator's: of two the last one counts.
+    let mut environment = spec.given.environment.clone();
+    environment.extend([
         format!("CAREEN_TRANSACTION={}", agent.key.transaction()?),
         format!("CAREEN_RUN={}", agent.rollout),
         format!("CAREEN_GATE_RESTART={}", gate(Go::Restart)),
         format!("CAREEN_REBOOT={}", reboot_word(agent.reboot)),
         format!("CAREEN_ENGINE_RESTART={}", if agent.engine_restart { "auto" } else { "never" }),
-    ];
+    ]);
     match agent.collects {
         true => environment.push("CAREEN_COLLECT=1".to_owned()),
         false => environment.push(format!("CAREEN_GATE_RUN={}", gate(Go::Run))),
@@ -85,7 +89,7 @@ fn environment(agent: &AgentSpec, allow_quorum_loss: bool) -> Option<Vec<String>
     if agent.rollback {
         environment.push("CAREEN_ROLLBACK=1".to_owned());
     }
-    if allow_quorum_loss {
+    if spec.allow_quorum_loss {
         environment.push("CAREEN_QUORUM_LOSS=allowed".to_owned());
     }
     if let Some(limit) = agent.time_limit {
@@ -163,8 +167,12 @@ mod tests {
         }
     }
 
-    fn env(spec: &AgentSpec, quorum_loss: bool) -> Vec<String> {
-        let service = agent(spec, 7, quorum_loss).unwrap();
+    fn rollout() -> Spec {
+        Spec::run(agent_spec().rollout, "update@sha256:1")
+    }
+
+    fn env(spec: &AgentSpec, rollout: &Spec) -> Vec<String> {
+        let service = agent(spec, rollout, 7).unwrap();
         let env = service.pointer("/TaskTemplate/ContainerSpec/Env").unwrap().as_array().unwrap();
         env.iter().map(|one| one.as_str().unwrap().to_owned()).collect()
     }
@@ -180,12 +188,16 @@ mod tests {
             "CAREEN_ENGINE_RESTART=auto".to_owned(),
             format!("CAREEN_GATE_RUN={name}-run"),
         ];
-        assert_eq!(env(&agent_spec(), false), expected);
+        assert_eq!(env(&agent_spec(), &rollout()), expected);
         let time_limit = Some(Duration::from_secs(3600));
         let (reboot, engine_restart) = (RebootPolicy::Always, false);
         let spec =
             AgentSpec { collects: true, rollback: true, engine_restart, reboot, time_limit, ..agent_spec() };
-        let env = env(&spec, true);
+        let mut rollout = rollout();
+        rollout.allow_quorum_loss = true;
+        rollout.given.environment = vec!["GREETING=hello".to_owned()];
+        let env = env(&spec, &rollout);
+        assert_eq!(env[0], "GREETING=hello", "careen's own come behind: of two the last one counts");
         for one in [
             "CAREEN_COLLECT=1",
             "CAREEN_ROLLBACK=1",
@@ -202,7 +214,7 @@ mod tests {
     #[test]
     fn what_is_created_is_found_again() {
         let services = [
-            agent(&agent_spec(), 7, false).unwrap(),
+            agent(&agent_spec(), &rollout(), 7).unwrap(),
             gate(&key(JobRole::Gate(Go::Run)), "update@sha256:1", 7),
             gate(&key(JobRole::Gate(Go::Restart)), "update@sha256:1", 7),
         ];
@@ -221,7 +233,7 @@ mod tests {
 
     #[test]
     fn a_stop_is_a_new_iteration_without_tasks_and_changes_nothing_else() {
-        let spec = agent(&agent_spec(), 7, false).unwrap();
+        let spec = agent(&agent_spec(), &rollout(), 7).unwrap();
         let once = stopped(&spec);
         assert_eq!(once["TaskTemplate"]["ForceUpdate"], 1);
         assert_eq!(once["Mode"]["ReplicatedJob"]["TotalCompletions"], 0);

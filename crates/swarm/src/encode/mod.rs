@@ -4,11 +4,13 @@
 //! does not know is written back as it was.
 
 mod config;
+mod given;
 mod job;
 mod node;
 mod verify;
 
 pub use config::{LARGEST, config_spec, lock_labels, with_labels};
+pub use given::references;
 pub use job::{agent, away_from, gate, stand_in, stopped};
 pub use node::node_spec;
 pub use verify::ignored;

@@ -1,0 +1,56 @@
+//! What a rollout's agents are given besides the image: variables, and files that lie in the swarm.
+
+use serde::{Deserialize, Serialize};
+
+/// All of it. A spec of an older version has none.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Given {
+    /// Environment variables, `KEY=VALUE`.
+    pub environment: Vec<String>,
+    /// The payload's own files, where it comes without an image: configs that belong to the rollout.
+    pub files: Vec<GivenFile>,
+    /// Configs that were there before.
+    pub configs: Vec<GivenFile>,
+    /// Secrets that were there before.
+    pub secrets: Vec<GivenFile>,
+    /// Whether the image's registry wants credentials, which the controller has and passes on.
+    pub registry_auth: bool,
+}
+
+/// A config or a secret as a file in the agent's container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GivenFile {
+    /// Its id in the swarm.
+    pub id: String,
+    /// Its name there.
+    pub name: String,
+    /// Where the container finds it.
+    pub target: String,
+    /// Its owner.
+    pub uid: String,
+    /// Its group.
+    pub gid: String,
+    /// Its permission bits.
+    pub mode: u32,
+}
+
+impl Given {
+    /// Whether there is nothing.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{RolloutId, Spec};
+
+    #[test]
+    fn a_spec_of_an_older_version_gives_nothing() {
+        let spec = Spec::run(RolloutId::parse("k3x9").unwrap(), "i");
+        let mut old = serde_json::to_value(&spec).unwrap();
+        assert!(old.as_object_mut().unwrap().remove("given").is_none(), "nothing is not written");
+        assert_eq!(serde_json::from_value::<Spec>(old).unwrap(), spec);
+    }
+}

@@ -1,0 +1,219 @@
+//! What a rollout brings into the swarm and takes away again: the payload's files as configs, and the credentials for its
+//! registry as a secret. Each belongs to one rollout, by its name and its label, and nothing else is ever removed.
+//!
+//! They are created before the rollout's config, so that a rollout that is there has all of them; what a submitter left
+//! that died before it submitted goes with the next submission.
+
+use crate::api::Swarm;
+use crate::encode;
+use crate::error::{SwarmError, refusal};
+use crate::names;
+use crate::rollouts::RequestError;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use careen_engine::{EngineError, RegistryAuth};
+use careen_planner::{GivenFile, RolloutId};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// A file of a payload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PayloadFile {
+    /// Where the agent's container finds it.
+    pub target: String,
+    /// What tells it from every other file of the same rollout: a hash of path, mode and content, or its beginning.
+    pub digest: String,
+    /// Its permission bits.
+    pub mode: u32,
+    /// What is in it.
+    pub content: Vec<u8>,
+}
+
+/// Secrets and configs that were there before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GivenKind {
+    /// A secret.
+    Secret,
+    /// A config.
+    Config,
+}
+
+impl GivenKind {
+    const fn path(self) -> &'static str {
+        match self {
+            Self::Secret => "secrets",
+            Self::Config => "configs",
+        }
+    }
+}
+
+impl Swarm {
+    /// The id of a secret or a config of exactly this name.
+    pub fn find_given(&self, kind: GivenKind, name: &str) -> Result<Option<String>, SwarmError> {
+        let found = self.list(kind.path(), &json!({ "name": [name] }))?;
+        let exact = |value: &&Value| value.pointer("/Spec/Name").and_then(Value::as_str) == Some(name);
+        Ok(found.iter().find(exact).and_then(|value| value["ID"].as_str()).map(str::to_owned))
+    }
+
+    /// Brings a payload's files into the swarm for a rollout that is to be submitted. When one cannot be brought, those
+    /// before it are taken away again.
+    pub fn deliver(
+        &self,
+        rollout: &RolloutId,
+        files: &[PayloadFile],
+    ) -> Result<Vec<GivenFile>, RequestError> {
+        let brought: Result<Vec<_>, RequestError> =
+            files.iter().map(|file| self.deliver_one(rollout, file)).collect();
+        if brought.is_err() {
+            self.remove_delivered(rollout)?;
+        }
+        brought
+    }
+
+    fn deliver_one(&self, rollout: &RolloutId, file: &PayloadFile) -> Result<GivenFile, RequestError> {
+        let name = names::file(rollout, &file.digest);
+        let labels = BTreeMap::from([(names::ROLLOUT_LABEL.to_owned(), rollout.to_string())]);
+        let spec = encode::config_spec(&name, &labels, &file.content);
+        let created = self.engine().post::<Value>("/configs/create", &spec);
+        let id = self.created(GivenKind::Config, &name, created)?;
+        let (target, mode) = (file.target.clone(), file.mode);
+        Ok(GivenFile { id, name, target, uid: "0".to_owned(), gid: "0".to_owned(), mode })
+    }
+
+    /// The id of what was created, or was there already.
+    fn created(
+        &self,
+        kind: GivenKind,
+        name: &str,
+        answer: Result<Value, EngineError>,
+    ) -> Result<String, RequestError> {
+        let write =
+            |error: &EngineError| RequestError::Write { object: name.to_owned(), source: refusal(error) };
+        match answer {
+            Ok(created) => Ok(created["ID"].as_str().unwrap_or_default().to_owned()),
+            Err(error @ EngineError::Answer { status: 409, .. }) => {
+                self.find_given(kind, name)?.ok_or_else(|| write(&error))
+            }
+            Err(error) => Err(write(&error)),
+        }
+    }
+
+    /// Whether files that a rollout brought are there.
+    pub(crate) fn has_delivered(&self, rollout: &RolloutId) -> Result<bool, SwarmError> {
+        Ok(!self.configs(&[&names::files(rollout)])?.is_empty())
+    }
+
+    /// Takes away what a rollout brought. What a service still refers to stays: Swarm does not let it go.
+    pub fn remove_delivered(&self, rollout: &RolloutId) -> Result<(), SwarmError> {
+        self.remove_brought(|of| of == rollout.as_str())
+    }
+
+    /// Takes away what other rollouts have brought, those that never were among them. Only whoever has just submitted
+    /// may say so: nobody else's submission is accepted then, so that nothing that is needed is taken.
+    pub(crate) fn remove_delivered_of_others(&self, active: &RolloutId) -> Result<(), SwarmError> {
+        self.remove_brought(|of| of != active.as_str())
+    }
+
+    fn remove_brought(&self, whose: impl Fn(&str) -> bool) -> Result<(), SwarmError> {
+        for (kind, prefix) in [("configs", names::FILES), ("secrets", names::REGISTRIES)] {
+            for object in self.list(kind, &json!({ "name": [prefix] }))? {
+                let is_ours = ours(&object, prefix).is_some_and(&whose);
+                if let Some(id) = object["ID"].as_str().filter(|_| is_ours) {
+                    gone_or_in_use(self.engine().delete(&format!("/{kind}/{id}")))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The secret with the credentials for the rollout's registry, created when there are some to put into it.
+    pub(crate) fn registry_secret(
+        &self,
+        rollout: &RolloutId,
+        auth: Option<&RegistryAuth>,
+    ) -> Result<Option<GivenFile>, RequestError> {
+        let name = names::registry(rollout);
+        let id = match auth {
+            None => self.find_given(GivenKind::Secret, &name)?,
+            Some(auth) => {
+                let labels =
+                    json!({ names::ROLLOUT_LABEL: rollout.as_str(), names::FORMAT_LABEL: names::FORMAT });
+                let data = BASE64_STANDARD.encode(auth.header());
+                let spec = json!({ "Name": name, "Labels": labels, "Data": data });
+                let created = self.engine().post::<Value>("/secrets/create", &spec);
+                Some(self.created(GivenKind::Secret, &name, created)?)
+            }
+        };
+        let file = |id| GivenFile {
+            id,
+            name,
+            target: names::REGISTRY_TARGET.to_owned(),
+            uid: "0".to_owned(),
+            gid: "0".to_owned(),
+            mode: 0o400,
+        };
+        Ok(id.map(file))
+    }
+
+    /// Takes the credentials away. Swarm lets them go when no controller's service has them any more.
+    pub(crate) fn remove_registry_secret(&self, rollout: &RolloutId) -> Result<(), SwarmError> {
+        match self.engine().delete(&format!("/secrets/{}", names::registry(rollout))) {
+            Err(error) if error.is_not_found() => Ok(()),
+            answer => gone_or_in_use(answer),
+        }
+    }
+}
+
+/// Which rollout brought it; `None` for what is not careen's.
+fn ours<'a>(object: &'a Value, prefix: &str) -> Option<&'a str> {
+    let spec = &object["Spec"];
+    let name = spec["Name"].as_str()?;
+    let rollout = spec["Labels"][names::ROLLOUT_LABEL].as_str()?;
+    let belongs = spec["Labels"][names::FORMAT_LABEL] == names::FORMAT
+        && name.strip_prefix(prefix)?.split('.').next() == Some(rollout);
+    belongs.then_some(rollout)
+}
+
+fn gone_or_in_use(answer: Result<(), EngineError>) -> Result<(), SwarmError> {
+    match answer {
+        Ok(()) => Ok(()),
+        Err(error) if error.is_not_found() => Ok(()),
+        Err(EngineError::Answer { message, .. }) if message.contains("is in use by") => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_rollout_brought_is_its_own() {
+        let object = |name: &str, rollout: &str, format: &str| json!({ "ID": "x", "Spec": { "Name": name, "Labels": { "careen.rollout": rollout, "careen.format": format } } });
+        let table = [
+            (object("careen.file.k3x9.00", "k3x9", "1"), Some("k3x9")),
+            (object("careen.file.k3x9.00", "other", "1"), None),
+            (object("careen.file.k3x9.00", "k3x9", "2"), None),
+            (object("careen.files", "k3x9", "1"), None),
+            (json!({ "ID": "x", "Spec": { "Name": "careen.file.k3x9.00", "Labels": null } }), None),
+        ];
+        for (object, expected) in table {
+            assert_eq!(ours(&object, names::FILES), expected, "{object}");
+        }
+        let secret = object("careen.registry.k3x9", "k3x9", "1");
+        assert_eq!(ours(&secret, names::REGISTRIES), Some("k3x9"));
+    }
+
+    #[test]
+    fn what_is_in_use_stays_and_other_errors_are_told() {
+        let answer = |status, message: &str| {
+            let message = message.to_owned();
+            gone_or_in_use(Err(EngineError::Answer { status, request: "DELETE /configs/x".into(), message }))
+        };
+        assert!(answer(404, "config x not found").is_ok());
+        let in_use =
+            "rpc error: code = InvalidArgument desc = config 'x' is in use by the following service: y";
+        assert!(answer(400, in_use).is_ok());
+        assert!(answer(500, "rpc error: code = Unknown desc = The swarm does not have a leader.").is_err());
+    }
+}
