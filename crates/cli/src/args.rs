@@ -1,9 +1,11 @@
 //! The command line. What the flags mean for a rollout is in [`crate::spec`].
 
+use crate::given::{self, Named};
 use careen_planner::constraint::Constraint;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Upgrades, updates and configuration-manages every host of a Docker Swarm, with the swarm as the only transport.
@@ -66,6 +68,9 @@ pub enum Command {
     Skip(NodeArgs),
     /// Give back what can be given back, and end the rollout
     Abort(SteerArgs),
+    /// Images for the hosts
+    #[command(subcommand)]
+    Image(ImageCommand),
     /// Print a completion script for a shell
     Completions {
         /// For which shell
@@ -121,15 +126,18 @@ pub struct LogsArgs {
 /// What a rollout is, in the words of Compose and Swarm.
 #[derive(Debug, Clone, Args)]
 pub struct RolloutArgs {
-    /// The payload's image
-    #[arg(long, value_parser = image, value_name = "IMAGE")]
-    pub image: String,
+    /// The payload's image; with --script or --dir the image that they are put into
+    #[arg(long, value_parser = image, required_unless_present_any = ["script", "dir"], value_name = "IMAGE")]
+    pub image: Option<String>,
     /// The payload's command
     #[arg(long, default_value = "install", value_parser = command_name, value_name = "NAME")]
     pub command: String,
     /// Its arguments, behind '--'
     #[arg(last = true, value_name = "ARGS")]
     pub args: Vec<String>,
+    /// What hosts get besides the image.
+    #[command(flatten)]
+    pub given: GivenArgs,
 
     /// Only this node, by id or host name; can be repeated
     #[arg(long = "node", value_name = "NODE", help_heading = "Which nodes")]
@@ -186,6 +194,50 @@ pub struct RolloutArgs {
     /// Reboot autolocked managers: you will type the unlock key on each
     #[arg(long, help_heading = "What is refused otherwise")]
     pub unlock_by_hand: bool,
+}
+
+/// What hosts get besides the image.
+#[derive(Debug, Clone, Args)]
+pub struct GivenArgs {
+    /// A script on this machine, as the payload's command
+    #[arg(long, value_name = "FILE", conflicts_with = "dir", help_heading = "Payload")]
+    pub script: Option<PathBuf>,
+    /// A directory on this machine, as the whole payload
+    #[arg(long, value_name = "DIR", help_heading = "Payload")]
+    pub dir: Option<PathBuf>,
+    /// A variable for the command, KEY=VALUE, or KEY as it is set here; can be repeated
+    #[arg(long = "env", short = 'e', value_name = "KEY=VALUE", help_heading = "Payload")]
+    pub environment: Vec<String>,
+    /// A file with such lines; can be repeated
+    #[arg(long = "env-file", value_name = "FILE", help_heading = "Payload")]
+    pub environment_files: Vec<PathBuf>,
+    /// A secret of the swarm for the command, as for services (source=NAME,target=PATH); can be repeated
+    #[arg(long = "secret", value_parser = given::secret, value_name = "SECRET", help_heading = "Payload")]
+    pub secrets: Vec<Named>,
+    /// A config of the swarm for the command, likewise
+    #[arg(long = "config", value_parser = given::config, value_name = "CONFIG", help_heading = "Payload")]
+    pub configs: Vec<Named>,
+    /// Let the hosts pull the image with this user's credentials, which stay in the swarm until the rollout is over
+    #[arg(long, help_heading = "Payload")]
+    pub with_registry_auth: bool,
+}
+
+/// `image`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum ImageCommand {
+    /// Bring an image from this engine to a registry that the hosts reach
+    Push(PushArgs),
+}
+
+/// `image push`.
+#[derive(Debug, Clone, Args)]
+pub struct PushArgs {
+    /// Where to: HOST[:PORT], or HOST[:PORT]/NAME[:TAG]
+    #[arg(value_name = "REGISTRY[/NAME]")]
+    pub target: String,
+    /// What: an image of this engine; careen's own by default
+    #[arg(long, value_parser = image, value_name = "IMAGE")]
+    pub image: Option<String>,
 }
 
 /// `--order`.

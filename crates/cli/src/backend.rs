@@ -5,7 +5,8 @@
 use crate::connect::NoManager;
 use careen_controller::Cluster;
 use careen_planner::rollout::{Ask, Control};
-use careen_planner::{ControllerId, JobKey, NodeId, Observed, RolloutId, Spec, Stage};
+use careen_planner::{ControllerId, GivenFile, JobKey, NodeId, Observed, RolloutId, Spec, Stage};
+use careen_swarm::{GivenKind, PayloadFile};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -32,6 +33,22 @@ pub trait Backend {
 
     /// An image by digest, or by id where no registry has it. Nothing is pulled.
     fn pin(&mut self, image: &str) -> Result<String, BackendError>;
+
+    /// The same for an image that only the asked engine is to be asked for.
+    fn pin_here(&mut self, image: &str) -> Result<String, BackendError>;
+
+    /// Whether this user has credentials for the registry of an image.
+    fn has_credentials(&mut self, image: &str) -> Result<bool, BackendError>;
+
+    /// The id of a secret or a config of this name; `None` when there is none.
+    fn find_given(&mut self, kind: GivenKind, name: &str) -> Result<Option<String>, BackendError>;
+
+    /// Brings a payload's files into the swarm, for a rollout that is submitted next.
+    fn deliver(&mut self, rollout: &RolloutId, files: &[PayloadFile])
+    -> Result<Vec<GivenFile>, BackendError>;
+
+    /// Takes them away again: it was not submitted.
+    fn take_back(&mut self, rollout: &RolloutId) -> Result<(), BackendError>;
 
     /// Stores a rollout. `by` is who submits it, as they say themselves. [`BackendError::OtherRollout`] when one is
     /// going on.
@@ -159,6 +176,12 @@ pub enum BackendError {
         /// Which.
         image: String,
         /// What was tried.
+        why: String,
+    },
+    /// docker's credentials for a registry cannot be had.
+    #[error("{why}; nothing was changed")]
+    Credentials {
+        /// Why not.
         why: String,
     },
     /// Somebody else changed the same object.

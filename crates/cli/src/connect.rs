@@ -126,14 +126,20 @@ pub fn context(variable: Option<String>, config: Option<&str>) -> Option<String>
 
 /// Connects to a manager's engine.
 pub fn manager(host: &Host) -> Result<Engine, NoManager> {
+    let (engine, info) = engine(host)?;
+    judge(&info)?;
+    Ok(engine)
+}
+
+/// Connects to an engine, of whatever host.
+pub fn engine(host: &Host) -> Result<(Engine, Info), NoManager> {
     let (engine, socket) = match host {
         Host::Default => (Engine::connect(), Path::new(careen_engine::SOCKETS[0])),
         Host::Socket(socket) => (Engine::connect_to(socket), socket.as_path()),
     };
     let engine = engine.map_err(|error| unreachable(&error, socket))?;
     let info = engine.info().map_err(|error| unreachable(&error, socket))?;
-    judge(&info)?;
-    Ok(engine)
+    Ok((engine, info))
 }
 
 fn unreachable(error: &EngineError, socket: &Path) -> NoManager {

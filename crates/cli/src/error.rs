@@ -2,8 +2,10 @@
 
 use crate::backend::BackendError;
 use crate::connect::{NoManager, UnusableHost};
+use crate::delivery::Undeliverable;
 use crate::exit::Exit;
 use careen_planner::{NodeId, PassError, RolloutId};
+use careen_swarm::GivenKind;
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +19,39 @@ pub enum Failure {
     /// A rollout would do harm.
     #[error("the rollout is refused, for the reasons above; nothing was changed")]
     Refused,
+    /// The payload cannot go out as configs.
+    #[error(transparent)]
+    Undeliverable(#[from] Undeliverable),
+    /// What hosts are to get cannot be understood, or read.
+    #[error("{why}; nothing was changed")]
+    Given {
+        /// What is wrong.
+        why: String,
+    },
+    /// There is no such secret or config.
+    #[error("the swarm has no {} '{name}'; nothing was changed", word(*.kind))]
+    NoSuchGiven {
+        /// Which of the two.
+        kind: GivenKind,
+        /// Its name.
+        name: String,
+    },
+    /// There are none to pass on.
+    #[error("docker's config file has no credentials for {registry}; nothing was changed")]
+    NoCredentials {
+        /// For which registry.
+        registry: String,
+    },
+    /// An image that was to be pushed.
+    #[error("the image {image} is not pushed: {why}")]
+    NotPushed {
+        /// Which.
+        image: String,
+        /// Why not.
+        why: String,
+        /// Whether the call is wrong.
+        usage: bool,
+    },
     /// It is stored, and nobody carries it out.
     #[error("the rollout {rollout} is stored in the swarm, but its controller was not started")]
     NoController {
@@ -79,6 +114,13 @@ pub enum Failure {
     Json(#[from] serde_json::Error),
 }
 
+const fn word(kind: GivenKind) -> &'static str {
+    match kind {
+        GivenKind::Secret => "secret",
+        GivenKind::Config => "config",
+    }
+}
+
 fn ids(nodes: &[NodeId]) -> String {
     nodes.iter().map(|node| node.0.as_str()).collect::<Vec<_>>().join(", ")
 }
@@ -98,6 +140,11 @@ impl Failure {
             Self::Backend(BackendError::OtherRollout { .. }) | Self::Refused => Exit::Refused,
             Self::Host(_)
             | Self::NobodyToAsk
+            | Self::Undeliverable(_)
+            | Self::Given { .. }
+            | Self::NoSuchGiven { .. }
+            | Self::NoCredentials { .. }
+            | Self::NotPushed { usage: true, .. }
             | Self::NoSuchNode { .. }
             | Self::Ambiguous { .. }
             | Self::NotFailed { .. }
@@ -105,12 +152,14 @@ impl Failure {
             Self::Backend(
                 BackendError::Over { .. }
                 | BackendError::NoImage { .. }
+                | BackendError::Credentials { .. }
                 | BackendError::Changed
                 | BackendError::Refused { .. }
                 | BackendError::Corrupt { .. }
                 | BackendError::Unclear { .. },
             )
             | Self::Declined
+            | Self::NotPushed { usage: false, .. }
             | Self::NoController { .. }
             | Self::NoRollout
             | Self::Pass(_)
@@ -127,9 +176,11 @@ impl Failure {
                 BackendError::OtherRollout { .. } => Some("'careen status' shows it; 'careen abort' ends it"),
                 BackendError::Changed => Some("try again; 'careen status' shows what is so now"),
                 BackendError::Unclear { .. } => Some("'careen status' shows what is so"),
-                BackendError::NoImage { .. } => {
-                    Some("push the image to a registry that all nodes reach, and name it with that registry")
-                }
+                BackendError::NoImage { .. } => Some(
+                    "bring the image to a registry that all nodes reach ('careen image push REGISTRY', from a machine that \
+                          has it), and name it with that registry: --image. If it asks for a password: 'docker login'",
+                ),
+                BackendError::Credentials { .. } => Some("'docker login REGISTRY' stores them anew"),
                 BackendError::Over { .. } | BackendError::Refused { .. } | BackendError::Corrupt { .. } => {
                     None
                 }
@@ -138,6 +189,11 @@ impl Failure {
                 "run careen on a manager's host, or say --host unix:///run/docker.sock for this machine's engine",
             ),
             Self::NobodyToAsk => Some("say --yes; 'careen plan' with the same flags shows what would happen"),
+            Self::NoSuchGiven { kind: GivenKind::Secret, .. } => Some("'docker secret ls' lists them"),
+            Self::NoSuchGiven { kind: GivenKind::Config, .. } => Some("'docker config ls' lists them"),
+            Self::NoCredentials { .. } => {
+                Some("'docker login REGISTRY' as this user, or leave --with-registry-auth out")
+            }
             Self::NoController { .. } => {
                 Some("'careen resume' tries again, 'careen resume --local' runs it in your terminal")
             }
@@ -147,6 +203,7 @@ impl Failure {
             Self::NotFailed { .. } | Self::CannotSkip { .. } => {
                 Some("'careen why NODE' says what it waits for; 'careen abort' ends the rollout")
             }
+            Self::Undeliverable(_) | Self::Given { .. } | Self::NotPushed { .. } => None,
             Self::Refused | Self::Declined | Self::Pass(_) | Self::Output(_) | Self::Json(_) => None,
         }
     }

@@ -6,6 +6,11 @@ use serde_json::Value;
 /// Why there is none: what was tried, or an engine that cannot be asked.
 type NoPin = Result<String, EngineError>;
 
+/// Pins a name that is this engine's own: no registry is asked.
+pub fn pin_here(image: &str, get: impl Fn(&str) -> Result<Value, EngineError>) -> Result<String, NoPin> {
+    of_engine(image, get(&format!("/images/{image}/json")))
+}
+
 /// Pins a name. One with a registry's host is looked up there first, and then on the asked engine; any other the other
 /// way round: a short name means what this machine has under it, and is not by mistake a stranger's on a public registry.
 pub fn pin(image: &str, get: impl Fn(&str) -> Result<Value, EngineError>) -> Result<String, NoPin> {

@@ -1,7 +1,8 @@
 //! `careen`: the operator's command line. What it decides itself is pure and small; what a rollout does is decided by
 //! careen-planner, here as in the controller.
 //!
-//! - [`args`], [`spec`]: flags, and the rollout that they describe
+//! - [`args`], [`spec`]: flags, and the rollout that they describe; [`given`], [`delivery`]: what hosts get besides the
+//!   image; [`registry`], [`push`]: credentials, and images on their way to a registry
 //! - [`backend`]: what is needed of a swarm, as a trait; [`swarm`]: over careen-swarm; [`connect`]: which engine is asked
 //! - [`commands`]: one flow for each command
 //! - [`view`]: where a rollout stands; [`words`]: as sentences; [`status`], [`status_json`], [`why`],
@@ -16,13 +17,17 @@ pub mod backend;
 pub mod commands;
 pub mod connect;
 pub mod console;
+pub mod delivery;
 pub mod error;
 pub mod exit;
 pub mod follow;
+pub mod given;
 mod image;
 mod log;
 pub mod plan_page;
 pub mod progress;
+pub mod push;
+pub mod registry;
 pub mod spec;
 pub mod status;
 pub mod status_json;

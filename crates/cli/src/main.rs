@@ -1,11 +1,13 @@
 //! `careen`: reads the command line and the environment, and says how it ended.
 
-use careen_cli::args::{Cli, Command};
+use careen_cli::args::{Cli, Command, ImageCommand};
 use careen_cli::commands::Session;
 use careen_cli::connect;
 use careen_cli::console::{Console, Process};
 use careen_cli::error::Failure;
 use careen_cli::exit::Exit;
+use careen_cli::push;
+use careen_cli::registry::Credentials;
 use careen_cli::swarm::SwarmBackend;
 use careen_cli::text::neutral;
 use clap::{CommandFactory, Parser};
@@ -36,17 +38,27 @@ fn main() -> ExitCode {
 
 fn execute(cli: &Cli, console: &mut Process) -> Result<Exit, Failure> {
     let host = connect::host(cli.common.host.as_deref(), docker_context().as_deref())?;
-    let mut backend = SwarmBackend::over(connect::manager(&host)?, connect::manager(&host)?)?;
+    let credentials = Credentials::of_directory(docker_directory());
+    if let Command::Image(ImageCommand::Push(args)) = &cli.command {
+        let (engine, _) = connect::engine(&host)?;
+        return push::push(&engine, &credentials, args, cli.common.format, console);
+    }
+    let mut backend =
+        SwarmBackend::over(connect::manager(&host)?, connect::manager(&host)?)?.with_credentials(credentials);
     let mut session = Session { backend: &mut backend, console, format: cli.common.format, by: caller() };
     session.execute(&cli.command)
 }
 
 fn docker_context() -> Option<String> {
-    let config = std::env::var_os("DOCKER_CONFIG")
-        .map(PathBuf::from)
-        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".docker")));
-    let config = config.and_then(|directory| std::fs::read_to_string(directory.join("config.json")).ok());
+    let config =
+        docker_directory().and_then(|directory| std::fs::read_to_string(directory.join("config.json")).ok());
     connect::context(std::env::var("DOCKER_CONTEXT").ok(), config.as_deref())
+}
+
+/// Where the docker CLI keeps its config file.
+fn docker_directory() -> Option<PathBuf> {
+    let given = std::env::var_os("DOCKER_CONFIG").map(PathBuf::from);
+    given.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".docker")))
 }
 
 /// Who calls, as far as the environment tells: a claim, not a proof.

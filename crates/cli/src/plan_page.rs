@@ -1,10 +1,11 @@
 //! What a rollout would do, as a page and as JSON. Pure.
 
+use crate::given::name_of;
 use crate::text::{Look, Page, Span};
 use crate::words;
 use careen_planner::drain::{Goes, TaskMove};
 use careen_planner::plan::{Plan, PlannedDrain, PlannedNode, PlannedWave};
-use careen_planner::{Observed, RolloutId, Spec};
+use careen_planner::{Given, GivenFile, Observed, RolloutId, Spec};
 use serde::Serialize;
 
 /// The page. The observed swarm gives the nodes' names.
@@ -14,6 +15,9 @@ pub fn page(plan: &Plan, spec: &Spec, observed: &Observed, page: &mut Page) {
         .chain(spec.args.iter().map(String::as_str))
         .collect();
     page.line(format!("payload  {}", words.join(" ")));
+    for (name, list) in Listed::of(&spec.given).lines() {
+        page.line(format!("{name:<8} {list}"));
+    }
     let nodes: usize = plan.waves.iter().map(|wave| wave.nodes.len()).sum();
     page.line(format!("nodes    {nodes}, in {} waves", plan.waves.len()));
     for (number, wave) in plan.waves.iter().enumerate() {
@@ -114,10 +118,60 @@ pub struct PlanJson<'a> {
     image: &'a str,
     command: &'a str,
     args: &'a [String],
+    given: Listed<'a>,
     waves: &'a [PlannedWave],
     skipped: &'a [careen_planner::plan::SkippedNode],
     refusals: Vec<Said<'a, careen_planner::plan::Refusal>>,
     warnings: Vec<Said<'a, careen_planner::plan::Warning>>,
+}
+
+/// What hosts get besides the image, by name: values of variables are nobody's business here.
+#[derive(Debug, Serialize)]
+struct Listed<'a> {
+    files: Vec<&'a str>,
+    secrets: Vec<&'a str>,
+    configs: Vec<&'a str>,
+    environment: Vec<&'a str>,
+    registry_auth: bool,
+}
+
+/// So many names of a kind are shown on a page.
+const SHOWN: usize = 6;
+
+impl<'a> Listed<'a> {
+    fn of(given: &'a Given) -> Self {
+        let below = |file: &'a GivenFile| file.target.strip_prefix("/install/").unwrap_or(&file.target);
+        Self {
+            files: given.files.iter().map(below).collect(),
+            secrets: given.secrets.iter().map(|file| file.name.as_str()).collect(),
+            configs: given.configs.iter().map(|file| file.name.as_str()).collect(),
+            environment: given.environment.iter().map(|variable| name_of(variable)).collect(),
+            registry_auth: given.registry_auth,
+        }
+    }
+
+    fn lines(&self) -> Vec<(&'static str, String)> {
+        let lists = [
+            ("files", &self.files),
+            ("secrets", &self.secrets),
+            ("configs", &self.configs),
+            ("env", &self.environment),
+        ];
+        let lists = lists.into_iter().filter(|(_, names)| !names.is_empty());
+        let mut lines: Vec<_> = lists.map(|(name, names)| (name, shortened(names))).collect();
+        if self.registry_auth {
+            lines.push(("registry", "your credentials for it stay in the swarm until the end".to_owned()));
+        }
+        lines
+    }
+}
+
+fn shortened(names: &[&str]) -> String {
+    let shown = names.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -140,6 +194,7 @@ pub fn json<'a>(
         image: &spec.image,
         command: &spec.command,
         args: &spec.args,
+        given: Listed::of(&spec.given),
         waves: &plan.waves,
         skipped: &plan.skipped,
         refusals: plan.refusals.iter().map(|what| said(what, observed)).collect(),
@@ -200,6 +255,33 @@ wave 3: 2 of 3 managers take part meanwhile, 2 must
   m1 (manager), drained if a restart or reboot is needed
 "
         );
+    }
+
+    #[test]
+    fn what_hosts_get_is_listed_without_the_values() {
+        let file = |name: &str, target: &str| GivenFile {
+            id: "x".into(),
+            name: name.into(),
+            target: target.into(),
+            uid: "0".into(),
+            gid: "0".into(),
+            mode: 0o444,
+        };
+        let given = Given {
+            environment: vec!["TOKEN=hush".into(), "A=".into()],
+            files: (0..8).map(|n| file("careen.file.k3x9.0", &format!("/install/f{n}"))).collect(),
+            configs: Vec::new(),
+            secrets: vec![file("db", "password")],
+            registry_auth: true,
+        };
+        let text = text(&cluster(), &Spec { given, ..spec() });
+        let expected = "\
+files    f0, f1, f2, f3, f4, f5 and 2 more
+secrets  db
+env      TOKEN, A
+registry your credentials for it stay in the swarm until the end
+nodes ";
+        assert!(text.contains(expected) && !text.contains("hush"), "{text}");
     }
 
     #[test]

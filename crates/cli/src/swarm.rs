@@ -2,13 +2,14 @@
 
 use crate::backend::{Backend, BackendError, EndedNode, LogPage, LogPlace, Order, Summary};
 use crate::connect::{NoManager, chain};
+use crate::registry::Credentials;
 use crate::{image, log};
 use careen_controller::ActError;
-use careen_engine::{Engine, EngineError};
+use careen_engine::{Engine, EngineError, RegistryAuth};
 use careen_planner::observed::ControllerPlace;
 use careen_planner::rollout::{Ask, Control};
-use careen_planner::{ControllerId, JobKey, NodeId, Observed, RolloutId, Spec};
-use careen_swarm::{History, RequestError, Swarm, SwarmCluster, SwarmError};
+use careen_planner::{ControllerId, GivenFile, JobKey, NodeId, Observed, RolloutId, Spec};
+use careen_swarm::{GivenKind, History, PayloadFile, RequestError, Swarm, SwarmCluster, SwarmError};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -27,6 +28,7 @@ pub struct SwarmBackend {
     /// What looks at a rollout, with what it has read of the agents' logs.
     onlooker: Option<SwarmCluster>,
     watched: Option<RolloutId>,
+    credentials: Credentials,
 }
 
 impl SwarmBackend {
@@ -35,7 +37,33 @@ impl SwarmBackend {
         let info = engine.info().map_err(|error| from_engine(&error))?;
         let swarm = Swarm::over(rollouts).map_err(|error| from_swarm(&error, &info.name))?;
         let node = NodeId(info.swarm.node_id);
-        Ok(Self { engine, swarm, name: info.name, node, onlooker: None, watched: None })
+        Ok(Self {
+            engine,
+            swarm,
+            name: info.name,
+            node,
+            onlooker: None,
+            watched: None,
+            credentials: Credentials::default(),
+        })
+    }
+
+    /// With this user's credentials for registries.
+    #[must_use]
+    pub fn with_credentials(mut self, credentials: Credentials) -> Self {
+        self.credentials = credentials;
+        self
+    }
+
+    fn registry_auth(&self, image: &str) -> Result<Option<RegistryAuth>, BackendError> {
+        let found = self.credentials.for_image(image);
+        found.map_err(|error| BackendError::Credentials { why: chain(&error) })
+    }
+
+    /// The credentials for the registry of a stored rollout's image, where it wants some.
+    fn auth_of(&self, rollout: &RolloutId) -> Result<Option<RegistryAuth>, BackendError> {
+        let spec = self.spec(Some(rollout))?.filter(|spec| spec.given.registry_auth);
+        Ok(spec.map(|spec| self.registry_auth(&spec.image)).transpose()?.flatten())
     }
 
     fn unanswered(&self, error: &SwarmError) -> BackendError {
@@ -112,10 +140,45 @@ impl Backend for SwarmBackend {
     }
 
     fn pin(&mut self, image: &str) -> Result<String, BackendError> {
-        image::pin(image, |path| self.engine.get(path)).map_err(|error| match error {
-            Ok(why) => BackendError::NoImage { image: image.to_owned(), why },
-            Err(error) => from_engine(&error),
-        })
+        let get = |path: &str| {
+            if !path.starts_with("/distribution/") {
+                return self.engine.get(path);
+            }
+            // A registry may answer without them; what is wrong with them is said when it does not.
+            let auth = self.credentials.for_image(image);
+            let answer = self.engine.get_authorised(path, auth.as_ref().ok().and_then(Option::as_ref));
+            answer.map_err(|error| match (error, auth) {
+                (EngineError::Answer { status, request, message }, Err(why)) => {
+                    EngineError::Answer { status, request, message: format!("{message} ({why})") }
+                }
+                (error, _) => error,
+            })
+        };
+        image::pin(image, get).map_err(|error| no_image(image, error))
+    }
+
+    fn pin_here(&mut self, image: &str) -> Result<String, BackendError> {
+        image::pin_here(image, |path| self.engine.get(path)).map_err(|error| no_image(image, error))
+    }
+
+    fn has_credentials(&mut self, image: &str) -> Result<bool, BackendError> {
+        Ok(self.registry_auth(image)?.is_some())
+    }
+
+    fn find_given(&mut self, kind: GivenKind, name: &str) -> Result<Option<String>, BackendError> {
+        self.swarm.find_given(kind, name).map_err(|error| self.unanswered(&error))
+    }
+
+    fn deliver(
+        &mut self,
+        rollout: &RolloutId,
+        files: &[PayloadFile],
+    ) -> Result<Vec<GivenFile>, BackendError> {
+        self.swarm.deliver(rollout, files).map_err(|error| self.refused(error))
+    }
+
+    fn take_back(&mut self, rollout: &RolloutId) -> Result<(), BackendError> {
+        self.swarm.remove_delivered(rollout).map_err(|error| self.unanswered(&error))
     }
 
     fn submit(&mut self, spec: &Spec, by: &str) -> Result<(), BackendError> {
@@ -124,7 +187,8 @@ impl Backend for SwarmBackend {
 
     fn start_controller(&mut self, rollout: &RolloutId) -> Result<(), BackendError> {
         // A lock that is held says nothing of its holder: a second controller waits until that one is dead.
-        self.swarm.start_controller(rollout, None).map(drop).map_err(|error| self.refused(error))
+        let auth = self.auth_of(rollout)?;
+        self.swarm.start_controller(rollout, auth.as_ref()).map(drop).map_err(|error| self.refused(error))
     }
 
     fn control(&mut self, rollout: &RolloutId, order: Order) -> Result<(), BackendError> {
@@ -154,7 +218,15 @@ impl Backend for SwarmBackend {
             self.spec(Some(rollout))?.ok_or_else(|| BackendError::Over { rollout: rollout.clone() })?;
         // This process goes with its host, and nobody can move it.
         let place = ControllerPlace { node: self.node.clone(), movable: false };
-        Ok(SwarmCluster::new(self.swarm.clone(), spec, me.clone(), Some(place)))
+        let auth = self.auth_of(rollout)?;
+        Ok(SwarmCluster::new(self.swarm.clone(), spec, me.clone(), Some(place)).with_registry_auth(auth))
+    }
+}
+
+fn no_image(image: &str, error: Result<String, EngineError>) -> BackendError {
+    match error {
+        Ok(why) => BackendError::NoImage { image: image.to_owned(), why },
+        Err(error) => from_engine(&error),
     }
 }
 

@@ -43,8 +43,8 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
             Command::Retry(args) => self.retry(args),
             Command::Skip(args) => self.skip(args),
             Command::Abort(args) => self.abort(args),
-            // It needs no swarm, so it is answered before there is one.
-            Command::Completions { .. } => Ok(Exit::Done),
+            // They need no swarm, so they are answered before there is one.
+            Command::Completions { .. } | Command::Image(_) => Ok(Exit::Done),
         }
     }
 

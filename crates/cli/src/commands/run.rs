@@ -7,16 +7,20 @@ use crate::console::Console;
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::text::{self, Page};
-use crate::{plan_page, spec};
+use crate::{delivery, given, plan_page, registry, spec};
 use careen_planner::plan::{Plan, plan};
-use careen_planner::{Observed, RolloutId, Spec};
+use careen_planner::{Given, GivenFile, Observed, RolloutId, Spec};
+use careen_swarm::{GivenKind, PayloadFile};
 use serde_json::json;
+use std::path::PathBuf;
 
 /// What a rollout would meet.
 struct Prospect {
     spec: Spec,
     observed: Observed,
     plan: Plan,
+    /// What goes out with it.
+    files: Vec<PayloadFile>,
     /// Another one, which comes first.
     going_on: Option<RolloutId>,
 }
@@ -31,10 +35,28 @@ impl Prospect {
     }
 }
 
+/// The image that scripts are put into. It is this machine's own: a name that everybody could have on a public registry
+/// is never pulled from there.
+fn base_image() -> String {
+    format!("careen/installer:{}", env!("CARGO_PKG_VERSION"))
+}
+
+fn planned(file: &PayloadFile) -> GivenFile {
+    let (target, mode) = (file.target.clone(), file.mode);
+    GivenFile {
+        id: String::new(),
+        name: String::new(),
+        target,
+        uid: "0".to_owned(),
+        gid: "0".to_owned(),
+        mode,
+    }
+}
+
 impl<B: Backend, C: Console> Session<'_, B, C> {
     pub(super) fn plan(&mut self, args: &RolloutArgs) -> Result<Exit, Failure> {
         let prospect = self.prospect(args)?;
-        let Prospect { spec, observed, plan, going_on } = &prospect;
+        let Prospect { spec, observed, plan, going_on, .. } = &prospect;
         let json = plan_page::json(plan, spec, observed, going_on.as_ref());
         self.print(&json, |page| plan_page::page(plan, spec, observed, page))?;
         prospect.judge().map(|()| Exit::Done)
@@ -51,8 +73,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
                 None => return Err(Failure::NobodyToAsk),
             }
         }
-        let spec = prospect.spec;
-        self.backend.submit(&spec, &self.by)?;
+        let spec = self.submit(prospect.spec, &prospect.files)?;
         if args.local {
             return self.follow_here(spec);
         }
@@ -68,16 +89,108 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
 
     fn prospect(&mut self, args: &RolloutArgs) -> Result<Prospect, Failure> {
         let going_on = self.backend.active()?.map(|spec| spec.id);
-        let image = self.backend.pin(&args.image)?;
-        let spec = spec::of_args(args, self.new_id()?, &image);
+        let files = self.files(args)?;
+        let image = match &args.image {
+            Some(image) => self.backend.pin(image)?,
+            None => self.backend.pin_here(&base_image())?,
+        };
+        let mut spec = spec::of_args(args, self.new_id()?, &image);
+        spec.given = self.given(args, &files)?;
+        self.look_after_credentials(&image, spec.given.registry_auth)?;
         let observed = self.backend.observe(None)?;
         let plan = plan(&observed, &spec);
-        Ok(Prospect { spec, observed, plan, going_on })
+        Ok(Prospect { spec, observed, plan, files, going_on })
+    }
+
+    /// Credentials that are to be passed on must be there; those that are not passed on may be missed later.
+    fn look_after_credentials(&mut self, image: &str, pass_on: bool) -> Result<(), Failure> {
+        let by_digest = image.contains('@');
+        if !pass_on {
+            // Whether the registry wants them for this image, nobody knows here. A word is no harm.
+            if by_digest && self.backend.has_credentials(image).unwrap_or(false) {
+                let registry = registry::server(image);
+                self.say(&format!("note: you are logged in at {registry}; hosts are not, unless you say --with-registry-auth"))?;
+            }
+            return Ok(());
+        }
+        if !by_digest {
+            let why =
+                "no registry has the image, so --with-registry-auth is of no use: hosts have it or do not"
+                    .to_owned();
+            return Err(Failure::Given { why });
+        }
+        if self.backend.has_credentials(image)? {
+            return Ok(());
+        }
+        Err(Failure::NoCredentials { registry: registry::server(image) })
+    }
+
+    /// The payload that comes from this machine.
+    fn files(&self, args: &RolloutArgs) -> Result<Vec<PayloadFile>, Failure> {
+        // An image that is named may have the command itself.
+        let command = args.image.is_none().then_some(args.command.as_str());
+        Ok(match (&args.given.script, &args.given.dir) {
+            (Some(path), _) => delivery::script(path, &args.command)?,
+            (None, Some(path)) => delivery::directory(path, command)?,
+            (None, None) => Vec::new(),
+        })
+    }
+
+    /// What hosts get besides the image. The payload's files have no ids yet: they are in the swarm when the rollout is.
+    fn given(&mut self, args: &RolloutArgs, files: &[PayloadFile]) -> Result<Given, Failure> {
+        let flags = &args.given;
+        if let Some(name) = given::clash(&flags.secrets, &flags.configs) {
+            return Err(Failure::Given {
+                why: format!("'{name}' has the same target as another one: give it one of its own"),
+            });
+        }
+        let read = |path: &PathBuf| {
+            let text = std::fs::read_to_string(path);
+            let text = text
+                .map_err(|error| Failure::Given { why: format!("cannot read {}: {error}", path.display()) });
+            Ok((path.display().to_string(), text?))
+        };
+        let texts: Vec<(String, String)> =
+            flags.environment_files.iter().map(read).collect::<Result<_, Failure>>()?;
+        let texts = texts.iter().map(|(path, text)| (path.as_str(), text.as_str()));
+        let environment = given::environment(texts, &flags.environment, |name| std::env::var(name).ok());
+        Ok(Given {
+            environment: environment.map_err(|why| Failure::Given { why })?,
+            files: files.iter().map(planned).collect(),
+            configs: self.found(GivenKind::Config, &flags.configs)?,
+            secrets: self.found(GivenKind::Secret, &flags.secrets)?,
+            registry_auth: flags.with_registry_auth,
+        })
+    }
+
+    fn found(&mut self, kind: GivenKind, named: &[GivenFile]) -> Result<Vec<GivenFile>, Failure> {
+        let found = |file: &GivenFile| {
+            let id = self.backend.find_given(kind, &file.name)?;
+            let id = id.ok_or_else(|| Failure::NoSuchGiven { kind, name: file.name.clone() })?;
+            Ok(GivenFile { id, ..file.clone() })
+        };
+        named.iter().map(found).collect()
+    }
+
+    /// Brings the files into the swarm, and then the rollout: one that is there has all its files.
+    fn submit(&mut self, mut spec: Spec, files: &[PayloadFile]) -> Result<Spec, Failure> {
+        if !files.is_empty() {
+            spec.given.files = self.backend.deliver(&spec.id, files)?;
+        }
+        match self.backend.submit(&spec, &self.by) {
+            Ok(()) => Ok(spec),
+            // A rollout that may be there needs its files; otherwise the next one takes them away.
+            Err(error @ BackendError::Unclear { .. }) => Err(error.into()),
+            Err(error) => {
+                let _best_effort = self.backend.take_back(&spec.id);
+                Err(error.into())
+            }
+        }
     }
 
     /// The plan, and in JSON the first of the events.
     fn announce(&mut self, prospect: &Prospect) -> Result<(), Failure> {
-        let Prospect { spec, observed, plan, going_on } = prospect;
+        let Prospect { spec, observed, plan, going_on, .. } = prospect;
         let text = match self.format {
             Format::Json => {
                 let plan = plan_page::json(plan, spec, observed, going_on.as_ref());

@@ -9,9 +9,12 @@ use careen_cli::error::Failure;
 use careen_cli::exit::Exit;
 use careen_controller::{ActError, Cluster, Controller, Unavailable, run_pass};
 use careen_planner::rollout::{ASK_LABEL, Ask, Control, RolloutRecord};
-use careen_planner::{Act, ControllerId, JobKey, NodeId, Observed, PauseReason, RolloutId, Spec, Version};
+use careen_planner::{
+    Act, ControllerId, GivenFile, JobKey, NodeId, Observed, PauseReason, RolloutId, Spec, Version,
+};
 use careen_sim::View;
 use careen_sim::world::World;
+use careen_swarm::{GivenKind, PayloadFile};
 use clap::Parser;
 use std::cell::RefCell;
 use std::io;
@@ -169,6 +172,34 @@ impl Backend for Sim {
 
     fn pin(&mut self, image: &str) -> Result<String, BackendError> {
         Ok(format!("{image}@sha256:00"))
+    }
+
+    fn pin_here(&mut self, _image: &str) -> Result<String, BackendError> {
+        Ok("sha256:00".to_owned())
+    }
+
+    fn has_credentials(&mut self, image: &str) -> Result<bool, BackendError> {
+        Ok(image.starts_with("r.example/"))
+    }
+
+    fn find_given(&mut self, _kind: GivenKind, name: &str) -> Result<Option<String>, BackendError> {
+        Ok((name == "known").then(|| "id-known".to_owned()))
+    }
+
+    fn deliver(&mut self, _: &RolloutId, files: &[PayloadFile]) -> Result<Vec<GivenFile>, BackendError> {
+        let given = |file: &PayloadFile| GivenFile {
+            id: file.digest.clone(),
+            name: file.digest.clone(),
+            target: file.target.clone(),
+            uid: "0".to_owned(),
+            gid: "0".to_owned(),
+            mode: file.mode,
+        };
+        Ok(files.iter().map(given).collect())
+    }
+
+    fn take_back(&mut self, _: &RolloutId) -> Result<(), BackendError> {
+        Ok(())
     }
 
     fn submit(&mut self, spec: &Spec, _by: &str) -> Result<(), BackendError> {

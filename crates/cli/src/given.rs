@@ -1,0 +1,199 @@
+//! What hosts are given besides the image: `--env`, `--secret`, `--config` in docker's own words. Pure.
+
+use careen_planner::GivenFile;
+use std::collections::BTreeSet;
+
+/// The agent's settings that an operator may set; all others with their prefix are the controller's.
+const ALLOWED: [&str; 4] =
+    ["CAREEN_HOST_ENTRY", "CAREEN_IDEMPOTENT", "CAREEN_OUTPUT_LIMIT", "CAREEN_STOP_GRACE_PERIOD"];
+
+/// Where the payload lies in the agent's container.
+pub const PAYLOAD: &str = "/install";
+
+/// Where secrets without a path of their own lie there.
+const SECRETS: &str = "/run/secrets";
+
+/// A secret or a config as the flag names it; its id is not known yet.
+pub type Named = GivenFile;
+
+/// `--secret`: `NAME`, or `source=NAME[,target=…][,uid=…][,gid=…][,mode=…]`.
+pub fn secret(text: &str) -> Result<Named, String> {
+    let file = file(text)?;
+    if is_below(&container_path(SECRETS, &file.target), PAYLOAD) {
+        return Err(format!(
+            "a payload lies on the host's disk, and a secret must not: give it a target outside of {PAYLOAD}"
+        ));
+    }
+    Ok(file)
+}
+
+/// `--config`, in the same syntax.
+pub fn config(text: &str) -> Result<Named, String> {
+    file(text)
+}
+
+fn file(text: &str) -> Result<Named, String> {
+    let allowed = || "it is NAME, or source=NAME[,target=PATH][,uid=N][,gid=N][,mode=0444]".to_owned();
+    let mut file = GivenFile {
+        id: String::new(),
+        name: String::new(),
+        target: String::new(),
+        uid: "0".to_owned(),
+        gid: "0".to_owned(),
+        mode: 0o444,
+    };
+    if !text.contains(['=', ',']) {
+        file.name = text.to_owned();
+    } else {
+        for field in text.split(',') {
+            let (key, value) = field.split_once('=').ok_or_else(allowed)?;
+            let number = || value.parse::<u32>().map(|number| number.to_string());
+            match key.trim().to_ascii_lowercase().as_str() {
+                "source" | "src" => file.name = value.to_owned(),
+                "target" => file.target = value.to_owned(),
+                "uid" => file.uid = number().map_err(|_| "a uid is a number".to_owned())?,
+                "gid" => file.gid = number().map_err(|_| "a gid is a number".to_owned())?,
+                "mode" => file.mode = mode(value)?,
+                _ => return Err(allowed()),
+            }
+        }
+    }
+    if file.name.is_empty() || file.name.chars().any(|c| c.is_whitespace() || c.is_control() || c == '/') {
+        return Err(allowed());
+    }
+    if file.target.is_empty() {
+        file.target = file.name.clone();
+    }
+    Ok(file)
+}
+
+fn mode(text: &str) -> Result<u32, String> {
+    let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o777);
+    mode.ok_or_else(|| "a mode is octal: 0400".to_owned())
+}
+
+/// Two files of a container at one place, where there are two.
+pub fn clash<'a>(secrets: &'a [Named], configs: &'a [Named]) -> Option<&'a str> {
+    let mut seen = BTreeSet::new();
+    let secrets = secrets.iter().map(|file| (container_path(SECRETS, &file.target), file));
+    let configs = configs.iter().map(|file| (container_path("", &file.target), file));
+    secrets.chain(configs).find(|(path, _)| !seen.insert(path.clone())).map(|(_, file)| file.name.as_str())
+}
+
+fn container_path(base: &str, target: &str) -> String {
+    if target.starts_with('/') { target.to_owned() } else { format!("{base}/{target}") }
+}
+
+fn is_below(path: &str, directory: &str) -> bool {
+    path == directory || path.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/'))
+}
+
+/// The variables of `--env-file` and `--env`, in this order: of two with one name the later one counts. `own` is careen's
+/// own environment, for those that are named without a value.
+pub fn environment<'a>(
+    files: impl IntoIterator<Item = (&'a str, &'a str)>,
+    flags: &[String],
+    own: impl Fn(&str) -> Option<String>,
+) -> Result<Vec<String>, String> {
+    let mut found: Vec<(String, String)> = Vec::new();
+    let mut add = |text: &str| {
+        let (name, value) = variable(text, &own)?;
+        found.retain(|(other, _)| *other != name);
+        found.push((name, value));
+        Ok::<_, String>(())
+    };
+    for (path, text) in files {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        for (number, line) in text.lines().enumerate() {
+            let line = line.trim_start();
+            if !line.is_empty() && !line.starts_with('#') {
+                add(line).map_err(|why| format!("{path}, line {}: {why}", number + 1))?;
+            }
+        }
+    }
+    flags.iter().try_for_each(|flag| add(flag))?;
+    Ok(found.into_iter().map(|(name, value)| format!("{name}={value}")).collect())
+}
+
+fn variable(text: &str, own: impl Fn(&str) -> Option<String>) -> Result<(String, String), String> {
+    let (name, value) = match text.split_once('=') {
+        Some((name, value)) => (name, Some(value.to_owned())),
+        None => (text.trim_end(), own(text.trim_end())),
+    };
+    if name.is_empty() || name.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err(format!(
+            "'{name}' is no variable's name: it is KEY=VALUE, or KEY for a variable that careen has itself"
+        ));
+    }
+    if name.starts_with("CAREEN_") && !ALLOWED.contains(&name) {
+        let allowed = ALLOWED.join(", ");
+        return Err(format!(
+            "{name} is set by careen itself; of its own names only these can be given: {allowed}"
+        ));
+    }
+    let value =
+        value.ok_or_else(|| format!("{name} has no value here: it is not in careen's own environment"))?;
+    if value.contains('\0') {
+        return Err(format!("the value of {name} has a byte that no variable can have"));
+    }
+    Ok((name.to_owned(), value))
+}
+
+/// The name of a variable.
+pub fn name_of(variable: &str) -> &str {
+    variable.split_once('=').map_or(variable, |(name, _)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_and_configs_are_written_as_for_docker() {
+        let simple = secret("db").unwrap();
+        assert_eq!((simple.name.as_str(), simple.target.as_str(), simple.mode), ("db", "db", 0o444));
+        let long = secret("source=db,target=/etc/app/key,uid=33,gid=34,mode=0400").unwrap();
+        assert_eq!(
+            (long.target.as_str(), long.uid.as_str(), long.gid.as_str(), long.mode),
+            ("/etc/app/key", "33", "34", 0o400)
+        );
+        assert_eq!(config("src=app.conf").unwrap().target, "app.conf");
+        for (text, hint) in [
+            ("", "source=NAME"),
+            ("db=password", "source=NAME"),
+            ("target=x", "source=NAME"),
+            ("source=db,mode=9", "octal"),
+            ("source=db,mode=04000", "octal"),
+            ("source=db,uid=root", "number"),
+            ("source=db,file=x", "source=NAME"),
+            ("source=db,target=/install/key", "disk"),
+        ] {
+            assert!(secret(text).unwrap_err().contains(hint), "{text}");
+        }
+        assert!(config("source=c,target=/install/data").is_ok());
+    }
+
+    #[test]
+    fn two_files_at_one_place_are_found() {
+        let of = |text: &str| file(text).unwrap();
+        assert_eq!(clash(&[of("a"), of("b")], &[of("a")]), None, "/run/secrets/a and /a");
+        assert_eq!(clash(&[of("a"), of("source=b,target=a")], &[]), Some("b"));
+        assert_eq!(clash(&[of("a")], &[of("source=c,target=/run/secrets/a")]), Some("c"));
+    }
+
+    #[test]
+    fn variables_come_from_files_flags_and_careens_own_environment() {
+        let own = |name: &str| (name == "TOKEN").then(|| "t".to_owned());
+        let file = "# comment\n\nA=1\n  B=two words \nTOKEN\n";
+        let flags = ["A=3".to_owned(), "C=x=y".to_owned(), "EMPTY=".to_owned()];
+        let found = environment([("vars", file)], &flags, own).unwrap();
+        assert_eq!(found, ["B=two words ", "TOKEN=t", "A=3", "C=x=y", "EMPTY="]);
+        let error = |flag: &str| environment([], &[flag.to_owned()], own).unwrap_err();
+        assert!(error("MISSING").contains("MISSING has no value here"));
+        assert!(error("=x").contains("no variable's name"));
+        assert!(error("CAREEN_TRANSACTION=x").contains("CAREEN_OUTPUT_LIMIT"));
+        assert!(environment([], &["CAREEN_OUTPUT_LIMIT=1MiB".to_owned()], own).is_ok());
+        let error = environment([("vars", "A=1\nCAREEN_RUN=2")], &[], own).unwrap_err();
+        assert!(error.starts_with("vars, line 2: CAREEN_RUN"), "{error}");
+    }
+}
