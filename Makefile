@@ -47,7 +47,7 @@ lint: ## clippy, warnings denied
 	cargo clippy --workspace --all-targets --all-features --locked -- --deny warnings
 
 unit: ## tests that need no swarm
-	cargo test --workspace --locked --lib --bins --test seeds --test usage --test commands
+	cargo test --workspace --locked --lib --bins --test seeds --test usage --test commands --test push
 
 # Private items are documented too, so links to them resolve.
 sim: ## simulated rollouts: random faults, a controller killed after every action, broken planners that must be caught

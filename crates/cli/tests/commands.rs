@@ -54,6 +54,42 @@ fn run_local_to_the_end() {
 }
 
 #[test]
+fn what_hosts_get_is_found_before_anything_is_asked_for() {
+    let sim = swarm(1);
+    let unknown = sim.call("run --image update --secret nope --yes").unwrap_err();
+    assert_eq!(unknown.to_string(), "the swarm has no secret 'nope'; nothing was changed");
+    assert_eq!(unknown.exit().code(), 2);
+    assert_eq!(exit(sim.call("plan --image update --with-registry-auth")), 2, "nobody is logged in there");
+    assert_eq!(exit(sim.call("plan --image r.example/update --with-registry-auth")), 0);
+    assert_eq!(exit(sim.call("plan --image r.example/update")), 0);
+    assert!(sim.err().contains("--with-registry-auth"), "{}", sim.err());
+    assert!(sim.0.borrow().spec.is_none());
+}
+
+#[test]
+fn a_script_is_the_payload_of_a_rollout() {
+    let sim = swarm(1);
+    let directory = tempfile::tempdir().unwrap();
+    let script = directory.path().join("fix.sh");
+    std::fs::write(&script, "#!/bin/sh\n").unwrap();
+    let flags = format!("run --script {} --local --yes --monitor 1s", script.display());
+    assert_eq!(exit(sim.call(&flags)), 2, "it is not executable");
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&script, executable).unwrap();
+    let flags = format!("{flags} --secret source=known,target=db --env A=1");
+    assert_eq!(exit(sim.call(&flags)), 0, "{}{}", sim.out(), sim.err());
+    assert!(
+        sim.out().starts_with("payload  sha256:00 install\nfiles    install\nsecrets  known\nenv      A\n")
+    );
+    let shared = sim.0.borrow();
+    let given = &shared.spec.as_ref().unwrap().given;
+    assert_eq!((given.files[0].target.as_str(), given.files[0].mode), ("/install/install", 0o755));
+    assert!(!given.files[0].id.is_empty(), "it was in the swarm before the rollout was");
+    assert_eq!((given.secrets[0].id.as_str(), given.secrets[0].target.as_str()), ("id-known", "db"));
+    assert!(!shared.world.delivered, "and goes with its end");
+}
+
+#[test]
 fn a_failed_node_pauses_and_a_retry_goes_on() {
     let sim = swarm(3);
     attempts_end(&sim, "w2", AttemptEnd::Failed);

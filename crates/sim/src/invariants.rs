@@ -156,5 +156,9 @@ impl World {
         if !left.is_empty() {
             self.violation(format!("services are left: {left:?}"));
         }
+        // Swarm keeps what a service refers to.
+        if self.delivered && self.jobs.iter().all(|job| job.key.rollout != self.spec.id) {
+            self.violation("the payload's files are left");
+        }
     }
 }
