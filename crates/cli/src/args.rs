@@ -232,7 +232,7 @@ pub enum ImageCommand {
 /// `image push`.
 #[derive(Debug, Clone, Args)]
 pub struct PushArgs {
-    /// Where to: HOST[:PORT], or HOST[:PORT]/NAME[:TAG]
+    /// Where to: a registry (HOST:PORT), or a name in it (HOST:PORT/NAME:TAG)
     #[arg(value_name = "REGISTRY[/NAME]")]
     pub target: String,
     /// What: an image of this engine; careen's own by default

@@ -65,7 +65,8 @@ impl Swarm {
         let brought: Result<Vec<_>, RequestError> =
             files.iter().map(|file| self.deliver_one(rollout, file)).collect();
         if brought.is_err() {
-            self.remove_delivered(rollout)?;
+            // Why it failed matters more; what stays goes with the next submission.
+            let _best_effort = self.remove_delivered(rollout);
         }
         brought
     }
