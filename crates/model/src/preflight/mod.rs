@@ -16,8 +16,6 @@ use std::fmt;
 /// What was seen of a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostFacts {
-    /// Whether root in the agent's container is root on the host.
-    pub is_root: bool,
     /// What the engine says of itself, or why it cannot be asked.
     pub engine: Result<EngineSays, String>,
     /// The version of dockerd on the disk.
@@ -33,8 +31,6 @@ pub struct HostFacts {
 /// What the engine says of itself (`GET /info`).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EngineSays {
-    /// `name=userns`, `name=rootless`, …
-    pub security_options: Vec<String>,
     /// Whether containers outlive it.
     pub live_restore: bool,
     /// Its storage driver.
@@ -68,11 +64,7 @@ pub struct Ahead {
 /// What is wrong with a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Problem {
-    /// The engine maps users (userns-remap), so the agent is nobody on the host.
-    UsernsRemap,
-    /// The engine itself is not root.
-    Rootless,
-    /// One of the two; the engine cannot be asked which.
+    /// Root in a container is another user on the host: userns-remap, or a rootless engine.
     MappedUsers,
     /// The engine cannot be asked at all.
     NoEngine {
@@ -146,10 +138,8 @@ pub fn judge(facts: &HostFacts, ahead: Ahead) -> Findings {
 
 fn problems(facts: &HostFacts, ahead: Ahead) -> Vec<Problem> {
     let mut found = Vec::new();
-    found.extend(users(facts));
     match &facts.engine {
-        Err(why) if found.is_empty() => found.push(Problem::NoEngine { why: why.clone() }),
-        Err(_) => {}
+        Err(why) => found.push(Problem::NoEngine { why: why.clone() }),
         Ok(says) => found.extend(storage(says, facts.installed.as_deref())),
     }
     let runs_so = facts.engine.as_ref().is_ok_and(|says| says.live_restore);
@@ -170,21 +160,6 @@ fn problems(facts: &HostFacts, ahead: Ahead) -> Vec<Problem> {
     found
 }
 
-fn users(facts: &HostFacts) -> Option<Problem> {
-    let says = facts.engine.as_ref();
-    let has = |name: &str| {
-        let is_it = |option: &String| option.split(',').any(|word| word.strip_prefix("name=") == Some(name));
-        says.is_ok_and(|says| says.security_options.iter().any(is_it))
-    };
-    if has("rootless") {
-        Some(Problem::Rootless)
-    } else if has("userns") {
-        Some(Problem::UsernsRemap)
-    } else {
-        (!facts.is_root).then_some(Problem::MappedUsers)
-    }
-}
-
 fn storage(says: &EngineSays, installed: Option<&str>) -> Option<Problem> {
     let removed = storage::removed_in(&says.driver)?;
     let driver = says.driver.clone();
@@ -194,17 +169,16 @@ fn storage(says: &EngineSays, installed: Option<&str>) -> Option<Problem> {
     })
 }
 
-/// Whether a container's users are the host's own, by its `/proc/self/uid_map`: then every id stands for itself.
-pub fn is_hosts_root(uid_map: &str) -> bool {
-    let mut words = uid_map.split_whitespace();
-    let (inside, outside, count) = (words.next(), words.next(), words.next());
-    (inside, outside) == (Some("0"), Some("0")) && count == Some("4294967295")
+/// Whether a container's root is the host's, by the `uid_map` of its own process and of the host's PID 1: both are the same in one
+/// user namespace. (A host that is itself a container with mapped users is its own root all the same.)
+pub fn is_hosts_root(own: &str, inits: &str) -> bool {
+    own.split_whitespace().eq(inits.split_whitespace())
 }
 
 impl Problem {
     fn bites(&self) -> Bites {
         match self {
-            Self::UsernsRemap | Self::Rootless | Self::MappedUsers | Self::NoEngine { .. } => Bites::Always,
+            Self::MappedUsers | Self::NoEngine { .. } => Bites::Always,
             Self::Dpkg { .. } => Bites::Work,
             Self::LiveRestore
             | Self::DaemonJson { .. }
@@ -220,16 +194,9 @@ impl Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::UsernsRemap => f.write_str(
-                "the engine runs with userns-remap: its containers' root is nobody on the host, and a service cannot ask for \
-                 the host's users; leave the node out, or remove userns-remap from its daemon.json",
-            ),
-            Self::Rootless => f.write_str(
-                "the engine is rootless: nothing that it starts can be root on the host; leave the node out",
-            ),
             Self::MappedUsers => f.write_str(
-                "root in a container is another user on this host (userns-remap, or a rootless engine): nothing can be \
-                 changed from there; leave the node out",
+                "root in a container is nobody on this host (the engine has userns-remap, or is rootless), and a service cannot \
+                 ask for the host's own users: leave the node out, or take userns-remap out of its daemon.json",
             ),
             Self::NoEngine { why } => {
                 write!(f, "the host's engine cannot be asked, so no go would be seen: {why}")

@@ -2,7 +2,6 @@ use super::*;
 
 fn well() -> HostFacts {
     HostFacts {
-        is_root: true,
         engine: Ok(EngineSays { driver: "overlay2".into(), ..EngineSays::default() }),
         installed: Some("26.1.5+dfsg1".into()),
         daemon_json: DaemonJson::Well,
@@ -27,20 +26,9 @@ fn a_host_that_is_well_is_fit() {
 /// Each fault, and whether it refuses: when the engine may be started, when it may not, when everything is allowed.
 #[test]
 fn what_refuses_and_when() {
-    let options = |name: &str| EngineSays {
-        security_options: vec!["name=seccomp,profile=default".into(), format!("name={name}")],
-        ..EngineSays::default()
-    };
     let live = EngineSays { live_restore: true, ..EngineSays::default() };
     let invalid = DaemonJson::Invalid { why: "no".into() };
-    let table: [(&str, HostFacts, [bool; 3]); 12] = [
-        ("userns-remap", HostFacts { engine: Ok(options("userns")), ..well() }, [true, true, true]),
-        ("rootless", HostFacts { engine: Ok(options("rootless")), ..well() }, [true, true, true]),
-        (
-            "another user",
-            HostFacts { is_root: false, engine: Err("denied".into()), ..well() },
-            [true, true, true],
-        ),
+    let table: [(&str, HostFacts, [bool; 3]); 9] = [
         ("cannot be asked", HostFacts { engine: Err("denied".into()), ..well() }, [true, true, true]),
         ("live-restore", HostFacts { engine: Ok(live), ..well() }, [true, false, false]),
         ("live-restore", HostFacts { daemon_json: DaemonJson::LiveRestore, ..well() }, [true, false, false]),
@@ -113,8 +101,10 @@ fn packages_that_dpkg_can_and_cannot_configure() {
 
 #[test]
 fn whose_root_a_containers_root_is() {
-    assert!(is_hosts_root("         0          0 4294967295\n"));
-    assert!(!is_hosts_root("         0     100000      65536\n"));
-    assert!(!is_hosts_root("         0       1000          1\n         1     100000      65536\n"));
-    assert!(!is_hosts_root(""));
+    let hosts = "         0          0 4294967295\n";
+    assert!(is_hosts_root(hosts, hosts));
+    let remapped = "         0     100000      65536\n";
+    assert!(!is_hosts_root(remapped, "         0 4294967295 4294967295\n"));
+    assert!(is_hosts_root(remapped, remapped), "a host that is a container itself");
+    assert!(!is_hosts_root("", hosts));
 }
