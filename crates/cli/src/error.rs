@@ -30,6 +30,17 @@ pub enum Failure {
         "standard input is no terminal, so nobody can be asked whether the rollout may start; nothing was changed"
     )]
     NobodyToAsk,
+    /// The file with the unlock key cannot be read.
+    #[error("cannot read the unlock key from {path}; nothing was changed")]
+    NoKeyFile {
+        /// Which file.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It is empty.
+    #[error("the file with the unlock key is empty; nothing was changed")]
+    EmptyKey,
     /// The operator said no.
     #[error("not started; nothing was changed")]
     Declined,
@@ -98,6 +109,8 @@ impl Failure {
             Self::Backend(BackendError::OtherRollout { .. }) | Self::Refused => Exit::Refused,
             Self::Host(_)
             | Self::NobodyToAsk
+            | Self::NoKeyFile { .. }
+            | Self::EmptyKey
             | Self::NoSuchNode { .. }
             | Self::Ambiguous { .. }
             | Self::NotFailed { .. }
@@ -138,6 +151,9 @@ impl Failure {
                 "run careen on a manager's host, or say --host unix:///run/docker.sock for this machine's engine",
             ),
             Self::NobodyToAsk => Some("say --yes; 'careen plan' with the same flags shows what would happen"),
+            Self::NoKeyFile { .. } | Self::EmptyKey => {
+                Some("'docker swarm unlock-key' on a manager shows the key")
+            }
             Self::NoController { .. } => {
                 Some("'careen resume' tries again, 'careen resume --local' runs it in your terminal")
             }

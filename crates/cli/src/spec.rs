@@ -32,6 +32,7 @@ pub fn of_args(args: &RolloutArgs, id: RolloutId, image: &str) -> Spec {
         allow_quorum_loss: args.allow_quorum_loss,
         allow_volume_moves: args.allow_volume_moves,
         unlock_by_hand: args.unlock_by_hand,
+        allow_unfit_hosts: args.allow_unfit_hosts,
         limits: Limits { running: args.timeout, ..Limits::default() },
         ..Spec::run(id, image)
     }
@@ -80,7 +81,7 @@ mod tests {
             "--command check --node w1 --node w2 --constraint node.role==worker --constraint node.labels.a!=b \
              --spread node.labels.zone --parallelism 3 --delay 1m --monitor 1h30m --failure-action rollback \
              --max-failure-ratio 0.25 --order managers-first --canaries 2 --drain always --reboot always \
-             --engine-restart never --allow-quorum-loss --allow-volume-moves --unlock-by-hand --timeout 90s \
+             --engine-restart never --allow-quorum-loss --allow-volume-moves --unlock-by-hand --allow-unfit-hosts --timeout 90s \
              -- --fast now",
         )
         .unwrap();
@@ -107,6 +108,7 @@ mod tests {
         assert_eq!((spec.drain, spec.reboot), (DrainPolicy::Always, RebootPolicy::Always));
         assert!(!spec.engine_restart && spec.restarts);
         assert!(spec.allow_quorum_loss && spec.allow_volume_moves && spec.unlock_by_hand);
+        assert!(spec.allow_unfit_hosts);
         assert_eq!(spec.limits.running, Some(Duration::from_secs(90)));
     }
 

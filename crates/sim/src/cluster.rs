@@ -347,5 +347,11 @@ impl World {
 }
 
 fn observe_job(job: &SimJob) -> Job {
-    Job { key: job.key.clone(), version: job.version, stopped: job.stopped, tasks: job.tasks.clone() }
+    Job {
+        key: job.key.clone(),
+        version: job.version,
+        stopped: job.stopped,
+        tasks: job.tasks.clone(),
+        refused: None,
+    }
 }

@@ -19,6 +19,7 @@ mod look;
 mod names;
 mod reports;
 mod rollouts;
+mod unlock;
 
 pub use api::Swarm;
 pub use controller::Home;

@@ -7,8 +7,10 @@ use crate::console::Console;
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::text::{self, Page};
+use crate::unlock::{self, Key};
 use crate::{plan_page, spec};
-use careen_planner::plan::{Plan, plan};
+use careen_planner::plan::{Plan, Refusal, plan};
+use careen_planner::spec::UnlockKey;
 use careen_planner::{Observed, RolloutId, Spec};
 use serde_json::json;
 
@@ -17,6 +19,8 @@ struct Prospect {
     spec: Spec,
     observed: Observed,
     plan: Plan,
+    /// The unlock key, where the swarm asks for one and the operator gave one.
+    key: Option<Key>,
     /// Another one, which comes first.
     going_on: Option<RolloutId>,
 }
@@ -34,7 +38,7 @@ impl Prospect {
 impl<B: Backend, C: Console> Session<'_, B, C> {
     pub(super) fn plan(&mut self, args: &RolloutArgs) -> Result<Exit, Failure> {
         let prospect = self.prospect(args)?;
-        let Prospect { spec, observed, plan, going_on } = &prospect;
+        let Prospect { spec, observed, plan, going_on, .. } = &prospect;
         let json = plan_page::json(plan, spec, observed, going_on.as_ref());
         self.print(&json, |page| plan_page::page(plan, spec, observed, page))?;
         prospect.judge().map(|()| Exit::Done)
@@ -51,8 +55,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
                 None => return Err(Failure::NobodyToAsk),
             }
         }
-        let spec = prospect.spec;
-        self.backend.submit(&spec, &self.by)?;
+        let spec = self.submit(prospect)?;
         if args.local {
             return self.follow_here(spec);
         }
@@ -69,15 +72,50 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
     fn prospect(&mut self, args: &RolloutArgs) -> Result<Prospect, Failure> {
         let going_on = self.backend.active()?.map(|spec| spec.id);
         let image = self.backend.pin(&args.image)?;
-        let spec = spec::of_args(args, self.new_id()?, &image);
+        let mut spec = spec::of_args(args, self.new_id()?, &image);
         let observed = self.backend.observe(None)?;
-        let plan = plan(&observed, &spec);
-        Ok(Prospect { spec, observed, plan, going_on })
+        let key = unlock::given(args)?.filter(|_| observed.autolock);
+        let refusal = self.check_the_key(args, &mut spec, key.as_ref())?;
+        let mut plan = plan(&observed, &spec);
+        plan.refusals.extend(refusal);
+        Ok(Prospect { spec, observed, plan, key, going_on })
+    }
+
+    /// A wrong key shows before anything is restarted, and not on a manager that stays locked. What is in a secret no
+    /// API tells: the agents compare that on their hosts.
+    fn check_the_key(
+        &mut self,
+        args: &RolloutArgs,
+        spec: &mut Spec,
+        key: Option<&Key>,
+    ) -> Result<Option<Refusal>, Failure> {
+        if let Some(name) = &args.unlock_key_secret {
+            spec.unlock_key = self.backend.secret(name)?;
+            let missing = spec.unlock_key.is_none();
+            return Ok(missing.then(|| Refusal::NoSuchSecret { name: name.clone() }));
+        }
+        let Some(key) = key else { return Ok(None) };
+        // Its secret is made when the rollout is.
+        spec.unlock_key = Some(UnlockKey { id: String::new(), name: String::new() });
+        Ok((!self.backend.is_unlock_key(key)?).then_some(Refusal::WrongUnlockKey))
+    }
+
+    fn submit(&mut self, prospect: Prospect) -> Result<Spec, Failure> {
+        let Prospect { mut spec, key, .. } = prospect;
+        if let Some(key) = &key {
+            spec.unlock_key = Some(self.backend.store_unlock_key(&spec.id, key)?);
+        }
+        let submitted = self.backend.submit(&spec, &self.by);
+        if key.is_some() && submitted.is_err() {
+            self.backend.remove_unlock_key(&spec.id)?;
+        }
+        submitted?;
+        Ok(spec)
     }
 
     /// The plan, and in JSON the first of the events.
     fn announce(&mut self, prospect: &Prospect) -> Result<(), Failure> {
-        let Prospect { spec, observed, plan, going_on } = prospect;
+        let Prospect { spec, observed, plan, going_on, .. } = prospect;
         let text = match self.format {
             Format::Json => {
                 let plan = plan_page::json(plan, spec, observed, going_on.as_ref());

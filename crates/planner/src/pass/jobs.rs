@@ -55,6 +55,9 @@ impl Work<'_> {
             engine_restart: spec.engine_restart,
             rollback: spec.policy.failure_action == FailureAction::Rollback,
             time_limit: spec.limits.running,
+            unlock_key: spec.unlock_key.clone().filter(|_| here.node.is_manager()),
+            unlock_by_hand: spec.unlock_by_hand,
+            allow_unfit: spec.allow_unfit_hosts,
         }
     }
 }

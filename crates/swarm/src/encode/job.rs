@@ -1,12 +1,15 @@
 //! careen's own services: one-node jobs.
 
 use crate::names;
-use careen_planner::spec::RebootPolicy;
+use careen_planner::spec::{RebootPolicy, UnlockKey};
 use careen_planner::{AgentSpec, Go, JobKey, JobRole, NodeId};
 use serde_json::{Value, json};
 
 /// The agent of every payload's image.
 const PROGRAM: &str = "/careen-agent";
+
+/// What the agent finds the unlock key under.
+const UNLOCK_KEY: &str = "unlock-key";
 
 /// How long an agent may take to leave; the command on the host goes on.
 const AGENT_GRACE_SECONDS: u64 = 10;
@@ -17,7 +20,7 @@ const GATE_GRACE_SECONDS: u64 = 2;
 /// The service of an agent; `None` when the node's id is none that a swarm gives.
 pub fn agent(agent: &AgentSpec, epoch: u64, allow_quorum_loss: bool) -> Option<Value> {
     let words: Vec<&String> = std::iter::once(&agent.command).chain(&agent.args).collect();
-    let container = json!({
+    let mut container = json!({
         "Image": agent.image,
         "Command": [PROGRAM, "run"],
         "Args": words,
@@ -25,7 +28,19 @@ pub fn agent(agent: &AgentSpec, epoch: u64, allow_quorum_loss: bool) -> Option<V
         "Mounts": [{ "Type": "bind", "Source": "/", "Target": "/host" }],
         "StopGracePeriod": AGENT_GRACE_SECONDS * 1_000_000_000,
     });
+    if let Some(secret) = &agent.unlock_key {
+        container["Secrets"] = json!([unlock_key(secret)]);
+    }
     Some(job(&agent.key, epoch, container))
+}
+
+/// The unlock key as the agent looks for it: by this name, for root alone.
+fn unlock_key(secret: &UnlockKey) -> Value {
+    json!({
+        "SecretID": secret.id,
+        "SecretName": secret.name,
+        "File": { "Name": UNLOCK_KEY, "UID": "0", "GID": "0", "Mode": 0o400 },
+    })
 }
 
 /// The service of a gate: a process that only waits, from the same image.
@@ -87,6 +102,12 @@ fn environment(agent: &AgentSpec, allow_quorum_loss: bool) -> Option<Vec<String>
     }
     if allow_quorum_loss {
         environment.push("CAREEN_QUORUM_LOSS=allowed".to_owned());
+    }
+    if agent.allow_unfit {
+        environment.push("CAREEN_PREFLIGHT=warn".to_owned());
+    }
+    if agent.unlock_by_hand {
+        environment.push("CAREEN_UNLOCK=by-hand".to_owned());
     }
     if let Some(limit) = agent.time_limit {
         environment.push(format!("CAREEN_TIMEOUT={}s", limit.as_secs().max(1)));
@@ -160,6 +181,9 @@ mod tests {
             engine_restart: true,
             rollback: false,
             time_limit: None,
+            unlock_key: None,
+            unlock_by_hand: false,
+            allow_unfit: false,
         }
     }
 
@@ -197,6 +221,23 @@ mod tests {
             assert!(env.iter().any(|found| found == one), "{one} is not in {env:?}");
         }
         assert!(!env.iter().any(|one| one.starts_with("CAREEN_GATE_RUN")), "who collects begins nothing");
+    }
+
+    #[test]
+    fn the_unlock_key_is_a_secret_and_nothing_else() {
+        let secret = UnlockKey { id: "abc".into(), name: "careen.unlock-key.k3x9".into() };
+        let spec =
+            AgentSpec { unlock_key: Some(secret), unlock_by_hand: true, allow_unfit: true, ..agent_spec() };
+        let service = agent(&spec, 7, false).unwrap();
+        let secret = service.pointer("/TaskTemplate/ContainerSpec/Secrets/0").unwrap();
+        assert_eq!((&secret["SecretID"], &secret["File"]["Name"]), (&json!("abc"), &json!("unlock-key")));
+        let env = env(&spec, false);
+        assert!(
+            env.contains(&"CAREEN_UNLOCK=by-hand".to_owned())
+                && env.contains(&"CAREEN_PREFLIGHT=warn".to_owned())
+        );
+        let without = agent(&agent_spec(), 7, false).unwrap();
+        assert_eq!(without.pointer("/TaskTemplate/ContainerSpec/Secrets"), None);
     }
 
     #[test]
