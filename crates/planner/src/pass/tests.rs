@@ -562,3 +562,25 @@ fn the_locks_holder_says_that_it_lives() {
     assert!(!words(&after(&cluster(), &spec(), 9)).contains(&"beat".to_owned()));
     assert!(words(&after(&cluster(), &spec(), 10)).contains(&"beat".to_owned()));
 }
+
+#[test]
+fn a_controller_whose_rollout_is_over_does_not_wait_for_the_next_one_to_end() {
+    let mut observed = cluster();
+    let other = crate::ids::RolloutId::parse("other").unwrap();
+    let control = Control::Finished { outcome: RolloutOutcome::Done };
+    observed.lock = Some(Lock {
+        version: Version(9),
+        holder: Some(ControllerId("c2".into())),
+        epoch: 6,
+        rollout: Some(other),
+    });
+    observed.rollout = Some(RolloutRecord { version: Version(3), control });
+    let fresh =
+        |observed: &Observed| pass(observed, &spec(), &me(), &Watch::default(), Duration::ZERO).unwrap();
+    assert_eq!(fresh(&observed).end, End::Finished);
+    observed.rollout = None;
+    assert_eq!(fresh(&observed).end, End::Finished, "the next rollout swept it away");
+    observed.lock.as_mut().unwrap().rollout = Some(rollout());
+    observed.rollout = Some(RolloutRecord { version: Version(3), control: Control::Running });
+    assert_eq!(fresh(&observed).end, End::GoOn, "another controller of the same rollout");
+}
