@@ -260,6 +260,17 @@ pub struct HowArgs {
     /// Reboot autolocked managers: you will type the unlock key on each
     #[arg(long, help_heading = "What is refused otherwise")]
     pub unlock_by_hand: bool,
+    /// Work on hosts although preflight finds them unfit, for example to mend them
+    #[arg(long, help_heading = "What is refused otherwise")]
+    pub allow_unfit_hosts: bool,
+
+    /// A file with the unlock key of an autolocked swarm, for engine restarts of managers; the environment's
+    /// CAREEN_UNLOCK_KEY may hold the key itself
+    #[arg(long, value_name = "FILE", conflicts_with = "unlock_key_secret", help_heading = "Autolock")]
+    pub unlock_key_file: Option<std::path::PathBuf>,
+    /// A Swarm secret that holds the unlock key
+    #[arg(long, value_name = "SECRET", help_heading = "Autolock")]
+    pub unlock_key_secret: Option<String>,
 }
 
 /// What hosts get besides the image.

@@ -3,8 +3,10 @@
 //! Synchronous, as [`careen_controller::Cluster`] is. Nothing here waits for a rollout: whoever follows asks again.
 
 use crate::connect::NoManager;
+use crate::unlock::Key;
 use careen_controller::Cluster;
 use careen_planner::rollout::{Ask, Control};
+use careen_planner::spec::UnlockKey;
 use careen_planner::{ControllerId, GivenFile, JobKey, NodeId, Observed, RolloutId, Spec, Stage};
 use careen_swarm::{GivenKind, PayloadFile};
 use std::collections::BTreeMap;
@@ -49,6 +51,18 @@ pub trait Backend {
 
     /// Takes them away again: it was not submitted.
     fn take_back(&mut self, rollout: &RolloutId) -> Result<(), BackendError>;
+
+    /// Whether managers of this swarm are unlocked with this key.
+    fn is_unlock_key(&mut self, key: &Key) -> Result<bool, BackendError>;
+
+    /// The Swarm secret of this name.
+    fn secret(&mut self, name: &str) -> Result<Option<UnlockKey>, BackendError>;
+
+    /// Stores the key as a secret of this rollout, which goes when the rollout is over.
+    fn store_unlock_key(&mut self, rollout: &RolloutId, key: &Key) -> Result<UnlockKey, BackendError>;
+
+    /// Removes that secret, when the rollout was not submitted after all.
+    fn remove_unlock_key(&mut self, rollout: &RolloutId) -> Result<(), BackendError>;
 
     /// Stores a rollout. `by` is who submits it, as they say themselves. [`BackendError::OtherRollout`] when one is
     /// going on.

@@ -68,6 +68,17 @@ pub enum Failure {
         "standard input is no terminal, so nobody can be asked whether the rollout may start; nothing was changed"
     )]
     NobodyToAsk,
+    /// The file with the unlock key cannot be read.
+    #[error("cannot read the unlock key from {path}; nothing was changed")]
+    NoKeyFile {
+        /// Which file.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It is empty.
+    #[error("the file with the unlock key is empty; nothing was changed")]
+    EmptyKey,
     /// The operator said no.
     #[error("not started; nothing was changed")]
     Declined,
@@ -160,6 +171,8 @@ impl Failure {
             | Self::NoSuchGiven { .. }
             | Self::NoCredentials { .. }
             | Self::NotPushed { usage: true, .. }
+            | Self::NoKeyFile { .. }
+            | Self::EmptyKey
             | Self::NoSuchNode { .. }
             | Self::Ambiguous { .. }
             | Self::NotFailed { .. }
@@ -225,6 +238,9 @@ impl Failure {
             Self::NoSuchGiven { kind: GivenKind::Config, .. } => Some("'docker config ls' lists them"),
             Self::NoCredentials { .. } => {
                 Some("'docker login REGISTRY' as this user, or leave --with-registry-auth out")
+            }
+            Self::NoKeyFile { .. } | Self::EmptyKey => {
+                Some("'docker swarm unlock-key' on a manager shows the key")
             }
             Self::NoController { .. } => {
                 Some("'careen resume' tries again, 'careen resume --local' runs it in your terminal")

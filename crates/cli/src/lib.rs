@@ -34,6 +34,7 @@ pub mod status;
 pub mod status_json;
 pub mod swarm;
 pub mod text;
+pub mod unlock;
 pub mod view;
 pub mod why;
 pub mod words;

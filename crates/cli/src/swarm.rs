@@ -3,11 +3,13 @@
 use crate::backend::{Backend, BackendError, EndedNode, LogPage, LogPlace, Order, Summary};
 use crate::connect::{NoManager, chain};
 use crate::registry::Credentials;
+use crate::unlock::Key;
 use crate::{image, log};
 use careen_controller::ActError;
 use careen_engine::{Engine, EngineError, RegistryAuth};
 use careen_planner::observed::ControllerPlace;
 use careen_planner::rollout::{Ask, Control, NodeResult};
+use careen_planner::spec::UnlockKey;
 use careen_planner::{ControllerId, GivenFile, JobKey, JobRole, NodeId, Observed, RolloutId, Spec};
 use careen_swarm::{
     GivenKind, History, PayloadFile, RequestError, Swarm, SwarmCluster, SwarmError, place_of_a_new_one,
@@ -121,8 +123,15 @@ impl Backend for SwarmBackend {
     fn observe(&mut self, rollout: Option<&RolloutId>) -> Result<Observed, BackendError> {
         let (name, here) = (self.name.clone(), self.node.clone());
         let mut observed = self.onlooker(rollout)?.look().map_err(|error| from_swarm(&error, &name))?;
-        if rollout.is_none() {
-            observed.controller = place_of_a_new_one(&observed.nodes, &here);
+        if rollout.is_some() {
+            return Ok(observed);
+        }
+        // For a plan.
+        observed.controller = place_of_a_new_one(&observed.nodes, &here);
+        // Of other hosts only their agents know.
+        if let Some(node) = observed.nodes.iter_mut().find(|node| node.id == here) {
+            let listed = self.engine.get("/containers/json").map_err(|error| from_engine(&error, &name))?;
+            node.plain_containers = plain_containers(&listed);
         }
         Ok(observed)
     }
@@ -194,6 +203,22 @@ impl Backend for SwarmBackend {
         self.swarm.remove_delivered(rollout).map_err(|error| self.unanswered(&error))
     }
 
+    fn is_unlock_key(&mut self, key: &Key) -> Result<bool, BackendError> {
+        self.swarm.is_unlock_key(key.reveal()).map_err(|error| self.unanswered(&error))
+    }
+
+    fn secret(&mut self, name: &str) -> Result<Option<UnlockKey>, BackendError> {
+        self.swarm.secret(name).map_err(|error| self.unanswered(&error))
+    }
+
+    fn store_unlock_key(&mut self, rollout: &RolloutId, key: &Key) -> Result<UnlockKey, BackendError> {
+        self.swarm.store_unlock_key(rollout, key.reveal()).map_err(|error| self.refused(error))
+    }
+
+    fn remove_unlock_key(&mut self, rollout: &RolloutId) -> Result<(), BackendError> {
+        self.swarm.remove_unlock_key(rollout).map_err(|error| self.unanswered(&error))
+    }
+
     fn submit(&mut self, spec: &Spec, by: &str) -> Result<(), BackendError> {
         self.swarm.submit(spec, Some(by)).map_err(|error| self.refused(error))
     }
@@ -256,6 +281,26 @@ fn summary(history: &History) -> Summary {
         submitted: Some(history.submitted.clone()),
         nodes: history.nodes.iter().map(node).collect(),
     }
+}
+
+/// The running containers that belong to no service, and are not careen's.
+fn plain_containers(listed: &Value) -> Vec<String> {
+    let is_plain = |container: &&Value| {
+        let labels = container.get("Labels").and_then(Value::as_object);
+        let of_somebody =
+            |name: &String| name.starts_with("com.docker.swarm.") || name.starts_with("careen.");
+        !labels.is_some_and(|labels| labels.keys().any(of_somebody))
+    };
+    let name = |container: &Value| {
+        let names = container.get("Names")?.as_array()?;
+        // Links from other containers are names, too: they have a second slash.
+        let mut names = names.iter().filter_map(Value::as_str).map(|name| name.trim_start_matches('/'));
+        names.find(|name| !name.contains('/')).map(str::to_owned)
+    };
+    let mut names: Vec<String> =
+        listed.as_array().into_iter().flatten().filter(is_plain).filter_map(name).collect();
+    names.sort();
+    names
 }
 
 /// How long ago each node was written, by the manager's clock. What cannot be read is left out.

@@ -48,6 +48,8 @@ pub struct NodeStanding {
     pub stage: Stage,
     /// Why it does not move now.
     pub hold: Option<Hold>,
+    /// What its host's result says for people.
+    pub record: Option<String>,
     /// What its operator asked and nobody has answered yet.
     pub asked: Option<Ask>,
     /// Since when it is there, where that is known.
@@ -96,7 +98,9 @@ pub fn look(
         waves.iter().enumerate().flat_map(|(wave, nodes)| nodes.iter().map(move |id| (wave + 1, id)));
     let in_turn = in_turn.filter_map(|(wave, id)| {
         let node = observed.node(id)?;
-        Some(standing(node, spec, Some(wave), pass.holds.get(id)))
+        let standing = standing(node, spec, Some(wave), pass.holds.get(id));
+        let result = observed.result(id, standing.generation);
+        Some(NodeStanding { record: result.and_then(|result| result.record.clone()), ..standing })
     });
     let left_out = selected.skipped.iter().map(|(node, why)| skipped(node, spec, *why));
     let standing = Standing {
@@ -139,6 +143,7 @@ fn standing(node: &Node, spec: &Spec, wave: Option<usize>, hold: Option<&Hold>) 
         taken: record.is_some_and(|record| record.taken.is_some()),
         stage,
         hold,
+        record: None,
         asked: Ask::of(node, &spec.id),
         age: None,
     }

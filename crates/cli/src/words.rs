@@ -35,8 +35,8 @@ pub fn detail(node: &NodeStanding) -> Option<String> {
     let drained = node.taken && node.availability == Availability::Drain;
     let stays = if drained { "; it stays drained" } else { "" };
     match &node.stage {
-        Stage::Failed { phase, reason } => Some(format!("{}{stays}", failure(*phase, *reason))),
-        Stage::Restoring { then: Then::Fail { phase, reason } } => Some(failure(*phase, *reason)),
+        Stage::Failed { phase, reason } => Some(format!("{}{stays}", told_failure(node, *phase, *reason))),
+        Stage::Restoring { then: Then::Fail { phase, reason } } => Some(told_failure(node, *phase, *reason)),
         Stage::Skipped { why } | Stage::Restoring { then: Then::Skip { why } } => Some(skip(*why).to_owned()),
         Stage::Pending
         | Stage::Held { .. }
@@ -50,6 +50,14 @@ pub fn detail(node: &NodeStanding) -> Option<String> {
         | Stage::Restoring { then: Then::Settle }
         | Stage::Settling
         | Stage::Done => node.hold.as_ref().map(hold),
+    }
+}
+
+/// Why a node failed, with the host's own words where there is nothing else to read.
+fn told_failure(node: &NodeStanding, phase: Phase, reason: Reason) -> String {
+    match (reason, &node.record) {
+        (Reason::Preflight, Some(record)) => format!("{}: {record}", failure(phase, reason)),
+        _ => failure(phase, reason),
     }
 }
 
@@ -97,6 +105,7 @@ pub fn failure(phase: Phase, reason: Reason) -> String {
     };
     match reason {
         Reason::Exit(code) => format!("exit code {code}{} {place}", meaning(code)),
+        Reason::Preflight => "preflight: the host is not fit".to_owned(),
         Reason::TimeLimit => format!("too long {place}"),
         Reason::NodeDown => format!("the node went down {place} and did not come back in time"),
         Reason::AgentLost => format!("too many agents were lost {place}"),
@@ -206,9 +215,13 @@ fn about(hold: &Hold, node: &NodeStanding) -> Advice {
             "look at the host; after the limit the node fails",
             vec![format!("docker node inspect --pretty {name}")],
         ),
-        Hold::AgentRejected { command } => say(
-            "bring the image to where the node gets it",
-            vec![command.clone(), format!("docker service ps --no-trunc {}", job(node))],
+        Hold::ImageMissing { image, .. } => say(
+            "bring the image to the node, or to a registry that all nodes reach; then it goes on by itself within a minute",
+            vec![bring(image, name), skip()],
+        ),
+        Hold::AgentRejected { .. } => say(
+            "mend what it says; then it goes on by itself within a minute",
+            vec![format!("docker service ps --no-trunc {}", job(node)), skip()],
         ),
         Hold::Placing { .. } => say(
             "if it lasts: does the node get the image?",
@@ -268,6 +281,14 @@ fn about(hold: &Hold, node: &NodeStanding) -> Advice {
     }
 }
 
+/// What brings an image to a host: out of its registry, or from here where no registry has it.
+fn bring(image: &str, host: &str) -> String {
+    match image.contains('@') {
+        true => format!("ssh {host} docker pull {image}"),
+        false => format!("docker save {image} | ssh {host} docker load"),
+    }
+}
+
 fn job(node: &NodeStanding) -> String {
     node.agent.as_ref().map_or_else(|| "SERVICE".to_owned(), careen_planner::JobKey::name)
 }
@@ -296,6 +317,7 @@ pub const fn is_routine(hold: &Hold) -> bool {
         | Hold::QuorumAtRisk { .. }
         | Hold::NoLeader
         | Hold::NodeDown
+        | Hold::ImageMissing { .. }
         | Hold::AgentRejected { .. }
         | Hold::HostBusy { .. }
         | Hold::VolumeWouldMove { .. }

@@ -79,9 +79,12 @@ fn a_script_is_the_payload_of_a_rollout() {
     std::fs::set_permissions(&script, executable).unwrap();
     let flags = format!("{flags} --secret source=known,target=db --env A=1");
     assert_eq!(exit(sim.call(&flags)), 0, "{}{}", sim.out(), sim.err());
-    assert!(
-        sim.out().starts_with("payload  sha256:00 install\nfiles    install\nsecrets  known\nenv      A\n")
+    let expected = concat!(
+        "payload  careen/installer:",
+        env!("CARGO_PKG_VERSION"),
+        " install\nimage    sha256:11\nfiles    install\nsecrets  known\nenv      A\n"
     );
+    assert!(sim.out().starts_with(expected), "{}", sim.out());
     let shared = sim.0.borrow();
     let given = &shared.spec.as_ref().unwrap().given;
     assert_eq!((given.files[0].target.as_str(), given.files[0].mode), ("/install/install", 0o755));

@@ -317,6 +317,14 @@ impl Engine {
         Ok(swarm.pointer("/Spec/EncryptionConfig/AutoLockManagers").and_then(Value::as_bool).unwrap_or(false))
     }
 
+    /// The key that a manager of this swarm needs when its engine starts; `None` when it needs none. It is a secret: for
+    /// comparing, never for printing.
+    pub fn unlock_key(&self) -> Result<Option<String>, EngineError> {
+        let answer: Value = self.get("/swarm/unlockkey")?;
+        let key = answer["UnlockKey"].as_str().map(str::trim).filter(|key| !key.is_empty());
+        Ok(key.map(str::to_owned))
+    }
+
     /// Unlocks this manager.
     pub fn unlock_swarm(&self, key: &str) -> Result<(), EngineError> {
         self.post_only("/swarm/unlock", &serde_json::json!({ "UnlockKey": key }))

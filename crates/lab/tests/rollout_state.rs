@@ -116,11 +116,11 @@ fn a_gate_opens_on_a_drained_node_and_nothing_is_left_of_the_services() {
     for action in [
         Action::CreateGate { key: run.clone() },
         Action::CreateGate { key: restart.clone() },
-        Action::CreateJob { agent: agent.clone() },
+        Action::CreateJob { agent: Box::new(agent.clone()) },
     ] {
         scene.do_as(&mut controller, 1, action).expect("created");
     }
-    let again = scene.do_as(&mut controller, 1, Action::CreateJob { agent: agent.clone() });
+    let again = scene.do_as(&mut controller, 1, Action::CreateJob { agent: Box::new(agent.clone()) });
     assert_eq!(again, Err(ActError::Exists));
     let prepared = Said::Prepared { restart: Expectation::Unknown };
     let seen = scene.await_seen(&mut controller, "three services that run and a report", |seen| {
@@ -169,7 +169,7 @@ fn a_frozen_node_holds_no_look_up() {
     let mut controller = scene.leader("c1");
     let node = scene.worker();
     let agent = agent(&node);
-    scene.do_as(&mut controller, 1, Action::CreateJob { agent: agent.clone() }).expect("created");
+    scene.do_as(&mut controller, 1, Action::CreateJob { agent: Box::new(agent.clone()) }).expect("created");
     let prepared = Said::Prepared { restart: Expectation::Unknown };
     scene.await_seen(&mut controller, "a report", |seen| seen.report(&agent.key) == Some(&prepared));
     let thaw = scene.freeze_worker();

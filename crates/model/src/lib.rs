@@ -20,6 +20,7 @@ pub mod manifest;
 pub mod mountinfo;
 pub mod output;
 pub mod payload;
+pub mod preflight;
 pub mod quorum;
 pub mod removal;
 pub mod report;

@@ -88,7 +88,7 @@ pub enum NodeOutcome {
     Succeeded,
     /// A command of the payload failed.
     Failed {
-        /// Which: `prepare`, the command itself, `verify`.
+        /// Which: the look at the host before anything is done, `prepare`, the command itself, `verify`.
         phase: HostPhase,
         /// What the agent exits with.
         exit: i32,
@@ -97,10 +97,12 @@ pub enum NodeOutcome {
     },
 }
 
-/// A command of the payload.
+/// A command of the payload, or what comes before all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HostPhase {
+    /// Before anything: the host is not fit, or refuses the agent. The report's record says why.
+    Preflight,
     /// Before the go.
     Prepare,
     /// The command that the rollout is about.

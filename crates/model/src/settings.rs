@@ -59,6 +59,10 @@ pub struct RolloutPart {
     pub collects: bool,
     /// `CAREEN_ROLLBACK`: whether the payload's `rollback` is run when the command or `verify` fails.
     pub rolls_back: bool,
+    /// `CAREEN_PREFLIGHT`: whether a host is worked on although preflight finds it unfit.
+    pub allows_unfit: bool,
+    /// `CAREEN_UNLOCK`: whether somebody types the unlock key of an autolocked swarm.
+    pub unlock_by_hand: bool,
 }
 
 /// Whether an engine that was replaced may be restarted without a controller (`CAREEN_ENGINE_RESTART`).
@@ -186,6 +190,18 @@ impl RolloutPart {
             gate_restart: gate_restart.to_owned(),
             collects: choice(&get, "CAREEN_COLLECT", "1 or 0", flag)?.unwrap_or(false),
             rolls_back: choice(&get, "CAREEN_ROLLBACK", "1 or 0", flag)?.unwrap_or(false),
+            allows_unfit: choice(&get, "CAREEN_PREFLIGHT", "refuse or warn", |text| match text {
+                "refuse" => Some(false),
+                "warn" => Some(true),
+                _ => None,
+            })?
+            .unwrap_or(false),
+            unlock_by_hand: choice(&get, "CAREEN_UNLOCK", "by-secret or by-hand", |text| match text {
+                "by-secret" => Some(false),
+                "by-hand" => Some(true),
+                _ => None,
+            })?
+            .unwrap_or(false),
         }))
     }
 }

@@ -4,7 +4,7 @@
 use crate::ids::{JobKey, NodeId, RolloutId, Version};
 use crate::observed::Availability;
 use crate::rollout::{Baseline, Control, NodeResult, RolloutOutcome};
-use crate::spec::RebootPolicy;
+use crate::spec::{RebootPolicy, UnlockKey};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -58,7 +58,7 @@ pub enum Action {
     /// Create an agent's service.
     CreateJob {
         /// What it is to do.
-        agent: AgentSpec,
+        agent: Box<AgentSpec>,
     },
     /// Create a gate's service: a process that only waits.
     CreateGate {
@@ -142,6 +142,12 @@ pub struct AgentSpec {
     pub rollback: bool,
     /// The command's time limit; the host keeps it.
     pub time_limit: Option<Duration>,
+    /// The secret with the unlock key; only managers get it.
+    pub unlock_key: Option<UnlockKey>,
+    /// Whether somebody types that key.
+    pub unlock_by_hand: bool,
+    /// Whether the host is worked on although preflight finds it unfit.
+    pub allow_unfit: bool,
 }
 
 impl Action {

@@ -71,10 +71,17 @@ pub enum Hold {
         /// How many there are.
         of: usize,
     },
-    /// The node refuses the agent: its image is missing there, or its engine does not know what it asks for.
+    /// The payload's image is not on the node, and the node cannot pull it.
+    ImageMissing {
+        /// Which.
+        image: String,
+        /// What the node's engine says.
+        why: String,
+    },
+    /// The node refuses the agent for another reason.
     AgentRejected {
-        /// The command that brings the image to where nodes can get it.
-        command: String,
+        /// What the node's engine says.
+        why: String,
     },
     /// Another transaction has the host.
     HostBusy {
@@ -201,7 +208,8 @@ impl Hold {
             Self::ControllerHere,
             Self::NodeDown,
             Self::Placing { placed: 1, of: 3 },
-            Self::AgentRejected { command: "careen image push REGISTRY".into() },
+            Self::ImageMissing { image: "sha256:00".into(), why: "No such image: sha256:00".into() },
+            Self::AgentRejected { why: "invalid mount config".into() },
             Self::HostBusy { transaction: "k3x9-w1-g1".into() },
             Self::HostWorks { phase: Phase::Running },
             Self::NoReport { phase: Phase::Preparing },
@@ -238,6 +246,7 @@ impl Hold {
             Self::ControllerHere => "controller-here",
             Self::NodeDown => "node-down",
             Self::Placing { .. } => "placing",
+            Self::ImageMissing { .. } => "image-missing",
             Self::AgentRejected { .. } => "agent-rejected",
             Self::HostBusy { .. } => "host-busy",
             Self::HostWorks { .. } => "host-works",
@@ -294,9 +303,10 @@ impl fmt::Display for Hold {
             Self::Placing { placed, of } => {
                 write!(f, "careen's services are being placed: {placed} of {of} run")
             }
-            Self::AgentRejected { command } => {
-                write!(f, "the node refuses the agent; if its image is missing there: {command}")
+            Self::ImageMissing { image, why } => {
+                write!(f, "the image {image} is not on the node, and it cannot pull it ({why})")
             }
+            Self::AgentRejected { why } => write!(f, "the node refuses the agent: {why}"),
             Self::HostBusy { transaction } => write!(f, "the transaction {transaction} has the host"),
             Self::HostWorks { phase } => write!(f, "the host is at work ({})", phase.word()),
             Self::NoReport { phase } => {

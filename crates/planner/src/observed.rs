@@ -251,6 +251,9 @@ pub struct Job {
     pub stopped: bool,
     /// Its tasks of all iterations.
     pub tasks: Vec<TaskState>,
+    /// Why its node refuses it, in the words of the node's engine.
+    #[serde(default)]
+    pub refused: Option<String>,
 }
 
 impl Job {

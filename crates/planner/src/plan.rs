@@ -128,6 +128,18 @@ pub enum Refusal {
         /// Which.
         node: NodeId,
     },
+    /// The manager would stay locked after an engine restart.
+    AutolockedEngine {
+        /// Which.
+        node: NodeId,
+    },
+    /// The given key is not the swarm's.
+    WrongUnlockKey,
+    /// There is no such secret.
+    NoSuchSecret {
+        /// Its name.
+        name: String,
+    },
     /// A node's label cannot be read.
     CorruptRecord {
         /// Which node's.
@@ -270,6 +282,10 @@ fn look_at(observed: &Observed, spec: &Spec, node: &Node, plan: &mut Plan) {
             }
         }
     }
+    let unlocks = spec.unlock_key.is_some() || spec.unlock_by_hand;
+    if observed.autolock && node.is_manager() && spec.engine_restart && !unlocks {
+        plan.refusals.push(Refusal::AutolockedEngine { node: id() });
+    }
     match NodeRecord::of(node) {
         Err(corrupt) => plan.refusals.push(Refusal::CorruptRecord { node: id(), text: corrupt.text }),
         // While it goes on it has nodes that are done, too: those it does not leave behind.
@@ -339,6 +355,15 @@ impl fmt::Display for Refusal {
                 f,
                 "{node} would ask for the swarm's unlock key after its reboot: --unlock-by-hand, or --reboot auto"
             ),
+            Self::AutolockedEngine { node } => write!(
+                f,
+                "{node} would stay locked after an engine restart: give the unlock key (--unlock-key-file, \
+                 CAREEN_UNLOCK_KEY or --unlock-key-secret), or --engine-restart never"
+            ),
+            Self::WrongUnlockKey => {
+                f.write_str("the unlock key is not this swarm's: 'docker swarm unlock-key' shows it")
+            }
+            Self::NoSuchSecret { name } => write!(f, "there is no secret '{name}' in the swarm"),
             Self::CorruptRecord { node, text } => {
                 write!(
                     f,
@@ -479,6 +504,14 @@ mod tests {
         let mut observed = cluster();
         observed.autolock = true;
         let mut spec = spec();
+        let refused = plan(&observed, &spec).refusals;
+        let engine = |refusal: &&Refusal| matches!(refusal, Refusal::AutolockedEngine { .. });
+        assert_eq!(refused.iter().filter(engine).count(), 3, "{refused:?}");
+        spec.engine_restart = false;
+        assert!(!plan(&observed, &spec).is_refused(), "engines are left alone");
+        spec.engine_restart = true;
+        spec.unlock_key = Some(crate::spec::UnlockKey { id: "s".into(), name: "key".into() });
+        assert!(!plan(&observed, &spec).is_refused());
         assert_eq!(plan(&observed, &spec).warnings.len(), 3);
         spec.reboot = RebootPolicy::Always;
         assert_eq!(plan(&observed, &spec).refusals.len(), 3);

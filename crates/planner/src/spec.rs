@@ -43,8 +43,23 @@ pub struct Spec {
     pub allow_volume_moves: bool,
     /// Reboot managers that ask for a key afterwards: somebody will type it.
     pub unlock_by_hand: bool,
+    /// Where the key lies with which managers are unlocked after an engine restart.
+    #[serde(default)]
+    pub unlock_key: Option<UnlockKey>,
+    /// Work on hosts that preflight finds unfit.
+    #[serde(default)]
+    pub allow_unfit_hosts: bool,
     /// How long each phase may take.
     pub limits: Limits,
+}
+
+/// The Swarm secret that holds the unlock key. The key itself is never in a spec.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnlockKey {
+    /// The secret's id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
 }
 
 /// Which nodes a rollout is about. An empty list does not limit.
@@ -208,6 +223,8 @@ impl Spec {
             allow_quorum_loss: false,
             allow_volume_moves: false,
             unlock_by_hand: false,
+            unlock_key: None,
+            allow_unfit_hosts: false,
             limits: Limits::default(),
         }
     }

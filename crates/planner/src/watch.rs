@@ -26,6 +26,8 @@ pub(crate) enum Key {
     Well(NodeId),
     /// Somebody else changed the availability of this node.
     TakenAway(NodeId),
+    /// The node refuses this agent of this try.
+    Refused(NodeId, u32, u32),
     /// All waves before this one are through.
     WaveOpen(usize),
 }

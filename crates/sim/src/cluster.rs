@@ -130,7 +130,7 @@ impl View<'_> {
             Action::UpdateNode { node, version, labels, availability } => {
                 world.update_node(node, *version, labels, *availability)
             }
-            Action::CreateJob { agent } => world.create_job(&agent.key, Some(agent.clone()), stale),
+            Action::CreateJob { agent } => world.create_job(&agent.key, Some((**agent).clone()), stale),
             Action::CreateGate { key } => world.create_job(key, None, stale),
             Action::CreateStandIn { key } => {
                 world.create_job(key, None, stale)?;
@@ -363,5 +363,11 @@ impl World {
 }
 
 fn observe_job(job: &SimJob) -> Job {
-    Job { key: job.key.clone(), version: job.version, stopped: job.stopped, tasks: job.tasks.clone() }
+    Job {
+        key: job.key.clone(),
+        version: job.version,
+        stopped: job.stopped,
+        tasks: job.tasks.clone(),
+        refused: None,
+    }
 }

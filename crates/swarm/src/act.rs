@@ -147,7 +147,12 @@ impl SwarmCluster {
         let raw = self.read_version("configs", &names::rollout(&self.spec.id), version)?;
         let text = serde_json::to_string(control).map_err(refused)?;
         let labels = LabelChange::from([(names::CONTROL_LABEL.to_owned(), Some(text))]);
-        self.swarm.label_config(&raw, &labels).map_err(said)
+        self.swarm.label_config(&raw, &labels).map_err(said)?;
+        if let Control::Finished { .. } = control {
+            // A job on a node that is down may still have it: then the next rollout removes it, and this one ends all the same.
+            let _in_use_still = self.swarm.remove_unlock_key(&self.spec.id);
+        }
+        Ok(())
     }
 
     fn write_history(&self, outcome: RolloutOutcome) -> Done {

@@ -21,6 +21,7 @@ mod names;
 mod reports;
 mod rollouts;
 mod tar;
+mod unlock;
 
 pub use api::Swarm;
 pub use controller::{Home, REGISTRY_FILE, place_of_a_new_one};

@@ -153,6 +153,7 @@ fn at_work(nodes: &[Node], jobs: &[JobService]) -> Vec<String> {
 
 fn with_tasks(job: &JobService, tasks: &[&RawTask]) -> Result<Job, SwarmError> {
     let of_job = tasks.iter().filter(|task| task.service == job.id);
+    let refused = of_job.clone().find_map(|task| task.refusal()).map(str::to_owned);
     let tasks = of_job.map(|task| task.state()).collect::<Result<_, _>>()?;
-    Ok(Job { key: job.key.clone(), version: job.version, stopped: job.stopped, tasks })
+    Ok(Job { key: job.key.clone(), version: job.version, stopped: job.stopped, tasks, refused })
 }

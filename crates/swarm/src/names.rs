@@ -20,6 +20,9 @@ pub const REGISTRIES: &str = "careen.registry.";
 /// Where a controller finds its credentials.
 pub const REGISTRY_TARGET: &str = "careen-registry";
 
+/// What the secrets with unlock keys begin with.
+pub const UNLOCK_KEYS: &str = "careen.unlock-key.";
+
 /// The format of a config; another number than [`FORMAT`] is not guessed at.
 pub const FORMAT_LABEL: &str = "careen.format";
 
@@ -71,6 +74,11 @@ pub const NOWHERE: &str = "node.id==none";
 /// The config of a rollout.
 pub fn rollout(id: &RolloutId) -> String {
     format!("{ROLLOUTS}{id}")
+}
+
+/// The secret that holds the unlock key of an autolocked swarm while a rollout goes on.
+pub fn unlock_key(id: &RolloutId) -> String {
+    format!("{UNLOCK_KEYS}{id}")
 }
 
 /// The config that says how the services stood.

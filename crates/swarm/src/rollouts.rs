@@ -121,6 +121,7 @@ impl Swarm {
         }
         self.refuse_beside_another(&spec.id)?;
         self.sweep()?;
+        self.sweep_unlock_keys()?;
         let name = names::rollout(&spec.id);
         if self.config(&names::history(&spec.id, 1))?.is_some() {
             return Err(RequestError::Taken { rollout: spec.id.clone() });
@@ -282,7 +283,7 @@ fn written(object: &str, answer: Result<(), EngineError>) -> Result<bool, Reques
     }
 }
 
-fn write_error(object: &str, error: &EngineError) -> RequestError {
+pub(crate) fn write_error(object: &str, error: &EngineError) -> RequestError {
     RequestError::Write { object: object.to_owned(), source: refusal(error) }
 }
 

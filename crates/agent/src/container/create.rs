@@ -215,8 +215,10 @@ fn refuse_if_busy(root: &Path, request: &Request) -> Result<(), Stop> {
 
 /// A manager of an autolocked swarm stays locked after its engine was restarted, unless somebody has the key.
 fn refuse_if_it_would_lock(request: &Request, place: &Place) -> Result<(), Stop> {
-    let may_restart =
-        takes_host_lock(&request.command) && request.settings.engine_restart == EngineRestarts::Auto;
+    let by_hand = request.settings.rollout.as_ref().is_some_and(|part| part.unlock_by_hand);
+    let may_restart = takes_host_lock(&request.command)
+        && request.settings.engine_restart == EngineRestarts::Auto
+        && !by_hand;
     let Some(engine) = place.engine.as_ref().filter(|_| may_restart && place.info.swarm.is_manager()) else {
         return Ok(());
     };

@@ -2,6 +2,7 @@
 
 use crate::stop::{OrRefuse, Stop};
 use careen_model::capability::CapabilitySet;
+use careen_model::preflight;
 use nix::unistd::{AccessFlags, access, chroot, geteuid};
 use std::fs;
 use std::path::Path;
@@ -34,6 +35,11 @@ pub fn check(host: &Path) -> Result<(), Stop> {
         ));
     }
     let status = fs::read_to_string("/proc/self/status").or_refuse("read /proc/self/status")?;
+    let uid_map = |path: &Path| fs::read_to_string(path).or_refuse(format_args!("read {}", path.display()));
+    let (own, inits) = (uid_map(Path::new("/proc/self/uid_map"))?, uid_map(&host.join("proc/1/uid_map"))?);
+    if !preflight::is_hosts_root(&own, &inits) {
+        return Err(Stop::refused(preflight::Problem::MappedUsers));
+    }
     if CapabilitySet::from_status(&status, "CapEff").is_some_and(|effective| !effective.has("SYS_CHROOT")) {
         return Err(Stop::refused(
             "the container lacks the capability SYS_CHROOT, without which nobody gets below /host: do not drop it",

@@ -89,23 +89,33 @@ fn try_run(args: Vec<OsString>) -> Result<u8, Stop> {
             "CAREEN_PAYLOAD={payload}: this image has no such directory"
         )));
     }
+    match &request.settings.rollout {
+        Some(part) => {
+            rollout::or_say_so(&request, part, &signals, || enter_and_run(&request, source, &signals))
+        }
+        None => enter_and_run(&request, source, &signals),
+    }
+}
+
+/// Goes below /host, and does there what is asked for.
+fn enter_and_run(request: &Request, source: Option<Source>, signals: &Signals) -> Result<u8, Stop> {
     host::check(Path::new(HOST))?;
     let own = identity::Own::read()?;
     host::enter(Path::new(HOST))?;
-    let Some(source) = source else { return unknown_command(&request.command, None) };
+    let Some(source) = source else { return unknown_command(request, None) };
     if request.command == HELP_COMMAND {
         return Ok(help::run_on_host(&source));
     }
     let Some(found) = source.command(&request.command).or_refuse("read the payload")? else {
-        return unknown_command(&request.command, Some(&source));
+        return unknown_command(request, Some(&source));
     };
     let how = judge(found.as_file(), &host::machine(), host::has_executable).map_err(|why| {
         Stop::new(why.exit(), format_args!("the payload's command '{}' {why}", request.command))
     })?;
     if let Some(part) = &request.settings.rollout {
-        return rollout::run(&request, part, &source, own, &signals);
+        return rollout::run(request, part, &source, own, signals);
     }
-    run_transaction(&request, &source, how, own, &signals)
+    run_transaction(request, &source, how, own, signals)
 }
 
 fn run_transaction(
@@ -207,20 +217,20 @@ fn report_result(request: &Request, id: &TransactionId, joined: &Joined, result:
     }
 }
 
-fn unknown_command(command: &str, source: Option<&Source>) -> Result<u8, Stop> {
+fn unknown_command(request: &Request, source: Option<&Source>) -> Result<u8, Stop> {
     let commands =
         source.map(Source::commands).transpose().or_refuse("read the payload")?.unwrap_or_default();
-    if commands.is_empty() {
-        say(
-            "this image has no commands: build one with 'FROM careen/installer' and 'ADD install /install/install'",
-        );
+    let text = if commands.is_empty() {
+        "this image has no commands: build one with 'FROM careen/installer' and 'ADD install /install/install'"
+            .to_owned()
     } else {
-        say(format_args!(
-            "the payload has no command '{}'; it has: {}",
-            command.escape_default(),
-            commands.join(", ")
-        ));
+        let command = request.command.escape_default();
+        format!("the payload has no command '{command}'; it has: {}", commands.join(", "))
+    };
+    if request.settings.rollout.is_some() {
+        return Err(Stop::new(AgentExit::UnknownCommand, text));
     }
+    say(text);
     if let Some(source) = source {
         help::run_on_host(source);
     }

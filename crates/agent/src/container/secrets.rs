@@ -71,6 +71,14 @@ impl Secrets {
         self.files.contains_key(Path::new(name))
     }
 
+    /// The text of the one of this name.
+    pub fn text(&self, name: &str) -> Option<String> {
+        let mut file = &self.files.get(Path::new(name))?.file;
+        let mut text = String::new();
+        file.rewind().and_then(|()| file.read_to_string(&mut text)).ok()?;
+        Some(text)
+    }
+
     /// Copies them to a directory of the host's that never reaches a disk. The directory takes its name when it is
     /// complete: who finds one finds all.
     pub fn copy_to_host(&self, id: &TransactionId) -> anyhow::Result<()> {

@@ -23,6 +23,8 @@ pub const UNLOCK_KEY: &str = "unlock-key";
 const TURN_LIMIT: Duration = Duration::from_secs(60 * 60);
 /// How long an engine may take from its start to taking part in its swarm.
 const UP_LIMIT: Duration = Duration::from_secs(180);
+/// How long a manager stays locked before its engine counts as down, where nobody gave careen the key.
+const TYPED_LIMIT: Duration = Duration::from_secs(60 * 60);
 /// How long an engine whose process runs may take to answer before it counts as down.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 /// How long an init script's engine may take until its process has its name: start-stop-daemon returns before that.
@@ -74,7 +76,7 @@ pub fn carry_out(
     manifest: &Manifest,
     patience: &mut dyn Patience,
 ) -> Result<EngineOutcome, Ended> {
-    let mut restart = Restart { manifest, patience };
+    let mut restart = Restart { manifest, patience, locked: false };
     let outcome = match why {
         EngineRestart::Down => restart.start(None),
         EngineRestart::Replaced => restart.restart(),
@@ -86,7 +88,7 @@ pub fn carry_out(
 /// Waits until this host may reboot: at once, but for managers, of which one goes down at a time, and only while the
 /// swarm keeps its quorum. The lock stays held through the reboot. The inner error says why it may not.
 pub fn await_reboot(manifest: &Manifest, patience: &mut dyn Patience) -> Result<Result<(), String>, Ended> {
-    let mut restart = Restart { manifest, patience };
+    let mut restart = Restart { manifest, patience, locked: false };
     let turn = restart.await_turn()?;
     restart.patience.hold(None);
     Ok(turn.map(drop))
@@ -95,10 +97,10 @@ pub fn await_reboot(manifest: &Manifest, patience: &mut dyn Patience) -> Result<
 /// After a reboot: waits until the engine takes part again, and gives the lock back if this transaction held it. A lock
 /// that cannot be given back dies by itself, and the outcome of the transaction is decided elsewhere.
 pub fn after_reboot(manifest: &Manifest, patience: &mut dyn Patience) -> Result<(), Ended> {
-    let restart = Restart { manifest, patience };
-    let deadline = Instant::now() + UP_LIMIT;
+    let mut restart = Restart { manifest, patience, locked: false };
+    let begun = Instant::now();
     while let Err(reason) = restart.look() {
-        if Instant::now() >= deadline {
+        if begun.elapsed() >= restart.up_limit() {
             say(format_args!("the engine does not take part in its swarm: {reason}"));
             restart.patience.hold(None);
             return Ok(()); // another manager must not go down now
@@ -114,6 +116,8 @@ pub fn after_reboot(manifest: &Manifest, patience: &mut dyn Patience) -> Result<
 struct Restart<'a> {
     manifest: &'a Manifest,
     patience: &'a mut dyn Patience,
+    /// Whether the manager was locked when it was looked at last, and somebody has to type the key.
+    locked: bool,
 }
 
 /// Whose turn it is to go down.
@@ -213,19 +217,20 @@ impl Restart<'_> {
         }
         self.patience.hold(Some("the engine is being started"));
         let mut said = service::start().err();
-        let deadline = Instant::now() + UP_LIMIT;
+        let begun = Instant::now();
         loop {
             let waiting_for = match self.look() {
                 Ok(()) => return Ok(EngineOutcome::Up),
                 Err(reason) => reason,
             };
-            if Instant::now() >= deadline || said.is_some() && !service::may_come() {
+            if begun.elapsed() >= self.up_limit() || said.is_some() && !service::may_come() {
                 if before.is_none() && self.engine_is_active() {
                     // Nobody asked the swarm before this engine went down: it may have lost its quorum elsewhere.
                     say(format_args!("the engine is up, but {waiting_for}"));
                     return Ok(EngineOutcome::Up);
                 }
-                let words = said.unwrap_or_else(|| format!("{waiting_for}, for {} s", UP_LIMIT.as_secs()));
+                let words =
+                    said.unwrap_or_else(|| format!("{waiting_for}, for {} s", begun.elapsed().as_secs()));
                 return Ok(EngineOutcome::Down { words: format!("{words}: {}", service::last_words()) });
             }
             if !service::may_come() {
@@ -237,7 +242,8 @@ impl Restart<'_> {
     }
 
     /// Whether the engine is up and takes part in its swarm, if it has one; else what is missing.
-    fn look(&self) -> Result<(), String> {
+    fn look(&mut self) -> Result<(), String> {
+        self.locked = false;
         if engine_instance().is_none() {
             return Err("the engine's process does not run".into());
         }
@@ -260,9 +266,15 @@ impl Restart<'_> {
         info.is_ok_and(|info| matches!(info.swarm.local_node_state.as_str(), "active" | "inactive"))
     }
 
-    fn unlock(&self, engine: &Engine) -> Result<(), String> {
+    /// How long it may take until the engine takes part. Somebody who types the key has to find the host first.
+    fn up_limit(&self) -> Duration {
+        if self.locked { TYPED_LIMIT } else { UP_LIMIT }
+    }
+
+    fn unlock(&mut self, engine: &Engine) -> Result<(), String> {
         let key = fs::read_to_string(layout::secrets(&self.manifest.id).join(UNLOCK_KEY));
         let key = key.map_err(|_| {
+            self.locked = true;
             format!("the swarm is locked, and there is no secret '{UNLOCK_KEY}': docker swarm unlock")
         })?;
         engine.unlock_swarm(key.trim()).map_err(|error| chain(&error))?;

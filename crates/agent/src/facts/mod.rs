@@ -8,6 +8,7 @@ mod engine;
 mod packages;
 mod restart_needs;
 
+pub use engine::plain_containers;
 pub use restart_needs::observe as observe_restart_needs;
 
 use careen_engine::Engine;

@@ -1,14 +1,16 @@
 //! `plan`, `run` and `upgrade`: look, plan, print, ask, submit, follow.
 
 use super::Session;
-use crate::args::{Format, RolloutArgs, RunArgs, StartArgs, UpgradeArgs};
+use crate::args::{Format, HowArgs, RolloutArgs, RunArgs, StartArgs, UpgradeArgs};
 use crate::backend::{Backend, BackendError};
 use crate::console::Console;
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::text::{self, Page};
+use crate::unlock::{self, Key};
 use crate::{delivery, given, plan_page, registry, spec};
-use careen_planner::plan::{Plan, plan};
+use careen_planner::plan::{Plan, Refusal, plan};
+use careen_planner::spec::UnlockKey;
 use careen_planner::{Given, GivenFile, Observed, RolloutId, Spec};
 use careen_swarm::{GivenKind, PayloadFile};
 use serde_json::json;
@@ -21,6 +23,8 @@ struct Prospect {
     plan: Plan,
     /// What goes out with it.
     files: Vec<PayloadFile>,
+    /// The unlock key, where the swarm asks for one and the operator gave one.
+    key: Option<Key>,
     /// Another one, which comes first.
     going_on: Option<RolloutId>,
 }
@@ -82,7 +86,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         };
         let spec = spec::of_upgrade(args, id, &image)?;
         let spec = Spec { image_name: (name != image).then_some(name), ..spec };
-        let prospect = self.prospect(spec, Vec::new())?;
+        let prospect = self.prospect(spec, Vec::new(), &args.how)?;
         if args.plan { self.show_plan(&prospect) } else { self.start(prospect, &args.start) }
     }
 
@@ -103,7 +107,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
                 None => return Err(Failure::NobodyToAsk),
             }
         }
-        let spec = self.submit(prospect.spec, &prospect.files)?;
+        let spec = self.submit(prospect)?;
         if args.local {
             return self.follow_here(spec);
         }
@@ -127,14 +131,41 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         spec.image_name = (name != image).then_some(name);
         spec.given = self.given(args, &files)?;
         self.look_after_credentials(&image, spec.given.registry_auth)?;
-        self.prospect(spec, files)
+        self.prospect(spec, files, &args.how)
     }
 
-    fn prospect(&mut self, spec: Spec, files: Vec<PayloadFile>) -> Result<Prospect, Failure> {
+    fn prospect(
+        &mut self,
+        mut spec: Spec,
+        files: Vec<PayloadFile>,
+        how: &HowArgs,
+    ) -> Result<Prospect, Failure> {
         let going_on = self.backend.active()?.map(|spec| spec.id);
         let observed = self.backend.observe(None)?;
-        let plan = plan(&observed, &spec);
-        Ok(Prospect { spec, observed, plan, files, going_on })
+        let key = unlock::given(how)?.filter(|_| observed.autolock);
+        let refusal = self.check_the_key(how, &mut spec, key.as_ref())?;
+        let mut plan = plan(&observed, &spec);
+        plan.refusals.extend(refusal);
+        Ok(Prospect { spec, observed, plan, files, key, going_on })
+    }
+
+    /// A wrong key shows before anything is restarted, and not on a manager that stays locked. What is in a secret no
+    /// API tells: the agents compare that on their hosts.
+    fn check_the_key(
+        &mut self,
+        how: &HowArgs,
+        spec: &mut Spec,
+        key: Option<&Key>,
+    ) -> Result<Option<Refusal>, Failure> {
+        if let Some(name) = &how.unlock_key_secret {
+            spec.unlock_key = self.backend.secret(name)?;
+            let missing = spec.unlock_key.is_none();
+            return Ok(missing.then(|| Refusal::NoSuchSecret { name: name.clone() }));
+        }
+        let Some(key) = key else { return Ok(None) };
+        // Its secret is made when the rollout is.
+        spec.unlock_key = Some(UnlockKey { id: String::new(), name: String::new() });
+        Ok((!self.backend.is_unlock_key(key)?).then_some(Refusal::WrongUnlockKey))
     }
 
     /// Credentials that are to be passed on must be there; those that are not passed on may be missed later.
@@ -207,20 +238,36 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         named.iter().map(found).collect()
     }
 
-    /// Brings the files into the swarm, and then the rollout: one that is there has all its files.
-    fn submit(&mut self, mut spec: Spec, files: &[PayloadFile]) -> Result<Spec, Failure> {
-        if !files.is_empty() {
-            spec.given.files = self.backend.deliver(&spec.id, files)?;
-        }
-        match self.backend.submit(&spec, &self.by) {
+    /// Brings files and key into the swarm, and then the rollout: one that is there has all that it needs.
+    fn submit(&mut self, prospect: Prospect) -> Result<Spec, Failure> {
+        let Prospect { mut spec, files, key, .. } = prospect;
+        match self.submit_with(&mut spec, &files, key.as_ref()) {
             Ok(()) => Ok(spec),
-            // A rollout that may be there needs its files; otherwise the next one takes them away.
+            // A rollout that may be there needs them; otherwise the next one takes them away.
             Err(error @ BackendError::Unclear { .. }) => Err(error.into()),
             Err(error) => {
                 let _best_effort = self.backend.take_back(&spec.id);
+                if key.is_some() {
+                    let _best_effort = self.backend.remove_unlock_key(&spec.id);
+                }
                 Err(error.into())
             }
         }
+    }
+
+    fn submit_with(
+        &mut self,
+        spec: &mut Spec,
+        files: &[PayloadFile],
+        key: Option<&Key>,
+    ) -> Result<(), BackendError> {
+        if !files.is_empty() {
+            spec.given.files = self.backend.deliver(&spec.id, files)?;
+        }
+        if let Some(key) = key {
+            spec.unlock_key = Some(self.backend.store_unlock_key(&spec.id, key)?);
+        }
+        self.backend.submit(spec, &self.by)
     }
 
     /// The plan, and in JSON the first of the events.

@@ -7,8 +7,10 @@ use careen_cli::commands::Session;
 use careen_cli::console::{Colours, Console};
 use careen_cli::error::Failure;
 use careen_cli::exit::Exit;
+use careen_cli::unlock::Key;
 use careen_controller::{ActError, Cluster, Controller, Unseen, run_pass};
 use careen_planner::rollout::{ASK_LABEL, Ask, Control, RolloutRecord};
+use careen_planner::spec::UnlockKey;
 use careen_planner::{
     Act, ControllerId, GivenFile, JobKey, NodeId, Observed, PauseReason, RolloutId, Spec, Version,
 };
@@ -202,6 +204,22 @@ impl Backend for Sim {
     }
 
     fn take_back(&mut self, _: &RolloutId) -> Result<(), BackendError> {
+        Ok(())
+    }
+
+    fn is_unlock_key(&mut self, _key: &Key) -> Result<bool, BackendError> {
+        Ok(false)
+    }
+
+    fn secret(&mut self, _name: &str) -> Result<Option<UnlockKey>, BackendError> {
+        Ok(None)
+    }
+
+    fn store_unlock_key(&mut self, rollout: &RolloutId, _key: &Key) -> Result<UnlockKey, BackendError> {
+        Ok(UnlockKey { id: rollout.to_string(), name: rollout.to_string() })
+    }
+
+    fn remove_unlock_key(&mut self, _rollout: &RolloutId) -> Result<(), BackendError> {
         Ok(())
     }
 

@@ -266,5 +266,8 @@ pub fn agent(node: &NodeId) -> AgentSpec {
         engine_restart: true,
         rollback: false,
         time_limit: None,
+        unlock_key: None,
+        unlock_by_hand: false,
+        allow_unfit: false,
     }
 }

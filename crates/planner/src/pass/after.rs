@@ -123,6 +123,7 @@ impl Work<'_> {
 
     pub(super) fn restarting(&mut self, here: &Here<'_>, kind: Restart) -> Move {
         let limit = match kind {
+            Restart::Engine if self.asks_for_the_key(here.node) => self.spec.limits.rebooting,
             Restart::Engine => self.spec.limits.restarting_engine,
             Restart::Reboot => self.spec.limits.rebooting,
         };
@@ -194,7 +195,9 @@ impl Work<'_> {
         let said = self.observed.report(&here.agent);
         match (self.result(here), said) {
             (Some(NodeOutcome::Succeeded), _) => return Move::Step(Event::Verified, Wanted::Keep),
-            (Some(NodeOutcome::Failed { exit, .. }), _) => return Move::Fail(Reason::Exit(*exit)),
+            (Some(NodeOutcome::Failed { phase, exit, .. }), _) => {
+                return Move::Fail(Reason::of(*phase, *exit));
+            }
             (None, Some(Said::Finished { outcome, record })) => {
                 return self.write_result(here, outcome, record.clone());
             }

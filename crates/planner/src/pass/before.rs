@@ -5,8 +5,13 @@ use super::{Move, Wanted, Work};
 use crate::drain;
 use crate::hold::Hold;
 use crate::ids::{Go, JobRole};
-use crate::observed::{Availability, Expectation, HostPhase, NodeOutcome, Said, TaskState};
+use crate::observed::{Availability, Expectation, HostPhase, NodeOutcome, Said};
 use crate::state::{Event, Goal, Phase, Reason};
+use crate::watch::Key;
+use std::time::Duration;
+
+/// When a node that refused an agent is asked again. The phase's limit ends that before too many agents are lost.
+const ASK_AGAIN: Duration = Duration::from_secs(60);
 
 impl Work<'_> {
     pub(super) fn entering(&mut self, here: &Here<'_>) -> Move {
@@ -25,15 +30,15 @@ impl Work<'_> {
         if !missing.is_empty() {
             return Move::Act(missing, Hold::Placing { placed, of });
         }
-        let rejected = jobs.iter().any(|job| job.tasks.contains(&TaskState::Rejected));
+        let refused = jobs.iter().find_map(|job| job.refused.clone());
         if placed == of || self.observed.report(&here.agent).is_some_and(is_past_the_go) {
             return Move::Step(Event::Placed, Wanted::Keep);
         }
         if here.age >= self.spec.limits.entering {
             return Move::Fail(Reason::TimeLimit);
         }
-        if rejected {
-            return Move::Wait(Hold::AgentRejected { command: "careen image push REGISTRY".to_owned() });
+        if let Some(why) = refused {
+            return self.refused(here, why);
         }
         if self.lost_its_jobs(here) {
             return lost(here);
@@ -41,14 +46,29 @@ impl Work<'_> {
         Move::Wait(Hold::Placing { placed, of })
     }
 
+    /// Swarm asks a node once whether it takes a job's task. So another agent asks again after a while: the image may be
+    /// there by then.
+    fn refused(&mut self, here: &Here<'_>, why: String) -> Move {
+        let key = Key::Refused(here.node.id.clone(), here.record.generation, here.record.agent);
+        if self.watching.age(key) >= ASK_AGAIN {
+            return lost(here);
+        }
+        let image = self.spec.image.clone();
+        Move::Wait(match why.to_ascii_lowercase().contains("no such image") {
+            true => Hold::ImageMissing { image, why },
+            false => Hold::AgentRejected { why },
+        })
+    }
+
     pub(super) fn preparing(&mut self, here: &Here<'_>) -> Move {
         let phase = Phase::Preparing;
-        if let Some(NodeOutcome::Failed { exit, .. }) = self.result(here) {
-            return Move::Fail(Reason::Exit(*exit));
+        if let Some(NodeOutcome::Failed { phase, exit, .. }) = self.result(here) {
+            return Move::Fail(Reason::of(*phase, *exit));
         }
         match self.observed.report(&here.agent) {
             Some(Said::Finished {
-                outcome: outcome @ NodeOutcome::Failed { phase: HostPhase::Prepare, .. },
+                outcome:
+                    outcome @ NodeOutcome::Failed { phase: HostPhase::Preflight | HostPhase::Prepare, .. },
                 record,
             }) => self.write_result(here, outcome, record.clone()),
             Some(said) if is_past_the_go(said) => Move::Step(Event::Go { drained: false }, Wanted::Keep),

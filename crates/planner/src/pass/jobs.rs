@@ -36,7 +36,7 @@ impl Work<'_> {
         let mut actions: Vec<Action> =
             gates.map(|role| Action::CreateGate { key: here.agent.with_role(*role) }).collect();
         if !exists(JobRole::Agent) {
-            actions.push(Action::CreateJob { agent: self.agent_spec(here) });
+            actions.push(Action::CreateJob { agent: Box::new(self.agent_spec(here)) });
         }
         actions
     }
@@ -56,6 +56,9 @@ impl Work<'_> {
             engine_restart: spec.engine_restart,
             rollback: spec.policy.failure_action == FailureAction::Rollback,
             time_limit: spec.limits.running,
+            unlock_key: spec.unlock_key.clone().filter(|_| here.node.is_manager()),
+            unlock_by_hand: spec.unlock_by_hand,
+            allow_unfit: spec.allow_unfit_hosts,
         }
     }
 }

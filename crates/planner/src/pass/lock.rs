@@ -36,7 +36,9 @@ pub(super) fn look(observed: &Observed, spec: &Spec, me: &ControllerId, watching
         return Look::Mine { epoch: lock.epoch };
     }
     let over = observed.rollout.as_ref().is_some_and(|one| matches!(one.control, Control::Finished { .. }));
-    if lock.holder.is_none() && over && !super::finish::is_untidy(observed, spec) {
+    // A controller of the next rollout is not waited for: it may wait for this one to leave its node.
+    let is_free = lock.holder.is_none() || lock.rollout.as_ref() != Some(&spec.id);
+    if is_free && over && !super::finish::is_untidy(observed, spec) {
         return Look::NotNeeded;
     }
     if watching.after.epoch.is_some() {

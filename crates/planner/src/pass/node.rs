@@ -113,6 +113,9 @@ impl Work<'_> {
             Stage::Restoring { then: Then::Fail { .. } | Then::Skip { .. } } => {
                 return Some(Move::Step(Event::Restored, Wanted::Restore));
             }
+            Stage::RestartingEngine if self.asks_for_the_key(here.node) => {
+                (limits.rebooting, here.age, unlock_needed())
+            }
             Stage::RestartingEngine => {
                 (limits.restarting_engine, here.age, Hold::Restarting { kind: Restart::Engine })
             }
@@ -138,10 +141,15 @@ impl Work<'_> {
 
     fn rebooting_hold(&self, node: &Node) -> Hold {
         if self.observed.autolock && node.is_manager() {
-            Hold::UnlockNeeded { command: "docker swarm unlock".to_owned() }
+            unlock_needed()
         } else {
             Hold::Restarting { kind: Restart::Reboot }
         }
+    }
+
+    /// Whether somebody has to type the key when this node's engine was started.
+    pub(super) fn asks_for_the_key(&self, node: &Node) -> bool {
+        self.observed.autolock && node.is_manager() && self.spec.unlock_key.is_none()
     }
 
     fn restoring(&mut self, here: &Here<'_>, then: Then) -> Move {
@@ -228,6 +236,10 @@ impl Work<'_> {
         let result = NodeResult { node, generation, outcome: outcome.clone(), record };
         Move::Act(vec![Action::WriteResult { result }], Hold::Moving)
     }
+}
+
+pub(super) fn unlock_needed() -> Hold {
+    Hold::UnlockNeeded { command: "docker swarm unlock".to_owned() }
 }
 
 /// A lost agent is replaced, some times.

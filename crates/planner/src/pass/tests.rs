@@ -59,7 +59,13 @@ fn key(name: &str, role: JobRole) -> JobKey {
 fn jobs(observed: &mut Observed, name: &str, state: TaskState, said: Option<Said>) {
     for role in [JobRole::Agent, JobRole::Gate(Go::Run), JobRole::Gate(Go::Restart)] {
         let key = key(name, role);
-        observed.jobs.push(Job { key, version: Version(2), stopped: false, tasks: vec![state] });
+        observed.jobs.push(Job {
+            key,
+            version: Version(2),
+            stopped: false,
+            tasks: vec![state],
+            refused: None,
+        });
     }
     let report = |said| AgentReport {
         node: NodeId(name.into()),
@@ -211,6 +217,7 @@ fn agent_and_gates_are_placed_then_the_node_prepares() {
     }
     assert_eq!(words(&now(&observed, &spec())), ["w1 e5 preparing"]);
     observed.jobs[0].tasks = vec![TaskState::Rejected];
+    observed.jobs[0].refused = Some("no".into());
     assert_eq!(hold(&now(&observed, &spec()), "w1"), "agent-rejected");
     node(&mut observed, "w1").availability = Drain;
     assert_eq!(words(&now(&observed, &spec())), ["w1 e5 pending"], "drained by its operator since");
@@ -423,6 +430,47 @@ fn an_agent_that_swarm_has_started_again_is_lost_all_the_same() {
 }
 
 #[test]
+fn a_host_that_is_not_fit_fails_before_anything_was_begun() {
+    let outcome = NodeOutcome::Failed { phase: HostPhase::Preflight, exit: 248, rolled_back: None };
+    let mut observed = cluster();
+    put(&mut observed, "w1", &record(Stage::Preparing));
+    let said = Said::Finished { outcome: outcome.clone(), record: Some("live-restore is on".into()) };
+    jobs(&mut observed, "w1", TaskState::Running, Some(said));
+    assert_eq!(words(&now(&observed, &spec())), ["write-result"]);
+    let node = NodeId("w1".into());
+    observed.results = vec![NodeResult { node, generation: 1, outcome, record: None }];
+    observed.rollout.as_mut().unwrap().control = Control::Paused { why: PauseReason::Asked };
+    assert_eq!(words(&now(&observed, &spec())), ["w1 e5 restoring:failed:preparing:preflight"]);
+}
+
+#[test]
+fn a_node_without_the_image_says_so_and_is_asked_again() {
+    let mut observed = cluster();
+    put(&mut observed, "w1", &record(Stage::Entering));
+    jobs(&mut observed, "w1", TaskState::Rejected, None);
+    let refuse = |observed: &mut Observed, why: &str| {
+        observed.jobs.iter_mut().for_each(|job| job.refused = Some(why.to_owned()));
+    };
+    refuse(&mut observed, "No such image: sha256:00");
+    assert_eq!(hold(&after(&observed, &spec(), 59), "w1"), "image-missing");
+    assert_eq!(words(&after(&observed, &spec(), 60)), ["beat", "w1 e5 entering"], "with another agent");
+    refuse(&mut observed, "invalid mount config for type \"bind\"");
+    assert_eq!(hold(&now(&observed, &spec()), "w1"), "agent-rejected");
+}
+
+#[test]
+fn a_manager_that_waits_for_the_key_after_its_engine_restart_says_so() {
+    let mut observed = cluster();
+    observed.autolock = true;
+    put(&mut observed, "m2", &record(Stage::RestartingEngine));
+    node(&mut observed, "m2").status = NodeStatus::Down;
+    let by_hand = Spec { unlock_by_hand: true, ..spec() };
+    assert_eq!(hold(&after(&observed, &by_hand, 600), "m2"), "unlock-needed", "people take their time");
+    let key = Some(crate::spec::UnlockKey { id: "s".into(), name: "k".into() });
+    assert_eq!(hold(&now(&observed, &Spec { unlock_key: key, ..spec() }), "m2"), "restarting");
+}
+
+#[test]
 fn an_abort_ends_although_a_label_cannot_be_read() {
     let mut observed = cluster();
     node(&mut observed, "w1").labels.insert(RECORD_LABEL.into(), "2 newer".into());
@@ -600,4 +648,27 @@ fn a_node_that_has_begun_stays_in_the_rollout_when_it_is_not_selected_any_more()
 fn the_locks_holder_says_that_it_lives() {
     assert!(!words(&after(&cluster(), &spec(), 9)).contains(&"beat".to_owned()));
     assert!(words(&after(&cluster(), &spec(), 10)).contains(&"beat".to_owned()));
+}
+
+#[test]
+fn a_controller_whose_rollout_is_over_does_not_wait_for_the_next_one_to_end() {
+    let mut observed = cluster();
+    let other = crate::ids::RolloutId::parse("other").unwrap();
+    let control = Control::Finished { outcome: RolloutOutcome::Done };
+    observed.lock = Some(Lock {
+        version: Version(9),
+        holder: Some(ControllerId("c2".into())),
+        epoch: 6,
+        rollout: Some(other),
+        place: None,
+    });
+    observed.rollout = Some(RolloutRecord { version: Version(3), control });
+    let fresh =
+        |observed: &Observed| pass(observed, &spec(), &me(), &Watch::default(), Duration::ZERO).unwrap();
+    assert_eq!(fresh(&observed).end, End::Finished);
+    observed.rollout = None;
+    assert_eq!(fresh(&observed).end, End::Finished, "the next rollout swept it away");
+    observed.lock.as_mut().unwrap().rollout = Some(rollout());
+    observed.rollout = Some(RolloutRecord { version: Version(3), control: Control::Running });
+    assert_eq!(fresh(&observed).end, End::GoOn, "another controller of the same rollout");
 }

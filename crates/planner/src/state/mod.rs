@@ -124,6 +124,8 @@ pub enum Phase {
 pub enum Reason {
     /// A command of the payload failed with this status.
     Exit(i32),
+    /// The host is not fit, or refuses the agent: nothing of the payload was begun. The result's record says why.
+    Preflight,
     /// The phase took too long.
     TimeLimit,
     /// The node is down, and did not come back in time.

@@ -6,7 +6,7 @@
 
 use super::{Goal, Phase, Reason, Skip, Stage, Then};
 use crate::ids::RolloutId;
-use crate::observed::{Availability, Node, Restart};
+use crate::observed::{Availability, HostPhase, Node, Restart};
 use serde::{Deserialize, Serialize};
 
 /// The label's name.
@@ -240,13 +240,22 @@ impl Phase {
 }
 
 impl Reason {
-    pub(super) const PLAIN: [Self; 5] =
-        [Self::TimeLimit, Self::NodeDown, Self::AgentLost, Self::TakenAway, Self::Aborted];
+    pub(super) const PLAIN: [Self; 6] =
+        [Self::Preflight, Self::TimeLimit, Self::NodeDown, Self::AgentLost, Self::TakenAway, Self::Aborted];
+
+    /// Why a host's part failed.
+    pub(crate) fn of(phase: HostPhase, exit: i32) -> Self {
+        match phase {
+            HostPhase::Preflight => Self::Preflight,
+            HostPhase::Prepare | HostPhase::Command | HostPhase::Verify => Self::Exit(exit),
+        }
+    }
 
     /// As a label says it.
     pub fn word(self) -> String {
         match self {
             Self::Exit(status) => format!("exit-{status}"),
+            Self::Preflight => "preflight".to_owned(),
             Self::TimeLimit => "time-limit".to_owned(),
             Self::NodeDown => "node-down".to_owned(),
             Self::AgentLost => "agent-lost".to_owned(),

@@ -2,6 +2,7 @@
 
 use super::{named, null_is_empty, object};
 use crate::error::SwarmError;
+use crate::names;
 use careen_planner::ServiceId;
 use careen_planner::observed::{Mode, Mount, MountKind, Service, Task, TaskState};
 use serde::Deserialize;
@@ -100,6 +101,9 @@ pub fn service(value: &Value, tasks: &[Task]) -> Result<Option<Service>, SwarmEr
         (None, Some(replicas)) => replicas,
         (None, None) => wanted().count() as u64,
     };
+    // What a controller mounts is its host's engine, and no data: it is as well off elsewhere.
+    let is_ours = raw.spec.labels.get(names::ROLE_LABEL).is_some_and(|role| role == names::CONTROLLER_ROLE);
+    let mounts = raw.spec.task_template.container_spec.mounts.into_iter().filter(|_| !is_ours);
     Ok(Some(Service {
         name: raw.spec.name,
         mode,
@@ -107,7 +111,7 @@ pub fn service(value: &Value, tasks: &[Task]) -> Result<Option<Service>, SwarmEr
         running,
         constraints: raw.spec.task_template.placement.constraints,
         labels: raw.spec.labels,
-        mounts: raw.spec.task_template.container_spec.mounts.into_iter().map(mount).collect(),
+        mounts: mounts.map(mount).collect(),
         id,
     }))
 }
@@ -164,6 +168,13 @@ mod tests {
         ];
         assert_eq!(kinds, expected);
         assert_eq!((every.name.as_str(), every.mode, every.desired), ("every", Mode::Global, 2));
+    }
+
+    #[test]
+    fn a_controllers_socket_is_no_data_that_would_be_left_behind() {
+        let mut value = recorded().remove(0);
+        value["Spec"]["Labels"][names::ROLE_LABEL] = names::CONTROLLER_ROLE.into();
+        assert!(service(&value, &[]).unwrap().unwrap().mounts.is_empty());
     }
 
     #[test]

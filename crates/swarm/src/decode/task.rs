@@ -37,6 +37,10 @@ pub struct RawTask {
 #[serde(rename_all = "PascalCase")]
 struct Status {
     state: String,
+    #[serde(default)]
+    err: String,
+    #[serde(default)]
+    message: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Default)]
@@ -75,6 +79,12 @@ impl RawTask {
                 return Err(SwarmError::corrupt(format!("the task {}", self.id), why));
             }
         })
+    }
+
+    /// Why its node refuses it, in the words of the node's engine.
+    pub fn refusal(&self) -> Option<&str> {
+        let Status { state, err, message } = &self.status;
+        (state == "rejected").then_some(if err.is_empty() { message } else { err })
     }
 
     /// Whether Swarm wants it to run. Tasks of jobs are wanted to be complete.
@@ -128,6 +138,11 @@ mod tests {
             (TaskState::Pending, true, true, false, false),
         ];
         assert_eq!(found, expected);
+        let refusals: Vec<&str> = tasks.iter().filter_map(RawTask::refusal).collect();
+        assert!(
+            refusals.len() == 2 && refusals.iter().all(|why| why.starts_with("create nfs: missing")),
+            "{refusals:?}"
+        );
     }
 
     #[test]

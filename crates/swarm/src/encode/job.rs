@@ -2,12 +2,15 @@
 
 use super::given;
 use crate::names;
-use careen_planner::spec::RebootPolicy;
+use careen_planner::spec::{RebootPolicy, UnlockKey};
 use careen_planner::{AgentSpec, Go, JobKey, JobRole, NodeId, Spec};
 use serde_json::{Value, json};
 
 /// The agent of every payload's image.
 const PROGRAM: &str = "/careen-agent";
+
+/// What the agent finds the unlock key under.
+const UNLOCK_KEY: &str = "unlock-key";
 
 /// How long an agent may take to leave; the command on the host goes on.
 const AGENT_GRACE_SECONDS: u64 = 10;
@@ -27,7 +30,21 @@ pub fn agent(agent: &AgentSpec, spec: &Spec, epoch: u64) -> Option<Value> {
         "StopGracePeriod": AGENT_GRACE_SECONDS * 1_000_000_000,
     });
     given::add(&mut container, &spec.given);
+    if let Some(secret) = &agent.unlock_key {
+        let mut secrets = container["Secrets"].as_array().cloned().unwrap_or_default();
+        secrets.push(unlock_key(secret));
+        container["Secrets"] = secrets.into();
+    }
     Some(job(&agent.key, epoch, container))
+}
+
+/// The unlock key as the agent looks for it: by this name, for root alone.
+fn unlock_key(secret: &UnlockKey) -> Value {
+    json!({
+        "SecretID": secret.id,
+        "SecretName": secret.name,
+        "File": { "Name": UNLOCK_KEY, "UID": "0", "GID": "0", "Mode": 0o400 },
+    })
 }
 
 /// The service of a gate: a process that only waits, from the same image.
@@ -95,6 +112,12 @@ fn environment(agent: &AgentSpec, spec: &Spec) -> Option<Vec<String>> {
     if spec.allow_quorum_loss {
         environment.push("CAREEN_QUORUM_LOSS=allowed".to_owned());
     }
+    if agent.allow_unfit {
+        environment.push("CAREEN_PREFLIGHT=warn".to_owned());
+    }
+    if agent.unlock_by_hand {
+        environment.push("CAREEN_UNLOCK=by-hand".to_owned());
+    }
     if let Some(limit) = agent.time_limit {
         environment.push(format!("CAREEN_TIMEOUT={}s", limit.as_secs().max(1)));
     }
@@ -147,6 +170,7 @@ fn constrain(spec: &mut Value, keep: impl Fn(&str) -> bool, add: &str) {
 mod tests {
     use super::*;
     use crate::decode;
+    use careen_planner::GivenFile;
     use careen_planner::RolloutId;
     use std::time::Duration;
 
@@ -168,6 +192,9 @@ mod tests {
             engine_restart: true,
             rollback: false,
             time_limit: None,
+            unlock_key: None,
+            unlock_by_hand: false,
+            allow_unfit: false,
         }
     }
 
@@ -215,6 +242,31 @@ mod tests {
             assert!(env.iter().any(|found| found == one), "{one} is not in {env:?}");
         }
         assert!(!env.iter().any(|one| one.starts_with("CAREEN_GATE_RUN")), "who collects begins nothing");
+    }
+
+    #[test]
+    fn the_unlock_key_is_a_secret_and_nothing_else() {
+        let secret = UnlockKey { id: "abc".into(), name: "careen.unlock-key.k3x9".into() };
+        let spec =
+            AgentSpec { unlock_key: Some(secret), unlock_by_hand: true, allow_unfit: true, ..agent_spec() };
+        let service = agent(&spec, &rollout(), 7).unwrap();
+        let secret = service.pointer("/TaskTemplate/ContainerSpec/Secrets/0").unwrap();
+        assert_eq!((&secret["SecretID"], &secret["File"]["Name"]), (&json!("abc"), &json!("unlock-key")));
+        let env = env(&spec, &rollout());
+        assert!(
+            env.contains(&"CAREEN_UNLOCK=by-hand".to_owned())
+                && env.contains(&"CAREEN_PREFLIGHT=warn".to_owned())
+        );
+        let without = agent(&agent_spec(), &rollout(), 7).unwrap();
+        assert_eq!(without.pointer("/TaskTemplate/ContainerSpec/Secrets"), None);
+        let mut given = rollout();
+        let (id, name, target) = ("db".to_owned(), "db".to_owned(), "db".to_owned());
+        let (uid, gid, mode) = ("0".to_owned(), "0".to_owned(), 0o444);
+        given.given.secrets = vec![GivenFile { id, name, target, uid, gid, mode }];
+        let both = agent(&spec, &given, 7).unwrap();
+        let both = both.pointer("/TaskTemplate/ContainerSpec/Secrets").unwrap().as_array().unwrap().clone();
+        let names: Vec<_> = both.iter().map(|one| one["File"]["Name"].as_str().unwrap()).collect();
+        assert_eq!(names, ["db", "unlock-key"], "beside the operator's own");
     }
 
     #[test]

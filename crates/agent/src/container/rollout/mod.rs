@@ -6,6 +6,7 @@
 
 mod gate;
 mod leaked;
+mod preflight;
 mod reporter;
 
 use super::create::Joined;
@@ -35,6 +36,49 @@ const INTERVAL: Duration = Duration::from_secs(1);
 
 /// So many characters of what changed travel with a result: the host has it all.
 const MOST_WORDS: usize = 2000;
+
+/// What an agent can only refuse, as long as nothing was begun, is the last word about its host: another agent would find the
+/// same. The controller hears it with the reason, and need not lose agent after agent to know.
+pub fn or_say_so(
+    request: &Request,
+    part: &RolloutPart,
+    signals: &Signals,
+    play: impl FnOnce() -> Result<u8, Stop>,
+) -> Result<u8, Stop> {
+    let stop = match play() {
+        Err(stop) if is_final(stop.exit) && !part.collects => stop,
+        played => return played,
+    };
+    if let Some(id) = &request.settings.transaction
+        && is_begun(id)?
+    {
+        return Err(stop);
+    }
+    say(&stop);
+    let mut reporter = Reporter::new(Gate::new(&part.gate_restart));
+    let exit = stop.exit.code();
+    let outcome = NodeOutcome::Failed { phase: HostPhase::Preflight, exit: exit.into(), rolled_back: None };
+    reporter.say(Said::Finished { outcome, record: Some(shortened(&stop.message)) });
+    stay(exit, signals, &mut reporter)
+}
+
+/// Whether another agent would come to the same end.
+fn is_final(exit: AgentExit) -> bool {
+    match exit {
+        AgentExit::Refused
+        | AgentExit::NoWayIn
+        | AgentExit::UnknownCommand
+        | AgentExit::NotExecutable
+        | AgentExit::NoInterpreter => true,
+        AgentExit::TimeLimit
+        | AgentExit::Detached
+        | AgentExit::HostBusy
+        | AgentExit::Interrupted
+        | AgentExit::RestartWanted
+        | AgentExit::EngineDown
+        | AgentExit::NoHost => false,
+    }
+}
 
 /// What a command of the payload came to.
 enum Ran {
@@ -81,12 +125,13 @@ struct Playing<'a> {
 
 impl Playing<'_> {
     fn play(&mut self) -> Result<u8, Stop> {
-        if !self.is_begun()? {
+        if !is_begun(&self.id)? {
             if self.part.collects {
                 say("nothing of this transaction was begun on this host");
                 self.reporter.say(Said::NotBegun);
                 return self.stay(0);
             }
+            preflight::pass(self.request, self.part, &self.place)?;
             if let Some(code) = self.prepare()? {
                 return Ok(code);
             }
@@ -200,14 +245,8 @@ impl Playing<'_> {
         self.stay(exit)
     }
 
-    /// Waits until the controller has heard the last word and takes this container away. A job's container that ends by
-    /// itself would stay on the host for good, and its log would have to be read before somebody calls it lost.
     fn stay(&mut self, exit: u8) -> Result<u8, Stop> {
-        let wait = |signals| wait_to_be_stopped_until(signals, Instant::now() + INTERVAL);
-        while !wait(self.signals).or_refuse("wait")? {
-            self.reporter.again();
-        }
-        Ok(exit)
+        stay(exit, self.signals, &mut self.reporter)
     }
 
     fn finish(&mut self, outcome: NodeOutcome) {
@@ -257,24 +296,37 @@ impl Playing<'_> {
             }
         }
     }
+}
 
-    /// Whether the command itself was begun on this host, by whichever agent.
-    fn is_begun(&self) -> Result<bool, Stop> {
-        let directory = TransactionDir::new(Path::new(layout::ROOT), &self.id);
-        if !directory.file(file::MANIFEST).exists() {
-            return Ok(false);
-        }
-        let (_, state) = journal::read(&directory.file(file::JOURNAL)).map_err(|error| {
-            Stop::refused(format_args!("cannot read this transaction's record on the host: {error:#}"))
-        })?;
-        Ok(state.stage != Stage::Prepared)
+/// Waits until the controller has heard the last word and takes this container away. A job's container that ends by
+/// itself would stay on the host for good, and its log would have to be read before somebody calls it lost.
+fn stay(exit: u8, signals: &Signals, reporter: &mut Reporter) -> Result<u8, Stop> {
+    while !wait_to_be_stopped_until(signals, Instant::now() + INTERVAL).or_refuse("wait")? {
+        reporter.again();
     }
+    Ok(exit)
+}
+
+/// Whether the command itself was begun on this host, by whichever agent.
+fn is_begun(id: &TransactionId) -> Result<bool, Stop> {
+    let directory = TransactionDir::new(Path::new(layout::ROOT), id);
+    if !directory.file(file::MANIFEST).exists() {
+        return Ok(false);
+    }
+    let (_, state) = journal::read(&directory.file(file::JOURNAL)).map_err(|error| {
+        Stop::refused(format_args!("cannot read this transaction's record on the host: {error:#}"))
+    })?;
+    Ok(state.stage != Stage::Prepared)
 }
 
 /// What changed, in words, as far as one line of a log holds it.
 fn changes(result: &TransactionResult) -> Option<String> {
     let changes = result.changes.as_ref().filter(|changes| !changes.is_empty())?;
-    Some(changes.to_string().chars().take(MOST_WORDS).collect())
+    Some(shortened(&changes.to_string()))
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(MOST_WORDS).collect()
 }
 
 /// Who has the host.

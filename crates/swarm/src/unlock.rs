@@ -1,0 +1,68 @@
+//! The unlock key of an autolocked swarm, for a rollout that restarts managers' engines.
+//!
+//! It lies in a Swarm secret: the raft store that holds it is what the key itself encrypts, no API gives a secret's data back, and
+//! only managers' agents mount it. It is in no spec, no label, no environment and no log.
+
+use crate::api::Swarm;
+use crate::encode;
+use crate::error::SwarmError;
+use crate::names;
+use crate::rollouts::RequestError;
+use careen_planner::RolloutId;
+use careen_planner::spec::UnlockKey;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+impl Swarm {
+    /// Whether this is the key with which managers of this swarm are unlocked.
+    pub fn is_unlock_key(&self, key: &str) -> Result<bool, SwarmError> {
+        Ok(self.engine().unlock_key()?.as_deref() == Some(key.trim()))
+    }
+
+    /// The secret of exactly this name.
+    pub fn secret(&self, name: &str) -> Result<Option<UnlockKey>, SwarmError> {
+        let found = self.list("secrets", &json!({ "name": [name] }))?;
+        let is_it = |secret: &&Value| secret.pointer("/Spec/Name").and_then(Value::as_str) == Some(name);
+        let id = found.iter().find(is_it).and_then(|secret| secret["ID"].as_str());
+        Ok(id.map(|id| UnlockKey { id: id.to_owned(), name: name.to_owned() }))
+    }
+
+    /// Stores the key for a rollout.
+    pub fn store_unlock_key(&self, id: &RolloutId, key: &str) -> Result<UnlockKey, RequestError> {
+        let name = names::unlock_key(id);
+        let labels = BTreeMap::from([(names::ROLLOUT_LABEL.to_owned(), id.to_string())]);
+        // A secret is written as a config is.
+        let spec = encode::config_spec(&name, &labels, key.trim().as_bytes());
+        let created = self.engine().post::<Value>("/secrets/create", &spec);
+        let created = created.map_err(|error| crate::rollouts::write_error(&name, &error))?;
+        let id = created["ID"].as_str().unwrap_or_default().to_owned();
+        Ok(UnlockKey { id, name })
+    }
+
+    /// Removes keys of rollouts that are over, which their controllers could not remove.
+    pub(crate) fn sweep_unlock_keys(&self) -> Result<(), SwarmError> {
+        let found = self.list("secrets", &json!({ "name": [names::UNLOCK_KEYS] }))?;
+        let rollout = |secret: &Value| {
+            let name = secret.pointer("/Spec/Name")?.as_str()?;
+            RolloutId::parse(name.strip_prefix(names::UNLOCK_KEYS)?).ok()
+        };
+        for id in found.iter().filter_map(rollout) {
+            if self.config(&names::history(&id, 1))?.is_some() {
+                let _in_use_still = self.remove_unlock_key(&id);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the key of a rollout out of the swarm. One that is gone, or that nobody stored, is no error; one that a job on a
+    /// node that is down still has is the next rollout's to remove.
+    pub fn remove_unlock_key(&self, id: &RolloutId) -> Result<(), SwarmError> {
+        match self.secret(&names::unlock_key(id))? {
+            Some(secret) => match self.engine().delete(&format!("/secrets/{}", secret.id)) {
+                Err(error) if !error.is_not_found() => Err(error.into()),
+                _ => Ok(()),
+            },
+            None => Ok(()),
+        }
+    }
+}
