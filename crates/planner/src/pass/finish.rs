@@ -80,10 +80,12 @@ fn has_leftovers(observed: &Observed) -> bool {
     observed.jobs.iter().filter(reachable).any(|job| !is_needed(observed, &job.key))
 }
 
-/// The label of a node that careen left drained stays: it says what the node was before.
+/// The label of a node that careen left drained stays: it says what the node was before. One that says `entering` is of a
+/// controller that was frozen while the rollout was aborted, and woke up after its end: nothing was begun.
 fn wants_tidying(node: &crate::observed::Node, spec: &Spec) -> bool {
     let record = NodeRecord::of(node).ok().flatten();
     record.is_some_and(|record| {
-        record.rollout == spec.id && record.stage.is_terminal() && record.taken.is_none()
+        let begun = !record.stage.is_terminal() && record.stage != Stage::Entering;
+        record.rollout == spec.id && !begun && record.taken.is_none()
     })
 }

@@ -506,6 +506,16 @@ fn history_then_the_end_then_nothing_is_left() {
 }
 
 #[test]
+fn what_a_controller_writes_that_wakes_up_after_the_end_is_tidied_up() {
+    let mut observed = cluster();
+    let control = Control::Finished { outcome: RolloutOutcome::Aborted };
+    observed.rollout.as_mut().unwrap().control = control;
+    put(&mut observed, "m1", &record(Stage::Entering));
+    put(&mut observed, "m2", &record(Stage::Rebooting));
+    assert_eq!(words(&now(&observed, &spec())), ["m1 -"], "what may have begun stays");
+}
+
+#[test]
 fn who_only_looks_sees_the_same_holds_whoever_has_the_lock() {
     let mut observed = cluster();
     put(&mut observed, "w1", &record(Stage::Settling));
