@@ -113,10 +113,8 @@ fn assert_fails(scene: &Scene, node: &str, words: &[&str], code: i32, parts: &[&
 
 /// What a call that fails must not have changed.
 fn swarm(scene: &Scene) -> String {
-    scene.sh(
-        "n1",
-        "docker node inspect -f '{{.Version}}' $(docker node ls -q); docker service ls -q; docker config ls",
-    )
+    let nodes = "docker node inspect -f '{{json .Spec}}' $(docker node ls -q)";
+    scene.sh("n1", &format!("{nodes}; docker service ls -q; docker config ls -q"))
 }
 
 fn take_down(scene: &Scene) {
