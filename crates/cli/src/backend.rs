@@ -111,8 +111,8 @@ pub struct EndedNode {
     pub stage: Stage,
     /// Its transaction on its host.
     pub transaction: Option<String>,
-    /// What changed on its host, a line each, as far as its agent could tell.
-    pub changed: Option<String>,
+    /// What its agent said last: what changed on its host, a line each; of what failed the last lines.
+    pub record: Option<String>,
 }
 
 /// What an operator tells a rollout.

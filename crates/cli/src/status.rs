@@ -55,7 +55,7 @@ pub fn results(nodes: &[EndedNode], page: &mut Page) {
         return;
     }
     page.gap();
-    let mut rows = vec![["NODE", "STATE", "WHAT CHANGED"].map(Span::from).to_vec()];
+    let mut rows = vec![["NODE", "STATE", "RESULT"].map(Span::from).to_vec()];
     rows.extend(nodes.iter().map(ended));
     page.table(&rows);
 }
@@ -67,7 +67,11 @@ fn ended(node: &EndedNode) -> Vec<Span> {
         Stage::Skipped { why } => Some(words::skip(*why).to_owned()),
         _ => None,
     };
-    let text: Vec<String> = why.into_iter().chain(node.changed.as_deref().map(in_short)).collect();
+    let record = node.record.as_deref().map(|record| match node.stage {
+        Stage::Failed { .. } => record.lines().last().unwrap_or_default().to_owned(),
+        _ => in_short(record),
+    });
+    let text: Vec<String> = why.into_iter().chain(record).collect();
     vec![
         node.hostname.clone().into(),
         Span::new(stage_look(&node.stage), words::stage(&node.stage)),
@@ -269,7 +273,7 @@ win1  worker   skipped  -      it runs Windows
             hostname: name.into(),
             stage,
             transaction: None,
-            changed: changed.map(str::to_owned),
+            record: changed.map(str::to_owned),
         };
         let failed = Stage::Failed { phase: Phase::Running, reason: Reason::Exit(7) };
         let last = Summary {
@@ -279,7 +283,7 @@ win1  worker   skipped  -      it runs Windows
             submitted: Some("2026-11-23T02:55:39.906723839Z".into()),
             nodes: vec![
                 ended("w1", Stage::Done, Some("docker.io: 1 → 2\nlibc6: 3 → 4")),
-                ended("w2", failed, None),
+                ended("w2", failed, Some("Unpacking\nE: no room left")),
             ],
         };
         let mut page = Page::new(false);
@@ -288,7 +292,7 @@ win1  worker   skipped  -      it runs Windows
             page.into_text(),
             "no rollout is going on\nthe last one, k3x9 (registry.example/update@sha256:00 install, submitted \
              2026-11-23T02:55:39Z by root@m1): finished, with failed nodes\n\n\
-             NODE  STATE   WHAT CHANGED\nw1    done    docker.io: 1 → 2, and 1 more\nw2    failed  exit code 7 in the command\n"
+             NODE  STATE   RESULT\nw1    done    docker.io: 1 → 2, and 1 more\nw2    failed  exit code 7 in the command; E: no room left\n"
         );
         assert_eq!(words::skip(Skip::Windows), "it runs Windows");
     }

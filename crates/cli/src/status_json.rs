@@ -50,7 +50,7 @@ struct EndedJson<'a> {
     hostname: &'a str,
     state: &'static str,
     stage: &'a Stage,
-    changed: Option<&'a str>,
+    record: Option<&'a str>,
 }
 
 /// A node in JSON.
@@ -69,6 +69,7 @@ pub struct NodeJson<'a> {
     drained_by_careen: bool,
     hold: Option<&'a Hold>,
     why: Option<String>,
+    record: Option<&'a str>,
     asked: Option<&'static str>,
 }
 
@@ -111,7 +112,7 @@ fn ended(node: &EndedNode) -> EndedJson<'_> {
         hostname: &node.hostname,
         state: node.stage.name(),
         stage: &node.stage,
-        changed: node.changed.as_deref(),
+        record: node.record.as_deref(),
     }
 }
 
@@ -130,6 +131,7 @@ pub fn node<'a>(standing: &Standing, node: &'a NodeStanding) -> NodeJson<'a> {
         drained_by_careen: node.taken,
         hold: node.hold.as_ref(),
         why: words::detail(node).map(|text| standing.with_names(&text)),
+        record: node.record.as_deref(),
         asked: node.asked.map(careen_planner::rollout::Ask::word),
     }
 }

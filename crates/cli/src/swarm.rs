@@ -271,7 +271,7 @@ fn summary(history: &History) -> Summary {
             transaction: key.transaction().map(|id| id.to_string()),
             hostname: node.hostname.clone(),
             stage: node.stage.clone(),
-            changed: history.results.iter().find(of_node).and_then(|result| result.record.clone()),
+            record: history.results.iter().find(of_node).and_then(|result| result.record.clone()),
         }
     };
     Summary {

@@ -1,6 +1,6 @@
 //! `careen why`: what exactly blocks, what to do about it, and what to type. Pure.
 
-use crate::text::{Page, Span};
+use crate::text::{Look, Page, Span};
 use crate::view::{NodeStanding, Standing};
 use crate::{status, status_json, words};
 use careen_planner::Stage;
@@ -27,6 +27,7 @@ pub fn page(standing: &Standing, nodes: &[&NodeStanding], page: &mut Page) {
         let why = words::detail(node).map(|text| format!(": {}", standing.with_names(&text)));
         let who = format!("{} ({}) is ", node.hostname, words::role(node.role));
         page.spans(&[who.into(), state, why.unwrap_or_default().into()]);
+        words::last_lines(node).for_each(|line| page.spans(&["    | ".into(), Span::new(Look::Dim, line)]));
         say(&words::advice(node), page);
     }
     if let Some(text) = turns(&waiting) {

@@ -61,6 +61,12 @@ fn told_failure(node: &NodeStanding, phase: Phase, reason: Reason) -> String {
     }
 }
 
+/// The last lines of what failed on a host, as its agent reported them.
+pub fn last_lines(node: &NodeStanding) -> impl Iterator<Item = &str> {
+    let of_command = matches!(node.stage, Stage::Failed { reason: Reason::Exit(_), .. });
+    node.record.as_deref().filter(|_| of_command).unwrap_or_default().lines()
+}
+
 /// A hold as a sentence. What is counted down here was looked at once: it may be less.
 pub fn hold(hold: &Hold) -> String {
     match hold {

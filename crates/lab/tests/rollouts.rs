@@ -38,6 +38,7 @@ fn a_failure_pauses_it_and_retry_goes_on() {
     assert_eq!(paused.status, 4, "{paused:?}");
     let why = scene.careen(&["why", "n3"]).stdout;
     assert!(why.contains("exit code 7 in the command") && why.contains("careen retry n3"), "{why}");
+    assert!(why.contains("\n    | it does not work here\n"), "its last words travel with the result: {why}");
     assert!(scene.careen(&["logs", "n3"]).stdout.contains("it does not work here"));
 
     let second = scene.run(&["--node", "n2"]);

@@ -11,6 +11,7 @@ mod follow;
 mod help;
 mod host;
 mod identity;
+mod last_lines;
 mod printer;
 mod rollout;
 mod secrets;

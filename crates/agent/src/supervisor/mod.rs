@@ -10,7 +10,7 @@
 mod changes;
 mod child;
 mod control;
-mod output;
+pub(crate) mod output;
 mod program;
 mod reboot;
 mod removal;

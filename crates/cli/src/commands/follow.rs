@@ -3,7 +3,7 @@
 use super::Session;
 use super::logs::is_report;
 use crate::args::Format;
-use crate::backend::{Backend, BackendError, LogPlace, Summary};
+use crate::backend::{Backend, BackendError, LogLine, LogPlace, Summary};
 use crate::console::Console;
 use crate::error::Failure;
 use crate::exit::Exit;
@@ -138,7 +138,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
             }
             let Ok(page) = self.backend.logs(agent, &tail.place) else { continue };
             tail.place = page.next;
-            let said = page.lines.iter().filter(|line| !is_report(line) && !line.text.trim().is_empty());
+            let said = page.lines.iter().filter(|line| is_progress(line));
             tail.lines.extend(said.map(|line| text::log_line(&line.text)));
             let superfluous = tail.lines.len().saturating_sub(LAST_LINES);
             tail.lines.drain(..superfluous);
@@ -213,7 +213,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         ]);
         last_words(&standing, &following.tails, &mut page);
         let nodes = summary.map(|summary| summary.nodes).unwrap_or_default();
-        if nodes.iter().any(|node| node.changed.is_some()) {
+        if nodes.iter().any(|node| node.record.is_some()) {
             status::results(&nodes, &mut page);
         }
         self.console.out(&page.into_text())?;
@@ -229,6 +229,12 @@ fn last_words(standing: &Standing, tails: &BTreeMap<NodeId, Tail>, page: &mut Pa
         let lines = tails.get(&node.node).map(|tail| tail.lines.iter()).into_iter().flatten();
         lines.for_each(|line| page.spans(&["    ".into(), Span::new(Look::Dim, line)]));
     }
+}
+
+/// Whether a line shows how far a host is. What changed is told with the result, and would push the command's last words out.
+fn is_progress(line: &LogLine) -> bool {
+    let of_result = line.text.starts_with("careen: changed: ");
+    !is_report(line) && !of_result && !line.text.trim().is_empty()
 }
 
 fn ended(summary: &Summary) -> Option<RolloutOutcome> {

@@ -12,6 +12,7 @@ mod reporter;
 use super::create::Joined;
 use super::follow::wait_to_be_stopped_until;
 use super::identity::{Own, Place};
+use super::last_lines;
 use super::{Followed, Request, carry_out, host, report_result};
 use crate::journal;
 use crate::layout::{self, TransactionDir, file};
@@ -108,7 +109,7 @@ pub fn run(
     }
     let id = place.id.clone();
     let reporter = Reporter::new(Gate::new(&part.gate_restart));
-    Playing { request, part, source, place, id, signals, reporter, changes: None }.play()
+    Playing { request, part, source, place, id, signals, reporter, changes: None, last_lines: None }.play()
 }
 
 struct Playing<'a> {
@@ -121,6 +122,8 @@ struct Playing<'a> {
     reporter: Reporter,
     /// What the command changed on the host, for people.
     changes: Option<String>,
+    /// The last lines of what failed, likewise.
+    last_lines: Option<String>,
 }
 
 impl Playing<'_> {
@@ -250,7 +253,11 @@ impl Playing<'_> {
     }
 
     fn finish(&mut self, outcome: NodeOutcome) {
-        self.reporter.say(Said::Finished { outcome, record: self.changes.take() });
+        let record = match &outcome {
+            NodeOutcome::Succeeded => self.changes.take(),
+            NodeOutcome::Failed { .. } => self.last_lines.take(),
+        };
+        self.reporter.say(Said::Finished { outcome, record });
     }
 
     fn has(&self, command: &str) -> Result<bool, Stop> {
@@ -280,7 +287,13 @@ impl Playing<'_> {
                     if suffix.is_empty() {
                         self.changes = changes(&result);
                     }
-                    return ended(&joined, &result);
+                    let ran = ended(&joined, &result)?;
+                    if matches!(ran, Ran::Ended { is_success: false, .. }) && self.last_lines.is_none() {
+                        let lines = last_lines::of(&joined.directory, joined.output_limit);
+                        self.last_lines =
+                            Some(shortened(&lines.join("\n"))).filter(|lines| !lines.is_empty());
+                    }
+                    return Ok(ran);
                 }
                 Ok(Followed::Detached) => return Ok(Ran::Left),
                 Err(stop) if stop.exit == AgentExit::HostBusy => {
