@@ -110,7 +110,13 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         if local {
             return self.follow_here(spec);
         }
-        self.start_controller(&spec.id).map(|()| Exit::Done)
+        let started = self.start_controller(&spec.id);
+        // The one that was there may have done it and gone meanwhile, at any moment of looking for it.
+        let is_over = |active: Option<Spec>| active.is_none_or(|active| active.id != spec.id);
+        match started {
+            Err(_) if is_over(self.backend.active()?) => Ok(Exit::Done),
+            started => started.map(|()| Exit::Done),
+        }
     }
 }
 
