@@ -28,7 +28,7 @@ BENCH ?=
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
-demo: ## a swarm of five Debian hosts, upgraded by one `docker service create` (KEEP=1 leaves it up)
+demo: ## five Debian hosts get new packages and a new engine with `careen upgrade`, while a service keeps running (KEEP=1 leaves them up)
 	demo/run
 
 test: check deny crash-test lab-test ## everything that must be green: format, lint, unit tests, simulated rollouts, licences, crash and lab tests
