@@ -53,7 +53,11 @@ pub enum Command {
     /// Upgrade the packages of every host
     Upgrade(UpgradeArgs),
     /// Where the rollout stands
-    Status,
+    Status {
+        /// Watch it until it is over or paused, and exit as 'run' does
+        #[arg(long, short)]
+        follow: bool,
+    },
     /// What the hosts printed
     Logs(LogsArgs),
     /// What exactly blocks, and what to do next

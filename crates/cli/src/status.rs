@@ -56,7 +56,9 @@ pub fn results(nodes: &[EndedNode], page: &mut Page) {
     }
     page.gap();
     let mut rows = vec![["NODE", "STATE", "RESULT"].map(Span::from).to_vec()];
-    rows.extend(nodes.iter().map(ended));
+    let mut nodes: Vec<&EndedNode> = nodes.iter().collect();
+    nodes.sort_by(|a, b| a.hostname.cmp(&b.hostname));
+    rows.extend(nodes.into_iter().map(ended));
     page.table(&rows);
 }
 

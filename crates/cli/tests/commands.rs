@@ -161,6 +161,8 @@ fn a_rollout_that_continues_ends_with_failed_nodes() {
         "{}",
         sim.out()
     );
+    assert_eq!(exit(sim.call("status")), 0);
+    assert_eq!(exit(sim.call("status --follow")), 3, "who comes too late to watch is told how it ended");
 }
 
 #[test]
@@ -175,6 +177,7 @@ fn a_controller_in_the_swarm_is_followed_and_ctrl_c_leaves_it_alone() {
     );
     sim.0.borrow_mut().interrupt_at = None;
     assert_eq!(exit(sim.call("pause")), 0);
+    assert_eq!(exit(sim.call("status -f")), 4, "a rollout that is paused is not watched for ever");
     assert_eq!(exit(sim.call("status --format json")), 0);
     let status: serde_json::Value = serde_json::from_str(&sim.out()).unwrap();
     assert_eq!(status["rollout"]["control"]["why"]["reason"], "asked");

@@ -71,7 +71,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
                 self.wipe(&mut following)?;
                 let id = &following.follower.spec().id;
                 self.say(&format!(
-                    "you left; the rollout {id} goes on in the swarm: 'careen status', 'careen pause', 'careen abort'"
+                    "you left; the rollout {id} goes on in the swarm: 'careen status -f', 'careen pause', 'careen abort'"
                 ))?;
                 return Ok(Exit::Other);
             }
@@ -237,7 +237,8 @@ fn is_progress(line: &LogLine) -> bool {
     !is_report(line) && !of_result && !line.text.trim().is_empty()
 }
 
-fn ended(summary: &Summary) -> Option<RolloutOutcome> {
+/// How a rollout ended; `None` while it goes on.
+pub(super) fn ended(summary: &Summary) -> Option<RolloutOutcome> {
     match summary.control {
         Control::Finished { outcome } => Some(outcome),
         Control::Running | Control::Paused { .. } | Control::Aborting => None,
@@ -254,7 +255,7 @@ fn with_history(mut standing: Standing, summary: Option<&Summary>) -> Standing {
     standing
 }
 
-const fn exit_of(outcome: Option<RolloutOutcome>) -> Exit {
+pub(super) const fn exit_of(outcome: Option<RolloutOutcome>) -> Exit {
     match outcome {
         Some(RolloutOutcome::Done) => Exit::Done,
         Some(RolloutOutcome::WithFailures | RolloutOutcome::Aborted) => Exit::FailedNodes,

@@ -36,7 +36,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
             Command::Run(args) => self.run(args),
             Command::Plan(args) => self.plan(args),
             Command::Upgrade(args) => self.upgrade(args),
-            Command::Status => self.status(),
+            Command::Status { follow } => self.status(*follow),
             Command::Why { node } => self.why(node.as_deref()),
             Command::Logs(args) => self.logs(args),
             Command::Pause => self.pause(),

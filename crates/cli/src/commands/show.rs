@@ -1,5 +1,6 @@
 //! `status` and `why`: they look, and change nothing.
 
+use super::follow::{ended, exit_of};
 use super::{Session, find};
 use crate::backend::Backend;
 use crate::console::Console;
@@ -8,12 +9,16 @@ use crate::exit::Exit;
 use crate::{status, status_json, why};
 
 impl<B: Backend, C: Console> Session<'_, B, C> {
-    pub(super) fn status(&mut self) -> Result<Exit, Failure> {
+    pub(super) fn status(&mut self, follow: bool) -> Result<Exit, Failure> {
         let Some(spec) = self.backend.active()? else {
             let last = self.backend.rollouts()?.into_iter().next();
             self.print(&status_json::idle(last.as_ref()), |page| status::idle(last.as_ref(), page))?;
-            return Ok(Exit::Done);
+            let how_it_ended = last.filter(|_| follow);
+            return Ok(how_it_ended.map_or(Exit::Done, |last| exit_of(ended(&last))));
         };
+        if follow {
+            return self.follow(spec);
+        }
         let (standing, _) = self.standing(&spec)?;
         self.print(&status_json::status(&standing, &spec), |page| status::page(&standing, &spec, page))?;
         Ok(Exit::Done)
