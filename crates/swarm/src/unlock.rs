@@ -4,6 +4,7 @@
 //! only managers' agents mount it. It is in no spec, no label, no environment and no log.
 
 use crate::api::Swarm;
+use crate::deliver::GivenKind;
 use crate::encode;
 use crate::error::SwarmError;
 use crate::names;
@@ -21,10 +22,8 @@ impl Swarm {
 
     /// The secret of exactly this name.
     pub fn secret(&self, name: &str) -> Result<Option<UnlockKey>, SwarmError> {
-        let found = self.list("secrets", &json!({ "name": [name] }))?;
-        let is_it = |secret: &&Value| secret.pointer("/Spec/Name").and_then(Value::as_str) == Some(name);
-        let id = found.iter().find(is_it).and_then(|secret| secret["ID"].as_str());
-        Ok(id.map(|id| UnlockKey { id: id.to_owned(), name: name.to_owned() }))
+        let id = self.find_given(GivenKind::Secret, name)?;
+        Ok(id.map(|id| UnlockKey { id, name: name.to_owned() }))
     }
 
     /// Stores the key for a rollout.

@@ -3,7 +3,7 @@
 use super::given;
 use crate::names;
 use careen_planner::spec::{RebootPolicy, UnlockKey};
-use careen_planner::{AgentSpec, Go, JobKey, JobRole, NodeId, Spec};
+use careen_planner::{AgentSpec, GivenFile, Go, JobKey, JobRole, NodeId, Spec};
 use serde_json::{Value, json};
 
 /// The agent of every payload's image.
@@ -29,22 +29,22 @@ pub fn agent(agent: &AgentSpec, spec: &Spec, epoch: u64) -> Option<Value> {
         "Mounts": [{ "Type": "bind", "Source": "/", "Target": "/host" }],
         "StopGracePeriod": AGENT_GRACE_SECONDS * 1_000_000_000,
     });
-    given::add(&mut container, &spec.given);
-    if let Some(secret) = &agent.unlock_key {
-        let mut secrets = container["Secrets"].as_array().cloned().unwrap_or_default();
-        secrets.push(unlock_key(secret));
-        container["Secrets"] = secrets.into();
-    }
+    let mut given = spec.given.clone();
+    given.secrets.extend(agent.unlock_key.as_ref().map(unlock_key));
+    given::add(&mut container, &given);
     Some(job(&agent.key, epoch, container))
 }
 
 /// The unlock key as the agent looks for it: by this name, for root alone.
-fn unlock_key(secret: &UnlockKey) -> Value {
-    json!({
-        "SecretID": secret.id,
-        "SecretName": secret.name,
-        "File": { "Name": UNLOCK_KEY, "UID": "0", "GID": "0", "Mode": 0o400 },
-    })
+fn unlock_key(secret: &UnlockKey) -> GivenFile {
+    GivenFile {
+        id: secret.id.clone(),
+        name: secret.name.clone(),
+        target: UNLOCK_KEY.to_owned(),
+        uid: "0".to_owned(),
+        gid: "0".to_owned(),
+        mode: 0o400,
+    }
 }
 
 /// The service of a gate: a process that only waits, from the same image.
@@ -170,7 +170,6 @@ fn constrain(spec: &mut Value, keep: impl Fn(&str) -> bool, add: &str) {
 mod tests {
     use super::*;
     use crate::decode;
-    use careen_planner::GivenFile;
     use careen_planner::RolloutId;
     use std::time::Duration;
 
