@@ -27,6 +27,8 @@ pub enum Said {
     Prepared {
         /// Whether the command is going to need a restart of the engine or a reboot.
         restart: Expectation,
+        /// What the go for the command is.
+        draw: Draw,
     },
     /// The command runs.
     Running {
@@ -37,6 +39,8 @@ pub enum Said {
     WantsRestart {
         /// Which.
         kind: Restart,
+        /// What the go for it is.
+        draw: Draw,
     },
     /// The engine is restarted, or the host rebooted.
     Restarting {
@@ -45,9 +49,18 @@ pub enum Said {
     },
     /// Everything is done but `verify`.
     Verifying,
-    /// This agent came back to a transaction of which nothing was begun: its first agent died before the go reached
-    /// the host.
+    /// No go can reach this agent any more: something else than a go happened to its gates. Another agent can take its place;
+    /// this one begins nothing.
+    Cancelled {
+        /// What happened, in words.
+        why: String,
+    },
+    /// This agent was told to leave before the command began, and the host's journal says that its go is void.
+    Revoked,
+    /// The host knows this try, and nothing of it was begun: the go of every agent before this one is void.
     NotBegun,
+    /// The host knows nothing of this try, although an agent had announced it there: it lost its state, or is another host.
+    Forgotten,
     /// The transaction is closed.
     Finished {
         /// How.
@@ -56,6 +69,16 @@ pub enum Said {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         record: Option<String>,
     },
+}
+
+/// What the go is, for one agent: of its gates just these two taken away by the swarm, and everything else as it was. Drawn
+/// at random after everything was in place, so that nothing that happens by accident is likely to say the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Draw {
+    /// What it is the go for: 0 is the command, N the N-th restart that this try has asked for.
+    pub number: u32,
+    /// The numbers of the two gates, the smaller one first.
+    pub gates: [u8; 2],
 }
 
 /// What `prepare` expects.
@@ -188,8 +211,9 @@ mod tests {
         let failed = NodeOutcome::Failed { phase: HostPhase::Verify, exit: 3, rolled_back: Some(true) };
         for said in [
             Said::Busy { transaction: "t1".into() },
-            Said::Prepared { restart: Expectation::Unknown },
-            Said::WantsRestart { kind: Restart::Reboot },
+            Said::Prepared { restart: Expectation::Unknown, draw: Draw { number: 0, gates: [2, 5] } },
+            Said::WantsRestart { kind: Restart::Reboot, draw: Draw { number: 1, gates: [1, 3] } },
+            Said::Cancelled { why: "a gate ended".into() },
             Said::Finished { outcome: failed, record: Some("kernel: 1 → 2\n\u{1b}".into()) },
         ] {
             let line = said.line().unwrap();

@@ -51,10 +51,14 @@ pub enum Reboot {
 /// An agent's part in a rollout, where the careen command line placed it there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RolloutPart {
-    /// `CAREEN_GATE_RUN`: the service whose container's end is the go for the command.
-    pub gate_run: Option<String>,
-    /// `CAREEN_GATE_RESTART`: the same for a restart of the engine or the host.
-    pub gate_restart: String,
+    /// `CAREEN_GATE`: what the names of its gates' services begin with; the rest is the gate's number.
+    pub gate: String,
+    /// `CAREEN_GATES`: how many gates it has, numbered from 1.
+    pub gates: u8,
+    /// `CAREEN_GENERATION`: which try of the rollout on this node.
+    pub generation: u32,
+    /// `CAREEN_AGENT`: which agent of that try.
+    pub agent: u32,
     /// `CAREEN_COLLECT`: it asks what became of the transaction, and begins nothing.
     pub collects: bool,
     /// `CAREEN_ROLLBACK`: whether the payload's `rollback` is run when the command or `verify` fails.
@@ -64,6 +68,9 @@ pub struct RolloutPart {
     /// `CAREEN_UNLOCK`: whether somebody types the unlock key of an autolocked swarm.
     pub unlock_by_hand: bool,
 }
+
+/// A go takes two gates away out of so many at least.
+pub const LEAST_GATES: u8 = 4;
 
 /// Whether an engine that was replaced may be restarted without a controller (`CAREEN_ENGINE_RESTART`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -184,10 +191,13 @@ impl Settings {
 
 impl RolloutPart {
     fn from_env<'a>(get: impl Fn(&'static str) -> Option<&'a str>) -> Result<Option<Self>, InvalidSetting> {
-        let Some(gate_restart) = get("CAREEN_GATE_RESTART") else { return Ok(None) };
+        let Some(gate) = get("CAREEN_GATE") else { return Ok(None) };
+        let number = |name, allowed| choice(&get, name, allowed, |text| text.parse().ok());
         Ok(Some(Self {
-            gate_run: get("CAREEN_GATE_RUN").map(str::to_owned),
-            gate_restart: gate_restart.to_owned(),
+            gate: gate.to_owned(),
+            gates: choice(&get, "CAREEN_GATES", "a number from 4 to 9", gates)?.unwrap_or(LEAST_GATES),
+            generation: number("CAREEN_GENERATION", "a number from 1 on")?.unwrap_or(1),
+            agent: number("CAREEN_AGENT", "a number from 1 on")?.unwrap_or(1),
             collects: choice(&get, "CAREEN_COLLECT", "1 or 0", flag)?.unwrap_or(false),
             rolls_back: choice(&get, "CAREEN_ROLLBACK", "1 or 0", flag)?.unwrap_or(false),
             allows_unfit: choice(&get, "CAREEN_PREFLIGHT", "refuse or warn", |text| match text {
@@ -251,6 +261,10 @@ fn size(text: &str) -> Option<u64> {
     let (number, shift) = units.iter().find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, shift)))?;
     let bytes = number.parse::<u64>().ok()?.checked_mul(1 << shift)?;
     (bytes >= LEAST_OUTPUT_LIMIT).then_some(bytes)
+}
+
+fn gates(text: &str) -> Option<u8> {
+    text.parse().ok().filter(|count| (LEAST_GATES..=9).contains(count))
 }
 
 fn flag(text: &str) -> Option<bool> {

@@ -88,17 +88,13 @@ impl fmt::Display for RolloutId {
     }
 }
 
-/// What a go allows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Go {
-    /// The command may begin.
-    Run,
-    /// The engine may be restarted, or the host rebooted: once, for the agent that asks. It never covers restarts that
-    /// come later: an agent that is gone with its engine cannot say what still follows, and the node has to be
-    /// active for the next one.
-    Restart,
-}
+/// How many gates an agent has that may begin the command: two go with the go for it, and of the other four two with the go
+/// for a restart. A go never covers restarts that come later: an agent that is gone with its engine cannot say what still
+/// follows, and the node has to be active for the next one.
+pub const GATES: u8 = 6;
+
+/// How many gates an agent has that only collects.
+pub const COLLECTORS_GATES: u8 = careen_model::settings::LEAST_GATES;
 
 /// What one of careen's services is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -106,8 +102,8 @@ pub enum Go {
 pub enum JobRole {
     /// The agent itself.
     Agent,
-    /// A process that only waits: taking it away is the go.
-    Gate(Go),
+    /// A process that only waits, with its number from 1: taking the two away that the agent has drawn is the go.
+    Gate(u8),
 }
 
 /// Which of careen's services one is. The name says it all, so two controllers that create the same one collide.
@@ -130,9 +126,8 @@ impl JobKey {
     pub fn name(&self) -> String {
         let Self { rollout, node, generation, agent, role } = self;
         let role = match role {
-            JobRole::Agent => "",
-            JobRole::Gate(Go::Run) => "-run",
-            JobRole::Gate(Go::Restart) => "-restart",
+            JobRole::Agent => String::new(),
+            JobRole::Gate(number) => format!("-gate{number}"),
         };
         format!("careen-{rollout}-{node}-g{generation}-a{agent}{role}")
     }
@@ -164,11 +159,11 @@ mod tests {
             node: NodeId("f3tu280ls0gp01obdjoe97xy5".into()),
             generation: 12,
             agent: 12,
-            role: JobRole::Gate(Go::Restart),
+            role: JobRole::Gate(9),
         };
         assert!(key.name().len() <= 63, "{}", key.name());
         assert!(key.transaction().is_some());
-        assert_ne!(key.name(), key.with_role(JobRole::Gate(Go::Run)).name());
+        assert_ne!(key.name(), key.with_role(JobRole::Gate(1)).name());
         for bad in ["", "abcdef0123456", "Ab", "a-b"] {
             assert!(RolloutId::parse(bad).is_err(), "{bad}");
         }
