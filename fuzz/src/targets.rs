@@ -91,8 +91,15 @@ fn replay(journal: &Journal) {
 fn what_is_next_can_be_recorded(state: &State, bits: u8) {
     let bit = |number: u8| bits & (1 << number) != 0;
     let reboot = if bit(0) { Reboot::Wanted } else { Reboot::Never };
-    let policy = Policy { reboot, engine_restart: bit(1), idempotent: bit(2), has_rollback: bit(3) };
+    let policy = Policy {
+        reboot,
+        engine_restart: bit(1),
+        idempotent: bit(2),
+        has_rollback: bit(3),
+        awaits_go: bit(0),
+    };
     let host = HostView {
+        go: bit(1).then_some(1),
         boot_id: "b".into(),
         engine_up: bit(4),
         engine_restart_wanted: bit(5).then(|| "it was replaced".into()),
@@ -107,7 +114,11 @@ fn what_is_next_can_be_recorded(state: &State, bits: u8) {
         Action::RebootNow => return,
         Action::RecordRebooted => Record::Rebooted { boot: host.boot_id },
         Action::Close(outcome) => closed(outcome),
-        Action::Nothing => return assert!(matches!(state.stage, Stage::Closed(_))),
+        Action::Nothing => {
+            let may_not_begin =
+                matches!(state.stage, Stage::Prepared | Stage::Offered { .. } | Stage::Revoked);
+            return assert!(may_not_begin || matches!(state.stage, Stage::Closed(_)));
+        }
     };
     assert!(state.clone().step(&record).is_ok(), "{} cannot follow {:?}", record.name(), state);
 }

@@ -41,6 +41,16 @@ pub enum Record {
         /// The kernel's boot id.
         boot_id: String,
     },
+    /// Intent: an agent is about to say that it waits for a rollout's go. After this line the host knows the try.
+    Offered {
+        /// Which agent of the try. Each one that offers it has a higher number than those before it.
+        agent: u32,
+    },
+    /// Nothing of the command was begun, and the go of every agent that offered it is void.
+    Revoked {
+        /// By whom, in words.
+        by: String,
+    },
     /// Intent: a program of the payload is about to be started. After this line its attempt counts as used.
     Starting {
         /// Which program.

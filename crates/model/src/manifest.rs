@@ -19,7 +19,7 @@ pub struct Manifest {
     pub schema: u32,
     /// The transaction's id; also the name of its directory.
     pub id: TransactionId,
-    /// Which plan of a controller this belongs to; 0 without one. A host refuses an older one.
+    /// Which try of a rollout on its node this is; 0 outside of a rollout. A host refuses an older one.
     pub generation: u64,
     /// When the agent created it, by the host's clock.
     pub created: Timestamp,
@@ -146,6 +146,7 @@ impl Manifest {
             engine_restart: self.engine_restart == EngineRestarts::Auto,
             idempotent: self.idempotent,
             has_rollback: self.payload.has_rollback,
+            awaits_go: self.awaits_go,
         }
     }
 

@@ -50,6 +50,13 @@ pub enum Stage {
     /// Nothing of the command was begun.
     #[default]
     Prepared,
+    /// An agent of a rollout waits for the go, or has it; nothing of the command was begun.
+    Offered {
+        /// Which agent.
+        agent: u32,
+    },
+    /// Nothing of the command was begun, and no agent that offered it may begin it any more.
+    Revoked,
     /// A program is about to start: from here on its attempt is used.
     Starting {
         /// Which program.
@@ -102,6 +109,8 @@ pub enum Stage {
 /// What led to a stage, as far as it decides what follows.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct History {
+    /// The last agent that offered the command to its rollout; 0 when none did.
+    pub offered: u32,
     /// Attempts of the command that were begun.
     pub attempts: u32,
     /// Whether the engine was up when the command was begun.
@@ -299,6 +308,13 @@ impl State {
         let stage = match (stage, record) {
             (Stage::Closed(_), _) => return Err(illegal),
             (stage, Record::Supervised { .. }) => stage,
+            (Stage::Prepared | Stage::Offered { .. } | Stage::Revoked, Record::Offered { agent })
+                if *agent > history.offered =>
+            {
+                history.offered = *agent;
+                Stage::Offered { agent: *agent }
+            }
+            (Stage::Prepared | Stage::Offered { .. }, Record::Revoked { .. }) => Stage::Revoked,
             (stage, Record::Starting { phase, attempt, engine_up }) => {
                 if !may_start(&stage, &history, *phase, *attempt) {
                     return Err(illegal);
@@ -355,16 +371,29 @@ impl State {
     /// Whether a supervisor that takes over now may still start the command.
     pub fn may_start_command(&self, policy: Policy) -> bool {
         match &self.stage {
-            Stage::Prepared | Stage::Rebooting { .. } | Stage::Rebooted => self.asks_for_command(),
+            Stage::Prepared | Stage::Offered { .. } | Stage::Rebooting { .. } | Stage::Rebooted => {
+                self.asks_for_command()
+            }
             Stage::Starting { phase, .. }
             | Stage::Running { phase, .. }
             | Stage::Stopping { phase, .. }
             | Stage::Interrupted { phase } => policy.idempotent && *phase == Phase::Command,
-            Stage::Ended { .. }
+            Stage::Revoked
+            | Stage::Ended { .. }
             | Stage::RestartingEngine { .. }
             | Stage::EngineSettled
             | Stage::Closed(_) => false,
         }
+    }
+
+    /// Whether anything of the command was begun.
+    pub fn is_begun(&self) -> bool {
+        !matches!(self.stage, Stage::Prepared | Stage::Offered { .. } | Stage::Revoked)
+    }
+
+    /// Whether a program of the payload runs, as far as the journal tells.
+    pub fn has_a_living_program(&self) -> bool {
+        matches!(self.stage, Stage::Starting { .. } | Stage::Running { .. } | Stage::Stopping { .. })
     }
 
     fn asks_for_command(&self) -> bool {
@@ -382,7 +411,10 @@ impl State {
 fn may_start(stage: &Stage, history: &History, phase: Phase, attempt: u32) -> bool {
     match (stage, phase) {
         (
-            Stage::Prepared | Stage::Rebooted | Stage::Interrupted { phase: Phase::Command },
+            Stage::Prepared
+            | Stage::Offered { .. }
+            | Stage::Rebooted
+            | Stage::Interrupted { phase: Phase::Command },
             Phase::Command,
         ) => attempt == history.attempts + 1,
         (Stage::Ended { .. } | Stage::EngineSettled, Phase::Rollback) => attempt == 1 && !history.rolled_back,
@@ -398,6 +430,8 @@ fn may_close(stage: &Stage) -> bool {
         | Stage::Rebooting { .. }
         | Stage::Rebooted => true,
         Stage::Prepared
+        | Stage::Offered { .. }
+        | Stage::Revoked
         | Stage::Starting { .. }
         | Stage::Running { .. }
         | Stage::Stopping { .. }
@@ -434,6 +468,8 @@ impl Stage {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Prepared => "prepared",
+            Self::Offered { .. } => "offered",
+            Self::Revoked => "revoked",
             Self::Starting { .. } => "starting",
             Self::Running { .. } => "running",
             Self::Stopping { .. } => "stopping",
@@ -459,11 +495,15 @@ pub struct Policy {
     pub idempotent: bool,
     /// Whether the payload has a `rollback`.
     pub has_rollback: bool,
+    /// Whether the command waits for a rollout's go, and so does every restart.
+    pub awaits_go: bool,
 }
 
 /// What the host shows now.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct HostView {
+    /// The agent whose go for the command this supervisor was started with; `None` without one.
+    pub go: Option<u32>,
     /// The kernel's boot id.
     pub boot_id: String,
     /// Whether the engine is up.
@@ -502,7 +542,7 @@ pub enum Action {
     RecordRebooted,
     /// Record the result, and remove what is left.
     Close(Outcome),
-    /// Nothing: the result stands.
+    /// Nothing: the result stands, or nobody may begin.
     Nothing,
 }
 
@@ -510,7 +550,11 @@ pub enum Action {
 pub fn next(state: &State, host: &HostView, policy: Policy) -> Action {
     let history = &state.history;
     match &state.stage {
-        Stage::Prepared => Action::Start { phase: Phase::Command, attempt: 1 },
+        // Without a go nothing begins, and a go is for the agent alone that offered last.
+        Stage::Prepared if policy.awaits_go => Action::Nothing,
+        Stage::Offered { agent } if host.go != Some(*agent) => Action::Nothing,
+        Stage::Revoked => Action::Nothing,
+        Stage::Prepared | Stage::Offered { .. } => Action::Start { phase: Phase::Command, attempt: 1 },
         Stage::Starting { .. } | Stage::Running { .. } | Stage::Stopping { .. } => Action::RecordInterrupted,
         Stage::Interrupted { phase: Phase::Command }
             if policy.idempotent && history.attempts <= MAX_REBOOTS =>
@@ -615,6 +659,8 @@ impl Record {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Supervised { .. } => "supervised",
+            Self::Offered { .. } => "offered",
+            Self::Revoked { .. } => "revoked",
             Self::Starting { .. } => "starting",
             Self::Running { .. } => "running",
             Self::Stopping { .. } => "stopping",

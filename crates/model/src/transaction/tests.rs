@@ -3,10 +3,20 @@
 use super::*;
 use crate::entry::Way;
 
-const ALL_ALLOWED: Policy =
-    Policy { reboot: Reboot::Wanted, engine_restart: true, idempotent: false, has_rollback: true };
-const NOTHING_ALLOWED: Policy =
-    Policy { reboot: Reboot::Never, engine_restart: false, idempotent: false, has_rollback: false };
+const ALL_ALLOWED: Policy = Policy {
+    reboot: Reboot::Wanted,
+    engine_restart: true,
+    idempotent: false,
+    has_rollback: true,
+    awaits_go: false,
+};
+const NOTHING_ALLOWED: Policy = Policy {
+    reboot: Reboot::Never,
+    engine_restart: false,
+    idempotent: false,
+    has_rollback: false,
+    awaits_go: false,
+};
 
 fn start(phase: Phase, attempt: u32) -> Record {
     Record::Starting { phase, attempt, engine_up: true }
@@ -18,6 +28,10 @@ fn ended(end: CommandEnd) -> Record {
 
 fn settled(outcome: EngineOutcome) -> Record {
     Record::EngineSettled { outcome }
+}
+
+fn revoked() -> Record {
+    Record::Revoked { by: "an abort".into() }
 }
 
 fn rebooting() -> Record {
@@ -59,6 +73,8 @@ fn all_states() -> Vec<State> {
     let down = EngineRestart::Down;
     vec![
         State::default(),
+        after(&[Record::Offered { agent: 1 }]),
+        after(&[Record::Offered { agent: 1 }, revoked()]),
         after(&up_to_the_end[..1]),
         after(&up_to_the_end[..2]),
         after(&[&up_to_the_end[..2], &[Record::Stopping { reason: StopReason::TimeLimit }]].concat()),
@@ -75,6 +91,8 @@ fn all_states() -> Vec<State> {
 fn all_records() -> Vec<Record> {
     vec![
         Record::Supervised { entry: Way::Systemd, pid: 1, boot_id: "b".into() },
+        Record::Offered { agent: 2 },
+        revoked(),
         start(Phase::Command, 1),
         start(Phase::Command, 2),
         start(Phase::Rollback, 1),
@@ -127,10 +145,38 @@ fn a_used_attempt_is_never_started_again() {
             if let Action::Start { phase: Phase::Command, attempt } = next(&state, &host(), policy) {
                 assert_eq!(attempt, state.history.attempts + 1, "{}", state.stage.name());
                 assert_eq!(state.stage, Stage::Prepared);
+                assert!(!policy.awaits_go);
             }
         }
     }
     assert!(State::default().step(&start(Phase::Command, 2)).is_err(), "attempts are counted without gaps");
+}
+
+#[test]
+fn a_go_is_for_the_agent_that_offered_last_and_for_nobody_once_it_is_revoked() {
+    let of_rollout = Policy { awaits_go: true, ..ALL_ALLOWED };
+    let go = |agent| HostView { go: Some(agent), ..host() };
+    let begins = Action::Start { phase: Phase::Command, attempt: 1 };
+    let offered = |agent| Record::Offered { agent };
+    assert_eq!(decide(&[], &go(1), of_rollout), Action::Nothing, "nobody has offered it");
+    assert_eq!(
+        decide(&[offered(1)], &host(), of_rollout),
+        Action::Nothing,
+        "a boot, or a takeover, is no go"
+    );
+    assert_eq!(decide(&[offered(1)], &go(1), of_rollout), begins);
+    assert_eq!(decide(&[offered(1), offered(2)], &go(1), of_rollout), Action::Nothing);
+    assert_eq!(decide(&[offered(1), revoked()], &go(1), of_rollout), Action::Nothing);
+    assert_eq!(decide(&[offered(1), revoked(), offered(2)], &go(2), of_rollout), begins);
+    let state = after(&[offered(2), revoked()]);
+    for agent in [1, 2] {
+        assert!(state.clone().step(&offered(agent)).is_err(), "an agent that came before");
+    }
+    assert!(!state.is_begun() && state.step(&start(Phase::Command, 1)).is_err());
+    assert!(
+        after(&ran(CommandEnd::Exited(0))[..2]).step(&revoked()).is_err(),
+        "what has begun is not revoked"
+    );
 }
 
 #[test]
@@ -334,9 +380,9 @@ fn secrets_are_needed_where_the_command_may_still_start() {
         let needing = all_states().into_iter().filter(|state| state.may_start_command(policy));
         needing.map(|state| state.stage.name()).collect()
     };
-    assert_eq!(open(ALL_ALLOWED), ["prepared"]);
+    assert_eq!(open(ALL_ALLOWED), ["prepared", "offered"]);
     let idempotent = Policy { idempotent: true, ..ALL_ALLOWED };
-    assert_eq!(open(idempotent), ["prepared", "starting", "running", "stopping", "interrupted"]);
+    assert_eq!(open(idempotent), ["prepared", "offered", "starting", "running", "stopping", "interrupted"]);
     let asked = after(&[&ran(CommandEnd::Exited(194))[..], &[rebooting()]].concat());
     assert!(asked.may_start_command(ALL_ALLOWED));
     assert!(asked.step(&Record::Rebooted { boot: "two".into() }).unwrap().may_start_command(ALL_ALLOWED));

@@ -1,0 +1,641 @@
+//! An agent's part in a rollout, from the look at its host to its last word.
+//!
+//! The host's journal decides what was begun; an agent only asks it, offers the try, and passes gos on. So an agent may be
+//! killed, frozen or taken away at any moment: another one reads the journal. Before a go the journal knows that this
+//! agent offered the try; after `revoked` no agent that came before can begin anything, whatever it sees.
+
+use crate::gates::{Look, Verdict, Watch};
+use careen_model::journal::Record;
+use careen_model::report::{Expectation, HostPhase, NodeOutcome, Restart, Said};
+use careen_model::settings::LEAST_GATES;
+use careen_model::transaction::{EngineRestart, Phase};
+use std::time::Duration;
+
+/// How long gates may be incomplete although one of them has ended: it will not come back.
+const GATHERING: Duration = Duration::from_secs(60);
+
+/// How long the gates for a restart may take to be there.
+const GATES_FOR_A_RESTART: Duration = Duration::from_secs(300);
+
+/// What an agent is told when it is started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// Which agent of the try.
+    pub agent: u32,
+    /// How many gates it has.
+    pub gates: u8,
+    /// It asks what became of the try, and begins nothing.
+    pub collects: bool,
+    /// Whether a failure is taken back.
+    pub rolls_back: bool,
+    /// Whether the payload has a `prepare`.
+    pub has_prepare: bool,
+    /// Whether it has a `verify`.
+    pub has_verify: bool,
+    /// Whether it has a `rollback`.
+    pub has_rollback: bool,
+}
+
+/// What the host knows of the try.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Known {
+    /// Nothing at all.
+    Nothing,
+    /// The try, and that nothing of it was begun; the last agent that offered it, 0 for none.
+    NotBegun {
+        /// Which.
+        offered: u32,
+    },
+    /// Something of it was begun.
+    Begun,
+    /// A newer try of the rollout was here.
+    Newer,
+}
+
+/// What happened to an agent, or what came of what it did last.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// It was started.
+    Begin,
+    /// What the host knows of the try.
+    Known(Known),
+    /// The host is fit for the work.
+    Fit,
+    /// A command of the payload has ended: `prepare`, the command itself, `rollback` or `verify`.
+    Ran(Ran),
+    /// Another transaction has the host.
+    Busy {
+        /// Which.
+        holder: String,
+        /// Whether its supervisor only waits, and no command of it lives.
+        only_waits: bool,
+    },
+    /// The host's journal knows that this agent offers the try.
+    Offered {
+        /// What `prepare` expects.
+        expects: Expectation,
+    },
+    /// A look at the gates; `None` when the engine does not answer.
+    Looked {
+        /// What it showed.
+        look: Option<Look>,
+        /// A monotonic clock's reading.
+        now: Duration,
+        /// Any number.
+        random: u64,
+    },
+    /// The journal says that every go so far is void.
+    Revoked,
+    /// The journal says that the command was begun.
+    TooLate,
+    /// A record of the command's journal that this agent has not seen yet.
+    Record(Box<Record>),
+    /// What the supervisor waits for a go for; `None` when it does not. Told with each look.
+    Wish(Option<Wish>),
+    /// It is told to leave.
+    ToldToLeave,
+}
+
+/// A supervisor's wish, as an agent needs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wish {
+    /// Its number, from 1.
+    pub number: u32,
+    /// What is to be restarted.
+    pub kind: Restart,
+}
+
+/// How a command of the payload ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ran {
+    /// What an agent exits with for it.
+    pub exit: u8,
+    /// Whether the rollout may go on.
+    pub is_success: bool,
+    /// What an engine that stayed down made of the rollback.
+    pub rolled_back: Option<bool>,
+}
+
+/// What an agent does.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Say this to the controller, and again from time to time.
+    Say(Said),
+    /// Pass the go for the restart of this number on to the supervisor.
+    PassGo(u32),
+    /// End what the supervisor waits for.
+    CancelWait,
+    /// Do this next; what comes of it is the next event.
+    Do(Do),
+}
+
+/// What takes an agent's time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Do {
+    /// Read what the host knows of the try.
+    Read,
+    /// See whether the host is fit.
+    Preflight,
+    /// Run this command of the payload, or take its recorded result.
+    Run(Step),
+    /// Void what other rollouts' agents offered on this host, bring the payload, and write down that this agent offers.
+    Offer,
+    /// Look at the gates again and again.
+    LookAtGates,
+    /// Write down that every go so far is void, unless the command was begun.
+    Revoke {
+        /// By whom, in words.
+        by: &'static str,
+    },
+    /// See to it that the command is supervised, with this agent's go, and follow it to its end.
+    Follow,
+    /// End what the holder of the host waits for, and try the last thing again.
+    Free {
+        /// Which transaction.
+        holder: String,
+        /// What was tried.
+        then: Box<Do>,
+    },
+    /// Wait some seconds for the host, and try the last thing again.
+    WaitForHost {
+        /// What was tried.
+        then: Box<Do>,
+    },
+    /// Stay until the container is taken away: then exit with this code. A job's container that ends by itself would stay on
+    /// the host for good, and its log would have to be read before somebody calls it lost.
+    Stay(u8),
+    /// Exit with this code.
+    Leave(u8),
+}
+
+/// A command of the payload beside the rollout's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Before the go.
+    Prepare,
+    /// After success.
+    Verify,
+    /// After a failure.
+    Rollback,
+}
+
+/// An agent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Agent {
+    part: Part,
+    at: At,
+}
+
+/// Where an agent is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum At {
+    /// Nowhere yet.
+    New,
+    /// It reads what the host knows.
+    Reading,
+    /// It looks whether the host is fit.
+    Preflight,
+    /// `prepare` runs.
+    Preparing,
+    /// The try is being written down.
+    Offering,
+    /// It waits until all its gates run.
+    Gathering {
+        /// What `prepare` expects.
+        expects: Expectation,
+        /// Since when a gate has ended.
+        since: Option<Duration>,
+    },
+    /// It has drawn, and waits for the go.
+    Waiting(Watch),
+    /// It writes down that no go counts any more; then it says this.
+    Revoking(Then),
+    /// The command is supervised; it follows.
+    Following(Following),
+    /// The command failed, and is taken back.
+    RollingBack {
+        /// Which command failed.
+        phase: HostPhase,
+        /// How.
+        exit: u8,
+    },
+    /// `verify` runs.
+    Verifying,
+    /// It stays until it is taken away.
+    Staying(u8),
+    /// It is gone.
+    Gone,
+}
+
+/// What an agent says behind a revocation, and what it does then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Then {
+    /// It was told to leave.
+    Leave,
+    /// Its gates refused.
+    Refused,
+    /// Its go can not reach it any more, for this reason.
+    Cancelled(String),
+    /// It collects: nothing was begun.
+    Collected,
+}
+
+/// What an agent knows while it follows.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Following {
+    wish: Option<Wish>,
+    watch: Option<Watch>,
+    /// Since when a wish waits for gates.
+    since: Option<Duration>,
+    /// Whether a go can reach this agent no more.
+    cancelled: bool,
+    said: Option<Said>,
+}
+
+/// What an agent exits with when it leaves and the command goes on, or was never begun.
+const DETACHED: u8 = 143;
+/// What it exits with when it is of no use here.
+const REFUSED: u8 = 248;
+
+/// An event that cannot come now: a defect of whoever drives the machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unexpected {
+    /// Where the agent is.
+    pub at: &'static str,
+    /// What it was told.
+    pub event: &'static str,
+}
+
+impl std::fmt::Display for Unexpected {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "an agent that is '{}' cannot be told '{}'", self.at, self.event)
+    }
+}
+
+impl std::error::Error for Unexpected {}
+
+type Effects = Vec<Effect>;
+
+impl Agent {
+    /// One that has done nothing yet.
+    pub fn new(part: Part) -> Self {
+        Self { part, at: At::New }
+    }
+
+    /// Where it is.
+    pub fn at(&self) -> &At {
+        &self.at
+    }
+
+    /// Whether a look at the gates is of any use now.
+    pub fn wants_looks(&self) -> bool {
+        match &self.at {
+            At::Gathering { .. } | At::Waiting(_) => true,
+            At::Following(following) => following.wish.is_some() && !following.cancelled,
+            At::New
+            | At::Reading
+            | At::Preflight
+            | At::Preparing
+            | At::Offering
+            | At::Revoking(_)
+            | At::RollingBack { .. }
+            | At::Verifying
+            | At::Staying(_)
+            | At::Gone => false,
+        }
+    }
+
+    /// What follows.
+    pub fn step(&mut self, event: Event) -> Result<Effects, Unexpected> {
+        let unexpected = Unexpected { at: self.at.name(), event: event.name() };
+        let at = std::mem::replace(&mut self.at, At::Gone);
+        Ok(match (at, event) {
+            (At::New, Event::Begin) => self.will(At::Reading, Do::Read),
+            (At::Reading, Event::Known(known)) => self.known(&known),
+            (At::Preflight, Event::Fit) if self.part.has_prepare => {
+                self.says(Said::Preparing, At::Preparing, Do::Run(Step::Prepare))
+            }
+            (At::Preflight, Event::Fit) => self.will(At::Offering, Do::Offer),
+            (At::Preparing, Event::Ran(ran)) if ran.is_success => self.will(At::Offering, Do::Offer),
+            (At::Preparing, Event::Ran(ran)) => self.finish(failed(HostPhase::Prepare, &ran), ran.exit),
+            (At::Offering, Event::Offered { expects }) => {
+                self.will(At::Gathering { expects, since: None }, Do::LookAtGates)
+            }
+            (At::Gathering { expects, since }, Event::Looked { look, now, random }) => {
+                self.gather(expects, since, look.as_ref(), now, random)
+            }
+            (At::Waiting(watch), Event::Looked { look, now, .. }) => self.wait(watch, look.as_ref(), now),
+            (At::Gathering { .. } | At::Waiting(_), Event::ToldToLeave) => {
+                self.revoke(Then::Leave, "an agent that was told to leave before the go")
+            }
+            (At::Revoking(then), Event::Revoked) => self.revoked(then),
+            (At::Revoking(then), Event::TooLate) => self.too_late(then),
+            (At::Following(following), Event::Record(record)) => self.record(following, &record),
+            (At::Following(following), Event::Wish(wish)) => self.wish(following, wish),
+            (At::Following(following), Event::Looked { look, now, random }) => {
+                self.look(following, look.as_ref(), now, random)
+            }
+            (At::Following(_), Event::Ran(ran)) => self.command_ended(&ran),
+            // The supervisor may wait for its turn, and nothing may have begun.
+            (At::Following(_), Event::ToldToLeave) => {
+                self.revoke(Then::Leave, "an agent that was told to leave before the command began")
+            }
+            (At::RollingBack { phase, exit }, Event::Ran(ran)) => {
+                let rolled_back = Some(ran.is_success);
+                self.finish(NodeOutcome::Failed { phase, exit: exit.into(), rolled_back }, exit)
+            }
+            (At::Verifying, Event::Ran(ran)) if ran.is_success => self.finish(NodeOutcome::Succeeded, 0),
+            (At::Verifying, Event::Ran(ran)) => self.failed(HostPhase::Verify, &ran),
+            (at, Event::Busy { holder, only_waits }) if at.needs_the_host() => {
+                self.busy(at, holder, only_waits)
+            }
+            (At::Staying(exit), Event::ToldToLeave) => self.will(At::Gone, Do::Leave(exit)),
+            (_, Event::ToldToLeave) => self.will(At::Gone, Do::Leave(DETACHED)),
+            (at, _) => {
+                self.at = at;
+                return Err(unexpected);
+            }
+        })
+    }
+
+    fn will(&mut self, at: At, what: Do) -> Effects {
+        self.at = at;
+        vec![Effect::Do(what)]
+    }
+
+    fn says(&mut self, said: Said, at: At, what: Do) -> Effects {
+        self.at = at;
+        vec![Effect::Say(said), Effect::Do(what)]
+    }
+
+    fn finish(&mut self, outcome: NodeOutcome, exit: u8) -> Effects {
+        self.says(Said::Finished { outcome, record: None }, At::Staying(exit), Do::Stay(exit))
+    }
+
+    fn known(&mut self, known: &Known) -> Effects {
+        match (known, self.part.collects) {
+            (Known::Newer, _) => self.will(At::Gone, Do::Leave(REFUSED)),
+            (Known::Begun, _) => self.follow(),
+            (Known::Nothing, true) => self.says(Said::Forgotten, At::Staying(0), Do::Stay(0)),
+            // From here on no agent before this one can begin it.
+            (Known::NotBegun { .. }, true) => self.revoke(Then::Collected, "an agent that collects"),
+            (Known::NotBegun { offered }, false) if *offered >= self.part.agent => {
+                self.will(At::Gone, Do::Leave(REFUSED))
+            }
+            (Known::Nothing | Known::NotBegun { .. }, false) => self.will(At::Preflight, Do::Preflight),
+        }
+    }
+
+    fn follow(&mut self) -> Effects {
+        self.will(At::Following(Following::default()), Do::Follow)
+    }
+
+    fn revoke(&mut self, then: Then, by: &'static str) -> Effects {
+        self.will(At::Revoking(then), Do::Revoke { by })
+    }
+
+    fn gather(
+        &mut self,
+        expects: Expectation,
+        since: Option<Duration>,
+        look: Option<&Look>,
+        now: Duration,
+        random: u64,
+    ) -> Effects {
+        let all = look.filter(|look| look.in_place() >= usize::from(self.part.gates));
+        if let Some(watch) = all.and_then(|look| Watch::begin(look, 0, random)) {
+            let said = Said::Prepared { restart: expects, draw: watch.draw() };
+            return self.says(said, At::Waiting(watch), Do::LookAtGates);
+        }
+        let broken = look.is_some_and(Look::has_ended);
+        let since = broken.then(|| since.unwrap_or(now));
+        if since.is_some_and(|since| now.saturating_sub(since) >= GATHERING) {
+            let why = "a gate ended before all of them ran".to_owned();
+            return self.revoke(Then::Cancelled(why), "an agent whose gates ended");
+        }
+        self.will(At::Gathering { expects, since }, Do::LookAtGates)
+    }
+
+    fn wait(&mut self, mut watch: Watch, look: Option<&Look>, now: Duration) -> Effects {
+        match watch.look(look, now) {
+            Verdict::Waits(_) => self.will(At::Waiting(watch), Do::LookAtGates),
+            Verdict::Go => self.follow(),
+            Verdict::Refused => self.revoke(Then::Refused, "its rollout, which refused the go"),
+            Verdict::Cancelled(why) => {
+                self.revoke(Then::Cancelled(why), "an agent that no go can reach any more")
+            }
+        }
+    }
+
+    fn revoked(&mut self, then: Then) -> Effects {
+        match then {
+            Then::Leave => self.says(Said::Revoked, At::Gone, Do::Leave(DETACHED)),
+            Then::Refused => self.says(Said::Revoked, At::Staying(0), Do::Stay(0)),
+            Then::Cancelled(why) => self.says(Said::Cancelled { why }, At::Staying(0), Do::Stay(0)),
+            Then::Collected => self.says(Said::NotBegun, At::Staying(0), Do::Stay(0)),
+        }
+    }
+
+    /// The journal decided: something was begun before it could be revoked.
+    fn too_late(&mut self, then: Then) -> Effects {
+        match then {
+            Then::Leave => self.will(At::Gone, Do::Leave(DETACHED)),
+            Then::Refused | Then::Cancelled(_) | Then::Collected => self.follow(),
+        }
+    }
+
+    fn record(&mut self, mut following: Following, record: &Record) -> Effects {
+        let said = after(following.said.take(), record);
+        let effects = said.iter().cloned().map(Effect::Say).collect();
+        following.said = said;
+        self.at = At::Following(following);
+        effects
+    }
+
+    fn wish(&mut self, mut following: Following, wish: Option<Wish>) -> Effects {
+        if following.wish != wish {
+            following = Following { wish, watch: None, since: None, ..following };
+        }
+        self.at = At::Following(following);
+        Vec::new()
+    }
+
+    fn look(&mut self, mut following: Following, look: Option<&Look>, now: Duration, random: u64) -> Effects {
+        let effects = match (following.wish, following.cancelled) {
+            (Some(wish), false) => restart(&mut following, wish, look, now, random),
+            (Some(_) | None, _) => Vec::new(),
+        };
+        self.at = At::Following(following);
+        effects
+    }
+
+    fn command_ended(&mut self, ran: &Ran) -> Effects {
+        match ran.is_success {
+            true if self.part.has_verify => self.says(Said::Verifying, At::Verifying, Do::Run(Step::Verify)),
+            true => self.finish(NodeOutcome::Succeeded, 0),
+            false => self.failed(HostPhase::Command, ran),
+        }
+    }
+
+    /// The command or `verify` failed: the work is taken back where the rollout says so.
+    fn failed(&mut self, phase: HostPhase, ran: &Ran) -> Effects {
+        let takes_back = ran.rolled_back.is_none() && self.part.rolls_back && self.part.has_rollback;
+        match takes_back {
+            true => self.will(At::RollingBack { phase, exit: ran.exit }, Do::Run(Step::Rollback)),
+            false => self.finish(failed(phase, ran), ran.exit),
+        }
+    }
+
+    /// A host is waited for only while a command lives there: what only waits for something is ended, it is of a rollout that
+    /// is over.
+    fn busy(&mut self, at: At, holder: String, only_waits: bool) -> Effects {
+        let then = Box::new(at.needs());
+        if only_waits {
+            return self.will(at, Do::Free { holder, then });
+        }
+        self.says(Said::Busy { transaction: holder }, at, Do::WaitForHost { then })
+    }
+}
+
+fn failed(phase: HostPhase, ran: &Ran) -> NodeOutcome {
+    NodeOutcome::Failed { phase, exit: ran.exit.into(), rolled_back: ran.rolled_back }
+}
+
+/// A supervisor waits for the go for a restart.
+fn restart(
+    following: &mut Following,
+    wish: Wish,
+    look: Option<&Look>,
+    now: Duration,
+    random: u64,
+) -> Effects {
+    let Some(watch) = &mut following.watch else { return draw(following, wish, look, now, random) };
+    match watch.look(look, now) {
+        Verdict::Waits(_) => Vec::new(),
+        Verdict::Go => vec![Effect::PassGo(wish.number)],
+        Verdict::Refused => vec![Effect::CancelWait],
+        Verdict::Cancelled(why) => cancelled(following, why),
+    }
+}
+
+fn draw(following: &mut Following, wish: Wish, look: Option<&Look>, now: Duration, random: u64) -> Effects {
+    if let Some(watch) = look.and_then(|look| Watch::begin(look, wish.number, random)) {
+        let said = Said::WantsRestart { kind: wish.kind, draw: watch.draw() };
+        following.watch = Some(watch);
+        return vec![Effect::Say(said)];
+    }
+    let since = *following.since.get_or_insert(now);
+    let limit = if look.is_some_and(Look::has_ended) { GATHERING } else { GATES_FOR_A_RESTART };
+    if now.saturating_sub(since) < limit {
+        return Vec::new();
+    }
+    cancelled(following, format!("fewer than {LEAST_GATES} gates run, for {} s", limit.as_secs()))
+}
+
+fn cancelled(following: &mut Following, why: String) -> Effects {
+    (following.cancelled, following.watch) = (true, None);
+    vec![Effect::Say(Said::Cancelled { why })]
+}
+
+/// What goes on after this record, when that went on before it. What is over when an agent comes is not told as if it went
+/// on: the rollout would seem to go back.
+fn after(said: Option<Said>, record: &Record) -> Option<Said> {
+    match record {
+        Record::Starting { phase: Phase::Command, attempt, .. } => Some(Said::Running { attempt: *attempt }),
+        Record::RestartingEngine { why: EngineRestart::Replaced } => {
+            Some(Said::Restarting { kind: Restart::Engine })
+        }
+        Record::Rebooting { .. } => Some(Said::Restarting { kind: Restart::Reboot }),
+        Record::Ended { .. }
+        | Record::Interrupted
+        | Record::EngineSettled { .. }
+        | Record::Rebooted { .. }
+        | Record::Closed { .. } => None,
+        Record::Starting { phase: Phase::Rollback, .. }
+        | Record::RestartingEngine { why: EngineRestart::Down }
+        | Record::Supervised { .. }
+        | Record::Offered { .. }
+        | Record::Revoked { .. }
+        | Record::Running { .. }
+        | Record::Stopping { .. } => said,
+    }
+}
+
+impl At {
+    /// Whether what it does needs the host for itself.
+    fn needs_the_host(&self) -> bool {
+        matches!(
+            self,
+            Self::Preparing
+                | Self::Offering
+                | Self::Following(_)
+                | Self::RollingBack { .. }
+                | Self::Verifying
+        )
+    }
+
+    /// What is tried again when the host is free.
+    fn needs(&self) -> Do {
+        match self {
+            Self::Preparing => Do::Run(Step::Prepare),
+            Self::RollingBack { .. } => Do::Run(Step::Rollback),
+            Self::Verifying => Do::Run(Step::Verify),
+            Self::Following(_) => Do::Follow,
+            Self::New
+            | Self::Reading
+            | Self::Preflight
+            | Self::Offering
+            | Self::Gathering { .. }
+            | Self::Waiting(_)
+            | Self::Revoking(_)
+            | Self::Staying(_)
+            | Self::Gone => Do::Offer,
+        }
+    }
+
+    /// Its name, as docs/protocol.md draws it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Reading => "reading",
+            Self::Preflight => "preflight",
+            Self::Preparing => "preparing",
+            Self::Offering => "offering",
+            Self::Gathering { .. } => "gathering",
+            Self::Waiting(_) => "waiting",
+            Self::Revoking(_) => "revoking",
+            Self::Following(_) => "following",
+            Self::RollingBack { .. } => "rolling-back",
+            Self::Verifying => "verifying",
+            Self::Staying(_) => "staying",
+            Self::Gone => "gone",
+        }
+    }
+}
+
+impl Event {
+    /// Its name, as docs/protocol.md draws it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Begin => "begin",
+            Self::Known(Known::Nothing) => "nothing-known",
+            Self::Known(Known::NotBegun { .. }) => "known-not-begun",
+            Self::Known(Known::Begun) => "known-begun",
+            Self::Known(Known::Newer) => "newer-known",
+            Self::Fit => "fit",
+            Self::Ran(ran) if ran.is_success => "succeeded",
+            Self::Ran(_) => "failed",
+            Self::Busy { .. } => "busy",
+            Self::Offered { .. } => "offered",
+            Self::Looked { .. } => "looked",
+            Self::Revoked => "revoked",
+            Self::TooLate => "too-late",
+            Self::Record(_) => "record",
+            Self::Wish(_) => "wish",
+            Self::ToldToLeave => "told-to-leave",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

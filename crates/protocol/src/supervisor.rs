@@ -1,0 +1,550 @@
+//! What a supervisor does next.
+//!
+//! A supervisor does one thing at a time: it is told what came of the last one (an [`Event`]) and says the next ([`Effect`]).
+//! Where the transaction stands is in its journal alone ([`State`], which whoever drives the machine passes in); what the
+//! machine remembers beside that is only what it waits for, and that may be lost: the next supervisor asks the journal.
+//! Every act has its record before it. Every wait ends when somebody cancels, and when the host shuts down.
+
+use careen_model::entry::Way;
+use careen_model::journal::{CommandEnd, EngineOutcome, Record};
+use careen_model::report::Restart;
+use careen_model::settings::Reboot;
+use careen_model::transaction::{
+    Action, EngineRestart, HostView, Outcome, Phase, Policy, Stage, State, next,
+};
+use std::time::Duration;
+
+/// How long a supervisor waits for a restart's go. Nobody gives one after that: the rollout is long over, or lost.
+pub const GO_LIMIT: Duration = Duration::from_secs(24 * 3600);
+
+/// A supervisor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Supervisor {
+    policy: Policy,
+    takes_host_lock: bool,
+    /// The agent whose go it was started with.
+    go: Option<u32>,
+    /// Who cancelled, once somebody did: from then on nothing is begun or restarted any more.
+    cancelled: Option<String>,
+    at: At,
+}
+
+/// What it was asked to do last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum At {
+    /// Nothing yet.
+    New,
+    /// The host's lock was asked for.
+    Host,
+    /// A record is being written; then this.
+    Writing(Then),
+    /// It waits for an engine that the command has started.
+    Engine,
+    /// It looks at the host.
+    Looking,
+    /// It waits until the swarm can do without this host, for the command.
+    TurnToRun(Start),
+    /// It waits for the rollout's go.
+    Go(Wish),
+    /// It waits until the swarm can do without this host, for a reboot.
+    TurnToReboot(Leaving),
+    /// A program is being started.
+    StartingProgram,
+    /// A program runs.
+    Program,
+    /// The engine is being started or restarted.
+    RestartingEngine,
+    /// The host is asked to reboot.
+    Rebooting,
+    /// It waits until the rebooted host takes part in its swarm again.
+    Swarm(String),
+    /// The result is being recorded.
+    Closing,
+    /// It is through.
+    Gone,
+}
+
+/// What follows a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Then {
+    /// Decide anew.
+    Decide,
+    /// Start this program.
+    Run(Start),
+    /// Watch the program that was started.
+    Watch,
+    /// Start or restart the engine.
+    Restart(EngineRestart),
+    /// Leave.
+    Leave(Leave),
+}
+
+/// A program to be started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Start {
+    /// Which.
+    pub phase: Phase,
+    /// Which attempt of it.
+    pub attempt: u32,
+    /// Whether the engine is up.
+    pub engine_up: bool,
+}
+
+/// A reboot to come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leaving {
+    /// Why.
+    pub reason: String,
+    /// The boot that must end.
+    pub from_boot: String,
+}
+
+/// A restart that waits for its go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wish {
+    /// Counted over the whole transaction, from 1. A go is for one number.
+    pub number: u32,
+    /// What.
+    pub kind: Restart,
+    /// Why, in words.
+    pub reason: String,
+    /// The boot in which it is asked for.
+    pub boot: String,
+}
+
+/// What came of the last effect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// It was started.
+    Begin,
+    /// Whether the host's lock is this transaction's now.
+    HostLock(bool),
+    /// The record is in the journal.
+    Written,
+    /// What the host shows, and whether secrets that the command needs are not there.
+    Seen {
+        /// What decides.
+        view: HostView,
+        /// Only an agent can bring them.
+        secrets_are_missing: bool,
+    },
+    /// What was waited for is there.
+    Waited,
+    /// What was waited for does not come, for this reason.
+    GaveUp(String),
+    /// Somebody ends the wait.
+    Cancelled(String),
+    /// The process is told to end: the host shuts down, or somebody stopped its unit.
+    ToldToEnd,
+    /// The program runs.
+    Started {
+        /// Its process id.
+        pid: u32,
+    },
+    /// The program could not be started, or has ended.
+    Ended {
+        /// How.
+        end: CommandEnd,
+        /// Processes that it left behind, in words.
+        left_behind: Vec<String>,
+        /// Whether a shutdown of the host cut it off, and it may be run again.
+        cut_off: bool,
+    },
+    /// What came of a restart of the engine.
+    Settled(EngineOutcome),
+    /// The result is recorded.
+    Closed,
+}
+
+/// What a supervisor does next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Take the host's lock, without waiting.
+    TakeHostLock,
+    /// Record that this supervisor has the transaction.
+    WriteSupervised,
+    /// Write this record, and sync it.
+    Write(Record),
+    /// Wait for an engine that was up before the command, and that the command may have started again.
+    LetEngineComeUp,
+    /// Look at the host.
+    Look,
+    /// Wait until the swarm can do without this host, right before the command.
+    AwaitTurnToRun,
+    /// Wait for the rollout's go, at most for [`GO_LIMIT`].
+    AwaitGo(Wish),
+    /// Wait until the swarm can do without this host, right before a reboot.
+    AwaitTurnToReboot,
+    /// Start this program.
+    StartProgram(Start),
+    /// Watch it to its end: its output, its limit, whoever wants it stopped.
+    WatchProgram,
+    /// Start or restart the engine.
+    RestartEngine(EngineRestart),
+    /// Reboot the host.
+    Reboot,
+    /// Wait until the rebooted host takes part in its swarm again, or that has taken too long.
+    AwaitSwarm,
+    /// Record the result, and remove what is left.
+    Close(Outcome),
+    /// Remove the transaction, of which nothing was begun.
+    Withdraw,
+    /// End.
+    Leave(Leave),
+}
+
+/// Why a supervisor ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leave {
+    /// Everything is done.
+    Done,
+    /// Another transaction has the host, and nothing of this one was begun.
+    HostBusy,
+    /// Another transaction has the host, and this one goes on later.
+    Later,
+    /// Only an agent can bring what is missing.
+    AwaitsAgent,
+    /// It carries no go that counts.
+    NoGo,
+    /// The process is told to end; it is taken up after the boot.
+    ToldToEnd,
+}
+
+/// An event that cannot come now: a defect of whoever drives the machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unexpected {
+    /// What the machine had asked for.
+    pub at: &'static str,
+    /// What it was told.
+    pub event: &'static str,
+}
+
+impl std::fmt::Display for Unexpected {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "a supervisor that is '{}' cannot be told '{}'", self.at, self.event)
+    }
+}
+
+impl std::error::Error for Unexpected {}
+
+impl Supervisor {
+    /// One that has done nothing yet. In a container, below the agent, it cannot survive what would be restarted.
+    pub fn new(allowed: Policy, takes_host_lock: bool, entry: Way, go: Option<u32>) -> Self {
+        let outside = entry != Way::Chroot;
+        let policy = Policy {
+            reboot: if outside { allowed.reboot } else { Reboot::Never },
+            engine_restart: allowed.engine_restart && outside,
+            ..allowed
+        };
+        Self { policy, takes_host_lock, go, cancelled: None, at: At::New }
+    }
+
+    /// What it waits for, or does.
+    pub fn at(&self) -> &At {
+        &self.at
+    }
+
+    /// What follows. `state` is where the journal stands now.
+    pub fn step(&mut self, state: &State, event: Event) -> Result<Effect, Unexpected> {
+        let unexpected = Unexpected { at: self.at.name(), event: event.name() };
+        let at = std::mem::replace(&mut self.at, At::Gone);
+        Ok(match (at, event) {
+            (At::New, Event::Begin) if self.takes_host_lock => self.will(At::Host, Effect::TakeHostLock),
+            (At::New, Event::Begin) | (At::Host, Event::HostLock(true)) => self.take_over(state),
+            (At::Host, Event::HostLock(false)) => self.host_is_busy(state),
+            (At::Writing(then), Event::Written) => self.after_record(state, then),
+            (At::Engine, Event::Waited | Event::GaveUp(_)) => self.will(At::Looking, Effect::Look),
+            (At::Looking, Event::Seen { view, secrets_are_missing }) => {
+                self.decide(state, view, secrets_are_missing)
+            }
+            (At::TurnToRun(start), Event::Waited) => self.record_start(start),
+            (At::TurnToRun(_), Event::GaveUp(by)) => self.revoke(by),
+            (At::Go(wish), Event::Waited) => self.has_the_go(wish),
+            (At::Go(Wish { reason, .. }), Event::GaveUp(why)) => self.not_done(&reason, &why),
+            (At::TurnToReboot(leaving), Event::Waited) => {
+                let Leaving { reason, from_boot } = leaving;
+                self.write(Record::Rebooting { reason, from_boot }, Then::Decide)
+            }
+            (At::TurnToReboot(Leaving { reason, .. }), Event::GaveUp(why)) => self.not_done(&reason, &why),
+            (At::StartingProgram, Event::Started { pid }) => self.write(Record::Running { pid }, Then::Watch),
+            (At::StartingProgram | At::Program, Event::Ended { end, left_behind, cut_off }) => {
+                match cut_off {
+                    true => self.write(Record::Interrupted, Then::Leave(Leave::ToldToEnd)),
+                    false => self.write(Record::Ended { end, left_behind }, Then::Decide),
+                }
+            }
+            (At::RestartingEngine, Event::Settled(outcome)) => {
+                self.write(Record::EngineSettled { outcome }, Then::Decide)
+            }
+            (At::Rebooting, Event::GaveUp(why)) => self.close(Outcome::RestartWanted { reasons: vec![why] }),
+            (At::Swarm(boot), Event::Waited | Event::GaveUp(_)) => {
+                self.write(Record::Rebooted { boot }, Then::Decide)
+            }
+            (At::Closing, Event::Closed) => self.leave(Leave::Done),
+            (at, Event::Cancelled(by)) if at.is_a_wait() => self.cancel(at, by),
+            (at, Event::ToldToEnd) if at.is_a_wait() => self.leave(Leave::ToldToEnd),
+            (at, _) => {
+                self.at = at;
+                return Err(unexpected);
+            }
+        })
+    }
+
+    fn will(&mut self, at: At, effect: Effect) -> Effect {
+        self.at = at;
+        effect
+    }
+
+    fn write(&mut self, record: Record, then: Then) -> Effect {
+        self.will(At::Writing(then), Effect::Write(record))
+    }
+
+    fn close(&mut self, outcome: Outcome) -> Effect {
+        self.will(At::Closing, Effect::Close(outcome))
+    }
+
+    fn leave(&mut self, why: Leave) -> Effect {
+        self.will(At::Gone, Effect::Leave(why))
+    }
+
+    /// Nothing of a rollout's command may begin without a go, whoever starts a supervisor: then not even a record is written.
+    fn take_over(&mut self, state: &State) -> Effect {
+        let go_counts = matches!(state.stage, Stage::Offered { agent } if self.go == Some(agent));
+        if matches!(state.stage, Stage::Closed(_)) {
+            return self.leave(Leave::Done);
+        }
+        if self.policy.awaits_go && !state.is_begun() && !go_counts {
+            return self.leave(Leave::NoGo);
+        }
+        self.will(At::Writing(Then::Decide), Effect::WriteSupervised)
+    }
+
+    fn host_is_busy(&mut self, state: &State) -> Effect {
+        match (state.is_begun(), self.policy.awaits_go) {
+            (true, _) => self.leave(Leave::Later),
+            // The agent asks again; what the host knows of the try must not go.
+            (false, true) => self.leave(Leave::HostBusy),
+            (false, false) => self.will(At::Gone, Effect::Withdraw),
+        }
+    }
+
+    fn after_record(&mut self, state: &State, then: Then) -> Effect {
+        match then {
+            Then::Decide if self.awaits_engine(state) => self.will(At::Engine, Effect::LetEngineComeUp),
+            Then::Decide => self.will(At::Looking, Effect::Look),
+            Then::Run(start) => self.will(At::StartingProgram, Effect::StartProgram(start)),
+            Then::Watch => self.will(At::Program, Effect::WatchProgram),
+            Then::Restart(why) => self.will(At::RestartingEngine, Effect::RestartEngine(why)),
+            Then::Leave(why) => self.leave(why),
+        }
+    }
+
+    /// An engine that was up before the command, and that the command has started again, may need a moment.
+    fn awaits_engine(&self, state: &State) -> bool {
+        matches!(state.stage, Stage::Ended { .. }) && state.history.engine_was_up && self.cancelled.is_none()
+    }
+
+    fn decide(&mut self, state: &State, view: HostView, secrets_are_missing: bool) -> Effect {
+        let view = HostView { go: self.go, ..view };
+        let action = next(state, &view, self.policy);
+        if let Some(effect) = self.cancelled_instead(state, &action) {
+            return effect;
+        }
+        match action {
+            Action::Start { phase: Phase::Command, .. } if secrets_are_missing => {
+                self.leave(Leave::AwaitsAgent)
+            }
+            Action::Start { phase, attempt } => {
+                self.start(Start { phase, attempt, engine_up: view.engine_up })
+            }
+            Action::RecordInterrupted => self.write(Record::Interrupted, Then::Decide),
+            Action::RestartEngine(why) => self.restart_engine(state, &view, why),
+            Action::Reboot { reason } => {
+                let wish = wish(state, Restart::Reboot, reason, view.boot_id);
+                self.ask(wish)
+            }
+            Action::RebootNow => self.will(At::Rebooting, Effect::Reboot),
+            Action::RecordRebooted if state.history.engine_was_up && self.cancelled.is_none() => {
+                self.will(At::Swarm(view.boot_id), Effect::AwaitSwarm)
+            }
+            Action::RecordRebooted => self.write(Record::Rebooted { boot: view.boot_id }, Then::Decide),
+            Action::Close(outcome) => self.close(outcome),
+            Action::Nothing if matches!(state.stage, Stage::Closed(_)) => self.leave(Leave::Done),
+            Action::Nothing => self.leave(Leave::NoGo),
+        }
+    }
+
+    /// After a cancel only what ends the transaction is done.
+    fn cancelled_instead(&mut self, state: &State, action: &Action) -> Option<Effect> {
+        let by = self.cancelled.clone()?;
+        let why = format!("cancelled by {by}");
+        match action {
+            Action::Start { .. } if !state.is_begun() => Some(self.revoke(by)),
+            Action::Start { phase, .. } => {
+                Some(self.not_done(&format!("another start of the {phase} is due"), &why))
+            }
+            Action::RestartEngine(EngineRestart::Down) => {
+                Some(self.not_done("the engine is down after the command", &why))
+            }
+            Action::RestartEngine(EngineRestart::Replaced) => {
+                Some(self.not_done("the installed engine is not the one that runs", &why))
+            }
+            Action::Reboot { reason } => Some(self.not_done(reason, &why)),
+            Action::RebootNow => Some(self.not_done("a reboot is due", &why)),
+            Action::RecordInterrupted | Action::RecordRebooted | Action::Close(_) | Action::Nothing => None,
+        }
+    }
+
+    fn start(&mut self, start: Start) -> Effect {
+        match (self.policy.awaits_go, start.phase) {
+            (true, Phase::Command) => self.will(At::TurnToRun(start), Effect::AwaitTurnToRun),
+            (true, Phase::Rollback) | (false, _) => self.record_start(start),
+        }
+    }
+
+    fn record_start(&mut self, start: Start) -> Effect {
+        let Start { phase, attempt, engine_up } = start;
+        self.write(Record::Starting { phase, attempt, engine_up }, Then::Run(start))
+    }
+
+    /// A restart that was begun already, by a supervisor that was lost, had its go.
+    fn restart_engine(&mut self, state: &State, view: &HostView, why: EngineRestart) -> Effect {
+        let begun = matches!(state.stage, Stage::RestartingEngine { .. });
+        if why == EngineRestart::Down || begun || !self.policy.awaits_go {
+            return self.write(Record::RestartingEngine { why }, Then::Restart(why));
+        }
+        let reason = view.engine_restart_wanted.clone().unwrap_or_else(|| "it was replaced".to_owned());
+        self.ask(wish(state, Restart::Engine, reason, view.boot_id.clone()))
+    }
+
+    fn ask(&mut self, wish: Wish) -> Effect {
+        match self.policy.awaits_go {
+            true => self.will(At::Go(wish.clone()), Effect::AwaitGo(wish)),
+            false => self.has_the_go(wish),
+        }
+    }
+
+    fn has_the_go(&mut self, wish: Wish) -> Effect {
+        match wish.kind {
+            Restart::Engine => {
+                let why = EngineRestart::Replaced;
+                self.write(Record::RestartingEngine { why }, Then::Restart(why))
+            }
+            Restart::Reboot => {
+                let leaving = Leaving { reason: wish.reason, from_boot: wish.boot };
+                self.will(At::TurnToReboot(leaving), Effect::AwaitTurnToReboot)
+            }
+        }
+    }
+
+    fn not_done(&mut self, reason: &str, why: &str) -> Effect {
+        self.close(Outcome::RestartWanted { reasons: vec![format!("{reason}, which was not done: {why}")] })
+    }
+
+    fn revoke(&mut self, by: String) -> Effect {
+        self.write(Record::Revoked { by }, Then::Leave(Leave::NoGo))
+    }
+
+    fn cancel(&mut self, at: At, by: String) -> Effect {
+        let why = format!("cancelled by {by}");
+        self.cancelled = Some(by.clone());
+        match at {
+            At::TurnToRun(start) if start.attempt == 1 => self.revoke(by),
+            At::TurnToRun(start) => {
+                self.not_done(&format!("another start of the {} is due", start.phase), &why)
+            }
+            At::Go(Wish { reason, .. }) | At::TurnToReboot(Leaving { reason, .. }) => {
+                self.not_done(&reason, &why)
+            }
+            At::Rebooting => self.not_done("a reboot was asked for", &why),
+            At::RestartingEngine => {
+                // Whoever waited has started it, and it was not there yet.
+                let outcome = EngineOutcome::Down { words: why };
+                self.write(Record::EngineSettled { outcome }, Then::Decide)
+            }
+            At::Swarm(boot) => self.write(Record::Rebooted { boot }, Then::Decide),
+            At::Engine => self.will(At::Looking, Effect::Look),
+            At::New
+            | At::Host
+            | At::Writing(_)
+            | At::Looking
+            | At::StartingProgram
+            | At::Program
+            | At::Closing
+            | At::Gone => self.will(At::Looking, Effect::Look),
+        }
+    }
+}
+
+fn wish(state: &State, kind: Restart, reason: String, boot: String) -> Wish {
+    let number = state.history.reboots + state.history.engine_tries + 1;
+    Wish { number, kind, reason, boot }
+}
+
+impl At {
+    /// Whether somebody may end it.
+    pub fn is_a_wait(&self) -> bool {
+        match self {
+            Self::Engine
+            | Self::TurnToRun(_)
+            | Self::Go(_)
+            | Self::TurnToReboot(_)
+            | Self::RestartingEngine
+            | Self::Rebooting
+            | Self::Swarm(_) => true,
+            Self::New
+            | Self::Host
+            | Self::Writing(_)
+            | Self::Looking
+            | Self::StartingProgram
+            | Self::Program
+            | Self::Closing
+            | Self::Gone => false,
+        }
+    }
+
+    /// Its name, as docs/protocol.md draws it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Host => "taking-the-host",
+            Self::Writing(_) => "writing",
+            Self::Engine => "awaiting-engine",
+            Self::Looking => "looking",
+            Self::TurnToRun(_) => "awaiting-turn-to-run",
+            Self::Go(_) => "awaiting-go",
+            Self::TurnToReboot(_) => "awaiting-turn-to-reboot",
+            Self::StartingProgram => "starting-program",
+            Self::Program => "watching-program",
+            Self::RestartingEngine => "restarting-engine",
+            Self::Rebooting => "rebooting",
+            Self::Swarm(_) => "awaiting-swarm",
+            Self::Closing => "closing",
+            Self::Gone => "gone",
+        }
+    }
+}
+
+impl Event {
+    /// Its name, as docs/protocol.md draws it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Begin => "begin",
+            Self::HostLock(true) => "host-is-ours",
+            Self::HostLock(false) => "host-is-busy",
+            Self::Written => "written",
+            Self::Seen { .. } => "seen",
+            Self::Waited => "waited",
+            Self::GaveUp(_) => "gave-up",
+            Self::Cancelled(_) => "cancelled",
+            Self::ToldToEnd => "told-to-end",
+            Self::Started { .. } => "started",
+            Self::Ended { .. } => "ended",
+            Self::Settled(_) => "settled",
+            Self::Closed => "closed",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
