@@ -88,8 +88,9 @@ pub enum Event {
     Revoked,
     /// The journal says that the command was begun.
     TooLate,
-    /// A record of the command's journal that this agent has not seen yet.
-    Record(Box<Record>),
+    /// The records of the command's journal that this agent has not seen yet, all at once: what is over by now is not told as
+    /// if it went on.
+    Records(Vec<Record>),
     /// What the supervisor waits for a go for; `None` when it does not. Told with each look.
     Wish(Option<Wish>),
     /// It is told to leave.
@@ -330,7 +331,7 @@ impl Agent {
             }
             (At::Revoking(then), Event::Revoked) => self.revoked(then),
             (At::Revoking(then), Event::TooLate) => self.too_late(then),
-            (At::Following(following), Event::Record(record)) => self.record(following, &record),
+            (At::Following(following), Event::Records(records)) => self.records(following, &records),
             (At::Following(following), Event::Wish(wish)) => self.wish(following, wish),
             (At::Following(following), Event::Looked { look, now, random }) => {
                 self.look(following, look.as_ref(), now, random)
@@ -444,8 +445,8 @@ impl Agent {
         }
     }
 
-    fn record(&mut self, mut following: Following, record: &Record) -> Effects {
-        let said = after(following.said.take(), record);
+    fn records(&mut self, mut following: Following, records: &[Record]) -> Effects {
+        let said = records.iter().fold(following.said.take(), after);
         let effects = said.iter().cloned().map(Effect::Say).collect();
         following.said = said;
         self.at = At::Following(following);
@@ -630,7 +631,7 @@ impl Event {
             Self::Looked { .. } => "looked",
             Self::Revoked => "revoked",
             Self::TooLate => "too-late",
-            Self::Record(_) => "record",
+            Self::Records(_) => "records",
             Self::Wish(_) => "wish",
             Self::ToldToLeave => "told-to-leave",
         }
