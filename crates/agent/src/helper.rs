@@ -16,11 +16,14 @@ use std::path::Path;
 
 /// Starts the supervisor of a transaction on the host and returns what to say about it.
 pub fn run(args: &[String]) -> anyhow::Result<String> {
-    let [id, supervision, binary] = args else { bail!("usage: careen-agent helper ID SUPERVISION BINARY") };
+    let [id, supervision, binary, go @ ..] = args else {
+        bail!("usage: careen-agent helper ID SUPERVISION BINARY [AGENT]")
+    };
     let launch = Launch {
         id: TransactionId::parse(id)?,
         supervision: supervision.parse().context("SUPERVISION is a number")?,
         binary: binary.into(),
+        go: go.first().map(|agent| agent.parse()).transpose().context("AGENT is a number")?,
     };
     enter_host()?;
     match start_unit(&launch) {

@@ -34,6 +34,7 @@ pub fn view(
     before: Option<&Facts>,
 ) -> anyhow::Result<View> {
     let mut host = HostView {
+        go: None,
         boot_id: boot_id()?,
         engine_up: crate::engine_restart::is_up(),
         engine_restart_wanted: None,

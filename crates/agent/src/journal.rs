@@ -3,7 +3,7 @@
 use crate::layout::file;
 use anyhow::{Context, bail};
 use careen_model::journal::{self, Journal, Record};
-use careen_model::transaction::State;
+use careen_model::transaction::{Stage, State};
 use jiff::Timestamp;
 use nix::fcntl::{FallocateFlags, fallocate};
 use std::fs::{self, File, OpenOptions};
@@ -28,6 +28,8 @@ pub fn read(path: &Path) -> anyhow::Result<(Journal, State)> {
     let journal = journal::parse(&bytes).with_context(|| path.display().to_string())?;
     let state = State::replay(&journal).with_context(|| path.display().to_string())?;
     match trace {
+        // Whoever revokes it takes the environment away, too.
+        Some(ENVIRONMENT_IS_REMOVED) if state.stage == Stage::Revoked => Ok((journal, state)),
         Some(trace) if !state.history.has_begun() => {
             bail!("{}: it was cut off: it tells of no start, but {trace}", path.display())
         }
@@ -35,13 +37,15 @@ pub fn read(path: &Path) -> anyhow::Result<(Journal, State)> {
     }
 }
 
+const ENVIRONMENT_IS_REMOVED: &str = "the command's environment is removed already";
+
 /// What lies beside a journal only when a program of its transaction was started, in words.
 fn trace_of_a_start(journal: &Path) -> Option<&'static str> {
     let has = |name: &str| journal.with_file_name(name).exists();
     if has(file::INDEX) {
         Some("the command has an output log")
     } else if has(file::MANIFEST) && !has(file::ENVIRONMENT) {
-        Some("the command's environment is removed already")
+        Some(ENVIRONMENT_IS_REMOVED)
     } else {
         None
     }
@@ -112,7 +116,7 @@ impl Writer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use careen_model::transaction::{Phase, Stage};
+    use careen_model::transaction::Phase;
 
     #[test]
     fn a_torn_line_is_cut_off_and_the_journal_goes_on() {

@@ -43,6 +43,8 @@ pub mod file {
     pub const PAYLOAD: &str = "payload";
     /// Why the supervisor waits, in words; not there while it does not.
     pub const HOLD: &str = "hold";
+    /// Why the last supervisor left that was started and wrote nothing into the journal.
+    pub const LEFT: &str = "left";
     /// The supervisor's socket.
     pub const CONTROL: &str = "control.sock";
     /// Locked by the supervisor while it lives.

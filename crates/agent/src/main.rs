@@ -34,7 +34,7 @@ mod unit;
 mod watch;
 mod withdraw;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use careen_model::TransactionId;
 use careen_model::entry::HostEntry;
 use careen_model::settings;
@@ -70,7 +70,8 @@ fn main() -> ExitCode {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["run", ..] => container::run(args[1..].to_vec()).into(),
-        ["supervise", way, id] => done(supervise(way, id)),
+        ["supervise", way, id] => done(supervise(way, id, None)),
+        ["supervise", way, id, agent] => done(supervise(way, id, Some(agent))),
         ["gate"] => done(container::wait_as_a_gate().map(|()| 0)),
         ["helper", ..] => done(help_in(&words[1..])),
         ["resume"] => done(resume::run(Path::new(layout::ROOT)).map(|()| 0)),
@@ -110,10 +111,12 @@ fn done(result: anyhow::Result<u8>) -> ExitCode {
     }
 }
 
-fn supervise(way: &str, id: &str) -> anyhow::Result<u8> {
+/// `agent` is the one of a rollout whose go this is.
+fn supervise(way: &str, id: &str, agent: Option<&str>) -> anyhow::Result<u8> {
     let Some(HostEntry::Only(way)) = HostEntry::parse(way) else { bail!("'{way}' is no way into a host") };
     let root = Path::new(layout::ROOT);
-    supervisor::run(way, root, &TransactionDir::new(root, &TransactionId::parse(id)?))
+    let go = agent.map(str::parse).transpose().context("AGENT is a number")?;
+    supervisor::run(way, root, &TransactionDir::new(root, &TransactionId::parse(id)?), go)
 }
 
 fn help_in(args: &[&str]) -> anyhow::Result<u8> {

@@ -3,34 +3,41 @@
 
 use crate::durable;
 use careen_model::report::Restart;
+use careen_protocol::supervisor::Wish;
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::Path;
 
-/// What a supervisor wants to restart.
+/// What lies in the file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Wish {
-    /// Counted over the whole transaction.
-    pub number: u32,
-    /// What.
-    pub kind: Restart,
-    /// Why, in words.
-    pub reason: String,
+struct Asked {
+    number: u32,
+    kind: Restart,
+    reason: String,
+    boot: String,
 }
 
 /// Says what is wanted.
 pub fn ask(path: &Path, wish: &Wish) -> io::Result<()> {
-    durable::replace(path, 0o600, &serde_json::to_vec(wish).map_err(io::Error::other)?)
+    let Wish { number, kind, reason, boot } = wish.clone();
+    let asked = Asked { number, kind, reason, boot };
+    durable::replace(path, 0o600, &serde_json::to_vec(&asked).map_err(io::Error::other)?)
+}
+
+/// Whether that is said already.
+pub fn is_asked(path: &Path, wish: &Wish) -> bool {
+    self::wish(path).as_ref() == Some(wish)
 }
 
 /// What is wanted; `None` when nothing is.
 pub fn wish(path: &Path) -> Option<Wish> {
-    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
+    let Asked { number, kind, reason, boot } = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
+    Some(Wish { number, kind, reason, boot })
 }
 
-/// Gives the go for this wish.
-pub fn give(path: &Path, wish: &Wish) -> io::Result<()> {
-    durable::replace(path, 0o600, wish.number.to_string().as_bytes())
+/// Gives the go for the wish of this number.
+pub fn give(path: &Path, number: u32) -> io::Result<()> {
+    durable::replace(path, 0o600, number.to_string().as_bytes())
 }
 
 /// Whether the go for this wish is given.
@@ -47,12 +54,13 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let (asked, given) = (directory.path().join("wish"), directory.path().join("go"));
         assert_eq!(wish(&asked), None);
-        let first = Wish { number: 0, kind: Restart::Engine, reason: "replaced".into() };
+        let boot = "b".to_owned();
+        let first = Wish { number: 1, kind: Restart::Engine, reason: "replaced".into(), boot };
         ask(&asked, &first).unwrap();
-        assert_eq!(wish(&asked), Some(first.clone()));
+        assert!(is_asked(&asked, &first));
         assert!(!is_given(&given, &first));
-        give(&given, &first).unwrap();
+        give(&given, first.number).unwrap();
         assert!(is_given(&given, &first));
-        assert!(!is_given(&given, &Wish { number: 1, ..first }), "another wish needs another go");
+        assert!(!is_given(&given, &Wish { number: 2, ..first }), "another wish needs another go");
     }
 }

@@ -18,11 +18,22 @@ use std::path::{Path, PathBuf};
 const UNIT: &str = "/etc/systemd/system/careen-resume.service";
 const WANTED: &str = "/etc/systemd/system/multi-user.target.wants/careen-resume.service";
 
-/// Whether a transaction can still go on.
+/// Whether a transaction can still go on by itself. What a rollout offers, or has revoked, waits for an agent.
 fn is_open(directory: &TransactionDir) -> bool {
     // One that cannot be read is nobody's to resume.
-    journal::read(&directory.file(file::JOURNAL))
-        .is_ok_and(|(_, state)| !matches!(state.stage, Stage::Closed(_)))
+    journal::read(&directory.file(file::JOURNAL)).is_ok_and(|(_, state)| match state.stage {
+        Stage::Closed(_) | Stage::Offered { .. } | Stage::Revoked => false,
+        Stage::Prepared
+        | Stage::Starting { .. }
+        | Stage::Running { .. }
+        | Stage::Stopping { .. }
+        | Stage::Ended { .. }
+        | Stage::Interrupted { .. }
+        | Stage::RestartingEngine { .. }
+        | Stage::EngineSettled
+        | Stage::Rebooting { .. }
+        | Stage::Rebooted => true,
+    })
 }
 
 /// The open transactions of this host.
@@ -107,7 +118,7 @@ pub fn run(root: &Path) -> anyhow::Result<()> {
     for id in open_transactions(root) {
         let directory = TransactionDir::new(root, &id);
         let supervision = journal::read(&directory.file(file::JOURNAL))?.0.lines.len() + 1;
-        let launch = Launch { id: id.clone(), supervision, binary: binary.clone() };
+        let launch = Launch { id: id.clone(), supervision, binary: binary.clone(), go: None };
         let output = launch.systemd_run(&systemd_run, Way::Systemd, false).output()?;
         if !output.status.success() {
             failures.push(format!("{id}: {}", String::from_utf8_lossy(&output.stderr).trim()));

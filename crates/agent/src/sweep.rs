@@ -85,12 +85,12 @@ pub fn run(root: &Path, keep: Keep) -> usize {
     going.len()
 }
 
-/// One that cannot be read is nobody's to remove: somebody may want to know why.
+/// One that cannot be read is nobody's to remove: somebody may want to know why. What was revoked and not offered again is over.
 fn closed(root: &Path, id: TransactionId) -> Option<Closed> {
     let directory = TransactionDir::new(root, &id);
     let (_, state) = journal::read(&directory.file(file::JOURNAL)).ok()?;
     let created = manifest::read(&directory).ok()?.created;
-    matches!(state.stage, Stage::Closed(_)).then_some(Closed { id, created })
+    matches!(state.stage, Stage::Closed(_) | Stage::Revoked).then_some(Closed { id, created })
 }
 
 fn sweep_binaries(root: &Path) {

@@ -16,12 +16,15 @@ pub struct Launch {
     pub supervision: usize,
     /// The supervisor's binary on the host.
     pub binary: PathBuf,
+    /// The agent of a rollout whose go it carries.
+    pub go: Option<u32>,
 }
 
 impl Launch {
     /// The supervisor's command line.
     pub fn arguments(&self, way: Way) -> Vec<String> {
-        vec!["supervise".into(), way.to_string(), self.id.to_string()]
+        let words = ["supervise".to_owned(), way.to_string(), self.id.to_string()];
+        words.into_iter().chain(self.go.map(|agent| agent.to_string())).collect()
     }
 
     /// The unit's name.

@@ -12,8 +12,10 @@ const HEADER: usize = 5;
 /// One message to a supervisor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
-    /// Stop the command.
+    /// Stop the command, or end what the supervisor waits for.
     Stop(Stop),
+    /// End what the supervisor waits for, for whom this says. A program that runs is left alone.
+    EndWait(String),
     /// Bytes that somebody typed, for the command's terminal.
     Input(Vec<u8>),
     /// The size of that somebody's terminal.
@@ -54,6 +56,7 @@ impl Message {
         let (kind, content) = match self {
             // A struct of a string and a number always serializes.
             Self::Stop(stop) => (b'S', serde_json::to_vec(stop).unwrap_or_default()),
+            Self::EndWait(by) => (b'W', by.as_bytes().to_vec()),
             Self::Input(bytes) => (b'I', bytes.clone()),
             Self::Resize { rows, columns } => (b'R', [rows.to_le_bytes(), columns.to_le_bytes()].concat()),
         };
@@ -64,6 +67,7 @@ impl Message {
     fn decode(kind: u8, content: &[u8]) -> Result<Self, FrameError> {
         match (kind, content) {
             (b'S', json) => serde_json::from_slice(json).map(Self::Stop).map_err(|_| FrameError::Content),
+            (b'W', by) => String::from_utf8(by.to_vec()).map(Self::EndWait).map_err(|_| FrameError::Content),
             (b'I', bytes) => Ok(Self::Input(bytes.to_vec())),
             (b'R', &[a, b, c, d]) => {
                 Ok(Self::Resize { rows: u16::from_le_bytes([a, b]), columns: u16::from_le_bytes([c, d]) })
@@ -106,6 +110,7 @@ mod tests {
     fn messages_come_back_whatever_the_pieces() {
         let messages = [
             Message::Stop(Stop { by: "SIGINT".into(), grace_ms: Some(5) }),
+            Message::EndWait("the rollout k3x9".into()),
             Message::Input(b"\x03\xff".to_vec()),
             Message::Resize { rows: 24, columns: 300 },
             Message::Input(Vec::new()),
@@ -124,6 +129,7 @@ mod tests {
         assert!(matches!(Decoder::default().push(b"X\0\0\0\0"), Err(FrameError::Kind(b'X'))));
         assert!(matches!(Decoder::default().push(b"I\xff\xff\xff\xff"), Err(FrameError::Length(_))));
         assert!(matches!(Decoder::default().push(b"S\x01\0\0\0{"), Err(FrameError::Content)));
+        assert!(matches!(Decoder::default().push(b"W\x01\0\0\0\xff"), Err(FrameError::Content)));
         assert!(matches!(Decoder::default().push(b"R\x01\0\0\0{"), Err(FrameError::Content)));
     }
 }

@@ -52,21 +52,29 @@ pub struct Joined {
     pub output_limit: u64,
 }
 
-/// Creates or joins the transaction, and returns when it has a supervisor or a result.
-pub fn ensure_supervised(
-    request: &Request,
-    source: &Source,
-    how: Executable,
-    place: &Place,
-) -> Result<Joined, Stop> {
-    let root = Path::new(layout::ROOT);
+/// Takes the lock under which agents create transactions, and makes sure that there is a place for them.
+pub(super) fn begin_to_create(root: &Path) -> Result<Lock, Stop> {
     for directory in [root, &layout::transactions(root), &layout::state(root)] {
         durable::private_directory(directory).map_err(|error| unusable(directory, &error))?;
     }
     let create_lock = layout::create_lock(root);
     let lock = Lock::take(&create_lock, || say("waiting for another agent on this host to start its work"));
-    let _creating = lock.map_err(|error| unusable(&create_lock, &error))?;
+    let creating = lock.map_err(|error| unusable(&create_lock, &error))?;
     sweep_unfinished(root);
+    Ok(creating)
+}
+
+/// Creates or joins the transaction, and returns when it has a supervisor or a result. `go` is the agent of a rollout whose go
+/// a new supervisor carries.
+pub fn ensure_supervised(
+    request: &Request,
+    source: &Source,
+    how: Executable,
+    place: &Place,
+    go: Option<u32>,
+) -> Result<Joined, Stop> {
+    let root = Path::new(layout::ROOT);
+    let _creating = begin_to_create(root)?;
     let directory = TransactionDir::new(root, &place.id);
     let exists = directory.file(file::MANIFEST).exists();
     let created_with = if exists {
@@ -74,6 +82,11 @@ pub fn ensure_supervised(
         durable::private_directory(directory.path()).map_err(|error| unusable(directory.path(), &error))?;
         check_same_work(&directory, request)?;
         None
+    } else if request.settings.rollout.is_some() {
+        return Err(Stop::new(
+            AgentExit::Interrupted,
+            format_args!("transaction {} is not on this host any more: nothing is begun", place.id),
+        ));
     } else {
         refuse_if_busy(root, request)?;
         refuse_if_it_would_lock(request, place)?;
@@ -101,12 +114,15 @@ pub fn ensure_supervised(
         return Ok(joined(way, false));
     }
     if exists {
+        if !state.is_begun() {
+            refuse_if_busy(root, request)?;
+        }
         bring_secrets(&manifest, &state, place)?;
     }
     let supervisor = created_with.map_or_else(Supervisor::find, Ok)?;
     let binary = supervisor.install().inspect_err(|_| withdraw_if_untouched(&directory))?;
     let supervision = journal.lines.len() + 1;
-    let way = entry::start(request.settings.host_entry, place, &directory, &binary, supervision)
+    let way = entry::start(request.settings.host_entry, place, &directory, &binary, supervision, go)
         .inspect_err(|_| {
             withdraw_if_untouched(&directory);
         })?;
@@ -178,12 +194,12 @@ fn unreadable(error: &anyhow::Error) -> Stop {
     ))
 }
 
-fn read_manifest(directory: &TransactionDir) -> Result<Manifest, Stop> {
+pub(super) fn read_manifest(directory: &TransactionDir) -> Result<Manifest, Stop> {
     manifest::read(directory).map_err(|error| unreadable(&error))
 }
 
 /// One identity is one piece of work. A name given twice for different work is a mistake to be told, not to be followed.
-fn check_same_work(directory: &TransactionDir, request: &Request) -> Result<(), Stop> {
+pub(super) fn check_same_work(directory: &TransactionDir, request: &Request) -> Result<(), Stop> {
     let recorded = read_manifest(directory)?;
     if recorded.command == request.command && recorded.args == request.args {
         return Ok(());
@@ -198,7 +214,7 @@ fn check_same_work(directory: &TransactionDir, request: &Request) -> Result<(), 
     )))
 }
 
-fn refuse_if_busy(root: &Path, request: &Request) -> Result<(), Stop> {
+pub(super) fn refuse_if_busy(root: &Path, request: &Request) -> Result<(), Stop> {
     let path = layout::host_lock(root);
     if !takes_host_lock(&request.command) || !Lock::is_held(&path).or_refuse("look at the host's lock")? {
         return Ok(());
@@ -214,7 +230,7 @@ fn refuse_if_busy(root: &Path, request: &Request) -> Result<(), Stop> {
 }
 
 /// A manager of an autolocked swarm stays locked after its engine was restarted, unless somebody has the key.
-fn refuse_if_it_would_lock(request: &Request, place: &Place) -> Result<(), Stop> {
+pub(super) fn refuse_if_it_would_lock(request: &Request, place: &Place) -> Result<(), Stop> {
     let by_hand = request.settings.rollout.as_ref().is_some_and(|part| part.unlock_by_hand);
     let may_restart = takes_host_lock(&request.command)
         && request.settings.engine_restart == EngineRestarts::Auto
@@ -253,18 +269,20 @@ fn register(directory: &TransactionDir, place: &Place) -> Result<(), Stop> {
     options.open(agents.join(&container.id)).map(drop).or_refuse("register with the transaction")
 }
 
-struct Creation<'a> {
-    request: &'a Request,
-    source: &'a Source,
-    how: Executable,
-    place: &'a Place,
-    root: &'a Path,
-    supervisor: &'a Supervisor,
+/// What a transaction is made from.
+pub(super) struct Creation<'a> {
+    pub request: &'a Request,
+    pub source: &'a Source,
+    pub how: Executable,
+    pub place: &'a Place,
+    pub root: &'a Path,
+    pub supervisor: &'a Supervisor,
 }
 
 impl Creation<'_> {
-    /// Builds the transaction beside its place and moves it there. What was built is removed when that fails.
-    fn create(self, directory: &TransactionDir) -> Result<(), Stop> {
+    /// Builds the transaction beside its place and moves it there. What was built is removed when that fails. Of one that is
+    /// there the journal stays: the caller holds its lock, and nothing of it was begun.
+    pub(super) fn create(self, directory: &TransactionDir) -> Result<(), Stop> {
         let id = &self.place.id;
         let payload_bytes =
             self.source.bytes().map_err(|error| unusable_chain("read the payload", &error))?;
@@ -277,6 +295,7 @@ impl Creation<'_> {
         let payload = layout::payload(exec_base, self.root, id);
         let building = if exec_base == self.root { unfinished.file(file::PAYLOAD) } else { payload.clone() };
         let built = self.build(&unfinished, &building, &payload).and_then(|()| {
+            keep_what_is_known(directory, &unfinished)?;
             move_into_place(&unfinished, directory)
                 .with_context(|| format!("create {}", directory.path().display()))
         });
@@ -318,7 +337,7 @@ impl Creation<'_> {
         Ok(Manifest {
             schema: SCHEMA,
             id: self.place.id.clone(),
-            generation: 0,
+            generation: settings.rollout.as_ref().map_or(0, |part| part.generation.into()),
             created: Timestamp::now(),
             command: self.request.command.clone(),
             args: self.request.args.clone(),
@@ -381,8 +400,26 @@ impl Creation<'_> {
     }
 }
 
+/// The journal of a transaction that is built anew, and the lock that the caller holds.
+fn keep_what_is_known(directory: &TransactionDir, unfinished: &TransactionDir) -> anyhow::Result<()> {
+    for name in [file::JOURNAL, file::SUPERVISOR_LOCK] {
+        match fs::hard_link(directory.file(name), unfinished.file(name)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(durable::sync_directory(unfinished.path())?)
+}
+
 fn move_into_place(unfinished: &TransactionDir, directory: &TransactionDir) -> anyhow::Result<()> {
     let (from, to) = (unfinished.path(), directory.path());
+    if to.exists() {
+        // In one step: at no moment is there no such transaction.
+        renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_EXCHANGE)
+            .context("this file system cannot exchange two directories")?;
+        durable::sync_directory(to.parent().unwrap_or(Path::new("/")))?;
+        return Ok(durable::remove_tree(from)?);
+    }
     match renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE) {
         // A file system without this flag: the lock that we hold keeps others away as well.
         Err(nix::errno::Errno::EINVAL) => fs::rename(from, to)?,

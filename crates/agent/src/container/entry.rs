@@ -1,18 +1,21 @@
 //! From the container to the host: starts a supervisor by the best way that is open, and says which one and why.
 
 use super::identity::Place;
+use crate::durable;
 use crate::journal;
 use crate::layout::{TransactionDir, file};
 use crate::lock::Lock;
 use crate::readiness;
 use crate::say::{chain, say};
-use crate::stop::Stop;
+use crate::stop::{OrRefuse, Stop};
+use crate::supervisor::left_word;
 use crate::unit::{Launch, find_systemd_run};
 use crate::watch::Watch;
 use careen_engine::{Engine, EngineError};
 use careen_model::AgentExit;
 use careen_model::capability::CapabilitySet;
 use careen_model::entry::{HostEntry, Refusal, Way};
+use careen_protocol::supervisor::Leave;
 use serde_json::json;
 use std::fs;
 use std::io::Read;
@@ -31,8 +34,10 @@ pub fn start(
     directory: &TransactionDir,
     binary: &Path,
     supervision: usize,
+    go: Option<u32>,
 ) -> Result<Way, Stop> {
-    let launch = Launch { id: place.id.clone(), supervision, binary: binary.to_owned() };
+    let launch = Launch { id: place.id.clone(), supervision, binary: binary.to_owned(), go };
+    durable::remove_file(&directory.file(file::LEFT)).or_refuse("start a supervisor")?;
     let attempt = Attempt { place, directory, launch: &launch };
     let mut refusals: Vec<Refusal> = Vec::new();
     for way in entry.order() {
@@ -41,7 +46,8 @@ pub fn start(
                 announce(*way, &how, entry, &refusals);
                 return Ok(*way);
             }
-            Err(reason) => refusals.push(Refusal { way: *way, reason }),
+            Err(Failure::Way(reason)) => refusals.push(Refusal { way: *way, reason }),
+            Err(Failure::Left(stop)) => return Err(stop),
         }
     }
     let tried: Vec<String> = refusals.iter().map(ToString::to_string).collect();
@@ -69,9 +75,23 @@ struct Attempt<'a> {
     launch: &'a Launch,
 }
 
+/// Why no supervisor came.
+enum Failure {
+    /// This way is closed.
+    Way(String),
+    /// One came, and left again without a word in the journal: another way leads to no other end.
+    Left(Stop),
+}
+
+impl<T: Into<String>> From<T> for Failure {
+    fn from(reason: T) -> Self {
+        Self::Way(reason.into())
+    }
+}
+
 impl Attempt<'_> {
     /// Tries one way; says how it went, or why it did not.
-    fn by(&self, way: Way) -> Result<String, String> {
+    fn by(&self, way: Way) -> Result<String, Failure> {
         match way {
             Way::Systemd => self.by_systemd(),
             Way::Container => self.by_container(),
@@ -79,10 +99,10 @@ impl Attempt<'_> {
         }
     }
 
-    fn by_systemd(&self) -> Result<String, String> {
+    fn by_systemd(&self) -> Result<String, Failure> {
         let systemd_run = find_systemd_run()?;
         if !Path::new("/run/dbus/system_bus_socket").exists() {
-            return Err("the host has no system bus".into());
+            return Err(Failure::Way("the host has no system bus".into()));
         }
         let mut command = self.launch.systemd_run(&systemd_run, Way::Systemd, true);
         let mut asking =
@@ -94,7 +114,7 @@ impl Attempt<'_> {
         started.map(|()| format!("transient unit {}", self.launch.unit()))
     }
 
-    fn by_container(&self) -> Result<String, String> {
+    fn by_container(&self) -> Result<String, Failure> {
         let engine = self.place.engine.as_ref().ok_or("the host's docker socket cannot be used")?;
         let image =
             self.place.container.as_ref().ok_or("the agent's own container, and so its image, is unknown")?;
@@ -111,13 +131,13 @@ impl Attempt<'_> {
         ran.map(|words| format!("a helper container on the host's engine, {words}"))
     }
 
-    fn run_helper(&self, engine: &Engine, helper: &str) -> Result<String, String> {
+    fn run_helper(&self, engine: &Engine, helper: &str) -> Result<String, Failure> {
         let words = |error: EngineError| chain(&error);
         engine.start_container(helper).map_err(words)?;
         let code = engine.wait_container(helper).map_err(words)?;
         let said = engine.last_words(helper).unwrap_or_default();
         if code != 0 {
-            return Err(format!("the helper container failed with exit code {code}: {said}"));
+            return Err(format!("the helper container failed with exit code {code}: {said}").into());
         }
         self.wait_for_supervisor(None).map(|()| said)
     }
@@ -127,10 +147,14 @@ impl Attempt<'_> {
     /// for what the command would be denied cannot be known.
     fn helper(&self, image: &str, bounding: CapabilitySet) -> serde_json::Value {
         let launch = self.launch;
+        let mut words =
+            vec![json!("helper"), json!(launch.id.as_str()), json!(launch.supervision.to_string())];
+        words.push(json!(launch.binary));
+        words.extend(launch.go.map(|agent| json!(agent.to_string())));
         json!({
             "Image": image,
             "Entrypoint": [self.place.own.binary],
-            "Cmd": ["helper", launch.id.as_str(), launch.supervision.to_string(), launch.binary],
+            "Cmd": words,
             "User": "0:0",
             "WorkingDir": "/",
             "Tty": false,
@@ -148,7 +172,7 @@ impl Attempt<'_> {
         })
     }
 
-    fn by_chroot(&self) -> Result<String, String> {
+    fn by_chroot(&self) -> Result<String, Failure> {
         let command = self.launch.plain(Way::Chroot, self.directory);
         let started = command.and_then(|mut command| command.spawn());
         let _child =
@@ -157,15 +181,18 @@ impl Attempt<'_> {
     }
 
     /// Until the supervisor has written its first line, or whoever asked for it has failed.
-    fn wait_for_supervisor(&self, mut asking: Option<&mut Child>) -> Result<(), String> {
+    fn wait_for_supervisor(&self, mut asking: Option<&mut Child>) -> Result<(), Failure> {
         let deadline = Instant::now() + START_DEADLINE;
         let watch = Watch::on(self.directory.path()).map_err(|error| error.to_string())?;
         loop {
             if self.supervised()? {
                 return Ok(());
             }
+            if let Some(stop) = self.left() {
+                return Err(Failure::Left(stop));
+            }
             if let Some(status) = asking.as_mut().and_then(|child| child.try_wait().ok().flatten()) {
-                return Err(format!("systemd-run failed ({status}): {}", complaint(asking)));
+                return Err(format!("systemd-run failed ({status}): {}", complaint(asking)).into());
             }
             if deadline <= Instant::now() {
                 let held = Lock::is_held(&self.directory.file(file::SUPERVISOR_LOCK)).unwrap_or(false);
@@ -174,7 +201,8 @@ impl Attempt<'_> {
                 return Err(format!(
                     "the supervisor did not start within {} s: {seen}",
                     START_DEADLINE.as_secs()
-                ));
+                )
+                .into());
             }
             let pipe = asking.as_ref().and_then(|child| child.stderr.as_ref());
             let fds: Vec<_> = [watch.fd(), pipe.map(AsFd::as_fd)].into_iter().flatten().collect();
@@ -183,6 +211,19 @@ impl Attempt<'_> {
                 .map_err(|error| error.to_string())?;
             watch.take(|_| true);
         }
+    }
+
+    /// Why a supervisor left that recorded nothing.
+    fn left(&self) -> Option<Stop> {
+        let word = fs::read_to_string(self.directory.file(file::LEFT)).ok()?;
+        let id = &self.place.id;
+        Some(if word == left_word(Leave::HostBusy) {
+            let message = format!("this host is busy with another transaction; nothing of {id} was begun");
+            Stop::new(AgentExit::HostBusy, message)
+        } else {
+            let message = format!("the go for transaction {id} does not count any more; nothing was begun");
+            Stop::new(AgentExit::Interrupted, message)
+        })
     }
 
     fn supervised(&self) -> Result<bool, String> {

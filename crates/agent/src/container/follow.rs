@@ -43,7 +43,7 @@ pub enum End {
 /// Somebody who wants to know what a transaction does beside its output.
 pub trait Witness {
     /// The records of its journal that are new, once each, those from before this agent came included.
-    fn records(&mut self, records: &[&Record]);
+    fn records(&mut self, directory: &TransactionDir, records: &[&Record]);
     /// About once a second.
     fn tick(&mut self, directory: &TransactionDir);
 }
@@ -53,7 +53,7 @@ pub trait Witness {
 pub struct Nobody;
 
 impl Witness for Nobody {
-    fn records(&mut self, _: &[&Record]) {}
+    fn records(&mut self, _: &TransactionDir, _: &[&Record]) {}
     fn tick(&mut self, _: &TransactionDir) {}
 }
 
@@ -209,7 +209,7 @@ impl Follower {
     /// Says what the supervisor does beside the command: each wait has its reason.
     fn tell(&mut self, journal: &Journal, witness: &mut dyn Witness) {
         let new: Vec<&Record> = journal.lines.iter().skip(self.lines_told).map(|line| &line.record).collect();
-        witness.records(&new);
+        witness.records(&self.directory, &new);
         for record in new {
             match record {
                 Record::Starting { attempt, phase, .. } if *attempt > 1 => {
@@ -234,7 +234,9 @@ impl Follower {
                 Record::Rebooting { reason, .. } => say(format_args!("rebooting the host: {reason}")),
                 Record::Rebooted { .. } => say("the host has rebooted"),
                 Record::Interrupted => say("the command was interrupted"),
+                Record::Revoked { by } => say(format_args!("nothing was begun: revoked by {by}")),
                 Record::Supervised { .. }
+                | Record::Offered { .. }
                 | Record::Starting { .. }
                 | Record::Running { .. }
                 | Record::Ended { .. }
@@ -264,6 +266,11 @@ impl Follower {
 pub fn send_stop(directory: &TransactionDir, by: &str, grace_ms: Option<u64>) -> io::Result<()> {
     let stop = control::Stop { by: by.to_owned(), grace_ms };
     UnixStream::connect(directory.file(file::CONTROL))?.write_all(&Message::Stop(stop).encode())
+}
+
+/// Asks a transaction's supervisor to end what it waits for; a program that runs is left alone.
+pub fn end_wait(directory: &TransactionDir, by: &str) -> io::Result<()> {
+    UnixStream::connect(directory.file(file::CONTROL))?.write_all(&Message::EndWait(by.to_owned()).encode())
 }
 
 /// Waits for the first signal that ends a container.

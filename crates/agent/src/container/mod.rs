@@ -127,7 +127,7 @@ fn run_transaction(
     signals: &Signals,
 ) -> Result<u8, Stop> {
     let place = identity::Place::find(request, own)?;
-    match carry_out(request, source, how, &place, signals, &mut Nobody)? {
+    match carry_out(request, source, how, &place, signals, &mut Nobody, None)? {
         Followed::Closed(joined, result) => report(request, &place.id, &joined, &result, signals),
         Followed::Detached => Ok(AgentExit::Detached.code()),
     }
@@ -141,7 +141,7 @@ enum Followed {
     Detached,
 }
 
-/// Makes sure that the transaction is carried out, and follows it.
+/// Makes sure that the transaction is carried out, and follows it. In a rollout `go` is the agent that has it.
 fn carry_out(
     request: &Request,
     source: &Source,
@@ -149,9 +149,10 @@ fn carry_out(
     place: &identity::Place,
     signals: &Signals,
     witness: &mut dyn Witness,
+    go: Option<u32>,
 ) -> Result<Followed, Stop> {
     for _ in 0..MAX_SUPERVISIONS {
-        let joined = create::ensure_supervised(request, source, how, place)?;
+        let joined = create::ensure_supervised(request, source, how, place, go)?;
         let mut follower = Follower::open(&joined, request.settings.log_offset)?;
         match follower.follow(signals, witness)? {
             End::Closed(result) => return Ok(Followed::Closed(joined, result)),

@@ -85,6 +85,43 @@ pub fn carry_out(
     outcome
 }
 
+/// In a rollout, right before the command: waits until the swarm can do without this host, if it is a manager. The inner error
+/// says why it may not go down.
+pub fn await_turn_to_run(
+    manifest: &Manifest,
+    patience: &mut dyn Patience,
+) -> Result<Result<(), String>, Ended> {
+    let deadline = Instant::now() + TURN_LIMIT;
+    loop {
+        let reason = match may_run(manifest) {
+            Ok(Ok(())) => break,
+            Ok(Err(reason)) => reason,
+            Err(error) => chain(&error),
+        };
+        if Instant::now() >= deadline {
+            return Ok(Err(format!("{reason}, for {} minutes", TURN_LIMIT.as_secs() / 60)));
+        }
+        patience.hold(Some(&reason));
+        patience.pause(INTERVAL)?;
+    }
+    patience.hold(None);
+    Ok(Ok(()))
+}
+
+fn may_run(manifest: &Manifest) -> Result<Result<(), String>, EngineError> {
+    if engine_instance().is_none() {
+        return Ok(Ok(()));
+    }
+    let engine = Engine::connect()?;
+    if !engine.info()?.swarm.is_manager() {
+        return Ok(Ok(()));
+    }
+    Ok(match may_go_down(&engine.managers()?) {
+        Err(NotNow::QuorumAtRisk(_)) if manifest.allow_quorum_loss => Ok(()),
+        verdict => verdict.map_err(|reason| reason.to_string()),
+    })
+}
+
 /// Waits until this host may reboot: at once, but for managers, of which one goes down at a time, and only while the
 /// swarm keeps its quorum. The lock stays held through the reboot. The inner error says why it may not.
 pub fn await_reboot(manifest: &Manifest, patience: &mut dyn Patience) -> Result<Result<(), String>, Ended> {

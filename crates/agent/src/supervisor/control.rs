@@ -13,7 +13,7 @@ const MAX_CONNECTIONS: usize = 16;
 /// The socket and who is connected to it.
 #[derive(Debug)]
 pub struct Control {
-    listener: UnixListener,
+    listener: io::Result<UnixListener>,
     connections: Vec<Connection>,
 }
 
@@ -31,18 +31,36 @@ impl Control {
         let listener = UnixListener::bind(path)?;
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
         listener.set_nonblocking(true)?;
-        Ok(Self { listener, connections: Vec::new() })
+        Ok(Self { listener: Ok(listener), connections: Vec::new() })
+    }
+
+    /// One that hears nobody, for this reason.
+    pub fn deaf(why: io::Error) -> Self {
+        Self { listener: Err(why), connections: Vec::new() }
+    }
+
+    /// The same, and one that hears nobody in its place.
+    pub fn take_over(&mut self) -> Self {
+        std::mem::replace(self, Self::deaf(io::Error::other("somebody else listens")))
+    }
+
+    /// Why it hears nobody, if so.
+    pub fn must_listen(&self) -> io::Result<()> {
+        match &self.listener {
+            Ok(_) => Ok(()),
+            Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
+        }
     }
 
     /// Everything to poll.
     pub fn fds(&self) -> Vec<BorrowedFd<'_>> {
         let streams = self.connections.iter().map(|connection| connection.stream.as_fd());
-        std::iter::once(self.listener.as_fd()).chain(streams).collect()
+        self.listener.iter().map(AsFd::as_fd).chain(streams).collect()
     }
 
     /// Accepts who waits, and returns what was said. A speaker who makes no sense is hung up on.
     pub fn take(&mut self) -> Vec<Message> {
-        while let Ok((stream, _)) = self.listener.accept() {
+        while let Some(Ok((stream, _))) = self.listener.as_ref().ok().map(UnixListener::accept) {
             if self.connections.len() < MAX_CONNECTIONS && stream.set_nonblocking(true).is_ok() {
                 self.connections.push(Connection { stream, decoder: Decoder::default() });
             }

@@ -1,11 +1,12 @@
 //! The supervisor: owns one transaction on the host, outside of any container.
 //!
-//! It takes the transaction's lock, replays its journal, and does what the state machine says is left to do: run a
-//! program of the payload, restart the engine, reboot, close. Every act has its journal record before it, and a
-//! supervisor that takes over goes on from there. It is the only writer of journal and output. Agents read these
-//! files; nothing here waits for an agent, and no agent is needed for the command to end well.
+//! It takes the transaction's lock and replays its journal; from then on [`careen_protocol::supervisor`] says what is next,
+//! and this carries it out: run a program of the payload, restart the engine, reboot, close. Every act has its journal
+//! record before it, and a supervisor that takes over goes on from there. It is the only writer of journal and output while it
+//! lives. Agents read these files; nothing here waits for an agent but a restart in a rollout, which waits for its go.
 //!
 //! One poll loop, and beside it a thread that syncs the output; `CAREEN_ON_REMOVE=stop` adds one that asks the engine.
+//! Whoever wants it to stop speaks to its socket, which is there as long as it lives.
 
 mod changes;
 mod child;
@@ -16,8 +17,8 @@ mod reboot;
 mod removal;
 mod sync;
 mod tree;
+mod waiting;
 
-use crate::engine_restart::Ended;
 use crate::host_view::View;
 use crate::layout::{self, TransactionDir, file};
 use crate::lock::Lock;
@@ -30,9 +31,8 @@ use careen_model::entry::Way;
 use careen_model::facts::Facts;
 use careen_model::journal::{CommandEnd, Record, TransactionResult};
 use careen_model::manifest::Manifest;
-use careen_model::report::Restart;
-use careen_model::settings::Reboot;
-use careen_model::transaction::{Action, EngineRestart, Outcome, Phase, Stage, StopReason, next};
+use careen_model::transaction::{EngineRestart, Outcome, Phase, Stage, StopReason};
+use careen_protocol::supervisor::{self, Effect, Event, Leave, Start};
 use child::Child;
 use control::Control;
 use nix::sys::signal::Signal;
@@ -43,12 +43,12 @@ use std::time::Duration;
 
 /// What a process exits with that has done what there was to do.
 const DONE: u8 = 0;
-/// What a process exits with that lost the host to another transaction before anything was begun.
-const WITHDRAWN: u8 = careen_model::AgentExit::HostBusy.code();
+/// What a process exits with that found the host taken by another transaction.
+const HOST_BUSY: u8 = careen_model::AgentExit::HostBusy.code();
 
 /// Supervises the transaction in this directory to its end, and returns the process's exit code (which only systemd
-/// looks at: the result is in the journal).
-pub fn run(entry: Way, root: &Path, directory: &TransactionDir) -> anyhow::Result<u8> {
+/// looks at: the result is in the journal). `go` is the agent of a rollout whose go this supervisor carries.
+pub fn run(entry: Way, root: &Path, directory: &TransactionDir, go: Option<u32>) -> anyhow::Result<u8> {
     std::env::set_current_dir("/")?;
     let signals = Signals::watch(&[Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT])?;
     nix::sys::prctl::set_child_subreaper(true)?;
@@ -56,53 +56,41 @@ pub fn run(entry: Way, root: &Path, directory: &TransactionDir) -> anyhow::Resul
         return Ok(DONE);
     };
     let manifest = manifest::read(directory)?;
-    let mut journal = journal::Writer::open(&directory.file(file::JOURNAL))?;
-    if matches!(journal.state().stage, Stage::Closed(_)) {
-        return Ok(DONE);
-    }
-    let Some(_host_lock) = take_host(root, &manifest)? else {
-        if journal.state().stage == Stage::Prepared {
-            withdraw(directory, &manifest)?;
-            return Ok(WITHDRAWN);
-        }
-        bail!("the host is busy with another transaction; this one waits for its next agent");
-    };
-    journal.append(&Record::Supervised { entry, pid: std::process::id(), boot_id: host_view::boot_id()? })?;
-    if entry != Way::Chroot {
-        resume::enable();
-    }
-    let nothing_begun = journal.state().stage == Stage::Prepared;
-    let looked_at =
-        manifest.takes_host_lock.then(|| changes::before(root, directory, nothing_begun)).flatten();
+    let journal = journal::Writer::open(&directory.file(file::JOURNAL))?;
+    let control = Control::listen(&directory.file(file::CONTROL)).unwrap_or_else(|error| {
+        say(format_args!("nobody can stop this transaction over its socket: {error}"));
+        Control::deaf(error)
+    });
     let mut supervisor = Supervisor {
         manifest,
         root,
         directory,
         journal,
         signals,
+        control,
         entry,
-        before: looked_at,
+        host_lock: None,
+        program: None,
+        before: None,
         duration: None,
         notes: Vec::new(),
         host_notes: Vec::new(),
     };
-    supervisor.drive()?;
+    let code = supervisor.drive(go);
     resume::disable_when_idle(root);
-    Ok(DONE)
+    code
 }
 
-/// Takes the host for this transaction, if it needs it. `None` when another transaction has it.
-fn take_host(root: &Path, manifest: &Manifest) -> anyhow::Result<Option<Option<Lock>>> {
-    if !manifest.takes_host_lock {
-        return Ok(Some(None));
-    }
+/// Takes the host for this transaction. `None` when another transaction has it.
+fn take_host(root: &Path, manifest: &Manifest) -> anyhow::Result<Option<Lock>> {
     let Some(mut lock) = Lock::try_take(&layout::host_lock(root))? else { return Ok(None) };
     lock.write(manifest.id.as_str())?;
-    Ok(Some(Some(lock)))
+    Ok(Some(lock))
 }
 
-/// Removes what a closed transaction must not leave on the host. Returns what could not be removed, in words.
-fn remove_traces(directory: &TransactionDir, manifest: &Manifest) -> Vec<String> {
+/// Removes what must not stay on the host of a transaction that is closed, or of which nothing may begin any more. Returns
+/// what could not be removed, in words.
+pub(crate) fn remove_traces(directory: &TransactionDir, manifest: &Manifest) -> Vec<String> {
     let payload = Path::new(&manifest.payload.directory);
     let secrets = layout::secrets(&manifest.id);
     let removals = [
@@ -124,7 +112,11 @@ struct Supervisor<'a> {
     directory: &'a TransactionDir,
     journal: journal::Writer,
     signals: Signals,
+    control: Control,
     entry: Way,
+    /// Held until this process ends.
+    host_lock: Option<Lock>,
+    program: Option<Program>,
     before: Option<Facts>,
     duration: Option<Duration>,
     notes: Vec<String>,
@@ -132,111 +124,147 @@ struct Supervisor<'a> {
     host_notes: Vec<String>,
 }
 
+/// A program of the payload that was started.
+struct Program {
+    phase: Phase,
+    child: Child,
+    output: OutputLog,
+}
+
+/// What carrying an effect out came to.
+enum Done {
+    Event(Event),
+    Exit(u8),
+}
+
 impl Supervisor<'_> {
-    /// Asks the state machine what is next, and does it, until nothing is, or until it has to wait for somebody.
-    fn drive(&mut self) -> anyhow::Result<()> {
+    /// Asks what is next, and does it, until nothing is, or until it has to wait for somebody.
+    fn drive(&mut self, go: Option<u32>) -> anyhow::Result<u8> {
+        let (policy, takes_host_lock) = (self.manifest.policy(), self.manifest.takes_host_lock);
+        let mut machine = supervisor::Supervisor::new(policy, takes_host_lock, self.entry, go);
+        let mut event = Event::Begin;
         loop {
-            if self.let_engine_come_up().is_err() {
-                return Ok(()); // told to end: taken up after the boot
-            }
-            let View { host: view, notes } =
-                host_view::view(&self.manifest, self.directory, self.journal.state(), self.before.as_ref())?;
-            self.host_notes = notes;
-            let action = next(self.journal.state(), &view, self.policy());
-            match action {
-                Action::Start { phase: Phase::Command, .. } if self.secrets_are_missing() => {
-                    say(
-                        "awaiting an agent: the secrets did not survive the reboot, and only an agent can bring them",
-                    );
-                    return Ok(());
-                }
-                Action::Start { phase, attempt } => {
-                    if !self.run_program(phase, attempt, view.engine_up)? {
-                        return Ok(()); // cut off by a shutdown: taken up after the boot
-                    }
-                }
-                Action::RecordInterrupted => self.journal.append(&Record::Interrupted)?,
-                Action::RestartEngine(why) => {
-                    let needs_go = why == EngineRestart::Replaced && !self.is_restarting();
-                    let reason = view.engine_restart_wanted.as_deref().unwrap_or("it was replaced");
-                    if needs_go && self.await_go(Restart::Engine, reason).is_err() {
-                        return Ok(()); // told to end: taken up after the boot
-                    }
-                    if !self.restart_engine(why)? {
-                        return Ok(()); // told to end: taken up after the boot
-                    }
-                }
-                Action::Reboot { reason } => {
-                    match self.await_go(Restart::Reboot, &reason).and_then(|()| self.await_reboot()) {
-                        Err(Ended) => return Ok(()), // told to end: taken up after the boot
-                        Ok(Err(why)) => {
-                            let reasons = vec![format!("{reason}, which was not done: {why}")];
-                            return self.close(Outcome::RestartWanted { reasons });
-                        }
-                        Ok(Ok(())) => {
-                            say(format_args!("rebooting: {reason}"));
-                            self.journal.append(&Record::Rebooting { reason, from_boot: view.boot_id })?;
-                        }
-                    }
-                }
-                Action::RebootNow => return self.reboot(),
-                Action::RecordRebooted => {
-                    // A host whose engine was down before the reboot has nothing to wait for.
-                    if self.journal.state().history.engine_was_up && self.after_reboot().is_err() {
-                        return Ok(());
-                    }
-                    self.journal.append(&Record::Rebooted { boot: view.boot_id })?;
-                }
-                Action::Close(outcome) => return self.close(outcome),
-                Action::Nothing => return Ok(()),
-            }
+            let effect = machine.step(self.journal.state(), event)?;
+            event = match self.carry_out(effect)? {
+                Done::Event(event) => event,
+                Done::Exit(code) => return Ok(code),
+            };
         }
     }
 
-    /// A supervisor inside a container cannot survive what would be restarted.
-    fn policy(&self) -> careen_model::transaction::Policy {
-        let allowed = self.manifest.policy();
-        let outside = self.entry != Way::Chroot;
-        careen_model::transaction::Policy {
-            reboot: if outside { allowed.reboot } else { Reboot::Never },
-            engine_restart: allowed.engine_restart && outside,
-            ..allowed
-        }
+    fn carry_out(&mut self, effect: Effect) -> anyhow::Result<Done> {
+        Ok(Done::Event(match effect {
+            Effect::TakeHostLock => {
+                self.host_lock = take_host(self.root, &self.manifest)?;
+                Event::HostLock(self.host_lock.is_some())
+            }
+            Effect::WriteSupervised => self.write_supervised()?,
+            Effect::Write(record) => {
+                tell(&record);
+                self.journal.append(&record)?;
+                Event::Written
+            }
+            Effect::LetEngineComeUp => self.let_engine_come_up(),
+            Effect::Look => self.look()?,
+            Effect::AwaitTurnToRun => self.await_turn_to_run(),
+            Effect::AwaitGo(wish) => self.await_go(&wish),
+            Effect::AwaitTurnToReboot => self.await_turn_to_reboot(),
+            Effect::StartProgram(start) => self.start_program(start),
+            Effect::WatchProgram => self.watch_program()?,
+            Effect::RestartEngine(why) => self.restart_engine(why),
+            Effect::Reboot => self.reboot(),
+            Effect::AwaitSwarm => self.await_swarm(),
+            Effect::Close(outcome) => {
+                self.close(outcome)?;
+                Event::Closed
+            }
+            Effect::Withdraw => {
+                withdraw(self.directory, &self.manifest)?;
+                return Ok(Done::Exit(HOST_BUSY));
+            }
+            Effect::Leave(why) => return self.leave(why).map(Done::Exit),
+        }))
     }
 
-    /// Whether a restart of the engine was begun already, by a supervisor that was lost: its go was given.
-    fn is_restarting(&self) -> bool {
-        matches!(self.journal.state().stage, Stage::RestartingEngine { .. })
+    fn write_supervised(&mut self) -> anyhow::Result<Event> {
+        let nothing_begun = !self.journal.state().is_begun();
+        let (entry, pid, boot_id) = (self.entry, std::process::id(), host_view::boot_id()?);
+        self.journal.append(&Record::Supervised { entry, pid, boot_id })?;
+        if entry != Way::Chroot {
+            resume::enable();
+        }
+        let looks = self.manifest.takes_host_lock;
+        self.before = looks.then(|| changes::before(self.root, self.directory, nothing_begun)).flatten();
+        Ok(Event::Written)
+    }
+
+    fn look(&mut self) -> anyhow::Result<Event> {
+        let View { host: view, notes } =
+            host_view::view(&self.manifest, self.directory, self.journal.state(), self.before.as_ref())?;
+        self.host_notes = notes;
+        Ok(Event::Seen { view, secrets_are_missing: self.secrets_are_missing() })
+    }
+
+    /// Ends. An agent that started this supervisor reads why where nothing of that is in the journal.
+    fn leave(&self, why: Leave) -> anyhow::Result<u8> {
+        match why {
+            Leave::Done | Leave::ToldToEnd => Ok(DONE),
+            Leave::AwaitsAgent => {
+                say(
+                    "awaiting an agent: the secrets did not survive the reboot, and only an agent can bring them",
+                );
+                Ok(DONE)
+            }
+            Leave::HostBusy | Leave::NoGo => {
+                let path = self.directory.file(file::LEFT);
+                if let Err(error) = durable::replace_unsynced(&path, 0o600, left_word(why).as_bytes()) {
+                    say(format_args!("{}: {error}", path.display()));
+                }
+                for failed in match self.journal.state().stage {
+                    Stage::Revoked => remove_traces(self.directory, &self.manifest),
+                    _ => Vec::new(),
+                } {
+                    say(failed);
+                }
+                Ok(if why == Leave::HostBusy { HOST_BUSY } else { DONE })
+            }
+            Leave::Later => {
+                bail!("the host is busy with another transaction; this one waits for its next agent")
+            }
+        }
     }
 
     fn secrets_are_missing(&self) -> bool {
         self.manifest.has_secrets && !layout::secrets(&self.manifest.id).exists()
     }
 
-    /// Runs a program to its end, and records that. `false` when there is nothing more to do before the next boot.
-    fn run_program(&mut self, phase: Phase, attempt: u32, engine_up: bool) -> anyhow::Result<bool> {
-        self.journal.append(&Record::Starting { phase, attempt, engine_up })?;
-        let (mut output, mut control, mut child) = match self.start_program(phase, attempt) {
-            Ok(started) => started,
+    fn start_program(&mut self, start: Start) -> Event {
+        match self.try_start(start) {
+            Ok(program) => {
+                let pid = program.child.pid.as_raw().cast_unsigned();
+                self.program = Some(program);
+                Event::Started { pid }
+            }
             Err(error) => {
                 let end = CommandEnd::NotStarted(format!("{error:#}"));
-                self.journal.append(&Record::Ended { end, left_behind: Vec::new() })?;
-                return Ok(true);
+                Event::Ended { end, left_behind: Vec::new(), cut_off: false }
             }
-        };
-        self.journal.append(&Record::Running { pid: child.pid.as_raw().cast_unsigned() })?;
+        }
+    }
+
+    fn watch_program(&mut self) -> anyhow::Result<Event> {
+        let Program { phase, mut child, mut output } =
+            self.program.take().context("a program was started")?;
         let mut watch = Watch::new(self, phase, &child)?;
-        let end = watch.until_ended(self, &mut child, &mut output, &mut control)?;
+        let mut control = self.control.take_over();
+        let end = watch.until_ended(self, &mut child, &mut output, &mut control);
+        self.control = control;
+        let end = end?;
         self.duration = Some(child.started.elapsed());
-        drop(control);
         output.finish();
         self.notes.extend(output.notes());
-        if self.is_cut_off_and_may_be_run_again() {
-            self.journal.append(&Record::Interrupted)?;
-            return Ok(false);
-        }
-        self.journal.append(&Record::Ended { end, left_behind: watch.left_behind() })?;
-        Ok(true)
+        let cut_off = self.is_cut_off_and_may_be_run_again();
+        Ok(Event::Ended { end, left_behind: watch.left_behind(), cut_off })
     }
 
     /// A shutdown of the host cuts the command off as a power cut does, only more gently.
@@ -249,13 +277,14 @@ impl Supervisor<'_> {
     }
 
     /// The output log is opened behind the record of the start: one without that record tells of a journal that was cut
-    /// off, see [`journal::read`].
-    fn start_program(&self, phase: Phase, attempt: u32) -> anyhow::Result<(OutputLog, Control, Child)> {
+    /// off, see [`journal::read`]. A command that nobody could stop is not started.
+    fn try_start(&self, start: Start) -> anyhow::Result<Program> {
         let limit = self.manifest.output_limit;
         let output = OutputLog::open(self.directory, limit).context("failed to open the output log")?;
-        let control = Control::listen(&self.directory.file(file::CONTROL)).context("failed to listen")?;
+        self.control.must_listen().context("failed to listen")?;
         self.check_payload()?;
-        Ok((output, control, Child::start(&self.manifest, self.directory, phase, attempt)?))
+        let child = Child::start(&self.manifest, self.directory, start.phase, start.attempt)?;
+        Ok(Program { phase: start.phase, child, output })
     }
 
     /// The payload must still be what the agent copied: it lay on a disk that others can write to as root, and a host
@@ -304,6 +333,8 @@ impl Supervisor<'_> {
                 Some("the engine was restarted".to_owned())
             }
             Record::Supervised { .. }
+            | Record::Offered { .. }
+            | Record::Revoked { .. }
             | Record::Starting { .. }
             | Record::Running { .. }
             | Record::Stopping { .. }
@@ -315,5 +346,38 @@ impl Supervisor<'_> {
             | Record::Closed { .. } => None,
         };
         Ok(journal.lines.iter().filter_map(|line| note(&line.record)).collect())
+    }
+}
+
+/// What a supervisor leaves as its word that recorded nothing.
+pub(crate) const fn left_word(why: Leave) -> &'static str {
+    match why {
+        Leave::HostBusy => "host-busy",
+        Leave::NoGo => "no-go",
+        Leave::Done | Leave::Later | Leave::AwaitsAgent | Leave::ToldToEnd => "",
+    }
+}
+
+/// What a person reads in the unit's log beside the journal.
+fn tell(record: &Record) {
+    match record {
+        Record::RestartingEngine { why: EngineRestart::Down } => {
+            say("the engine is down after the command: starting it");
+        }
+        Record::RestartingEngine { why: EngineRestart::Replaced } => {
+            say("the installed engine is not the one that runs: restarting it");
+        }
+        Record::Rebooting { reason, .. } => say(format_args!("rebooting: {reason}")),
+        Record::Revoked { by } => say(format_args!("nothing was begun: revoked by {by}")),
+        Record::Supervised { .. }
+        | Record::Offered { .. }
+        | Record::Starting { .. }
+        | Record::Running { .. }
+        | Record::Stopping { .. }
+        | Record::Ended { .. }
+        | Record::Interrupted
+        | Record::EngineSettled { .. }
+        | Record::Rebooted { .. }
+        | Record::Closed { .. } => {}
     }
 }

@@ -153,6 +153,8 @@ impl Watch {
                     let grace = stop.grace_ms.map_or(self.grace, Duration::from_millis);
                     self.begin_stop(supervisor, StopReason::Cancelled(stop.by), grace)?;
                 }
+                // What lives is not ended by whoever wants a wait to end.
+                Message::EndWait(_) => {}
                 Message::Input(bytes) => child.type_in(&bytes),
                 Message::Resize { rows, columns } => child.resize(rows, columns),
             }

@@ -1,20 +1,19 @@
-//! What takes the host or its engine down. The intent is in the journal before either is called.
+//! What takes the host or its engine down, and what a supervisor waits for before it. The intent is in the journal before
+//! either is called.
 
 use super::Supervisor;
+use super::waiting::Waiting;
+use crate::durable;
 use crate::engine_restart::{self, Ended, INTERVAL, Patience};
 use crate::layout::file;
-use crate::restart_go::{self, Wish};
+use crate::restart_go;
 use crate::say::say;
-use crate::signals::{Signals, with_signals_unblocked};
-use crate::{durable, readiness};
+use crate::signals::with_signals_unblocked;
 use anyhow::{Context, bail};
-use careen_model::journal::{EngineOutcome, Record};
-use careen_model::report::Restart;
+use careen_model::journal::EngineOutcome;
 use careen_model::settings::COMMAND_PATH;
-use careen_model::transaction::{EngineRestart, Outcome, Stage};
-use nix::sys::signal::Signal;
-use std::os::fd::AsFd;
-use std::path::PathBuf;
+use careen_model::transaction::EngineRestart;
+use careen_protocol::supervisor::{Event, GO_LIMIT, Wish};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -22,125 +21,105 @@ use std::time::{Duration, Instant};
 const REBOOT_DEADLINE: Duration = Duration::from_secs(10 * 60);
 
 impl Supervisor<'_> {
-    /// Reboots the host. Returns when this process is told to end, for it is resumed after the boot.
-    pub(super) fn reboot(&mut self) -> anyhow::Result<()> {
-        ask_for_reboot()?;
-        let deadline = Instant::now() + REBOOT_DEADLINE;
-        while Instant::now() < deadline {
-            readiness::wait(&[self.signals.as_fd()], Some(deadline))?;
-            if self.signals.take()?.iter().any(|signal| *signal != Signal::SIGCHLD) {
-                return Ok(());
-            }
-        }
-        let reason =
-            format!("a reboot was asked for, and did not happen within {} s", REBOOT_DEADLINE.as_secs());
-        self.close(Outcome::RestartWanted { reasons: vec![reason] })
+    /// Somebody who waits on this transaction's behalf: a cancel ends the wait, and so does the end of this process.
+    fn waiting(&mut self) -> Waiting<'_> {
+        Waiting::new(&self.signals, &mut self.control, self.directory.file(file::HOLD))
     }
 
-    /// Until this host may reboot; the inner error says why it may not.
-    pub(super) fn await_reboot(&self) -> Result<Result<(), String>, Ended> {
-        engine_restart::await_reboot(&self.manifest, &mut self.patience())
+    /// Waits for something, and tells how that ended.
+    fn wait_for<T>(
+        &mut self,
+        wait: impl FnOnce(&careen_model::manifest::Manifest, &mut Waiting<'_>) -> Result<T, Ended>,
+        done: impl FnOnce(T) -> Event,
+    ) -> Event {
+        let mut waiting = Waiting::new(&self.signals, &mut self.control, self.directory.file(file::HOLD));
+        match wait(&self.manifest, &mut waiting) {
+            Ok(waited) => done(waited),
+            Err(Ended) => {
+                waiting.hold(None);
+                waiting.ended()
+            }
+        }
+    }
+
+    /// Until the swarm can do without this host; on a worker that is at once.
+    pub(super) fn await_turn_to_run(&mut self) -> Event {
+        self.wait_for(|manifest, waiting| engine_restart::await_turn_to_run(manifest, waiting), turn)
+    }
+
+    /// Until this host may reboot.
+    pub(super) fn await_turn_to_reboot(&mut self) -> Event {
+        self.wait_for(|manifest, waiting| engine_restart::await_reboot(manifest, waiting), turn)
     }
 
     /// In a rollout: until an agent passes the go for this restart on. The node must be empty first.
-    pub(super) fn await_go(&self, kind: Restart, reason: &str) -> Result<(), Ended> {
-        if !self.manifest.awaits_go {
-            return Ok(());
-        }
-        let history = &self.journal.state().history;
-        let wish = Wish { number: history.reboots + history.engine_tries, kind, reason: reason.to_owned() };
+    pub(super) fn await_go(&mut self, wish: &Wish) -> Event {
         let (asked, given) = (self.directory.file(file::RESTART_WISH), self.directory.file(file::RESTART_GO));
-        let mut patience = self.patience();
-        while !restart_go::is_given(&given, &wish) {
-            if restart_go::wish(&asked).as_ref() != Some(&wish)
-                && let Err(error) = restart_go::ask(&asked, &wish)
+        let deadline = Instant::now() + GO_LIMIT;
+        let mut waiting = self.waiting();
+        let event = loop {
+            if restart_go::is_given(&given, wish) {
+                break Event::Waited;
+            }
+            if Instant::now() >= deadline {
+                break Event::GaveUp(format!("nobody gave the go, for {} h", GO_LIMIT.as_secs() / 3600));
+            }
+            if !restart_go::is_asked(&asked, wish)
+                && let Err(error) = restart_go::ask(&asked, wish)
             {
                 say(format_args!("{}: {error}", asked.display()));
             }
-            patience.hold(Some(&format!("the rollout's go, because {reason}")));
-            patience.pause(INTERVAL)?;
-        }
-        patience.hold(None);
+            waiting.hold(Some(&format!("the rollout's go, because {}", wish.reason)));
+            if let Err(Ended) = waiting.pause(INTERVAL) {
+                break waiting.ended();
+            }
+        };
+        waiting.hold(None);
         for done in [asked, given] {
             if let Err(error) = durable::remove_file(&done) {
                 say(format_args!("{}: {error}", done.display())); // its number makes it worthless
             }
         }
-        Ok(())
+        event
     }
 
     /// Until an engine that was up before the command, and that the command has started again, answers.
-    pub(super) fn let_engine_come_up(&self) -> Result<(), Ended> {
-        let state = self.journal.state();
-        if !matches!(state.stage, Stage::Ended { .. }) || !state.history.engine_was_up {
-            return Ok(());
-        }
-        engine_restart::let_come_up(&mut self.patience())
+    pub(super) fn let_engine_come_up(&mut self) -> Event {
+        self.wait_for(|_, waiting| engine_restart::let_come_up(waiting), |()| Event::Waited)
     }
 
     /// Until the rebooted host takes part in its swarm again, or that has taken too long.
-    pub(super) fn after_reboot(&self) -> Result<(), Ended> {
-        engine_restart::after_reboot(&self.manifest, &mut self.patience())
+    pub(super) fn await_swarm(&mut self) -> Event {
+        self.wait_for(|manifest, waiting| engine_restart::after_reboot(manifest, waiting), |()| Event::Waited)
     }
 
-    fn patience(&self) -> Waiting<'_> {
-        Waiting { signals: &self.signals, hold: self.directory.file(file::HOLD), said: None }
-    }
-
-    /// Starts or restarts the engine, and records what came of it. `false` when this process was told to end before.
-    pub(super) fn restart_engine(&mut self, why: EngineRestart) -> anyhow::Result<bool> {
-        self.journal.append(&Record::RestartingEngine { why })?;
-        say(match why {
-            EngineRestart::Down => "the engine is down after the command: starting it",
-            EngineRestart::Replaced => "the installed engine is not the one that runs: restarting it",
-        });
-        let Ok(outcome) = engine_restart::carry_out(why, &self.manifest, &mut self.patience()) else {
-            return Ok(false);
+    /// Starts or restarts the engine.
+    pub(super) fn restart_engine(&mut self, why: EngineRestart) -> Event {
+        let settled = |outcome| {
+            if let EngineOutcome::Refused { reason } | EngineOutcome::Down { words: reason } = &outcome {
+                say(format_args!("the engine: {reason}"));
+            }
+            Event::Settled(outcome)
         };
-        if let EngineOutcome::Refused { reason } | EngineOutcome::Down { words: reason } = &outcome {
-            say(format_args!("the engine: {reason}"));
+        self.wait_for(|manifest, waiting| engine_restart::carry_out(why, manifest, waiting), settled)
+    }
+
+    /// Reboots the host. Returns when this process is told to end, for it is resumed after the boot, or when the host does
+    /// not go down.
+    pub(super) fn reboot(&mut self) -> Event {
+        if let Err(error) = ask_for_reboot() {
+            return Event::GaveUp(format!("{error:#}"));
         }
-        self.journal.append(&Record::EngineSettled { outcome })?;
-        Ok(true)
+        let late =
+            format!("a reboot was asked for, and did not happen within {} s", REBOOT_DEADLINE.as_secs());
+        self.wait_for(|_, waiting| waiting.pause(REBOOT_DEADLINE), |()| Event::GaveUp(late))
     }
 }
 
-/// Waits in a way that a shutdown can end, and leaves the reason where agents and people find it.
-struct Waiting<'a> {
-    signals: &'a Signals,
-    hold: PathBuf,
-    said: Option<String>,
-}
-
-impl Patience for Waiting<'_> {
-    fn pause(&mut self, time: Duration) -> Result<(), Ended> {
-        let deadline = Instant::now() + time;
-        while Instant::now() < deadline {
-            // A wait that fails is no wait: better to end than to spin.
-            readiness::wait(&[self.signals.as_fd()], Some(deadline)).map_err(|_| Ended)?;
-            let signals = self.signals.take().map_err(|_| Ended)?;
-            if signals.iter().any(|signal| *signal != Signal::SIGCHLD) {
-                return Err(Ended);
-            }
-        }
-        Ok(())
-    }
-
-    fn hold(&mut self, reason: Option<&str>) {
-        if self.said.as_deref() == reason {
-            return;
-        }
-        self.said = reason.map(str::to_owned);
-        let written = match reason {
-            Some(reason) => {
-                say(format_args!("waiting: {reason}"));
-                std::fs::write(&self.hold, reason)
-            }
-            None => durable::remove_file(&self.hold),
-        };
-        if let Err(error) = written {
-            say(format_args!("{}: {error}", self.hold.display()));
-        }
+fn turn(turn: Result<(), String>) -> Event {
+    match turn {
+        Ok(()) => Event::Waited,
+        Err(why) => Event::GaveUp(why),
     }
 }
 

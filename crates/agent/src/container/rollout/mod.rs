@@ -1,39 +1,48 @@
 //! An agent's part in a rollout: `prepare`, the go, the command, restarts with a go of their own, `verify`, and a word
 //! to the controller at each step.
 //!
-//! Each command of the payload is a transaction of its own on the host, named after the rollout's. So an agent that
-//! takes over walks the same way, and finds done what is done.
+//! What follows is decided in [`careen_protocol::agent`]; this carries it out. Each command of the payload is a transaction
+//! of its own on the host, named after the rollout's. So an agent that takes over walks the same way, and finds done what
+//! is done.
 
-mod gate;
+mod gates;
 mod leaked;
 mod preflight;
+mod record;
 mod reporter;
 
 use super::create::Joined;
-use super::follow::wait_to_be_stopped_until;
+use super::follow::{Witness, wait_to_be_stopped_until};
 use super::identity::{Own, Place};
 use super::last_lines;
 use super::{Followed, Request, carry_out, host, report_result};
 use crate::journal;
 use crate::layout::{self, TransactionDir, file};
 use crate::payload::Source;
-use crate::say::{keep_reports_apart, say};
+use crate::restart_go;
+use crate::say::{chain, keep_reports_apart, say};
 use crate::signals::Signals;
 use crate::stop::{OrRefuse, Stop};
-use careen_model::command::judge;
-use careen_model::journal::{CommandEnd, TransactionResult};
+use careen_model::command::{Executable, judge};
+use careen_model::journal::{CommandEnd, Record, TransactionResult};
 use careen_model::payload::{PREPARE_COMMAND, ROLLBACK_COMMAND, VERIFY_COMMAND};
 use careen_model::report::{Expectation, HostPhase, NodeOutcome, Said};
 use careen_model::settings::RolloutPart;
-use careen_model::transaction::{Outcome, Stage, State};
+use careen_model::transaction::{Outcome, State};
 use careen_model::{AgentExit, TransactionId};
-use gate::{Gate, Standing};
+use careen_protocol::agent::{Agent, Do, Effect, Event, Known, Part, Ran, Step, Wish};
+use gates::Gates;
+use record::Decided;
 use reporter::Reporter;
+use std::io::Read;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// How often a gate is looked at, and a busy host asked again.
+/// How often gates are looked at.
 const INTERVAL: Duration = Duration::from_secs(1);
+
+/// When a busy host is asked again.
+const HOST_AGAIN: Duration = Duration::from_secs(5);
 
 /// So many characters of what changed travel with a result: the host has it all.
 const MOST_WORDS: usize = 2000;
@@ -51,16 +60,17 @@ pub fn or_say_so(
         played => return played,
     };
     if let Some(id) = &request.settings.transaction
-        && is_begun(id)?
+        && record::known(id, request, part)? == Known::Begun
     {
         return Err(stop);
     }
     say(&stop);
-    let mut reporter = Reporter::new(Gate::new(&part.gate_restart));
+    let mut reporter = Reporter::default();
     let exit = stop.exit.code();
     let outcome = NodeOutcome::Failed { phase: HostPhase::Preflight, exit: exit.into(), rolled_back: None };
     reporter.say(Said::Finished { outcome, record: Some(shortened(&stop.message)) });
-    stay(exit, signals, &mut reporter)
+    stay(signals, &mut reporter)?;
+    Ok(exit)
 }
 
 /// Whether another agent would come to the same end.
@@ -81,19 +91,6 @@ fn is_final(exit: AgentExit) -> bool {
     }
 }
 
-/// What a command of the payload came to.
-enum Ran {
-    /// It was done, or was done before.
-    Ended {
-        exit: u8,
-        is_success: bool,
-        /// What an engine that stayed down made of the rollback.
-        rolled_back: Option<bool>,
-    },
-    /// The agent was told to leave.
-    Left,
-}
-
 /// Plays an agent's part to its end, and returns the agent's exit code.
 pub fn run(
     request: &Request,
@@ -107,9 +104,28 @@ pub fn run(
     if let Some(engine) = place.engine.as_ref().filter(|_| !request.settings.run.is_empty()) {
         leaked::remove(engine, &request.settings.run);
     }
+    let has =
+        |command: &str| source.command(command).or_refuse("read the payload").map(|found| found.is_some());
+    let machine = Agent::new(Part {
+        agent: part.agent,
+        gates: part.gates,
+        collects: part.collects,
+        rolls_back: part.rolls_back,
+        has_prepare: has(PREPARE_COMMAND)?,
+        has_verify: has(VERIFY_COMMAND)?,
+        has_rollback: has(ROLLBACK_COMMAND)?,
+    });
+    let own_container = place.container.as_ref().map(|container| container.id.clone());
+    let telling = Telling {
+        machine,
+        reporter: Reporter::default(),
+        gates: Gates::new(part, own_container),
+        begun: Instant::now(),
+        changes: None,
+        last_lines: None,
+    };
     let id = place.id.clone();
-    let reporter = Reporter::new(Gate::new(&part.gate_restart));
-    Playing { request, part, source, place, id, signals, reporter, changes: None, last_lines: None }.play()
+    Playing { request, part, source, place, id, signals, telling }.play()
 }
 
 struct Playing<'a> {
@@ -119,90 +135,180 @@ struct Playing<'a> {
     place: Place,
     id: TransactionId,
     signals: &'a Signals,
+    telling: Telling,
+}
+
+/// What decides, and what is done at once: also while a command is followed.
+struct Telling {
+    machine: Agent,
     reporter: Reporter,
+    gates: Gates,
+    begun: Instant,
     /// What the command changed on the host, for people.
     changes: Option<String>,
     /// The last lines of what failed, likewise.
     last_lines: Option<String>,
 }
 
+impl Telling {
+    /// Tells what happened, does what is done at once, and returns what takes time.
+    fn tell(&mut self, event: Event, directory: &TransactionDir) -> Result<Option<Do>, Stop> {
+        let effects = self.machine.step(event).or_refuse("go on")?;
+        let mut next = None;
+        for effect in effects {
+            match effect {
+                Effect::Say(said) => self.say(said),
+                Effect::PassGo(number) => {
+                    if let Err(error) = restart_go::give(&directory.file(file::RESTART_GO), number) {
+                        say(format_args!("the go cannot be passed on: {}", chain(&error)));
+                    }
+                }
+                Effect::CancelWait => {
+                    if let Err(error) = super::follow::end_wait(directory, "its rollout, which gives no go") {
+                        say(format_args!("the supervisor cannot be reached: {}", chain(&error)));
+                    }
+                }
+                Effect::Do(what) => next = Some(what),
+            }
+        }
+        Ok(next)
+    }
+
+    /// Says it to the controller; a result with what a person wants to know of it.
+    fn say(&mut self, said: Said) {
+        self.reporter.say(match said {
+            Said::Finished { outcome, record: None } => {
+                let record = match &outcome {
+                    NodeOutcome::Succeeded => self.changes.take(),
+                    NodeOutcome::Failed { .. } => self.last_lines.take(),
+                };
+                Said::Finished { outcome, record }
+            }
+            said => said,
+        });
+    }
+
+    fn looked(&self) -> Event {
+        Event::Looked { look: self.gates.look(), now: self.begun.elapsed(), random: random() }
+    }
+}
+
+/// Follows the command itself: what `prepare` or `verify` do is told by other words.
+struct OfTheCommand<'a>(&'a mut Telling);
+
+impl Witness for OfTheCommand<'_> {
+    fn records(&mut self, directory: &TransactionDir, records: &[&Record]) {
+        let records = records.iter().map(|record| (*record).clone()).collect();
+        self.tell(Event::Records(records), directory);
+    }
+
+    fn tick(&mut self, directory: &TransactionDir) {
+        let wish = restart_go::wish(&directory.file(file::RESTART_WISH));
+        let wish = wish.map(|wish| Wish { number: wish.number, kind: wish.kind });
+        self.tell(Event::Wish(wish), directory);
+        if self.0.machine.wants_looks() {
+            let looked = self.0.looked();
+            self.tell(looked, directory);
+        }
+        self.0.reporter.again();
+    }
+}
+
+impl OfTheCommand<'_> {
+    fn tell(&mut self, event: Event, directory: &TransactionDir) {
+        if let Err(stop) = self.0.tell(event, directory) {
+            say(&stop);
+        }
+    }
+}
+
+/// Follows another command of the payload.
+struct OfAnother<'a>(&'a mut Telling);
+
+impl Witness for OfAnother<'_> {
+    fn records(&mut self, _: &TransactionDir, _: &[&Record]) {}
+
+    fn tick(&mut self, _: &TransactionDir) {
+        self.0.reporter.again();
+    }
+}
+
 impl Playing<'_> {
     fn play(&mut self) -> Result<u8, Stop> {
-        if !is_begun(&self.id)? {
-            if self.part.collects {
-                say("nothing of this transaction was begun on this host");
-                self.reporter.say(Said::NotBegun);
-                return self.stay(0);
-            }
-            preflight::pass(self.request, self.part, &self.place)?;
-            if let Some(code) = self.prepare()? {
-                return Ok(code);
-            }
-        }
-        self.reporter.look_at_the_restart_gate();
-        let command = self.request.command.clone();
-        let (exit, rolled_back) = match self.command(&command, "")? {
-            Ran::Left => return Ok(AgentExit::Detached.code()),
-            Ran::Ended { is_success: true, .. } => return self.verify(),
-            Ran::Ended { exit, rolled_back, .. } => (exit, rolled_back),
-        };
-        self.failed(HostPhase::Command, exit, rolled_back)
-    }
-
-    /// Runs `prepare` and waits for the go. An exit code when the command is not to begin.
-    fn prepare(&mut self) -> Result<Option<u8>, Stop> {
-        let mut gate = self.part.gate_run.as_deref().map(Gate::new);
-        if self.has(PREPARE_COMMAND)? {
-            self.reporter.say(Said::Preparing);
-            match self.command(PREPARE_COMMAND, "-p")? {
-                Ran::Left => return Ok(Some(AgentExit::Detached.code())),
-                Ran::Ended { is_success: true, .. } => {}
-                Ran::Ended { exit, .. } => {
-                    let outcome = NodeOutcome::Failed {
-                        phase: HostPhase::Prepare,
-                        exit: exit.into(),
-                        rolled_back: None,
-                    };
-                    self.finish(outcome);
-                    return self.stay(exit).map(Some);
-                }
-            }
-        }
-        match &mut gate {
-            Some(gate) => self.await_go(gate),
-            None => Ok(None),
-        }
-    }
-
-    /// Until the gate is open. An exit code when this agent has to leave before that.
-    fn await_go(&mut self, gate: &mut Gate) -> Result<Option<u8>, Stop> {
-        let mut told = false;
-        let restart = self.expectation();
+        let directory = self.directory();
+        let mut event = Event::Begin;
         loop {
-            match gate.look() {
-                Standing::Open => return Ok(None),
-                Standing::Cancelled => {
-                    return Err(Stop::new(
-                        AgentExit::Interrupted,
-                        "the engine was restarted while this agent waited for the go: nothing was begun",
-                    ));
-                }
-                // Before its gates are seen an agent is not ready for a go: it would miss it.
-                Standing::Closed if self.reporter.look_at_the_restart_gate() != Standing::NotSeen => {
-                    if !told {
-                        say("waiting for the rollout's go");
-                        told = true;
-                    }
-                    self.reporter.say(Said::Prepared { restart });
-                }
-                Standing::Closed | Standing::NotSeen => {}
+            let next = self.telling.tell(event, &directory)?;
+            event = match next {
+                Some(Do::Leave(code)) => return Ok(code),
+                Some(what) => self.carry_out(what)?,
+                None => return Err(Stop::new(AgentExit::Interrupted, "nothing follows: a defect of careen")),
+            };
+        }
+    }
+
+    fn directory(&self) -> TransactionDir {
+        TransactionDir::new(Path::new(layout::ROOT), &self.id)
+    }
+
+    fn carry_out(&mut self, what: Do) -> Result<Event, Stop> {
+        match what {
+            Do::Read => record::known(&self.id, self.request, self.part).map(Event::Known),
+            Do::Preflight => {
+                preflight::pass(self.request, self.part, &self.place)?;
+                Ok(Event::Fit)
             }
-            self.reporter.again();
-            let stopped = wait_to_be_stopped_until(self.signals, Instant::now() + INTERVAL);
-            if stopped.or_refuse("wait for the go")? {
-                say("told to leave before the go: nothing was begun");
-                return Ok(Some(AgentExit::Detached.code()));
+            Do::Run(step) => self.run_step(step),
+            Do::Offer => self.offer(),
+            Do::LookAtGates => self.look_at_gates(),
+            Do::Revoke { by } => Ok(match record::revoke(&self.directory(), by)? {
+                Decided::Revoked => Event::Revoked,
+                Decided::TooLate => Event::TooLate,
+            }),
+            Do::Follow => self.follow(),
+            Do::Free { holder, then } => {
+                record::free(&holder, self.request)?;
+                self.carry_out(*then)
             }
+            Do::WaitForHost { then } => match self.pause(HOST_AGAIN)? {
+                true => Ok(Event::ToldToLeave),
+                false => self.carry_out(*then),
+            },
+            Do::Stay(_) => {
+                stay(self.signals, &mut self.telling.reporter)?;
+                Ok(Event::ToldToLeave)
+            }
+            Do::Leave(_) => Ok(Event::ToldToLeave),
+        }
+    }
+
+    /// Waits; `true` when this agent is told to leave.
+    fn pause(&mut self, time: Duration) -> Result<bool, Stop> {
+        self.telling.reporter.again();
+        wait_to_be_stopped_until(self.signals, Instant::now() + time).or_refuse("wait")
+    }
+
+    fn look_at_gates(&mut self) -> Result<Event, Stop> {
+        Ok(if self.pause(INTERVAL)? { Event::ToldToLeave } else { self.telling.looked() })
+    }
+
+    fn offer(&mut self) -> Result<Event, Stop> {
+        let command = self.request.command.clone();
+        let how = self.judged(&command)?;
+        self.place.id = self.id.clone();
+        let offered = record::offer(self.request, self.part, self.source, how, &self.place);
+        self.or_busy(offered.map(|()| Event::Offered { expects: self.expectation() }))
+    }
+
+    /// A host that is busy is waited for, or freed.
+    fn or_busy(&self, done: Result<Event, Stop>) -> Result<Event, Stop> {
+        match done {
+            Err(stop) if stop.exit == AgentExit::HostBusy => {
+                say(&stop);
+                let (holder, only_waits) = record::holder(&self.place.id);
+                Ok(Event::Busy { holder, only_waits })
+            }
+            done => done,
         }
     }
 
@@ -219,56 +325,7 @@ impl Playing<'_> {
         }
     }
 
-    fn verify(&mut self) -> Result<u8, Stop> {
-        if self.has(VERIFY_COMMAND)? {
-            self.reporter.say(Said::Verifying);
-            match self.command(VERIFY_COMMAND, "-v")? {
-                Ran::Left => return Ok(AgentExit::Detached.code()),
-                Ran::Ended { is_success: true, .. } => {}
-                Ran::Ended { exit, .. } => return self.failed(HostPhase::Verify, exit, None),
-            }
-        }
-        self.finish(NodeOutcome::Succeeded);
-        self.stay(0)
-    }
-
-    /// The command or `verify` failed: takes the work back where the rollout says so, and reports.
-    fn failed(&mut self, phase: HostPhase, exit: u8, rolled_back: Option<bool>) -> Result<u8, Stop> {
-        let rolled_back = match rolled_back {
-            None if self.part.rolls_back && self.has(ROLLBACK_COMMAND)? => {
-                match self.command(ROLLBACK_COMMAND, "-r")? {
-                    Ran::Left => return Ok(AgentExit::Detached.code()),
-                    Ran::Ended { is_success, .. } => Some(is_success),
-                }
-            }
-            known => known,
-        };
-        let outcome = NodeOutcome::Failed { phase, exit: exit.into(), rolled_back };
-        self.finish(outcome);
-        self.stay(exit)
-    }
-
-    fn stay(&mut self, exit: u8) -> Result<u8, Stop> {
-        stay(exit, self.signals, &mut self.reporter)
-    }
-
-    fn finish(&mut self, outcome: NodeOutcome) {
-        let record = match &outcome {
-            NodeOutcome::Succeeded => self.changes.take(),
-            NodeOutcome::Failed { .. } => self.last_lines.take(),
-        };
-        self.reporter.say(Said::Finished { outcome, record });
-    }
-
-    fn has(&self, command: &str) -> Result<bool, Stop> {
-        Ok(self.source.command(command).or_refuse("read the payload")?.is_some())
-    }
-
-    /// Runs one command of the payload as a transaction of its own, or takes its recorded result. A host that is busy is
-    /// waited for.
-    fn command(&mut self, command: &str, suffix: &str) -> Result<Ran, Stop> {
-        let id = TransactionId::parse(&format!("{}{suffix}", self.id)).or_refuse("name the transaction")?;
-        let request = self.request.for_command(command);
+    fn judged(&self, command: &str) -> Result<Executable, Stop> {
         let found = self.source.command(command).or_refuse("read the payload")?;
         let Some(found) = found else {
             return Err(Stop::new(
@@ -276,60 +333,84 @@ impl Playing<'_> {
                 format_args!("the payload has no command '{command}'"),
             ));
         };
-        let how = judge(found.as_file(), &host::machine(), host::has_executable)
-            .map_err(|why| Stop::new(why.exit(), format_args!("the payload's command '{command}' {why}")))?;
-        self.place.id = id;
-        self.reporter.is_the_command = suffix.is_empty();
-        loop {
-            match carry_out(&request, self.source, how, &self.place, self.signals, &mut self.reporter) {
-                Ok(Followed::Closed(joined, result)) => {
-                    report_result(&request, &self.place.id, &joined, &result);
-                    if suffix.is_empty() {
-                        self.changes = changes(&result);
-                    }
-                    let ran = ended(&joined, &result)?;
-                    if matches!(ran, Ran::Ended { is_success: false, .. }) && self.last_lines.is_none() {
-                        let lines = last_lines::of(&joined.directory, joined.output_limit);
-                        self.last_lines =
-                            Some(shortened(&lines.join("\n"))).filter(|lines| !lines.is_empty());
-                    }
-                    return Ok(ran);
-                }
-                Ok(Followed::Detached) => return Ok(Ran::Left),
-                Err(stop) if stop.exit == AgentExit::HostBusy => {
-                    say(&stop);
-                    self.reporter.say(Said::Busy { transaction: holder() });
-                    self.reporter.again();
-                    let stopped = wait_to_be_stopped_until(self.signals, Instant::now() + 5 * INTERVAL);
-                    if stopped.or_refuse("wait for the host")? {
-                        return Ok(Ran::Left);
-                    }
-                }
-                Err(stop) => return Err(stop),
+        judge(found.as_file(), &host::machine(), host::has_executable)
+            .map_err(|why| Stop::new(why.exit(), format_args!("the payload's command '{command}' {why}")))
+    }
+
+    /// Runs another command of the payload as a transaction of its own, or takes its recorded result.
+    fn run_step(&mut self, step: Step) -> Result<Event, Stop> {
+        let (command, suffix) = match step {
+            Step::Prepare => (PREPARE_COMMAND, "-p"),
+            Step::Verify => (VERIFY_COMMAND, "-v"),
+            Step::Rollback => (ROLLBACK_COMMAND, "-r"),
+        };
+        let how = self.judged(command)?;
+        self.place.id =
+            TransactionId::parse(&format!("{}{suffix}", self.id)).or_refuse("name the transaction")?;
+        let request = self.request.for_command(command);
+        let mut witness = OfAnother(&mut self.telling);
+        let followed = carry_out(&request, self.source, how, &self.place, self.signals, &mut witness, None);
+        let event = followed.and_then(|followed| self.followed(&request, followed, false));
+        self.or_busy(event)
+    }
+
+    /// Makes sure that the command is supervised, with this agent's go, and follows it.
+    fn follow(&mut self) -> Result<Event, Stop> {
+        let command = self.request.command.clone();
+        let how = self.judged(&command)?;
+        self.place.id = self.id.clone();
+        let go = Some(self.part.agent);
+        let mut witness = OfTheCommand(&mut self.telling);
+        let followed = carry_out(self.request, self.source, how, &self.place, self.signals, &mut witness, go);
+        let event = followed.and_then(|followed| self.followed(self.request, followed, true));
+        match self.or_busy(event) {
+            // Its wait for its turn was ended on the host.
+            Err(stop) if record::known(&self.id, self.request, self.part)? != Known::Begun => {
+                say(&stop);
+                Ok(Event::Revoked)
             }
+            event => event,
         }
+    }
+
+    fn followed(
+        &mut self,
+        request: &Request,
+        followed: Followed,
+        of_the_command: bool,
+    ) -> Result<Event, Stop> {
+        let Followed::Closed(joined, result) = followed else { return Ok(Event::ToldToLeave) };
+        report_result(request, &self.place.id, &joined, &result);
+        if of_the_command {
+            self.telling.changes = changes(&result);
+        }
+        let ran = ended(&joined, &result)?;
+        if !ran.is_success && self.telling.last_lines.is_none() {
+            let lines = last_lines::of(&joined.directory, joined.output_limit);
+            let lines = shortened(&lines.join("\n"));
+            self.telling.last_lines = Some(lines).filter(|lines| !lines.is_empty());
+        }
+        Ok(Event::Ran(ran))
     }
 }
 
-/// Waits until the controller has heard the last word and takes this container away. A job's container that ends by
-/// itself would stay on the host for good, and its log would have to be read before somebody calls it lost.
-fn stay(exit: u8, signals: &Signals, reporter: &mut Reporter) -> Result<u8, Stop> {
+/// Waits until the controller has heard the last word and takes this container away.
+fn stay(signals: &Signals, reporter: &mut Reporter) -> Result<(), Stop> {
     while !wait_to_be_stopped_until(signals, Instant::now() + INTERVAL).or_refuse("wait")? {
         reporter.again();
     }
-    Ok(exit)
+    Ok(())
 }
 
-/// Whether the command itself was begun on this host, by whichever agent.
-fn is_begun(id: &TransactionId) -> Result<bool, Stop> {
-    let directory = TransactionDir::new(Path::new(layout::ROOT), id);
-    if !directory.file(file::MANIFEST).exists() {
-        return Ok(false);
+/// Any number.
+fn random() -> u64 {
+    let mut bytes = [0; 8];
+    let read = std::fs::File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut bytes));
+    match read {
+        Ok(()) => u64::from_le_bytes(bytes),
+        // Below a host without devices: the clock's nanoseconds are no worse than nothing.
+        Err(_) => std::time::UNIX_EPOCH.elapsed().map_or(0, |time| u64::from(time.subsec_nanos())),
     }
-    let (_, state) = journal::read(&directory.file(file::JOURNAL)).map_err(|error| {
-        Stop::refused(format_args!("cannot read this transaction's record on the host: {error:#}"))
-    })?;
-    Ok(state.stage != Stage::Prepared)
 }
 
 /// What changed, in words, as far as one line of a log holds it.
@@ -342,17 +423,12 @@ fn shortened(text: &str) -> String {
     text.chars().take(MOST_WORDS).collect()
 }
 
-/// Who has the host.
-fn holder() -> String {
-    std::fs::read_to_string(layout::host_lock(Path::new(layout::ROOT))).unwrap_or_default().trim().to_owned()
-}
-
 fn ended(joined: &Joined, result: &TransactionResult) -> Result<Ran, Stop> {
     let read = journal::read(&joined.directory.file(file::JOURNAL));
     let (_, state) = read.map_err(|error| {
         Stop::new(AgentExit::Interrupted, format_args!("the transaction's record is gone: {error:#}"))
     })?;
-    Ok(Ran::Ended {
+    Ok(Ran {
         exit: result.exit_code,
         is_success: is_success(&result.outcome, &state),
         rolled_back: rolled_back(&result.outcome),

@@ -1,0 +1,230 @@
+//! What the host's journals know of a rollout's try, and how an agent writes into them that it offers the try, or that no
+//! go counts any more. Whoever writes holds the transaction's lock; while a supervisor has it, the supervisor is asked.
+
+use crate::container::Request;
+use crate::container::binary::Supervisor;
+use crate::container::create::{
+    Creation, begin_to_create, check_same_work, read_manifest, refuse_if_busy, refuse_if_it_would_lock,
+    unusable,
+};
+use crate::container::follow::end_wait;
+use crate::container::identity::Place;
+use crate::journal;
+use crate::layout::{self, TransactionDir, file};
+use crate::lock::Lock;
+use crate::manifest;
+use crate::payload::Source;
+use crate::say::say;
+use crate::stop::{OrRefuse, Stop};
+use crate::supervisor::remove_traces;
+use crate::watch::Watch;
+use careen_model::command::Executable;
+use careen_model::journal::Record;
+use careen_model::settings::RolloutPart;
+use careen_model::transaction::{Stage, State};
+use careen_model::{AgentExit, TransactionId};
+use careen_protocol::agent::Known;
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How long a supervisor may take to end what it waits for. Less than the grace period of an agent's container.
+const ANSWER_LIMIT: Duration = Duration::from_secs(8);
+
+/// What a journal decided about a revocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decided {
+    /// No go counts any more.
+    Revoked,
+    /// The command was begun.
+    TooLate,
+}
+
+/// What this host knows of the try.
+pub fn known(id: &TransactionId, request: &Request, part: &RolloutPart) -> Result<Known, Stop> {
+    if let Some(newer) = others(id)?.into_iter().find(|other| is_newer(other, request, part)) {
+        say(format_args!("this host knows a newer try of this rollout, {newer}: this agent begins nothing"));
+        return Ok(Known::Newer);
+    }
+    let directory = TransactionDir::new(Path::new(layout::ROOT), id);
+    if !directory.path().exists() {
+        return Ok(Known::Nothing);
+    }
+    let state = state(&directory)?;
+    Ok(if state.is_begun() { Known::Begun } else { Known::NotBegun { offered: state.history.offered } })
+}
+
+fn is_newer(other: &TransactionId, request: &Request, part: &RolloutPart) -> bool {
+    let directory = TransactionDir::new(Path::new(layout::ROOT), other);
+    manifest::read(&directory).is_ok_and(|other| {
+        other.awaits_go && other.run == request.settings.run && other.generation > u64::from(part.generation)
+    })
+}
+
+fn state(directory: &TransactionDir) -> Result<State, Stop> {
+    let read = journal::read(&directory.file(file::JOURNAL));
+    read.map(|(_, state)| state).map_err(|error| {
+        Stop::refused(format_args!("cannot read this transaction's record on the host: {error:#}"))
+    })
+}
+
+/// All other transactions of this host.
+fn others(id: &TransactionId) -> Result<Vec<TransactionId>, Stop> {
+    let entries = match fs::read_dir(layout::transactions(Path::new(layout::ROOT))) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error).or_refuse("list the host's transactions"),
+    };
+    let ids =
+        entries.flatten().filter_map(|entry| TransactionId::parse(&entry.file_name().to_string_lossy()).ok());
+    Ok(ids.filter(|other| other != id).collect())
+}
+
+/// Voids what agents of other rollouts offered here, brings the payload, and writes down that this agent offers.
+pub fn offer(
+    request: &Request,
+    part: &RolloutPart,
+    source: &Source,
+    how: Executable,
+    place: &Place,
+) -> Result<(), Stop> {
+    let root = Path::new(layout::ROOT);
+    let _creating = begin_to_create(root)?;
+    for other in others(&place.id)? {
+        void(&TransactionDir::new(root, &other), request);
+    }
+    refuse_if_busy(root, request)?;
+    refuse_if_it_would_lock(request, place)?;
+    let directory = TransactionDir::new(root, &place.id);
+    let supervisor = Supervisor::find()?;
+    let exists = directory.path().exists();
+    let _transaction = exists.then(|| lock(&directory)).transpose()?;
+    if exists {
+        check_same_work(&directory, request)?;
+        if state(&directory)?.is_begun() {
+            let id = &place.id;
+            return Err(Stop::new(
+                AgentExit::Interrupted,
+                format_args!("transaction {id} was begun meanwhile"),
+            ));
+        }
+    }
+    Creation { request, source, how, place, root, supervisor: &supervisor }.create(&directory)?;
+    let _created = (!exists).then(|| lock(&directory)).transpose()?;
+    write(&directory, &Record::Offered { agent: part.agent })
+}
+
+/// The transaction's lock; its supervisor has it while it waits for its turn: then the host is busy with that.
+fn lock(directory: &TransactionDir) -> Result<Lock, Stop> {
+    let path = directory.file(file::SUPERVISOR_LOCK);
+    let taken = Lock::try_take(&path).map_err(|error| unusable(&path, &error))?;
+    taken.ok_or_else(|| {
+        Stop::new(AgentExit::HostBusy, "a supervisor of this very transaction waits on this host")
+    })
+}
+
+fn write(directory: &TransactionDir, record: &Record) -> Result<(), Stop> {
+    let written =
+        journal::Writer::open(&directory.file(file::JOURNAL)).and_then(|mut journal| journal.append(record));
+    written.map_err(|error| {
+        Stop::refused(format_args!("cannot write this transaction's record on the host: {error:#}"))
+    })
+}
+
+/// What another rollout's agent offered, and nobody begun, can not begin any more.
+fn void(directory: &TransactionDir, request: &Request) {
+    let offered = |state: &State| matches!(state.stage, Stage::Offered { .. });
+    if !state(directory).is_ok_and(|state| offered(&state)) {
+        return;
+    }
+    let by = format!("the rollout {}, which came later", request.settings.run);
+    if let Err(stop) = revoke(directory, &by) {
+        say(format_args!("what an earlier rollout offered on this host stays: {stop}"));
+    }
+}
+
+/// Writes down that no go counts any more, unless the command was begun. The journal decides.
+pub fn revoke(directory: &TransactionDir, by: &str) -> Result<Decided, Stop> {
+    let deadline = Instant::now() + ANSWER_LIMIT;
+    let watch = Watch::on(directory.path()).or_refuse("watch the transaction")?;
+    let mut asked = false;
+    loop {
+        if let Some(decided) = decided(&state(directory)?) {
+            return Ok(decided);
+        }
+        if let Ok(_lock) = lock(directory) {
+            return match decided(&state(directory)?) {
+                Some(decided) => Ok(decided),
+                None => revoke_alone(directory, by),
+            };
+        }
+        // A supervisor has it, and waits for its turn: it writes the record itself.
+        if !asked {
+            asked = end_wait(directory, by).is_ok();
+        }
+        if Instant::now() >= deadline {
+            return Err(Stop::new(
+                AgentExit::Interrupted,
+                format_args!("the supervisor does not answer, for {} s", ANSWER_LIMIT.as_secs()),
+            ));
+        }
+        let soon = Instant::now() + Duration::from_millis(200);
+        let fds: Vec<_> = watch.fd().into_iter().collect();
+        crate::readiness::wait(&fds, Some(watch.look_at(deadline.min(soon))))
+            .or_refuse("wait for the supervisor")?;
+        watch.take(|_| true);
+    }
+}
+
+fn decided(state: &State) -> Option<Decided> {
+    match state.stage {
+        Stage::Revoked => Some(Decided::Revoked),
+        Stage::Prepared | Stage::Offered { .. } => None,
+        Stage::Starting { .. }
+        | Stage::Running { .. }
+        | Stage::Stopping { .. }
+        | Stage::Ended { .. }
+        | Stage::Interrupted { .. }
+        | Stage::RestartingEngine { .. }
+        | Stage::EngineSettled
+        | Stage::Rebooting { .. }
+        | Stage::Rebooted
+        | Stage::Closed(_) => Some(Decided::TooLate),
+    }
+}
+
+fn revoke_alone(directory: &TransactionDir, by: &str) -> Result<Decided, Stop> {
+    write(directory, &Record::Revoked { by: by.to_owned() })?;
+    let manifest = read_manifest(directory)?;
+    remove_traces(directory, &manifest).into_iter().for_each(say);
+    Ok(Decided::Revoked)
+}
+
+/// Who has the host, and whether only a wait of it lives.
+pub fn holder(own: &TransactionId) -> (String, bool) {
+    let root = Path::new(layout::ROOT);
+    let holder = fs::read_to_string(layout::host_lock(root)).unwrap_or_default().trim().to_owned();
+    let only_waits = TransactionId::parse(&holder).is_ok_and(|id| {
+        let read = journal::read(&TransactionDir::new(root, &id).file(file::JOURNAL));
+        id != *own && read.is_ok_and(|(_, state)| !state.has_a_living_program())
+    });
+    (holder, only_waits)
+}
+
+/// Ends what the holder of the host waits for, and gives it some time to go.
+pub fn free(holder: &str, request: &Request) -> Result<(), Stop> {
+    let root = Path::new(layout::ROOT);
+    let id = TransactionId::parse(holder).or_refuse("name the transaction that has the host")?;
+    let by = format!("the rollout {}, which came later", request.settings.run);
+    say(format_args!("transaction {id} has this host and only waits: ending that"));
+    if let Err(error) = end_wait(&TransactionDir::new(root, &id), &by) {
+        say(format_args!("its supervisor cannot be reached: {error}"));
+    }
+    let deadline = Instant::now() + ANSWER_LIMIT;
+    while Instant::now() < deadline
+        && Lock::is_held(&layout::host_lock(root)).or_refuse("look at the host's lock")?
+    {
+        crate::readiness::wait(&[], Some(Instant::now() + Duration::from_millis(200))).or_refuse("wait")?;
+    }
+    Ok(())
+}

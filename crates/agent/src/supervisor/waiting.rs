@@ -1,0 +1,84 @@
+//! How a supervisor waits: with its ears open, and with the reason where agents and people find it.
+
+use super::control::Control;
+use crate::engine_restart::{Ended, Patience};
+use crate::say::say;
+use crate::signals::Signals;
+use crate::{durable, readiness};
+use careen_model::control::Message;
+use careen_protocol::supervisor::Event;
+use nix::sys::signal::Signal;
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// A wait that a shutdown ends, and everybody who speaks to the control socket.
+pub struct Waiting<'a> {
+    signals: &'a Signals,
+    control: &'a mut Control,
+    hold: PathBuf,
+    said: Option<String>,
+    cancelled: Option<String>,
+}
+
+impl<'a> Waiting<'a> {
+    /// Begins to wait; the reason is written to `hold`.
+    pub fn new(signals: &'a Signals, control: &'a mut Control, hold: PathBuf) -> Self {
+        Self { signals, control, hold, said: None, cancelled: None }
+    }
+
+    /// How a wait ended that came to no end of its own.
+    pub fn ended(&mut self) -> Event {
+        match self.cancelled.take() {
+            Some(by) => Event::Cancelled(by),
+            None => Event::ToldToEnd,
+        }
+    }
+
+    fn listen(&mut self) -> Result<(), Ended> {
+        for message in self.control.take() {
+            match message {
+                Message::Stop(stop) => self.cancelled = Some(stop.by),
+                Message::EndWait(by) => self.cancelled = Some(by),
+                Message::Input(_) | Message::Resize { .. } => {}
+            }
+        }
+        if self.cancelled.is_some() { Err(Ended) } else { Ok(()) }
+    }
+}
+
+impl Patience for Waiting<'_> {
+    fn pause(&mut self, time: Duration) -> Result<(), Ended> {
+        let deadline = Instant::now() + time;
+        loop {
+            self.listen()?;
+            if Instant::now() >= deadline {
+                return Ok(());
+            }
+            let fds = [vec![self.signals.as_fd()], self.control.fds()].concat();
+            // A wait that fails is no wait: better to end than to spin.
+            readiness::wait(&fds, Some(deadline)).map_err(|_| Ended)?;
+            let signals = self.signals.take().map_err(|_| Ended)?;
+            if signals.iter().any(|signal| *signal != Signal::SIGCHLD) {
+                return Err(Ended);
+            }
+        }
+    }
+
+    fn hold(&mut self, reason: Option<&str>) {
+        if self.said.as_deref() == reason {
+            return;
+        }
+        self.said = reason.map(str::to_owned);
+        let written = match reason {
+            Some(reason) => {
+                say(format_args!("waiting: {reason}"));
+                std::fs::write(&self.hold, reason)
+            }
+            None => durable::remove_file(&self.hold),
+        };
+        if let Err(error) = written {
+            say(format_args!("{}: {error}", self.hold.display()));
+        }
+    }
+}
