@@ -48,7 +48,7 @@ pub enum Known {
     },
     /// Something of it was begun.
     Begun,
-    /// A newer try of the rollout was here.
+    /// A newer try of the rollout was here, or a later agent has offered this one.
     Newer,
 }
 
@@ -72,7 +72,8 @@ pub enum Event {
     Busy {
         /// Which.
         holder: String,
-        /// Whether its supervisor only waits, and no command of it lives.
+        /// Whether its supervisor only waits, no command of it lives, and it was there before this agent. An agent that some
+        /// engine or controller has left behind must not end what a newer rollout waits for.
         only_waits: bool,
     },
     /// The host's journal knows that this agent offers the try.
@@ -145,7 +146,8 @@ pub enum Do {
     Preflight,
     /// Run this command of the payload, or take its recorded result.
     Run(Step),
-    /// Void what other rollouts' agents offered on this host, bring the payload, and write down that this agent offers.
+    /// Void what other rollouts' agents offered on this host before this agent came, bring the payload, and write down that
+    /// this agent offers.
     Offer,
     /// Look at the gates again and again.
     LookAtGates,
@@ -336,8 +338,9 @@ impl Agent {
             (At::Offering, Event::Offered { expects }) => {
                 self.will(At::Gathering { expects, since: None }, Do::LookAtGates)
             }
-            // A supervisor of an agent before this one was faster.
+            // A supervisor of an agent before this one was faster, or an agent that came after it.
             (At::Offering, Event::TooLate) => self.follow(),
+            (At::Offering, Event::Known(Known::Newer)) => self.will(At::Gone, Do::Leave(REFUSED)),
             (At::Gathering { expects, since }, Event::Looked { look, now, random }) => {
                 self.gather(expects, since, look.as_ref(), now, random)
             }
