@@ -65,7 +65,8 @@ pub enum Action {
         /// Which.
         key: JobKey,
     },
-    /// Give the go: a new iteration that fits nowhere takes the gate's container away.
+    /// Open one gate: a new iteration that fits nowhere takes its container away. The two that an agent has drawn are the
+    /// go, all others the refusal.
     OpenGate {
         /// Which.
         key: JobKey,
@@ -79,7 +80,8 @@ pub enum Action {
         /// The service's version.
         version: Version,
     },
-    /// Take the name of an agent's service, with one that fits nowhere: it is stopped from the beginning.
+    /// Take the name of an agent's service, with one that fits nowhere: it is stopped from the beginning. Nobody can create
+    /// that agent any more while its gates are taken away.
     CreateStandIn {
         /// The agent's service.
         key: JobKey,

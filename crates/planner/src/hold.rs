@@ -128,6 +128,8 @@ pub enum Hold {
     },
     /// The go is on its way to the agent.
     GivingTheGo,
+    /// The rollout is being aborted: the restart that the host waits for is being refused.
+    RefusingTheRestart,
     /// The engine or the host is being restarted.
     Restarting {
         /// Which.
@@ -207,7 +209,7 @@ impl Hold {
             Self::OtherManager { node: node() },
             Self::ControllerHere,
             Self::NodeDown,
-            Self::Placing { placed: 1, of: 3 },
+            Self::Placing { placed: 1, of: 7 },
             Self::ImageMissing { image: "sha256:00".into(), why: "No such image: sha256:00".into() },
             Self::AgentRejected { why: "invalid mount config".into() },
             Self::HostBusy { transaction: "k3x9-w1-g1".into() },
@@ -218,6 +220,7 @@ impl Hold {
             Self::NotReplaced { services: vec!["web".into()], stuck: true },
             Self::TakenAway { now: Availability::Active, needed: Availability::Drain },
             Self::GivingTheGo,
+            Self::RefusingTheRestart,
             Self::Restarting { kind: Restart::Reboot },
             Self::UnlockNeeded { command: "docker swarm unlock".into() },
             Self::CleaningUp,
@@ -256,6 +259,7 @@ impl Hold {
             Self::NotReplaced { .. } => "not-replaced",
             Self::TakenAway { .. } => "taken-away",
             Self::GivingTheGo => "giving-the-go",
+            Self::RefusingTheRestart => "refusing-the-restart",
             Self::Restarting { .. } => "restarting",
             Self::UnlockNeeded { .. } => "unlock-needed",
             Self::CleaningUp => "cleaning-up",
@@ -329,6 +333,9 @@ impl fmt::Display for Hold {
                 needed.word()
             ),
             Self::GivingTheGo => f.write_str("the go is on its way"),
+            Self::RefusingTheRestart => {
+                f.write_str("the rollout is being aborted: the restart that the host waits for is refused")
+            }
             Self::Restarting { kind: Restart::Engine } => f.write_str("the engine is being restarted"),
             Self::Restarting { kind: Restart::Reboot } => f.write_str("the host is being rebooted"),
             Self::UnlockNeeded { command } => write!(f, "the manager is locked; on its host: {command}"),

@@ -132,6 +132,12 @@ impl JobKey {
         format!("careen-{rollout}-{node}-g{generation}-a{agent}{role}")
     }
 
+    /// The gates of this service's agent: six where it may begin the command, four where it only collects.
+    pub fn gates(&self, collects: bool) -> impl Iterator<Item = Self> + use<'_> {
+        let count = if collects { COLLECTORS_GATES } else { GATES };
+        (1..=count).map(|number| self.with_role(JobRole::Gate(number)))
+    }
+
     /// The same agent's service with another role.
     pub fn with_role(&self, role: JobRole) -> Self {
         Self { role, ..self.clone() }

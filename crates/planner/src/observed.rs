@@ -2,7 +2,7 @@
 
 use crate::ids::{ControllerId, JobKey, NodeId, RolloutId, ServiceId, Version};
 use crate::rollout::{Baseline, NodeResult, RolloutRecord};
-pub use careen_model::report::{Expectation, HostPhase, NodeOutcome, Restart, Said};
+pub use careen_model::report::{Draw, Expectation, HostPhase, NodeOutcome, Restart, Said};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -268,8 +268,8 @@ impl Job {
     }
 
     /// Whether its container was there and is not any more. A task that Swarm has started in its place (a leader change
-    /// does that to failed tasks of jobs) is no help: on a drained node it waits for ever, and an agent that comes
-    /// after its gate went has not seen it go.
+    /// does that to failed tasks of jobs) is no help: on a drained node it waits for ever, and an agent that was started
+    /// again has drawn other gates, or none.
     pub fn is_lost(&self) -> bool {
         self.tasks.iter().any(|task| task.is_over())
     }

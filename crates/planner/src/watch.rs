@@ -28,6 +28,10 @@ pub(crate) enum Key {
     TakenAway(NodeId),
     /// The node refuses this agent of this try.
     Refused(NodeId, u32, u32),
+    /// The rollout is aborted, and this try on the node is not through.
+    Aborting(NodeId, u32),
+    /// This controller takes over, and cannot read what the node's agent says.
+    Unread(NodeId),
     /// All waves before this one are through.
     WaveOpen(usize),
 }

@@ -48,7 +48,7 @@ pub enum Known {
     },
     /// Something of it was begun.
     Begun,
-    /// A newer try of the rollout was here.
+    /// A newer try of the rollout was here, or a later agent has offered this one.
     Newer,
 }
 
@@ -61,13 +61,19 @@ pub enum Event {
     Known(Known),
     /// The host is fit for the work.
     Fit,
+    /// The host is not fit, or has to refuse this agent; another one would find the same.
+    Unfit {
+        /// What an agent exits with for it.
+        exit: u8,
+    },
     /// A command of the payload has ended: `prepare`, the command itself, `rollback` or `verify`.
     Ran(Ran),
     /// Another transaction has the host.
     Busy {
         /// Which.
         holder: String,
-        /// Whether its supervisor only waits, and no command of it lives.
+        /// Whether its supervisor only waits, no command of it lives, and it was there before this agent. An agent that some
+        /// engine or controller has left behind must not end what a newer rollout waits for.
         only_waits: bool,
     },
     /// The host's journal knows that this agent offers the try.
@@ -84,9 +90,10 @@ pub enum Event {
         /// Any number.
         random: u64,
     },
-    /// The journal says that every go so far is void.
+    /// The journal says that every go so far is void: because this agent wrote it down, or, to one that follows, because its
+    /// supervisor or another agent has.
     Revoked,
-    /// The journal says that the command was begun.
+    /// The journal says that the command was begun. Whoever wanted to offer or to revoke it comes too late.
     TooLate,
     /// The records of the command's journal that this agent has not seen yet, all at once: what is over by now is not told as
     /// if it went on.
@@ -139,7 +146,8 @@ pub enum Do {
     Preflight,
     /// Run this command of the payload, or take its recorded result.
     Run(Step),
-    /// Void what other rollouts' agents offered on this host, bring the payload, and write down that this agent offers.
+    /// Void what other rollouts' agents offered on this host before this agent came, bring the payload, and write down that
+    /// this agent offers.
     Offer,
     /// Look at the gates again and again.
     LookAtGates,
@@ -317,11 +325,22 @@ impl Agent {
                 self.says(Said::Preparing, At::Preparing, Do::Run(Step::Prepare))
             }
             (At::Preflight, Event::Fit) => self.will(At::Offering, Do::Offer),
+            (At::Preflight, Event::Unfit { exit }) => {
+                let outcome = NodeOutcome::Failed {
+                    phase: HostPhase::Preflight,
+                    exit: exit.into(),
+                    rolled_back: None,
+                };
+                self.finish(outcome, exit)
+            }
             (At::Preparing, Event::Ran(ran)) if ran.is_success => self.will(At::Offering, Do::Offer),
             (At::Preparing, Event::Ran(ran)) => self.finish(failed(HostPhase::Prepare, &ran), ran.exit),
             (At::Offering, Event::Offered { expects }) => {
                 self.will(At::Gathering { expects, since: None }, Do::LookAtGates)
             }
+            // A supervisor of an agent before this one was faster, or an agent that came after it.
+            (At::Offering, Event::TooLate) => self.follow(),
+            (At::Offering, Event::Known(Known::Newer)) => self.will(At::Gone, Do::Leave(REFUSED)),
             (At::Gathering { expects, since }, Event::Looked { look, now, random }) => {
                 self.gather(expects, since, look.as_ref(), now, random)
             }
@@ -331,6 +350,14 @@ impl Agent {
             }
             (At::Revoking(then), Event::Revoked) => self.revoked(then),
             (At::Revoking(then), Event::TooLate) => self.too_late(then),
+            // The host lost what it knew: nobody can say any more what was begun there.
+            (At::Revoking(Then::Leave), Event::Known(Known::Nothing)) => {
+                self.says(Said::Forgotten, At::Gone, Do::Leave(DETACHED))
+            }
+            (At::Revoking(_) | At::Following(_), Event::Known(Known::Nothing)) => {
+                self.says(Said::Forgotten, At::Staying(0), Do::Stay(0))
+            }
+            (At::Following(_), Event::Revoked) => self.says(Said::Revoked, At::Staying(0), Do::Stay(0)),
             (At::Following(following), Event::Records(records)) => self.records(following, &records),
             (At::Following(following), Event::Wish(wish)) => self.wish(following, wish),
             (At::Following(following), Event::Looked { look, now, random }) => {
@@ -629,6 +656,7 @@ impl Event {
             Self::Known(Known::Begun) => "known-begun",
             Self::Known(Known::Newer) => "newer-known",
             Self::Fit => "fit",
+            Self::Unfit { .. } => "unfit",
             Self::Ran(ran) if ran.is_success => "succeeded",
             Self::Ran(_) => "failed",
             Self::Busy { .. } => "busy",

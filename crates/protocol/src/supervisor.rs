@@ -171,7 +171,8 @@ pub enum Effect {
     Look,
     /// Wait until the swarm can do without this host, right before the command.
     AwaitTurnToRun,
-    /// Wait for the rollout's go, at most for [`GO_LIMIT`].
+    /// Wait for the rollout's go, at most for [`GO_LIMIT`]. A go of this number that lies there already was given to a
+    /// supervisor that was lost, for a node as it was then: it is taken away first, and does not count.
     AwaitGo(Wish),
     /// Wait until the swarm can do without this host, right before a reboot.
     AwaitTurnToReboot,

@@ -1,202 +1,417 @@
-//! What goes on on hosts: agents in their containers, and supervisors that need none.
+//! Carries out what agents decide: the shipped [`Agent`] in each agent's container is told what came of it, in virtual time.
 
-use crate::host::{At, Transaction, Try, failed};
+use crate::host::{Files, Host, Id, Part};
+use crate::supervise::append;
 use crate::world::{Power, World};
-use careen_planner::observed::{HostPhase, NodeOutcome, Restart, Role, Said};
+use careen_model::journal::Record;
+use careen_model::report::{Draw, Said};
+use careen_model::settings::Reboot;
+use careen_model::transaction::{Policy, Stage};
+use careen_planner::action::AgentSpec;
+use careen_planner::ids::{COLLECTORS_GATES, GATES};
 use careen_planner::spec::RebootPolicy;
-use careen_planner::{Go, JobKey, JobRole, NodeId};
+use careen_planner::{JobKey, JobRole};
+use careen_protocol::agent::{self, Agent, Do, Effect, Event, Known};
+use careen_protocol::gates::{Gate, Look};
+use std::time::Duration;
+
+/// So many things are done in a second at most.
+const STEPS: usize = 6;
+/// After so many seconds a host that was busy is asked again.
+const ASKS_AGAIN: u64 = 5;
+
+/// An agent's process.
+#[derive(Debug, Clone)]
+pub struct AgentProcess {
+    /// What decides.
+    pub machine: Agent,
+    /// The transaction of the rollout's command.
+    pub id: Id,
+    /// Which agent of the try.
+    pub number: u32,
+    /// Until when it is frozen.
+    pub frozen_until: u64,
+    /// It was sent SIGTERM.
+    pub told_to_leave: bool,
+    /// What it exits with, when it is over.
+    pub exit: Option<u8>,
+    heard: bool,
+    spec: AgentSpec,
+    doing: Do,
+    since: u64,
+    started: u64,
+    looked: u64,
+    seen: usize,
+    drawn: Option<Draw>,
+}
+
+impl AgentProcess {
+    /// One that was just started.
+    pub fn new(key: &JobKey, spec: &AgentSpec, has_rollback: bool, now: u64) -> Self {
+        let part = agent::Part {
+            agent: key.agent,
+            gates: if spec.collects { COLLECTORS_GATES } else { GATES },
+            collects: spec.collects,
+            rolls_back: spec.rollback,
+            has_prepare: true,
+            has_verify: true,
+            has_rollback,
+        };
+        let mut machine = Agent::new(part);
+        // Its first word is always the same.
+        let _ = machine.step(Event::Begin);
+        Self {
+            machine,
+            id: Id::command(&key.rollout, key.generation),
+            number: key.agent,
+            frozen_until: 0,
+            told_to_leave: false,
+            exit: None,
+            heard: false,
+            spec: spec.clone(),
+            doing: Do::Read,
+            since: now,
+            started: now,
+            looked: now,
+            seen: 0,
+            drawn: None,
+        }
+    }
+
+    fn policy(&self) -> Policy {
+        Policy {
+            reboot: match self.spec.reboot {
+                RebootPolicy::Never => Reboot::Never,
+                RebootPolicy::Asked => Reboot::Asked,
+                RebootPolicy::Auto => Reboot::Wanted,
+                RebootPolicy::Always => Reboot::Always,
+            },
+            engine_restart: self.spec.engine_restart,
+            idempotent: false,
+            has_rollback: false,
+            awaits_go: true,
+        }
+    }
+}
+
+/// Of `prepare`, `verify` and `rollback`: nothing restarts for them.
+fn aside() -> Policy {
+    Policy {
+        reboot: Reboot::Never,
+        engine_restart: false,
+        idempotent: false,
+        has_rollback: false,
+        awaits_go: false,
+    }
+}
 
 impl World {
-    /// What goes on on hosts without any container.
-    pub(crate) fn supervisors(&mut self) {
-        for index in 0..self.nodes.len() {
-            let tries: Vec<Try> = self.nodes[index].host.transactions.keys().cloned().collect();
-            for one in tries {
-                self.supervise(index, &one);
-            }
-        }
-    }
-
-    fn supervise(&mut self, index: usize, one: &Try) {
-        let now = self.now;
-        let node = &mut self.nodes[index];
-        if matches!(node.power, Power::HostDown(_) | Power::Dead) {
-            return;
-        }
-        let engine_up = node.power == Power::Up;
-        let plan = node.host.plan.clone();
-        let Some(transaction) = node.host.transactions.get_mut(one) else { return };
-        match transaction.at.clone() {
-            At::Preparing(until) if now >= until && engine_up => {
-                transaction.at = match plan.prepare_works {
-                    true => At::Prepared,
-                    false => At::Closed(failed(HostPhase::Prepare, 1)),
-                };
-            }
-            At::Running(until) => {
-                let midway = plan.engine_restarts_midway && now + plan.takes / 2 >= until;
-                if midway && !transaction.midway_done && engine_up {
-                    transaction.midway_done = true;
-                    self.take_down(index, Restart::Engine);
-                } else if now >= until && engine_up {
-                    transaction.attempt_ended(&plan, now);
-                }
-            }
-            At::Restarting(kind, at) if now >= at && engine_up => {
-                transaction.at = At::Restarted(kind);
-                transaction.wish_done = true;
-                self.take_down(index, kind);
-            }
-            At::Restarted(kind) if engine_up => self.restarted(index, one, kind),
-            At::Verifying(until) if now >= until && engine_up => {
-                transaction.at = match plan.verify_works {
-                    true => At::Closed(NodeOutcome::Succeeded),
-                    false => At::Closed(failed(HostPhase::Verify, 1)),
-                };
-            }
-            At::Preparing(_)
-            | At::Prepared
-            | At::WantsRestart(_)
-            | At::Restarting(..)
-            | At::Restarted(_)
-            | At::Verifying(_)
-            | At::Closed(_) => {}
-        }
-    }
-
-    /// The power is back: the supervisor goes on by itself.
-    fn restarted(&mut self, index: usize, one: &Try, kind: Restart) {
-        let now = self.now;
-        let node = &mut self.nodes[index];
-        let Some(transaction) = node.host.transactions.get_mut(one) else { return };
-        if kind == Restart::Reboot && transaction.wants_another_attempt(&node.host.plan) {
-            transaction.attempts += 1;
-            transaction.at = At::Running(now + node.host.plan.takes);
-            let (id, attempt) = (node.id.clone(), transaction.attempts);
-            self.attempt(id, one, attempt);
-        } else {
-            transaction.at = At::Verifying(now + 3);
-        }
-    }
-
-    /// The restart is announced, and begins a second later.
-    fn restart(&mut self, index: usize, one: &Try, kind: Restart) {
-        let at = self.now + 1;
-        self.check_restart(index);
-        if let Some(transaction) = self.nodes[index].host.transactions.get_mut(one) {
-            transaction.at = At::Restarting(kind, at);
-        }
-    }
-
-    /// Takes an engine or a host down, through careen.
-    fn take_down(&mut self, index: usize, kind: Restart) {
-        let engine = self.rng.between(3, 8);
-        let node = &mut self.nodes[index];
-        let plan = &node.host.plan;
-        node.power = match kind {
-            Restart::Engine => Power::EngineDown(self.now + engine),
-            Restart::Reboot if plan.dies_at_reboot => Power::Dead,
-            Restart::Reboot => Power::HostDown(self.now + plan.boots_in),
-        };
-        node.down_through_us = true;
-        node.stop_engine();
-        let line = format!("{} goes down: {kind:?}", node.id);
-        self.say(line);
-    }
-
-    /// An agent's own look at the quorum, over its host's socket.
-    fn agents_quorum(&self, index: usize) -> bool {
-        if self.nodes[index].role == Role::Worker || !self.agents_check_quorum {
-            return true;
-        }
-        let (members, reachable) = self.managers();
-        self.leader.is_some() && (members == 1 || reachable > members / 2 + 1)
-    }
-
     pub(crate) fn agents(&mut self) {
         for index in 0..self.nodes.len() {
-            if self.nodes[index].power != Power::Up {
+            if !self.nodes[index].power.host_is_up() {
                 continue;
             }
-            let keys: Vec<JobKey> = self.nodes[index]
-                .containers
-                .iter()
-                .filter(|one| one.agent.is_some() && !one.ended)
-                .map(|one| one.key.clone())
-                .collect();
+            let runs = |one: &&crate::world::Container| one.process.is_some() && one.standing == Gate::Running;
+            let keys: Vec<JobKey> =
+                self.nodes[index].containers.iter().filter(runs).map(|one| one.key.clone()).collect();
             for key in keys {
-                self.agent(index, &key);
+                self.agent(index, &key, STEPS);
             }
         }
     }
 
-    fn agent(&mut self, index: usize, key: &JobKey) {
-        let now = self.now;
-        let allowed = self.agents_quorum(index);
-        let prepare = self.rng.between(1, 4);
-        let node = &mut self.nodes[index];
-        let has_gate = |go| node.containers.iter().any(|one| one.key == key.with_role(JobRole::Gate(go)));
-        let (run, restart) = (has_gate(Go::Run), has_gate(Go::Restart));
-        let Some(container) = node.containers.iter_mut().find(|one| one.key == *key) else { return };
-        let Some(spec) = container.agent.clone() else { return };
-        container.saw_run |= run;
-        container.saw_restart |= restart;
-        let (saw_run, saw_restart) = (container.saw_run, container.saw_restart);
-        let this: Try = (key.rollout.clone(), key.generation);
-        let newer = node.host.transactions.keys().any(|one| one.0 == this.0 && one.1 > this.1);
-        let busy =
-            node.host.transactions.iter().find(|(one, transaction)| **one != this && transaction.works());
-        if newer {
-            container.ended = true;
-            return;
+    /// Lets an agent take so many steps.
+    pub(crate) fn agent(&mut self, index: usize, key: &JobKey, steps: usize) {
+        let Some(container) = self.nodes[index].container_mut(key) else { return };
+        let Some(mut process) = container.process.take() else { return };
+        if self.now >= process.frozen_until {
+            self.agent_steps(index, key, &mut process, steps);
         }
-        if let Some(((rollout, generation), _)) = busy {
-            let transaction = format!("{rollout}-{}-g{generation}", node.id);
-            container.said = Some(Said::Busy { transaction });
-            return;
-        }
-        if spec.collects && !node.host.transactions.contains_key(&this) {
-            container.said = Some(Said::NotBegun);
-            return;
-        }
-        let new = || Transaction::new(now + prepare);
-        let transaction = node.host.transactions.entry(this.clone()).or_insert_with(new);
-        transaction.may_reboot = spec.reboot != RebootPolicy::Never;
-        transaction.may_reboot_unasked = matches!(spec.reboot, RebootPolicy::Auto | RebootPolicy::Always);
-        container.said = Some(transaction.said(&node.host.plan, spec.collects));
-        match transaction.at.clone() {
-            At::Closed(_) => container.ended = true,
-            At::Prepared if saw_run && !run && !spec.collects && allowed => {
-                transaction.attempts = 1;
-                transaction.at = At::Running(now + node.host.plan.takes);
-                let id = node.id.clone();
-                self.check_go(index);
-                self.attempt(id, &this, 1);
+        if let Some(container) = self.nodes[index].container_mut(key) {
+            if process.exit.is_some() {
+                container.ends(self.now);
             }
-            At::WantsRestart(kind) if saw_restart && !restart && allowed => {
-                self.restart(index, &this, kind);
-            }
-            At::Preparing(_)
-            | At::Prepared
-            | At::Running(_)
-            | At::WantsRestart(_)
-            | At::Restarting(..)
-            | At::Restarted(_)
-            | At::Verifying(_) => {}
+            container.process = Some(process);
         }
     }
 
-    fn attempt(&mut self, node: NodeId, one: &Try, attempt: u32) {
-        let (rollout, generation) = one.clone();
-        self.say(format!("{node} begins attempt {attempt} of try {generation} of {rollout}"));
-        let asked = self.retries.get(&node).copied().unwrap_or(0);
-        if generation > asked + 1 {
-            self.violation(format!("try {generation} on {node} after {asked} retries"));
+    fn agent_steps(&mut self, index: usize, key: &JobKey, process: &mut AgentProcess, steps: usize) {
+        for _ in 0..steps {
+            let events = match process.told_to_leave && !process.heard {
+                true => {
+                    process.heard = true;
+                    vec![Event::ToldToLeave]
+                }
+                false => self.came_of(index, key, process),
+            };
+            if events.is_empty() {
+                return;
+            }
+            for event in events {
+                if process.exit.is_none() {
+                    self.hears(index, key, process, event);
+                }
+            }
         }
-        let key = (node, rollout, generation, attempt);
-        if self.attempts.contains(&key) {
-            self.violation(format!("attempt {attempt} of try {generation} began twice on {}", key.0));
+    }
+
+    fn hears(&mut self, index: usize, key: &JobKey, process: &mut AgentProcess, event: Event) {
+        match process.machine.step(event) {
+            Ok(effects) => {
+                for effect in effects {
+                    self.agent_does(index, key, process, effect);
+                }
+            }
+            Err(error) => {
+                self.violation(error.to_string());
+                process.exit = Some(255);
+            }
         }
-        self.attempts.push(key);
+    }
+
+    fn agent_does(&mut self, index: usize, key: &JobKey, process: &mut AgentProcess, effect: Effect) {
+        let host = &mut self.nodes[index].host;
+        match effect {
+            Effect::Say(said) => {
+                if let Said::Prepared { draw, .. } | Said::WantsRestart { draw, .. } = &said {
+                    process.drawn = Some(*draw);
+                }
+                self.said(index, key, said);
+            }
+            Effect::PassGo(number) => {
+                let waits = host.process(&process.id).is_some();
+                if let Some(files) = host.files.get_mut(&process.id).filter(|_| waits) {
+                    files.go = Some((number, process.number));
+                }
+            }
+            Effect::CancelWait => {
+                if let Some(supervisor) = host.process_mut(&process.id) {
+                    supervisor.end_wait("its rollout");
+                }
+            }
+            Effect::Do(Do::Leave(exit)) => process.exit = Some(exit),
+            Effect::Do(next) => {
+                process.doing = next;
+                process.since = self.now;
+            }
+        }
+    }
+
+    /// What came of what an agent does; nothing yet, when that is empty.
+    fn came_of(&mut self, index: usize, key: &JobKey, process: &mut AgentProcess) -> Vec<Event> {
+        match process.doing.clone() {
+            Do::Read => {
+                let mut known = self.nodes[index].host.known(&process.id);
+                (self.bend.known)(&mut known);
+                vec![Event::Known(known)]
+            }
+            Do::Preflight if self.now == process.since => Vec::new(),
+            Do::Preflight => vec![match self.nodes[index].host.plan.is_fit {
+                true => Event::Fit,
+                false => Event::Unfit { exit: 248 },
+            }],
+            Do::Run(step) => {
+                let id = process.id.of(step);
+                let host = &mut self.nodes[index].host;
+                if !host.files.contains_key(&id) {
+                    if let Some(busy) = self.busy(index, &id, process) {
+                        return vec![busy];
+                    }
+                    self.nodes[index].host.files.insert(id.clone(), Files::new(aside(), self.now));
+                }
+                self.follow(index, &id, process, None).into_iter().collect()
+            }
+            Do::Offer => self.offer(index, process).into_iter().collect(),
+            Do::LookAtGates => self.looked(index, key, process).into_iter().collect(),
+            Do::Revoke { by } => self.revoke(index, process, by).into_iter().collect(),
+            Do::Follow => self.follows(index, key, process),
+            Do::Free { holder, then } => self.free(index, process, &holder, *then),
+            Do::WaitForHost { then } => {
+                if self.now >= process.since + ASKS_AGAIN {
+                    process.doing = *then;
+                    process.since = self.now;
+                    return self.came_of(index, key, process);
+                }
+                Vec::new()
+            }
+            Do::Stay(_) | Do::Leave(_) => Vec::new(),
+        }
+    }
+
+    /// Another transaction has the host.
+    fn busy(&self, index: usize, id: &Id, process: &AgentProcess) -> Option<Event> {
+        let host = &self.nodes[index].host;
+        let holder = host.holder(id)?;
+        let earlier = holder.orphan.as_ref().or_else(|| host.files.get(&holder.id));
+        let earlier = earlier.is_none_or(|files| files.created <= process.started);
+        let only_waits = holder.only_waits() && earlier && !self.bend.waits_for_who_waits;
+        Some(Event::Busy { holder: holder.id.to_string(), only_waits })
+    }
+
+    fn free(&mut self, index: usize, process: &mut AgentProcess, holder: &str, then: Do) -> Vec<Event> {
+        let host = &mut self.nodes[index].host;
+        let named = |one: &&mut crate::supervise::Process| one.id.to_string() == holder;
+        let by = format!("an agent of {}", process.id);
+        if let Some(holder) = host.processes.iter_mut().find(named)
+            && (holder.only_waits() || !holder.runs_a_command())
+        {
+            holder.end_wait(&by);
+            return Vec::new();
+        }
+        process.doing = then;
+        Vec::new()
+    }
+
+    fn offer(&mut self, index: usize, process: &AgentProcess) -> Option<Event> {
+        if let Some(busy) = self.busy(index, &process.id, process) {
+            return Some(busy);
+        }
+        let (now, policy, started) = (self.now, process.policy(), process.started);
+        let host = &mut self.nodes[index].host;
+        if let Some(own) = host.process(&process.id) {
+            let begun = host.files.get(&process.id).is_some_and(|files| files.state.is_begun());
+            let busy = Event::Busy { holder: own.id.to_string(), only_waits: own.only_waits() };
+            return Some(if begun { Event::TooLate } else { busy });
+        }
+        void_others(host, &process.id, started);
+        let known = host.known(&process.id);
+        if known == Known::Newer {
+            return Some(Event::Known(Known::Newer));
+        }
+        let files = host.files.entry(process.id.clone()).or_insert_with(|| Files::new(policy, now));
+        if files.state.is_begun() {
+            return Some(Event::TooLate);
+        }
+        let expects = host.plan.expects;
+        Some(match append(files, Record::Offered { agent: process.number }) {
+            Ok(()) => Event::Offered { expects },
+            Err(_) => Event::Known(Known::Newer),
+        })
+    }
+
+    fn revoke(&mut self, index: usize, process: &AgentProcess, by: &str) -> Option<Event> {
+        let host = &mut self.nodes[index].host;
+        if self.bend.revokes_by_word_only {
+            return Some(Event::Revoked);
+        }
+        let supervisor = host.processes.iter_mut().find(|one| one.id == process.id);
+        let Some(files) = host.files.get_mut(&process.id) else { return Some(Event::Known(Known::Nothing)) };
+        if files.state.is_begun() {
+            return Some(Event::TooLate);
+        }
+        if let Some(supervisor) = supervisor {
+            supervisor.end_wait(by);
+            return None;
+        }
+        if files.state.stage != Stage::Revoked {
+            let written = append(files, Record::Revoked { by: by.to_owned() });
+            if let Err(error) = written {
+                self.violation(error);
+            }
+        }
+        Some(Event::Revoked)
+    }
+
+    /// The command, once a second.
+    fn follows(&mut self, index: usize, key: &JobKey, process: &mut AgentProcess) -> Vec<Event> {
+        if process.looked == self.now {
+            return Vec::new();
+        }
+        process.looked = self.now;
+        let id = process.id.clone();
+        let mut events = Vec::new();
+        if let Some(files) = self.nodes[index].host.files.get(&id) {
+            let new = files.journal.get(process.seen..).unwrap_or_default().to_vec();
+            process.seen = files.journal.len();
+            let wish = files.wish.as_ref().map(|wish| agent::Wish { number: wish.number, kind: wish.kind });
+            if !new.is_empty() {
+                events.push(Event::Records(new));
+            }
+            events.push(Event::Wish(wish));
+            if wish.is_some() {
+                events.push(self.look_event(index, key, process));
+            }
+        }
+        let go = Some(process.number);
+        events.extend(self.follow(index, &id, process, go));
+        events
+    }
+
+    /// Makes sure that there is a supervisor, until the result stands.
+    fn follow(&mut self, index: usize, id: &Id, process: &AgentProcess, go: Option<u32>) -> Option<Event> {
+        let host = &self.nodes[index].host;
+        let Some(files) = host.files.get(id) else {
+            // Of another command than the rollout's own nothing is lost: it is begun anew.
+            return (id.part == Part::Command).then_some(Event::Known(Known::Nothing));
+        };
+        if let Some(ran) = files.ran() {
+            return Some(Event::Ran(ran));
+        }
+        if host.process(id).is_some() {
+            return None;
+        }
+        let void = match files.state.stage {
+            Stage::Revoked => true,
+            Stage::Offered { agent } => agent != process.number,
+            _ => false,
+        };
+        if void && id.part == Part::Command {
+            return Some(Event::Revoked);
+        }
+        if let Some(busy) = self.busy(index, id, process) {
+            return Some(busy);
+        }
+        self.start_supervisor(index, id, go);
+        None
+    }
+
+    fn looked(&mut self, index: usize, key: &JobKey, process: &mut AgentProcess) -> Option<Event> {
+        if process.looked == self.now {
+            return None;
+        }
+        process.looked = self.now;
+        Some(self.look_event(index, key, process))
+    }
+
+    fn look_event(&mut self, index: usize, key: &JobKey, process: &AgentProcess) -> Event {
+        let random = self.rng.number();
+        let mut look = self.look(index, key);
+        if let Some(look) = &mut look {
+            (self.bend.look)(look, process.drawn);
+        }
+        Event::Looked { look, now: Duration::from_secs(self.now), random }
+    }
+
+    /// What the engine tells an agent of its containers.
+    fn look(&self, index: usize, key: &JobKey) -> Option<Look> {
+        let node = &self.nodes[index];
+        if node.power != Power::Up {
+            return None;
+        }
+        let runs = |one: &crate::world::Container| one.key == *key && one.standing == Gate::Running;
+        let gates = node.containers.iter().filter_map(|one| match one.key.role {
+            JobRole::Gate(number) if one.key.with_role(JobRole::Agent) == *key => {
+                Some((number, (one.standing, one.created)))
+            }
+            JobRole::Gate(_) | JobRole::Agent => None,
+        });
+        let pid = u32::try_from(node.session).unwrap_or(u32::MAX);
+        Some(Look {
+            engine: Some(careen_model::removal::EngineInstance { pid, start_ticks: 0 }),
+            agent_runs: node.containers.iter().any(runs),
+            gates: gates.collect(),
+        })
+    }
+}
+
+/// What other rollouts' agents offered before this one came is void.
+fn void_others(host: &mut Host, own: &Id, started: u64) {
+    let alive: Vec<Id> = host.processes.iter().map(|process| process.id.clone()).collect();
+    for (id, files) in &mut host.files {
+        let others = id.rollout != own.rollout && files.created <= started && !alive.contains(id);
+        if others && matches!(files.state.stage, Stage::Offered { .. }) {
+            // From there nothing but this may follow.
+            let _ = append(files, Record::Revoked { by: format!("an agent of {own}") });
+        }
     }
 }

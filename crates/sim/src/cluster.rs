@@ -3,8 +3,8 @@
 use crate::world::{SimJob, SimNode, SimService, World};
 use careen_controller::{ActError, Cluster, Unseen};
 use careen_planner::observed::{
-    AgentReport, Availability, ControllerPlace, Job, Lock, Manager, Mode, Node, NodeStatus, Reachability,
-    Role, Service, Task, TaskState,
+    Availability, ControllerPlace, Job, Lock, Manager, Mode, Mount, MountKind, Node, NodeStatus,
+    Reachability, Role, Service, Task, TaskState,
 };
 use careen_planner::state::{NodeRecord, RECORD_LABEL};
 use careen_planner::{Act, Action, ControllerId, JobKey, NodeId, Observed, ServiceId, Version};
@@ -147,6 +147,7 @@ impl View<'_> {
                 job.stopped = true;
                 if matches!(action, Action::OpenGate { .. }) {
                     world.go_looked_at.insert(key.node.clone(), self.looked_at);
+                    world.note_opened(key, epoch, self.looked_at);
                 }
                 Ok(())
             }
@@ -212,7 +213,7 @@ impl World {
             return Err(ActError::Exists);
         }
         let version = self.next_version();
-        self.jobs.push(SimJob { key: key.clone(), agent, version, stopped: false, tasks: Vec::new(), stale });
+        self.jobs.push(SimJob { key: key.clone(), agent, version, stopped: false, tasks: Vec::new(), refused: None, stale });
         Ok(())
     }
 
@@ -224,8 +225,9 @@ impl World {
         availability: Option<Availability>,
     ) -> Result<(), ActError> {
         let next = self.next_version();
+        let ignores_versions = self.bend.ignores_versions;
         let node = self.nodes.iter_mut().find(|node| node.id == *id).ok_or(ActError::Gone)?;
-        if node.version != version {
+        if node.version != version && !ignores_versions {
             return Err(ActError::Conflict);
         }
         node.version = next;
@@ -244,6 +246,11 @@ impl World {
         if from != to && node.labels.contains_key(RECORD_LABEL) {
             self.edges.insert((from, to));
         }
+        let record = node.labels.get(RECORD_LABEL).and_then(|text| NodeRecord::decode(text).ok());
+        if let Some(record) = record {
+            self.note_label(id, &record, from != to);
+        }
+        let Some(node) = self.nodes.iter_mut().find(|node| node.id == *id) else { return Err(ActError::Gone) };
         if let Some(availability) = availability {
             node.availability = availability;
             let record = node.labels.get(RECORD_LABEL).and_then(|text| NodeRecord::decode(text).ok());
@@ -274,7 +281,7 @@ impl World {
             delivered: self.delivered
                 && matches!(self.rollout.control, careen_planner::rollout::Control::Finished { .. }),
             controller: Some(ControllerPlace { node: place.clone(), movable }),
-            autolock: false,
+            autolock: self.autolock,
         }
     }
 
@@ -322,7 +329,7 @@ impl World {
             running: self.tasks.iter().filter(running).count() as u64,
             constraints: service.pinned.iter().map(|node| format!("node.id=={node}")).collect(),
             labels: BTreeMap::new(),
-            mounts: Vec::new(),
+            mounts: service.has_volume.then(volume).into_iter().collect(),
         }
     }
 
@@ -337,29 +344,10 @@ impl World {
         };
         self.tasks.iter().enumerate().map(observe).collect()
     }
+}
 
-    /// What can be read of what agents said: a container that is gone has no log, a node that is cut off gives none,
-    /// and now and then a read fails.
-    fn reports(&mut self) -> Vec<AgentReport> {
-        let mut reports = Vec::new();
-        for index in 0..self.nodes.len() {
-            for at in 0..self.nodes[index].containers.len() {
-                let lost = self.rng.permille(100);
-                let node = &self.nodes[index];
-                let container = &node.containers[at];
-                let readable = node.ready && node.takes_part(self.now) && !lost;
-                let Some(said) = container.said.clone().filter(|_| readable) else { continue };
-                reports.push(AgentReport {
-                    node: node.id.clone(),
-                    transaction: String::new(),
-                    generation: container.key.generation,
-                    agent: container.key.agent,
-                    said,
-                });
-            }
-        }
-        reports
-    }
+fn volume() -> Mount {
+    Mount { kind: MountKind::LocalVolume, source: "data".into(), read_only: false }
 }
 
 fn observe_job(job: &SimJob) -> Job {
@@ -368,6 +356,6 @@ fn observe_job(job: &SimJob) -> Job {
         version: job.version,
         stopped: job.stopped,
         tasks: job.tasks.clone(),
-        refused: None,
+        refused: job.refused.clone(),
     }
 }

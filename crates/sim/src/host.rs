@@ -1,7 +1,12 @@
-//! A host: what outlives its containers. Its transactions, its supervisor, and what the payload will do there.
+//! A host: what outlives its containers. Its state directory, its supervisors, and what the payload will do there.
 
+use crate::supervise::Process;
+use careen_model::journal::{CommandEnd, Record};
+use careen_model::transaction::{Outcome, Policy, Rollback, Stage, State};
 use careen_planner::RolloutId;
-use careen_planner::observed::{Expectation, HostPhase, NodeOutcome, Restart, Said};
+use careen_planner::observed::{Expectation, Restart};
+use careen_protocol::agent::{Known, Ran, Step};
+use careen_protocol::supervisor::Leave;
 use std::collections::BTreeMap;
 
 /// What the payload does on one host, decided before the history begins.
@@ -9,6 +14,10 @@ use std::collections::BTreeMap;
 pub struct HostPlan {
     /// Whether the node refuses the agent: it does not get its image.
     pub refuses_the_agent: bool,
+    /// Until when it refuses it.
+    pub refuses_until: u64,
+    /// Whether preflight finds the host fit.
+    pub is_fit: bool,
     /// Whether `prepare` works.
     pub prepare_works: bool,
     /// What `prepare` expects.
@@ -17,10 +26,14 @@ pub struct HostPlan {
     pub attempts: Vec<AttemptEnd>,
     /// Whether the engine is restarted in the middle of the command.
     pub engine_restarts_midway: bool,
+    /// Whether the command stops the engine in its middle, and leaves it so.
+    pub stops_the_engine: bool,
     /// What the host wants after a good end.
     pub wants: Option<Restart>,
     /// Whether `verify` works.
     pub verify_works: bool,
+    /// Whether the payload has a `rollback`.
+    pub has_rollback: bool,
     /// Whether the host never comes back from its first reboot.
     pub dies_at_reboot: bool,
     /// How many seconds the command takes.
@@ -44,12 +57,16 @@ impl Default for HostPlan {
     fn default() -> Self {
         Self {
             refuses_the_agent: false,
+            refuses_until: u64::MAX,
+            is_fit: true,
             prepare_works: true,
             expects: Expectation::Unknown,
             attempts: vec![AttemptEnd::Well],
             engine_restarts_midway: false,
+            stops_the_engine: false,
             wants: None,
             verify_works: true,
+            has_rollback: false,
             dies_at_reboot: false,
             takes: 10,
             boots_in: 25,
@@ -57,124 +74,188 @@ impl Default for HostPlan {
     }
 }
 
-/// One transaction on a host.
-#[derive(Debug, Clone)]
-pub struct Transaction {
-    /// How far it is.
-    pub at: At,
-    /// Attempts of the command that were started.
-    pub attempts: u32,
-    /// Whether reboots are allowed.
-    pub may_reboot: bool,
-    /// Whether reboots are allowed when only the host wants one.
-    pub may_reboot_unasked: bool,
-    /// Whether the engine's restart in the middle of this attempt is done.
-    pub midway_done: bool,
-    /// Whether the host's own wish was answered.
-    pub wish_done: bool,
+impl HostPlan {
+    /// How this attempt of the command ends, counted from 1.
+    pub fn attempt(&self, attempt: u32) -> AttemptEnd {
+        let last = self.attempts.len().saturating_sub(1);
+        let at = usize::try_from(attempt).unwrap_or(1).saturating_sub(1).min(last);
+        self.attempts.get(at).copied().unwrap_or(AttemptEnd::Well)
+    }
 }
 
-/// How far a transaction is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum At {
-    /// Nothing but `prepare` was begun; it is done at this time.
-    Preparing(u64),
-    /// It waits for the go.
-    Prepared,
-    /// The command runs until then.
-    Running(u64),
-    /// It waits for a restart's go.
-    WantsRestart(Restart),
-    /// A restart begins at this time.
-    Restarting(Restart, u64),
-    /// The power went; what follows does so when the engine is up again.
-    Restarted(Restart),
-    /// `verify` runs until then.
-    Verifying(u64),
-    /// Its result stands.
-    Closed(NodeOutcome),
-}
-
-/// Which transaction one is: its rollout, and which try of it on this host.
+/// Which try: its rollout, and which try of it on this host.
 pub type Try = (RolloutId, u32);
+
+/// One transaction of a host: a command of the payload for one try.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Id {
+    /// Of which rollout.
+    pub rollout: RolloutId,
+    /// Of which try.
+    pub generation: u32,
+    /// Which of the payload's commands.
+    pub part: Part,
+}
+
+/// A command of the payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// The rollout's own.
+    Command,
+    /// `prepare`.
+    Prepare,
+    /// `verify`.
+    Verify,
+    /// `rollback`.
+    Rollback,
+}
+
+impl Id {
+    /// The transaction of the rollout's own command.
+    pub fn command(rollout: &RolloutId, generation: u32) -> Self {
+        Self { rollout: rollout.clone(), generation, part: Part::Command }
+    }
+
+    /// The transaction of another command of the payload.
+    pub fn of(&self, step: Step) -> Self {
+        let part = match step {
+            Step::Prepare => Part::Prepare,
+            Step::Verify => Part::Verify,
+            Step::Rollback => Part::Rollback,
+        };
+        Self { part, ..self.clone() }
+    }
+}
+
+impl std::fmt::Display for Id {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let suffix = match self.part {
+            Part::Command => "",
+            Part::Prepare => "-p",
+            Part::Verify => "-v",
+            Part::Rollback => "-r",
+        };
+        write!(f, "{}-g{}{suffix}", self.rollout, self.generation)
+    }
+}
+
+/// What lies in a transaction's directory.
+#[derive(Debug, Clone)]
+pub struct Files {
+    /// The journal.
+    pub journal: Vec<Record>,
+    /// The journal, replayed.
+    pub state: State,
+    /// The manifest's policy.
+    pub policy: Policy,
+    /// What its supervisor asks a go for.
+    pub wish: Option<careen_protocol::supervisor::Wish>,
+    /// For which wish a go was passed on, and by which agent.
+    pub go: Option<(u32, u32)>,
+    /// Why the last supervisor left.
+    pub left: Option<Leave>,
+    /// When it was created.
+    pub created: u64,
+}
+
+impl Files {
+    /// A new transaction.
+    pub fn new(policy: Policy, created: u64) -> Self {
+        let (journal, state) = (Vec::new(), State::default());
+        Self { journal, state, policy, wish: None, go: None, left: None, created }
+    }
+
+    /// Whether the result stands, and what it is to an agent.
+    pub fn ran(&self) -> Option<Ran> {
+        let Stage::Closed(result) = &self.state.stage else { return None };
+        let command_is_done =
+            self.state.history.end.as_ref().is_some_and(|end| end.end == CommandEnd::Exited(0));
+        let is_success = match &result.outcome {
+            Outcome::Exited { status } => *status == 0,
+            Outcome::RestartWanted { .. } => command_is_done,
+            Outcome::Signaled { .. }
+            | Outcome::EngineDown { .. }
+            | Outcome::TimedOut
+            | Outcome::Stopped { .. }
+            | Outcome::NotStarted { .. }
+            | Outcome::Interrupted => false,
+        };
+        let rolled_back = match &result.outcome {
+            Outcome::EngineDown { rollback, .. } => match rollback {
+                Rollback::None => None,
+                Rollback::BroughtBack => Some(true),
+                Rollback::Failed => Some(false),
+            },
+            Outcome::Exited { .. }
+            | Outcome::Signaled { .. }
+            | Outcome::RestartWanted { .. }
+            | Outcome::TimedOut
+            | Outcome::Stopped { .. }
+            | Outcome::NotStarted { .. }
+            | Outcome::Interrupted => None,
+        };
+        Some(Ran { exit: result.exit_code, is_success, rolled_back })
+    }
+}
 
 /// A host.
 #[derive(Debug, Clone, Default)]
 pub struct Host {
-    /// Its transactions.
-    pub transactions: BTreeMap<Try, Transaction>,
     /// What the payload does on it.
     pub plan: HostPlan,
+    /// Its state directory.
+    pub files: BTreeMap<Id, Files>,
+    /// The supervisors that live.
+    pub processes: Vec<Process>,
+    /// Counts boots.
+    pub boot: u64,
+    /// The installed engine is not the one that runs.
+    pub engine_replaced: bool,
+    /// The distribution wants a reboot.
+    pub reboot_wanted: bool,
 }
 
-impl Transaction {
-    /// A new one.
-    pub fn new(prepared_at: u64) -> Self {
-        Self {
-            at: At::Preparing(prepared_at),
-            attempts: 0,
-            may_reboot: true,
-            may_reboot_unasked: true,
-            midway_done: false,
-            wish_done: false,
+impl Host {
+    /// The kernel's boot id.
+    pub fn boot_id(&self) -> String {
+        format!("boot-{}", self.boot)
+    }
+
+    /// The supervisor of a transaction.
+    pub fn process(&self, id: &Id) -> Option<&Process> {
+        self.processes.iter().find(|process| process.id == *id)
+    }
+
+    /// The supervisor of a transaction, to speak to it.
+    pub fn process_mut(&mut self, id: &Id) -> Option<&mut Process> {
+        self.processes.iter_mut().find(|process| process.id == *id)
+    }
+
+    /// Who has the host, when it is not this transaction.
+    pub fn holder(&self, id: &Id) -> Option<&Process> {
+        self.processes.iter().find(|process| process.has_lock && process.id != *id)
+    }
+
+    /// What the host knows of a try of a rollout.
+    pub fn known(&self, id: &Id) -> Known {
+        let newer = |(one, _): (&Id, &Files)| one.rollout == id.rollout && one.generation > id.generation;
+        if self.files.iter().any(newer) {
+            return Known::Newer;
+        }
+        match self.files.get(id) {
+            None => Known::Nothing,
+            Some(files) if files.state.is_begun() => Known::Begun,
+            Some(files) => Known::NotBegun { offered: files.state.history.offered },
         }
     }
 
-    /// What an agent says of it. One that only collects begins nothing.
-    pub fn said(&self, plan: &HostPlan, collects: bool) -> Said {
-        match &self.at {
-            At::Preparing(_) | At::Prepared if collects => Said::NotBegun,
-            At::Preparing(_) => Said::Preparing,
-            At::Prepared => Said::Prepared { restart: plan.expects },
-            At::Running(_) => Said::Running { attempt: self.attempts },
-            At::WantsRestart(kind) => Said::WantsRestart { kind: *kind },
-            At::Restarting(kind, _) | At::Restarted(kind) => Said::Restarting { kind: *kind },
-            At::Verifying(_) => Said::Verifying,
-            At::Closed(outcome) => Said::Finished { outcome: outcome.clone(), record: None },
-        }
-    }
-
-    /// Whether the host is at work for it.
-    pub fn works(&self) -> bool {
-        match self.at {
-            At::Preparing(_) | At::Prepared | At::Closed(_) => false,
-            At::Running(_)
-            | At::WantsRestart(_)
-            | At::Restarting(..)
-            | At::Restarted(_)
-            | At::Verifying(_) => true,
-        }
-    }
-
-    /// What follows the end of an attempt.
-    pub fn attempt_ended(&mut self, plan: &HostPlan, now: u64) {
-        let last = plan.attempts.len().saturating_sub(1);
-        let end = plan.attempts.get((self.attempts as usize - 1).min(last)).copied();
-        self.at = match end.unwrap_or(AttemptEnd::Well) {
-            AttemptEnd::Failed => At::Closed(failed(HostPhase::Command, 1)),
-            // The host gives up after five reboots.
-            AttemptEnd::RebootMe if self.may_reboot && self.attempts <= 5 => {
-                At::WantsRestart(Restart::Reboot)
+    /// Somebody removes the whole state directory. A supervisor that lives has its files open.
+    pub fn forget(&mut self) {
+        for process in &mut self.processes {
+            if let Some(files) = self.files.get(&process.id) {
+                process.orphan.get_or_insert_with(|| files.clone());
             }
-            AttemptEnd::RebootMe => At::Closed(failed(HostPhase::Command, 246)),
-            AttemptEnd::Well => match plan.wants {
-                Some(Restart::Reboot) if self.may_reboot_unasked && !self.wish_done => {
-                    At::WantsRestart(Restart::Reboot)
-                }
-                Some(Restart::Engine) if !self.wish_done => At::WantsRestart(Restart::Engine),
-                Some(_) | None => At::Verifying(now + 3),
-            },
-        };
+        }
+        self.files.clear();
     }
-
-    /// Whether another attempt may follow: only status 194 asks for one.
-    pub fn wants_another_attempt(&self, plan: &HostPlan) -> bool {
-        let last = plan.attempts.len().saturating_sub(1);
-        plan.attempts.get((self.attempts as usize).saturating_sub(1).min(last)) == Some(&AttemptEnd::RebootMe)
-    }
-}
-
-/// A failure.
-pub fn failed(phase: HostPhase, exit: i32) -> NodeOutcome {
-    NodeOutcome::Failed { phase, exit, rolled_back: None }
 }

@@ -1,7 +1,8 @@
 //! What must never be, whoever crashes, freezes or interferes. Checked where it would happen, and after every step.
 
-use crate::host::At;
+use crate::host::{Files, Id, Part};
 use crate::world::{Power, SimNode, World};
+use careen_model::transaction::Stage as HostStage;
 use careen_planner::observed::{Availability, Role, TaskState};
 use careen_planner::rollout::Control;
 use careen_planner::spec::DrainPolicy;
@@ -27,24 +28,15 @@ impl World {
         }
     }
 
-    /// **No command begins without a go that is written down.**
-    pub(crate) fn check_go(&mut self, index: usize) {
-        let node = &self.nodes[index];
-        let stage = self.stage(node);
-        let announced =
-            matches!(stage, Some(Stage::Running { .. } | Stage::Verifying | Stage::Failed { .. }));
-        if !announced {
-            self.violation(format!("the command begins on {} while its label says {stage:?}", node.id));
-        }
-        self.check_quorum(index);
-    }
-
     /// **A node is empty when its engine or host is restarted**, unless nobody wanted it drained, or its operator has
     /// changed it since the look that the go rests on: a go is not tied to the node's version. (The real swarm's side
     /// looks at the lock before each action, so that this is a short moment. The quorum is looked at by the agent.)
-    pub(crate) fn check_restart(&mut self, index: usize) {
+    pub(crate) fn check_restart(&mut self, index: usize, id: &Id) {
         self.check_quorum(index);
         let node = &self.nodes[index];
+        if id.rollout != self.spec.id {
+            return;
+        }
         let looked_at = self.go_looked_at.get(&node.id).copied().unwrap_or(0);
         let theirs = node.wish_at > 0 && node.wish_at >= looked_at;
         // A node that is given up is as its operator wants it; its host may still be at work.
@@ -60,7 +52,7 @@ impl World {
     }
 
     /// **Never below quorum through us**: when a manager goes down, the others are a majority of all members.
-    fn check_quorum(&mut self, index: usize) {
+    pub(crate) fn check_quorum(&mut self, index: usize) {
         let node = &self.nodes[index];
         if node.role == Role::Worker || self.spec.allow_quorum_loss {
             return;
@@ -100,10 +92,11 @@ impl World {
             return false;
         }
         let drained = node.availability == Availability::Drain && node.wish != Availability::Drain;
-        let works = |at: &At| {
-            matches!(at, At::Running(_) | At::WantsRestart(_) | At::Restarting(..) | At::Restarted(_))
+        let works = |(id, files): (&Id, &Files)| {
+            let open = files.state.is_begun() && !matches!(files.state.stage, HostStage::Closed(_));
+            id.rollout == self.spec.id && id.part == Part::Command && open
         };
-        drained || node.host.transactions.values().any(|one| works(&one.at))
+        drained || node.host.files.iter().any(works)
     }
 
     /// **Only who has the lock decides**; others take it, or wait. (What it decided may still be carried out later.)
@@ -160,5 +153,6 @@ impl World {
         if self.delivered && self.jobs.iter().all(|job| job.key.rollout != self.spec.id) {
             self.violation("the payload's files are left");
         }
+        self.check_supervisors();
     }
 }

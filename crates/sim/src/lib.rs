@@ -5,14 +5,18 @@
 //! and what an agent does on its host. Between any two actions a controller may crash, freeze, or meet another one.
 
 mod agents;
+pub mod bend;
 mod cluster;
+mod containers;
 pub mod host;
 pub mod invariants;
 mod orchestrator;
 pub mod rng;
 pub mod run;
 pub mod scenario;
+mod supervise;
 mod trouble;
+mod truth;
 pub mod world;
 
 pub use cluster::View;

@@ -1,8 +1,9 @@
 //! What the managers and the nodes' swarm agents do: tasks of users' services, careen's jobs, and containers.
 
 use crate::world::{Container, Power, SimNode, SimService, SimTask, World};
-use careen_planner::NodeId;
 use careen_planner::observed::{Availability, Mode, TaskState};
+use careen_planner::{JobKey, NodeId};
+use careen_protocol::gates::Gate;
 
 impl World {
     /// A leader change is a reconcile: failed job tasks may be started again, whatever their restart condition.
@@ -121,7 +122,7 @@ impl World {
                 continue;
             }
             let (id, session, hears) =
-                (node.id.clone(), node.session, quorum && node.ready && now >= node.cut_off_until);
+                (node.id.clone(), node.session, quorum && node.ready && node.takes_part(now));
             // Containers of users' services.
             for task in self.tasks.iter_mut().filter(|task| task.node == id) {
                 match task.state {
@@ -136,76 +137,62 @@ impl World {
                 let stopped = !task.wanted && now >= task.due && hears;
                 task.node != id || !(stopped || task.state == TaskState::Failed)
             });
-            if hears {
-                self.sync_containers(index);
-            }
+            self.grace_ends(index);
+            self.sync_containers(index, hears);
         }
         let known: Vec<NodeId> = self.nodes.iter().map(|node| node.id.clone()).collect();
         self.tasks.retain(|task| known.contains(&task.node));
     }
 
-    /// Starts and takes away careen's containers on one node, one after the other in any order.
-    fn sync_containers(&mut self, index: usize) {
+    /// Starts and takes away careen's containers on one node.
+    fn sync_containers(&mut self, index: usize, hears: bool) {
         let id = self.nodes[index].id.clone();
         for at in 0..self.jobs.len() {
-            if self.jobs[at].key.node != id {
-                continue;
-            }
-            let key = self.jobs[at].key.clone();
-            let container = self.nodes[index].containers.iter().position(|one| one.key == key);
-            let state = match container {
-                Some(container) if self.nodes[index].containers[container].ended => Some(TaskState::Complete),
-                Some(_) => Some(TaskState::Running),
-                None => None,
-            };
-            let has_new = self.jobs[at].tasks.last() == Some(&TaskState::Starting);
-            for task in self.jobs[at].tasks.iter_mut().filter(|task| **task == TaskState::Running) {
-                *task = state.unwrap_or(TaskState::Failed);
-            }
-            let refused = self.nodes[index].host.plan.refuses_the_agent && self.jobs[at].agent.is_some();
-            if has_new && refused {
-                if let Some(last) = self.jobs[at].tasks.last_mut() {
-                    *last = TaskState::Rejected;
-                }
-            } else if has_new && !self.jobs[at].stopped {
-                let agent = self.jobs[at].agent.clone();
-                self.nodes[index].containers.retain(|one| one.key != key);
-                self.nodes[index].containers.push(Container {
-                    key,
-                    agent,
-                    saw_run: false,
-                    saw_restart: false,
-                    ended: false,
-                    said: None,
-                    stops_at: None,
-                });
-                if let Some(last) = self.jobs[at].tasks.last_mut() {
-                    *last = TaskState::Running;
-                }
-            } else if self.jobs[at].stopped {
-                self.stop_container(index, at);
+            if self.jobs[at].key.node == id {
+                self.sync_job(index, at, hears);
             }
         }
-        let (jobs, node) = (&self.jobs, &mut self.nodes[index]);
-        let leaks = node.leaks;
-        node.containers.retain(|one| leaks || jobs.iter().any(|job| job.key == one.key));
+        let (jobs, node) = (&self.jobs, &self.nodes[index]);
+        if hears && !node.leaks {
+            let orphan = |one: &&Container| !jobs.iter().any(|job| job.key == one.key);
+            let orphans: Vec<JobKey> =
+                node.containers.iter().filter(orphan).map(|one| one.key.clone()).collect();
+            orphans.iter().for_each(|key| self.remove_container(index, key));
+        }
     }
 
-    fn stop_container(&mut self, index: usize, job: usize) {
-        let stop = self.now + self.rng.between(0, 4);
-        let now = self.now;
-        let key = self.jobs[job].key.clone();
-        let Some(container) = self.nodes[index].containers.iter_mut().find(|one| one.key == key) else {
-            for task in self.jobs[job].tasks.iter_mut().filter(|task| !task.is_over()) {
-                *task = TaskState::Shutdown;
-            }
-            return;
+    fn sync_job(&mut self, index: usize, at: usize, hears: bool) {
+        let key = self.jobs[at].key.clone();
+        let container = self.nodes[index].containers.iter().find(|one| one.key == key);
+        let state = match container {
+            Some(container) if container.standing == Gate::Running => TaskState::Running,
+            Some(container) if container.exit == 0 => TaskState::Complete,
+            Some(_) | None => TaskState::Failed,
         };
-        if now >= *container.stops_at.get_or_insert(stop) {
-            self.nodes[index].containers.retain(|one| one.key != key);
-            for task in self.jobs[job].tasks.iter_mut().filter(|task| !task.is_over()) {
-                *task = TaskState::Shutdown;
-            }
+        if hears && state != TaskState::Running && !self.jobs[at].stopped {
+            let runs = |task: &&mut TaskState| **task == TaskState::Running;
+            self.jobs[at].tasks.iter_mut().filter(runs).for_each(|task| *task = state);
         }
+        let has_new = self.jobs[at].tasks.last() == Some(&TaskState::Starting);
+        if self.jobs[at].stopped {
+            self.stop_container(index, at, hears);
+        } else if has_new && hears {
+            self.start_task_of_job(index, at);
+        }
+    }
+
+    fn start_task_of_job(&mut self, index: usize, at: usize) {
+        let plan = &self.nodes[index].host.plan;
+        let refused = plan.refuses_the_agent && self.now < plan.refuses_until && self.jobs[at].agent.is_some();
+        let state = if refused { TaskState::Rejected } else { TaskState::Running };
+        if let Some(last) = self.jobs[at].tasks.last_mut() {
+            *last = state;
+        }
+        if refused {
+            self.jobs[at].refused = Some("No such image: payload@sha256:00".to_owned());
+            return;
+        }
+        let (key, agent) = (self.jobs[at].key.clone(), self.jobs[at].agent.clone());
+        self.start_container(index, &key, agent.as_ref());
     }
 }

@@ -1,8 +1,10 @@
 //! What a history begins with: a swarm, what runs on it, what the payload does on each host, and a rollout.
 
+use crate::bend::Bend;
 use crate::host::{AttemptEnd, Host, HostPlan};
 use crate::rng::Rng;
-use crate::world::{Power, SimNode, SimService, World};
+use crate::truth::Truth;
+use crate::world::{Hazard, Power, SimNode, SimService, World};
 use careen_planner::observed::{Availability, Expectation, Mode, Restart, Role};
 use careen_planner::rollout::{Control, RolloutRecord};
 use careen_planner::spec::{DrainPolicy, FailureAction, Limits, NodeOrder, RebootPolicy};
@@ -58,6 +60,9 @@ pub fn world(seed: u64, spec: Spec, managers: usize, workers: usize) -> World {
         containers: Vec::new(),
         host: Host::default(),
         leaks: false,
+        orphaned: false,
+        locked: false,
+        locked_at: 0,
     };
     let managers = (1..=managers).map(|n| named(Role::Manager, format!("m{n}")));
     let workers = (1..=workers).map(|n| named(Role::Worker, format!("w{n}")));
@@ -83,7 +88,13 @@ pub fn world(seed: u64, spec: Spec, managers: usize, workers: usize) -> World {
         attempts: Vec::new(),
         edges: BTreeSet::new(),
         retries: BTreeMap::new(),
-        agents_check_quorum: true,
+        bend: Bend::default(),
+        hazard: Hazard::default(),
+        autolock: false,
+        logs: BTreeMap::new(),
+        created: 0,
+        truth: Truth::default(),
+        pending_down: None,
         go_looked_at: BTreeMap::new(),
         over_at: 0,
         left: BTreeSet::new(),
@@ -92,7 +103,7 @@ pub fn world(seed: u64, spec: Spec, managers: usize, workers: usize) -> World {
 
 /// A service of a user.
 pub fn service(name: &str, replicas: u64) -> SimService {
-    SimService { name: name.to_owned(), mode: Mode::Replicated, replicas, pinned: None }
+    SimService { name: name.to_owned(), mode: Mode::Replicated, replicas, pinned: None, has_volume: false }
 }
 
 /// A random one.
@@ -171,5 +182,9 @@ fn random_plan(rng: &mut Rng) -> HostPlan {
         dies_at_reboot: rng.permille(20),
         takes: rng.between(2, 20),
         boots_in: rng.between(6, 40),
+        is_fit: !rng.permille(15),
+        has_rollback: rng.permille(500),
+        stops_the_engine: rng.permille(40),
+        refuses_until: u64::MAX,
     }
 }

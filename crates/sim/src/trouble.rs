@@ -15,8 +15,7 @@ impl Run {
         let id = world.nodes[index].id.clone();
         if world.rng.permille(faults.engine) && world.nodes[index].power == Power::Up {
             let until = world.now + world.rng.between(2, 10);
-            world.nodes[index].power = Power::EngineDown(until);
-            world.nodes[index].stop_engine();
+            world.goes_down(index, Power::EngineDown(until));
             world.say(format!("{id}: its engine restarts by itself"));
         }
         if world.rng.permille(faults.cut_off) {
@@ -25,8 +24,7 @@ impl Run {
             world.say(format!("{id} is cut off until {until}"));
         }
         if world.rng.permille(faults.death) && world.may_die(index) {
-            world.nodes[index].power = Power::Dead;
-            world.nodes[index].stop_engine();
+            world.goes_down(index, Power::Dead);
             world.say(format!("{id} dies for good"));
         }
         if world.rng.permille(faults.operator) {

@@ -1,10 +1,14 @@
 //! The swarm: its store, its orchestrator, its nodes and their engines, as far as a rollout can tell. What it does
 //! follows docs/swarm-facts.md; one call of [`World::tick`] is one second.
 
+use crate::bend::Bend;
+pub use crate::containers::Container;
+use crate::containers::Log;
 use crate::host::Host;
 use crate::rng::Rng;
+use crate::truth::Truth;
 use careen_planner::action::AgentSpec;
-use careen_planner::observed::{Availability, Lock, Mode, Role, Said, TaskState};
+use careen_planner::observed::{Availability, Lock, Mode, Restart, Role, TaskState};
 use careen_planner::rollout::{Baseline, Control, NodeResult, RolloutRecord};
 use careen_planner::state::{NodeRecord, RECORD_LABEL};
 use careen_planner::{JobKey, NodeId, RolloutId, Spec, Stage, Version};
@@ -55,8 +59,20 @@ pub struct World {
     pub edges: BTreeSet<(&'static str, &'static str)>,
     /// How often an operator asked for a retry, by node.
     pub retries: BTreeMap<NodeId, u32>,
-    /// Whether agents look at the quorum themselves.
-    pub agents_check_quorum: bool,
+    /// What tests bend.
+    pub bend: Bend,
+    /// What goes wrong on hosts and with looks now.
+    pub hazard: Hazard,
+    /// Whether the swarm has an unlock key.
+    pub autolock: bool,
+    /// What agents said.
+    pub logs: BTreeMap<JobKey, Log>,
+    /// Counts containers.
+    pub created: i64,
+    /// What really happened, for the invariants.
+    pub truth: Truth,
+    /// What a supervisor has just taken down.
+    pub pending_down: Option<(Power, Restart)>,
     /// When the controller looked that gave a node its last go.
     pub go_looked_at: BTreeMap<NodeId, u64>,
     /// When the rollout was over.
@@ -102,6 +118,12 @@ pub struct SimNode {
     pub host: Host,
     /// Whether its engine leaks the containers of removed jobs.
     pub leaks: bool,
+    /// Whether its engine was killed, and its containers go on.
+    pub orphaned: bool,
+    /// Whether the manager asks for the unlock key.
+    pub locked: bool,
+    /// Since when.
+    pub locked_at: u64,
 }
 
 /// Whether a host is up.
@@ -117,23 +139,13 @@ pub enum Power {
     Dead,
 }
 
-/// A container of careen's.
-#[derive(Debug, Clone)]
-pub struct Container {
-    /// Of which service.
-    pub key: JobKey,
-    /// What an agent is to do.
-    pub agent: Option<AgentSpec>,
-    /// Whether the agent has seen its gate for the command.
-    pub saw_run: bool,
-    /// Whether it has seen its gate for restarts.
-    pub saw_restart: bool,
-    /// Whether it ended by itself.
-    pub ended: bool,
-    /// What it said last.
-    pub said: Option<Said>,
-    /// When it is taken away.
-    pub stops_at: Option<u64>,
+/// What goes wrong at any moment, in thousandths and seconds: what the world needs to know of a history's faults.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Hazard {
+    /// A supervisor is killed behind one of its steps.
+    pub supervisor_between: u64,
+    /// So old what an agent said may be when it is read, and so far apart the lists of one look.
+    pub lag: u64,
 }
 
 /// A service of a user.
@@ -147,6 +159,8 @@ pub struct SimService {
     pub replicas: u64,
     /// On which node only.
     pub pinned: Option<NodeId>,
+    /// Whether its tasks write to a local volume.
+    pub has_volume: bool,
 }
 
 /// A task of a user's service.
@@ -179,6 +193,8 @@ pub struct SimJob {
     pub stopped: bool,
     /// Its tasks.
     pub tasks: Vec<TaskState>,
+    /// Why its node refuses it.
+    pub refused: Option<String>,
     /// Whether a controller created it that had lost the lock. Such a one may be left when the rollout is over: its
     /// agent begins nothing, and the next rollout takes it away.
     pub stale: bool,
@@ -257,12 +273,15 @@ impl World {
         self.node_agents();
         self.supervisors();
         self.agents();
+        self.supervisors();
+        self.note_second();
     }
 
     fn power(&mut self) {
         let now = self.now;
-        let mut lines = Vec::new();
-        for node in &mut self.nodes {
+        for index in 0..self.nodes.len() {
+            let node = &mut self.nodes[index];
+            let boots = !node.power.host_is_up();
             let back = match node.power {
                 Power::EngineDown(until) | Power::HostDown(until) => now >= until,
                 Power::Up | Power::Dead => false,
@@ -270,10 +289,14 @@ impl World {
             if back {
                 node.power = Power::Up;
                 node.down_through_us = false;
-                lines.push(format!("{} is up again", node.id));
+                let line = format!("{} is up again", node.id);
+                self.say(line);
+                self.engine_starts(index);
+                if boots {
+                    self.resume(index);
+                }
             }
         }
-        lines.into_iter().for_each(|line| self.say(line));
     }
 
     fn election(&mut self) {
@@ -305,7 +328,7 @@ impl World {
     fn node_status(&mut self) {
         let now = self.now;
         for node in &mut self.nodes {
-            let reports = node.power == Power::Up && now >= node.cut_off_until;
+            let reports = node.takes_part(now);
             if !node.ready {
                 node.unseen_at = now;
             }
@@ -333,12 +356,28 @@ impl World {
 impl SimNode {
     /// Whether it takes part as a manager.
     pub fn takes_part(&self, now: u64) -> bool {
-        self.power == Power::Up && now >= self.cut_off_until
+        self.power == Power::Up && now >= self.cut_off_until && !self.locked
     }
 
-    /// A graceful stop of an engine removes all task containers with their logs.
-    pub fn stop_engine(&mut self) {
-        self.session += 1;
-        self.containers.clear();
+    /// The container of a service.
+    pub fn container_mut(&mut self, key: &JobKey) -> Option<&mut Container> {
+        self.containers.iter_mut().find(|one| one.key == *key)
+    }
+}
+
+impl Power {
+    /// Whether the host runs, whatever its engine does.
+    pub const fn host_is_up(self) -> bool {
+        match self {
+            Self::Up | Self::EngineDown(_) => true,
+            Self::HostDown(_) | Self::Dead => false,
+        }
+    }
+}
+
+impl SimJob {
+    /// All tasks that are not over end so.
+    pub(crate) fn end_tasks(&mut self, state: TaskState) {
+        self.tasks.iter_mut().filter(|task| !task.is_over()).for_each(|task| *task = state);
     }
 }

@@ -4,7 +4,7 @@ use careen_planner::action::Action;
 use careen_planner::observed::{Manager, Reachability};
 use careen_planner::rollout::{ASK_LABEL, Ask};
 use careen_planner::state::{NodeRecord, RECORD_LABEL};
-use careen_planner::{ControllerId, Go, JobRole, Observed, Pass, Stage};
+use careen_planner::{ControllerId, JobRole, Observed, Pass, Stage};
 use careen_sim::world::World;
 use careen_sim::{Faults, Run, scenario};
 
@@ -34,7 +34,7 @@ fn a_planner_that_ignores_the_quorum() {
     }
     let change = |run: &mut Run| {
         run.distort = all_managers_are_well;
-        run.world.agents_check_quorum = false;
+        run.world.bend.ignores_quorum = true;
     };
     caught(change, "managers");
 }

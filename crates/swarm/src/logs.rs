@@ -30,9 +30,10 @@ fn standard_error(mut frames: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use careen_planner::observed::Expectation;
+    use careen_planner::observed::{Draw, Expectation};
 
-    const PREPARED: Said = Said::Prepared { restart: Expectation::Unknown };
+    const PREPARED: Said =
+        Said::Prepared { restart: Expectation::Unknown, draw: Draw { number: 0, gates: [2, 5] } };
 
     #[test]
     fn the_last_report_of_a_recorded_log() {

@@ -1,6 +1,6 @@
 //! What careen's objects in a swarm are called (docs/rollout-state-in-swarm.md).
 
-use careen_planner::{Go, JobRole, NodeId, RolloutId};
+use careen_planner::{JobRole, NodeId, RolloutId};
 
 /// The config that is the lock over all rollouts.
 pub const LOCK: &str = "careen.lock";
@@ -121,24 +121,40 @@ pub fn history(id: &RolloutId, part: usize) -> String {
 }
 
 /// A role, as the label says it.
-pub const fn role_word(role: JobRole) -> &'static str {
+pub fn role_word(role: JobRole) -> String {
     match role {
-        JobRole::Agent => "agent",
-        JobRole::Gate(Go::Run) => "gate-run",
-        JobRole::Gate(Go::Restart) => "gate-restart",
+        JobRole::Agent => AGENT_ROLE.to_owned(),
+        JobRole::Gate(number) => format!("{GATE_ROLE}{number}"),
     }
 }
 
-/// The role of one of careen's jobs.
+/// The role of one of careen's jobs: of one kind of text there is one way to write it.
 pub fn role_of(word: &str) -> Option<JobRole> {
-    [JobRole::Agent, JobRole::Gate(Go::Run), JobRole::Gate(Go::Restart)]
-        .into_iter()
-        .find(|role| role_word(*role) == word)
+    let role = match word {
+        AGENT_ROLE => JobRole::Agent,
+        _ => JobRole::Gate(word.strip_prefix(GATE_ROLE)?.parse().ok()?),
+    };
+    (role_word(role) == word).then_some(role)
 }
+
+const AGENT_ROLE: &str = "agent";
+
+/// What the roles of gates begin with; their number follows, from 1.
+const GATE_ROLE: &str = "gate-";
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_role_is_read_as_it_is_written_and_in_no_other_way() {
+        for role in [JobRole::Agent, JobRole::Gate(1), JobRole::Gate(6)] {
+            assert_eq!(role_of(&role_word(role)), Some(role));
+        }
+        for other in ["", "gate", "gate-", "gate-01", "gate-+1", "gate-run", "gate-300", "controller"] {
+            assert_eq!(role_of(other), None, "{other}");
+        }
+    }
 
     #[test]
     fn names_fit_into_what_swarm_allows() {

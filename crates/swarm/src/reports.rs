@@ -120,10 +120,12 @@ impl Cache {
     }
 }
 
-/// Whether an agent says nothing more after this.
+/// Whether an agent says nothing more after this that anybody waits for: another one takes its place.
 fn is_last(said: &Said) -> bool {
     match said {
-        Said::Finished { .. } | Said::NotBegun => true,
+        Said::Finished { .. } | Said::Cancelled { .. } | Said::Revoked | Said::NotBegun | Said::Forgotten => {
+            true
+        }
         Said::Busy { .. }
         | Said::Preparing
         | Said::Prepared { .. }

@@ -1,18 +1,21 @@
 //! After the go: the host is at work, and what it says decides.
 
-use super::node::{Here, lost};
+use super::go::{For, is_going_down};
+use super::node::{Here, MAX_CANCELLED, lost};
 use super::{Move, Wanted, Work};
-use crate::action::Action;
 use crate::drain;
 use crate::hold::Hold;
-use crate::ids::{Go, JobRole};
-use crate::observed::{Availability, HostPhase, NodeOutcome, Reachability, Restart, Said};
+use crate::ids::COLLECTORS_GATES;
+use crate::observed::{Availability, Draw, HostPhase, Job, NodeOutcome, Restart, Said};
 use crate::state::{Event, Goal, Phase, Reason};
 
 impl Work<'_> {
     pub(super) fn draining_for_a_restart(&mut self, here: &Here<'_>, kind: Restart) -> Move {
+        if let Some(replaced) = self.gives_up(here) {
+            return replaced;
+        }
         match self.observed.report(&here.agent) {
-            Some(Said::WantsRestart { kind: wanted }) if *wanted == kind => {}
+            Some(Said::WantsRestart { kind: wanted, .. }) if *wanted == kind => {}
             Some(_) => return Move::Step(Event::Ended, Wanted::Keep),
             None => {}
         }
@@ -47,27 +50,28 @@ impl Work<'_> {
             Some(Said::Finished { .. } | Said::Verifying) => {
                 return Move::Step(Event::Ended, Wanted::Keep);
             }
-            Some(Said::WantsRestart { kind }) => return self.wants_restart(here, *kind),
+            Some(Said::WantsRestart { kind, draw }) => return self.wants_restart(here, *kind, *draw),
             Some(Said::Restarting { kind }) => return Move::Step(Event::Restart(*kind), Wanted::Keep),
             Some(
                 Said::Busy { .. }
                 | Said::Preparing
                 | Said::Prepared { .. }
                 | Said::Running { .. }
-                | Said::NotBegun,
+                | Said::Cancelled { .. }
+                | Said::Revoked
+                | Said::NotBegun
+                | Said::Forgotten,
             )
             | None => {}
+        }
+        if let Some(replaced) = self.gives_up(here) {
+            return replaced;
         }
         if self.is_lost(here) {
             return lost(here);
         }
-        if let Some(gate) = self.closed_gate(here, Go::Run) {
-            let open = Action::OpenGate { key: gate.key.clone(), version: gate.version };
-            return self.give_the_go(here, drained, open);
-        }
-        if matches!(said, Some(Said::Prepared { .. })) {
-            // The agent has not seen the go yet, or its own look at the quorum keeps it back.
-            return Move::Wait(self.quorum(here).err().unwrap_or(Hold::GivingTheGo));
+        if let Some(Said::Prepared { draw, .. }) = said {
+            return self.go_for_the_command(here, drained, *draw);
         }
         // The host keeps the command's time limit itself; this one is for a host that says nothing.
         let limit = self.spec.limits.running.map(|limit| limit + self.spec.limits.verifying);
@@ -77,34 +81,16 @@ impl Work<'_> {
         Move::Wait(if said.is_some() { Hold::HostWorks { phase } } else { Hold::NoReport { phase } })
     }
 
-    /// The go is announced and seen to be; what it rests on is looked at once more.
-    fn give_the_go(&mut self, here: &Here<'_>, drained: bool, open: Action) -> Move {
-        if drained {
-            if here.node.availability != Availability::Drain {
-                return self.taken_away(here, Availability::Drain);
-            }
-            if let Err(hold) = self.is_empty(here) {
-                return Move::Wait(hold);
-            }
-        }
-        match self.quorum(here) {
-            Err(hold) => Move::Wait(hold),
-            Ok(()) => Move::Act(vec![open], Hold::GivingTheGo),
-        }
-    }
-
     /// The command is done and the agent asks for a restart.
-    fn wants_restart(&mut self, here: &Here<'_>, kind: Restart) -> Move {
+    fn wants_restart(&mut self, here: &Here<'_>, kind: Restart, draw: Draw) -> Move {
         if self.is_lost(here) {
             return lost(here);
         }
-        let missing = self.missing(here, &[JobRole::Gate(Go::Restart)]);
-        if !missing.is_empty() {
-            return Move::Act(missing, Hold::Placing { placed: 1, of: 2 });
+        if here.record.cancelled > MAX_CANCELLED {
+            return Move::Fail(Reason::GoLost);
         }
-        let gate = self.observed.job(&here.agent.with_role(JobRole::Gate(Go::Restart)));
-        if !gate.is_some_and(|gate| gate.runs() || gate.stopped) {
-            return self.make_active(here, Hold::Placing { placed: 1, of: 2 });
+        if let Err(other) = self.next_gate(here, draw, For::Restart) {
+            return other;
         }
         let drains = drain::before_a_restart(self.spec);
         let drained = here.node.availability == Availability::Drain;
@@ -128,10 +114,10 @@ impl Work<'_> {
             Restart::Reboot => self.spec.limits.rebooting,
         };
         match self.observed.report(&here.agent) {
-            Some(Said::WantsRestart { kind: wanted }) if *wanted == kind && !self.is_lost(here) => {
+            Some(Said::WantsRestart { kind: wanted, draw }) if *wanted == kind && !self.is_lost(here) => {
                 // Of a manager that is away it is the last that was read.
                 if !is_going_down(here) {
-                    return self.allow_restart(here, kind);
+                    return self.allow_restart(here, kind, *draw);
                 }
             }
             Some(
@@ -144,9 +130,15 @@ impl Work<'_> {
                 | Said::Busy { .. }
                 | Said::Preparing
                 | Said::Prepared { .. }
-                | Said::NotBegun,
+                | Said::Cancelled { .. }
+                | Said::Revoked
+                | Said::NotBegun
+                | Said::Forgotten,
             )
             | None => {}
+        }
+        if let Some(replaced) = self.gives_up(here) {
+            return replaced;
         }
         if self.is_lost(here) {
             return lost(here);
@@ -157,11 +149,14 @@ impl Work<'_> {
         if here.age >= limit {
             return Move::Fail(Reason::TimeLimit);
         }
-        // The announced restart's gate, when the report that asked for it cannot be read now.
-        if self.closed_gate(here, Go::Restart).is_some() {
-            return self.allow_restart(here, kind);
-        }
-        Move::Wait(Hold::Restarting { kind })
+        let unread = self.observed.report(&here.agent).is_none();
+        let phase = match kind {
+            Restart::Engine => Phase::RestartingEngine,
+            Restart::Reboot => Phase::Rebooting,
+        };
+        // Which gates are this restart's go stands in the report that asked for it, and nowhere else.
+        let asks = unread && !self.restart_is_given(here) && !is_going_down(here);
+        Move::Wait(if asks { Hold::NoReport { phase } } else { Hold::Restarting { kind } })
     }
 
     /// Why a restart that may begin does not: the agent looks at the quorum itself, too. A manager that does not take part
@@ -170,12 +165,15 @@ impl Work<'_> {
         if is_going_down(here) { None } else { self.quorum(here).err() }
     }
 
-    fn allow_restart(&mut self, here: &Here<'_>, kind: Restart) -> Move {
-        let Some(gate) = self.closed_gate(here, Go::Restart) else {
-            let waits = if is_going_down(here) { Hold::Restarting { kind } } else { Hold::GivingTheGo };
-            return Move::Wait(self.kept_back(here).unwrap_or(waits));
+    fn allow_restart(&mut self, here: &Here<'_>, kind: Restart, draw: Draw) -> Move {
+        let open = match self.next_gate(here, draw, For::Restart) {
+            Err(other) => return other,
+            Ok(None) => {
+                let waits = if is_going_down(here) { Hold::Restarting { kind } } else { Hold::GivingTheGo };
+                return Move::Wait(self.kept_back(here).unwrap_or(waits));
+            }
+            Ok(Some(open)) => open,
         };
-        let open = Action::OpenGate { key: gate.key.clone(), version: gate.version };
         if drain::before_a_restart(self.spec) {
             if here.node.availability != Availability::Drain {
                 return self.taken_away(here, Availability::Drain);
@@ -204,7 +202,12 @@ impl Work<'_> {
             (None, Some(Said::NotBegun)) => {
                 return Move::Step(Event::NotBegun, Wanted::Be(Availability::Active));
             }
-            (None, Some(Said::WantsRestart { kind })) => return self.wants_restart(here, *kind),
+            (None, Some(Said::WantsRestart { kind, draw })) => {
+                return self.wants_restart(here, *kind, *draw);
+            }
+            (None, Some(Said::Cancelled { .. } | Said::Revoked | Said::Forgotten)) => {
+                return self.gives_up(here).unwrap_or(Move::Wait(Hold::NoReport { phase }));
+            }
             (None, Some(Said::Restarting { kind })) => {
                 return Move::Step(Event::Restart(*kind), Wanted::Keep);
             }
@@ -221,21 +224,26 @@ impl Work<'_> {
             ) => {}
         }
         // A service that does not exist yet is created below.
-        if self.lost_its_jobs(here) {
+        if self.observed.job(&here.agent).is_some_and(Job::is_lost) {
             return lost(here);
         }
         let works = matches!(said, Some(Said::Running { .. }));
         if here.age >= self.spec.limits.verifying && !works {
             return Move::Fail(Reason::TimeLimit);
         }
-        let missing = self.missing(here, &[JobRole::Gate(Go::Restart)]);
-        if !missing.is_empty() {
-            return Move::Act(missing, Hold::Placing { placed: 0, of: 2 });
-        }
+        let missing = self.missing(here);
         let jobs = self.jobs_of(here);
         let placed = jobs.iter().filter(|job| job.runs() || job.stopped).count();
-        if placed < jobs.len() {
+        if !missing.is_empty() {
+            return Move::Act(missing, Hold::Placing { placed, of: usize::from(COLLECTORS_GATES) + 1 });
+        }
+        if jobs.iter().any(|job| !job.runs() && !job.stopped && !job.is_lost()) {
             return self.make_active(here, Hold::Placing { placed, of: jobs.len() });
+        }
+        let collects = self.gates_of(here).count() <= usize::from(COLLECTORS_GATES);
+        if said.is_none() && collects && self.lost_a_gate(here) {
+            // It may wait for that gate, to draw for a restart: without a word nobody knows.
+            return lost(here);
         }
         // The moment in which a drained node is active ends when its agent is there.
         if here.record.taken.is_some_and(|taken| taken.set == Availability::Active) {
@@ -243,8 +251,4 @@ impl Work<'_> {
         }
         Move::Wait(if said.is_some() { Hold::HostWorks { phase } } else { Hold::NoReport { phase } })
     }
-}
-
-fn is_going_down(here: &Here<'_>) -> bool {
-    here.node.manager.is_some_and(|manager| manager.reachability != Reachability::Reachable)
 }

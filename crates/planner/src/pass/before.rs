@@ -1,10 +1,10 @@
 //! Before the go: everything can be taken back.
 
-use super::node::{Here, is_past_the_go, lost};
+use super::node::{Here, MAX_CANCELLED, cancelled, is_past_the_go, lost};
 use super::{Move, Wanted, Work};
 use crate::drain;
 use crate::hold::Hold;
-use crate::ids::{Go, JobRole};
+use crate::ids::GATES;
 use crate::observed::{Availability, Expectation, HostPhase, NodeOutcome, Said};
 use crate::state::{Event, Goal, Phase, Reason};
 use crate::watch::Key;
@@ -22,13 +22,18 @@ impl Work<'_> {
                 Some(_) => self.taken_away(here, Availability::Active),
             };
         }
-        let gates = [JobRole::Gate(Go::Run), JobRole::Gate(Go::Restart)];
-        let missing = self.missing(here, &gates);
+        if here.record.cancelled > MAX_CANCELLED {
+            return Move::Fail(Reason::GoLost);
+        }
+        let missing = self.missing(here);
         let jobs = self.jobs_of(here);
         let placed = jobs.iter().filter(|job| job.runs()).count();
-        let of = gates.len() + 1;
+        let of = usize::from(GATES) + 1;
         if !missing.is_empty() {
             return Move::Act(missing, Hold::Placing { placed, of });
+        }
+        if let Some(replaced) = self.gives_up(here) {
+            return replaced;
         }
         let refused = jobs.iter().find_map(|job| job.refused.clone());
         if placed == of || self.observed.report(&here.agent).is_some_and(is_past_the_go) {
@@ -61,7 +66,6 @@ impl Work<'_> {
     }
 
     pub(super) fn preparing(&mut self, here: &Here<'_>) -> Move {
-        let phase = Phase::Preparing;
         if let Some(NodeOutcome::Failed { phase, exit, .. }) = self.result(here) {
             return Move::Fail(Reason::of(*phase, *exit));
         }
@@ -72,8 +76,16 @@ impl Work<'_> {
                 record,
             }) => self.write_result(here, outcome, record.clone()),
             Some(said) if is_past_the_go(said) => Move::Step(Event::Go { drained: false }, Wanted::Keep),
+            said => self.gives_up(here).unwrap_or_else(|| self.prepares(here, said)),
+        }
+    }
+
+    fn prepares(&self, here: &Here<'_>, said: Option<&Said>) -> Move {
+        let phase = Phase::Preparing;
+        match said {
             _ if self.is_lost(here) => lost(here),
-            Some(Said::Prepared { restart }) => self.take_out(here, *restart),
+            _ if self.lost_a_gate(here) => cancelled(here),
+            Some(Said::Prepared { restart, .. }) => self.take_out(here, *restart),
             _ if here.age >= self.spec.limits.preparing => Move::Fail(Reason::TimeLimit),
             Some(Said::Busy { transaction }) => {
                 Move::Wait(Hold::HostBusy { transaction: transaction.clone() })
@@ -108,8 +120,14 @@ impl Work<'_> {
         if self.observed.report(&here.agent).is_some_and(is_past_the_go) {
             return Move::Step(Event::Go { drained: true }, Wanted::Keep);
         }
+        if let Some(replaced) = self.gives_up(here) {
+            return replaced;
+        }
         if self.is_lost(here) {
             return lost(here);
+        }
+        if self.lost_a_gate(here) {
+            return cancelled(here);
         }
         if here.node.availability != Availability::Drain {
             return self.taken_away(here, Availability::Drain);

@@ -3,25 +3,33 @@
 use super::Work;
 use super::node::Here;
 use crate::action::{Action, AgentSpec};
-use crate::ids::{Go, JobRole};
+use crate::ids::{JobKey, JobRole};
 use crate::observed::Job;
 use crate::spec::{FailureAction, RebootPolicy};
 
 impl Work<'_> {
     /// Whether the current agent is gone; its service may have been removed by hand.
     pub(super) fn is_lost(&self, here: &Here<'_>) -> bool {
-        self.observed.job(&here.agent).is_none() || self.lost_its_jobs(here)
+        self.observed.job(&here.agent).is_none_or(Job::is_lost)
     }
 
-    /// Whether the agent's container is gone, or that of a gate that was not opened: without it no go can be given. (A
-    /// leader change may start the one again and not the other.)
+    /// Whether a container of the current agent's is gone, or one of a gate that was not opened.
     pub(super) fn lost_its_jobs(&self, here: &Here<'_>) -> bool {
-        self.jobs_of(here).iter().any(|job| job.is_lost() && (job.key.role == JobRole::Agent || !job.stopped))
+        self.observed.job(&here.agent).is_some_and(Job::is_lost) || self.lost_a_gate(here)
     }
 
-    /// A gate of the current agent that was not opened yet.
-    pub(super) fn closed_gate(&self, here: &Here<'_>, go: Go) -> Option<&Job> {
-        self.observed.job(&here.agent.with_role(JobRole::Gate(go))).filter(|gate| !gate.stopped)
+    /// Whether a gate went away that nobody has opened: no go can reach this agent any more, and it says so, too.
+    pub(super) fn lost_a_gate(&self, here: &Here<'_>) -> bool {
+        self.gates_of(here).any(|gate| gate.is_lost() && !gate.stopped)
+    }
+
+    /// How many gates of the current agent were not opened.
+    pub(super) fn closed_gates(&self, here: &Here<'_>) -> usize {
+        self.gates_of(here).filter(|gate| !gate.stopped).count()
+    }
+
+    pub(super) fn gates_of(&self, here: &Here<'_>) -> impl Iterator<Item = &Job> {
+        self.jobs_of(here).into_iter().filter(|job| job.key.role != JobRole::Agent)
     }
 
     pub(super) fn jobs_of(&self, here: &Here<'_>) -> Vec<&Job> {
@@ -30,12 +38,12 @@ impl Work<'_> {
     }
 
     /// What creates the agent and those gates that do not exist.
-    pub(super) fn missing(&self, here: &Here<'_>, gates: &[JobRole]) -> Vec<Action> {
-        let exists = |role: JobRole| self.observed.job(&here.agent.with_role(role)).is_some();
-        let gates = gates.iter().filter(|role| !exists(**role));
-        let mut actions: Vec<Action> =
-            gates.map(|role| Action::CreateGate { key: here.agent.with_role(*role) }).collect();
-        if !exists(JobRole::Agent) {
+    pub(super) fn missing(&self, here: &Here<'_>) -> Vec<Action> {
+        let exists = |key: &JobKey| self.observed.job(key).is_some();
+        let collects = here.record.stage.is_after_the_go();
+        let gates = here.agent.gates(collects).filter(|key| !exists(key));
+        let mut actions: Vec<Action> = gates.map(|key| Action::CreateGate { key }).collect();
+        if !exists(&here.agent) {
             actions.push(Action::CreateJob { agent: Box::new(self.agent_spec(here)) });
         }
         actions

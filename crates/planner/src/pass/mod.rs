@@ -7,12 +7,14 @@
 //! Journal before act: a label that says what is going to be done is written in one pass; the act follows in a later
 //! pass that has *seen* the label, under a lock that is still its own. A frozen controller that wakes up can therefore
 //! do nothing that its successor does not expect: its writes carry old versions, and its one act without way back (the
-//! go) is announced by a label that the successor has seen.
+//! go) is announced by a label that the successor has seen. A successor that finds a go announced, and no word that the
+//! host has begun, takes that agent away: whatever is still done with its gates leads nowhere.
 
 mod after;
 mod before;
 mod enter;
 mod finish;
+mod go;
 mod jobs;
 mod lock;
 mod node;
@@ -33,6 +35,8 @@ use crate::watch::{Key, Watch, Watching};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+pub use node::has_begun;
 
 /// What follows from one look.
 #[derive(Debug, Clone, PartialEq)]
@@ -287,9 +291,7 @@ impl Work<'_> {
             None => return Ok(()),
         };
         if stored && record.epoch < self.epoch && !record.stage.is_terminal() {
-            // The node's version moves, so nothing that the controller before decided on can be written any more.
-            self.write(node, NodeRecord { epoch: self.epoch, ..record }, None, Hold::TakingOver);
-            return Ok(());
+            return self.take_over(node, record);
         }
         if stored && record.taken.is_some_and(|taken| taken.set != node.availability) {
             // Somebody changed it: it is theirs from now on, also when they change it back.
@@ -300,6 +302,23 @@ impl Work<'_> {
             Some(decided) => self.apply(node, record, decided),
             None => Ok(()),
         }
+    }
+
+    /// A new controller writes its epoch: the node's version moves, so nothing that the controller before decided on can be
+    /// written any more. Its one act that no version of the node guards is the go: an agent that has not said that it
+    /// began is replaced in the same write by one that asks the host.
+    fn take_over(&mut self, node: &Node, record: NodeRecord) -> Result<(), PassError> {
+        let announced = matches!(record.stage, Stage::Running { .. });
+        if !announced || has_begun(self.observed, &node.id, &record) {
+            self.write(node, NodeRecord { epoch: self.epoch, ..record }, None, Hold::TakingOver);
+            return Ok(());
+        }
+        if self.may_still_read(node, &record) {
+            self.holds.insert(node.id.clone(), Hold::TakingOver);
+            return Ok(());
+        }
+        let decided = node::replaced(&record, Event::AgentLost);
+        self.apply(node, record, decided)
     }
 
     fn apply(&mut self, node: &Node, record: NodeRecord, decided: Move) -> Result<(), PassError> {
@@ -329,9 +348,10 @@ impl Work<'_> {
         wanted: Wanted,
     ) -> Result<(), PassError> {
         let stage = record.stage.clone().step(event)?;
-        let agent = match event {
-            Event::Enter | Event::AgentLost | Event::NotBegun => record.agent + 1,
-            Event::Retry => 0,
+        let (agent, cancelled) = match event {
+            Event::Enter | Event::AgentLost | Event::NotBegun => (record.agent + 1, record.cancelled),
+            Event::Cancelled => (record.agent + 1, record.cancelled + 1),
+            Event::Retry => (0, 0),
             Event::Hold(_)
             | Event::Clear
             | Event::Withdraw
@@ -344,12 +364,19 @@ impl Work<'_> {
             | Event::Restored
             | Event::Settled
             | Event::Fail(_)
-            | Event::Skip(_) => record.agent,
+            | Event::Skip(_) => (record.agent, record.cancelled),
         };
         let generation = record.generation + u32::from(*event == Event::Retry);
         let change = change(node, &record, wanted);
-        let record =
-            NodeRecord { generation, agent, epoch: self.epoch, stage, taken: change.taken, ..record };
+        let record = NodeRecord {
+            generation,
+            agent,
+            cancelled,
+            epoch: self.epoch,
+            stage,
+            taken: change.taken,
+            ..record
+        };
         if let Some(standing) = self.standings.get_mut(&node.id) {
             // Nodes that are looked at later in this pass see it.
             *standing = Standing::Ours { record: record.clone(), stored: true };

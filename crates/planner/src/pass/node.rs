@@ -4,8 +4,8 @@ use super::{Move, Wanted, Work};
 use crate::action::Action;
 use crate::drain;
 use crate::hold::Hold;
-use crate::ids::{JobKey, JobRole};
-use crate::observed::{Availability, Node, NodeOutcome, Restart, Said};
+use crate::ids::{JobKey, JobRole, NodeId};
+use crate::observed::{Availability, Node, NodeOutcome, Observed, Restart, Said};
 use crate::quorum;
 use crate::rollout::{Ask, Control, NodeResult};
 use crate::settle;
@@ -15,6 +15,9 @@ use std::time::Duration;
 
 /// So many agents of one try may be lost before the node counts as failed.
 pub const MAX_AGENTS: u32 = 12;
+
+/// So many agents of one try are placed because the go for the one before was cancelled on its host.
+pub const MAX_CANCELLED: u32 = 3;
 
 /// One node in one pass.
 pub(super) struct Here<'a> {
@@ -60,6 +63,7 @@ impl Work<'_> {
             Some(Ask::Retry) => record.stage == Stage::Pending,
             Some(Ask::Skip) => {
                 matches!(record.stage, Stage::Skipped { .. } | Stage::Restoring { then: Then::Skip { .. } })
+                    || has_begun(self.observed, &node.id, record)
             }
             None => false,
         }
@@ -68,20 +72,12 @@ impl Work<'_> {
     fn begun(&mut self, node: &Node, record: &NodeRecord) -> Move {
         let key = Key::Stage(node.id.clone(), record.generation, record.stage.name());
         let age = self.watching.age(key);
-        let agent = JobKey {
-            rollout: record.rollout.clone(),
-            node: node.id.clone(),
-            generation: record.generation,
-            agent: record.agent,
-            role: JobRole::Agent,
-        };
-        let here = Here { node, record, age, agent };
+        let here = Here { node, record, age, agent: agent_of(&node.id, record) };
+        if let Some(withdrawn) = self.withdrawn(&here) {
+            return withdrawn;
+        }
         if let Some(down) = self.down(&here) {
             return down;
-        }
-        if self.control == Control::Aborting && record.stage.is_after_the_go() && self.result(&here).is_none()
-        {
-            return Move::Fail(Reason::Aborted);
         }
         match &record.stage {
             Stage::Entering => self.entering(&here),
@@ -244,10 +240,24 @@ pub(super) fn unlock_needed() -> Hold {
 
 /// A lost agent is replaced, some times.
 pub(super) fn lost(here: &Here<'_>) -> Move {
-    if here.record.agent >= MAX_AGENTS {
+    replaced(here.record, Event::AgentLost)
+}
+
+pub(super) fn replaced(record: &NodeRecord, event: Event) -> Move {
+    if record.agent >= MAX_AGENTS {
         return Move::Fail(Reason::AgentLost);
     }
-    Move::Step(Event::AgentLost, Wanted::Be(Availability::Active))
+    Move::Step(event, Wanted::Be(Availability::Active))
+}
+
+/// An agent that no go can reach is replaced, too, fewer times: something on that host takes containers away. Behind the
+/// label `running` another agent asks first whether the command has begun: if it has not, the node is taken back.
+pub(super) fn cancelled(here: &Here<'_>) -> Move {
+    let reads_back = matches!(here.record.stage, Stage::Running { .. });
+    if here.record.cancelled >= MAX_CANCELLED && !reads_back {
+        return Move::Fail(Reason::GoLost);
+    }
+    replaced(here.record, Event::Cancelled)
 }
 
 fn answer_failed(ask: Option<Ask>, control: &Control) -> Option<Move> {
@@ -262,10 +272,47 @@ fn answer_failed(ask: Option<Ask>, control: &Control) -> Option<Move> {
     }
 }
 
+/// Whether a node's host is known to have begun the command: only then nothing of it can be taken back.
+pub fn has_begun(observed: &Observed, node: &NodeId, record: &NodeRecord) -> bool {
+    let says_so = || observed.report(&agent_of(node, record)).is_some_and(is_past_the_go);
+    match &record.stage {
+        Stage::Running { .. } | Stage::Verifying => {
+            observed.result(node, record.generation).is_some() || says_so()
+        }
+        Stage::Draining { goal: Goal::Restart(_) } | Stage::RestartingEngine | Stage::Rebooting => true,
+        Stage::Restoring { then: Then::Settle } | Stage::Settling | Stage::Done => true,
+        Stage::Pending
+        | Stage::Held { .. }
+        | Stage::Entering
+        | Stage::Preparing
+        | Stage::Draining { goal: Goal::Run }
+        | Stage::Restoring { then: Then::Fail { .. } | Then::Skip { .. } }
+        | Stage::Failed { .. }
+        | Stage::Skipped { .. } => false,
+    }
+}
+
+/// The current agent.
+pub(super) fn agent_of(node: &NodeId, record: &NodeRecord) -> JobKey {
+    JobKey {
+        rollout: record.rollout.clone(),
+        node: node.clone(),
+        generation: record.generation,
+        agent: record.agent,
+        role: JobRole::Agent,
+    }
+}
+
 /// Whether the host says that the command was begun.
 pub(super) fn is_past_the_go(said: &Said) -> bool {
     match said {
-        Said::Busy { .. } | Said::Preparing | Said::Prepared { .. } | Said::NotBegun => false,
+        Said::Busy { .. }
+        | Said::Preparing
+        | Said::Prepared { .. }
+        | Said::Cancelled { .. }
+        | Said::Revoked
+        | Said::NotBegun
+        | Said::Forgotten => false,
         Said::Running { .. }
         | Said::WantsRestart { .. }
         | Said::Restarting { .. }

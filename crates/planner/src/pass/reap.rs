@@ -1,13 +1,14 @@
 //! careen's services that nothing needs any more are taken away, in an order that gives nobody a go.
 //!
-//! A gate that goes is a go to the agent that waits for it. So the agent's container goes first, and its service stays
-//! until its gates are gone: its name keeps a controller that was frozen from creating the agent again meanwhile. A
-//! gate without an agent gets a stand-in with that name, for the same reason. What is on a node that does not
-//! report stays until it does, or until the node has left.
+//! Two of an agent's gates are its go, and gates are taken away one after the other. So the agent's container goes first,
+//! and its service stays until its gates are gone: its name keeps a controller that was frozen from creating the agent
+//! again meanwhile. That one would find all its gates still running, draw, and might see exactly its two go first. A gate
+//! without an agent gets a stand-in with that name, for the same reason. What is on a node that does not report stays
+//! until it does, or until the node has left.
 
 use super::Work;
 use crate::action::Action;
-use crate::ids::{Go, JobKey, JobRole};
+use crate::ids::{JobKey, JobRole};
 use crate::observed::{Job, Observed};
 use crate::state::{NodeRecord, Stage};
 
@@ -61,7 +62,7 @@ fn removal(observed: &Observed, job: &Job) -> Option<Action> {
 }
 
 fn has_gates(observed: &Observed, agent: &JobKey) -> bool {
-    [Go::Run, Go::Restart].iter().any(|go| observed.job(&agent.with_role(JobRole::Gate(*go))).is_some())
+    observed.jobs.iter().any(|job| job.key != *agent && job.key.with_role(JobRole::Agent) == *agent)
 }
 
 /// Whether no container of it is left, and none can come: a failed task may be started again until it is stopped.

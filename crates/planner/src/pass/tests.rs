@@ -1,9 +1,9 @@
 //! Single passes: what is decided on one look. Whole histories are in careen-sim.
 
 use super::*;
-use crate::ids::{Go, JobKey, JobRole};
+use crate::ids::{GATES, JobKey, JobRole};
 use crate::observed::{
-    AgentReport, ControllerPlace, Expectation, HostPhase, Job, Manager, NodeOutcome, NodeStatus,
+    AgentReport, ControllerPlace, Draw, Expectation, HostPhase, Job, Manager, NodeOutcome, NodeStatus,
     Reachability, Restart, Said, TaskState,
 };
 use crate::rollout::{Ask, Baseline, NodeResult, RolloutOutcome, RolloutRecord};
@@ -57,8 +57,9 @@ fn key(name: &str, role: JobRole) -> JobKey {
 
 /// Gives a node its agent and gates, in this state, and the agent a report.
 fn jobs(observed: &mut Observed, name: &str, state: TaskState, said: Option<Said>) {
-    for role in [JobRole::Agent, JobRole::Gate(Go::Run), JobRole::Gate(Go::Restart)] {
-        let key = key(name, role);
+    let agent = key(name, JobRole::Agent);
+    let gates: Vec<JobKey> = agent.gates(false).collect();
+    for key in std::iter::once(agent).chain(gates) {
         observed.jobs.push(Job {
             key,
             version: Version(2),
@@ -67,6 +68,11 @@ fn jobs(observed: &mut Observed, name: &str, state: TaskState, said: Option<Said
             refused: None,
         });
     }
+    says(observed, name, said);
+}
+
+/// The current report of a node's first agent.
+fn says(observed: &mut Observed, name: &str, said: Option<Said>) {
     let report = |said| AgentReport {
         node: NodeId(name.into()),
         transaction: String::new(),
@@ -74,7 +80,39 @@ fn jobs(observed: &mut Observed, name: &str, state: TaskState, said: Option<Said
         agent: 1,
         said,
     };
+    observed.reports.retain(|report| report.node.0 != name);
     observed.reports.extend(said.map(report));
+}
+
+const DRAW: Draw = Draw { number: 0, gates: [2, 5] };
+
+const SECOND_DRAW: Draw = Draw { number: 1, gates: [1, 4] };
+
+fn prepared(restart: Expectation) -> Said {
+    Said::Prepared { restart, draw: DRAW }
+}
+
+/// The first two gates are gone with the go for the command.
+fn wants(kind: Restart) -> Said {
+    Said::WantsRestart { kind, draw: SECOND_DRAW }
+}
+
+/// The go for the command was given long ago.
+fn open(observed: &mut Observed, gates: &[u8]) {
+    for gate in &mut observed.jobs {
+        if gates.iter().any(|number| gate.key.role == JobRole::Gate(*number)) {
+            (gate.stopped, gate.tasks) = (true, vec![TaskState::Shutdown]);
+        }
+    }
+}
+
+/// The gates that a pass opens, by number.
+fn opened(pass: &Pass) -> Vec<u8> {
+    let opened = |act: &Act| match &act.action {
+        Action::OpenGate { key: JobKey { role: JobRole::Gate(number), .. }, .. } => Some(*number),
+        _ => None,
+    };
+    pass.actions.iter().filter_map(opened).collect()
 }
 
 fn now(observed: &Observed, spec: &Spec) -> Pass {
@@ -149,7 +187,39 @@ fn a_new_controller_first_writes_its_epoch() {
     put(&mut observed, "w1", &old);
     jobs(&mut observed, "w1", TaskState::Running, None);
     let pass = now(&observed, &spec());
+    assert_eq!(hold(&pass, "w1"), "taking-over", "its log may come yet");
+    assert!(pass.actions.is_empty());
+    says(&mut observed, "w1", Some(Said::Running { attempt: 1 }));
+    let pass = now(&observed, &spec());
     assert_eq!(words(&pass), ["w1 e5 running:drained active>drain"], "and nothing else with that node");
+}
+
+#[test]
+fn a_new_controller_takes_away_an_agent_that_has_not_said_that_it_began() {
+    let old = |stage| NodeRecord { epoch: EPOCH - 1, ..record(stage) };
+    let mut observed = cluster();
+    put(&mut observed, "w1", &old(Stage::Running { drained: true }));
+    jobs(&mut observed, "w1", TaskState::Running, None);
+    let late = after(&observed, &spec(), 10);
+    assert!(words(&late).contains(&"w1 e5 verifying := active".to_owned()), "{:?}", words(&late));
+    for said in [prepared(Expectation::No), Said::Busy { transaction: "t".into() }] {
+        says(&mut observed, "w1", Some(said));
+        let pass = now(&observed, &spec());
+        assert_eq!(words(&pass), ["w1 e5 verifying := active"], "in the write that has its epoch");
+        let Action::UpdateNode { labels, .. } = &pass.actions[0].action else { panic!("{pass:?}") };
+        assert!(labels[RECORD_LABEL].as_ref().unwrap().contains(" g1 a2 "), "with another agent");
+    }
+    says(&mut observed, "w1", Some(wants(Restart::Engine)));
+    assert_eq!(words(&now(&observed, &spec())), ["w1 e5 running:drained active>drain"]);
+    says(&mut observed, "w1", None);
+    observed.jobs[0].tasks = vec![TaskState::Failed];
+    assert_eq!(words(&now(&observed, &spec())), ["w1 e5 verifying := active"], "there is no log to wait for");
+    put(&mut observed, "w1", &old(Stage::Rebooting));
+    assert_eq!(
+        words(&now(&observed, &spec())),
+        ["w1 e5 rebooting"],
+        "behind the command nothing is in doubt"
+    );
 }
 
 #[test]
@@ -190,7 +260,8 @@ fn a_manager_that_restarts_is_no_risk_to_the_quorum_by_itself_and_has_its_limit(
     let mut observed = cluster();
     let taken = Some(Taken { was: Active, set: Drain });
     put(&mut observed, "m2", &NodeRecord { taken, ..record(Stage::Rebooting) });
-    jobs(&mut observed, "m2", TaskState::Running, Some(Said::WantsRestart { kind: Restart::Reboot }));
+    jobs(&mut observed, "m2", TaskState::Running, Some(wants(Restart::Reboot)));
+    open(&mut observed, &DRAW.gates);
     let unreachable = |observed: &mut Observed, name: &str| {
         node(observed, name).manager.as_mut().unwrap().reachability = Reachability::Unreachable;
     };
@@ -209,7 +280,8 @@ fn a_manager_that_restarts_is_no_risk_to_the_quorum_by_itself_and_has_its_limit(
 fn agent_and_gates_are_placed_then_the_node_prepares() {
     let mut observed = cluster();
     put(&mut observed, "w1", &record(Stage::Entering));
-    assert_eq!(words(&now(&observed, &spec())), ["create-gate", "create-gate", "create-job"]);
+    let created = words(&now(&observed, &spec()));
+    assert_eq!(created, [vec!["create-gate"; usize::from(GATES)], vec!["create-job"]].concat());
     jobs(&mut observed, "w1", TaskState::Starting, None);
     assert_eq!(hold(&now(&observed, &spec()), "w1"), "placing");
     for job in &mut observed.jobs {
@@ -233,7 +305,7 @@ fn what_prepare_expects_decides_whether_the_node_is_drained() {
     for (restart, expected) in table {
         let mut observed = cluster();
         put(&mut observed, "w1", &record(Stage::Preparing));
-        jobs(&mut observed, "w1", TaskState::Running, Some(Said::Prepared { restart }));
+        jobs(&mut observed, "w1", TaskState::Running, Some(prepared(restart)));
         assert_eq!(words(&now(&observed, &spec())), [expected]);
         observed.rollout.as_mut().unwrap().control = Control::Paused { why: PauseReason::Asked };
         assert_eq!(hold(&now(&observed, &spec()), "w1"), "paused", "a pause gives no go");
@@ -244,8 +316,7 @@ fn what_prepare_expects_decides_whether_the_node_is_drained() {
 fn the_go_waits_for_an_empty_node_and_is_announced_first() {
     let mut observed = cluster();
     put(&mut observed, "w1", &record(Stage::Draining { goal: Goal::Run }));
-    let said = Said::Prepared { restart: Expectation::Yes };
-    jobs(&mut observed, "w1", TaskState::Running, Some(said));
+    jobs(&mut observed, "w1", TaskState::Running, Some(prepared(Expectation::Yes)));
     observed.services = vec![service("web", 1)];
     observed.tasks = vec![task("web", "w1")];
     assert_eq!(hold(&now(&observed, &spec()), "w1"), "not-empty");
@@ -257,10 +328,219 @@ fn the_go_waits_for_an_empty_node_and_is_announced_first() {
     observed.services[0].running = 1;
     assert_eq!(words(&now(&observed, &spec())), ["w1 e5 running:drained active>drain"]);
     put(&mut observed, "w1", &record(Stage::Running { drained: true }));
+    assert_eq!(opened(&now(&observed, &spec())), [2], "each gate in a pass of its own");
+    open(&mut observed, &[2]);
+    assert_eq!(opened(&now(&observed, &spec())), [5]);
+    open(&mut observed, &[5]);
     let pass = now(&observed, &spec());
-    assert_eq!(words(&pass), ["open-gate"]);
-    let Action::OpenGate { key, .. } = &pass.actions[0].action else { panic!("{pass:?}") };
-    assert_eq!(key.role, JobRole::Gate(Go::Run));
+    assert_eq!((words(&pass), hold(&pass, "w1")), (vec![], "giving-the-go"));
+}
+
+/// A node in `running`, drained, of which one gate is open already; what is looked at before the other one is opened.
+#[test]
+fn half_a_go_is_completed_only_while_everything_is_as_it_was() {
+    type Change = fn(&mut Observed);
+    let table: [(&str, Change); 7] = [
+        ("paused", |seen| {
+            seen.rollout.as_mut().unwrap().control = Control::Paused { why: PauseReason::Asked };
+        }),
+        ("not-empty", |seen| seen.tasks = vec![task("web", "w1")]),
+        ("not-replaced", |seen| {
+            let before = Observed { services: vec![service("web", 1)], ..Observed::default() };
+            seen.baseline = Some(crate::settle::baseline(&before));
+            seen.services = vec![service("web", 1)];
+            seen.services[0].running = 0;
+        }),
+        ("taken-away", |seen| {
+            node(seen, "w1").availability = Active;
+            let released = NodeRecord { taken: None, ..record(Stage::Running { drained: true }) };
+            node(seen, "w1").labels.insert(RECORD_LABEL.into(), released.encode());
+        }),
+        ("no-report", |seen| says(seen, "w1", None)),
+        ("no-report", |seen| {
+            let draw = Draw { number: 1, ..DRAW };
+            says(seen, "w1", Some(Said::Prepared { restart: Expectation::No, draw }));
+        }),
+        ("host-works", |seen| says(seen, "w1", Some(Said::Running { attempt: 1 }))),
+    ];
+    let mut observed = cluster();
+    put(&mut observed, "w1", &record(Stage::Running { drained: true }));
+    jobs(&mut observed, "w1", TaskState::Running, Some(prepared(Expectation::Yes)));
+    open(&mut observed, &[5]);
+    assert_eq!(opened(&now(&observed, &spec())), [2]);
+    for (expected, change) in table {
+        let mut changed = observed.clone();
+        change(&mut changed);
+        let pass = now(&changed, &spec());
+        assert_eq!((words(&pass), hold(&pass, "w1")), (vec![], expected));
+    }
+}
+
+#[test]
+fn a_manager_gets_no_go_while_the_quorum_is_at_risk() {
+    let mut observed = cluster();
+    put(&mut observed, "m2", &record(Stage::Running { drained: false }));
+    jobs(&mut observed, "m2", TaskState::Running, Some(prepared(Expectation::No)));
+    assert_eq!(opened(&now(&observed, &spec())), [2]);
+    node(&mut observed, "m3").manager.as_mut().unwrap().reachability = Reachability::Unreachable;
+    let pass = now(&observed, &spec());
+    assert_eq!((words(&pass), hold(&pass, "m2")), (vec![], "quorum-at-risk"));
+}
+
+#[test]
+fn a_draw_is_its_own_agents_and_of_no_other() {
+    let mut observed = cluster();
+    put(&mut observed, "w1", &NodeRecord { agent: 2, ..record(Stage::Running { drained: false }) });
+    jobs(&mut observed, "w1", TaskState::Running, Some(prepared(Expectation::No)));
+    observed.jobs.iter_mut().for_each(|job| job.key.agent = 2);
+    assert_eq!(hold(&now(&observed, &spec()), "w1"), "no-report", "the first agent's draw");
+    observed.reports[0].agent = 2;
+    assert_eq!(opened(&now(&observed, &spec())), [2]);
+    observed.reports[0].generation = 2;
+    assert_eq!(hold(&now(&observed, &spec()), "w1"), "no-report", "that of another try");
+}
+
+#[test]
+fn a_go_that_no_gate_can_give_any_more_is_cancelled_a_few_times() {
+    let said = || Some(Said::Cancelled { why: "gate 3 ended".into() });
+    // stage, cancelled before, what follows
+    let drained = Stage::Draining { goal: Goal::Run };
+    let restart = Stage::Draining { goal: Goal::Restart(Restart::Engine) };
+    let table = [
+        (Stage::Entering, 0, "c1 e5 entering"),
+        (Stage::Preparing, 2, "c3 e5 entering"),
+        (drained, 0, "c1 e5 entering := active"),
+        (Stage::Preparing, 3, "c3 e5 restoring:failed:preparing:go-lost"),
+        (Stage::Running { drained: false }, 0, "c1 e5 verifying"),
+        (Stage::Running { drained: false }, 3, "c4 e5 verifying"),
+        (restart, 1, "c2 e5 verifying := active"),
+        (Stage::RestartingEngine, 0, "c1 e5 verifying"),
+        (Stage::Rebooting, 3, "c3 e5 failed:rebooting:go-lost"),
+        (Stage::Verifying, 0, "c1 e5 verifying"),
+        (Stage::Verifying, 3, "c3 e5 failed:verifying:go-lost"),
+    ];
+    for (stage, cancelled, expected) in table {
+        let mut observed = cluster();
+        put(&mut observed, "w1", &NodeRecord { cancelled, ..record(stage.clone()) });
+        jobs(&mut observed, "w1", TaskState::Running, said());
+        let mut spec = spec();
+        spec.policy.failure_action = crate::spec::FailureAction::Continue;
+        assert_eq!(words(&now(&observed, &spec))[0], format!("w1 {expected}"));
+    }
+}
+
+#[test]
+fn who_lost_four_goes_is_taken_back_when_its_host_says_that_nothing_was_begun() {
+    let mut observed = cluster();
+    put(&mut observed, "w1", &NodeRecord { cancelled: 4, ..record(Stage::Verifying) });
+    jobs(&mut observed, "w1", TaskState::Running, Some(Said::NotBegun));
+    assert_eq!(words(&now(&observed, &spec())), ["w1 c4 e5 entering"]);
+    observed.rollout.as_mut().unwrap().control = Control::Paused { why: PauseReason::Asked };
+    put(&mut observed, "w1", &NodeRecord { agent: 2, cancelled: 4, ..record(Stage::Entering) });
+    let failed = "w1 c4 e5 restoring:failed:entering:go-lost";
+    assert!(words(&now(&observed, &spec())).contains(&failed.to_owned()));
+    put(&mut observed, "w1", &NodeRecord { cancelled: 4, ..record(Stage::Verifying) });
+    says(&mut observed, "w1", Some(wants(Restart::Engine)));
+    assert_eq!(words(&now(&observed, &spec())), ["w1 c4 e5 failed:verifying:go-lost"], "or is left as it is");
+}
+
+#[test]
+fn a_gate_that_nobody_opened_and_that_is_gone_cancels_before_the_go_and_not_behind_it() {
+    // stage, report, which gates are open, what follows when gate 3 is gone
+    let run = Stage::Running { drained: false };
+    let restart = wants(Restart::Engine);
+    let table = [
+        (Stage::Preparing, prepared(Expectation::No), vec![], vec!["w1 c1 e5 entering"]),
+        (run.clone(), prepared(Expectation::No), vec![], vec!["w1 c1 e5 verifying"]),
+        (run.clone(), prepared(Expectation::No), vec![2], vec!["w1 c1 e5 verifying"]),
+        (run.clone(), Said::Running { attempt: 1 }, vec![2, 5], vec![]),
+        (run, restart.clone(), vec![2, 5], vec!["w1 c1 e5 verifying"]),
+        (Stage::RestartingEngine, restart, vec![2, 5], vec!["w1 c1 e5 verifying"]),
+        (Stage::RestartingEngine, Said::Restarting { kind: Restart::Engine }, vec![1, 2, 4, 5], vec![]),
+        (Stage::Verifying, Said::Verifying, vec![2, 5], vec![]),
+    ];
+    for (stage, said, gates, expected) in table {
+        let mut observed = cluster();
+        put(&mut observed, "w1", &record(stage.clone()));
+        jobs(&mut observed, "w1", TaskState::Running, Some(said.clone()));
+        open(&mut observed, &gates);
+        let gone = observed.jobs.iter_mut().find(|job| job.key.role == JobRole::Gate(3)).unwrap();
+        gone.tasks = vec![TaskState::Failed];
+        assert_eq!(words(&now(&observed, &spec())), expected, "{stage:?} {said:?}");
+    }
+}
+
+#[test]
+fn a_go_is_void_when_gates_were_stopped_that_are_not_its_own() {
+    let mut observed = cluster();
+    put(&mut observed, "w1", &record(Stage::Running { drained: false }));
+    jobs(&mut observed, "w1", TaskState::Running, Some(prepared(Expectation::No)));
+    open(&mut observed, &[3]);
+    assert_eq!(words(&now(&observed, &spec())), ["w1 c1 e5 verifying"]);
+    open(&mut observed, &[2, 5]);
+    observed.jobs.retain(|job| job.key.role != JobRole::Gate(6));
+    assert_eq!(words(&now(&observed, &spec())), ["w1 c1 e5 verifying"], "or removed by hand");
+}
+
+#[test]
+fn what_the_host_says_of_a_go_that_was_never_seen() {
+    let run = || Stage::Running { drained: false };
+    let table = [
+        (run(), Said::Revoked, "w1 e5 verifying"),
+        (run(), Said::NotBegun, "w1 e5 verifying"),
+        (Stage::Preparing, Said::Revoked, "w1 e5 entering"),
+        (Stage::Draining { goal: Goal::Run }, Said::Revoked, "w1 e5 entering := active"),
+        (Stage::Verifying, Said::Revoked, "w1 e5 verifying"),
+        (Stage::Verifying, Said::NotBegun, "w1 e5 entering"),
+        (Stage::Verifying, Said::Forgotten, "w1 e5 failed:verifying:forgotten"),
+        (run(), Said::Forgotten, "w1 e5 failed:running:forgotten"),
+    ];
+    let mut spec = spec();
+    spec.policy.failure_action = crate::spec::FailureAction::Continue;
+    for (stage, said, expected) in table {
+        let mut observed = cluster();
+        put(&mut observed, "w1", &record(stage));
+        jobs(&mut observed, "w1", TaskState::Running, Some(said));
+        assert_eq!(words(&now(&observed, &spec))[0], expected);
+    }
+    let mut observed = cluster();
+    put(&mut observed, "w1", &record(run()));
+    jobs(&mut observed, "w1", TaskState::Running, Some(prepared(Expectation::No)));
+    observed.jobs[0].tasks = vec![TaskState::Failed];
+    says(&mut observed, "w1", None);
+    assert_eq!(words(&now(&observed, &spec)), ["w1 e5 verifying"], "its agent is gone");
+}
+
+#[test]
+fn a_restart_gets_a_go_of_its_own_that_its_report_names() {
+    let mut observed = cluster();
+    let taken = Some(Taken { was: Active, set: Drain });
+    put(&mut observed, "w1", &NodeRecord { taken, ..record(Stage::RestartingEngine) });
+    jobs(&mut observed, "w1", TaskState::Running, Some(wants(Restart::Engine)));
+    open(&mut observed, &[2, 5]);
+    assert_eq!(opened(&now(&observed, &spec())), [1]);
+    open(&mut observed, &[1]);
+    assert_eq!(opened(&now(&observed, &spec())), [4]);
+    says(&mut observed, "w1", None);
+    let pass = now(&observed, &spec());
+    assert_eq!((words(&pass), hold(&pass, "w1")), (vec![], "no-report"), "nobody knows which gate it is");
+    open(&mut observed, &[4]);
+    assert_eq!(hold(&now(&observed, &spec()), "w1"), "restarting");
+    // The four gates of an agent that only collects: another draw, another number.
+    observed.jobs.retain(|job| !matches!(job.key.role, JobRole::Gate(5 | 6)));
+    for gate in &mut observed.jobs {
+        (gate.stopped, gate.tasks) = (false, vec![TaskState::Running]);
+    }
+    let draw = Draw { number: 2, gates: [2, 3] };
+    says(&mut observed, "w1", Some(Said::WantsRestart { kind: Restart::Engine, draw }));
+    assert_eq!(opened(&now(&observed, &spec())), [2]);
+    let draw = Draw { number: 0, gates: [2, 3] };
+    says(&mut observed, "w1", Some(Said::WantsRestart { kind: Restart::Engine, draw }));
+    assert_eq!(
+        hold(&now(&observed, &spec()), "w1"),
+        "no-report",
+        "a draw for the command is none for a restart"
+    );
 }
 
 #[test]
@@ -359,12 +639,14 @@ fn an_agent_is_taken_away_before_its_gates() {
     observed.jobs[0].stopped = true;
     assert_eq!(touched(&observed), [], "its container may still be there");
     observed.jobs[0].tasks = vec![TaskState::Shutdown];
-    let gates = |name: &str| [Go::Run, Go::Restart].map(|go| (name.to_owned(), JobRole::Gate(go)));
+    let gates =
+        |name: &str| (1..=GATES).map(|number| (name.to_owned(), JobRole::Gate(number))).collect::<Vec<_>>();
     assert_eq!(touched(&observed), gates("stop-job"), "the agent's name stays taken");
     for gate in &mut observed.jobs[1..] {
         (gate.stopped, gate.tasks) = (true, vec![TaskState::Shutdown]);
     }
     assert_eq!(touched(&observed), gates("remove-job"));
+    let all_gates = gates;
     let (agent, gates) = (observed.jobs.remove(0), std::mem::take(&mut observed.jobs));
     observed.jobs = vec![agent];
     assert_eq!(touched(&observed), [("remove-job".to_owned(), JobRole::Agent)]);
@@ -372,7 +654,7 @@ fn an_agent_is_taken_away_before_its_gates() {
     let stand_in = ("create-stand-in".to_owned(), JobRole::Agent);
     assert_eq!(touched(&observed), [stand_in], "nobody can create that agent any more");
     observed.nodes.retain(|node| node.hostname != "w1");
-    assert_eq!(touched(&observed).len(), 2, "its node has left: nothing of it can run");
+    assert_eq!(touched(&observed), all_gates("remove-job"), "its node has left: nothing of it can run");
 }
 
 #[test]
@@ -411,14 +693,13 @@ fn the_controller_leaves_its_node_before_that_nodes_turn() {
 
 #[test]
 fn an_agent_that_swarm_has_started_again_is_lost_all_the_same() {
-    let said = || Some(Said::Prepared { restart: Expectation::No });
     let mut observed = cluster();
     put(&mut observed, "w1", &record(Stage::Running { drained: false }));
-    jobs(&mut observed, "w1", TaskState::Running, said());
-    observed.jobs[1].stopped = true;
+    jobs(&mut observed, "w1", TaskState::Running, Some(prepared(Expectation::No)));
+    open(&mut observed, &DRAW.gates);
     assert_eq!(hold(&now(&observed, &spec()), "w1"), "giving-the-go");
     observed.jobs[0].tasks = vec![TaskState::Failed, TaskState::Running];
-    assert_eq!(words(&now(&observed, &spec())), ["w1 e5 verifying"], "it never saw its gate");
+    assert_eq!(words(&now(&observed, &spec())), ["w1 e5 verifying"], "it has drawn other gates, or none");
     observed.jobs[0].tasks = vec![TaskState::Failed, TaskState::Pending];
     assert_eq!(words(&now(&observed, &spec())), ["w1 e5 verifying"], "it waits for ever on a drained node");
     let lost = NodeRecord { agent: 12, ..record(Stage::Preparing) };
@@ -484,15 +765,123 @@ fn an_abort_takes_back_what_was_not_begun_and_leaves_the_rest() {
     let table = [
         (Stage::Entering, "w1 e5 restoring:skipped:aborted"),
         (Stage::Draining { goal: Goal::Run }, "w1 e5 restoring:skipped:aborted active>drain"),
-        (Stage::Running { drained: true }, "w1 e5 failed:running:aborted active>drain"),
         (Stage::Rebooting, "w1 e5 failed:rebooting:aborted"),
     ];
     for (stage, expected) in table {
         let mut observed = cluster();
         put(&mut observed, "w1", &record(stage));
         jobs(&mut observed, "w1", TaskState::Running, None);
+        open(&mut observed, &[1, 2, 4, 5]);
         observed.rollout.as_mut().unwrap().control = Control::Aborting;
         assert_eq!(words(&now(&observed, &spec()))[0], expected);
+    }
+}
+
+#[test]
+fn an_abort_asks_the_host_first_where_nobody_knows_whether_the_command_began() {
+    let run = || Stage::Running { drained: false };
+    let restart = || Stage::Draining { goal: Goal::Restart(Restart::Reboot) };
+    let works = Said::Running { attempt: 1 };
+    let busy = Said::Busy { transaction: "t".into() };
+    // stage, what the agent says, what follows at once
+    let table = [
+        (run(), None, vec!["w1 e5 verifying"]),
+        (run(), Some(prepared(Expectation::No)), vec!["w1 e5 verifying"]),
+        (run(), Some(works.clone()), vec!["w1 e5 failed:running:aborted"]),
+        (Stage::Verifying, None, vec![]),
+        (Stage::Verifying, Some(busy), vec![]),
+        (Stage::Verifying, Some(Said::NotBegun), vec!["w1 e5 entering"]),
+        (Stage::Verifying, Some(Said::Forgotten), vec!["w1 e5 failed:verifying:forgotten"]),
+        (Stage::Verifying, Some(works), vec!["w1 e5 failed:verifying:aborted"]),
+        (restart(), None, vec![]),
+        (Stage::Rebooting, None, vec![]),
+        (restart(), Some(Said::Cancelled { why: "half a go".into() }), vec!["w1 c1 e5 verifying := active"]),
+    ];
+    for (stage, said, expected) in table {
+        let mut observed = cluster();
+        put(&mut observed, "w1", &record(stage.clone()));
+        jobs(&mut observed, "w1", TaskState::Running, said.clone());
+        observed.rollout.as_mut().unwrap().control = Control::Aborting;
+        assert_eq!(words(&now(&observed, &spec())), expected, "{stage:?} {said:?}");
+    }
+}
+
+#[test]
+fn an_abort_does_not_wait_for_ever_for_a_host_that_says_nothing() {
+    let mut observed = cluster();
+    put(&mut observed, "w1", &record(Stage::Verifying));
+    jobs(&mut observed, "w1", TaskState::Running, None);
+    observed.rollout.as_mut().unwrap().control = Control::Aborting;
+    let failed = "w1 e5 failed:verifying:aborted".to_owned();
+    assert!(!words(&after(&observed, &spec(), 599)).contains(&failed));
+    assert!(words(&after(&observed, &spec(), 600)).contains(&failed), "entering's limit");
+    node(&mut observed, "w1").status = NodeStatus::Down;
+    assert_eq!(words(&now(&observed, &spec())), [failed]);
+    put(&mut observed, "w1", &record(Stage::Running { drained: false }));
+    assert_eq!(words(&now(&observed, &spec())), ["w1 e5 failed:running:aborted"]);
+}
+
+#[test]
+fn an_aborted_restart_is_refused_and_the_result_is_waited_for() {
+    for stage in [Stage::Running { drained: false }, Stage::Rebooting, Stage::Verifying] {
+        let mut observed = cluster();
+        put(&mut observed, "w1", &record(stage.clone()));
+        jobs(&mut observed, "w1", TaskState::Running, Some(wants(Restart::Reboot)));
+        open(&mut observed, &DRAW.gates);
+        observed.rollout.as_mut().unwrap().control = Control::Aborting;
+        assert_eq!(opened(&now(&observed, &spec())), [3, 6], "those that were not drawn");
+        open(&mut observed, &[3, 6]);
+        let pass = now(&observed, &spec());
+        assert_eq!((words(&pass), hold(&pass, "w1")), (vec![], "refusing-the-restart"));
+        let outcome = NodeOutcome::Failed { phase: HostPhase::Command, exit: 246, rolled_back: None };
+        says(&mut observed, "w1", Some(Said::Finished { outcome, record: None }));
+        let next = words(&now(&observed, &spec()));
+        assert!(["write-result", "w1 e5 verifying"].contains(&next[0].as_str()), "{next:?}");
+    }
+    // With the go on its way it is too late; half a go is none, and no refusal either.
+    let mut observed = cluster();
+    put(&mut observed, "w1", &record(Stage::Rebooting));
+    jobs(&mut observed, "w1", TaskState::Running, Some(wants(Restart::Reboot)));
+    open(&mut observed, &[1, 2, 5]);
+    observed.rollout.as_mut().unwrap().control = Control::Aborting;
+    let pass = now(&observed, &spec());
+    assert_eq!((words(&pass), hold(&pass, "w1")), (vec![], "refusing-the-restart"));
+    open(&mut observed, &[4]);
+    assert_eq!(words(&now(&observed, &spec())), ["w1 e5 failed:rebooting:aborted"]);
+}
+
+#[test]
+fn a_skip_takes_a_go_back_unless_the_command_has_begun() {
+    let ask = |stage: Stage, said| {
+        let mut observed = cluster();
+        put(&mut observed, "w1", &record(stage));
+        jobs(&mut observed, "w1", TaskState::Running, said);
+        node(&mut observed, "w1").labels.insert(ASK_LABEL.into(), Ask::Skip.label(&rollout()));
+        observed
+    };
+    let run = || Stage::Running { drained: false };
+    let asked = |pass: &Pass| {
+        let Action::UpdateNode { labels, .. } = &pass.actions[0].action else { panic!("{pass:?}") };
+        labels.get(ASK_LABEL).cloned()
+    };
+    let pass = now(&ask(run(), Some(prepared(Expectation::No))), &spec());
+    assert_eq!(
+        (words(&pass), asked(&pass)),
+        (vec!["w1 e5 verifying".to_owned()], None),
+        "it is not answered yet"
+    );
+    let pass = now(&ask(Stage::Verifying, Some(Said::NotBegun)), &spec());
+    assert_eq!((words(&pass), asked(&pass)), (vec!["w1 e5 entering".to_owned()], None));
+    let pass = now(&ask(Stage::Entering, None), &spec());
+    assert_eq!((words(&pass)[0].as_str(), asked(&pass)), ("w1 e5 restoring:skipped:asked", Some(None)));
+    for stage in [run(), Stage::Verifying, Stage::Rebooting] {
+        let name = stage.name();
+        let pass = now(&ask(stage, Some(Said::Running { attempt: 1 })), &spec());
+        assert_eq!(
+            (words(&pass), asked(&pass)),
+            (vec![format!("w1 e5 {name}")], Some(None)),
+            "it is too late"
+        );
     }
 }
 
@@ -532,7 +921,7 @@ fn no_phase_waits_for_ever() {
 #[test]
 fn a_manager_that_goes_down_for_its_own_restart_is_no_risk_for_the_quorum() {
     let spec = spec();
-    let said = Some(Said::WantsRestart { kind: Restart::Engine });
+    let said = Some(wants(Restart::Engine));
     for (unreachable, said, expected) in [
         ("m2", said.clone(), "restarting"),
         ("m2", None, "restarting"),
@@ -543,9 +932,7 @@ fn a_manager_that_goes_down_for_its_own_restart_is_no_risk_for_the_quorum() {
         let taken = Some(Taken { was: Active, set: Drain });
         put(&mut observed, "m2", &NodeRecord { taken, ..record(Stage::RestartingEngine) });
         jobs(&mut observed, "m2", TaskState::Running, said);
-        for gate in observed.jobs.iter_mut().filter(|job| job.key.role != JobRole::Agent) {
-            (gate.stopped, gate.tasks) = (true, Vec::new());
-        }
+        open(&mut observed, &[DRAW.gates, SECOND_DRAW.gates].concat());
         let lost = Manager { leader: false, reachability: Reachability::Unreachable };
         node(&mut observed, unreachable).manager = Some(lost);
         assert_eq!(hold(&now(&observed, &spec), "m2"), expected, "{unreachable}");

@@ -132,6 +132,10 @@ pub enum Reason {
     NodeDown,
     /// Agents were lost again and again.
     AgentLost,
+    /// Gates of its agents went away without a go, again and again.
+    GoLost,
+    /// The host knows nothing of a try that may have got its go: it lost its state, or is another host.
+    Forgotten,
     /// Somebody else changed the node's availability, and it stayed so.
     TakenAway,
     /// The rollout was aborted while the host was at work, or nobody knew.
@@ -167,6 +171,9 @@ pub enum Event {
     Placed,
     /// The agent is gone. Before the go another one is placed; after it another one asks what became of the work.
     AgentLost,
+    /// No go can reach the agent any more: something else than a go happened to its gates. Another one takes its place, as
+    /// when it is gone.
+    Cancelled,
     /// The drain.
     Drain(Goal),
     /// The go for the command.
@@ -178,7 +185,7 @@ pub enum Event {
     Restart(Restart),
     /// The command is done.
     Ended,
-    /// A new agent says that the go never reached the host.
+    /// A collecting agent says that the command was not begun, and that no agent before it can begin it any more.
     NotBegun,
     /// The result is there, and good.
     Verified,
@@ -214,8 +221,9 @@ impl Stage {
             Event::Enter if self.waits() => Self::Entering,
             Event::Withdraw if self == Self::Entering => Self::Pending,
             Event::Placed if self == Self::Entering => Self::Preparing,
-            Event::AgentLost if self.is_before_the_go() => Self::Entering,
-            Event::AgentLost if self.is_after_the_go() => Self::Verifying,
+            Event::AgentLost | Event::Cancelled if self.is_before_the_go() => Self::Entering,
+            // Nobody knows what the host has begun: an agent that only collects asks it.
+            Event::AgentLost | Event::Cancelled if self.is_after_the_go() => Self::Verifying,
             Event::Drain(Goal::Run) if self == Self::Preparing => Self::Draining { goal: Goal::Run },
             Event::Drain(goal @ Goal::Restart(_)) if self.may_want_a_restart() => {
                 Self::Draining { goal: *goal }
@@ -254,6 +262,7 @@ impl Stage {
             | Event::Withdraw
             | Event::Placed
             | Event::AgentLost
+            | Event::Cancelled
             | Event::Drain(_)
             | Event::Go { .. }
             | Event::Restart(_)
@@ -358,6 +367,7 @@ impl Event {
             Self::Withdraw => "withdraw",
             Self::Placed => "placed",
             Self::AgentLost => "agent-lost",
+            Self::Cancelled => "cancelled",
             Self::Drain(_) => "drain",
             Self::Go { .. } => "go",
             Self::Restart(_) => "restart",

@@ -1,6 +1,6 @@
 //! A node's state as one label: short, versioned, and written together with the availability that it speaks of.
 //!
-//! `1 ROLLOUT gN aN eN STAGE [was>set]`, for example `1 k3x9 g1 a2 e7 draining:reboot active>drain`. Labels and
+//! `1 ROLLOUT gN aN [cN] eN STAGE [was>set]`, for example `1 k3x9 g1 a2 e7 draining:reboot active>drain`. Labels and
 //! availability lie in the same object of the swarm, so one write changes both: there is no moment in which a node is
 //! drained and nobody knows by whom.
 
@@ -24,6 +24,8 @@ pub struct NodeRecord {
     pub generation: u32,
     /// Which agent of this try; 0 before the first.
     pub agent: u32,
+    /// How many goes of this try were cancelled on the host: something else than a go happened to an agent's gates.
+    pub cancelled: u32,
     /// The epoch of the controller that wrote it.
     pub epoch: u64,
     /// Where the node stands.
@@ -52,7 +54,15 @@ pub struct CorruptRecord {
 impl NodeRecord {
     /// A node of which nothing was begun.
     pub fn new(rollout: &RolloutId, epoch: u64) -> Self {
-        Self { rollout: rollout.clone(), generation: 1, agent: 0, epoch, stage: Stage::Pending, taken: None }
+        Self {
+            rollout: rollout.clone(),
+            generation: 1,
+            agent: 0,
+            cancelled: 0,
+            epoch,
+            stage: Stage::Pending,
+            taken: None,
+        }
     }
 
     /// The record of a node, from its labels.
@@ -62,13 +72,15 @@ impl NodeRecord {
 
     /// As the label's value.
     pub fn encode(&self) -> String {
-        let Self { rollout, generation, agent, epoch, stage, taken } = self;
+        let Self { rollout, generation, agent, cancelled, epoch, stage, taken } = self;
+        // Rare, and so not in every label.
+        let cancelled = if *cancelled > 0 { format!(" c{cancelled}") } else { String::new() };
         let stage = encode_stage(stage);
         let taken = match taken {
             Some(Taken { was, set }) => format!(" {}>{}", was.word(), set.word()),
             None => String::new(),
         };
-        format!("{FORMAT} {rollout} g{generation} a{agent} e{epoch} {stage}{taken}")
+        format!("{FORMAT} {rollout} g{generation} a{agent}{cancelled} e{epoch} {stage}{taken}")
     }
 
     /// Reads the label's value.
@@ -84,13 +96,19 @@ impl NodeRecord {
         let rollout = RolloutId::parse(words.next()?).ok()?;
         let generation = number(words.next()?, 'g')?;
         let agent = number(words.next()?, 'a')?;
-        let epoch = words.next()?.strip_prefix('e')?.parse().ok()?;
+        let mut word = words.next()?;
+        let mut cancelled = 0;
+        if word.starts_with('c') {
+            cancelled = number(word, 'c')?;
+            word = words.next()?;
+        }
+        let epoch = word.strip_prefix('e')?.parse().ok()?;
         let stage = decode_stage(words.next()?)?;
         let taken = match words.next() {
             Some(word) => Some(decode_taken(word)?),
             None => None,
         };
-        let record = Self { rollout, generation, agent, epoch, stage, taken };
+        let record = Self { rollout, generation, agent, cancelled, epoch, stage, taken };
         // What is not written exactly so was written by somebody else.
         (words.next().is_none() && record.encode() == text).then_some(record)
     }
@@ -240,8 +258,16 @@ impl Phase {
 }
 
 impl Reason {
-    pub(super) const PLAIN: [Self; 6] =
-        [Self::Preflight, Self::TimeLimit, Self::NodeDown, Self::AgentLost, Self::TakenAway, Self::Aborted];
+    pub(super) const PLAIN: [Self; 8] = [
+        Self::Preflight,
+        Self::TimeLimit,
+        Self::NodeDown,
+        Self::AgentLost,
+        Self::GoLost,
+        Self::Forgotten,
+        Self::TakenAway,
+        Self::Aborted,
+    ];
 
     /// Why a host's part failed.
     pub(crate) fn of(phase: HostPhase, exit: i32) -> Self {
@@ -259,6 +285,8 @@ impl Reason {
             Self::TimeLimit => "time-limit".to_owned(),
             Self::NodeDown => "node-down".to_owned(),
             Self::AgentLost => "agent-lost".to_owned(),
+            Self::GoLost => "go-lost".to_owned(),
+            Self::Forgotten => "forgotten".to_owned(),
             Self::TakenAway => "taken-away".to_owned(),
             Self::Aborted => "aborted".to_owned(),
         }

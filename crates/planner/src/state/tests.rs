@@ -46,6 +46,7 @@ fn all_events() -> Vec<Event> {
         Event::Withdraw,
         Event::Placed,
         Event::AgentLost,
+        Event::Cancelled,
         Event::Drain(Goal::Run),
         Event::Go { drained: true },
         Event::Go { drained: false },
@@ -114,9 +115,11 @@ fn only_what_was_not_begun_is_taken_back() {
         if let Ok(failed) = stage.clone().step(&Event::Fail(FAILED)) {
             assert_eq!(matches!(failed, Stage::Restoring { .. }), before, "{stage:?}");
         }
-        if let Ok(again) = stage.clone().step(&Event::AgentLost) {
-            let expected = if before { Stage::Entering } else { Stage::Verifying };
-            assert_eq!(again, expected, "after the go another agent only asks");
+        for lost in [Event::AgentLost, Event::Cancelled] {
+            if let Ok(again) = stage.clone().step(&lost) {
+                let expected = if before { Stage::Entering } else { Stage::Verifying };
+                assert_eq!(again, expected, "after the go another agent only asks");
+            }
         }
     }
 }
@@ -132,12 +135,14 @@ fn a_record_is_one_short_label_and_comes_back_as_it_was() {
                     rollout: rollout(),
                     generation: 2,
                     agent: 3,
+                    cancelled: u32::from(was == Availability::Pause),
                     epoch: 70,
                     stage: stage.clone(),
                     taken,
                 };
                 let text = record.encode();
                 assert!(text.len() < 100, "{text}");
+                assert_eq!(text.contains(" c1 "), record.cancelled > 0, "{text}");
                 let stored = match stage {
                     Stage::Held { .. } => NodeRecord { stage: Stage::Pending, ..record },
                     _ => record,
@@ -160,6 +165,12 @@ fn what_is_not_written_exactly_so_is_corrupt() {
         &newer,
         "1 k3x9 g1 a0 e7 pending ",
         "1 k3x9 g01 a0 e7 pending",
+        "1 k3x9 g1 a0 c0 e7 pending",
+        "1 k3x9 g1 a0 c01 e7 pending",
+        "1 k3x9 g1 a0 c e7 pending",
+        "1 k3x9 g1 c1 a0 e7 pending",
+        "1 k3x9 g1 a0 c1 pending",
+        "1 k3x9 g1 a0 e7 c1 pending",
         "1 k3x9 g1 a0 e7 held",
         "1 k3x9 g1 a0 e7 failed",
         "1 k3x9 g1 a0 e7 failed:nowhere:node-down",

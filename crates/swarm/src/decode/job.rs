@@ -70,7 +70,7 @@ pub fn job_service(value: &Value) -> Result<Option<JobService>, SwarmError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use careen_planner::{Go, JobRole};
+    use careen_planner::JobRole;
 
     fn recorded() -> Vec<Value> {
         serde_json::from_str(include_str!("../../fixtures/jobs.json")).unwrap()
@@ -82,8 +82,8 @@ mod tests {
         let [agent, gate, stopped] = &jobs[..] else { panic!("{jobs:?}") };
         assert_eq!((agent.key.role, agent.stopped), (JobRole::Agent, false));
         assert_eq!((agent.key.rollout.as_str(), agent.key.generation, agent.key.agent), ("k3x9", 1, 2));
-        assert_eq!((gate.key.role, gate.stopped), (JobRole::Gate(Go::Run), false));
-        assert_eq!((stopped.key.role, stopped.stopped), (JobRole::Gate(Go::Restart), true));
+        assert_eq!((gate.key.role, gate.stopped), (JobRole::Gate(1), false));
+        assert_eq!((stopped.key.role, stopped.stopped), (JobRole::Gate(2), true));
         assert!(agent.version.0 > 0);
     }
 

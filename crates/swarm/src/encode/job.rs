@@ -3,7 +3,7 @@
 use super::given;
 use crate::names;
 use careen_planner::spec::{RebootPolicy, UnlockKey};
-use careen_planner::{AgentSpec, GivenFile, Go, JobKey, JobRole, NodeId, Spec};
+use careen_planner::{AgentSpec, GivenFile, JobKey, NodeId, Spec};
 use serde_json::{Value, json};
 
 /// The agent of every payload's image.
@@ -57,7 +57,7 @@ pub fn gate(key: &JobKey, image: &str, epoch: u64) -> Value {
     job(key, epoch, container)
 }
 
-/// A service that has an agent's name and fits nowhere.
+/// A service that has an agent's name and fits nowhere: nobody else can take that name.
 pub fn stand_in(key: &JobKey, image: &str, epoch: u64) -> Value {
     stopped(&gate(key, image, epoch))
 }
@@ -89,19 +89,20 @@ fn job(key: &JobKey, epoch: u64, mut container: Value) -> Value {
 
 /// What the controller tells the agent. The agent's side is `crates/agent`.
 fn environment(agent: &AgentSpec, spec: &Spec) -> Option<Vec<String>> {
-    let gate = |go| agent.key.with_role(JobRole::Gate(go)).name();
     // careen's own behind the operator's: of two the last one counts.
     let mut environment = spec.given.environment.clone();
     environment.extend([
         format!("CAREEN_TRANSACTION={}", agent.key.transaction()?),
         format!("CAREEN_RUN={}", agent.rollout),
-        format!("CAREEN_GATE_RESTART={}", gate(Go::Restart)),
+        format!("CAREEN_GENERATION={}", agent.key.generation),
+        format!("CAREEN_AGENT={}", agent.key.agent),
+        format!("CAREEN_GATE={}-gate", agent.key.name()),
+        format!("CAREEN_GATES={}", agent.key.gates(agent.collects).count()),
         format!("CAREEN_REBOOT={}", reboot_word(agent.reboot)),
         format!("CAREEN_ENGINE_RESTART={}", if agent.engine_restart { "auto" } else { "never" }),
     ]);
-    match agent.collects {
-        true => environment.push("CAREEN_COLLECT=1".to_owned()),
-        false => environment.push(format!("CAREEN_GATE_RUN={}", gate(Go::Run))),
+    if agent.collects {
+        environment.push("CAREEN_COLLECT=1".to_owned());
     }
     if let Some(payload) = &agent.payload {
         environment.push(format!("CAREEN_PAYLOAD={payload}"));
@@ -170,7 +171,7 @@ fn constrain(spec: &mut Value, keep: impl Fn(&str) -> bool, add: &str) {
 mod tests {
     use super::*;
     use crate::decode;
-    use careen_planner::RolloutId;
+    use careen_planner::{JobRole, RolloutId};
     use std::time::Duration;
 
     fn key(role: JobRole) -> JobKey {
@@ -213,10 +214,12 @@ mod tests {
         let expected = [
             "CAREEN_TRANSACTION=k3x9-npmbrblb0k9i5q2wq3ygvfls8-g1".to_owned(),
             "CAREEN_RUN=k3x9".to_owned(),
-            format!("CAREEN_GATE_RESTART={name}-restart"),
+            "CAREEN_GENERATION=1".to_owned(),
+            "CAREEN_AGENT=2".to_owned(),
+            format!("CAREEN_GATE={name}-gate"),
+            "CAREEN_GATES=6".to_owned(),
             "CAREEN_REBOOT=wanted".to_owned(),
             "CAREEN_ENGINE_RESTART=auto".to_owned(),
-            format!("CAREEN_GATE_RUN={name}-run"),
         ];
         assert_eq!(env(&agent_spec(), &rollout()), expected);
         let time_limit = Some(Duration::from_secs(3600));
@@ -231,6 +234,7 @@ mod tests {
         assert_eq!(env[0], "GREETING=hello", "careen's own come behind: of two the last one counts");
         for one in [
             "CAREEN_COLLECT=1",
+            "CAREEN_GATES=4",
             "CAREEN_PAYLOAD=/upgrade",
             "CAREEN_ROLLBACK=1",
             "CAREEN_QUORUM_LOSS=allowed",
@@ -240,7 +244,15 @@ mod tests {
         ] {
             assert!(env.iter().any(|found| found == one), "{one} is not in {env:?}");
         }
-        assert!(!env.iter().any(|one| one.starts_with("CAREEN_GATE_RUN")), "who collects begins nothing");
+    }
+
+    #[test]
+    fn gates_are_called_as_their_agent_looks_for_them() {
+        let names: Vec<String> = key(JobRole::Agent).gates(false).map(|gate| gate.name()).collect();
+        assert_eq!(names.len(), 6);
+        let told = env(&agent_spec(), &rollout());
+        let prefix = told.iter().find_map(|one| one.strip_prefix("CAREEN_GATE=")).unwrap();
+        assert_eq!((names[0].clone(), names[5].clone()), (format!("{prefix}1"), format!("{prefix}6")));
     }
 
     #[test]
@@ -272,12 +284,10 @@ mod tests {
     fn what_is_created_is_found_again() {
         let services = [
             agent(&agent_spec(), &rollout(), 7).unwrap(),
-            gate(&key(JobRole::Gate(Go::Run)), "update@sha256:1", 7),
-            gate(&key(JobRole::Gate(Go::Restart)), "update@sha256:1", 7),
+            gate(&key(JobRole::Gate(1)), "update@sha256:1", 7),
+            gate(&key(JobRole::Gate(6)), "update@sha256:1", 7),
         ];
-        for (spec, role) in
-            services.iter().zip([JobRole::Agent, JobRole::Gate(Go::Run), JobRole::Gate(Go::Restart)])
-        {
+        for (spec, role) in services.iter().zip([JobRole::Agent, JobRole::Gate(1), JobRole::Gate(6)]) {
             let stored = |spec| json!({ "ID": "s", "Version": { "Index": 9 }, "Spec": spec });
             let job = decode::job_service(&stored(spec.clone())).unwrap().unwrap();
             assert_eq!((job.key, job.stopped), (key(role), false));

@@ -1,0 +1,49 @@
+//! Where tests bend the simulated hosts, to prove that the invariants bite. The shipped decisions stay as they are: bent is
+//! what they are told, or what whoever drives them makes of it.
+
+use careen_model::report::Draw;
+use careen_model::transaction::State;
+use careen_protocol::agent::Known;
+use careen_protocol::gates::Look;
+
+/// What is bent.
+#[derive(Debug, Clone, Copy)]
+pub struct Bend {
+    /// What an agent sees of its gates, of which it has drawn these.
+    pub look: fn(&mut Look, Option<Draw>),
+    /// What an agent reads of its try.
+    pub known: fn(&mut Known),
+    /// What a supervisor reads of its journal.
+    pub state: fn(&mut State),
+    /// An agent says that the go is void, and has not written it down.
+    pub revokes_by_word_only: bool,
+    /// A supervisor acts first, and writes afterwards that it will.
+    pub acts_before_it_writes: bool,
+    /// A supervisor takes a go that was passed on to the one before it.
+    pub keeps_an_old_go: bool,
+    /// Whoever only waits is called busy.
+    pub waits_for_who_waits: bool,
+    /// A supervisor that is started at a boot is given the go of the agent that offered last.
+    pub boot_is_a_go: bool,
+    /// What is written to the swarm is taken whatever version it is for.
+    pub ignores_versions: bool,
+    /// Agents and supervisors do not look at the quorum.
+    pub ignores_quorum: bool,
+}
+
+impl Default for Bend {
+    fn default() -> Self {
+        Self {
+            look: |_, _| {},
+            known: |_| {},
+            state: |_| {},
+            revokes_by_word_only: false,
+            acts_before_it_writes: false,
+            keeps_an_old_go: false,
+            waits_for_who_waits: false,
+            boot_is_a_go: false,
+            ignores_versions: false,
+            ignores_quorum: false,
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! careen's containers on the nodes: how they come, end and go, by the swarm's doing and by accident.
+
+use crate::agents::AgentProcess;
+use crate::world::{Power, World};
+use careen_model::report::Said;
+use careen_planner::action::AgentSpec;
+use careen_planner::observed::{AgentReport, TaskState};
+use careen_planner::{JobKey, NodeId};
+use careen_protocol::gates::Gate;
+
+/// How long a container that was told to stop may go on.
+const GRACE: u64 = 10;
+/// So long a log is remembered that nobody can read any more.
+const FORGOTTEN: u64 = 20;
+
+/// A container of careen's.
+#[derive(Debug, Clone)]
+pub struct Container {
+    /// Of which service.
+    pub key: JobKey,
+    /// Its process, when it is an agent.
+    pub process: Option<AgentProcess>,
+    /// How the engine lists it.
+    pub standing: Gate,
+    /// When it was created: it counts up.
+    pub created: i64,
+    /// What it exited with.
+    pub exit: u8,
+    /// When the swarm stops it.
+    pub stops_at: Option<u64>,
+    /// When it is killed, after it was told to stop.
+    pub kill_at: Option<u64>,
+    /// When the swarm removes it, after it has ended.
+    pub removed_at: u64,
+}
+
+/// What an agent said.
+#[derive(Debug, Clone, Default)]
+pub struct Log {
+    /// When, and what.
+    pub said: Vec<(u64, Said)>,
+    /// Since when its container is gone.
+    pub gone: Option<u64>,
+}
+
+/// How somebody ends a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// `docker kill`, the OOM killer, a crash: it has ended, and stays.
+    Kill,
+    /// `docker rm -f`.
+    Remove,
+    /// `docker stop`: it has some seconds.
+    Stop,
+}
+
+impl Container {
+    /// Its process has ended.
+    pub fn ends(&mut self, now: u64) {
+        if self.standing == Gate::Running {
+            self.standing = Gate::Ended;
+            self.removed_at = self.removed_at.max(now);
+            self.exit = self.process.as_ref().map_or(0, |process| process.exit.unwrap_or(137));
+        }
+    }
+
+    fn told_to_stop(&mut self, now: u64) {
+        match &mut self.process {
+            Some(process) => {
+                process.told_to_leave = true;
+                self.kill_at.get_or_insert(now + GRACE);
+            }
+            // A gate only waits.
+            None => self.ends(now),
+        }
+    }
+}
+
+impl World {
+    /// Starts a container of a service in place of one that was there before.
+    pub(crate) fn start_container(&mut self, index: usize, key: &JobKey, agent: Option<&AgentSpec>) {
+        self.created += 1;
+        let has_rollback = self.nodes[index].host.plan.has_rollback;
+        let process = agent.map(|spec| AgentProcess::new(key, spec, has_rollback, self.now));
+        if process.is_some() {
+            self.logs.insert(key.clone(), Log::default());
+        }
+        let created = self.created;
+        let containers = &mut self.nodes[index].containers;
+        containers.retain(|one| one.key != *key);
+        containers.push(Container {
+            key: key.clone(),
+            process,
+            standing: Gate::Running,
+            created,
+            exit: 0,
+            stops_at: None,
+            kill_at: None,
+            removed_at: 0,
+        });
+    }
+
+    /// An agent says something.
+    pub(crate) fn said(&mut self, index: usize, key: &JobKey, said: Said) {
+        let line = format!("{} a{}: {said:?}", self.nodes[index].id, key.agent);
+        self.say(line);
+        self.note_said(key, &said);
+        let now = self.now;
+        self.logs.entry(key.clone()).or_default().said.push((now, said));
+    }
+
+    /// The swarm's agent on a node stops what is to be stopped, and removes what has ended. One after the other, in any order.
+    pub(crate) fn stop_container(&mut self, index: usize, job: usize, hears: bool) {
+        let (stop, removal) = (self.now + self.rng.between(0, 4), self.rng.between(0, 2));
+        let now = self.now;
+        let key = self.jobs[job].key.clone();
+        let Some(container) = self.nodes[index].container_mut(&key) else {
+            self.jobs[job].end_tasks(TaskState::Shutdown);
+            return;
+        };
+        if !hears {
+            return;
+        }
+        let stops_at = *container.stops_at.get_or_insert(stop);
+        if now >= stops_at && container.standing == Gate::Running {
+            container.removed_at = now + removal;
+            container.told_to_stop(now);
+        }
+        if container.standing == Gate::Ended {
+            let removed = now >= container.removed_at.max(stops_at);
+            self.jobs[job].end_tasks(TaskState::Shutdown);
+            if removed {
+                self.remove_container(index, &key);
+            }
+        }
+    }
+
+    /// What was told to stop and does not is killed.
+    pub(crate) fn grace_ends(&mut self, index: usize) {
+        let now = self.now;
+        for container in &mut self.nodes[index].containers {
+            if container.kill_at.is_some_and(|at| now >= at) {
+                container.ends(now);
+            }
+        }
+    }
+
+    pub(crate) fn remove_container(&mut self, index: usize, key: &JobKey) {
+        let now = self.now;
+        self.nodes[index].containers.retain(|one| one.key != *key);
+        if let Some(log) = self.logs.get_mut(key) {
+            log.gone.get_or_insert(now);
+        }
+    }
+
+    /// Somebody ends one container, or it ends by itself.
+    pub(crate) fn end_container(&mut self, index: usize, key: &JobKey, how: End) {
+        let line = format!("{}: {how:?} {}", self.nodes[index].id, key.name());
+        self.say(line);
+        let now = self.now;
+        match how {
+            End::Remove => self.remove_container(index, key),
+            End::Kill => {
+                if let Some(container) = self.nodes[index].container_mut(key) {
+                    container.ends(now);
+                }
+            }
+            End::Stop => {
+                if let Some(container) = self.nodes[index].container_mut(key) {
+                    container.told_to_stop(now);
+                }
+            }
+        }
+    }
+
+    /// An engine, or its host, goes down. A stop in good order removes the containers of all tasks with their logs; agents are
+    /// told before, and may do something.
+    pub(crate) fn goes_down(&mut self, index: usize, power: Power) {
+        let now = self.now;
+        let keys: Vec<JobKey> = self.nodes[index].containers.iter().map(|one| one.key.clone()).collect();
+        let dies = power == Power::Dead;
+        for key in keys.iter().filter(|_| !dies) {
+            let steps = usize::try_from(self.rng.between(0, 6)).unwrap_or(0);
+            if let Some(container) = self.nodes[index].container_mut(key) {
+                container.told_to_stop(now);
+                self.agent(index, key, steps);
+            }
+        }
+        for key in &keys {
+            self.remove_container(index, key);
+        }
+        let (host_is_down, autolock) = (!power.host_is_up(), self.autolock);
+        let node = &mut self.nodes[index];
+        node.session += 1;
+        node.locked |= autolock && node.role == careen_planner::observed::Role::Manager;
+        node.host.engine_replaced = false;
+        if host_is_down {
+            node.host.reboot_wanted = false;
+            node.host.boot += 1;
+            node.host.processes.clear();
+        }
+        node.power = power;
+        node.locked_at = now;
+    }
+
+    /// dockerd is killed: containers live until the next one starts.
+    pub(crate) fn engine_is_killed(&mut self, index: usize, until: u64) {
+        self.nodes[index].power = Power::EngineDown(until);
+        self.nodes[index].orphaned = true;
+    }
+
+    /// The engine starts behind one that was killed: what ran below it has ended.
+    pub(crate) fn engine_starts(&mut self, index: usize) {
+        let now = self.now;
+        let autolock = self.autolock;
+        let node = &mut self.nodes[index];
+        if std::mem::take(&mut node.orphaned) {
+            node.session += 1;
+            node.host.engine_replaced = false;
+            node.containers.iter_mut().for_each(|one| one.ends(now));
+            node.locked |= autolock && node.role == careen_planner::observed::Role::Manager;
+            node.locked_at = now;
+        }
+    }
+
+    /// What can be read of what agents said: a container that is gone has no log, a node that is cut off gives none,
+    /// now and then a read fails, and what is read may be some seconds old.
+    pub(crate) fn reports(&mut self) -> Vec<AgentReport> {
+        let now = self.now;
+        self.logs.retain(|_, log| log.gone.is_none_or(|gone| now - gone < FORGOTTEN));
+        let keys: Vec<JobKey> = self.logs.keys().cloned().collect();
+        keys.into_iter().filter_map(|key| self.report(&key)).collect()
+    }
+
+    fn report(&mut self, key: &JobKey) -> Option<AgentReport> {
+        let lost = self.rng.permille(100);
+        let lag = if self.hazard.lag > 0 { self.rng.between(0, self.hazard.lag) } else { 0 };
+        let at = self.now.saturating_sub(lag);
+        let log = self.logs.get(key)?;
+        if lost || !self.is_readable(&key.node) || log.gone.is_some_and(|gone| gone <= at) {
+            return None;
+        }
+        let said = log.said.iter().rfind(|(when, _)| *when <= at).map(|(_, said)| said.clone())?;
+        Some(AgentReport {
+            node: key.node.clone(),
+            transaction: String::new(),
+            generation: key.generation,
+            agent: key.agent,
+            said,
+        })
+    }
+
+    fn is_readable(&self, node: &NodeId) -> bool {
+        let readable = |node: &crate::world::SimNode| node.ready && node.takes_part(self.now);
+        self.node(node).is_some_and(readable)
+    }
+}
