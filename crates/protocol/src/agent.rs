@@ -326,11 +326,8 @@ impl Agent {
             }
             (At::Preflight, Event::Fit) => self.will(At::Offering, Do::Offer),
             (At::Preflight, Event::Unfit { exit }) => {
-                let outcome = NodeOutcome::Failed {
-                    phase: HostPhase::Preflight,
-                    exit: exit.into(),
-                    rolled_back: None,
-                };
+                let outcome =
+                    NodeOutcome::Failed { phase: HostPhase::Preflight, exit: exit.into(), rolled_back: None };
                 self.finish(outcome, exit)
             }
             (At::Preparing, Event::Ran(ran)) if ran.is_success => self.will(At::Offering, Do::Offer),
@@ -364,11 +361,6 @@ impl Agent {
                 self.look(following, look.as_ref(), now, random)
             }
             (At::Following(_), Event::Ran(ran)) => self.command_ended(&ran),
-            // Somebody on the host ended the supervisor's wait for its turn.
-            (At::Following(_), Event::Revoked) => {
-                let why = "somebody on the host ended the wait for the command's turn".to_owned();
-                self.says(Said::Cancelled { why }, At::Staying(0), Do::Stay(0))
-            }
             // The supervisor may wait for its turn, and nothing may have begun.
             (At::Following(_), Event::ToldToLeave) => {
                 self.revoke(Then::Leave, "an agent that was told to leave before the command began")

@@ -213,7 +213,15 @@ impl World {
             return Err(ActError::Exists);
         }
         let version = self.next_version();
-        self.jobs.push(SimJob { key: key.clone(), agent, version, stopped: false, tasks: Vec::new(), refused: None, stale });
+        self.jobs.push(SimJob {
+            key: key.clone(),
+            agent,
+            version,
+            stopped: false,
+            tasks: Vec::new(),
+            refused: None,
+            stale,
+        });
         Ok(())
     }
 
@@ -250,7 +258,9 @@ impl World {
         if let Some(record) = record {
             self.note_label(id, &record, from != to);
         }
-        let Some(node) = self.nodes.iter_mut().find(|node| node.id == *id) else { return Err(ActError::Gone) };
+        let Some(node) = self.nodes.iter_mut().find(|node| node.id == *id) else {
+            return Err(ActError::Gone);
+        };
         if let Some(availability) = availability {
             node.availability = availability;
             let record = node.labels.get(RECORD_LABEL).and_then(|text| NodeRecord::decode(text).ok());

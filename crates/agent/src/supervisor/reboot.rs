@@ -55,6 +55,10 @@ impl Supervisor<'_> {
     /// In a rollout: until an agent passes the go for this restart on. The node must be empty first.
     pub(super) fn await_go(&mut self, wish: &Wish) -> Event {
         let (asked, given) = (self.directory.file(file::RESTART_WISH), self.directory.file(file::RESTART_GO));
+        // One that lies there was given to a supervisor that was lost, for a node as it was then.
+        if let Err(error) = durable::remove_file(&given) {
+            return Event::GaveUp(format!("{}: {error}", given.display()));
+        }
         let deadline = Instant::now() + GO_LIMIT;
         let mut waiting = self.waiting();
         let event = loop {

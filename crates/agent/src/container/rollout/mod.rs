@@ -32,8 +32,9 @@ use careen_model::transaction::{Outcome, State};
 use careen_model::{AgentExit, TransactionId};
 use careen_protocol::agent::{Agent, Do, Effect, Event, Known, Part, Ran, Step, Wish};
 use gates::Gates;
-use record::Decided;
+use record::{Decided, Offered};
 use reporter::Reporter;
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -125,7 +126,8 @@ pub fn run(
         last_lines: None,
     };
     let id = place.id.clone();
-    Playing { request, part, source, place, id, signals, telling }.play()
+    let before = record::found_here(&id)?;
+    Playing { request, part, source, place, id, before, signals, telling }.play()
 }
 
 struct Playing<'a> {
@@ -134,6 +136,8 @@ struct Playing<'a> {
     source: &'a Source,
     place: Place,
     id: TransactionId,
+    /// What was on the host before this agent came.
+    before: BTreeSet<TransactionId>,
     signals: &'a Signals,
     telling: Telling,
 }
@@ -261,10 +265,7 @@ impl Playing<'_> {
             Do::Run(step) => self.run_step(step),
             Do::Offer => self.offer(),
             Do::LookAtGates => self.look_at_gates(),
-            Do::Revoke { by } => Ok(match record::revoke(&self.directory(), by)? {
-                Decided::Revoked => Event::Revoked,
-                Decided::TooLate => Event::TooLate,
-            }),
+            Do::Revoke { by } => self.revoke(by),
             Do::Follow => self.follow(),
             Do::Free { holder, then } => {
                 record::free(&holder, self.request)?;
@@ -282,6 +283,16 @@ impl Playing<'_> {
         }
     }
 
+    fn revoke(&self, by: &str) -> Result<Event, Stop> {
+        if record::known(&self.id, self.request, self.part)? == Known::Nothing {
+            return Ok(Event::Known(Known::Nothing));
+        }
+        Ok(match record::revoke(&self.directory(), by)? {
+            Decided::Revoked => Event::Revoked,
+            Decided::TooLate => Event::TooLate,
+        })
+    }
+
     /// Waits; `true` when this agent is told to leave.
     fn pause(&mut self, time: Duration) -> Result<bool, Stop> {
         self.telling.reporter.again();
@@ -296,8 +307,12 @@ impl Playing<'_> {
         let command = self.request.command.clone();
         let how = self.judged(&command)?;
         self.place.id = self.id.clone();
-        let offered = record::offer(self.request, self.part, self.source, how, &self.place);
-        self.or_busy(offered.map(|()| Event::Offered { expects: self.expectation() }))
+        let offered = record::offer(self.request, self.part, self.source, how, &self.place, &self.before);
+        self.or_busy(offered.map(|offered| match offered {
+            Offered::Done => Event::Offered { expects: self.expectation() },
+            Offered::TooLate => Event::TooLate,
+            Offered::ByALaterAgent => Event::Known(Known::Newer),
+        }))
     }
 
     /// A host that is busy is waited for, or freed.
@@ -305,7 +320,7 @@ impl Playing<'_> {
         match done {
             Err(stop) if stop.exit == AgentExit::HostBusy => {
                 say(&stop);
-                let (holder, only_waits) = record::holder(&self.place.id);
+                let (holder, only_waits) = record::holder(&self.before);
                 Ok(Event::Busy { holder, only_waits })
             }
             done => done,
@@ -364,11 +379,15 @@ impl Playing<'_> {
         let followed = carry_out(self.request, self.source, how, &self.place, self.signals, &mut witness, go);
         let event = followed.and_then(|followed| self.followed(self.request, followed, true));
         match self.or_busy(event) {
-            // Its wait for its turn was ended on the host.
-            Err(stop) if record::known(&self.id, self.request, self.part)? != Known::Begun => {
-                say(&stop);
-                Ok(Event::Revoked)
-            }
+            // Its wait for its turn was ended on the host, or the host knows nothing of it any more.
+            Err(stop) => match record::known(&self.id, self.request, self.part)? {
+                Known::Nothing => Ok(Event::Known(Known::Nothing)),
+                Known::NotBegun { .. } | Known::Newer => {
+                    say(&stop);
+                    Ok(Event::Revoked)
+                }
+                Known::Begun => Err(stop),
+            },
             event => event,
         }
     }

@@ -24,6 +24,7 @@ use careen_model::settings::RolloutPart;
 use careen_model::transaction::{Stage, State};
 use careen_model::{AgentExit, TransactionId};
 use careen_protocol::agent::Known;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -38,6 +39,17 @@ pub enum Decided {
     Revoked,
     /// The command was begun.
     TooLate,
+}
+
+/// What became of an offer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Offered {
+    /// It is written down.
+    Done,
+    /// The command was begun meanwhile.
+    TooLate,
+    /// An agent that came later has offered it.
+    ByALaterAgent,
 }
 
 /// What this host knows of the try.
@@ -68,6 +80,11 @@ fn state(directory: &TransactionDir) -> Result<State, Stop> {
     })
 }
 
+/// The transactions that are on this host: what an agent finds when it comes. It ends and voids nothing that came later.
+pub fn found_here(id: &TransactionId) -> Result<BTreeSet<TransactionId>, Stop> {
+    others(id).map(|found| found.into_iter().collect())
+}
+
 /// All other transactions of this host.
 fn others(id: &TransactionId) -> Result<Vec<TransactionId>, Stop> {
     let entries = match fs::read_dir(layout::transactions(Path::new(layout::ROOT))) {
@@ -87,11 +104,12 @@ pub fn offer(
     source: &Source,
     how: Executable,
     place: &Place,
-) -> Result<(), Stop> {
+    before: &BTreeSet<TransactionId>,
+) -> Result<Offered, Stop> {
     let root = Path::new(layout::ROOT);
     let _creating = begin_to_create(root)?;
-    for other in others(&place.id)? {
-        void(&TransactionDir::new(root, &other), request);
+    for other in before {
+        void(&TransactionDir::new(root, other), request);
     }
     refuse_if_busy(root, request)?;
     refuse_if_it_would_lock(request, place)?;
@@ -101,17 +119,18 @@ pub fn offer(
     let _transaction = exists.then(|| lock(&directory)).transpose()?;
     if exists {
         check_same_work(&directory, request)?;
-        if state(&directory)?.is_begun() {
-            let id = &place.id;
-            return Err(Stop::new(
-                AgentExit::Interrupted,
-                format_args!("transaction {id} was begun meanwhile"),
-            ));
+        let state = state(&directory)?;
+        if state.is_begun() {
+            return Ok(Offered::TooLate);
+        }
+        if state.history.offered >= part.agent {
+            return Ok(Offered::ByALaterAgent);
         }
     }
     Creation { request, source, how, place, root, supervisor: &supervisor }.create(&directory)?;
     let _created = (!exists).then(|| lock(&directory)).transpose()?;
-    write(&directory, &Record::Offered { agent: part.agent })
+    write(&directory, &Record::Offered { agent: part.agent })?;
+    Ok(Offered::Done)
 }
 
 /// The transaction's lock; its supervisor has it while it waits for its turn: then the host is busy with that.
@@ -200,13 +219,13 @@ fn revoke_alone(directory: &TransactionDir, by: &str) -> Result<Decided, Stop> {
     Ok(Decided::Revoked)
 }
 
-/// Who has the host, and whether only a wait of it lives.
-pub fn holder(own: &TransactionId) -> (String, bool) {
+/// Who has the host, and whether it was there before this agent and only a wait of it lives.
+pub fn holder(before: &BTreeSet<TransactionId>) -> (String, bool) {
     let root = Path::new(layout::ROOT);
     let holder = fs::read_to_string(layout::host_lock(root)).unwrap_or_default().trim().to_owned();
     let only_waits = TransactionId::parse(&holder).is_ok_and(|id| {
         let read = journal::read(&TransactionDir::new(root, &id).file(file::JOURNAL));
-        id != *own && read.is_ok_and(|(_, state)| !state.has_a_living_program())
+        before.contains(&id) && read.is_ok_and(|(_, state)| !state.has_a_living_program())
     });
     (holder, only_waits)
 }
