@@ -1,10 +1,22 @@
 //! What goes on on hosts: agents in their containers, and supervisors that need none.
 
+use crate::gates::Verdict;
 use crate::host::{At, Transaction, Try, failed};
-use crate::world::{Power, World};
+use crate::world::{Power, SimNode, World};
 use careen_planner::observed::{HostPhase, NodeOutcome, Restart, Role, Said};
 use careen_planner::spec::RebootPolicy;
-use careen_planner::{Go, JobKey, JobRole, NodeId};
+use careen_planner::{JobKey, JobRole, NodeId};
+use std::collections::BTreeSet;
+
+/// The gates of an agent that run on a node.
+fn gates_on(node: &SimNode, agent: &JobKey) -> BTreeSet<u8> {
+    let of_agent = node.containers.iter().filter(|one| one.key.with_role(JobRole::Agent) == *agent);
+    let number = |role| match role {
+        JobRole::Gate(number) => Some(number),
+        JobRole::Agent => None,
+    };
+    of_agent.filter_map(|one| number(one.key.role)).collect()
+}
 
 impl World {
     /// What goes on on hosts without any container.
@@ -44,6 +56,7 @@ impl World {
             }
             At::Restarting(kind, at) if now >= at && engine_up => {
                 transaction.at = At::Restarted(kind);
+                transaction.restarts += 1;
                 transaction.wish_done = true;
                 self.take_down(index, kind);
             }
@@ -134,55 +147,92 @@ impl World {
         let now = self.now;
         let allowed = self.agents_quorum(index);
         let prepare = self.rng.between(1, 4);
+        let current = self.spec.id == key.rollout;
         let node = &mut self.nodes[index];
-        let has_gate = |go| node.containers.iter().any(|one| one.key == key.with_role(JobRole::Gate(go)));
-        let (run, restart) = (has_gate(Go::Run), has_gate(Go::Restart));
+        let present = gates_on(node, key);
         let Some(container) = node.containers.iter_mut().find(|one| one.key == *key) else { return };
         let Some(spec) = container.agent.clone() else { return };
-        container.saw_run |= run;
-        container.saw_restart |= restart;
-        let (saw_run, saw_restart) = (container.saw_run, container.saw_restart);
+        container.gates.see(&present);
         let this: Try = (key.rollout.clone(), key.generation);
         let newer = node.host.transactions.keys().any(|one| one.0 == this.0 && one.1 > this.1);
-        let busy =
-            node.host.transactions.iter().find(|(one, transaction)| **one != this && transaction.works());
-        if newer {
-            container.ended = true;
+        if container.leaves || newer {
+            container.ended |= newer;
             return;
         }
+        for (_, waits) in node.host.transactions.iter_mut().filter(|(one, _)| current && **one != this) {
+            // A supervisor of an earlier rollout, or try, that only waits for a go is cancelled.
+            if matches!(waits.at, At::WantsRestart(_)) {
+                waits.at = At::Closed(failed(HostPhase::Command, 246));
+            }
+        }
+        let busy =
+            node.host.transactions.iter().find(|(one, transaction)| **one != this && transaction.works());
         if let Some(((rollout, generation), _)) = busy {
             let transaction = format!("{rollout}-{}-g{generation}", node.id);
             container.said = Some(Said::Busy { transaction });
             return;
         }
         if spec.collects && !node.host.transactions.contains_key(&this) {
-            container.said = Some(Said::NotBegun);
+            container.said = Some(Said::Forgotten);
             return;
         }
         let new = || Transaction::new(now + prepare);
         let transaction = node.host.transactions.entry(this.clone()).or_insert_with(new);
         transaction.may_reboot = spec.reboot != RebootPolicy::Never;
         transaction.may_reboot_unasked = matches!(spec.reboot, RebootPolicy::Auto | RebootPolicy::Always);
-        container.said = Some(transaction.said(&node.host.plan, spec.collects));
-        match transaction.at.clone() {
-            At::Closed(_) => container.ended = true,
-            At::Prepared if saw_run && !run && !spec.collects && allowed => {
+        if transaction.is_not_begun() {
+            // Whoever comes later makes the gos of all before it void; one that only collects its own, too.
+            let until = if spec.collects { key.agent } else { key.agent.saturating_sub(1) };
+            let void = transaction.void_up_to;
+            transaction.void_up_to = void.max(until);
+            if spec.collects || void >= key.agent {
+                container.said = Some(if spec.collects { Said::NotBegun } else { Said::Revoked });
+                return;
+            }
+        }
+        let awaits = transaction.awaits();
+        let look = |number| container.gates.look(&present, number, now, &mut self.rng);
+        let verdict = awaits.map_or(Verdict::Wait, look);
+        container.said = transaction.said(&node.host.plan, &container.gates);
+        match (transaction.at.clone(), verdict) {
+            (At::Closed(_), _) => container.ended = true,
+            (At::Prepared, Verdict::Go) if allowed => {
                 transaction.attempts = 1;
                 transaction.at = At::Running(now + node.host.plan.takes);
                 let id = node.id.clone();
                 self.check_go(index);
                 self.attempt(id, &this, 1);
             }
-            At::WantsRestart(kind) if saw_restart && !restart && allowed => {
-                self.restart(index, &this, kind);
+            (At::WantsRestart(kind), Verdict::Go) if allowed => self.restart(index, &this, kind),
+            (At::Prepared, Verdict::Refused) => transaction.void_up_to = key.agent,
+            (At::WantsRestart(_), Verdict::Refused) => {
+                transaction.at = At::Closed(failed(HostPhase::Command, 246));
             }
-            At::Preparing(_)
-            | At::Prepared
-            | At::Running(_)
-            | At::WantsRestart(_)
-            | At::Restarting(..)
-            | At::Restarted(_)
-            | At::Verifying(_) => {}
+            (
+                At::Preparing(_)
+                | At::Prepared
+                | At::Running(_)
+                | At::WantsRestart(_)
+                | At::Restarting(..)
+                | At::Restarted(_)
+                | At::Verifying(_),
+                _,
+            ) => {}
+        }
+    }
+
+    /// An agent's container is being stopped. When nothing was begun, nothing can be any more.
+    pub(crate) fn told_to_leave(&mut self, index: usize, key: &JobKey) {
+        let node = &mut self.nodes[index];
+        let Some(container) = node.containers.iter_mut().find(|one| one.key == *key) else { return };
+        let Some(spec) = container.agent.as_ref().filter(|_| !container.leaves) else { return };
+        let collects = spec.collects;
+        container.leaves = true;
+        let this: Try = (key.rollout.clone(), key.generation);
+        let transaction = node.host.transactions.get_mut(&this).filter(|one| one.is_not_begun());
+        if let (Some(transaction), false) = (transaction, collects) {
+            transaction.void_up_to = transaction.void_up_to.max(key.agent);
+            container.said = Some(Said::Revoked);
         }
     }
 

@@ -1,5 +1,6 @@
 //! A host: what outlives its containers. Its transactions, its supervisor, and what the payload will do there.
 
+use crate::gates::Gates;
 use careen_planner::RolloutId;
 use careen_planner::observed::{Expectation, HostPhase, NodeOutcome, Restart, Said};
 use std::collections::BTreeMap;
@@ -72,6 +73,10 @@ pub struct Transaction {
     pub midway_done: bool,
     /// Whether the host's own wish was answered.
     pub wish_done: bool,
+    /// How many restarts there were.
+    pub restarts: u32,
+    /// No agent up to this one can begin the command any more.
+    pub void_up_to: u32,
 }
 
 /// How far a transaction is.
@@ -117,21 +122,48 @@ impl Transaction {
             may_reboot_unasked: true,
             midway_done: false,
             wish_done: false,
+            restarts: 0,
+            void_up_to: 0,
         }
     }
 
-    /// What an agent says of it. One that only collects begins nothing.
-    pub fn said(&self, plan: &HostPlan, collects: bool) -> Said {
-        match &self.at {
-            At::Preparing(_) | At::Prepared if collects => Said::NotBegun,
+    /// What an agent says of it that has seen this of its gates; nothing while it waits for them.
+    pub fn said(&self, plan: &HostPlan, gates: &Gates) -> Option<Said> {
+        let draw = gates.draw.filter(|draw| Some(draw.number) == self.awaits());
+        let cancelled = gates.void.as_ref().filter(|_| self.awaits().is_some());
+        if let Some(why) = cancelled {
+            return Some(Said::Cancelled { why: why.clone() });
+        }
+        Some(match &self.at {
             At::Preparing(_) => Said::Preparing,
-            At::Prepared => Said::Prepared { restart: plan.expects },
+            At::Prepared => {
+                draw.map_or(Said::Preparing, |draw| Said::Prepared { restart: plan.expects, draw })
+            }
             At::Running(_) => Said::Running { attempt: self.attempts },
-            At::WantsRestart(kind) => Said::WantsRestart { kind: *kind },
+            At::WantsRestart(kind) => Said::WantsRestart { kind: *kind, draw: draw? },
             At::Restarting(kind, _) | At::Restarted(kind) => Said::Restarting { kind: *kind },
             At::Verifying(_) => Said::Verifying,
             At::Closed(outcome) => Said::Finished { outcome: outcome.clone(), record: None },
+        })
+    }
+
+    /// The number of the go that it waits for.
+    pub fn awaits(&self) -> Option<u32> {
+        match self.at {
+            At::Prepared => Some(0),
+            At::WantsRestart(_) => Some(self.restarts + 1),
+            At::Preparing(_)
+            | At::Running(_)
+            | At::Restarting(..)
+            | At::Restarted(_)
+            | At::Verifying(_)
+            | At::Closed(_) => None,
         }
+    }
+
+    /// Whether nothing of the command was begun.
+    pub fn is_not_begun(&self) -> bool {
+        matches!(self.at, At::Preparing(_) | At::Prepared)
     }
 
     /// Whether the host is at work for it.

@@ -6,6 +6,7 @@
 
 mod agents;
 mod cluster;
+pub mod gates;
 pub mod host;
 pub mod invariants;
 mod orchestrator;

@@ -1,5 +1,6 @@
 //! What the managers and the nodes' swarm agents do: tasks of users' services, careen's jobs, and containers.
 
+use crate::gates::Gates;
 use crate::world::{Container, Power, SimNode, SimService, SimTask, World};
 use careen_planner::NodeId;
 use careen_planner::observed::{Availability, Mode, TaskState};
@@ -29,7 +30,9 @@ impl World {
             let node = self.node(&task.node);
             let drained = node.is_none_or(|node| node.availability == Availability::Drain || !node.ready);
             if task.wanted && drained {
-                let delay = self.rng.between(1, 5);
+                // Some take their whole grace period.
+                let slow = self.rng.permille(150);
+                let delay = if slow { self.rng.between(10, 40) } else { self.rng.between(1, 5) };
                 let now = self.now;
                 let task = &mut self.tasks[index];
                 task.wanted = false;
@@ -169,12 +172,13 @@ impl World {
                 }
             } else if has_new && !self.jobs[at].stopped {
                 let agent = self.jobs[at].agent.clone();
+                let gates = agent.as_ref().map_or(0, |agent| agent.key.gates(agent.collects).count());
                 self.nodes[index].containers.retain(|one| one.key != key);
                 self.nodes[index].containers.push(Container {
                     key,
                     agent,
-                    saw_run: false,
-                    saw_restart: false,
+                    gates: Gates::new(gates),
+                    leaves: false,
                     ended: false,
                     said: None,
                     stops_at: None,
@@ -195,6 +199,7 @@ impl World {
         let stop = self.now + self.rng.between(0, 4);
         let now = self.now;
         let key = self.jobs[job].key.clone();
+        self.told_to_leave(index, &key);
         let Some(container) = self.nodes[index].containers.iter_mut().find(|one| one.key == key) else {
             for task in self.jobs[job].tasks.iter_mut().filter(|task| !task.is_over()) {
                 *task = TaskState::Shutdown;

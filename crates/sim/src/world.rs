@@ -1,6 +1,7 @@
 //! The swarm: its store, its orchestrator, its nodes and their engines, as far as a rollout can tell. What it does
 //! follows docs/swarm-facts.md; one call of [`World::tick`] is one second.
 
+use crate::gates::Gates;
 use crate::host::Host;
 use crate::rng::Rng;
 use careen_planner::action::AgentSpec;
@@ -124,10 +125,10 @@ pub struct Container {
     pub key: JobKey,
     /// What an agent is to do.
     pub agent: Option<AgentSpec>,
-    /// Whether the agent has seen its gate for the command.
-    pub saw_run: bool,
-    /// Whether it has seen its gate for restarts.
-    pub saw_restart: bool,
+    /// What the agent has seen of its gates.
+    pub gates: Gates,
+    /// Whether the agent was told to leave.
+    pub leaves: bool,
     /// Whether it ended by itself.
     pub ended: bool,
     /// What it said last.
