@@ -61,10 +61,10 @@ fn the_controller_killed_after_every_single_action() {
 fn controllers_that_live_for_a_few_actions_only() {
     // Who takes over takes an agent away that has not said that it began: a controller must live to announce a go and to
     // give it, behind taking the lock and writing its epoch.
-    for actions in 4..18 {
+    for actions in 8..20 {
         let mut run = Run::new(five_nodes());
         run.lives_for = Some(actions);
-        let e = run.to_the_end();
-        println!("{actions}: {:?}", e.map(|e| (e.outcome, e.controllers)).map_err(|f| f.what));
+        let ending = done(run, &format!("each controller dies after {actions} actions"));
+        assert!(ending.controllers > 5);
     }
 }
