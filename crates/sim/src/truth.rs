@@ -31,8 +31,6 @@ pub struct Truth {
     aborting: Option<u64>,
     /// Since when an operator wants a node left out.
     skipped: BTreeMap<NodeId, u64>,
-    /// Since when a node refuses its image without a hold that says so.
-    pub(crate) refused: BTreeMap<NodeId, u64>,
     /// Nodes that a rollout is through with.
     pub done: BTreeSet<(NodeId, careen_planner::RolloutId)>,
     /// Why nodes failed.
@@ -127,10 +125,7 @@ impl World {
             (&one.0, &one.1, one.2) == (node, &record.rollout, record.generation)
         };
         if takes_back && self.attempts.iter().any(|one| of_try(&one)) {
-            self.violation(format!(
-                "{node} is taken back although its command has begun: {:?}",
-                record.stage
-            ));
+            self.violation(format!("{node} is taken back although its command has begun: {:?}", record.stage));
         }
     }
 
@@ -152,8 +147,9 @@ impl World {
         let before = |since: Option<u64>| since.is_some_and(|since| since < looked_at);
         let lag = self.hazard.lag + 1;
         let skipped = self.truth.skipped.get(&gate.node).map(|since| since + lag);
+        let control = &self.rollout.control;
         let words = [
-            ("paused", self.truth.paused),
+            ("paused", self.truth.paused.filter(|_| matches!(control, Control::Paused { .. }))),
             ("aborted", self.truth.aborting),
             ("to leave the node out", skipped),
         ];
@@ -165,16 +161,14 @@ impl World {
     /// A host loses its state directory.
     pub(crate) fn forget(&mut self, index: usize) {
         let node = &self.nodes[index];
-        let record =
-            NodeRecord::decode(node.labels.get(careen_planner::state::RECORD_LABEL).map_or("", |text| text));
+        let record = NodeRecord::decode(node.labels.get(careen_planner::state::RECORD_LABEL).map_or("", |text| text));
         if let Ok(record) = record
             && record.stage.is_after_the_go()
         {
             let id = Id::command(&record.rollout, record.generation);
-            let could_begin =
-                node.host.files.get(&id).is_some_and(|files| {
-                    !matches!(files.state.stage, HostStage::Revoked | HostStage::Prepared)
-                });
+            let could_begin = node.host.files.get(&id).is_some_and(|files| {
+                !matches!(files.state.stage, HostStage::Revoked | HostStage::Prepared)
+            });
             if could_begin {
                 let one = (node.id.clone(), (record.rollout.clone(), record.generation));
                 self.truth.forgotten.insert(one);
