@@ -3,7 +3,7 @@
 use crate::layout::file;
 use anyhow::{Context, bail};
 use careen_model::journal::{self, Journal, Record};
-use careen_model::transaction::State;
+use careen_model::transaction::{Stage, State};
 use jiff::Timestamp;
 use nix::fcntl::{FallocateFlags, fallocate};
 use std::fs::{self, File, OpenOptions};
@@ -28,7 +28,7 @@ pub fn read(path: &Path) -> anyhow::Result<(Journal, State)> {
     let journal = journal::parse(&bytes).with_context(|| path.display().to_string())?;
     let state = State::replay(&journal).with_context(|| path.display().to_string())?;
     match trace {
-        Some(trace) if !state.history.has_begun() => {
+        Some(trace) if !state.history.has_begun() && !matches!(state.stage, Stage::Closed(_)) => {
             bail!("{}: it was cut off: it tells of no start, but {trace}", path.display())
         }
         _ => Ok((journal, state)),
@@ -112,7 +112,8 @@ impl Writer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use careen_model::transaction::{Phase, Stage};
+    use careen_model::journal::TransactionResult;
+    use careen_model::transaction::{Outcome, Phase};
 
     #[test]
     fn a_torn_line_is_cut_off_and_the_journal_goes_on() {
@@ -164,6 +165,26 @@ mod tests {
         Writer::open(&journal).unwrap().append(&starting).unwrap();
         fs::write(file("output.idx"), b"").unwrap();
         assert!(read(&journal).is_ok());
+    }
+
+    #[test]
+    fn a_refusal_is_no_journal_that_was_cut_off() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("journal.jsonl");
+        fs::write(directory.path().join("manifest.json"), b"{}").unwrap();
+        fs::write(directory.path().join("environment.json"), b"{}").unwrap();
+        let outcome = Outcome::Refused { reason: "quorum at risk".into() };
+        let result = TransactionResult {
+            exit_code: outcome.exit_code(),
+            outcome,
+            output_bytes: 0,
+            duration_ms: None,
+            notes: Vec::new(),
+            changes: None,
+        };
+        Writer::open(&path).unwrap().append(&Record::Closed { result }).unwrap();
+        fs::remove_file(directory.path().join("environment.json")).unwrap();
+        assert!(matches!(read(&path).unwrap().1.stage, Stage::Closed(_)));
     }
 
     #[test]

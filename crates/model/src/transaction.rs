@@ -217,6 +217,11 @@ pub enum Outcome {
     },
     /// The supervisor is gone and left no result: nobody knows how far the command came. It is not run again.
     Interrupted,
+    /// The command was never begun: the swarm could not do without this host. Nothing was changed.
+    Refused {
+        /// Why.
+        reason: String,
+    },
 }
 
 impl Outcome {
@@ -243,6 +248,7 @@ impl Outcome {
             Self::TimedOut => AgentExit::TimeLimit.code(),
             Self::Stopped { .. } | Self::Interrupted => AgentExit::Interrupted.code(),
             Self::NotStarted { .. } => AgentExit::NotExecutable.code(),
+            Self::Refused { .. } => AgentExit::Refused.code(),
         }
     }
 }
@@ -265,6 +271,7 @@ impl fmt::Display for Outcome {
             Self::Stopped { reason } => write!(f, "was stopped: {reason}"),
             Self::NotStarted { error } => write!(f, "could not be started: {error}"),
             Self::Interrupted => f.write_str("was interrupted: its supervisor is gone and left no result"),
+            Self::Refused { reason } => write!(f, "was not begun, and nothing was changed: {reason}"),
         }
     }
 }
@@ -346,7 +353,9 @@ impl State {
             (Stage::Rebooting { from_boot }, Record::Rebooted { boot }) if from_boot != *boot => {
                 Stage::Rebooted
             }
-            (stage, Record::Closed { result }) if may_close(&stage) => Stage::Closed(result.clone()),
+            (stage, Record::Closed { result }) if may_close(&stage, &result.outcome) => {
+                Stage::Closed(result.clone())
+            }
             (_, _) => return Err(illegal),
         };
         Ok(Self { stage, history })
@@ -364,6 +373,26 @@ impl State {
             | Stage::RestartingEngine { .. }
             | Stage::EngineSettled
             | Stage::Closed(_) => false,
+        }
+    }
+
+    /// What a transaction comes to whose next attempt must not begin, for this reason.
+    pub fn without_the_attempt(&self, reason: &str) -> Outcome {
+        match &self.stage {
+            Stage::Prepared => Outcome::Refused { reason: reason.to_owned() },
+            Stage::Rebooted => {
+                let asked = format!("it asks to be run again after the reboot (status {REBOOT_ME})");
+                Outcome::RestartWanted { reasons: vec![format!("{asked}, which was not done: {reason}")] }
+            }
+            Stage::Starting { .. }
+            | Stage::Running { .. }
+            | Stage::Stopping { .. }
+            | Stage::Ended { .. }
+            | Stage::Interrupted { .. }
+            | Stage::RestartingEngine { .. }
+            | Stage::EngineSettled
+            | Stage::Rebooting { .. }
+            | Stage::Closed(_) => Outcome::Interrupted,
         }
     }
 
@@ -390,15 +419,17 @@ fn may_start(stage: &Stage, history: &History, phase: Phase, attempt: u32) -> bo
     }
 }
 
-fn may_close(stage: &Stage) -> bool {
+/// Nothing but a refusal closes what was not begun, and nothing that was begun is refused.
+fn may_close(stage: &Stage, outcome: &Outcome) -> bool {
+    let is_refused = matches!(outcome, Outcome::Refused { .. });
     match stage {
+        Stage::Prepared => is_refused,
         Stage::Ended { .. }
         | Stage::Interrupted { .. }
         | Stage::EngineSettled
         | Stage::Rebooting { .. }
-        | Stage::Rebooted => true,
-        Stage::Prepared
-        | Stage::Starting { .. }
+        | Stage::Rebooted => !is_refused,
+        Stage::Starting { .. }
         | Stage::Running { .. }
         | Stage::Stopping { .. }
         | Stage::RestartingEngine { .. }
@@ -418,7 +449,11 @@ impl History {
                 self.attempts = attempt;
                 self.engine_was_up |= engine_up;
             }
-            Phase::Rollback => self.rolled_back = true,
+            Phase::Rollback => {
+                self.rolled_back = true;
+                // What it brought back has to be started, however often that failed before.
+                self.engine_tries = self.engine_tries.min(MAX_ENGINE_TRIES - 1);
+            }
         }
     }
 
@@ -573,8 +608,11 @@ fn after_the_command(history: &History, host: &HostView, policy: Policy) -> Acti
 
 /// No other way into the host is left when its engine stays down: so it is tried, rolled back, and tried again.
 fn with_the_engine_down(history: &History, policy: Policy) -> Action {
-    // Up when it was started and down again: that may happen once.
-    let untried = history.engine.is_none() || history.engine == Some(EngineOutcome::Up);
+    // Up when it was started or left alone, and down again: that may happen once.
+    let untried = match &history.engine {
+        None | Some(EngineOutcome::Up | EngineOutcome::Refused { .. }) => true,
+        Some(EngineOutcome::Down { .. }) => false,
+    };
     if untried && history.engine_tries < MAX_ENGINE_TRIES {
         return Action::RestartEngine(EngineRestart::Down);
     }

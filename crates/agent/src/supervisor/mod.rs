@@ -16,8 +16,9 @@ mod reboot;
 mod removal;
 mod sync;
 mod tree;
+mod turn;
 
-use crate::engine_restart::Ended;
+use crate::engine_restart::{self, Ended};
 use crate::host_view::View;
 use crate::layout::{self, TransactionDir, file};
 use crate::lock::Lock;
@@ -74,6 +75,7 @@ pub fn run(entry: Way, root: &Path, directory: &TransactionDir) -> anyhow::Resul
     let nothing_begun = journal.state().stage == Stage::Prepared;
     let looked_at =
         manifest.takes_host_lock.then(|| changes::before(root, directory, nothing_begun)).flatten();
+    let engine_lock = engine_restart::hold_again(&manifest, &journal.state().stage);
     let mut supervisor = Supervisor {
         manifest,
         root,
@@ -85,6 +87,7 @@ pub fn run(entry: Way, root: &Path, directory: &TransactionDir) -> anyhow::Resul
         duration: None,
         notes: Vec::new(),
         host_notes: Vec::new(),
+        engine_lock,
     };
     supervisor.drive()?;
     resume::disable_when_idle(root);
@@ -130,6 +133,8 @@ struct Supervisor<'a> {
     notes: Vec<String>,
     /// Of the last look at the host.
     host_notes: Vec<String>,
+    /// The lock for engine restarts, while a command runs that may restart this manager's engine, and until what follows takes it.
+    engine_lock: Option<engine_restart::Held>,
 }
 
 impl Supervisor<'_> {
@@ -151,7 +156,12 @@ impl Supervisor<'_> {
                     return Ok(());
                 }
                 Action::Start { phase, attempt } => {
-                    if !self.run_program(phase, attempt, view.engine_up)? {
+                    match self.await_turn(phase, attempt) {
+                        Ok(Ok(())) => {}
+                        Ok(Err(outcome)) => return self.close(outcome),
+                        Err(Ended) => return Ok(()), // told to end: taken up after the boot
+                    }
+                    if !self.run_program(phase, attempt, engine_restart::is_up())? {
                         return Ok(()); // cut off by a shutdown: taken up after the boot
                     }
                 }
@@ -269,13 +279,18 @@ impl Supervisor<'_> {
     }
 
     fn close(&mut self, outcome: Outcome) -> anyhow::Result<()> {
+        self.give_back_engine_lock(&outcome);
         let mut notes = std::mem::take(&mut self.notes);
         notes.extend(self.notes_of_the_journal()?);
         notes.append(&mut self.host_notes);
         let changes = self.before.as_ref().map(|before| changes::since(self.root, self.directory, before));
         let (changes, unknown) = changes.unzip();
         notes.extend(unknown.unwrap_or_default());
-        notes.extend(remove_traces(self.directory, &self.manifest));
+        // Without a start in the journal the traces of a refusal would look like a journal that was cut off.
+        let is_refused = matches!(outcome, Outcome::Refused { .. });
+        if !is_refused {
+            notes.extend(remove_traces(self.directory, &self.manifest));
+        }
         let result = TransactionResult {
             exit_code: outcome.exit_code(),
             outcome,
@@ -286,7 +301,11 @@ impl Supervisor<'_> {
             notes,
             changes: changes.map(Box::new),
         };
-        self.journal.append(&Record::Closed { result })
+        self.journal.append(&Record::Closed { result })?;
+        if is_refused {
+            remove_traces(self.directory, &self.manifest).iter().for_each(say);
+        }
+        Ok(())
     }
 
     /// What the journal tells that a person should know, whoever wrote it.

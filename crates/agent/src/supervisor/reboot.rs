@@ -38,7 +38,8 @@ impl Supervisor<'_> {
     }
 
     /// Until this host may reboot; the inner error says why it may not.
-    pub(super) fn await_reboot(&self) -> Result<Result<(), String>, Ended> {
+    pub(super) fn await_reboot(&mut self) -> Result<Result<(), String>, Ended> {
+        self.engine_lock = None; // taken over
         engine_restart::await_reboot(&self.manifest, &mut self.patience())
     }
 
@@ -83,7 +84,7 @@ impl Supervisor<'_> {
         engine_restart::after_reboot(&self.manifest, &mut self.patience())
     }
 
-    fn patience(&self) -> Waiting<'_> {
+    pub(super) fn patience(&self) -> Waiting<'_> {
         Waiting { signals: &self.signals, hold: self.directory.file(file::HOLD), said: None }
     }
 
@@ -94,6 +95,7 @@ impl Supervisor<'_> {
             EngineRestart::Down => "the engine is down after the command: starting it",
             EngineRestart::Replaced => "the installed engine is not the one that runs: restarting it",
         });
+        self.engine_lock = None; // taken over
         let Ok(outcome) = engine_restart::carry_out(why, &self.manifest, &mut self.patience()) else {
             return Ok(false);
         };
@@ -106,7 +108,7 @@ impl Supervisor<'_> {
 }
 
 /// Waits in a way that a shutdown can end, and leaves the reason where agents and people find it.
-struct Waiting<'a> {
+pub(super) struct Waiting<'a> {
     signals: &'a Signals,
     hold: PathBuf,
     said: Option<String>,

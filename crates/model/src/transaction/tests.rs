@@ -25,9 +25,17 @@ fn rebooting() -> Record {
 }
 
 fn closed() -> Record {
+    closed_as(Outcome::Interrupted)
+}
+
+fn refused() -> Outcome {
+    Outcome::Refused { reason: "quorum".into() }
+}
+
+fn closed_as(outcome: Outcome) -> Record {
     let result = TransactionResult {
-        outcome: Outcome::Interrupted,
-        exit_code: 245,
+        exit_code: outcome.exit_code(),
+        outcome,
         output_bytes: 0,
         duration_ms: None,
         notes: Vec::new(),
@@ -88,6 +96,7 @@ fn all_records() -> Vec<Record> {
         rebooting(),
         Record::Rebooted { boot: "two".into() },
         closed(),
+        closed_as(refused()),
     ]
 }
 
@@ -326,6 +335,52 @@ fn exit_codes_follow_the_contract() {
     assert_eq!(code(CommandEnd::Exited(0), Some(StopReason::Cancelled("x".into()))), 245);
     assert_eq!(code(CommandEnd::NotStarted("x".into()), None), 126);
     assert_eq!(Outcome::Interrupted.exit_code(), 245);
+    assert_eq!(refused().exit_code(), 248);
+}
+
+#[test]
+fn only_what_was_not_begun_is_refused() {
+    for state in all_states() {
+        let is_prepared = state.stage == Stage::Prepared;
+        assert_eq!(state.clone().step(&closed_as(refused())).is_ok(), is_prepared, "{}", state.stage.name());
+    }
+    let refused = after(&[closed_as(refused())]);
+    assert!(!refused.history.has_begun() && !refused.may_start_command(ALL_ALLOWED));
+    assert_eq!(next(&refused, &host(), ALL_ALLOWED), Action::Nothing);
+}
+
+#[test]
+fn an_attempt_that_must_not_begin_ends_its_transaction_with_what_is_true() {
+    let outcome = |records: &[Record]| after(records).without_the_attempt("quorum");
+    assert_eq!(outcome(&[]), refused());
+    let asked = [&ran(CommandEnd::Exited(194))[..], &[rebooting(), Record::Rebooted { boot: "two".into() }]];
+    let asked = outcome(&asked.concat());
+    assert_eq!(asked.exit_code(), 246, "it was begun, and is not done: {asked}");
+    let cut_off = outcome(&[start(Phase::Command, 1), Record::Interrupted]);
+    assert_eq!(cut_off, Outcome::Interrupted);
+}
+
+#[test]
+fn an_engine_that_was_left_alone_and_is_down_later_is_started_before_anything_is_rolled_back() {
+    let replaced = Record::RestartingEngine { why: EngineRestart::Replaced };
+    let left_alone = settled(EngineOutcome::Refused { reason: "quorum".into() });
+    let records = [&ran(CommandEnd::Exited(0))[..], &[replaced, left_alone]].concat();
+    let down = HostView { engine_up: false, ..host() };
+    assert_eq!(decide(&records, &down, ALL_ALLOWED), Action::RestartEngine(EngineRestart::Down));
+}
+
+#[test]
+fn what_a_rollback_brought_back_is_started_however_often_that_failed_before() {
+    let down = HostView { engine_up: false, ..host() };
+    let start_it = Record::RestartingEngine { why: EngineRestart::Down };
+    let failed = settled(EngineOutcome::Down { words: "no".into() });
+    let twice = [start_it.clone(), settled(EngineOutcome::Up), start_it.clone(), failed.clone()];
+    let rolled_back = [start(Phase::Rollback, 1), Record::Running { pid: 10 }, ended(CommandEnd::Exited(0))];
+    let records = [&ran(CommandEnd::Exited(0))[..], &twice, &rolled_back].concat();
+    assert_eq!(decide(&records, &down, ALL_ALLOWED), Action::RestartEngine(EngineRestart::Down));
+    let hopeless = Outcome::EngineDown { words: "no".into(), rollback: Rollback::Failed };
+    let records = [records, vec![start_it, failed]].concat();
+    assert_eq!(decide(&records, &down, ALL_ALLOWED), Action::Close(hopeless));
 }
 
 #[test]

@@ -14,18 +14,18 @@ use super::follow::wait_to_be_stopped_until;
 use super::identity::{Own, Place};
 use super::last_lines;
 use super::{Followed, Request, carry_out, host, report_result};
-use crate::journal;
 use crate::layout::{self, TransactionDir, file};
 use crate::payload::Source;
 use crate::say::{keep_reports_apart, say};
 use crate::signals::Signals;
 use crate::stop::{OrRefuse, Stop};
+use crate::{expectation, journal};
 use careen_model::command::judge;
 use careen_model::journal::{CommandEnd, TransactionResult};
 use careen_model::payload::{PREPARE_COMMAND, ROLLBACK_COMMAND, VERIFY_COMMAND};
 use careen_model::report::{Expectation, HostPhase, NodeOutcome, Said};
 use careen_model::settings::RolloutPart;
-use careen_model::transaction::{Outcome, Stage, State};
+use careen_model::transaction::{Outcome, State};
 use careen_model::{AgentExit, TransactionId};
 use gate::{Gate, Standing};
 use reporter::Reporter;
@@ -208,15 +208,7 @@ impl Playing<'_> {
 
     /// What `prepare` has said about a restart, now or to an agent before this one.
     fn expectation(&self) -> Expectation {
-        let Ok(prepare) = TransactionId::parse(&format!("{}-p", self.id)) else {
-            return Expectation::Unknown;
-        };
-        let path = TransactionDir::new(Path::new(layout::ROOT), &prepare).file(file::EXPECTS_RESTART);
-        match std::fs::read_to_string(path).unwrap_or_default().trim() {
-            "yes" => Expectation::Yes,
-            "no" => Expectation::No,
-            _ => Expectation::Unknown,
-        }
+        expectation::of_command(Path::new(layout::ROOT), &self.id)
     }
 
     fn verify(&mut self) -> Result<u8, Stop> {
@@ -329,7 +321,7 @@ fn is_begun(id: &TransactionId) -> Result<bool, Stop> {
     let (_, state) = journal::read(&directory.file(file::JOURNAL)).map_err(|error| {
         Stop::refused(format_args!("cannot read this transaction's record on the host: {error:#}"))
     })?;
-    Ok(state.stage != Stage::Prepared)
+    Ok(state.history.has_begun())
 }
 
 /// What changed, in words, as far as one line of a log holds it.
@@ -348,6 +340,9 @@ fn holder() -> String {
 }
 
 fn ended(joined: &Joined, result: &TransactionResult) -> Result<Ran, Stop> {
+    if let Outcome::Refused { reason } = &result.outcome {
+        return Err(Stop::refused(reason)); // nothing was begun, so nothing is rolled back
+    }
     let read = journal::read(&joined.directory.file(file::JOURNAL));
     let (_, state) = read.map_err(|error| {
         Stop::new(AgentExit::Interrupted, format_args!("the transaction's record is gone: {error:#}"))
@@ -371,7 +366,8 @@ fn is_success(outcome: &Outcome, state: &State) -> bool {
         | Outcome::TimedOut
         | Outcome::Stopped { .. }
         | Outcome::NotStarted { .. }
-        | Outcome::Interrupted => false,
+        | Outcome::Interrupted
+        | Outcome::Refused { .. } => false,
     }
 }
 
@@ -387,6 +383,7 @@ fn rolled_back(outcome: &Outcome) -> Option<bool> {
         | Outcome::TimedOut
         | Outcome::Stopped { .. }
         | Outcome::NotStarted { .. }
-        | Outcome::Interrupted => None,
+        | Outcome::Interrupted
+        | Outcome::Refused { .. } => None,
     }
 }
