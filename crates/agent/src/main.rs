@@ -12,6 +12,7 @@ mod container;
 mod durable;
 mod engine_process;
 mod engine_restart;
+mod expectation;
 mod facts;
 mod helper;
 mod host_view;

@@ -176,6 +176,7 @@ fn manifest(script: &str, idempotent: bool) -> Manifest {
         has_secrets: false,
         awaits_go: false,
         allow_quorum_loss: false,
+        may_touch_engine: false,
     }
 }
 

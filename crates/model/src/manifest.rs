@@ -61,6 +61,10 @@ pub struct Manifest {
     /// Whether a manager may go down although the others are no majority.
     #[serde(default)]
     pub allow_quorum_loss: bool,
+    /// Whether the command may stop or restart the engine itself: in a rollout, unless `prepare` said that it does not. One
+    /// manager at a time runs such a command.
+    #[serde(default)]
+    pub may_touch_engine: bool,
 }
 
 /// The size of a terminal, in characters. Zero where it is not known.

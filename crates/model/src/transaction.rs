@@ -452,7 +452,11 @@ impl History {
                 self.attempts = attempt;
                 self.engine_was_up |= engine_up;
             }
-            Phase::Rollback => self.rolled_back = true,
+            Phase::Rollback => {
+                self.rolled_back = true;
+                // What it brought back has to be started, however often that failed before.
+                self.engine_tries = self.engine_tries.min(MAX_ENGINE_TRIES - 1);
+            }
         }
     }
 
@@ -617,8 +621,11 @@ fn after_the_command(history: &History, host: &HostView, policy: Policy) -> Acti
 
 /// No other way into the host is left when its engine stays down: so it is tried, rolled back, and tried again.
 fn with_the_engine_down(history: &History, policy: Policy) -> Action {
-    // Up when it was started and down again: that may happen once.
-    let untried = history.engine.is_none() || history.engine == Some(EngineOutcome::Up);
+    // Up when it was started or left alone, and down again: that may happen once.
+    let untried = match &history.engine {
+        None | Some(EngineOutcome::Up | EngineOutcome::Refused { .. }) => true,
+        Some(EngineOutcome::Down { .. }) => false,
+    };
     if untried && history.engine_tries < MAX_ENGINE_TRIES {
         return Action::RestartEngine(EngineRestart::Down);
     }

@@ -259,7 +259,7 @@ impl Supervisor {
                 self.decide(state, view, secrets_are_missing)
             }
             (At::TurnToRun(start), Event::Waited) => self.record_start(start),
-            (At::TurnToRun(_), Event::GaveUp(by)) => self.revoke(by),
+            (At::TurnToRun(start), Event::GaveUp(why)) => self.may_not_run(start, why),
             (At::Go(wish), Event::Waited) => self.has_the_go(wish),
             (At::Go(Wish { reason, .. }), Event::GaveUp(why)) => self.not_done(&reason, &why),
             (At::TurnToReboot(leaving), Event::Waited) => {
@@ -446,14 +446,19 @@ impl Supervisor {
         self.write(Record::Revoked { by }, Then::Leave(Leave::NoGo))
     }
 
+    /// The first attempt of a command is taken back; one that was run before, and is to be run again, is over.
+    fn may_not_run(&mut self, start: Start, why: String) -> Effect {
+        if start.attempt == 1 {
+            return self.revoke(why);
+        }
+        self.not_done(&format!("another start of the {} is due", start.phase), &why)
+    }
+
     fn cancel(&mut self, at: At, by: String) -> Effect {
         let why = format!("cancelled by {by}");
-        self.cancelled = Some(by.clone());
+        self.cancelled = Some(by);
         match at {
-            At::TurnToRun(start) if start.attempt == 1 => self.revoke(by),
-            At::TurnToRun(start) => {
-                self.not_done(&format!("another start of the {} is due", start.phase), &why)
-            }
+            At::TurnToRun(start) => self.may_not_run(start, why),
             At::Go(Wish { reason, .. }) | At::TurnToReboot(Leaving { reason, .. }) => {
                 self.not_done(&reason, &why)
             }

@@ -222,7 +222,15 @@ impl World {
             return Err(ActError::Exists);
         }
         let version = self.next_version();
-        self.jobs.push(SimJob { key: key.clone(), agent, version, stopped: false, tasks: Vec::new(), refused: None, stale });
+        self.jobs.push(SimJob {
+            key: key.clone(),
+            agent,
+            version,
+            stopped: false,
+            tasks: Vec::new(),
+            refused: None,
+            stale,
+        });
         Ok(())
     }
 
@@ -259,7 +267,9 @@ impl World {
         if let Some(record) = record {
             self.note_label(id, &record, from != to);
         }
-        let Some(node) = self.nodes.iter_mut().find(|node| node.id == *id) else { return Err(ActError::Gone) };
+        let Some(node) = self.nodes.iter_mut().find(|node| node.id == *id) else {
+            return Err(ActError::Gone);
+        };
         if let Some(availability) = availability {
             node.availability = availability;
             let record = node.labels.get(RECORD_LABEL).and_then(|text| NodeRecord::decode(text).ok());
@@ -283,7 +293,8 @@ impl World {
         }
         let mut all_services = services.services;
         for service in &mut all_services {
-            service.running = tasks.services.iter().find(|one| one.id == service.id).map_or(0, |one| one.running);
+            service.running =
+                tasks.services.iter().find(|one| one.id == service.id).map_or(0, |one| one.running);
         }
         let active = |node: &&SimNode| {
             node.role == Role::Manager && node.ready && node.availability == Availability::Active

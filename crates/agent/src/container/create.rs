@@ -9,6 +9,7 @@ use super::identity::Place;
 use super::{Request, entry, host};
 use crate::durable;
 use crate::engine_restart::UNLOCK_KEY;
+use crate::expectation::{self, may_touch_engine};
 use crate::layout::{self, TransactionDir, file};
 use crate::lock::Lock;
 use crate::payload::Source;
@@ -357,6 +358,9 @@ impl Creation<'_> {
             has_secrets: !self.place.own.secrets.is_empty(),
             awaits_go: settings.rollout.is_some(),
             allow_quorum_loss: settings.allow_quorum_loss,
+            may_touch_engine: settings.rollout.is_some()
+                && takes_host_lock(&self.request.command)
+                && may_touch_engine(expectation::of_command(self.root, &self.place.id)),
         })
     }
 

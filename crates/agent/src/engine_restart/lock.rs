@@ -1,8 +1,9 @@
 //! One manager at a time: a Swarm config of a fixed name, whose creation succeeds for exactly one.
 //!
-//! The holder touches it while it waits. While its own engine restarts it cannot; nor can one that died. A lock counts
-//! as dead when its version has not moved for five minutes on the *observer's* monotonic clock: the clocks of two
-//! machines are never compared.
+//! The holder touches it while it waits, and while a command runs that may restart the engine. While its own engine
+//! restarts it cannot; nor can one that died. A lock counts as dead when its version has not moved for five minutes on the
+//! *observer's* monotonic clock: the clocks of two machines are never compared. Whoever takes over a dead one still asks the
+//! quorum, which counts a manager that is down: the lock keeps managers apart, the quorum keeps the swarm.
 
 use careen_engine::{Config, Engine, EngineError};
 use serde_json::{Value, json};
@@ -20,6 +21,35 @@ pub struct Holder<'a> {
     pub name: &'a str,
     /// The transaction.
     pub transaction: &'a str,
+    /// What it does meanwhile.
+    pub work: Work,
+}
+
+/// What a holder does while it has the lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Work {
+    /// It restarts its engine or its host, or waits for its turn to do so.
+    Restart,
+    /// It runs a command that may restart the engine.
+    Command,
+}
+
+impl Work {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Restart => "restart",
+            Self::Command => "command",
+        }
+    }
+
+    /// What another says of a holder with this label; one of an older version has none.
+    fn in_words(label: Option<&str>) -> &'static str {
+        if label == Some(Self::Command.label()) {
+            "runs a command that may restart its engine"
+        } else {
+            "is restarting its engine"
+        }
+    }
 }
 
 impl Holder<'_> {
@@ -29,6 +59,7 @@ impl Holder<'_> {
             "careen.node": self.node,
             "careen.node-name": self.name,
             "careen.transaction": self.transaction,
+            "careen.work": self.work.label(),
             "careen.beat": beat.to_string(),
         })
     }
@@ -81,7 +112,8 @@ pub fn take(
         engine.remove_config(&config.id)?;
         return Ok(Err(format!("the lock that {other} held is dead: taking it over")));
     }
-    Ok(Err(format!("{other} is restarting its engine: one manager at a time")))
+    let work = Work::in_words(config.spec.labels.get("careen.work").map(String::as_str));
+    Ok(Err(format!("{other} {work}: one manager at a time")))
 }
 
 /// Gives the lock back, if this transaction holds it.
@@ -95,6 +127,29 @@ pub fn release(engine: &Engine, holder: &Holder<'_>) -> Result<(), EngineError> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn config(labels: &Value) -> Config {
+        serde_json::from_value(json!({ "ID": "c", "Version": { "Index": 7 }, "Spec": { "Labels": labels } }))
+            .unwrap()
+    }
+
+    #[test]
+    fn a_supervisor_that_takes_over_has_the_lock_of_the_one_before_whatever_that_did() {
+        let holder = |node, transaction, work| Holder { node, name: "n1", transaction, work };
+        let held = config(&holder("a", "t", Work::Command).labels(3));
+        assert!(holder("a", "t", Work::Restart).holds(&held));
+        assert!(!holder("a", "t2", Work::Command).holds(&held));
+        assert!(!holder("b", "t", Work::Command).holds(&held));
+        assert_eq!(held.spec.labels["careen.beat"], "3");
+    }
+
+    #[test]
+    fn others_are_told_what_the_holder_does() {
+        for (work, words) in [(Work::Command, "runs a command"), (Work::Restart, "is restarting")] {
+            assert!(Work::in_words(Some(work.label())).starts_with(words));
+        }
+        assert_eq!(Work::in_words(None), "is restarting its engine");
+    }
 
     #[test]
     fn a_lock_is_dead_when_it_has_not_moved_for_long_on_this_observers_clock() {

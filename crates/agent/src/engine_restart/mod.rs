@@ -1,30 +1,35 @@
-//! Starts and restarts the host's engine: at once on workers; on managers one at a time, and only while the swarm keeps
-//! its quorum. The stopped swarm directory of a manager is copied before a new engine touches it.
+//! The host's engine, where it may go down: on workers at once, on managers one at a time, and only while the swarm keeps its
+//! quorum. That is asked before the engine is restarted, before the host is rebooted, and in a rollout before a command
+//! begins, which may do either. The swarm directory of a manager is copied before.
+//!
+//! [`turn`] says when, [`start`] stops and starts, [`backup`] copies; [`lock`] keeps managers apart, and [`beat`] keeps
+//! the lock alive. What is decided by what is seen is in [`stop`] and [`copies`], and in [`careen_model::quorum`].
 
+mod backup;
+mod beat;
+mod copies;
 mod lock;
 mod service;
+mod start;
+mod stop;
+mod turn;
+
+pub use beat::Held;
 
 use crate::engine_process::engine_instance;
 use crate::layout;
 use crate::say::{chain, say};
-use careen_engine::{Engine, EngineError, Info};
+use careen_engine::{Engine, Info};
 use careen_model::journal::EngineOutcome;
 use careen_model::manifest::Manifest;
-use careen_model::quorum::{NotNow, may_go_down, takes_part};
-use careen_model::transaction::EngineRestart;
-use std::fs;
+use careen_model::transaction::{EngineRestart, Stage};
+use lock::Work;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// The name of the secret with the unlock key of an autolocked swarm.
 pub const UNLOCK_KEY: &str = "unlock-key";
 
-/// How long a manager waits for its turn and for the others.
-const TURN_LIMIT: Duration = Duration::from_secs(60 * 60);
-/// How long an engine may take from its start to taking part in its swarm.
-const UP_LIMIT: Duration = Duration::from_secs(180);
-/// How long a manager stays locked before its engine counts as down, where nobody gave careen the key.
-const TYPED_LIMIT: Duration = Duration::from_secs(60 * 60);
 /// How long an engine whose process runs may take to answer before it counts as down.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 /// How long an init script's engine may take until its process has its name: start-stop-daemon returns before that.
@@ -76,7 +81,7 @@ pub fn carry_out(
     manifest: &Manifest,
     patience: &mut dyn Patience,
 ) -> Result<EngineOutcome, Ended> {
-    let mut restart = Restart { manifest, patience, locked: false };
+    let mut restart = Restart::new(manifest, patience);
     let outcome = match why {
         EngineRestart::Down => restart.start(None),
         EngineRestart::Replaced => restart.restart(),
@@ -85,48 +90,11 @@ pub fn carry_out(
     outcome
 }
 
-/// In a rollout, right before the command: waits until the swarm can do without this host, if it is a manager. The inner error
-/// says why it may not go down.
-pub fn await_turn_to_run(
-    manifest: &Manifest,
-    patience: &mut dyn Patience,
-) -> Result<Result<(), String>, Ended> {
-    let deadline = Instant::now() + TURN_LIMIT;
-    loop {
-        let reason = match may_run(manifest) {
-            Ok(Ok(())) => break,
-            Ok(Err(reason)) => reason,
-            Err(error) => chain(&error),
-        };
-        if Instant::now() >= deadline {
-            return Ok(Err(format!("{reason}, for {} minutes", TURN_LIMIT.as_secs() / 60)));
-        }
-        patience.hold(Some(&reason));
-        patience.pause(INTERVAL)?;
-    }
-    patience.hold(None);
-    Ok(Ok(()))
-}
-
-fn may_run(manifest: &Manifest) -> Result<Result<(), String>, EngineError> {
-    if engine_instance().is_none() {
-        return Ok(Ok(()));
-    }
-    let engine = Engine::connect()?;
-    if !engine.info()?.swarm.is_manager() {
-        return Ok(Ok(()));
-    }
-    Ok(match may_go_down(&engine.managers()?) {
-        Err(NotNow::QuorumAtRisk(_)) if manifest.allow_quorum_loss => Ok(()),
-        verdict => verdict.map_err(|reason| reason.to_string()),
-    })
-}
-
 /// Waits until this host may reboot: at once, but for managers, of which one goes down at a time, and only while the
 /// swarm keeps its quorum. The lock stays held through the reboot. The inner error says why it may not.
 pub fn await_reboot(manifest: &Manifest, patience: &mut dyn Patience) -> Result<Result<(), String>, Ended> {
-    let mut restart = Restart { manifest, patience, locked: false };
-    let turn = restart.await_turn()?;
+    let mut restart = Restart::new(manifest, patience);
+    let turn = restart.await_turn(Some(Work::Restart))?;
     restart.patience.hold(None);
     Ok(turn.map(drop))
 }
@@ -134,22 +102,104 @@ pub fn await_reboot(manifest: &Manifest, patience: &mut dyn Patience) -> Result<
 /// After a reboot: waits until the engine takes part again, and gives the lock back if this transaction held it. A lock
 /// that cannot be given back dies by itself, and the outcome of the transaction is decided elsewhere.
 pub fn after_reboot(manifest: &Manifest, patience: &mut dyn Patience) -> Result<(), Ended> {
-    let mut restart = Restart { manifest, patience, locked: false };
-    let begun = Instant::now();
-    while let Err(reason) = restart.look() {
-        if begun.elapsed() >= restart.up_limit() {
-            say(format_args!("the engine does not take part in its swarm: {reason}"));
-            restart.patience.hold(None);
-            return Ok(()); // another manager must not go down now
-        }
-        restart.patience.hold(Some(&reason));
-        restart.patience.pause(INTERVAL)?;
-    }
+    let mut restart = Restart::new(manifest, patience);
+    let takes_part = restart.await_part()?;
     restart.patience.hold(None);
-    restart.release_lock();
+    match takes_part {
+        Ok(()) => restart.release_lock(),
+        // Another manager must not go down now.
+        Err(reason) => say(format_args!("the engine does not take part in its swarm: {reason}")),
+    }
     Ok(())
 }
 
+/// What a command begins with.
+#[derive(Debug, Default)]
+pub struct Begin {
+    /// The lock for engine restarts, where the command may restart this manager's engine. Keep it until the command has
+    /// ended, and give it back by [`after_command`]; drop it before a restart that follows, which takes it over.
+    pub held: Option<Held>,
+    /// What a person should know.
+    pub notes: Vec<String>,
+}
+
+/// In a rollout, right before a command begins: waits until the swarm can do without this manager. Where the command may
+/// restart the engine itself, it also waits for the lock, holds it, and copies the swarm directory, if this is the
+/// first attempt. Other hosts, commands that only look, and commands of no rollout begin at once. The inner error says why the
+/// command must not begin; nothing is held then.
+pub fn before_command(
+    manifest: &Manifest,
+    attempt: u32,
+    patience: &mut dyn Patience,
+) -> Result<Result<Begin, String>, Ended> {
+    if !manifest.awaits_go || !manifest.takes_host_lock {
+        return Ok(Ok(Begin::default()));
+    }
+    let mut restart = Restart::new(manifest, patience);
+    let begin = restart.before_command(attempt)?;
+    restart.patience.hold(None);
+    Ok(begin)
+}
+
+/// Holds the lock again for a supervisor that takes a transaction over in this stage, if the one before held it.
+pub fn hold_again(manifest: &Manifest, stage: &Stage) -> Option<Held> {
+    let held_it = match stage {
+        Stage::Starting { .. }
+        | Stage::Running { .. }
+        | Stage::Stopping { .. }
+        | Stage::Ended { .. }
+        | Stage::Interrupted { .. } => true,
+        // Not begun; or a restart had taken it over, and gives it back itself.
+        Stage::Prepared
+        | Stage::Offered { .. }
+        | Stage::Revoked
+        | Stage::RestartingEngine { .. }
+        | Stage::EngineSettled
+        | Stage::Rebooting { .. }
+        | Stage::Rebooted
+        | Stage::Closed(_) => false,
+    };
+    if held_it && manifest.may_touch_engine { hold(manifest, false) } else { None }
+}
+
+/// When the command has ended and no restart follows: waits until the engine takes part in its swarm, and gives the lock
+/// back. Where it does not, the lock stays until it counts as dead: no other manager should go down now.
+pub fn after_command(held: Held, manifest: &Manifest, patience: &mut dyn Patience) {
+    let mut restart = Restart::new(manifest, patience);
+    let takes_part = match engine_instance() {
+        Some(_) => restart.await_part().unwrap_or_else(|Ended| Err("the host shuts down".into())),
+        None => Err("the engine is down".into()),
+    };
+    restart.patience.hold(None);
+    drop(held);
+    match takes_part {
+        Ok(()) => restart.release_lock(),
+        Err(reason) => say(format_args!("the lock for engine restarts stays until it is dead: {reason}")),
+    }
+}
+
+/// Gives the lock back, if this transaction has it, for a command that does not begin.
+pub fn give_back(manifest: &Manifest) {
+    struct NoWait;
+    impl Patience for NoWait {
+        fn pause(&mut self, _: Duration) -> Result<(), Ended> {
+            Err(Ended)
+        }
+        fn hold(&mut self, _: Option<&str>) {}
+    }
+    if manifest.may_touch_engine {
+        Restart::new(manifest, &mut NoWait).release_lock();
+    }
+}
+
+/// A lock that nobody keeps alive dies by itself, and the quorum is asked beside it.
+fn hold(manifest: &Manifest, is_fresh: bool) -> Option<Held> {
+    Held::by(&manifest.id, is_fresh)
+        .inspect_err(|error| say(format_args!("the lock for engine restarts is not kept alive: {error}")))
+        .ok()
+}
+
+/// One transaction's dealing with the engine.
 struct Restart<'a> {
     manifest: &'a Manifest,
     patience: &'a mut dyn Patience,
@@ -157,183 +207,75 @@ struct Restart<'a> {
     locked: bool,
 }
 
-/// Whose turn it is to go down.
-enum Turn {
-    /// This host's: a worker's always, a manager's with the lock.
-    Ours(Info),
-    /// Not yet this manager's, and why.
-    NotYet(String),
-    /// The engine does not run: whatever swarm it had has lost it already.
-    Down,
+impl<'a> Restart<'a> {
+    fn new(manifest: &'a Manifest, patience: &'a mut dyn Patience) -> Self {
+        Self { manifest, patience, locked: false }
+    }
 }
 
 impl Restart<'_> {
-    fn restart(&mut self) -> Result<EngineOutcome, Ended> {
-        let info = match self.await_turn()? {
-            Ok(Some(info)) => info,
-            // It was stopped, maybe by a supervisor that was lost then.
-            Ok(None) => return self.start(None),
-            Err(reason) => return Ok(EngineOutcome::Refused { reason }),
+    fn before_command(&mut self, attempt: u32) -> Result<Result<Begin, String>, Ended> {
+        let work = self.manifest.may_touch_engine.then_some(Work::Command);
+        let info = match self.await_turn(work)? {
+            Ok(Some(info)) if work.is_some() && info.swarm.is_manager() => info,
+            Ok(_) => return Ok(Ok(Begin::default())),
+            Err(reason) => return Ok(Err(reason)),
         };
-        let outcome = self.start(Some(&info))?;
-        if outcome == EngineOutcome::Up {
-            // Kept when the engine stays down: no other manager may go down then.
-            self.release_lock();
+        let held = hold(self.manifest, true);
+        let mut notes = Vec::new();
+        // A later attempt would copy what an earlier one has made of it.
+        if attempt == 1 {
+            notes.extend(self.copy_swarm_directory(&info)?);
+            // That may have taken long.
+            if let Err(reason) = self.await_turn(None)? {
+                drop(held);
+                self.release_lock();
+                return Ok(Err(reason));
+            }
         }
-        Ok(outcome)
+        Ok(Ok(Begin { held, notes }))
     }
 
-    /// Until the swarm can do without this host's engine; what that engine says of itself, if it runs. The quorum is looked at with
-    /// the lock held, right before the engine is stopped.
-    fn await_turn(&mut self) -> Result<Result<Option<Info>, String>, Ended> {
-        let deadline = Instant::now() + TURN_LIMIT;
-        let mut watch = lock::Watch::default();
-        loop {
-            let reason = match self.try_turn(&mut watch) {
-                Ok(Turn::Ours(info)) => return Ok(Ok(Some(info))),
-                Ok(Turn::Down) => return Ok(Ok(None)),
-                Ok(Turn::NotYet(reason)) => reason,
-                Err(error) => chain(&error),
-            };
-            if Instant::now() >= deadline {
-                self.release_lock();
-                return Ok(Err(format!("{reason}, for {} minutes", TURN_LIMIT.as_secs() / 60)));
+    /// Copies the swarm directory of a manager. What a person should know of that is returned, and said.
+    fn copy_swarm_directory(&mut self, info: &Info) -> Result<Option<String>, Ended> {
+        self.patience.hold(Some("the swarm directory is being copied"));
+        let backups = Path::new(layout::ROOT).join("backup");
+        let note = match backup::copy(Path::new(&info.docker_root_dir), &backups, self.patience)? {
+            Ok(Some(copied)) if !copied.is_settled => Some(format!(
+                "the swarm directory went on changing while it was copied to {}: that copy may not be usable",
+                copied.path.display()
+            )),
+            Ok(_) => None,
+            Err(error) => Some(format!("the swarm directory could not be copied: {error:#}")),
+        };
+        note.iter().for_each(say);
+        Ok(note)
+    }
+
+    /// Waits until the engine takes part in its swarm, as long as that may take; else what is missing.
+    fn await_part(&mut self) -> Result<Result<(), String>, Ended> {
+        let begun = Instant::now();
+        while let Err(reason) = self.look() {
+            if begun.elapsed() >= self.up_limit() {
+                return Ok(Err(reason));
             }
             self.patience.hold(Some(&reason));
             self.patience.pause(INTERVAL)?;
         }
-    }
-
-    fn try_turn(&self, watch: &mut lock::Watch) -> Result<Turn, EngineError> {
-        if engine_instance().is_none() {
-            return Ok(Turn::Down);
-        }
-        let engine = Engine::connect()?;
-        let info = engine.info()?;
-        if !info.swarm.is_manager() {
-            return Ok(Turn::Ours(info));
-        }
-        if let Err(reason) = lock::take(&engine, &self.holder(&info), watch)? {
-            return Ok(Turn::NotYet(reason));
-        }
-        let managers = engine.managers()?;
-        Ok(match may_go_down(&managers) {
-            Err(NotNow::QuorumAtRisk(_)) if self.manifest.allow_quorum_loss => Turn::Ours(info),
-            Ok(()) => Turn::Ours(info),
-            Err(reason) => Turn::NotYet(reason.to_string()),
-        })
-    }
-
-    fn holder<'a>(&'a self, info: &'a Info) -> lock::Holder<'a> {
-        lock::Holder { node: &info.swarm.node_id, name: &info.name, transaction: self.manifest.id.as_str() }
+        Ok(Ok(()))
     }
 
     /// Gives back the lock if this transaction holds it. One that cannot be given back dies by itself.
     fn release_lock(&self) {
         let released = Engine::connect().and_then(|engine| {
             let info = engine.info()?;
-            if info.swarm.is_manager() { lock::release(&engine, &self.holder(&info)) } else { Ok(()) }
+            let holder = self.holder(&info, Work::Restart);
+            if info.swarm.is_manager() { lock::release(&engine, &holder) } else { Ok(()) }
         });
         if let Err(error) = released {
             say(format_args!("the lock for engine restarts stays until it is dead: {}", chain(&error)));
         }
     }
-
-    /// Stops what runs, if something does, and starts the installed engine. `before` is what the engine said of itself.
-    fn start(&mut self, before: Option<&Info>) -> Result<EngineOutcome, Ended> {
-        if let Some(info) = before {
-            self.patience.hold(Some("the engine is being stopped"));
-            if let Err(reason) = service::stop() {
-                return Ok(EngineOutcome::Refused { reason });
-            }
-            if info.swarm.is_manager()
-                && let Err(error) = copy_swarm_directory(Path::new(&info.docker_root_dir))
-            {
-                say(format_args!("the swarm's state could not be copied: {error:#}"));
-            }
-        }
-        self.patience.hold(Some("the engine is being started"));
-        let mut said = service::start().err();
-        let begun = Instant::now();
-        loop {
-            let waiting_for = match self.look() {
-                Ok(()) => return Ok(EngineOutcome::Up),
-                Err(reason) => reason,
-            };
-            if begun.elapsed() >= self.up_limit() || said.is_some() && !service::may_come() {
-                if before.is_none() && self.engine_is_active() {
-                    // Nobody asked the swarm before this engine went down: it may have lost its quorum elsewhere.
-                    say(format_args!("the engine is up, but {waiting_for}"));
-                    return Ok(EngineOutcome::Up);
-                }
-                let words =
-                    said.unwrap_or_else(|| format!("{waiting_for}, for {} s", begun.elapsed().as_secs()));
-                return Ok(EngineOutcome::Down { words: format!("{words}: {}", service::last_words()) });
-            }
-            if !service::may_come() {
-                said = service::start().err().or(said);
-            }
-            self.patience.hold(Some(&waiting_for));
-            self.patience.pause(INTERVAL)?;
-        }
-    }
-
-    /// Whether the engine is up and takes part in its swarm, if it has one; else what is missing.
-    fn look(&mut self) -> Result<(), String> {
-        self.locked = false;
-        if engine_instance().is_none() {
-            return Err("the engine's process does not run".into());
-        }
-        let engine = Engine::connect().map_err(|error| chain(&error))?;
-        let info = engine.info().map_err(|error| chain(&error))?;
-        match info.swarm.local_node_state.as_str() {
-            "locked" => self.unlock(&engine),
-            "pending" | "error" => Err(format!("the node is {} in its swarm", info.swarm.local_node_state)),
-            _ if info.swarm.is_manager() => {
-                let managers = engine.managers().map_err(|error| chain(&error))?;
-                takes_part(&managers, &info.swarm.node_id).map_err(|reason| reason.to_string())
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Whether the engine answers, and is a member of its swarm by its own word.
-    fn engine_is_active(&self) -> bool {
-        let info = Engine::connect().and_then(|engine| engine.info());
-        info.is_ok_and(|info| matches!(info.swarm.local_node_state.as_str(), "active" | "inactive"))
-    }
-
-    /// How long it may take until the engine takes part. Somebody who types the key has to find the host first.
-    fn up_limit(&self) -> Duration {
-        if self.locked { TYPED_LIMIT } else { UP_LIMIT }
-    }
-
-    fn unlock(&mut self, engine: &Engine) -> Result<(), String> {
-        let key = fs::read_to_string(layout::secrets(&self.manifest.id).join(UNLOCK_KEY));
-        let key = key.map_err(|_| {
-            self.locked = true;
-            format!("the swarm is locked, and there is no secret '{UNLOCK_KEY}': docker swarm unlock")
-        })?;
-        engine.unlock_swarm(key.trim()).map_err(|error| chain(&error))?;
-        Err("the swarm is being unlocked".into())
-    }
-}
-
-/// Copies a manager's stopped raft store, keys and certificates, for root only. Two copies are kept.
-fn copy_swarm_directory(docker_root: &Path) -> anyhow::Result<()> {
-    const KEPT: usize = 2;
-    let source = docker_root.join("swarm");
-    let backups = Path::new(layout::ROOT).join("backup");
-    crate::durable::private_directory(&backups)?;
-    let target = backups.join(format!("swarm-{}", jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S.%fZ")));
-    if let Some(directory) = crate::payload::Source::open(&source)? {
-        directory.copy_to(&target)?;
-    }
-    let mut copies: Vec<_> = fs::read_dir(&backups)?.flatten().map(|entry| entry.path()).collect();
-    copies.sort();
-    let surplus = copies.len().saturating_sub(KEPT);
-    copies.iter().take(surplus).try_for_each(|old| crate::durable::remove_tree(old))?;
-    Ok(())
 }
 
 #[cfg(test)]

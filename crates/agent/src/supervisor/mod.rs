@@ -19,6 +19,7 @@ mod sync;
 mod tree;
 mod waiting;
 
+use crate::engine_restart;
 use crate::host_view::View;
 use crate::layout::{self, TransactionDir, file};
 use crate::lock::Lock;
@@ -75,6 +76,7 @@ pub fn run(entry: Way, root: &Path, directory: &TransactionDir, go: Option<u32>)
         duration: None,
         notes: Vec::new(),
         host_notes: Vec::new(),
+        engine_lock: None,
     };
     let code = supervisor.drive(go);
     resume::disable_when_idle(root);
@@ -122,6 +124,8 @@ struct Supervisor<'a> {
     notes: Vec<String>,
     /// Of the last look at the host.
     host_notes: Vec<String>,
+    /// The lock for engine restarts, while a command runs that may restart this manager's engine, and until what follows takes it.
+    engine_lock: Option<engine_restart::Held>,
 }
 
 /// A program of the payload that was started.
@@ -194,6 +198,7 @@ impl Supervisor<'_> {
             resume::enable();
         }
         let looks = self.manifest.takes_host_lock;
+        self.engine_lock = engine_restart::hold_again(&self.manifest, &self.journal.state().stage);
         self.before = looks.then(|| changes::before(self.root, self.directory, nothing_begun)).flatten();
         Ok(Event::Written)
     }
@@ -231,6 +236,20 @@ impl Supervisor<'_> {
             Leave::Later => {
                 bail!("the host is busy with another transaction; this one waits for its next agent")
             }
+        }
+    }
+
+    /// Before the transaction closes: gives the lock back. It stays held where the engine stayed down.
+    fn give_back_engine_lock(&mut self, outcome: &Outcome) {
+        let Some(held) = self.engine_lock.take() else { return };
+        if !matches!(outcome, Outcome::EngineDown { .. }) {
+            self.wait_for(
+                |manifest, waiting| {
+                    engine_restart::after_command(held, manifest, waiting);
+                    Ok(())
+                },
+                |()| Event::Waited,
+            );
         }
     }
 
@@ -298,6 +317,7 @@ impl Supervisor<'_> {
     }
 
     fn close(&mut self, outcome: Outcome) -> anyhow::Result<()> {
+        self.give_back_engine_lock(&outcome);
         let mut notes = std::mem::take(&mut self.notes);
         notes.extend(self.notes_of_the_journal()?);
         notes.append(&mut self.host_notes);

@@ -27,7 +27,7 @@ impl Supervisor<'_> {
     }
 
     /// Waits for something, and tells how that ended.
-    fn wait_for<T>(
+    pub(super) fn wait_for<T>(
         &mut self,
         wait: impl FnOnce(&careen_model::manifest::Manifest, &mut Waiting<'_>) -> Result<T, Ended>,
         done: impl FnOnce(T) -> Event,
@@ -44,11 +44,26 @@ impl Supervisor<'_> {
 
     /// Until the swarm can do without this host; on a worker that is at once.
     pub(super) fn await_turn_to_run(&mut self) -> Event {
-        self.wait_for(|manifest, waiting| engine_restart::await_turn_to_run(manifest, waiting), turn)
+        // A lock that was held again for an interrupted attempt is taken anew: the quorum is asked with it.
+        self.engine_lock = None;
+        let attempt = self.journal.state().history.attempts + 1;
+        let (mut held, mut notes) = (None, Vec::new());
+        let event = self.wait_for(
+            |manifest, waiting| engine_restart::before_command(manifest, attempt, waiting),
+            |begin| turn(begin.map(|begin| (held, notes) = (begin.held, begin.notes))),
+        );
+        self.engine_lock = held;
+        self.notes.extend(notes);
+        if event != Event::Waited {
+            // The wait may have ended behind the moment in which the lock was taken.
+            engine_restart::give_back(&self.manifest);
+        }
+        event
     }
 
     /// Until this host may reboot.
     pub(super) fn await_turn_to_reboot(&mut self) -> Event {
+        self.engine_lock = None; // taken over
         self.wait_for(|manifest, waiting| engine_restart::await_reboot(manifest, waiting), turn)
     }
 
@@ -105,6 +120,7 @@ impl Supervisor<'_> {
             }
             Event::Settled(outcome)
         };
+        self.engine_lock = None; // taken over
         self.wait_for(|manifest, waiting| engine_restart::carry_out(why, manifest, waiting), settled)
     }
 

@@ -375,6 +375,29 @@ fn exit_codes_follow_the_contract() {
 }
 
 #[test]
+fn an_engine_that_was_left_alone_and_is_down_later_is_started_before_anything_is_rolled_back() {
+    let replaced = Record::RestartingEngine { why: EngineRestart::Replaced };
+    let left_alone = settled(EngineOutcome::Refused { reason: "quorum".into() });
+    let records = [&ran(CommandEnd::Exited(0))[..], &[replaced, left_alone]].concat();
+    let down = HostView { engine_up: false, ..host() };
+    assert_eq!(decide(&records, &down, ALL_ALLOWED), Action::RestartEngine(EngineRestart::Down));
+}
+
+#[test]
+fn what_a_rollback_brought_back_is_started_however_often_that_failed_before() {
+    let down = HostView { engine_up: false, ..host() };
+    let start_it = Record::RestartingEngine { why: EngineRestart::Down };
+    let failed = settled(EngineOutcome::Down { words: "no".into() });
+    let twice = [start_it.clone(), settled(EngineOutcome::Up), start_it.clone(), failed.clone()];
+    let rolled_back = [start(Phase::Rollback, 1), Record::Running { pid: 10 }, ended(CommandEnd::Exited(0))];
+    let records = [&ran(CommandEnd::Exited(0))[..], &twice, &rolled_back].concat();
+    assert_eq!(decide(&records, &down, ALL_ALLOWED), Action::RestartEngine(EngineRestart::Down));
+    let hopeless = Outcome::EngineDown { words: "no".into(), rollback: Rollback::Failed };
+    let records = [records, vec![start_it, failed]].concat();
+    assert_eq!(decide(&records, &down, ALL_ALLOWED), Action::Close(hopeless));
+}
+
+#[test]
 fn secrets_are_needed_where_the_command_may_still_start() {
     let open = |policy: Policy| -> Vec<&'static str> {
         let needing = all_states().into_iter().filter(|state| state.may_start_command(policy));

@@ -16,13 +16,13 @@ use super::follow::{Witness, wait_to_be_stopped_until};
 use super::identity::{Own, Place};
 use super::last_lines;
 use super::{Followed, Request, carry_out, host, report_result};
-use crate::journal;
 use crate::layout::{self, TransactionDir, file};
 use crate::payload::Source;
 use crate::restart_go;
 use crate::say::{chain, keep_reports_apart, say};
 use crate::signals::Signals;
 use crate::stop::{OrRefuse, Stop};
+use crate::{expectation, journal};
 use careen_model::command::{Executable, judge};
 use careen_model::journal::{CommandEnd, Record, TransactionResult};
 use careen_model::payload::{PREPARE_COMMAND, ROLLBACK_COMMAND, VERIFY_COMMAND};
@@ -329,15 +329,7 @@ impl Playing<'_> {
 
     /// What `prepare` has said about a restart, now or to an agent before this one.
     fn expectation(&self) -> Expectation {
-        let Ok(prepare) = TransactionId::parse(&format!("{}-p", self.id)) else {
-            return Expectation::Unknown;
-        };
-        let path = TransactionDir::new(Path::new(layout::ROOT), &prepare).file(file::EXPECTS_RESTART);
-        match std::fs::read_to_string(path).unwrap_or_default().trim() {
-            "yes" => Expectation::Yes,
-            "no" => Expectation::No,
-            _ => Expectation::Unknown,
-        }
+        expectation::of_command(Path::new(layout::ROOT), &self.id)
     }
 
     fn judged(&self, command: &str) -> Result<Executable, Stop> {

@@ -1,0 +1,152 @@
+//! Stops the engine and starts it again; whatever becomes of the stop, it is started.
+
+use super::lock::Work;
+use super::{Ended, INTERVAL, Restart, UNLOCK_KEY, service, stop};
+use crate::engine_process::engine_instance;
+use crate::host_view::is_shutting_down;
+use crate::layout;
+use crate::say::{chain, say};
+use careen_engine::{Engine, Info};
+use careen_model::journal::EngineOutcome;
+use careen_model::quorum::takes_part;
+use careen_model::removal::EngineInstance;
+use std::fs;
+use std::time::{Duration, Instant};
+
+/// How long an engine may take from its start to taking part in its swarm.
+const UP_LIMIT: Duration = Duration::from_secs(180);
+/// How long a manager stays locked before its engine counts as down, where nobody gave careen the key.
+const TYPED_LIMIT: Duration = Duration::from_secs(60 * 60);
+
+/// A stop that did not go well.
+struct FailedStop {
+    words: String,
+    /// What was to be stopped.
+    instance: Option<EngineInstance>,
+}
+
+impl Restart<'_> {
+    pub(super) fn restart(&mut self) -> Result<EngineOutcome, Ended> {
+        match self.await_turn(Some(Work::Restart))? {
+            Ok(Some(info)) => self.start(Some(&info)),
+            // It was stopped, maybe by a supervisor that was lost then.
+            Ok(None) => self.start(None),
+            Err(reason) => Ok(EngineOutcome::Refused { reason }),
+        }
+    }
+
+    /// Stops what runs, if something does, and starts the installed engine. `before` is what the engine said of itself. The
+    /// lock is given back when the engine takes part again, and kept when it does not: no other manager may go down then.
+    pub(super) fn start(&mut self, before: Option<&Info>) -> Result<EngineOutcome, Ended> {
+        let failed = match before {
+            Some(info) => self.stop(info).inspect_err(|Ended| leave_it_starting())?,
+            None => None,
+        };
+        self.patience.hold(Some("the engine is being started"));
+        let mut said = service::start().err();
+        let (begun, mut started) = (Instant::now(), Instant::now());
+        loop {
+            let waiting_for = match self.look() {
+                Ok(()) => return Ok(self.settled(failed)),
+                Err(reason) => reason,
+            };
+            if begun.elapsed() >= self.up_limit() || said.is_some() && !service::may_come() {
+                if before.is_none() && self.engine_is_active() {
+                    // Nobody asked the swarm before this engine went down: it may have lost its quorum elsewhere.
+                    say(format_args!("the engine is up, but {waiting_for}"));
+                    return Ok(EngineOutcome::Up);
+                }
+                let waited = || format!("{waiting_for}, for {} s", begun.elapsed().as_secs());
+                let words = failed.map(|failed| failed.words).or(said).unwrap_or_else(waited);
+                return Ok(EngineOutcome::Down { words: format!("{words}: {}", service::last_words()) });
+            }
+            if service::needs_another_start(started.elapsed()) {
+                said = service::start().err().or(said);
+                started = Instant::now();
+            }
+            self.patience.hold(Some(&waiting_for));
+            self.patience.pause(INTERVAL)?;
+        }
+    }
+
+    /// Stops the engine, and copies a manager's swarm directory while it is down. What did not go well is returned: the
+    /// engine is to be started all the same.
+    fn stop(&mut self, info: &Info) -> Result<Option<FailedStop>, Ended> {
+        let instance = engine_instance();
+        self.patience.hold(Some("the engine is being stopped"));
+        match service::stop(self.patience)? {
+            Ok(()) => {
+                if info.swarm.is_manager() {
+                    self.copy_swarm_directory(info)?;
+                }
+                Ok(None)
+            }
+            Err(words) => {
+                say(format_args!("the engine did not stop as it should: {words}"));
+                Ok(Some(FailedStop { words, instance }))
+            }
+        }
+    }
+
+    /// The engine is up and takes part: what came of the restart.
+    fn settled(&mut self, failed: Option<FailedStop>) -> EngineOutcome {
+        let outcome = match failed {
+            None => EngineOutcome::Up,
+            Some(failed) => {
+                let is_the_same = failed.instance.is_some() && engine_instance() == failed.instance;
+                stop::outcome_when_up(failed.words, is_the_same, service::is_stopping())
+            }
+        };
+        if !matches!(outcome, EngineOutcome::Down { .. }) {
+            self.release_lock();
+        }
+        outcome
+    }
+
+    /// Whether the engine is up and takes part in its swarm, if it has one; else what is missing.
+    pub(super) fn look(&mut self) -> Result<(), String> {
+        self.locked = false;
+        if engine_instance().is_none() {
+            return Err("the engine's process does not run".into());
+        }
+        let engine = Engine::connect().map_err(|error| chain(&error))?;
+        let info = engine.info().map_err(|error| chain(&error))?;
+        match info.swarm.local_node_state.as_str() {
+            "locked" => self.unlock(&engine),
+            "pending" | "error" => Err(format!("the node is {} in its swarm", info.swarm.local_node_state)),
+            _ if info.swarm.is_manager() => {
+                let managers = engine.managers().map_err(|error| chain(&error))?;
+                takes_part(&managers, &info.swarm.node_id).map_err(|reason| reason.to_string())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the engine answers, and is a member of its swarm by its own word.
+    fn engine_is_active(&self) -> bool {
+        let info = Engine::connect().and_then(|engine| engine.info());
+        info.is_ok_and(|info| matches!(info.swarm.local_node_state.as_str(), "active" | "inactive"))
+    }
+
+    /// How long it may take until the engine takes part. Somebody who types the key has to find the host first.
+    pub(super) fn up_limit(&self) -> Duration {
+        if self.locked { TYPED_LIMIT } else { UP_LIMIT }
+    }
+
+    fn unlock(&mut self, engine: &Engine) -> Result<(), String> {
+        let key = fs::read_to_string(layout::secrets(&self.manifest.id).join(UNLOCK_KEY));
+        let key = key.map_err(|_| {
+            self.locked = true;
+            format!("the swarm is locked, and there is no secret '{UNLOCK_KEY}': docker swarm unlock")
+        })?;
+        engine.unlock_swarm(key.trim()).map_err(|error| chain(&error))?;
+        Err("the swarm is being unlocked".into())
+    }
+}
+
+/// A supervisor that is told to end while it stops the engine: nobody else would start it, unless the host goes down.
+fn leave_it_starting() {
+    if !is_shutting_down() {
+        service::start_later();
+    }
+}

@@ -1,0 +1,110 @@
+//! Whose turn it is to go down: asked at the engine's own socket, waited for within a limit.
+
+use super::lock::{self, Work};
+use super::{Ended, INTERVAL, Restart};
+use crate::engine_process::engine_instance;
+use crate::say::chain;
+use careen_engine::{Engine, EngineError, Info};
+use careen_model::quorum::{Manager, NotNow, may_go_down};
+use std::time::{Duration, Instant};
+
+/// How long a manager waits for its turn and for the others.
+const TURN_LIMIT: Duration = Duration::from_secs(60 * 60);
+
+/// Whose turn it is to go down.
+enum Turn {
+    /// This host's: a worker's always, a manager's while the others are enough.
+    Ours(Info),
+    /// Not yet this manager's, and why.
+    NotYet(String),
+    /// The engine does not run: whatever swarm it had has lost it already.
+    Down,
+}
+
+impl Restart<'_> {
+    /// Until the swarm can do without this host's engine; what that engine says of itself, if it runs. With `work` a manager takes
+    /// the lock for it too, and the quorum is looked at with the lock held, right before what may end the engine. The
+    /// inner error says why it did not come to that; the lock is given back then.
+    pub fn await_turn(&mut self, work: Option<Work>) -> Result<Result<Option<Info>, String>, Ended> {
+        let deadline = Instant::now() + TURN_LIMIT;
+        let mut watch = lock::Watch::default();
+        loop {
+            let reason = match self.try_turn(work, &mut watch) {
+                Ok(Turn::Ours(info)) => return Ok(Ok(Some(info))),
+                Ok(Turn::Down) => return Ok(Ok(None)),
+                Ok(Turn::NotYet(reason)) => reason,
+                Err(error) => chain(&error),
+            };
+            if Instant::now() >= deadline {
+                if work.is_some() {
+                    self.release_lock();
+                }
+                return Ok(Err(format!("{reason}, for {} minutes", TURN_LIMIT.as_secs() / 60)));
+            }
+            self.patience.hold(Some(&reason));
+            self.patience.pause(INTERVAL)?;
+        }
+    }
+
+    fn try_turn(&self, work: Option<Work>, watch: &mut lock::Watch) -> Result<Turn, EngineError> {
+        if engine_instance().is_none() {
+            return Ok(Turn::Down);
+        }
+        let engine = Engine::connect()?;
+        let info = engine.info()?;
+        if !info.swarm.is_manager() {
+            return Ok(Turn::Ours(info));
+        }
+        if let Some(work) = work
+            && let Err(reason) = lock::take(&engine, &self.holder(&info, work), watch)?
+        {
+            return Ok(Turn::NotYet(reason));
+        }
+        Ok(match may_begin(&engine.managers()?, self.manifest.allow_quorum_loss) {
+            Ok(()) => Turn::Ours(info),
+            Err(reason) => Turn::NotYet(reason.to_string()),
+        })
+    }
+
+    pub(super) fn holder<'a>(&'a self, info: &'a Info, work: Work) -> lock::Holder<'a> {
+        lock::Holder {
+            node: &info.swarm.node_id,
+            name: &info.name,
+            transaction: self.manifest.id.as_str(),
+            work,
+        }
+    }
+}
+
+/// Whether one of these managers may go down. Who allows the loss of the quorum still waits for a leader: without one
+/// nobody knows who is there.
+fn may_begin(managers: &[Manager], allow_quorum_loss: bool) -> Result<(), NotNow> {
+    match may_go_down(managers) {
+        Err(NotNow::QuorumAtRisk(_)) if allow_quorum_loss => Ok(()),
+        decided => decided,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn managers(leader: bool, reachable: &[bool]) -> Vec<Manager> {
+        let manager = |(index, reachable): (usize, &bool)| Manager {
+            node: format!("m{index}"),
+            reachable: *reachable,
+            leader: leader && index == 0,
+            ready: true,
+        };
+        reachable.iter().enumerate().map(manager).collect()
+    }
+
+    #[test]
+    fn who_allows_the_loss_of_the_quorum_gets_it_but_not_without_a_leader() {
+        let two = managers(true, &[true, true]);
+        assert!(matches!(may_begin(&two, false), Err(NotNow::QuorumAtRisk(_))));
+        assert_eq!(may_begin(&two, true), Ok(()));
+        assert_eq!(may_begin(&managers(false, &[true, true]), true), Err(NotNow::NoLeader));
+        assert_eq!(may_begin(&managers(true, &[true, true, true]), false), Ok(()));
+    }
+}
