@@ -57,6 +57,15 @@ impl Cluster for View<'_> {
     }
 }
 
+/// What is listed at one moment.
+#[derive(Debug, Clone, Default)]
+pub struct Lists {
+    nodes: Vec<Node>,
+    services: Vec<Service>,
+    tasks: Vec<Task>,
+    jobs: Vec<Job>,
+}
+
 fn words(action: &Action) -> String {
     match action {
         Action::UpdateNode { node, labels, availability, .. } => {
@@ -260,18 +269,31 @@ impl World {
         Ok(())
     }
 
-    /// Everything, as a manager with a leader tells it.
+    /// Everything, as a manager with a leader tells it. The lists are from different moments: nodes first, then services,
+    /// then tasks, then what agents said; the records last.
     pub fn observe(&mut self, place: &NodeId) -> Observed {
         let reports = self.reports();
+        let [nodes, services, tasks] = self.moments();
+        let mut jobs = services.jobs;
+        for job in &mut jobs {
+            // Tasks of a service that was created meanwhile are none of a service that is known.
+            let of_job = tasks.jobs.iter().find(|one| one.key == job.key);
+            job.tasks = of_job.map_or_else(Vec::new, |one| one.tasks.clone());
+            job.refused = of_job.and_then(|one| one.refused.clone());
+        }
+        let mut all_services = services.services;
+        for service in &mut all_services {
+            service.running = tasks.services.iter().find(|one| one.id == service.id).map_or(0, |one| one.running);
+        }
         let active = |node: &&SimNode| {
             node.role == Role::Manager && node.ready && node.availability == Availability::Active
         };
         let movable = self.nodes.iter().filter(active).count() >= 2;
         Observed {
-            nodes: (0..self.nodes.len()).map(|index| self.observe_node(index)).collect(),
-            services: (0..self.services.len()).map(|index| self.observe_service(index)).collect(),
-            tasks: self.observe_tasks(),
-            jobs: self.jobs.iter().map(observe_job).collect(),
+            nodes: nodes.nodes,
+            services: all_services,
+            tasks: tasks.tasks,
+            jobs,
             reports,
             lock: self.lock.clone(),
             rollout: Some(self.rollout.clone()),
@@ -283,6 +305,40 @@ impl World {
             controller: Some(ControllerPlace { node: place.clone(), movable }),
             autolock: self.autolock,
         }
+    }
+
+    /// The lists at three moments, one after the other.
+    fn moments(&mut self) -> [Lists; 3] {
+        let mut ago = [0; 3].map(|_| match self.hazard.lag {
+            0 => 0,
+            lag => usize::try_from(self.rng.between(0, lag)).unwrap_or(0),
+        });
+        ago.sort_unstable();
+        let [tasks, services, nodes] = ago;
+        [nodes, services, tasks].map(|ago| match ago {
+            0 => self.lists(),
+            ago => self.snapshots.get(ago - 1).cloned().unwrap_or_else(|| self.lists()),
+        })
+    }
+
+    /// The lists as they are now.
+    fn lists(&self) -> Lists {
+        Lists {
+            nodes: (0..self.nodes.len()).map(|index| self.observe_node(index)).collect(),
+            services: (0..self.services.len()).map(|index| self.observe_service(index)).collect(),
+            tasks: self.observe_tasks(),
+            jobs: self.jobs.iter().map(observe_job).collect(),
+        }
+    }
+
+    /// The lists are remembered, for looks whose lists are of different moments.
+    pub(crate) fn remember(&mut self) {
+        if self.hazard.lag == 0 {
+            self.snapshots.clear();
+            return;
+        }
+        self.snapshots.push_front(self.lists());
+        self.snapshots.truncate(usize::try_from(self.hazard.lag).unwrap_or(0));
     }
 
     fn observe_node(&self, index: usize) -> Node {

@@ -4,6 +4,7 @@
 //! It runs the real planner and the real controller's loop; what it fakes is what docs/swarm-facts.md says of Swarm,
 //! and what an agent does on its host. Between any two actions a controller may crash, freeze, or meet another one.
 
+pub mod accidents;
 mod agents;
 pub mod bend;
 mod cluster;
@@ -17,7 +18,9 @@ pub mod scenario;
 mod supervise;
 mod trouble;
 mod truth;
+pub mod whole;
 pub mod world;
 
 pub use cluster::View;
+pub use accidents::Accidents;
 pub use run::{Ending, Failure, Faults, Run};

@@ -1,7 +1,8 @@
 //! A history: the world goes on second by second, controllers look and act, faults and operators interfere.
 
+use crate::accidents::{Accidents, Sweep};
 use crate::cluster::View;
-use crate::world::{Power, World};
+use crate::world::{Hazard, Power, World};
 use careen_controller::{Controller, ControllerError, Turn};
 use careen_planner::observed::{Availability, Role};
 use careen_planner::rollout::{Control, RolloutOutcome};
@@ -25,6 +26,8 @@ pub struct Faults {
     pub cut_off: u64,
     /// A host dies for good, each second.
     pub death: u64,
+    /// What happens to hosts and containers.
+    pub accidents: Accidents,
     /// Until when all that happens.
     pub until: u64,
 }
@@ -32,7 +35,35 @@ pub struct Faults {
 impl Faults {
     /// Everything.
     pub fn all() -> Self {
-        Self { crash: 40, freeze: 15, second: 3, operator: 8, engine: 2, cut_off: 3, death: 1, until: 1200 }
+        let accidents = Accidents::all();
+        let engine = 2;
+        Self { crash: 40, freeze: 15, second: 3, operator: 8, engine, cut_off: 3, death: 1, accidents, until: 1200 }
+    }
+
+    /// By name, for the command line.
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "none" => Some(Self::default()),
+            "controllers" => Some(Self::controllers()),
+            "hosts" => Some(Self::hosts()),
+            "all" => Some(Self::all()),
+            _ => None,
+        }
+    }
+
+    fn hazard(&self) -> Hazard {
+        let Accidents { supervisor_between, lag, .. } = self.accidents;
+        Hazard { supervisor_between, lag }
+    }
+
+    /// Everything but what happens to hosts and containers.
+    pub fn but_accidents() -> Self {
+        Self { accidents: Accidents::default(), ..Self::all() }
+    }
+
+    /// Only what happens to hosts and containers.
+    pub fn hosts() -> Self {
+        Self { accidents: Accidents::all(), until: 1200, ..Self::default() }
     }
 
     /// Only controllers crash and freeze.
@@ -80,6 +111,7 @@ pub struct Run {
     pub(crate) at_risk_since: BTreeMap<NodeId, u64>,
     over: bool,
     began: u64,
+    pub(crate) sweeps: Vec<Sweep>,
 }
 
 /// How a history ended.
@@ -106,9 +138,16 @@ pub struct Failure {
     pub history: Vec<String>,
 }
 
+/// So many lines of a history's end are shown.
+const SHOWN: usize = 120;
+
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for line in &self.history {
+        let before = self.history.len().saturating_sub(SHOWN);
+        if before > 0 {
+            writeln!(f, "({before} lines before)")?;
+        }
+        for line in self.history.iter().skip(before) {
             writeln!(f, "{line}")?;
         }
         write!(f, "{}", self.what.join("\n"))
@@ -142,6 +181,7 @@ impl Run {
             held_since: BTreeMap::new(),
             at_risk_since: BTreeMap::new(),
             over: false,
+            sweeps: Vec::new(),
         }
     }
 
@@ -183,11 +223,17 @@ impl Run {
     }
 
     fn second(&mut self) {
+        self.world.hazard = match self.world.now < self.faults.until {
+            true => self.faults.hazard(),
+            false => Hazard::default(),
+        };
         self.world.tick();
         self.world.check();
         if self.world.now < self.faults.until {
             self.fault();
         }
+        self.sweep_on();
+        self.somebody_unlocks();
         if !self.over {
             self.operator_answers();
             self.start_controllers();
@@ -289,7 +335,7 @@ impl Run {
         self.held_since.retain(|node, _| pass.holds.contains_key(node));
         for (node, hold) in &pass.holds {
             match hold {
-                Hold::QuorumAtRisk { .. } => {
+                Hold::QuorumAtRisk { .. } | Hold::VolumeWouldMove { .. } => {
                     self.at_risk_since.entry(node.clone()).or_insert(now);
                 }
                 Hold::NoReport { .. } => {}

@@ -7,9 +7,9 @@ use crate::truth::Truth;
 use crate::world::{Hazard, Power, SimNode, SimService, World};
 use careen_planner::observed::{Availability, Expectation, Mode, Restart, Role};
 use careen_planner::rollout::{Control, RolloutRecord};
-use careen_planner::spec::{DrainPolicy, FailureAction, Limits, NodeOrder, RebootPolicy};
+use careen_planner::spec::{DrainPolicy, FailureAction, Limits, NodeOrder, RebootPolicy, UnlockKey};
 use careen_planner::{NodeId, RolloutId, Spec, Version};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 /// The limits of simulated rollouts: short, so that histories are.
@@ -95,6 +95,7 @@ pub fn world(seed: u64, spec: Spec, managers: usize, workers: usize) -> World {
         created: 0,
         truth: Truth::default(),
         pending_down: None,
+        snapshots: VecDeque::new(),
         go_looked_at: BTreeMap::new(),
         over_at: 0,
         left: BTreeSet::new(),
@@ -132,8 +133,10 @@ pub fn random(seed: u64) -> World {
             1 => one.mode = Mode::Global,
             _ => {}
         }
+        one.has_volume = rng.permille(60);
         world.services.push(one);
     }
+    world.autolock = rng.permille(120);
     // Services are up before the rollout begins.
     for _ in 0..15 {
         world.tick();
@@ -157,6 +160,10 @@ fn random_spec(rng: &mut Rng) -> Spec {
     spec.drain = *rng.pick(&[DrainPolicy::Auto, DrainPolicy::Auto, DrainPolicy::Always, DrainPolicy::Never]);
     spec.reboot = *rng.pick(&[RebootPolicy::Auto, RebootPolicy::Asked, RebootPolicy::Never]);
     spec.restarts = rng.permille(200);
+    spec.allow_volume_moves = rng.permille(300);
+    spec.unlock_by_hand = rng.permille(500);
+    let key = || UnlockKey { id: "key".into(), name: "key".into() };
+    spec.unlock_key = rng.permille(500).then(key);
     if rng.permille(200) {
         // Operators change this label while the rollout goes on.
         spec.selection.constraints = vec!["node.labels.zone!=z1".into()];
@@ -172,7 +179,7 @@ fn random_plan(rng: &mut Rng) -> HostPlan {
         _ => vec![AttemptEnd::Well],
     };
     HostPlan {
-        refuses_the_agent: rng.permille(20),
+        refuses_the_agent: rng.permille(40),
         prepare_works: !rng.permille(30),
         expects: *rng.pick(&[Expectation::Yes, Expectation::No, Expectation::Unknown]),
         attempts,
@@ -185,6 +192,6 @@ fn random_plan(rng: &mut Rng) -> HostPlan {
         is_fit: !rng.permille(15),
         has_rollback: rng.permille(500),
         stops_the_engine: rng.permille(40),
-        refuses_until: u64::MAX,
+        refuses_until: *rng.pick(&[u64::MAX, 150, 400]),
     }
 }

@@ -30,6 +30,9 @@ impl Run {
         if world.rng.permille(faults.operator) {
             self.operator_interferes(index);
         }
+        if index < self.world.nodes.len() {
+            self.accidents(index);
+        }
     }
 
     fn operator_interferes(&mut self, index: usize) {

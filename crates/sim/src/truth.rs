@@ -31,8 +31,6 @@ pub struct Truth {
     aborting: Option<u64>,
     /// Since when an operator wants a node left out.
     skipped: BTreeMap<NodeId, u64>,
-    /// Since when a node refuses its image without a hold that says so.
-    pub(crate) refused: BTreeMap<NodeId, u64>,
     /// Nodes that a rollout is through with.
     pub done: BTreeSet<(NodeId, careen_planner::RolloutId)>,
     /// Why nodes failed.
@@ -149,8 +147,9 @@ impl World {
         let before = |since: Option<u64>| since.is_some_and(|since| since < looked_at);
         let lag = self.hazard.lag + 1;
         let skipped = self.truth.skipped.get(&gate.node).map(|since| since + lag);
+        let control = &self.rollout.control;
         let words = [
-            ("paused", self.truth.paused),
+            ("paused", self.truth.paused.filter(|_| matches!(control, Control::Paused { .. }))),
             ("aborted", self.truth.aborting),
             ("to leave the node out", skipped),
         ];

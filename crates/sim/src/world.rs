@@ -2,6 +2,7 @@
 //! follows docs/swarm-facts.md; one call of [`World::tick`] is one second.
 
 use crate::bend::Bend;
+use crate::cluster::Lists;
 pub use crate::containers::Container;
 use crate::containers::Log;
 use crate::host::Host;
@@ -12,7 +13,7 @@ use careen_planner::observed::{Availability, Lock, Mode, Restart, Role, TaskStat
 use careen_planner::rollout::{Baseline, Control, NodeResult, RolloutRecord};
 use careen_planner::state::{NodeRecord, RECORD_LABEL};
 use careen_planner::{JobKey, NodeId, RolloutId, Spec, Stage, Version};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// A swarm with its hosts.
 #[derive(Debug, Clone)]
@@ -71,6 +72,8 @@ pub struct World {
     pub created: i64,
     /// What really happened, for the invariants.
     pub truth: Truth,
+    /// The swarm's lists of the last seconds, the newest first.
+    pub snapshots: VecDeque<Lists>,
     /// What a supervisor has just taken down.
     pub pending_down: Option<(Power, Restart)>,
     /// When the controller looked that gave a node its last go.
@@ -262,6 +265,7 @@ impl World {
 
     /// One second.
     pub fn tick(&mut self) {
+        self.remember();
         self.now += 1;
         self.power();
         self.election();

@@ -1,0 +1,238 @@
+//! What happens to hosts and their containers by accident, or by somebody who does not know of careen.
+
+use crate::containers::End;
+use crate::run::{Faults, Run};
+use crate::world::{Power, World};
+use careen_planner::{JobKey, JobRole, NodeId};
+use careen_protocol::gates::Gate;
+
+/// How often which, in thousandths for each second.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Accidents {
+    /// One container of careen's is killed, removed or stopped.
+    pub container: u64,
+    /// All containers of a host are, one after the other.
+    pub sweep: u64,
+    /// The kernel is out of memory and kills gates.
+    pub oom: u64,
+    /// An agent is frozen for a while.
+    pub freeze: u64,
+    /// A supervisor is killed.
+    pub supervisor: u64,
+    /// A supervisor is killed behind one of its steps: for each step.
+    pub supervisor_between: u64,
+    /// A supervisor is frozen for a while.
+    pub supervisor_freeze: u64,
+    /// A host loses its state directory.
+    pub forget: u64,
+    /// A host is installed anew while it is in the swarm.
+    pub reimage: u64,
+    /// An engine is killed.
+    pub engine_kill: u64,
+    /// Somebody reboots a host.
+    pub reboot: u64,
+    /// So many seconds the lists of a look are apart, and a report is old, at most.
+    pub lag: u64,
+}
+
+impl Accidents {
+    /// Everything.
+    pub fn all() -> Self {
+        Self {
+            container: 8,
+            sweep: 2,
+            oom: 2,
+            freeze: 4,
+            supervisor: 4,
+            supervisor_between: 4,
+            supervisor_freeze: 3,
+            forget: 2,
+            reimage: 1,
+            engine_kill: 2,
+            reboot: 2,
+            lag: 4,
+        }
+    }
+}
+
+/// All containers of a host, one after the other.
+#[derive(Debug, Clone)]
+pub(crate) struct Sweep {
+    node: NodeId,
+    left: Vec<JobKey>,
+    how: End,
+    every: u64,
+    next: u64,
+}
+
+impl Run {
+    pub(crate) fn accidents(&mut self, index: usize) {
+        let Faults { accidents, .. } = self.faults;
+        let world = &mut self.world;
+        let up = world.nodes[index].power == Power::Up;
+        let host_is_up = world.nodes[index].power.host_is_up();
+        if world.rng.permille(accidents.container) {
+            let how = *world.rng.pick(&[End::Kill, End::Remove, End::Stop]);
+            world.a_container_ends(index, how);
+        }
+        if world.rng.permille(accidents.oom) {
+            world.out_of_memory(index);
+        }
+        if world.rng.permille(accidents.sweep) && up {
+            let sweep = world.sweep(index);
+            self.sweeps.push(sweep);
+        }
+        let world = &mut self.world;
+        if world.rng.permille(accidents.freeze) {
+            world.an_agent_freezes(index);
+        }
+        if world.rng.permille(accidents.supervisor) {
+            world.a_supervisor_dies(index);
+        }
+        if world.rng.permille(accidents.supervisor_freeze) {
+            world.a_supervisor_freezes(index);
+        }
+        if world.rng.permille(accidents.forget) && host_is_up {
+            let line = format!("{}: somebody removes /var/lib/careen", world.nodes[index].id);
+            world.say(line);
+            world.forget(index);
+        }
+        if world.rng.permille(accidents.reimage) && up {
+            let line = format!("{} is installed anew", world.nodes[index].id);
+            world.say(line);
+            world.forget(index);
+            let until = world.now + world.rng.between(10, 60);
+            world.goes_down(index, Power::HostDown(until));
+        }
+        if world.rng.permille(accidents.engine_kill) && up {
+            let until = world.now + world.rng.between(2, 20);
+            let line = format!("{}: its engine is killed", world.nodes[index].id);
+            world.say(line);
+            world.engine_is_killed(index, until);
+        }
+        if world.rng.permille(accidents.reboot) && up {
+            let line = format!("{}: somebody reboots it", world.nodes[index].id);
+            world.say(line);
+            world.shut_down(index);
+            if world.nodes[index].power == Power::Up {
+                let until = world.now + world.rng.between(6, 60);
+                world.goes_down(index, Power::HostDown(until));
+            }
+        }
+    }
+
+    /// Sweeps that are under way go on.
+    pub(crate) fn sweep_on(&mut self) {
+        let world = &mut self.world;
+        for sweep in &mut self.sweeps {
+            let Some(index) = world.nodes.iter().position(|node| node.id == sweep.node) else {
+                sweep.left.clear();
+                continue;
+            };
+            while world.now >= sweep.next && !sweep.left.is_empty() {
+                sweep.next += sweep.every;
+                let key = sweep.left.remove(0);
+                if world.nodes[index].power == Power::Up && world.nodes[index].container_mut(&key).is_some() {
+                    world.end_container(index, &key, sweep.how);
+                }
+                if sweep.every > 0 {
+                    break;
+                }
+            }
+        }
+        self.sweeps.retain(|sweep| !sweep.left.is_empty());
+    }
+
+    /// A locked manager is unlocked by somebody, after a while.
+    pub(crate) fn somebody_unlocks(&mut self) {
+        let world = &mut self.world;
+        for index in 0..world.nodes.len() {
+            let node = &world.nodes[index];
+            let due = node.locked && node.power == Power::Up && world.now >= node.locked_at + 20;
+            if due && world.rng.permille(60) {
+                world.nodes[index].locked = false;
+                let line = format!("operator: {} is unlocked", world.nodes[index].id);
+                world.say(line);
+            }
+        }
+    }
+}
+
+impl World {
+    fn a_container_ends(&mut self, index: usize, how: End) {
+        let running: Vec<JobKey> = self.running(index, |_| true);
+        if !running.is_empty() && self.nodes[index].power == Power::Up {
+            let key = self.rng.pick(&running).clone();
+            self.end_container(index, &key, how);
+        }
+    }
+
+    fn out_of_memory(&mut self, index: usize) {
+        let gates = self.running(index, |key| key.role != JobRole::Agent);
+        let count = self.rng.between(1, 3);
+        for _ in 0..count {
+            if !gates.is_empty() {
+                let key = self.rng.pick(&gates).clone();
+                self.end_container(index, &key, End::Kill);
+            }
+        }
+    }
+
+    fn running(&self, index: usize, of: impl Fn(&JobKey) -> bool) -> Vec<JobKey> {
+        let runs = |one: &&crate::world::Container| one.standing == Gate::Running && of(&one.key);
+        self.nodes[index].containers.iter().filter(runs).map(|one| one.key.clone()).collect()
+    }
+
+    /// `for c in $(docker ps -q); do docker rm -f $c; done`, in one of several orders, however slow.
+    fn sweep(&mut self, index: usize) -> Sweep {
+        let mut containers: Vec<(i64, JobKey)> =
+            self.nodes[index].containers.iter().map(|one| (one.created, one.key.clone())).collect();
+        containers.sort();
+        if self.rng.permille(500) {
+            containers.sort_by(|(_, a), (_, b)| a.cmp(b));
+        }
+        if self.rng.permille(500) {
+            containers.reverse();
+        }
+        let how = *self.rng.pick(&[End::Kill, End::Remove, End::Stop]);
+        let every = *self.rng.pick(&[0, 1, 1, 3, 10]);
+        let line = format!("{}: {how:?} of all containers, every {every} s", self.nodes[index].id);
+        self.say(line);
+        let left = containers.into_iter().map(|(_, key)| key).collect();
+        Sweep { node: self.nodes[index].id.clone(), left, how, every, next: self.now }
+    }
+
+    fn an_agent_freezes(&mut self, index: usize) {
+        let until = self.now + self.rng.between(3, 90);
+        let agents = self.running(index, |key| key.role == JobRole::Agent);
+        let Some(key) = agents.first() else { return };
+        let line = format!("{}: agent {} freezes until {until}", self.nodes[index].id, key.agent);
+        if let Some(process) =
+            self.nodes[index].container_mut(key).and_then(|container| container.process.as_mut())
+        {
+            process.frozen_until = until;
+            self.say(line);
+        }
+    }
+
+    fn a_supervisor_dies(&mut self, index: usize) {
+        let node = &mut self.nodes[index];
+        if node.host.processes.is_empty() {
+            return;
+        }
+        let at = (self.rng.number() % node.host.processes.len() as u64) as usize;
+        let process = node.host.processes.remove(at);
+        let line = format!("{}: the supervisor of {} is killed", node.id, process.id);
+        self.say(line);
+    }
+
+    fn a_supervisor_freezes(&mut self, index: usize) {
+        let until = self.now + self.rng.between(3, 90);
+        let node = &mut self.nodes[index];
+        if let Some(process) = node.host.processes.first_mut() {
+            process.frozen_until = until;
+            let line = format!("{}: the supervisor of {} freezes until {until}", node.id, process.id);
+            self.say(line);
+        }
+    }
+}
