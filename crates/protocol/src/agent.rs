@@ -208,10 +208,11 @@ pub enum At {
     Preparing,
     /// The try is being written down.
     Offering,
-    /// It waits until all its gates run.
+    /// It waits until all its gates run. Only then it offers the try: an agent whose gates do not all run may be one that the
+    /// swarm has started again behind its go, on a host that knows nothing any more.
     Gathering {
-        /// What `prepare` expects.
-        expects: Expectation,
+        /// What `prepare` expects, once the try is offered.
+        offered: Option<Expectation>,
         /// Since when a gate has ended.
         since: Option<Duration>,
     },
@@ -324,27 +325,26 @@ impl Agent {
             (At::Preflight, Event::Fit) if self.part.has_prepare => {
                 self.says(Said::Preparing, At::Preparing, Do::Run(Step::Prepare))
             }
-            (At::Preflight, Event::Fit) => self.will(At::Offering, Do::Offer),
+            (At::Preflight, Event::Fit) => self.gathers(None),
             (At::Preflight, Event::Unfit { exit }) => {
                 let outcome =
                     NodeOutcome::Failed { phase: HostPhase::Preflight, exit: exit.into(), rolled_back: None };
                 self.finish(outcome, exit)
             }
-            (At::Preparing, Event::Ran(ran)) if ran.is_success => self.will(At::Offering, Do::Offer),
+            (At::Preparing, Event::Ran(ran)) if ran.is_success => self.gathers(None),
             (At::Preparing, Event::Ran(ran)) => self.finish(failed(HostPhase::Prepare, &ran), ran.exit),
-            (At::Offering, Event::Offered { expects }) => {
-                self.will(At::Gathering { expects, since: None }, Do::LookAtGates)
-            }
+            (At::Offering, Event::Offered { expects }) => self.gathers(Some(expects)),
             // A supervisor of an agent before this one was faster, or an agent that came after it.
             (At::Offering, Event::TooLate) => self.follow(),
             (At::Offering, Event::Known(Known::Newer)) => self.will(At::Gone, Do::Leave(REFUSED)),
-            (At::Gathering { expects, since }, Event::Looked { look, now, random }) => {
-                self.gather(expects, since, look.as_ref(), now, random)
+            (At::Gathering { offered, since }, Event::Looked { look, now, random }) => {
+                self.gather(offered, since, look.as_ref(), now, random)
             }
             (At::Waiting(watch), Event::Looked { look, now, .. }) => self.wait(watch, look.as_ref(), now),
-            (At::Gathering { .. } | At::Waiting(_), Event::ToldToLeave) => {
-                self.revoke(Then::Leave, "an agent that was told to leave before the go")
-            }
+            (
+                At::Gathering { offered: Some(_), .. } | At::Waiting(_) | At::Revoking(_),
+                Event::ToldToLeave,
+            ) => self.revoke(Then::Leave, "an agent that was told to leave before the go"),
             (At::Revoking(then), Event::Revoked) => self.revoked(then),
             (At::Revoking(then), Event::TooLate) => self.too_late(then),
             // The host lost what it knew: nobody can say any more what was begun there.
@@ -419,26 +419,37 @@ impl Agent {
         self.will(At::Revoking(then), Do::Revoke { by })
     }
 
+    fn gathers(&mut self, offered: Option<Expectation>) -> Effects {
+        self.will(At::Gathering { offered, since: None }, Do::LookAtGates)
+    }
+
     fn gather(
         &mut self,
-        expects: Expectation,
+        offered: Option<Expectation>,
         since: Option<Duration>,
         look: Option<&Look>,
         now: Duration,
         random: u64,
     ) -> Effects {
         let all = look.filter(|look| look.in_place() >= usize::from(self.part.gates));
-        if let Some(watch) = all.and_then(|look| Watch::begin(look, 0, random)) {
-            let said = Said::Prepared { restart: expects, draw: watch.draw() };
-            return self.says(said, At::Waiting(watch), Do::LookAtGates);
+        match (offered, all.and_then(|look| Watch::begin(look, 0, random))) {
+            (None, Some(_)) => return self.will(At::Offering, Do::Offer),
+            (Some(restart), Some(watch)) => {
+                let said = Said::Prepared { restart, draw: watch.draw() };
+                return self.says(said, At::Waiting(watch), Do::LookAtGates);
+            }
+            (Some(_) | None, None) => {}
         }
         let broken = look.is_some_and(Look::has_ended);
         let since = broken.then(|| since.unwrap_or(now));
         if since.is_some_and(|since| now.saturating_sub(since) >= GATHERING) {
             let why = "a gate ended before all of them ran".to_owned();
-            return self.revoke(Then::Cancelled(why), "an agent whose gates ended");
+            return match offered {
+                Some(_) => self.revoke(Then::Cancelled(why), "an agent whose gates ended"),
+                None => self.says(Said::Cancelled { why }, At::Staying(0), Do::Stay(0)),
+            };
         }
-        self.will(At::Gathering { expects, since }, Do::LookAtGates)
+        self.will(At::Gathering { offered, since }, Do::LookAtGates)
     }
 
     fn wait(&mut self, mut watch: Watch, look: Option<&Look>, now: Duration) -> Effects {
@@ -664,4 +675,4 @@ impl Event {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -75,6 +75,8 @@ pub enum Then {
     Watch,
     /// Start or restart the engine.
     Restart(EngineRestart),
+    /// Reboot the host.
+    Reboot,
     /// Leave.
     Leave(Leave),
 }
@@ -259,13 +261,10 @@ impl Supervisor {
                 self.decide(state, view, secrets_are_missing)
             }
             (At::TurnToRun(start), Event::Waited) => self.record_start(start),
-            (At::TurnToRun(start), Event::GaveUp(why)) => self.may_not_run(start, why),
+            (At::TurnToRun(start), Event::GaveUp(why)) => self.no_turn(state, start, why.clone(), &why),
             (At::Go(wish), Event::Waited) => self.has_the_go(wish),
             (At::Go(Wish { reason, .. }), Event::GaveUp(why)) => self.not_done(&reason, &why),
-            (At::TurnToReboot(leaving), Event::Waited) => {
-                let Leaving { reason, from_boot } = leaving;
-                self.write(Record::Rebooting { reason, from_boot }, Then::Decide)
-            }
+            (At::TurnToReboot(leaving), Event::Waited) => self.record_reboot(state, leaving),
             (At::TurnToReboot(Leaving { reason, .. }), Event::GaveUp(why)) => self.not_done(&reason, &why),
             (At::StartingProgram, Event::Started { pid }) => self.write(Record::Running { pid }, Then::Watch),
             (At::StartingProgram | At::Program, Event::Ended { end, left_behind, cut_off }) => {
@@ -282,7 +281,7 @@ impl Supervisor {
                 self.write(Record::Rebooted { boot }, Then::Decide)
             }
             (At::Closing, Event::Closed) => self.leave(Leave::Done),
-            (at, Event::Cancelled(by)) if at.is_a_wait() => self.cancel(at, by),
+            (at, Event::Cancelled(by)) if at.is_a_wait() => self.cancel(state, at, by),
             (at, Event::ToldToEnd) if at.is_a_wait() => self.leave(Leave::ToldToEnd),
             (at, _) => {
                 self.at = at;
@@ -336,6 +335,7 @@ impl Supervisor {
             Then::Run(start) => self.will(At::StartingProgram, Effect::StartProgram(start)),
             Then::Watch => self.will(At::Program, Effect::WatchProgram),
             Then::Restart(why) => self.will(At::RestartingEngine, Effect::RestartEngine(why)),
+            Then::Reboot => self.will(At::Rebooting, Effect::Reboot),
             Then::Leave(why) => self.leave(why),
         }
     }
@@ -364,7 +364,7 @@ impl Supervisor {
                 let wish = wish(state, Restart::Reboot, reason, view.boot_id);
                 self.ask(wish)
             }
-            Action::RebootNow => self.will(At::Rebooting, Effect::Reboot),
+            Action::RebootNow => self.reboot_again(state, view.boot_id),
             Action::RecordRebooted if state.history.engine_was_up && self.cancelled.is_none() => {
                 self.will(At::Swarm(view.boot_id), Effect::AwaitSwarm)
             }
@@ -408,14 +408,40 @@ impl Supervisor {
         self.write(Record::Starting { phase, attempt, engine_up }, Then::Run(start))
     }
 
-    /// A restart that was begun already, by a supervisor that was lost, had its go.
+    /// Of a restart that a supervisor had begun which was lost, nobody knows more than the host shows. In a rollout its go was
+    /// for the node as it was then, which may run tasks again by now.
     fn restart_engine(&mut self, state: &State, view: &HostView, why: EngineRestart) -> Effect {
-        let begun = matches!(state.stage, Stage::RestartingEngine { .. });
-        if why == EngineRestart::Down || begun || !self.policy.awaits_go {
+        if why == EngineRestart::Down || !self.policy.awaits_go {
             return self.write(Record::RestartingEngine { why }, Then::Restart(why));
         }
-        let reason = view.engine_restart_wanted.clone().unwrap_or_else(|| "it was replaced".to_owned());
-        self.ask(wish(state, Restart::Engine, reason, view.boot_id.clone()))
+        let begun = matches!(state.stage, Stage::RestartingEngine { .. });
+        match &view.engine_restart_wanted {
+            _ if begun && !view.engine_up => self.write(Record::RestartingEngine { why }, Then::Restart(why)),
+            None if begun => self.write(Record::EngineSettled { outcome: EngineOutcome::Up }, Then::Decide),
+            wanted => {
+                let reason = wanted.clone().unwrap_or_else(|| "it was replaced".to_owned());
+                self.ask(wish(state, Restart::Engine, reason, view.boot_id.clone()))
+            }
+        }
+    }
+
+    /// The reboot is recorded, and whoever was about to do it was lost.
+    fn reboot_again(&mut self, state: &State, boot: String) -> Effect {
+        let reason = state.history.granted.last().cloned().unwrap_or_else(|| "a reboot is due".to_owned());
+        match self.policy.awaits_go {
+            true => self.ask(wish(state, Restart::Reboot, reason, boot)),
+            false => {
+                self.will(At::TurnToReboot(Leaving { reason, from_boot: boot }), Effect::AwaitTurnToReboot)
+            }
+        }
+    }
+
+    fn record_reboot(&mut self, state: &State, leaving: Leaving) -> Effect {
+        if matches!(state.stage, Stage::Rebooting { .. }) {
+            return self.will(At::Rebooting, Effect::Reboot);
+        }
+        let Leaving { reason, from_boot } = leaving;
+        self.write(Record::Rebooting { reason, from_boot }, Then::Reboot)
     }
 
     fn ask(&mut self, wish: Wish) -> Effect {
@@ -446,19 +472,19 @@ impl Supervisor {
         self.write(Record::Revoked { by }, Then::Leave(Leave::NoGo))
     }
 
-    /// The first attempt of a command is taken back; one that was run before, and is to be run again, is over.
-    fn may_not_run(&mut self, start: Start, why: String) -> Effect {
-        if start.attempt == 1 {
-            return self.revoke(why);
+    /// The command is not started: what has begun before is closed, and what has not may be begun by another agent.
+    fn no_turn(&mut self, state: &State, start: Start, by: String, why: &str) -> Effect {
+        match state.is_begun() {
+            false => self.revoke(by),
+            true => self.not_done(&format!("another start of the {} is due", start.phase), why),
         }
-        self.not_done(&format!("another start of the {} is due", start.phase), &why)
     }
 
-    fn cancel(&mut self, at: At, by: String) -> Effect {
+    fn cancel(&mut self, state: &State, at: At, by: String) -> Effect {
         let why = format!("cancelled by {by}");
-        self.cancelled = Some(by);
+        self.cancelled = Some(by.clone());
         match at {
-            At::TurnToRun(start) => self.may_not_run(start, why),
+            At::TurnToRun(start) => self.no_turn(state, start, by, &why),
             At::Go(Wish { reason, .. }) | At::TurnToReboot(Leaving { reason, .. }) => {
                 self.not_done(&reason, &why)
             }

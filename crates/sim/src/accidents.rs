@@ -143,10 +143,17 @@ impl Run {
         self.sweeps.retain(|sweep| !sweep.left.is_empty());
     }
 
-    /// A locked manager is unlocked by somebody, after a while.
-    pub(crate) fn somebody_unlocks(&mut self) {
+    /// A locked manager is unlocked by somebody, after a while, and an engine is started that nobody starts.
+    pub(crate) fn somebody_helps(&mut self) {
         let world = &mut self.world;
         for index in 0..world.nodes.len() {
+            let host = &world.nodes[index].host;
+            let stopped = world.nodes[index].power == Power::EngineDown(u64::MAX);
+            if stopped && host.processes.is_empty() && world.rng.permille(10) {
+                world.nodes[index].power = Power::EngineDown(world.now + 3);
+                let line = format!("operator: {}: starts the engine", world.nodes[index].id);
+                world.say(line);
+            }
             let node = &world.nodes[index];
             let due = node.locked && node.power == Power::Up && world.now >= node.locked_at + 20;
             if due && world.rng.permille(60) {

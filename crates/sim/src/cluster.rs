@@ -32,7 +32,9 @@ impl Cluster for View<'_> {
         if !self.answers() {
             return Err(Unseen::Away { why: "no manager leads".into() });
         }
-        let mut observed = self.world.observe(&self.place);
+        // A look begins when all that this controller did before is done.
+        let acted = self.world.acted.get(&self.who).copied().unwrap_or(0);
+        let mut observed = self.world.observe_since(&self.place, acted);
         (self.distort)(&mut observed, &self.who);
         Ok(observed)
     }
@@ -41,6 +43,7 @@ impl Cluster for View<'_> {
         if !self.answers() {
             return Err(ActError::Unavailable { why: "no manager leads".into() });
         }
+        self.world.acted.insert(self.who.clone(), self.world.now);
         let result = self.carry_out(&act.action, act.epoch);
         let words = words(&act.action);
         self.world.say(format!("{} e{} {words}: {result:?}", self.who, act.epoch));
@@ -242,7 +245,7 @@ impl World {
         availability: Option<Availability>,
     ) -> Result<(), ActError> {
         let next = self.next_version();
-        let ignores_versions = self.bend.ignores_versions;
+        let (now, ignores_versions) = (self.now, self.bend.ignores_versions);
         let node = self.nodes.iter_mut().find(|node| node.id == *id).ok_or(ActError::Gone)?;
         if node.version != version && !ignores_versions {
             return Err(ActError::Conflict);
@@ -271,6 +274,9 @@ impl World {
             return Err(ActError::Gone);
         };
         if let Some(availability) = availability {
+            if availability != Availability::Drain && node.availability == Availability::Drain {
+                node.given_back_at = now;
+            }
             node.availability = availability;
             let record = node.labels.get(RECORD_LABEL).and_then(|text| NodeRecord::decode(text).ok());
             let wish = node.wish;
@@ -279,11 +285,16 @@ impl World {
         Ok(())
     }
 
-    /// Everything, as a manager with a leader tells it. The lists are from different moments: nodes first, then services,
-    /// then tasks, then what agents said; the records last.
+    /// Everything, as a manager with a leader tells it.
     pub fn observe(&mut self, place: &NodeId) -> Observed {
+        self.observe_since(place, self.now)
+    }
+
+    /// The same by a look that began after this moment, and took its time. The lists are from different moments: nodes first,
+    /// then services, then tasks, then what agents said; the records last.
+    fn observe_since(&mut self, place: &NodeId, since: u64) -> Observed {
         let reports = self.reports();
-        let [nodes, services, tasks] = self.moments();
+        let [nodes, services, tasks] = self.moments(self.now.saturating_sub(since + 1));
         let mut jobs = services.jobs;
         for job in &mut jobs {
             // Tasks of a service that was created meanwhile are none of a service that is known.
@@ -319,8 +330,8 @@ impl World {
     }
 
     /// The lists at three moments, one after the other.
-    fn moments(&mut self) -> [Lists; 3] {
-        let mut ago = [0; 3].map(|_| match self.hazard.lag {
+    fn moments(&mut self, longest: u64) -> [Lists; 3] {
+        let mut ago = [0; 3].map(|_| match self.hazard.lag.min(longest) {
             0 => 0,
             lag => usize::try_from(self.rng.between(0, lag)).unwrap_or(0),
         });

@@ -158,6 +158,7 @@ impl World {
         let line = format!("{}: {how:?} {}", self.nodes[index].id, key.name());
         self.say(line);
         let now = self.now;
+        self.note_lost(key);
         match how {
             End::Remove => self.remove_container(index, key),
             End::Kill => {

@@ -9,6 +9,9 @@ use careen_planner::spec::DrainPolicy;
 use careen_planner::state::Taken;
 use careen_planner::{Act, Action, ControllerId, NodeId, Pass, Stage};
 
+/// How long a host may not know of what its controller has decided: until an agent that is taken away is gone.
+const MOMENT: u64 = 20;
+
 impl World {
     /// **Nothing of an operator's is undone**: careen's change of an availability either remembers what the operator
     /// wanted, or is what the operator wants.
@@ -41,7 +44,9 @@ impl World {
         let theirs = node.wish_at > 0 && node.wish_at >= looked_at;
         // A node that is given up is as its operator wants it; its host may still be at work.
         let given_up = self.stage(node).is_some_and(|stage| stage.is_terminal());
-        if given_up || self.spec.drain == DrainPolicy::Never || theirs {
+        // The controller gives an agent up and makes the node active for the next one; the go may have reached the first one.
+        let given_back = node.given_back_at > 0 && self.now <= node.given_back_at + MOMENT;
+        if given_up || self.spec.drain == DrainPolicy::Never || theirs || given_back {
             return;
         }
         let runs = |task: &&crate::world::SimTask| task.node == node.id && task.state == TaskState::Running;

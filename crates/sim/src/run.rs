@@ -243,7 +243,7 @@ impl Run {
             self.fault();
         }
         self.sweep_on();
-        self.somebody_unlocks();
+        self.somebody_helps();
         if !self.over {
             self.operator_answers();
             self.start_controllers();

@@ -20,6 +20,9 @@ pub struct Truth {
     restarts: BTreeMap<JobKey, BTreeSet<u64>>,
     /// Gates that controllers opened: whether behind the label `running`, and behind that of a restart.
     opened: BTreeMap<JobKey, (bool, bool)>,
+    /// Gates that went by accident, and when; and when controllers opened gates.
+    lost: BTreeMap<JobKey, u64>,
+    opened_at: BTreeMap<JobKey, u64>,
     /// What agents drew, by number.
     drawn: BTreeMap<(JobKey, u32), [u8; 2]>,
     /// Up to which agent of a try somebody has said that nothing can begin any more.
@@ -139,6 +142,7 @@ impl World {
         let has = |epochs: Option<&BTreeSet<u64>>| epochs.is_some_and(|epochs| epochs.contains(&epoch));
         let behind = (has(self.truth.announced.get(&agent)), has(self.truth.restarts.get(&agent)));
         self.truth.opened.insert(gate.clone(), behind);
+        self.truth.opened_at.entry(gate.clone()).or_insert(self.now);
         let JobRole::Gate(number) = gate.role else { return };
         let drawn = self.truth.drawn.get(&(agent.clone(), 0));
         let begun = self.attempts.iter().any(|(node, rollout, generation, _)| {
@@ -237,11 +241,26 @@ impl World {
             match (drawn.contains(&number), self.truth.opened.get(&gate)) {
                 (true, Some((true, _))) | (false, None) => {}
                 (true, Some((false, _))) => return Err(format!("with gate {number} opened unannounced")),
+                (true, None) if self.completes(&gate, drawn) => {}
                 (true, None) => return Err(format!("and nobody has opened gate {number}")),
                 (false, Some(_)) => return Err(format!("with gate {number} open, which was not drawn")),
             }
         }
         Ok(())
+    }
+
+    /// A gate goes by accident.
+    pub(crate) fn note_lost(&mut self, gate: &JobKey) {
+        self.truth.lost.entry(gate.clone()).or_insert(self.now);
+    }
+
+    /// Whether a gate went by accident after a controller had opened the other one of the two: the go was being given, and what
+    /// it rests on was so a moment ago.
+    fn completes(&self, gate: &JobKey, drawn: &[u8; 2]) -> bool {
+        let other = drawn.iter().map(|number| gate.with_role(JobRole::Gate(*number))).find(|one| one != gate);
+        let opened = other.and_then(|other| self.truth.opened_at.get(&other));
+        let lost = self.truth.lost.get(gate);
+        opened.zip(lost).is_some_and(|(opened, lost)| opened <= lost)
     }
 
     fn agent_key(&self, node: &NodeId, id: &Id, agent: u32) -> JobKey {
@@ -268,7 +287,11 @@ impl World {
             self.truth.opened.get(&gate).is_some_and(|(_, restart)| *restart)
         };
         let drawn = self.truth.drawn.get(&(agent.clone(), number));
-        if !drawn.is_some_and(|gates| gates.iter().all(opened)) {
+        let meant = |gates: &[u8; 2]| {
+            let gate = |number: &u8| agent.with_role(JobRole::Gate(*number));
+            gates.iter().all(|number| opened(number) || self.completes(&gate(number), gates))
+        };
+        if !drawn.is_some_and(meant) {
             self.violation(format!("{node} restarts, and nobody gave go {number} to agent {}", agent.agent));
         }
     }
@@ -289,6 +312,8 @@ impl World {
         for node in self.nodes.iter().filter(|node| node.takes_part(self.now)) {
             let done = self.truth.done.contains(&(node.id.clone(), self.spec.id.clone()));
             let failed = matches!(self.stage(node), Some(Stage::Failed { .. }));
+            let failed =
+                failed || self.truth.failed.iter().any(|(one, id, _)| *one == node.id && *id == self.spec.id);
             for process in &node.host.processes {
                 let of_this = process.id.rollout == self.spec.id && process.id.part == Part::Command;
                 if process.only_waits() && (done || (of_this && !failed)) {

@@ -12,7 +12,7 @@ use careen_planner::action::AgentSpec;
 use careen_planner::observed::{Availability, Lock, Mode, Restart, Role, TaskState};
 use careen_planner::rollout::{Baseline, Control, NodeResult, RolloutRecord};
 use careen_planner::state::{NodeRecord, RECORD_LABEL};
-use careen_planner::{JobKey, NodeId, RolloutId, Spec, Stage, Version};
+use careen_planner::{ControllerId, JobKey, NodeId, RolloutId, Spec, Stage, Version};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// A swarm with its hosts.
@@ -74,6 +74,8 @@ pub struct World {
     pub truth: Truth,
     /// The swarm's lists of the last seconds, the newest first.
     pub snapshots: VecDeque<Lists>,
+    /// When each controller acted last.
+    pub acted: BTreeMap<ControllerId, u64>,
     /// What a supervisor has just taken down.
     pub pending_down: Option<(Power, Restart)>,
     /// When the controller looked that gave a node its last go.
@@ -97,6 +99,8 @@ pub struct SimNode {
     pub wish: Availability,
     /// When its operator last said so.
     pub wish_at: u64,
+    /// When a controller last made it other than drained.
+    pub given_back_at: u64,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
     /// Its version in the store.

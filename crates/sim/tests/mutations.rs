@@ -1,11 +1,10 @@
 //! The invariants bite: a planner that is made to break one of its rules is caught, within a few histories.
 
 use careen_planner::action::Action;
-use careen_planner::observed::Said;
 use careen_planner::observed::{Manager, Reachability};
 use careen_planner::rollout::{ASK_LABEL, Ask};
 use careen_planner::state::{NodeRecord, RECORD_LABEL};
-use careen_planner::{Act, ControllerId, JobKey, JobRole, Observed, Pass, Stage};
+use careen_planner::{ControllerId, JobRole, Observed, Pass, Stage};
 use careen_sim::world::World;
 use careen_sim::{Faults, Run, scenario};
 
@@ -35,7 +34,7 @@ fn a_planner_that_ignores_the_quorum() {
     }
     let change = |run: &mut Run| {
         run.distort = all_managers_are_well;
-        run.world.agents_check_quorum = false;
+        run.world.bend.ignores_quorum = true;
     };
     caught(change, "managers");
 }
@@ -97,40 +96,18 @@ fn a_planner_that_forgets_to_give_a_node_back() {
     caught(|run| run.mutate = keep, "is left");
 }
 
-/// Puts other actions into the place of one; it stays where there are none.
-fn replace(pass: &mut Pass, with: impl Fn(&Action) -> Vec<Action>) {
-    let others = |act: Act| {
-        let others = with(&act.action);
-        let epoch = act.epoch;
-        match others.is_empty() {
-            true => vec![act],
-            false => others.into_iter().map(|action| Act { epoch, action }).collect(),
-        }
-    };
-    pass.actions = std::mem::take(&mut pass.actions).into_iter().flat_map(others).collect();
-}
-
-/// What gives the go for the command to an agent that waits for it.
-fn the_go(world: &World, of: impl Fn(&JobKey) -> bool) -> Vec<Action> {
-    let agents = world.nodes.iter().flat_map(|node| &node.containers).filter(|one| of(&one.key));
-    let gates = agents.filter_map(|agent| match agent.said {
-        Some(Said::Prepared { draw, .. }) => {
-            Some(draw.gates.map(|number| agent.key.with_role(JobRole::Gate(number))))
-        }
-        _ => None,
-    });
-    let gates: Vec<JobKey> = gates.flatten().collect();
-    let closed = world.jobs.iter().filter(|job| gates.contains(&job.key) && !job.stopped);
-    closed.map(|job| Action::OpenGate { key: job.key.clone(), version: job.version }).collect()
-}
-
 #[test]
-fn a_planner_that_takes_the_drawn_gates_away_before_their_agent() {
+fn a_planner_that_takes_a_gate_away_while_its_agent_waits() {
     fn gates_first(pass: &mut Pass, world: &World) {
-        replace(pass, |action| match action {
-            Action::StopJob { key, .. } if key.role == JobRole::Agent => the_go(world, |agent| agent == key),
-            _ => Vec::new(),
-        });
+        for act in &mut pass.actions {
+            if let Action::StopJob { key, .. } = &act.action {
+                let gate = key.with_role(JobRole::Gate(Go::Run));
+                let gate = world.jobs.iter().find(|job| job.key == gate && !job.stopped);
+                if let Some(gate) = gate {
+                    act.action = Action::StopJob { key: gate.key.clone(), version: gate.version };
+                }
+            }
+        }
     }
     caught(|run| run.mutate = gates_first, "the command begins on");
 }
@@ -138,15 +115,17 @@ fn a_planner_that_takes_the_drawn_gates_away_before_their_agent() {
 #[test]
 fn a_planner_that_acts_before_it_has_written_what_it_does() {
     fn go_at_once(pass: &mut Pass, world: &World) {
-        let goes = |labels: &std::collections::BTreeMap<String, Option<String>>| {
-            labels.values().flatten().any(|record| record.contains(" running"))
-        };
-        replace(pass, |action| match action {
-            Action::UpdateNode { node, labels, .. } if goes(labels) => {
-                the_go(world, |agent: &JobKey| agent.node == *node)
+        for act in &mut pass.actions {
+            let Action::UpdateNode { node, labels, .. } = &act.action else { continue };
+            let goes = labels.values().flatten().any(|record| record.contains(" running"));
+            let gate = world
+                .jobs
+                .iter()
+                .find(|job| job.key.node == *node && job.key.role == JobRole::Gate(Go::Run) && !job.stopped);
+            if let (true, Some(gate)) = (goes, gate) {
+                act.action = Action::OpenGate { key: gate.key.clone(), version: gate.version };
             }
-            _ => Vec::new(),
-        });
+        }
     }
     caught(|run| run.mutate = go_at_once, "the command begins on");
 }
