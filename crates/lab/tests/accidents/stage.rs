@@ -2,7 +2,7 @@
 
 use crate::rollout::{LONG, Scene};
 use crate::words::Ears;
-use careen_lab::{Docker, Output, Poll, Progress, wait_until};
+use careen_lab::{Docker, Output, Poll, Progress, Spec, wait_until};
 use serde_json::Value;
 use std::sync::OnceLock;
 
@@ -35,9 +35,15 @@ pub struct Gates {
 }
 
 impl Stage {
+    /// In a lab of three managers and a worker, of the release that `CAREEN_TEST_RELEASE` names: each has another engine.
     pub fn set(lab: &str, node: &'static str) -> Self {
         static IMAGE: OnceLock<String> = OnceLock::new();
-        let mut scene = Scene::new(lab, 3, 1);
+        let base = std::env::var("CAREEN_TEST_LAB").unwrap_or_else(|_| lab.to_owned());
+        let release = std::env::var("CAREEN_TEST_RELEASE").ok();
+        let suffix = release.iter().map(|release| format!("-{release}")).collect::<String>();
+        let mut spec = Spec::new(format!("{base}{suffix}").parse().expect("a name"));
+        (spec.managers, spec.workers, spec.release) = (Some(3), Some(1), release);
+        let mut scene = Scene::of(&spec);
         scene.image = IMAGE.get_or_init(|| build(&scene.image)).clone();
         scene.lab.load(&scene.image, Progress::quiet()).expect("loaded");
         let ears = Ears::on(&scene, node);
@@ -89,12 +95,17 @@ impl Stage {
         self.scene.node(OTHER).sh(remove).expect("exec");
     }
 
-    /// What an operator would do after an earlier test's failure.
+    /// What an operator would do after an earlier test's failure, now that no rollout is going on. A supervisor that waits is
+    /// stopped as well: it would have the host for ever.
     fn give_back(&self) {
+        let clean = "rm -rf /run/careen-test; mkdir -p /run/careen-test
+            docker ps -aq -f label=careen.role | xargs -r docker rm -f >/dev/null
+            docker rm -f by-hand >/dev/null 2>&1
+            for unit in $(systemctl list-units --plain --no-legend 'careen-*.service' | cut -d' ' -f1); do
+                case $unit in careen-lab-*) ;; *) systemctl kill -s KILL $unit ;; esac
+            done";
         for node in self.scene.lab.nodes() {
-            node.sh("rm -rf /run/careen-test; mkdir -p /run/careen-test")
-                .and_then(Output::ok)
-                .expect("clean");
+            node.sh(clean).and_then(Output::ok).expect("clean");
         }
     }
 

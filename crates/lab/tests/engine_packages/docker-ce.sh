@@ -24,7 +24,7 @@ ce() {
 become() {
 	new_archive
 	docker=docker.io containerd='containerd runc'
-	if dpkg-query --show docker-ce >/dev/null 2>&1; then docker=docker-ce containerd=containerd.io; fi
+	case $(version docker-ce 2>/dev/null) in installed*) docker=docker-ce containerd=containerd.io ;; esac
 	for one in "$1" 2.0; do
 		ce docker-ce "$one" 'Depends: containerd.io
 Conflicts: docker.io
