@@ -35,6 +35,19 @@ fn await_whole_swarm(scene: &Scene) {
     scene.await_web();
 }
 
+/// Swarm moves no task back to a node that was away: after that one node may have all of them, and its drain would take the
+/// whole service away for a moment.
+fn spread(scene: &Scene) {
+    scene.sh("n1", "docker service scale -d web=0");
+    let gone = wait_until("no task of the service runs", LONG, || {
+        let web = scene.web();
+        Ok(if web.is_empty() { Poll::Ready(()) } else { Poll::Pending(format!("{web:?}")) })
+    });
+    gone.unwrap_or_else(|error| panic!("{error}"));
+    scene.sh("n1", &format!("docker service scale -d web={REPLICAS}"));
+    scene.await_web();
+}
+
 /// Docker's packages instead of Debian's, one host after the other.
 fn become_docker_ce(scene: &Scene, versions: [&str; 3]) {
     for (node, version) in MANAGERS.into_iter().zip(versions) {
@@ -73,6 +86,7 @@ fn packages_that_restart_the_engine_in_the_middle_are_upgraded_one_host_at_a_tim
     let scene = scene("", 3, 0);
     // 1.0 stops the engine before anything is unpacked, 1.1 restarts it when all is configured.
     become_docker_ce(&scene, ["1.1", "1.0", "1.1"]);
+    spread(&scene);
     let before = MANAGERS.map(|node| engine(&scene, node));
     let (ran, seen) = while_watching(&scene.lab, "web", REPLICAS, || {
         let flags =
@@ -121,6 +135,7 @@ fn a_command_that_restarts_the_engine_unannounced_does_so_on_one_manager_at_a_ti
         await_whole_swarm(&scene);
     }
     scene.sh("n1", &format!("cat >/root/unannounced <<'end'\n{UNANNOUNCED}end\nchmod 755 /root/unannounced"));
+    spread(&scene);
     let before = MANAGERS.map(|node| engine(&scene, node));
     let (ran, seen) = while_watching(&scene.lab, "web", REPLICAS, || {
         let flags =
@@ -172,6 +187,7 @@ fn with_the_newest(scene: &Scene, node: &str) {
 
 fn every_engine_is_restarted_once(scene: &Scene) {
     let nodes: Vec<String> = scene.lab.nodes().iter().map(|node| node.name().to_string()).collect();
+    spread(scene);
     let before: Vec<String> = nodes.iter().map(|node| engine(scene, node)).collect();
     let (ran, seen) = while_watching(&scene.lab, "web", REPLICAS, || {
         let ran = scene.run(&[]);

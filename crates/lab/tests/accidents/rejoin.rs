@@ -5,8 +5,8 @@ use crate::stage;
 use crate::stage::Stage;
 use careen_lab::{Output, Poll, wait_until};
 
-/// The node's new membership, and the old one, which is removed at the end of the test whatever happens: two nodes with one
-/// name cannot be told apart by it.
+/// The node's memberships, the one that its operator removed and the new one. It is active at the end of the test, whatever
+/// happens.
 struct Rejoined<'a> {
     stage: &'a Stage,
     old: String,
@@ -16,13 +16,14 @@ struct Rejoined<'a> {
 impl<'a> Rejoined<'a> {
     fn now(stage: &'a Stage) -> Self {
         let Stage { scene, node, .. } = stage;
-        let old = stage.sh("docker info -f '{{.Swarm.NodeID}}'").trim().to_owned();
+        let id = || stage.sh("docker info -f '{{.Swarm.NodeID}}'").trim().to_owned();
+        let old = id();
         let token = scene.word("n1", "docker swarm join-token -q worker");
         let (own, manager) = (scene.node(node).ip(), scene.node("n1").ip());
-        stage.sh(&format!(
-            "docker swarm leave; docker swarm join --token {token} --advertise-addr {own} {manager}:2377"
-        ));
-        let new = stage.sh("docker info -f '{{.Swarm.NodeID}}'").trim().to_owned();
+        stage.sh("docker swarm leave");
+        scene.sh("n1", &format!("docker node rm --force {old}"));
+        stage.sh(&format!("docker swarm join --token {token} --advertise-addr {own} {manager}:2377"));
+        let new = id();
         let ready = wait_until("the node is ready under its new id", LONG, || {
             let seen =
                 scene.node("n1").sh(&format!("docker node inspect {new} -f '{{{{.Status.State}}}}'"))?;
@@ -35,11 +36,8 @@ impl<'a> Rejoined<'a> {
 
 impl Drop for Rejoined<'_> {
     fn drop(&mut self) {
-        let remove = format!(
-            "docker node rm --force {}; docker node update --availability active {}",
-            self.old, self.new
-        );
-        if let Err(error) = self.stage.scene.node("n1").sh(&remove).and_then(Output::ok) {
+        let active = format!("docker node update --availability active {}", self.new);
+        if let Err(error) = self.stage.scene.node("n1").sh(&active).and_then(Output::ok) {
             eprintln!("{error}");
         }
     }
@@ -54,7 +52,9 @@ fn is_ended_by_its_operator(stage: &Stage, rejoined: &Rejoined<'_>) {
     });
     let told = told.unwrap_or_else(|error| panic!("{error}"));
     println!("{told}\n{}", scene.careen(&["why"]).stdout);
-    assert!(told.contains(&rejoined.new), "as what it came back: {told}");
+    let json = scene.json(&["status"]).to_string();
+    assert!(json.contains(&rejoined.old), "who is gone: {json}");
+    assert!(json.contains(&rejoined.new), "as whom it came back: {json}");
     assert_eq!(scene.careen(&["abort"]).status, 0);
     let last = scene.await_end();
     assert_ne!(last["control"]["outcome"], "done", "{last}");
