@@ -17,64 +17,101 @@ pub const SOURCE: &str = "deb [trusted=yes] file:/srv/careen-lab/apt ./\n";
 /// The package file that the node image has installed already.
 pub const PREINSTALLED: &str = "careen-test-hello_1.0_all.deb";
 
-const POSTINST_HEAD: &str = "#!/bin/sh\nset -e\n[ \"$1\" = configure ] || exit 0\n";
-
 /// A package made for tests.
 #[derive(Debug)]
 struct TestPackage {
     name: &'static str,
     version: &'static str,
     description: &'static str,
-    /// The body of its postinst; runs on `configure` only.
-    postinst: Option<&'static str>,
+    /// What has to be configured before it.
+    depends: Option<&'static str>,
+    /// Its maintainer scripts: (name, text).
+    scripts: &'static [(&'static str, &'static str)],
     /// An executable that it installs, and its text.
     program: Option<(&'static str, &'static str)>,
 }
 
-const PACKAGES: [TestPackage; 5] = [
-    TestPackage {
-        name: "careen-test-hello",
-        version: "1.0",
-        description: "prints its version",
-        postinst: None,
-        program: Some(("usr/bin/careen-test-hello", "#!/bin/sh\necho 1.0\n")),
-    },
-    TestPackage {
-        name: "careen-test-hello",
-        version: "2.0",
-        description: "prints its version",
-        postinst: None,
-        program: Some(("usr/bin/careen-test-hello", "#!/bin/sh\necho 2.0\n")),
-    },
-    TestPackage {
-        name: "careen-test-broken",
-        version: "1.0",
-        description: "fails in its postinst",
-        postinst: Some("echo 'careen-test-broken: failing on purpose' >&2\nexit 1\n"),
-        program: None,
-    },
-    TestPackage {
-        name: "careen-test-reboot",
-        version: "1.0",
-        description: "asks for a reboot",
-        postinst: Some(
-            "echo '*** System restart required ***' >/run/reboot-required\n\
-             echo careen-test-reboot >>/run/reboot-required.pkgs\n",
-        ),
-        program: None,
-    },
-    TestPackage {
-        name: "careen-test-restart-docker",
-        version: "1.0",
-        description: "restarts the engine in its postinst",
-        postinst: Some("if [ -d /run/systemd/system ]; then deb-systemd-invoke restart docker.service; fi\n"),
-        program: None,
-    },
+impl TestPackage {
+    const fn new(name: &'static str, version: &'static str, description: &'static str) -> Self {
+        Self { name, version, description, depends: None, scripts: &[], program: None }
+    }
+
+    const fn with_scripts(self, scripts: &'static [(&'static str, &'static str)]) -> Self {
+        Self { scripts, ..self }
+    }
+
+    const fn with_program(self, path: &'static str, text: &'static str) -> Self {
+        Self { program: Some((path, text)), ..self }
+    }
+}
+
+const HELLO: &str = "usr/bin/careen-test-hello";
+
+const POSTINST: &str = "postinst";
+const PRERM: &str = "prerm";
+
+const BROKEN: &str = "#!/bin/sh
+[ \"$1\" = configure ] || exit 0
+echo 'careen-test-broken: failing on purpose' >&2
+exit 1
+";
+
+const REBOOT: &str = "#!/bin/sh
+set -e
+[ \"$1\" = configure ] || exit 0
+echo '*** System restart required ***' >/run/reboot-required
+echo careen-test-reboot >>/run/reboot-required.pkgs
+";
+
+const RESTART_DOCKER: &str = "#!/bin/sh
+set -e
+[ \"$1\" = configure ] || exit 0
+if [ -d /run/systemd/system ]; then deb-systemd-invoke restart docker.service; fi
+";
+
+const PACKAGES: [TestPackage; 10] = [
+    TestPackage::new("careen-test-hello", "1.0", "prints its version")
+        .with_program(HELLO, "#!/bin/sh\necho 1.0\n"),
+    TestPackage::new("careen-test-hello", "2.0", "prints its version")
+        .with_program(HELLO, "#!/bin/sh\necho 2.0\n"),
+    TestPackage::new("careen-test-broken", "1.0", "fails in its postinst")
+        .with_scripts(&[(POSTINST, BROKEN)]),
+    TestPackage::new("careen-test-reboot", "1.0", "asks for a reboot").with_scripts(&[(POSTINST, REBOOT)]),
+    TestPackage::new("careen-test-restart-docker", "1.0", "restarts the engine in its postinst")
+        .with_scripts(&[(POSTINST, RESTART_DOCKER)]),
+    docker_ce("1.0", DOCKER_CE_19),
+    docker_ce("1.1", DOCKER_CE),
+    docker_ce("2.0", DOCKER_CE),
+    containerd_io("1.0"),
+    containerd_io("2.0"),
 ];
+
+const DOCKER_CE_POSTINST: &str = include_str!("../assets/packages/docker-ce.postinst");
+const DOCKER_CE: &[(&str, &str)] =
+    &[(POSTINST, DOCKER_CE_POSTINST), (PRERM, include_str!("../assets/packages/docker-ce.prerm"))];
+const DOCKER_CE_19: &[(&str, &str)] =
+    &[(POSTINST, DOCKER_CE_POSTINST), (PRERM, include_str!("../assets/packages/docker-ce-19.prerm"))];
+const CONTAINERD_IO: &[(&str, &str)] = &[
+    (POSTINST, include_str!("../assets/packages/containerd-io.postinst")),
+    (PRERM, include_str!("../assets/packages/containerd-io.prerm")),
+];
+
+const fn docker_ce(version: &'static str, scripts: &'static [(&'static str, &'static str)]) -> TestPackage {
+    TestPackage {
+        depends: Some("careen-test-containerd-io"),
+        scripts,
+        ..TestPackage::new("careen-test-docker-ce", version, "does to the engine what docker-ce does")
+    }
+}
+
+const fn containerd_io(version: &'static str) -> TestPackage {
+    TestPackage::new("careen-test-containerd-io", version, "does to the engine what containerd.io does")
+        .with_scripts(CONTAINERD_IO)
+}
 
 /// Everything the repository is made of, for the recipe's hash.
 pub fn fingerprint() -> String {
-    format!("{PACKAGES:?} {POSTINST_HEAD} {} {}", index_entry(&PACKAGES[0], b""), release_file(""))
+    format!("{PACKAGES:?} {} {}", index_entry(&PACKAGES[0], b""), release_file(""))
 }
 
 /// Builds the repository under the root file system `tree`.
@@ -96,9 +133,8 @@ fn build_package(package: &TestPackage, file: &Path) -> Result<()> {
     let staging = tempfile::tempdir().map_err(file_error("create", &std::env::temp_dir()))?;
     let root = staging.path().join("root");
     write(&root.join("DEBIAN/control"), &control(package), 0o644)?;
-    if let Some(body) = package.postinst {
-        let script = format!("{POSTINST_HEAD}{body}");
-        write(&root.join("DEBIAN/postinst"), &script, 0o755)?;
+    for (name, text) in package.scripts {
+        write(&root.join("DEBIAN").join(name), text, 0o755)?;
     }
     if let Some((path, text)) = package.program {
         write(&root.join(path), text, 0o755)?;
@@ -110,9 +146,10 @@ fn build_package(package: &TestPackage, file: &Path) -> Result<()> {
 }
 
 fn control(package: &TestPackage) -> String {
+    let depends = package.depends.map(|name| format!("Depends: {name}\n")).unwrap_or_default();
     format!(
         "Package: {}\nVersion: {}\nArchitecture: all\nMaintainer: the careen lab <careen-lab@localhost>\n\
-         Section: misc\nPriority: optional\nDescription: {}\n",
+         Section: misc\nPriority: optional\n{depends}Description: {}\n",
         package.name, package.version, package.description
     )
 }
@@ -184,6 +221,18 @@ mod tests {
     #[test]
     fn the_preinstalled_package_is_in_the_repository() {
         assert!(PACKAGES.iter().any(|package| file_name(package) == PREINSTALLED));
+    }
+
+    #[test]
+    fn maintainer_scripts_are_shell_scripts() {
+        for (package, script, text) in PACKAGES
+            .iter()
+            .flat_map(|package| package.scripts.iter().map(move |(name, text)| (package.name, name, text)))
+        {
+            assert!(text.starts_with("#!/bin/sh\n"), "{package} {script}");
+            let status = Command::new("sh").args(["-n", "-c", text]).status().unwrap();
+            assert!(status.success(), "{package} {script}");
+        }
     }
 
     #[test]

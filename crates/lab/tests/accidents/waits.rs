@@ -1,0 +1,208 @@
+//! Every wait can be ended: by an abort, by a skip, and on the host itself. Whatever became of a rollout, the next one has the host.
+
+use crate::rollout::LONG;
+use crate::stage;
+use crate::stage::Stage;
+use careen_lab::{Poll, wait_until};
+
+/// A wait of a host's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wait {
+    /// The drained node waits for the go.
+    Go,
+    /// A paused rollout waits on a node that is not drained.
+    Paused,
+    /// The command is done, and its supervisor waits for the go to restart the engine.
+    Restart,
+    /// Another transaction has the host.
+    HostBusy,
+}
+
+/// What ends it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    Abort,
+    Skip,
+    /// `careen-agent cancel` on the host.
+    Cancel,
+}
+
+impl Wait {
+    /// Until the node waits so.
+    fn begin(self, stage: &Stage) {
+        let Stage { scene, node, .. } = stage;
+        match self {
+            Self::Go => {
+                stage.wait_for_the_go(&["--", "plain"]);
+            }
+            Self::Paused => {
+                scene.hold(node, "prepare");
+                stage.start(&["--", "plain"]);
+                scene.await_begun(node, "prepare");
+                assert_eq!(scene.careen(&["pause"]).status, 0);
+                scene.let_go(node, "prepare");
+                scene.await_hold(node, "paused");
+            }
+            Self::Restart => {
+                stage.sh("echo no >/run/careen-test/expects");
+                stage.keep_something_there();
+                stage.start(&[]);
+                scene.await_node(node, "waits for a restart's go", |seen| {
+                    seen["hold"]["hold"] == "not-replaced" && scene.ran(node).contains("install")
+                });
+                stage.sh("rm /run/careen-test/expects");
+            }
+            Self::HostBusy => {
+                scene.hold(node, "install");
+                stage.sh(&format!(
+                    "rm -f /run/careen-test/ran; docker run -d --name by-hand -v /:/host -e CAREEN_RUN=by-hand-$(date +%s) {} install plain",
+                    scene.image
+                ));
+                scene.await_begun(node, "install");
+                stage.start(&["--", "plain"]);
+                scene.await_hold(node, "host-busy");
+            }
+        }
+    }
+
+    /// What has run when it was ended, and nothing else may.
+    fn had_run(self) -> &'static str {
+        match self {
+            Self::Go | Self::Paused => "prepare ",
+            Self::Restart => "prepare install ",
+            Self::HostBusy => "",
+        }
+    }
+}
+
+fn is_ended(stage: &Stage, wait: Wait, by: By) {
+    wait.begin(stage);
+    let engine = stage.sh("cat /run/docker.pid");
+    println!("\n== {wait:?}, ended by {by:?}\n{}", stage.scene.careen(&["why", stage.node]).stdout);
+    match by {
+        By::Abort => abort(stage),
+        By::Skip => skip(stage),
+        By::Cancel => cancel(stage, wait),
+    }
+    if wait == Wait::HostBusy {
+        finish_what_is_by_hand(stage, by);
+    } else {
+        assert_eq!(stage.scene.ran(stage.node), wait.had_run(), "nothing further began");
+        assert_eq!(stage.sh("cat /run/docker.pid"), engine, "the engine was not restarted");
+    }
+    println!("{}", stage.sh("careen-agent list | tail -n 3"));
+    stage.scene.assert_nothing_is_left();
+    stage.next_rollout_ends_well();
+}
+
+fn abort(stage: &Stage) {
+    let abort = stage.scene.careen(&["abort"]);
+    assert_eq!(abort.status, 0, "{abort:?}");
+    let last = stage.scene.await_end();
+    assert_eq!(last["control"]["outcome"], "aborted", "{last}");
+    // A node whose work was in the middle of something stays drained, and careen says so.
+    stage.scene.sh("n1", &format!("docker node update --availability active {}", stage.node));
+}
+
+fn skip(stage: &Stage) {
+    let skip = stage.scene.careen(&["skip", stage.node]);
+    assert_eq!(skip.status, 0, "{skip:?}");
+    // Where it was paused it goes on to its end.
+    stage.scene.careen(&["resume"]);
+    stage.scene.await_end();
+}
+
+fn cancel(stage: &Stage, wait: Wait) {
+    let Stage { scene, node, .. } = stage;
+    let id = match wait {
+        Wait::HostBusy => scene.standing(node)["hold"]["transaction"].as_str().expect("an id").to_owned(),
+        Wait::Go | Wait::Paused | Wait::Restart => {
+            stage.sh("careen-agent list | tail -n 1 | cut -d' ' -f1").trim().to_owned()
+        }
+    };
+    let said = scene.node(node).sh(&format!("careen-agent cancel {id}")).expect("exec");
+    println!("careen-agent cancel {id}: {} {}{}", said.status, said.stdout, said.stderr);
+    match wait {
+        Wait::HostBusy => {
+            assert_eq!(said.status, 0, "{said:?}");
+            scene.await_done();
+        }
+        Wait::Restart => {
+            assert_eq!(said.status, 0, "{said:?}");
+            let failed = scene.await_state(node, "failed");
+            println!("{failed}\n{}", scene.careen(&["why", node]).stdout);
+            let why = scene.careen(&["why", node]).stdout;
+            assert!(
+                why.contains("246"),
+                "the agent's code for a restart that was wanted and not done: {why}"
+            );
+            abort(stage);
+        }
+        Wait::Go | Wait::Paused => abort(stage),
+    }
+}
+
+/// What somebody had begun on the host goes on whatever becomes of the rollout, unless it was what was cancelled.
+fn finish_what_is_by_hand(stage: &Stage, by: By) {
+    stage.scene.let_go(stage.node, "install");
+    let ended = stage.sh("docker wait by-hand; docker rm by-hand >/dev/null");
+    match by {
+        By::Abort | By::Skip => assert_eq!((ended.trim(), stage.scene.ran(stage.node).as_str()), ("0", "")),
+        By::Cancel => assert_ne!(ended.trim(), "0"),
+    }
+}
+
+fn each(node: &'static str, cases: &[(Wait, By)]) {
+    let stage = stage(node);
+    for (wait, by) in cases {
+        is_ended(&stage, *wait, *by);
+    }
+}
+
+#[test]
+fn an_abort_ends_the_wait_for_a_restart_and_frees_the_host() {
+    each("n4", &[(Wait::Restart, By::Abort)]);
+}
+
+#[test]
+#[ignore = "slow: each wait has a rollout of its own, and one after it; tools/slow-test"]
+fn an_abort_ends_every_wait() {
+    each("n4", &[(Wait::Go, By::Abort), (Wait::Paused, By::Abort), (Wait::HostBusy, By::Abort)]);
+    each("n3", &[(Wait::Go, By::Abort), (Wait::Restart, By::Abort)]);
+}
+
+#[test]
+#[ignore = "slow: each wait has a rollout of its own, and one after it; tools/slow-test"]
+fn a_skip_ends_every_wait_before_the_command() {
+    each("n4", &[(Wait::Go, By::Skip), (Wait::Paused, By::Skip), (Wait::HostBusy, By::Skip)]);
+    each("n3", &[(Wait::Go, By::Skip)]);
+}
+
+#[test]
+#[ignore = "slow: each wait has a rollout of its own, and one after it; tools/slow-test"]
+fn every_wait_can_be_ended_on_the_host() {
+    each("n4", &[(Wait::Restart, By::Cancel), (Wait::HostBusy, By::Cancel), (Wait::Go, By::Cancel)]);
+    each("n3", &[(Wait::Restart, By::Cancel)]);
+}
+
+#[test]
+#[ignore = "slow: an engine restart; tools/slow-test"]
+fn what_was_cancelled_on_the_host_is_not_taken_up_again_at_the_next_boot() {
+    let stage = stage("n4");
+    Wait::Restart.begin(&stage);
+    let id = stage.sh("careen-agent list | tail -n 1 | cut -d' ' -f1").trim().to_owned();
+    stage.sh(&format!("careen-agent cancel {id}"));
+    let closed = wait_until("the transaction is closed", LONG, || {
+        let seen = stage.sh(&format!("careen-agent show {id} | tail -n 1"));
+        Ok(if seen.contains("closed") { Poll::Ready(seen) } else { Poll::Pending(seen) })
+    });
+    println!("{}", closed.unwrap_or_else(|error| panic!("{error}")));
+    stage.scene.fault("n4", careen_lab::Fault::Reboot);
+    let after =
+        stage.sh(&format!("careen-agent list | grep {id}; systemctl list-units 'careen*' --no-legend"));
+    println!("{after}");
+    assert!(!after.contains("waiting") && !after.contains(".service"), "{after}");
+    abort(&stage);
+    assert_eq!(stage.scene.ran("n4"), "", "the reboot has emptied /run, and nothing has begun since");
+    stage.next_rollout_ends_well();
+}
