@@ -30,7 +30,7 @@ impl Manager {
     #[track_caller]
     fn must(&self, script: &str) -> String {
         let ran = self.swarm.manager().sh(script).and_then(careen_lab::Output::ok);
-        ran.unwrap_or_else(|error| panic!("{error}")).stdout
+        ran.unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// Starts the payload on the manager.
