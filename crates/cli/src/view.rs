@@ -7,7 +7,7 @@ use careen_planner::rollout::{Ask, Control};
 use careen_planner::state::{NodeRecord, Skip, Then};
 use careen_planner::{
     ControllerId, Hold, JobKey, JobRole, NodeId, Observed, PassError, RolloutId, Spec, Stage, Version, Watch,
-    pass,
+    has_begun, pass,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -48,6 +48,8 @@ pub struct NodeStanding {
     pub stage: Stage,
     /// Why it does not move now.
     pub hold: Option<Hold>,
+    /// Whether its host is known to have begun the command.
+    pub begun: bool,
     /// What its host's result says for people.
     pub record: Option<String>,
     /// What its operator asked and nobody has answered yet.
@@ -100,7 +102,9 @@ pub fn look(
         let node = observed.node(id)?;
         let standing = standing(node, spec, Some(wave), pass.holds.get(id));
         let result = observed.result(id, standing.generation);
-        Some(NodeStanding { record: result.and_then(|result| result.record.clone()), ..standing })
+        let own = NodeRecord::of(node).ok().flatten().filter(|record| record.rollout == spec.id);
+        let begun = own.is_some_and(|own| has_begun(observed, id, &own));
+        Some(NodeStanding { record: result.and_then(|result| result.record.clone()), begun, ..standing })
     });
     let left_out = selected.skipped.iter().map(|(node, why)| skipped(node, spec, *why));
     let standing = Standing {
@@ -143,6 +147,7 @@ fn standing(node: &Node, spec: &Spec, wave: Option<usize>, hold: Option<&Hold>) 
         taken: record.is_some_and(|record| record.taken.is_some()),
         stage,
         hold,
+        begun: false,
         record: None,
         asked: Ask::of(node, &spec.id),
         age: None,
@@ -223,6 +228,12 @@ impl NodeStanding {
         matches!(self.stage, Stage::Failed { .. } | Stage::Restoring { then: Then::Fail { .. } })
     }
 
+    /// Whether it can be left out: where nobody knows whether the command has begun, its host is asked first.
+    pub fn may_be_skipped(&self) -> bool {
+        let in_doubt = matches!(self.stage, Stage::Running { .. } | Stage::Verifying) && !self.begun;
+        self.is_waiting() || self.stage.is_before_the_go() || in_doubt || self.has_failed()
+    }
+
     fn is_still(&self) -> bool {
         match &self.hold {
             Some(hold) => matches!(hold, Hold::Paused { .. }) || self.is_waiting() && *hold != Hold::Moving,
@@ -234,7 +245,8 @@ impl NodeStanding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{cluster, failed_and_paused, spec};
+    use crate::testing::{at, cluster, failed_and_paused, spec};
+    use careen_planner::observed::{AgentReport, Draw, Expectation, Said};
 
     #[test]
     fn a_paused_rollout_stands_and_says_where() {
@@ -244,6 +256,32 @@ mod tests {
         let totals = Totals { nodes: 4, done: 1, failed: 1, waiting: 2, ..Totals::default() };
         assert_eq!(standing.totals(), totals);
         assert!(standing.nodes[2].hold.as_ref().is_some_and(|hold| hold.name() == "paused"));
+    }
+
+    #[test]
+    fn a_node_is_left_out_while_its_host_has_not_said_that_the_command_began() {
+        let draw = Draw { number: 0, gates: [1, 2] };
+        let prepared = Said::Prepared { restart: Expectation::No, draw };
+        let running = Stage::Running { drained: false };
+        for (stage, said, may) in [
+            (running.clone(), Some(prepared), true),
+            (running.clone(), None, true),
+            (running, Some(Said::Running { attempt: 1 }), false),
+            (Stage::Verifying, None, true),
+            (Stage::Verifying, Some(Said::Verifying), false),
+            (Stage::Rebooting, None, false),
+            (Stage::Preparing, None, true),
+            (Stage::Done, None, false),
+        ] {
+            let mut observed = cluster();
+            at(&mut observed.nodes[1], stage.clone(), None);
+            let (node, transaction) = (observed.nodes[1].id.clone(), String::new());
+            let report = |said| AgentReport { node, transaction, generation: 1, agent: 1, said };
+            observed.reports.extend(said.map(report));
+            let (standing, _) = look(&observed, &spec(), &Watch::default(), Duration::ZERO).unwrap();
+            let w1 = standing.nodes.iter().find(|node| node.hostname == "w1").unwrap();
+            assert_eq!(w1.may_be_skipped(), may, "{stage:?}");
+        }
     }
 
     #[test]

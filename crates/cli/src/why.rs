@@ -174,6 +174,21 @@ w2 (worker) is failed: exit code 100 in the command; it stays drained
     }
 
     #[test]
+    fn a_lost_go_and_a_host_that_has_forgotten_say_where_to_look() {
+        for (reason, why, look) in [
+            (Reason::GoLost, "gate containers went away", "ssh w2 docker ps -a --filter label=careen.role"),
+            (Reason::Forgotten, "knows nothing of this try", "ssh w2 careen-agent list"),
+        ] {
+            let (mut observed, spec) = failed_and_paused();
+            at(&mut observed.nodes[2], Stage::Failed { phase: Phase::Verifying, reason }, None);
+            let text = text((observed, spec), "w2");
+            for part in [why, look, "careen retry w2", "careen skip w2"] {
+                assert!(text.contains(part), "{part}: {text}");
+            }
+        }
+    }
+
+    #[test]
     fn a_manager_that_waits_for_the_quorum() {
         let text = text(quorum_at_risk(), "m2");
         assert!(text.contains("m2 (manager) is held: quorum at risk: 2 of 3 managers"), "{text}");

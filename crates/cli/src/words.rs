@@ -115,6 +115,10 @@ pub fn failure(phase: Phase, reason: Reason) -> String {
         Reason::TimeLimit => format!("too long {place}"),
         Reason::NodeDown => format!("the node went down {place} and did not come back in time"),
         Reason::AgentLost => format!("too many agents were lost {place}"),
+        Reason::GoLost => {
+            format!("careen's gate containers went away {place}, again and again, and careen did not do it")
+        }
+        Reason::Forgotten => "the host knows nothing of this try, and may have been told to begin it: it lost its state, or is another host".to_owned(),
         Reason::TakenAway => format!("somebody changed its availability {place}, and left it so"),
         Reason::Aborted => format!("the rollout was aborted {place}; nobody knows how it ended on the host"),
     }
@@ -176,29 +180,53 @@ pub struct Advice {
 /// What is to be done about a node: a failed one, or one that is held.
 pub fn advice(node: &NodeStanding) -> Advice {
     let name = &node.hostname;
-    if node.has_failed() {
-        let (text, look) = if has_died(node) {
-            // There is nobody to ask for its logs.
-            let text = "look at the host; when it is back, try it again, or leave it out";
-            (text, format!("docker node inspect --pretty {name}"))
-        } else {
-            let text = "read what it printed, mend it, then try it again or leave it out";
-            (text, format!("careen logs {name}"))
-        };
-        return Advice {
-            text,
-            commands: vec![look, format!("careen retry {name}"), format!("careen skip {name}")],
-        };
-    }
-    node.hold.as_ref().map_or_else(Advice::default, |hold| about(hold, node))
+    let Some(reason) = failed_because(&node.stage) else {
+        return node.hold.as_ref().map_or_else(Advice::default, |hold| about(hold, node));
+    };
+    let (text, look) = match reason {
+        // There is nobody to ask for its logs.
+        Reason::NodeDown => (
+            "look at the host; when it is back, try it again, or leave it out",
+            format!("docker node inspect --pretty {name}"),
+        ),
+        Reason::GoLost => (
+            "find out what takes containers away on that host, then try it again or leave it out",
+            format!("ssh {name} docker ps -a --filter label=careen.role"),
+        ),
+        Reason::Forgotten => (
+            "find out what that host has run; a retry runs the command there, whatever it did before",
+            format!("ssh {name} careen-agent list"),
+        ),
+        Reason::Exit(_)
+        | Reason::Preflight
+        | Reason::TimeLimit
+        | Reason::AgentLost
+        | Reason::TakenAway
+        | Reason::Aborted => (
+            "read what it printed, mend it, then try it again or leave it out",
+            format!("careen logs {name}"),
+        ),
+    };
+    Advice { text, commands: vec![look, format!("careen retry {name}"), format!("careen skip {name}")] }
 }
 
-fn has_died(node: &NodeStanding) -> bool {
-    matches!(
-        node.stage,
-        Stage::Failed { reason: Reason::NodeDown, .. }
-            | Stage::Restoring { then: Then::Fail { reason: Reason::NodeDown, .. } }
-    )
+fn failed_because(stage: &Stage) -> Option<Reason> {
+    match stage {
+        Stage::Failed { reason, .. } | Stage::Restoring { then: Then::Fail { reason, .. } } => Some(*reason),
+        Stage::Pending
+        | Stage::Held { .. }
+        | Stage::Entering
+        | Stage::Preparing
+        | Stage::Draining { .. }
+        | Stage::Running { .. }
+        | Stage::RestartingEngine
+        | Stage::Rebooting
+        | Stage::Verifying
+        | Stage::Restoring { then: Then::Settle | Then::Skip { .. } }
+        | Stage::Settling
+        | Stage::Done
+        | Stage::Skipped { .. } => None,
+    }
 }
 
 /// What docs/rollout-states.md says of each hold.
@@ -280,6 +308,7 @@ fn about(hold: &Hold, node: &NodeStanding) -> Advice {
         | Hold::OtherManager { .. }
         | Hold::ControllerHere
         | Hold::GivingTheGo
+        | Hold::RefusingTheRestart
         | Hold::Restarting { .. }
         | Hold::CleaningUp
         | Hold::Monitoring { .. }
@@ -314,6 +343,7 @@ pub const fn is_routine(hold: &Hold) -> bool {
         | Hold::HostWorks { .. }
         | Hold::NoReport { .. }
         | Hold::GivingTheGo
+        | Hold::RefusingTheRestart
         | Hold::Restarting { .. }
         | Hold::CleaningUp
         | Hold::Monitoring { .. }

@@ -9,13 +9,13 @@ mod scene;
 use careen_controller::{ActError, Cluster, Controller, run_pass};
 use careen_lab::{Poll, wait_until};
 use careen_planner::observed::{
-    Availability, Expectation, HostPhase, Node, NodeOutcome, Observed, Reachability, Said, Task, TaskState,
+    Availability, HostPhase, Node, NodeOutcome, Observed, Reachability, Task, TaskState,
 };
 use careen_planner::rollout::{Ask, Baseline, Control, NodeResult, RolloutOutcome};
 use careen_planner::spec::DrainPolicy;
-use careen_planner::{Action, ControllerId, End, Go, JobRole, NodeId, PauseReason, Version};
+use careen_planner::{Action, ControllerId, End, JobRole, NodeId, PauseReason, Version};
 use careen_swarm::{Order, RequestError, SwarmCluster};
-use scene::{Scene, agent, key, spec};
+use scene::{Scene, agent, key, prepared, spec};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -112,17 +112,17 @@ fn a_gate_opens_on_a_drained_node_and_nothing_is_left_of_the_services() {
     let mut controller = scene.leader("c1");
     let node = scene.worker();
     let agent = agent(&node);
-    let (run, restart) = (key(&node, JobRole::Gate(Go::Run)), key(&node, JobRole::Gate(Go::Restart)));
+    let (drawn, other) = (key(&node, JobRole::Gate(2)), key(&node, JobRole::Gate(3)));
     for action in [
-        Action::CreateGate { key: run.clone() },
-        Action::CreateGate { key: restart.clone() },
+        Action::CreateGate { key: drawn.clone() },
+        Action::CreateGate { key: other.clone() },
         Action::CreateJob { agent: Box::new(agent.clone()) },
     ] {
         scene.do_as(&mut controller, 1, action).expect("created");
     }
     let again = scene.do_as(&mut controller, 1, Action::CreateJob { agent: Box::new(agent.clone()) });
     assert_eq!(again, Err(ActError::Exists));
-    let prepared = Said::Prepared { restart: Expectation::Unknown };
+    let prepared = prepared();
     let seen = scene.await_seen(&mut controller, "three services that run and a report", |seen| {
         seen.jobs.len() == 3
             && seen.jobs.iter().all(|job| job.runs() && !job.stopped)
@@ -135,18 +135,18 @@ fn a_gate_opens_on_a_drained_node_and_nothing_is_left_of_the_services() {
     let seen = scene.await_seen(&mut controller, "the drained node", |seen| {
         seen.node(&node).is_some_and(|node| node.availability == Availability::Drain)
     });
-    let version = seen.job(&run).expect("the gate").version;
-    scene.do_as(&mut controller, 1, Action::OpenGate { key: run.clone(), version }).expect("opened");
-    let again = scene.do_as(&mut controller, 1, Action::OpenGate { key: run.clone(), version });
+    let version = seen.job(&drawn).expect("the gate").version;
+    scene.do_as(&mut controller, 1, Action::OpenGate { key: drawn.clone(), version }).expect("opened");
+    let again = scene.do_as(&mut controller, 1, Action::OpenGate { key: drawn.clone(), version });
     assert_eq!(again, Err(ActError::Conflict), "a go is given once");
-    scene.await_containers(&node, &[&agent.key.name(), &restart.name()]);
+    scene.await_containers(&node, &[&agent.key.name(), &other.name()]);
     let seen = scene.await_seen(&mut controller, "the open gate", |seen| {
-        seen.job(&run).is_some_and(|job| job.stopped && !job.may_run())
+        seen.job(&drawn).is_some_and(|job| job.stopped && !job.may_run())
     });
     assert!(seen.job(&agent.key).is_some_and(|job| job.runs()), "it survives the drain");
-    assert!(seen.job(&run).is_some_and(|job| !job.tasks.contains(&TaskState::Running)));
+    assert!(seen.job(&drawn).is_some_and(|job| !job.tasks.contains(&TaskState::Running)));
 
-    for key in [&agent.key, &restart] {
+    for key in [&agent.key, &other] {
         let version = controller.observe().expect("seen").job(key).expect("it is there").version;
         let stop = Action::StopJob { key: key.clone(), version };
         scene.do_as(&mut controller, 1, stop).expect("stopped");
@@ -154,7 +154,7 @@ fn a_gate_opens_on_a_drained_node_and_nothing_is_left_of_the_services() {
     scene.await_seen(&mut controller, "nothing that runs", |seen| {
         seen.jobs.iter().all(|job| job.stopped && !job.may_run())
     });
-    for key in [&agent.key, &run, &restart] {
+    for key in [&agent.key, &drawn, &other] {
         scene.do_as(&mut controller, 1, Action::RemoveJob { key: key.clone() }).expect("removed");
         let again = scene.do_as(&mut controller, 1, Action::RemoveJob { key: key.clone() });
         assert_eq!(again, Err(ActError::Gone));
@@ -170,7 +170,7 @@ fn a_frozen_node_holds_no_look_up() {
     let node = scene.worker();
     let agent = agent(&node);
     scene.do_as(&mut controller, 1, Action::CreateJob { agent: Box::new(agent.clone()) }).expect("created");
-    let prepared = Said::Prepared { restart: Expectation::Unknown };
+    let prepared = prepared();
     scene.await_seen(&mut controller, "a report", |seen| seen.report(&agent.key) == Some(&prepared));
     let thaw = scene.freeze_worker();
     // The log of this agent cannot be read now: the call for it would not come back.

@@ -273,6 +273,7 @@ impl World {
                 }
             }
             Effect::Close(outcome) => {
+                self.check_engine(index, &process.id, outcome);
                 let result = result(outcome.clone());
                 return match self.write(index, process, Record::Closed { result }) {
                     Came::Event(_) => Came::Event(Event::Closed),

@@ -20,7 +20,7 @@ pub struct Truth {
     restarts: BTreeMap<JobKey, BTreeSet<u64>>,
     /// Gates that controllers opened: whether behind the label `running`, and behind that of a restart.
     opened: BTreeMap<JobKey, (bool, bool)>,
-    /// Gates that went by accident, and when; and when controllers opened gates.
+    /// Gates that went by accident, and when; and up to when controllers had looked who opened gates.
     lost: BTreeMap<JobKey, u64>,
     opened_at: BTreeMap<JobKey, u64>,
     /// What agents drew, by number.
@@ -139,7 +139,9 @@ impl World {
         let has = |epochs: Option<&BTreeSet<u64>>| epochs.is_some_and(|epochs| epochs.contains(&epoch));
         let behind = (has(self.truth.announced.get(&agent)), has(self.truth.restarts.get(&agent)));
         self.truth.opened.insert(gate.clone(), behind);
-        self.truth.opened_at.entry(gate.clone()).or_insert(self.now);
+        // What was lost since the look is not seen.
+        let seen = looked_at.saturating_sub(self.hazard.lag + 1);
+        self.truth.opened_at.entry(gate.clone()).or_insert(seen);
         let JobRole::Gate(number) = gate.role else { return };
         let drawn = self.truth.drawn.get(&(agent.clone(), 0));
         let begun = self.attempts.iter().any(|(node, rollout, generation, _)| {
@@ -249,8 +251,8 @@ impl World {
         self.truth.lost.entry(gate.clone()).or_insert(self.now);
     }
 
-    /// Whether a gate went by accident after a controller had opened the other one of the two: the go was being given, and what
-    /// it rests on was so a moment ago.
+    /// Whether a gate went by accident after a controller had looked that opened the other one of the two: the go was being
+    /// given, and what it rests on was so a moment ago.
     fn completes(&self, gate: &JobKey, drawn: &[u8; 2]) -> bool {
         let other = drawn.iter().map(|number| gate.with_role(JobRole::Gate(*number))).find(|one| one != gate);
         let opened = other.and_then(|other| self.truth.opened_at.get(&other));

@@ -45,13 +45,11 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
     }
 
     pub(super) fn skip(&mut self, args: &NodeArgs) -> Result<Exit, Failure> {
-        self.ask_for(args, Ask::Skip, |node| {
-            match node.is_waiting() || node.stage.is_before_the_go() || node.has_failed() {
-                true => Ok(()),
-                false => {
-                    let state = words::stage(&node.stage);
-                    Err(Failure::CannotSkip { node: node.hostname.clone(), state })
-                }
+        self.ask_for(args, Ask::Skip, |node| match node.may_be_skipped() {
+            true => Ok(()),
+            false => {
+                let state = words::stage(&node.stage);
+                Err(Failure::CannotSkip { node: node.hostname.clone(), state })
             }
         })
     }
@@ -75,6 +73,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         let stays = matches!(standing.control, Some(Control::Paused { .. })) && !goes_on;
         let what = match ask {
             Ask::Retry => "is tried again",
+            Ask::Skip if node.stage.is_after_the_go() => "is left out, unless its host has begun the command",
             Ask::Skip => "is left out",
         };
         let then = if stays { "; the rollout stays paused: 'careen resume'" } else { "" };

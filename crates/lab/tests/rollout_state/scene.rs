@@ -2,6 +2,7 @@
 
 use careen_controller::{ActError, Cluster};
 use careen_lab::{Docker, Fault, Lab, Node, Poll, Progress, Role, Spec as LabSpec, wait_until};
+use careen_planner::observed::{Draw, Expectation, Said};
 use careen_planner::spec::RebootPolicy;
 use careen_planner::{
     Act, Action, AgentSpec, ControllerId, JobKey, JobRole, NodeId, Observed, RolloutId, Spec,
@@ -15,14 +16,14 @@ use std::time::Duration;
 /// Another name than the shared lab's, so that both can be tested at once; `CAREEN_TEST_LAB` names it too.
 const LAB: &str = "rollout";
 
-/// What stands in for careen's image: an agent that reports and waits, and a gate. With the command `wait-for-the-go` it
-/// does what its name says, and then its work.
-pub const IMAGE: &str = "careen-test:rollout-state";
+/// What stands in for careen's image: an agent that reports and waits, and a gate. Its draw is always the same. With the
+/// command `wait-for-the-go` it does what its name says, and then its work.
+pub const IMAGE: &str = "careen-test:rollout-state-gates";
 
 /// Built of the host's own shell, so that nothing has to be downloaded.
 const BUILD: &str = r#"
 set -e
-docker image inspect careen-test:rollout-state >/dev/null 2>&1 && exit 0
+docker image inspect careen-test:rollout-state-gates >/dev/null 2>&1 && exit 0
 dir=$(mktemp -d); cd $dir; mkdir bin
 programs="/bin/sh /bin/sleep /usr/sbin/chroot"
 for file in $(ldd $programs | grep -o '/[^ :]*' | sort -u) $programs; do
@@ -32,14 +33,16 @@ cat > careen-agent <<'END'
 #!/bin/sh
 trap 'exit 0' TERM
 say() { echo "careen-report $1" >&2; }
-gate() { test -n "$(chroot /host docker ps -q --filter label=com.docker.swarm.service.name=$CAREEN_GATE_RUN)"; }
+gate() { test -n "$(chroot /host docker ps -q --filter label=com.docker.swarm.service.name=$CAREEN_GATE$1)"; }
+prepared() { say '{"phase":"prepared","restart":"unknown","draw":{"number":0,"gates":[2,5]}}'; }
 echo out
-test "$1" = gate || say '{"phase":"prepared","restart":"unknown"}'
+test "$1" = gate || test "$2" = wait-for-the-go || prepared
 finished() { say '{"phase":"finished","outcome":{"kind":"succeeded"}}'; exit 0; }
 test -z "$CAREEN_COLLECT" || finished
 if [ "$2" = wait-for-the-go ]; then
-    until gate; do sleep 0.2; done
-    while gate; do sleep 0.2; done
+    for number in 1 2 3 4 5 6; do until gate $number; do sleep 0.2; done; done
+    prepared
+    while gate 2 || gate 5; do sleep 0.2; done
     say '{"phase":"running","attempt":1}'
     chroot /host sh -c 'echo run >> /run/careen-test-runs'
     finished
@@ -47,7 +50,7 @@ fi
 while :; do sleep 0.2; done
 END
 chmod 755 careen-agent
-tar -c . | docker import - careen-test:rollout-state >/dev/null
+tar -c . | docker import - careen-test:rollout-state-gates >/dev/null
 rm -rf $dir
 "#;
 
@@ -242,6 +245,11 @@ impl Scene {
         let ours = tasks.iter().filter(|task| task.pointer(role).is_some());
         ours.map(|task| task["ID"].to_string()).collect()
     }
+}
+
+/// What its agent says while it waits.
+pub fn prepared() -> Said {
+    Said::Prepared { restart: Expectation::Unknown, draw: Draw { number: 0, gates: [2, 5] } }
 }
 
 /// A rollout of the image that only waits.

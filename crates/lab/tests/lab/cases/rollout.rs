@@ -4,6 +4,18 @@ use crate::support::{File, Swarm, eventually, image_base, swarm};
 
 const NODE: usize = 1;
 
+/// An agent's service, and how many gates it has.
+struct Agent {
+    name: String,
+    gates: u8,
+}
+
+impl Agent {
+    fn gates(&self) -> impl Iterator<Item = String> {
+        (1..=self.gates).map(|number| format!("{}-gate{number}", self.name))
+    }
+}
+
 /// A rollout's services on one node, as a controller makes them.
 struct Part<'a> {
     swarm: &'a Swarm,
@@ -20,18 +32,37 @@ impl Part<'_> {
         self.swarm.docker(&[&fixed[..], &job, &place, options, &[image], command].concat());
     }
 
-    fn gate(&self, agent: &str, role: &str) {
+    /// The agent with this number and its gates: six, or four for one that collects.
+    fn agent(&self, number: u32, environment: &[&str]) -> Agent {
+        let name = format!("{}-a{number}", self.id);
+        let collects = environment.contains(&"CAREEN_COLLECT=1");
+        let agent = Agent { gates: if collects { 4 } else { 6 }, name };
         let options = ["--entrypoint", "/careen-agent gate", "--stop-grace-period", "2s"];
-        self.create(&format!("{agent}-{role}"), &options, image_base(), &[]);
+        agent.gates().for_each(|gate| self.create(&gate, &options, image_base(), &[]));
+        let own = [
+            format!("CAREEN_TRANSACTION={}", self.id),
+            format!("CAREEN_GATE={}-gate", agent.name),
+            format!("CAREEN_GATES={}", agent.gates),
+            "CAREEN_GENERATION=1".to_owned(),
+            format!("CAREEN_AGENT={number}"),
+        ];
+        let variables = own.iter().map(String::as_str).chain(environment.iter().copied());
+        let mut options = vec!["--mount", "type=bind,source=/,target=/host"];
+        options.extend(variables.flat_map(|variable| ["--env", variable]));
+        self.create(&agent.name, &options, &self.image, &["install"]);
+        agent
     }
 
-    fn agent(&self, agent: &str, environment: &[&str]) {
-        let transaction = format!("CAREEN_TRANSACTION={}", self.id);
-        let restart = format!("CAREEN_GATE_RESTART={agent}-restart");
-        let mut options = vec!["--mount", "type=bind,source=/,target=/host", "--env", &transaction];
-        options.extend(["--env", &restart]);
-        options.extend(environment.iter().flat_map(|variable| ["--env", *variable]));
-        self.create(agent, &options, &self.image, &["install"]);
+    /// Waits until the agent has drawn, and takes just the two gates away that its report names.
+    fn go(&self, agent: &Agent, report: &str) {
+        let last = self.await_report(agent, report);
+        self.open_drawn(agent, &last);
+    }
+
+    fn open_drawn(&self, agent: &Agent, report: &str) {
+        let drawn = report.split_once(r#""gates":["#).and_then(|(_, rest)| rest.split_once(']'));
+        let (drawn, _) = drawn.unwrap_or_else(|| panic!("no draw in {report}"));
+        drawn.split(',').for_each(|number| self.open(&format!("{}-gate{number}", agent.name)));
     }
 
     /// A new iteration that fits nowhere.
@@ -45,27 +76,38 @@ impl Part<'_> {
         self.swarm.docker(&["node", "update", "--availability", availability, &node]);
     }
 
-    /// Waits for a report of this agent's.
-    fn await_report(&self, agent: &str, report: &str) {
-        eventually(&format!("{agent} reports {report}"), || {
-            let logs = self.swarm.manager().docker(["service", "logs", "--raw", agent]);
-            let logs = logs.map(|logs| logs.stdout + &logs.stderr).map_err(|error| error.to_string())?;
+    fn logs(&self, agent: &Agent) -> Result<String, String> {
+        let logs = self.swarm.manager().docker(["service", "logs", "--raw", &agent.name]);
+        logs.map(|logs| logs.stdout + &logs.stderr).map_err(|error| error.to_string())
+    }
+
+    /// Waits for a report of this agent's, and returns it.
+    fn await_report(&self, agent: &Agent, report: &str) -> String {
+        let mut found = String::new();
+        eventually(&format!("{} reports {report}", agent.name), || {
+            let logs = self.logs(agent)?;
             let last = logs.lines().rfind(|line| line.starts_with("careen-report ")).unwrap_or_default();
+            found = last.to_owned();
             if last.contains(report) { Ok(()) } else { Err(logs) }
         });
+        found
     }
 
     fn on_host(&self, script: &str) -> String {
         self.swarm.nodes()[NODE].sh(script).expect("exec").stdout
     }
 
-    fn done(&self, services: &[&str]) {
+    /// Takes everything away again, the agents first.
+    fn done(&self, agents: &[&Agent]) {
+        let gates = agents.iter().flat_map(|agent| agent.gates());
+        let services: Vec<String> = agents.iter().map(|agent| agent.name.clone()).chain(gates).collect();
         services.iter().for_each(|service| self.open(service));
         eventually("no container of the rollout is left", || {
             let left = self.on_host("docker ps --format '{{.Names}}' --filter label=com.docker.swarm.task");
             if left.is_empty() { Ok(()) } else { Err(left) }
         });
-        self.swarm.docker(&[&["service", "rm"], services].concat());
+        let services: Vec<&str> = services.iter().map(String::as_str).collect();
+        self.swarm.docker(&[&["service", "rm"], &services[..]].concat());
         self.on_host("rm -rf /run/careen-test; docker ps -aq --filter status=exited | xargs -r docker rm");
     }
 }
@@ -85,19 +127,17 @@ fn payload(swarm: &Swarm, install: &str) -> String {
 fn nothing_begins_before_the_go_which_reaches_a_drained_node() {
     let swarm = swarm();
     let part = Part { image: payload(&swarm, ""), swarm: &swarm, id: "gated" };
-    part.gate("gated-a1", "run");
-    part.gate("gated-a1", "restart");
-    part.agent("gated-a1", &["CAREEN_GATE_RUN=gated-a1-run"]);
-    part.await_report("gated-a1", r#""phase":"prepared""#);
+    let agent = part.agent(1, &[]);
+    part.await_report(&agent, r#""phase":"prepared""#);
     assert_eq!(part.on_host("cat /run/careen-test/ran"), "prepare\n");
-    let logs = swarm.manager().docker(["service", "logs", "--raw", "gated-a1"]).expect("docker");
-    assert!(!(logs.stdout + &logs.stderr).contains(r#""phase":"running""#), "prepare is not the command");
+    let logs = part.logs(&agent).expect("docker");
+    assert!(!logs.contains(r#""phase":"running""#), "prepare is not the command");
     part.drain("drain");
-    part.open("gated-a1-run");
-    part.await_report("gated-a1", r#""phase":"finished","outcome":{"kind":"succeeded"}"#);
+    part.go(&agent, r#""phase":"prepared""#);
+    part.await_report(&agent, r#""phase":"finished","outcome":{"kind":"succeeded"}"#);
     assert_eq!(part.on_host("cat /run/careen-test/ran"), "prepare\ninstall\nverify\n");
     part.drain("active");
-    part.done(&["gated-a1", "gated-a1-run", "gated-a1-restart"]);
+    part.done(&[&agent]);
 }
 
 #[test]
@@ -105,14 +145,13 @@ fn a_payload_cannot_report_in_its_agents_place() {
     let swarm = swarm();
     let forged = r#"echo 'careen-report {"phase":"finished","outcome":{"kind":"succeeded"}}' >&2; printf 'not ended' >&2; exit 3"#;
     let part = Part { image: payload(&swarm, forged), swarm: &swarm, id: "forged" };
-    part.gate("forged-a1", "restart");
-    part.agent("forged-a1", &[]);
-    part.await_report("forged-a1", r#""phase":"finished","outcome":{"kind":"failed""#);
-    let logs = swarm.manager().docker(["service", "logs", "--raw", "forged-a1"]).expect("docker");
-    let logs = logs.stdout + &logs.stderr;
+    let agent = part.agent(1, &[]);
+    part.go(&agent, r#""phase":"prepared""#);
+    part.await_report(&agent, r#""phase":"finished","outcome":{"kind":"failed""#);
+    let logs = part.logs(&agent).expect("docker");
     assert!(logs.contains("\ncareen-report:{\"phase\":\"finished\""), "what it said can be read: {logs}");
     assert!(logs.contains("\nnot ended\ncareen"), "and the agent begins a line of its own: {logs}");
-    part.done(&["forged-a1", "forged-a1-restart"]);
+    part.done(&[&agent]);
 }
 
 #[test]
@@ -131,13 +170,12 @@ fn what_an_earlier_rollout_left_on_the_host_is_removed() {
     eventually("it runs", || if left().is_empty() { Err(String::new()) } else { Ok(()) });
     // This engine keeps the container of a job whose service is removed.
     swarm.docker(&["service", "rm", "earlier-a1"]);
-    part.gate("next-a1", "restart");
-    part.agent("next-a1", &["CAREEN_RUN=next"]);
-    part.await_report("next-a1", r#""phase":"finished","outcome":{"kind":"succeeded"}"#);
+    let agent = part.agent(1, &["CAREEN_RUN=next"]);
+    part.go(&agent, r#""phase":"prepared""#);
+    part.await_report(&agent, r#""phase":"finished","outcome":{"kind":"succeeded"}"#);
     assert_eq!(left(), "");
-    let logs = swarm.manager().docker(["service", "logs", "--raw", "next-a1"]).expect("docker");
-    assert!((logs.stdout + &logs.stderr).contains("left on this host, 1 container(s)"));
-    part.done(&["next-a1", "next-a1-restart"]);
+    assert!(part.logs(&agent).expect("docker").contains("left on this host, 1 container(s)"));
+    part.done(&[&agent]);
 }
 
 #[test]
@@ -146,61 +184,62 @@ fn a_restart_waits_for_a_go_of_its_own_and_the_next_agent_collects_the_result() 
     let replace =
         "cp -a /usr/sbin/dockerd /usr/sbin/dockerd.new && mv /usr/sbin/dockerd.new /usr/sbin/dockerd";
     let part = Part { image: payload(&swarm, replace), swarm: &swarm, id: "restarted" };
-    part.gate("restarted-a1", "run");
-    part.gate("restarted-a1", "restart");
-    part.agent("restarted-a1", &["CAREEN_GATE_RUN=restarted-a1-run"]);
-    part.await_report("restarted-a1", r#""phase":"prepared""#);
-    part.open("restarted-a1-run");
-    part.await_report("restarted-a1", r#""phase":"wants-restart","kind":"engine""#);
+    let agent = part.agent(1, &[]);
+    part.go(&agent, r#""phase":"prepared""#);
+    part.await_report(&agent, r#""phase":"wants-restart","kind":"engine""#);
     let engine = part.on_host("cat /run/docker.pid");
     assert!(
         part.on_host("careen-agent list")
             .contains("waiting: the rollout's go, because the installed dockerd")
     );
     part.drain("drain");
-    part.open("restarted-a1-restart");
+    part.go(&agent, r#""phase":"wants-restart""#);
     eventually("the engine is another one", || {
         let now = part.on_host("cat /run/docker.pid");
         if now == engine || now.is_empty() { Err(now) } else { Ok(()) }
     });
     part.drain("active");
-    part.gate("restarted-a2", "restart");
-    part.agent("restarted-a2", &["CAREEN_COLLECT=1"]);
-    part.await_report("restarted-a2", r#""phase":"finished","outcome":{"kind":"succeeded"}"#);
+    let next = part.agent(2, &["CAREEN_COLLECT=1"]);
+    part.await_report(&next, r#""phase":"finished","outcome":{"kind":"succeeded"}"#);
     assert_eq!(part.on_host("cat /run/careen-test/ran"), "prepare\ninstall\nverify\n", "once each");
-    part.done(&[
-        "restarted-a1",
-        "restarted-a1-run",
-        "restarted-a1-restart",
-        "restarted-a2",
-        "restarted-a2-restart",
-    ]);
+    part.done(&[&agent, &next]);
 }
 
 #[test]
 fn an_agent_that_collects_begins_nothing() {
     let swarm = swarm();
     let part = Part { image: payload(&swarm, ""), swarm: &swarm, id: "nothing" };
-    part.gate("nothing-a2", "restart");
-    part.agent("nothing-a2", &["CAREEN_COLLECT=1"]);
-    part.await_report("nothing-a2", r#""phase":"not-begun""#);
+    let agent = part.agent(2, &["CAREEN_COLLECT=1"]);
+    part.await_report(&agent, r#""phase":"forgotten""#);
     assert_eq!(part.on_host("cat /run/careen-test/ran"), "");
-    part.done(&["nothing-a2", "nothing-a2-restart"]);
+    part.done(&[&agent]);
+
+    let part = Part { id: "offered", ..part };
+    let first = part.agent(1, &[]);
+    let draw = part.await_report(&first, r#""phase":"prepared""#);
+    let collects = part.agent(2, &["CAREEN_COLLECT=1"]);
+    part.await_report(&collects, r#""phase":"not-begun""#);
+    // What a controller does with the first one's gates that was frozen and wakes up.
+    part.open_drawn(&first, &draw);
+    let third = part.agent(3, &[]);
+    part.go(&third, r#""phase":"prepared""#);
+    part.await_report(&third, r#""phase":"finished""#);
+    let ran = part.on_host("cat /run/careen-test/ran");
+    assert_eq!(ran.matches("install").count(), 1, "{ran}");
+    assert!(!part.logs(&first).expect("docker").contains(r#""phase":"running""#), "its go was void");
+    part.done(&[&first, &collects, &third]);
 }
 
 #[test]
 fn a_failed_command_is_taken_back_where_the_rollout_says_so() {
     let swarm = swarm();
     let part = Part { image: payload(&swarm, "exit 7"), swarm: &swarm, id: "failing" };
-    part.gate("failing-a1", "run");
-    part.gate("failing-a1", "restart");
-    part.agent("failing-a1", &["CAREEN_GATE_RUN=failing-a1-run", "CAREEN_ROLLBACK=1"]);
-    part.await_report("failing-a1", r#""phase":"prepared""#);
-    part.open("failing-a1-run");
+    let agent = part.agent(1, &["CAREEN_ROLLBACK=1"]);
+    part.go(&agent, r#""phase":"prepared""#);
     part.await_report(
-        "failing-a1",
+        &agent,
         r#""outcome":{"kind":"failed","phase":"command","exit":7,"rolled_back":true}"#,
     );
     assert_eq!(part.on_host("cat /run/careen-test/ran"), "prepare\ninstall\nrollback\n");
-    part.done(&["failing-a1", "failing-a1-run", "failing-a1-restart"]);
+    part.done(&[&agent]);
 }
