@@ -46,7 +46,8 @@ pub fn stop(patience: &mut dyn Patience) -> Result<Result<(), String>, Ended> {
 fn stop_unit(patience: &mut dyn Patience) -> Result<Result<(), String>, Ended> {
     // One call for both: docker.service needs its socket, so that stopping the socket alone would wait for it too. The
     // socket's unit may not exist; whatever systemd says, the state of the service tells.
-    let refused = tool::must(&["systemctl", "--no-block", "stop", UNITS[0], UNITS[1]], ASK_LIMIT).err();
+    let asked = tool::must(&["systemctl", "--no-block", "stop", UNITS[0], UNITS[1]], ASK_LIMIT);
+    let refused = asked.err().map(|words| in_one_line(&words));
     let (begun, mut killed) = (Instant::now(), Killed::default());
     loop {
         let unit = unit();
@@ -90,7 +91,7 @@ fn kill(whom: &str, waited: Duration) {
 
 fn stop_by_script(patience: &mut dyn Patience) -> Result<Result<(), String>, Ended> {
     let instance = engine_instance();
-    let refused = tool::must(&["service", "docker", "stop"], TIME_LIMIT).err();
+    let refused = must(&["service", "docker", "stop"]).err().map(|words| in_one_line(&words));
     let begun = Instant::now();
     // A script that failed, or that was stopped at its limit, may have told the engine to end.
     while instance.is_some() && engine_instance() == instance {
@@ -179,6 +180,11 @@ pub fn last_words() -> String {
 
 fn must(words: &[&str]) -> Result<(), String> {
     tool::must(words, TIME_LIMIT)
+}
+
+/// A reason is one line in a list and in a report.
+fn in_one_line(words: &str) -> String {
+    words.lines().map(str::trim).collect::<Vec<_>>().join(" ")
 }
 
 /// What a tool answers, whatever its status; nothing when it cannot be asked.

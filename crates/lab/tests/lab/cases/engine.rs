@@ -7,6 +7,7 @@ use std::time::Duration;
 const IN_A_ROLLOUT: [&str; 2] = ["--env", "CAREEN_GATE_RESTART=none"];
 
 const LOCK: &str = "docker config inspect --format '{{json .Spec.Labels}}' careen.engine-restart";
+const UNITS: [&str; 2] = ["docker.socket", "docker.service"];
 const COPIES: &str = "ls /var/lib/careen/backup 2>/dev/null; true";
 
 /// What Debian's docker.io does to a running engine: its binary is replaced, and nothing is restarted.
@@ -66,12 +67,15 @@ impl Manager {
         assert_eq!(self.must("systemctl is-active docker.socket docker.service"), "active\nactive\n");
     }
 
+    /// Changes the engine's units.
     fn drop_in(&self, lines: &str) -> DropIn<'_> {
-        let directory = "/etc/systemd/system/docker.service.d";
-        self.must(&format!(
-            "mkdir -p {directory} && printf '{lines}\\n' > {directory}/careen-test.conf && systemctl daemon-reload"
-        ));
-        DropIn { manager: self }
+        let drop_in = DropIn { manager: self };
+        for unit in UNITS {
+            let directory = format!("/etc/systemd/system/{unit}.d");
+            self.must(&format!("mkdir -p {directory} && printf '{lines}\\n' > {directory}/careen-test.conf"));
+        }
+        self.must("systemctl daemon-reload");
+        drop_in
     }
 }
 
@@ -83,14 +87,14 @@ impl Drop for Manager {
     }
 }
 
-/// What is changed of the engine's unit, until it is dropped.
+/// What is changed of the engine's units, until it is dropped.
 struct DropIn<'a> {
     manager: &'a Manager,
 }
 
 impl Drop for DropIn<'_> {
     fn drop(&mut self) {
-        let undo = "rm /etc/systemd/system/docker.service.d/careen-test.conf; systemctl daemon-reload";
+        let undo = "rm -f /etc/systemd/system/docker.*.d/careen-test.conf; systemctl daemon-reload";
         let _ = self.manager.swarm.manager().sh(undo);
     }
 }
@@ -177,10 +181,8 @@ fn an_engine_that_refuses_its_stop_is_left_running_and_the_journal_says_so() {
     let manager = Manager::new();
     let before = manager.engine();
     let refuses = manager.drop_in("[Unit]\\nRefuseManualStop=yes");
-    manager.must("mkdir -p /etc/systemd/system/docker.socket.d; printf '[Unit]\\nRefuseManualStop=yes\\n' > /etc/systemd/system/docker.socket.d/careen-test.conf; systemctl daemon-reload");
     manager.start("refused-stop", &[], &[File::script("install", REPLACE_ENGINE)]);
     manager.await_list("refused-stop", "the engine runs on as it was", Duration::from_secs(120));
-    manager.must("rm -r /etc/systemd/system/docker.socket.d; systemctl daemon-reload");
     drop(refuses);
     assert_eq!(manager.engine(), before);
     assert_contains(&manager.must("careen-agent show refused-stop"), r#""engine":"refused""#);
