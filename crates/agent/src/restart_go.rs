@@ -25,7 +25,7 @@ pub fn ask(path: &Path, wish: &Wish) -> io::Result<()> {
 
 /// What is wanted; `None` when nothing is.
 pub fn wish(path: &Path) -> Option<Wish> {
-    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
+    serde_json::from_slice(&crate::files::read(path).ok()?).ok()
 }
 
 /// Gives the go for this wish.
@@ -35,7 +35,7 @@ pub fn give(path: &Path, wish: &Wish) -> io::Result<()> {
 
 /// Whether the go for this wish is given.
 pub fn is_given(path: &Path, wish: &Wish) -> bool {
-    std::fs::read_to_string(path).is_ok_and(|number| number == wish.number.to_string())
+    crate::files::read_to_string(path).is_ok_and(|number| number == wish.number.to_string())
 }
 
 #[cfg(test)]

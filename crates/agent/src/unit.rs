@@ -1,9 +1,11 @@
 //! The supervisor as a transient systemd unit, through the host's own systemd-run.
 
+use crate::files;
 use crate::layout::TransactionDir;
 use crate::signals::with_signals_unblocked;
 use careen_model::TransactionId;
 use careen_model::entry::Way;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -51,14 +53,17 @@ impl Launch {
 
     /// The command that starts the supervisor without systemd: a session of its own, what it says in a file.
     pub fn plain(&self, way: Way, directory: &TransactionDir) -> std::io::Result<Command> {
-        use std::os::unix::fs::OpenOptionsExt;
         use std::os::unix::process::CommandExt;
-        let mut options = std::fs::OpenOptions::new();
+        let mut options = files::OpenOptions::new();
         options.append(true).create(true).mode(0o600).custom_flags(nix::libc::O_NOFOLLOW);
         let log = options.open(directory.file("supervisor.log"))?;
         let mut command = Command::new(&self.binary);
         command.args(self.arguments(way)).env_clear().env("PATH", careen_model::settings::COMMAND_PATH);
-        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).current_dir("/");
+        command
+            .stdin(Stdio::null())
+            .stdout(OwnedFd::from(log.try_clone()?))
+            .stderr(OwnedFd::from(log))
+            .current_dir("/");
         // SAFETY: setsid is async-signal-safe.
         unsafe {
             command.pre_exec(|| nix::unistd::setsid().map(drop).map_err(Into::into));
@@ -70,9 +75,12 @@ impl Launch {
 
 /// The host's systemd-run, if systemd is its PID 1 (sd_booted(3)) and it has one.
 pub fn find_systemd_run() -> Result<PathBuf, String> {
-    if !Path::new("/run/systemd/system").is_dir() {
+    if !files::is_directory("/run/systemd/system") {
         return Err("systemd is not this host's PID 1".into());
     }
     let candidates = ["/usr/bin/systemd-run", "/bin/systemd-run"].map(PathBuf::from);
-    candidates.into_iter().find(|path| path.exists()).ok_or_else(|| "the host has no systemd-run".into())
+    candidates
+        .into_iter()
+        .find(|path| files::is_file(path))
+        .ok_or_else(|| "the host has no systemd-run".into())
 }

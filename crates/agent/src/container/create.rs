@@ -9,6 +9,7 @@ use super::identity::Place;
 use super::{Request, entry, host};
 use crate::durable;
 use crate::engine_restart::UNLOCK_KEY;
+use crate::files::{self, OpenOptions};
 use crate::layout::{self, TransactionDir, file};
 use crate::lock::Lock;
 use crate::payload::Source;
@@ -27,10 +28,6 @@ use careen_model::payload::{ROLLBACK_COMMAND, takes_host_lock};
 use careen_model::settings::{CommandContext, EngineRestarts, command_environment};
 use careen_model::transaction::{Stage, State};
 use jiff::Timestamp;
-use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
-use nix::sys::statvfs::statvfs;
-use std::fs::{self, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// What must stay free on the host's disk beside the payload and the binary: the log, the journal, and some air for
@@ -68,7 +65,7 @@ pub fn ensure_supervised(
     let _creating = lock.map_err(|error| unusable(&create_lock, &error))?;
     sweep_unfinished(root);
     let directory = TransactionDir::new(root, &place.id);
-    let exists = directory.file(file::MANIFEST).exists();
+    let exists = files::exists(directory.file(file::MANIFEST)).or_refuse("look for the transaction")?;
     let created_with = if exists {
         // A link to a directory elsewhere, or one that others can write to, is not what an agent made.
         durable::private_directory(directory.path()).map_err(|error| unusable(directory.path(), &error))?;
@@ -122,7 +119,7 @@ pub fn ensure_supervised(
 fn bring_secrets(manifest: &Manifest, state: &State, place: &Place) -> Result<(), Stop> {
     if !manifest.has_secrets
         || !state.may_start_command(manifest.policy())
-        || layout::secrets(&place.id).exists()
+        || files::exists(layout::secrets(&place.id)).or_refuse("look for the secrets")?
     {
         return Ok(());
     }
@@ -203,7 +200,7 @@ fn refuse_if_busy(root: &Path, request: &Request) -> Result<(), Stop> {
     if !takes_host_lock(&request.command) || !Lock::is_held(&path).or_refuse("look at the host's lock")? {
         return Ok(());
     }
-    let holder = fs::read_to_string(&path).unwrap_or_default();
+    let holder = files::read_to_string(&path).unwrap_or_default();
     Err(Stop::new(
         AgentExit::HostBusy,
         format_args!(
@@ -237,8 +234,10 @@ fn refuse_if_it_would_lock(request: &Request, place: &Place) -> Result<(), Stop>
 /// nobody is creating one.
 fn sweep_unfinished(root: &Path) {
     let unfinished =
-        |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(layout::UNFINISHED);
-    for entry in fs::read_dir(layout::transactions(root)).into_iter().flatten().flatten().filter(unfinished) {
+        |entry: &files::DirEntry| entry.file_name().to_string_lossy().starts_with(layout::UNFINISHED);
+    for entry in
+        files::read_dir(layout::transactions(root)).into_iter().flatten().flatten().filter(unfinished)
+    {
         let _ = durable::remove_tree(&entry.path()); // in nobody's way; the next agent tries again
     }
 }
@@ -383,17 +382,14 @@ impl Creation<'_> {
 
 fn move_into_place(unfinished: &TransactionDir, directory: &TransactionDir) -> anyhow::Result<()> {
     let (from, to) = (unfinished.path(), directory.path());
-    match renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE) {
-        // A file system without this flag: the lock that we hold keeps others away as well.
-        Err(nix::errno::Errno::EINVAL) => fs::rename(from, to)?,
-        renamed => renamed?,
-    }
+    files::rename_new(from, to)?;
     let parent = to.parent().unwrap_or(Path::new("/"));
     Ok(durable::sync_directory(parent)?)
 }
 
 fn check_space(directory: &Path, payload_bytes: u64) -> Result<(), Stop> {
-    let found = statvfs(directory).or_refuse(format_args!("ask how full {} is", directory.display()))?;
+    let found =
+        files::statvfs(directory).or_refuse(format_args!("ask how full {} is", directory.display()))?;
     let free = found.blocks_available().saturating_mul(found.fragment_size());
     let needed = payload_bytes + RESERVE_BYTES;
     if free >= needed {

@@ -1,6 +1,7 @@
 //! From the container to the host: starts a supervisor by the best way that is open, and says which one and why.
 
 use super::identity::Place;
+use crate::files;
 use crate::journal;
 use crate::layout::{TransactionDir, file};
 use crate::lock::Lock;
@@ -14,7 +15,6 @@ use careen_model::AgentExit;
 use careen_model::capability::CapabilitySet;
 use careen_model::entry::{HostEntry, Refusal, Way};
 use serde_json::json;
-use std::fs;
 use std::io::Read;
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -81,7 +81,7 @@ impl Attempt<'_> {
 
     fn by_systemd(&self) -> Result<String, String> {
         let systemd_run = find_systemd_run()?;
-        if !Path::new("/run/dbus/system_bus_socket").exists() {
+        if !files::exists("/run/dbus/system_bus_socket").unwrap_or(false) {
             return Err("the host has no system bus".into());
         }
         let mut command = self.launch.systemd_run(&systemd_run, Way::Systemd, true);
@@ -99,7 +99,7 @@ impl Attempt<'_> {
         let image =
             self.place.container.as_ref().ok_or("the agent's own container, and so its image, is unknown")?;
         let status =
-            fs::read_to_string("/proc/1/status").map_err(|error| format!("/proc/1/status: {error}"))?;
+            files::read_to_string("/proc/1/status").map_err(|error| format!("/proc/1/status: {error}"))?;
         let bounding =
             CapabilitySet::from_status(&status, "CapBnd").ok_or("the host's PID 1 shows no capabilities")?;
         let body = self.helper(&image.image, bounding);

@@ -6,13 +6,13 @@
 use super::create::Joined;
 use super::printer::Printer;
 use super::terminal::Terminal;
-use crate::journal;
 use crate::layout::{TransactionDir, file};
 use crate::lock::Lock;
 use crate::say::say;
 use crate::signals::Signals;
 use crate::stop::{OrRefuse, Stop};
 use crate::watch::Watch;
+use crate::{hold, journal};
 use careen_model::control::{self, Message};
 use careen_model::entry::Way;
 use careen_model::journal::{EngineOutcome, Journal, Record, TransactionResult};
@@ -242,8 +242,7 @@ impl Follower {
             }
         }
         self.lines_told = journal.lines.len();
-        let hold =
-            std::fs::read_to_string(self.directory.file(file::HOLD)).ok().filter(|hold| !hold.is_empty());
+        let hold = hold::read(&self.directory.file(file::HOLD));
         if hold != self.hold_told {
             if let Some(reason) = &hold {
                 say(format_args!("waiting: {reason}"));

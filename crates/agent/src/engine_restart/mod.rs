@@ -5,6 +5,7 @@ mod lock;
 mod service;
 
 use crate::engine_process::engine_instance;
+use crate::files;
 use crate::layout;
 use crate::say::{chain, say};
 use careen_engine::{Engine, EngineError, Info};
@@ -12,7 +13,6 @@ use careen_model::journal::EngineOutcome;
 use careen_model::manifest::Manifest;
 use careen_model::quorum::{NotNow, may_go_down, takes_part};
 use careen_model::transaction::EngineRestart;
-use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -272,7 +272,7 @@ impl Restart<'_> {
     }
 
     fn unlock(&mut self, engine: &Engine) -> Result<(), String> {
-        let key = fs::read_to_string(layout::secrets(&self.manifest.id).join(UNLOCK_KEY));
+        let key = files::read_to_string(layout::secrets(&self.manifest.id).join(UNLOCK_KEY));
         let key = key.map_err(|_| {
             self.locked = true;
             format!("the swarm is locked, and there is no secret '{UNLOCK_KEY}': docker swarm unlock")
@@ -292,7 +292,7 @@ fn copy_swarm_directory(docker_root: &Path) -> anyhow::Result<()> {
     if let Some(directory) = crate::payload::Source::open(&source)? {
         directory.copy_to(&target)?;
     }
-    let mut copies: Vec<_> = fs::read_dir(&backups)?.flatten().map(|entry| entry.path()).collect();
+    let mut copies: Vec<_> = files::read_dir(&backups)?.flatten().map(|entry| entry.path()).collect();
     copies.sort();
     let surplus = copies.len().saturating_sub(KEPT);
     copies.iter().take(surplus).try_for_each(|old| crate::durable::remove_tree(old))?;

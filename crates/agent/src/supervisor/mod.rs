@@ -13,6 +13,7 @@ mod control;
 pub(crate) mod output;
 mod program;
 mod reboot;
+mod record;
 mod removal;
 mod sync;
 mod tree;
@@ -97,7 +98,10 @@ fn take_host(root: &Path, manifest: &Manifest) -> anyhow::Result<Option<Option<L
         return Ok(Some(None));
     }
     let Some(mut lock) = Lock::try_take(&layout::host_lock(root))? else { return Ok(None) };
-    lock.write(manifest.id.as_str())?;
+    // A full disk does not take it: then nobody is told who has the host.
+    if let Err(error) = lock.write(manifest.id.as_str()) {
+        say(format_args!("{}: {error}", layout::host_lock(root).display()));
+    }
     Ok(Some(Some(lock)))
 }
 
@@ -110,10 +114,12 @@ fn remove_traces(directory: &TransactionDir, manifest: &Manifest) -> Vec<String>
         ("the secrets", durable::remove_tree(&secrets)),
         ("the wish for the engine", durable::remove_file(&directory.file(file::RESTART_ENGINE))),
         ("the environment", durable::remove_file(&directory.file(file::ENVIRONMENT))),
-        ("the hold", durable::remove_file(&directory.file(file::HOLD))),
+        ("the hold", crate::hold::clear(&directory.file(file::HOLD))),
         ("the control socket", durable::remove_file(&directory.file(file::CONTROL))),
     ];
-    let failed = removals.into_iter().filter_map(|(what, removed)| Some((what, removed.err()?)));
+    let synced = [("what was removed", durable::sync_removals(directory.path(), payload))];
+    let failed =
+        removals.into_iter().chain(synced).filter_map(|(what, removed)| Some((what, removed.err()?)));
     failed.map(|(what, error)| format!("{what} could not be removed: {error}")).collect()
 }
 
@@ -155,7 +161,7 @@ impl Supervisor<'_> {
                         return Ok(()); // cut off by a shutdown: taken up after the boot
                     }
                 }
-                Action::RecordInterrupted => self.journal.append(&Record::Interrupted)?,
+                Action::RecordInterrupted => self.insist(&Record::Interrupted)?,
                 Action::RestartEngine(why) => {
                     let needs_go = why == EngineRestart::Replaced && !self.is_restarting();
                     let reason = view.engine_restart_wanted.as_deref().unwrap_or("it was replaced");
@@ -175,7 +181,7 @@ impl Supervisor<'_> {
                         }
                         Ok(Ok(())) => {
                             say(format_args!("rebooting: {reason}"));
-                            self.journal.append(&Record::Rebooting { reason, from_boot: view.boot_id })?;
+                            self.insist(&Record::Rebooting { reason, from_boot: view.boot_id })?;
                         }
                     }
                 }
@@ -185,7 +191,7 @@ impl Supervisor<'_> {
                     if self.journal.state().history.engine_was_up && self.after_reboot().is_err() {
                         return Ok(());
                     }
-                    self.journal.append(&Record::Rebooted { boot: view.boot_id })?;
+                    self.insist(&Record::Rebooted { boot: view.boot_id })?;
                 }
                 Action::Close(outcome) => return self.close(outcome),
                 Action::Nothing => return Ok(()),
@@ -210,32 +216,33 @@ impl Supervisor<'_> {
     }
 
     fn secrets_are_missing(&self) -> bool {
-        self.manifest.has_secrets && !layout::secrets(&self.manifest.id).exists()
+        self.manifest.has_secrets
+            && !crate::files::exists(layout::secrets(&self.manifest.id)).unwrap_or(false)
     }
 
     /// Runs a program to its end, and records that. `false` when there is nothing more to do before the next boot.
     fn run_program(&mut self, phase: Phase, attempt: u32, engine_up: bool) -> anyhow::Result<bool> {
-        self.journal.append(&Record::Starting { phase, attempt, engine_up })?;
+        self.insist(&Record::Starting { phase, attempt, engine_up })?;
         let (mut output, mut control, mut child) = match self.start_program(phase, attempt) {
             Ok(started) => started,
             Err(error) => {
                 let end = CommandEnd::NotStarted(format!("{error:#}"));
-                self.journal.append(&Record::Ended { end, left_behind: Vec::new() })?;
+                self.note_end(&Record::Ended { end, left_behind: Vec::new() })?;
                 return Ok(true);
             }
         };
-        self.journal.append(&Record::Running { pid: child.pid.as_raw().cast_unsigned() })?;
-        let mut watch = Watch::new(self, phase, &child)?;
-        let end = watch.until_ended(self, &mut child, &mut output, &mut control)?;
+        self.note(&Record::Running { pid: child.pid.as_raw().cast_unsigned() })?;
+        let mut watch = Watch::new(self, phase, &child);
+        let end = watch.until_ended(self, &mut child, &mut output, &mut control);
         self.duration = Some(child.started.elapsed());
         drop(control);
         output.finish();
         self.notes.extend(output.notes());
         if self.is_cut_off_and_may_be_run_again() {
-            self.journal.append(&Record::Interrupted)?;
+            self.note_end(&Record::Interrupted)?;
             return Ok(false);
         }
-        self.journal.append(&Record::Ended { end, left_behind: watch.left_behind() })?;
+        self.note_end(&Record::Ended { end, left_behind: watch.left_behind() })?;
         Ok(true)
     }
 
@@ -270,7 +277,10 @@ impl Supervisor<'_> {
 
     fn close(&mut self, outcome: Outcome) -> anyhow::Result<()> {
         let mut notes = std::mem::take(&mut self.notes);
-        notes.extend(self.notes_of_the_journal()?);
+        notes.extend(
+            self.notes_of_the_journal()
+                .unwrap_or_else(|error| vec![format!("the journal could not be read again: {error:#}")]),
+        );
         notes.append(&mut self.host_notes);
         let changes = self.before.as_ref().map(|before| changes::since(self.root, self.directory, before));
         let (changes, unknown) = changes.unzip();
@@ -286,7 +296,7 @@ impl Supervisor<'_> {
             notes,
             changes: changes.map(Box::new),
         };
-        self.journal.append(&Record::Closed { result })
+        self.insist(&Record::Closed { result })
     }
 
     /// What the journal tells that a person should know, whoever wrote it.

@@ -6,7 +6,7 @@ use crate::layout::file;
 use crate::restart_go::{self, Wish};
 use crate::say::say;
 use crate::signals::{Signals, with_signals_unblocked};
-use crate::{durable, readiness};
+use crate::{durable, hold, readiness};
 use anyhow::{Context, bail};
 use careen_model::journal::{EngineOutcome, Record};
 use careen_model::report::Restart;
@@ -89,7 +89,7 @@ impl Supervisor<'_> {
 
     /// Starts or restarts the engine, and records what came of it. `false` when this process was told to end before.
     pub(super) fn restart_engine(&mut self, why: EngineRestart) -> anyhow::Result<bool> {
-        self.journal.append(&Record::RestartingEngine { why })?;
+        self.insist(&Record::RestartingEngine { why })?;
         say(match why {
             EngineRestart::Down => "the engine is down after the command: starting it",
             EngineRestart::Replaced => "the installed engine is not the one that runs: restarting it",
@@ -100,7 +100,7 @@ impl Supervisor<'_> {
         if let EngineOutcome::Refused { reason } | EngineOutcome::Down { words: reason } = &outcome {
             say(format_args!("the engine: {reason}"));
         }
-        self.journal.append(&Record::EngineSettled { outcome })?;
+        self.insist(&Record::EngineSettled { outcome })?;
         Ok(true)
     }
 }
@@ -134,9 +134,9 @@ impl Patience for Waiting<'_> {
         let written = match reason {
             Some(reason) => {
                 say(format_args!("waiting: {reason}"));
-                std::fs::write(&self.hold, reason)
+                hold::tell(&self.hold, reason)
             }
-            None => durable::remove_file(&self.hold),
+            None => hold::clear(&self.hold),
         };
         if let Err(error) = written {
             say(format_args!("{}: {error}", self.hold.display()));

@@ -212,7 +212,7 @@ impl Playing<'_> {
             return Expectation::Unknown;
         };
         let path = TransactionDir::new(Path::new(layout::ROOT), &prepare).file(file::EXPECTS_RESTART);
-        match std::fs::read_to_string(path).unwrap_or_default().trim() {
+        match crate::files::read_to_string(path).unwrap_or_default().trim() {
             "yes" => Expectation::Yes,
             "no" => Expectation::No,
             _ => Expectation::Unknown,
@@ -323,7 +323,7 @@ fn stay(exit: u8, signals: &Signals, reporter: &mut Reporter) -> Result<u8, Stop
 /// Whether the command itself was begun on this host, by whichever agent.
 fn is_begun(id: &TransactionId) -> Result<bool, Stop> {
     let directory = TransactionDir::new(Path::new(layout::ROOT), id);
-    if !directory.file(file::MANIFEST).exists() {
+    if !crate::files::exists(directory.file(file::MANIFEST)).or_refuse("look for the transaction")? {
         return Ok(false);
     }
     let (_, state) = journal::read(&directory.file(file::JOURNAL)).map_err(|error| {
@@ -344,7 +344,10 @@ fn shortened(text: &str) -> String {
 
 /// Who has the host.
 fn holder() -> String {
-    std::fs::read_to_string(layout::host_lock(Path::new(layout::ROOT))).unwrap_or_default().trim().to_owned()
+    crate::files::read_to_string(layout::host_lock(Path::new(layout::ROOT)))
+        .unwrap_or_default()
+        .trim()
+        .to_owned()
 }
 
 fn ended(joined: &Joined, result: &TransactionResult) -> Result<Ran, Stop> {

@@ -1,0 +1,428 @@
+//! Every file operation of a supervisor fails, one after the other, with each error that it can meet; and before each of them
+//! the host loses power, and with it what was not synced. See `src/files/`, and docs/testing.md for how to play one again.
+//!
+//! The real binary runs in namespaces of its own, as in crash.rs. A fault hits one supervisor; those that take over find a
+//! disk that is mended. Needs root.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot set the scene has failed")]
+
+mod sandbox;
+
+use careen_model::journal::{Record, TransactionResult};
+use careen_model::transaction::{Outcome, Stage};
+use sandbox::{Sandbox, Scenario, executable};
+use std::collections::BTreeSet;
+use std::fmt;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Output;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// More supervisors than any history here can need: a transaction that is not closed by then never will be.
+const MAX_SUPERVISIONS: usize = 8;
+
+/// Mounts the sandbox over the machine's own directories, runs the supervisor, and looks whether it has left a command alone.
+/// Whatever runs here ends with this script, as at a power cut.
+const ENTER: &str = r#"
+set -e
+mount --make-rprivate /
+mount -t proc proc /proc
+mount --bind "$SANDBOX/boot_id" /proc/sys/kernel/random/boot_id
+mount --bind "$SANDBOX/sbin" /usr/local/sbin
+mount --bind "$SANDBOX/run" /run
+mount --bind "$SANDBOX/lib" /var/lib
+[ ! -d /etc/systemd/system ] || mount -t tmpfs none /etc/systemd/system
+set +e
+timeout 60 "$AGENT" supervise systemd t1
+code=$?
+if [ $code -lt 128 ] && grep -qs "[p]ayload/install" /proc/[0-9]*/cmdline; then
+	echo "the supervisor is gone (exit $code), and its command runs" >> "$SANDBOX/violations"
+fi
+exit $code
+"#;
+
+const NAMESPACES: [&str; 5] = ["--mount", "--pid", "--fork", "--kill-child", "--"];
+
+/// How a supervisor ended.
+#[derive(Debug, PartialEq, Eq)]
+enum End {
+    Done,
+    GaveUp,
+    LostPower,
+}
+
+/// A scenario, and how it ends when nothing is disturbed.
+#[derive(Debug, Clone, Copy)]
+struct Case {
+    name: &'static str,
+    scenario: Scenario,
+    exit: u8,
+}
+
+const CASES: [Case; 5] = [
+    Case {
+        name: "a plain command",
+        scenario: Scenario {
+            script: "echo done >> /var/lib/finished\nexit 7\n",
+            idempotent: false,
+            attempts: 1,
+            timeout_ms: None,
+        },
+        exit: 7,
+    },
+    Case {
+        name: "a command that asks for a reboot",
+        scenario: Scenario {
+            script: "test $CAREEN_ATTEMPT = 2 || exit 194\necho done >> /var/lib/finished\n",
+            idempotent: false,
+            attempts: 2,
+            timeout_ms: None,
+        },
+        exit: 0,
+    },
+    Case {
+        name: "an idempotent command",
+        scenario: Scenario {
+            script: "echo done >> /var/lib/finished\n",
+            idempotent: true,
+            attempts: 3,
+            timeout_ms: None,
+        },
+        exit: 0,
+    },
+    Case {
+        name: "a command at its time limit",
+        scenario: Scenario {
+            script: "sleep 20\necho 'past its time limit' >> /var/lib/violations\n",
+            idempotent: false,
+            attempts: 1,
+            timeout_ms: Some(100),
+        },
+        exit: 124,
+    },
+    Case {
+        name: "a command that is cancelled",
+        scenario: Scenario { script: CANCELLED, idempotent: false, attempts: 1, timeout_ms: None },
+        exit: 245,
+    },
+];
+
+/// Looks for the host's lock, and has itself cancelled.
+const CANCELLED: &str = r#"
+grep -q ":$(stat -c %i /var/lib/careen/lock) " /proc/locks || echo 'the host is not locked' >> /var/lib/violations
+"$AGENT" cancel t1 > /var/lib/cancelled 2>&1 || echo 'it cannot be cancelled' >> /var/lib/violations
+sleep 20
+echo 'not stopped' >> /var/lib/violations
+"#;
+
+/// One operation of an undisturbed supervisor.
+#[derive(Debug, Clone)]
+struct Operation {
+    thread: String,
+    number: u64,
+    class: String,
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.thread == "main" {
+            write!(f, "{}", self.number)
+        } else {
+            write!(f, "{}/{}", self.thread, self.number)
+        }
+    }
+}
+
+/// Where sandboxes lie: in memory, for nothing here depends on a disk.
+fn place() -> PathBuf {
+    let memory = PathBuf::from("/dev/shm");
+    if memory.is_dir() { memory } else { std::env::temp_dir() }
+}
+
+fn sandbox(case: &Case) -> Sandbox {
+    let sandbox = Sandbox::new(&case.scenario, &place());
+    fs::create_dir(sandbox.path("lib/stash")).unwrap();
+    executable(&sandbox.path("sbin/dpkg-query"), "#!/bin/sh\n");
+    sandbox
+}
+
+/// Runs a supervisor to its end, with these faults.
+fn supervise(sandbox: &Sandbox, faults: &str) -> (End, String) {
+    let mut command = sandbox.enter(&NAMESPACES, ENTER);
+    command.env("CAREEN_FAULTS", faults).env("CAREEN_FAULT_STASH", "/var/lib/stash");
+    command.env("CAREEN_FAULT_TRACE", sandbox.path("trace")).env("CAREEN_FAULT_PATIENCE_MS", "150");
+    let Output { status, stderr, .. } = command.output().expect("unshare is installed");
+    let said = String::from_utf8_lossy(&stderr).into_owned();
+    let end = match status.code() {
+        Some(0) => End::Done,
+        Some(1) => End::GaveUp,
+        Some(137) => End::LostPower,
+        other => panic!("{faults}: a supervisor ended with {other:?}: {said}"),
+    };
+    if end == End::LostPower {
+        power_cut(sandbox);
+    }
+    (end, said)
+}
+
+/// What a power cut takes beside what the supervisor itself has undone.
+fn power_cut(sandbox: &Sandbox) {
+    // Whatever the command still said of a supervisor that had just lost its power does not count.
+    let _ = fs::remove_file(sandbox.path("lib/violations"));
+    fs::remove_dir_all(sandbox.path("run")).unwrap();
+    fs::create_dir(sandbox.path("run")).unwrap();
+    let boots = sandbox.lines("boot_id").concat();
+    fs::write(sandbox.path("boot_id"), format!("{boots}-and-another\n")).unwrap();
+}
+
+/// Plays one history: these faults for one supervisor, and then for the next one these. Returns what is wrong with it, and how
+/// many supervisors it took.
+fn play(case: &Case, faults: &[&str]) -> Result<usize, String> {
+    let sandbox = sandbox(case);
+    let mut said = String::new();
+    for number in 0..MAX_SUPERVISIONS {
+        let fault = faults.get(number).copied().unwrap_or_default();
+        let (end, words) = supervise(&sandbox, fault);
+        said.push_str(&format!("-- supervisor {number} ({fault}): {end:?}\n{words}"));
+        let mut wrong = violations(&sandbox);
+        wrong.extend(check_end(&sandbox, &end, &words));
+        if let Some(result) = sandbox.result() {
+            wrong.extend(check(&sandbox, case, &result, &end));
+            // It stays what it is, whoever looks again.
+            if faults.iter().any(|fault| fault.contains("crash")) {
+                supervise(&sandbox, "");
+                if sandbox.result().as_ref() != Some(&result) {
+                    wrong.push("the result has changed".into());
+                }
+            }
+            return if wrong.is_empty() {
+                Ok(number + 1)
+            } else {
+                Err(told(&sandbox, case, faults, &said, &wrong))
+            };
+        }
+        if !wrong.is_empty() {
+            return Err(told(&sandbox, case, faults, &said, &wrong));
+        }
+    }
+    Err(told(&sandbox, case, faults, &said, &[format!("not closed after {MAX_SUPERVISIONS} supervisors")]))
+}
+
+fn violations(sandbox: &Sandbox) -> Vec<String> {
+    ["violations", "lib/violations"].iter().flat_map(|file| sandbox.lines(file)).collect()
+}
+
+/// One that gave up said why; one that ended well has closed, or waits for a boot.
+fn check_end(sandbox: &Sandbox, end: &End, said: &str) -> Option<String> {
+    let closed = sandbox.result().is_some();
+    let wrong = match end {
+        End::Done if !closed && !matches!(sandbox.state().stage, Stage::Rebooting { .. }) => {
+            "ended and has not closed"
+        }
+        End::GaveUp if !said.contains("careen: ") => "gave up and did not say why",
+        End::Done | End::GaveUp | End::LostPower => return None,
+    };
+    Some(format!("a supervisor {wrong}"))
+}
+
+/// What must hold of a closed transaction, whatever happened.
+fn check(sandbox: &Sandbox, case: &Case, result: &TransactionResult, end: &End) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let begun = sandbox.lines("lib/begun");
+    if begun.iter().collect::<BTreeSet<_>>().len() < begun.len() || begun.len() > case.scenario.attempts {
+        wrong.push(format!("attempts began twice, or too many: {begun:?}"));
+    }
+    let finished = !sandbox.lines("lib/finished").is_empty();
+    if result.outcome == (Outcome::Exited { status: 0 }) && !finished {
+        wrong.push("a success of which nothing was done".into());
+    }
+    let expected = [case.exit, 245, 126];
+    if !expected.contains(&result.exit_code) || (result.exit_code == 126 && finished) {
+        wrong.push(format!("exit code {}: {result:?}", result.exit_code));
+    }
+    let is_left = |name: &str| sandbox.transaction(name).symlink_metadata().is_ok();
+    let mut left: Vec<&str> = ["payload", "environment.json", "hold", "control.sock"]
+        .into_iter()
+        .filter(|name| is_left(name))
+        .collect();
+    left.extend(sandbox.path("run/careen/secrets/t1").exists().then_some("secrets"));
+    // A name in /run that a supervisor could not remove, and one that nobody reads.
+    let told = result.notes.iter().any(|note| note.contains("could not be removed"));
+    if !left.is_empty() && !told && *end != End::LostPower {
+        wrong.push(format!("left behind, and not told: {left:?}"));
+    }
+    if left.contains(&"environment.json") && !told {
+        wrong.push("the environment came back with the power".into());
+    }
+    let ended =
+        sandbox.journal().lines.iter().filter(|line| matches!(line.record, Record::Ended { .. })).count();
+    let output = fs::read_to_string(sandbox.transaction("output.log")).unwrap_or_default();
+    let told = result.notes.iter().any(|note| note.contains("of output") || note.contains("the output"));
+    if output.matches("attempt").count() < ended && !told && result.exit_code != 126 {
+        wrong.push(format!("output of an ended attempt is lost, and not told: {output:?}"));
+    }
+    wrong
+}
+
+fn told(sandbox: &Sandbox, case: &Case, faults: &[&str], said: &str, wrong: &[String]) -> String {
+    let trace = fs::read_to_string(sandbox.path("trace")).unwrap_or_default();
+    let hit: Vec<&str> = trace.lines().filter(|line| line.split(' ').count() > 4).take(10).collect();
+    let journal = fs::read_to_string(sandbox.transaction("journal.jsonl")).unwrap_or_default();
+    format!(
+        "== {}, faults {faults:?}: {}\n{said}-- hit: {hit:#?}\n-- journal:\n{journal}",
+        case.name,
+        wrong.join("; ")
+    )
+}
+
+/// The operations of a supervisor that nothing disturbs.
+fn operations(case: &Case) -> Vec<Operation> {
+    let sandbox = sandbox(case);
+    while sandbox.result().is_none() {
+        supervise(&sandbox, "");
+    }
+    let result = sandbox.result().unwrap();
+    assert_eq!(result.exit_code, case.exit, "{}: {result:?}, {:?}", case.name, sandbox.lines("trace"));
+    let wrong = [violations(&sandbox), check(&sandbox, case, &result, &End::Done)].concat();
+    assert!(wrong.is_empty(), "{} undisturbed: {wrong:?}", case.name);
+    let mut operations: Vec<Operation> = sandbox.lines("trace").iter().map(|line| operation(line)).collect();
+    // A second supervisor, behind a reboot, counts from 1 again.
+    let mut seen = BTreeSet::new();
+    operations.retain(|operation| seen.insert(operation.to_string()));
+    operations
+}
+
+fn operation(line: &str) -> Operation {
+    let mut words = line.splitn(4, ' ').map(str::to_owned);
+    let mut next = || words.next().unwrap_or_default();
+    let (thread, number) = (next(), next().parse().unwrap());
+    Operation { thread, number, class: next() }
+}
+
+/// The faults that one operation meets: each kind of error once and for good, and the loss of power.
+fn single_faults(operation: &Operation) -> Vec<String> {
+    let changes = !matches!(operation.class.as_str(), "Open" | "Read" | "Stat" | "List" | "Sync");
+    let grows =
+        matches!(operation.class.as_str(), "Create" | "Write" | "Rename" | "MakeDirectory" | "Reserve");
+    let mut faults = vec!["EIO", "crash"];
+    if changes || operation.class == "Sync" {
+        faults.push("crash-names");
+    }
+    if changes {
+        faults.push(if operation.number % 2 == 0 { "EROFS" } else { "EDQUOT" });
+    }
+    if grows {
+        faults.push("ENOSPC");
+    }
+    if operation.class == "Write" {
+        faults.push("short");
+    }
+    let mut faults: Vec<String> = faults.iter().map(|fault| format!("{operation}:{fault}")).collect();
+    if changes {
+        // A disk that stays full, one that is made read-only, and one that is mended while the supervisor lives.
+        faults.extend(["ENOSPC", "EROFS", "EIO"].map(|fault| format!("{operation}-:{fault}")));
+        let last = operation.number + 12;
+        faults
+            .push(format!("{operation}-{last}:{}", if operation.number % 2 == 0 { "ENOSPC" } else { "EIO" }));
+    }
+    faults
+}
+
+/// Plays all histories, several at a time, and fails with those that are wrong. Says how many there were.
+fn play_all(histories: &[(Case, Vec<String>)], what: &str) {
+    let (next, supervisions) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let failures = Mutex::new(Vec::new());
+    let threads = std::thread::available_parallelism().map_or(2, usize::from) * 8;
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some((case, faults)) = histories.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let faults: Vec<&str> = faults.iter().map(String::as_str).collect();
+                    let begun = std::time::Instant::now();
+                    let played = play(case, &faults);
+                    if begun.elapsed().as_secs() > 4 { eprintln!("slow {:?} {} {faults:?} {:?}", begun.elapsed(), case.name, played.is_ok()); }
+                    match played {
+                        Ok(count) => drop(supervisions.fetch_add(count, Ordering::Relaxed)),
+                        Err(failure) => failures.lock().unwrap().push(failure),
+                    }
+                }
+            });
+        }
+    });
+    let failures = failures.into_inner().unwrap();
+    let shown = failures.iter().take(12).map(String::as_str).collect::<Vec<_>>().join("\n");
+    let heads = failures.iter().filter_map(|failure| failure.lines().next()).collect::<Vec<_>>().join("\n");
+    assert!(failures.is_empty(), "{shown}\n{} of {} are wrong:\n{heads}", failures.len(), histories.len());
+    println!("{what}: {} histories, {} supervisors, none wrong", histories.len(), supervisions.into_inner());
+}
+
+/// Of an operation's faults, those that `make test` has time for: each operation meets one in each case, and more of them in
+/// the first case.
+fn sample(faults: Vec<String>, case: usize, number: u64) -> Vec<String> {
+    let take = if case == 0 { 3 } else { 1 };
+    let from = (usize::try_from(number).unwrap() + case * 3) % faults.len();
+    let mut taken: Vec<String> = faults.iter().cycle().skip(from).step_by(2).take(take).cloned().collect();
+    taken.sort();
+    taken.dedup();
+    taken
+}
+
+fn single_histories(is_whole: bool) -> Vec<(Case, Vec<String>)> {
+    let mut histories = Vec::new();
+    for (number, case) in CASES.into_iter().enumerate() {
+        for operation in operations(&case) {
+            let faults = single_faults(&operation);
+            let faults = if is_whole { faults } else { sample(faults, number, operation.number) };
+            // What is not careen's own is only looked at, in each case alike.
+            let faults = if operation.thread == "host" {
+                Vec::from_iter((number == 0).then(|| format!("{operation}:EIO")))
+            } else {
+                faults
+            };
+            histories.extend(faults.into_iter().map(|fault| (case, vec![fault])));
+        }
+    }
+    histories
+}
+
+#[test]
+fn single() {
+    play_all(&single_histories(false), "single faults, sampled");
+}
+
+#[test]
+#[ignore = "takes minutes: make soak"]
+fn single_whole() {
+    play_all(&single_histories(true), "single faults");
+}
+
+/// Two faults: the second hits the supervisor that takes over, or the same one some operations later.
+#[test]
+#[ignore = "takes many minutes: make soak"]
+fn pairs() {
+    let limit =
+        std::env::var("CAREEN_FAULT_PAIRS").ok().and_then(|limit| limit.parse().ok()).unwrap_or(usize::MAX);
+    let mut histories = Vec::new();
+    for case in CASES {
+        let faults: Vec<Vec<String>> = operations(&case)
+            .iter()
+            .filter(|operation| operation.thread != "host")
+            .map(single_faults)
+            .collect();
+        for (first, firsts) in faults.iter().enumerate() {
+            for (second, seconds) in faults.iter().enumerate() {
+                let one = &firsts[second % firsts.len()];
+                let other = &seconds[first % seconds.len()];
+                histories.push((case, vec![one.clone(), other.clone()]));
+                if first < second {
+                    histories.push((case, vec![format!("{one},{other}")]));
+                }
+            }
+        }
+    }
+    // So that a part of them is a sample of all.
+    let step = histories.len().div_ceil(limit.max(1));
+    let histories: Vec<_> = histories.into_iter().step_by(step.max(1)).collect();
+    play_all(&histories, "pairs of faults");
+}
