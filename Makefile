@@ -20,10 +20,13 @@ LAB_THREADS ?= 3
 FUZZ_SECONDS ?= 600
 FUZZ_TARGETS ?=
 
+# How many pairs of faults are played; all of them are some 100,000.
+FAULT_PAIRS ?= 4000
+
 # Parts of the bench: start, cost, output, idle; none means all.
 BENCH ?=
 
-.PHONY: help build image demo test test-slow check fmt lint unit sim doc deny crash-test lab-test bench fuzz clean
+.PHONY: help build image demo test test-slow check fmt lint unit sim doc deny crash-test soak fault-soak lab-test bench fuzz clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -59,8 +62,13 @@ doc: ## the documentation builds without a warning
 deny: ## licences, bans and sources of the dependencies; advisories where their database is reachable
 	tools/deny
 
-crash-test: ## the supervisor killed behind every journal record (needs root)
-	cargo test --package careen-agent --locked --features crash-points --test crash
+crash-test: ## the supervisor killed behind every journal record, and every file operation failing or losing power (needs root)
+	cargo test --package careen-agent --locked --features crash-points,fault-points --test crash --test faults -- --nocapture
+
+soak: fault-soak ## what takes an hour: all single faults of file operations, and pairs of them (FAULT_PAIRS=4000)
+
+fault-soak:
+	CAREEN_FAULT_PAIRS=$(FAULT_PAIRS) cargo test --package careen-agent --locked --features crash-points,fault-points --test faults -- --ignored --nocapture --test-threads 1
 
 lab-test: image ## tests on real swarms of real Debian hosts
 	tools/lab-test $(LAB_THREADS)

@@ -1,9 +1,8 @@
 //! Which operation fails, and how: for tests/faults.rs alone.
 //!
-//! Operations on a disk or a tmpfs are numbered from 1 in each thread; those on what the kernel makes up (/proc, /sys, /dev) are
-//! not, for how many there are depends on the machine. `CAREEN_FAULTS` is a list, separated by commas, of
+//! Operations are numbered from 1 in each thread. `CAREEN_FAULTS` is a list, separated by commas, of
 //! `[THREAD/]FIRST[-[LAST]]:FAULT`: operation FIRST, from FIRST to LAST, or from FIRST on, of the main thread or of the named one
-//! (`host/` are looks at what is not careen's own, in any thread).
+//! (`host/` are looks at what is not careen's own, `kernel/` those at /proc, /sys and /dev, in any thread).
 //! What lasts (`FIRST-…`) is the state of one file system: of /run, or of everything else. FAULT is
 //!
 //! - `EIO`, `ENOSPC`, `EDQUOT` or `EROFS`: the operation fails with this, if it is one that can;
@@ -90,9 +89,6 @@ pub fn reserved(path: &Path, until: u64) {
 }
 
 fn next_fault(class: Class, path: &Path, until: Option<u64>) -> Option<Fault> {
-    if ["/proc", "/sys", "/dev"].iter().any(|made_up| path.starts_with(made_up)) {
-        return None;
-    }
     let thread = counted_as(path);
     let mut layer = layer();
     let turn = layer.turns.entry(thread.clone()).or_default();
@@ -118,6 +114,9 @@ fn next_fault(class: Class, path: &Path, until: Option<u64>) -> Option<Fault> {
 /// Whose operations it is counted among: this thread's, or those on what is not careen's own, of which a host that has other
 /// tools sees others.
 fn counted_as(path: &Path) -> String {
+    if ["/proc", "/sys", "/dev"].iter().any(|made_up| path.starts_with(made_up)) {
+        return "kernel".to_owned();
+    }
     let is_own = path.as_os_str().as_encoded_bytes().windows(6).any(|name| name == b"careen");
     let thread = std::thread::current().name().unwrap_or("main").to_owned();
     if is_own { thread } else { "host".to_owned() }

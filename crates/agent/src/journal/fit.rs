@@ -15,8 +15,8 @@ const MOST: usize = 25;
 pub fn fitted(record: &Record) -> Record {
     match record {
         Record::Closed { result } => Record::Closed { result: fitted_result(result) },
-        Record::Ended { end, left_behind } => {
-            Record::Ended { end: fitted_end(end), left_behind: few(left_behind) }
+        Record::Ended { end, left_behind, notes } => {
+            Record::Ended { end: fitted_end(end), left_behind: few(left_behind), notes: few(notes) }
         }
         Record::Stopping { reason } => Record::Stopping { reason: fitted_reason(reason) },
         Record::EngineSettled { outcome } => Record::EngineSettled { outcome: fitted_engine(outcome) },
@@ -137,6 +137,7 @@ mod tests {
         let ended = Record::Ended {
             end: CommandEnd::NotStarted("\u{1}".repeat(100_000)),
             left_behind: terrible.clone(),
+            notes: terrible.clone(),
         };
         for record in [closed(100_000, terrible), ended] {
             let line = careen_model::journal::encode(9, jiff::Timestamp::now(), &fitted(&record)).unwrap();

@@ -227,7 +227,7 @@ impl Supervisor<'_> {
             Ok(started) => started,
             Err(error) => {
                 let end = CommandEnd::NotStarted(format!("{error:#}"));
-                self.note_end(&Record::Ended { end, left_behind: Vec::new() })?;
+                self.note_end(&Record::Ended { end, left_behind: Vec::new(), notes: Vec::new() })?;
                 return Ok(true);
             }
         };
@@ -237,12 +237,11 @@ impl Supervisor<'_> {
         self.duration = Some(child.started.elapsed());
         drop(control);
         output.finish();
-        self.notes.extend(output.notes());
         if self.is_cut_off_and_may_be_run_again() {
             self.note_end(&Record::Interrupted)?;
             return Ok(false);
         }
-        self.note_end(&Record::Ended { end, left_behind: watch.left_behind() })?;
+        self.note_end(&Record::Ended { end, left_behind: watch.left_behind(), notes: output.notes() })?;
         Ok(true)
     }
 
@@ -324,6 +323,13 @@ impl Supervisor<'_> {
             | Record::Rebooted { .. }
             | Record::Closed { .. } => None,
         };
-        Ok(journal.lines.iter().filter_map(|line| note(&line.record)).collect())
+        let mut notes: Vec<String> = Vec::new();
+        for line in journal.lines {
+            notes.extend(note(&line.record));
+            if let Record::Ended { notes: of_the_end, .. } = line.record {
+                notes.extend(of_the_end);
+            }
+        }
+        Ok(notes)
     }
 }
