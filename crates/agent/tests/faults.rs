@@ -14,7 +14,7 @@ use sandbox::{Sandbox, Scenario, executable};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -449,6 +449,146 @@ fn a_command_is_stopped_also_where_nothing_can_be_looked_up_in_proc() {
     let step = (count / 24).max(1);
     let histories = (1..=count).step_by(step).map(|from| (case, vec![format!("kernel/{from}-:EIO")]));
     play_all(&histories.collect::<Vec<_>>(), "faults of /proc");
+}
+
+/// Becomes an agent in a container whose host is the sandbox; its supervisor is a process of that container, which no fault hits.
+const ENTER_CONTAINER: &str = r#"
+set -e
+mount --make-rprivate /
+mount -t proc proc /proc
+mount --bind "$SANDBOX/boot_id" /proc/sys/kernel/random/boot_id
+mount --bind "$SANDBOX/sbin" /usr/local/sbin
+mount --bind "$SANDBOX/run" /run
+mount --bind "$SANDBOX/lib" /var/lib
+[ ! -d /etc/systemd/system ] || mount -t tmpfs none /etc/systemd/system
+cd "$SANDBOX/root"
+for name in bin lib lib64 sbin; do [ ! -L /$name ] || ln -sfn "$(readlink /$name)" $name; done
+mount --rbind / host
+mount --bind /usr usr
+mount -t proc proc proc
+exec timeout 120 chroot . /agent run install
+"#;
+
+/// A container and its host. The agent is a small copy of the one that is tested: it copies itself to the host.
+fn container(agent: &Path) -> Sandbox {
+    let sandbox = sandbox(&CASES[0]);
+    for directory in ["root/install", "root/usr", "root/proc", "root/host", "lib/stash", "lib/careen"] {
+        let _ = fs::remove_dir_all(sandbox.path(directory));
+        fs::create_dir_all(sandbox.path(directory)).unwrap();
+    }
+    fs::remove_dir(sandbox.path("lib/careen")).unwrap();
+    let script = "#!/bin/sh\necho $CAREEN_ATTEMPT >> /var/lib/begun\nexit 7\n";
+    executable(&sandbox.path("root/install/install"), script);
+    fs::hard_link(agent, sandbox.path("root/agent")).unwrap();
+    sandbox
+}
+
+fn small_agent() -> PathBuf {
+    let target = place().join(format!("careen-agent-{}", std::process::id()));
+    let binary = env!("CARGO_BIN_EXE_careen-agent");
+    let stripped = std::process::Command::new("strip").arg("-o").arg(&target).arg(binary).status();
+    if !stripped.is_ok_and(|status| status.success()) {
+        fs::copy(binary, &target).unwrap();
+    }
+    target
+}
+
+/// Runs an agent to its end; returns its exit code and its words.
+fn run_agent(sandbox: &Sandbox, faults: &str) -> (i32, String) {
+    let mut command = sandbox.enter(&NAMESPACES, ENTER_CONTAINER);
+    for (name, value) in [
+        ("CAREEN_TRANSACTION", "t1"),
+        ("CAREEN_HOST_ENTRY", "chroot"),
+        ("CAREEN_ENGINE_RESTART", "never"),
+        ("CAREEN_FAULTS", faults),
+        ("CAREEN_FAULT_STASH", "/var/lib/stash"),
+        ("CAREEN_FAULT_TRACE", "/trace"),
+    ] {
+        command.env(name, value);
+    }
+    let Output { status, stderr, .. } = command.output().expect("unshare is installed");
+    let code = status.code().unwrap_or(137);
+    if code == 137 {
+        power_cut(sandbox);
+    }
+    (code, String::from_utf8_lossy(&stderr).into_owned())
+}
+
+/// One agent meets the fault, the next ones do not: in the end the command has run at most once, and is told.
+fn play_agent(agent: &Path, faults: &str) -> Result<(), String> {
+    let sandbox = container(agent);
+    let mut told = String::new();
+    for number in 0..MAX_SUPERVISIONS {
+        let (code, said) = run_agent(&sandbox, if number == 0 { faults } else { "" });
+        told.push_str(&format!("-- agent {number}: {code}\n{said}"));
+        let begun = sandbox.lines("lib/begun");
+        // The supervisor dies with the container of the agent that did.
+        let was_cut = faults.contains("crash") || number > 0;
+        let wrong = match code {
+            _ if begun.len() > 1 => "the command began twice",
+            7 if begun.len() == 1 => "",
+            245 if was_cut => "",
+            126 if was_cut && begun.is_empty() => "", // the payload is not synced, and not executed either
+            7 | 126 => "the command did not run",
+            // Refused, or not entered: nothing was begun, and it can be asked for again.
+            137 | 245 | 247 | 248 => continue,
+            _ => "an exit code of nobody's",
+        };
+        let left = ["payload", "environment.json"].iter().any(|name| sandbox.transaction(name).exists());
+        return match (wrong, left) {
+            ("", false) => Ok(()),
+            ("", true) => Err(format!("== agent, fault {faults}: payload or environment are left\n{told}")),
+            (wrong, _) => Err(format!("== agent, fault {faults}: {wrong}\n{told}")),
+        };
+    }
+    Err(format!("== agent, fault {faults}: never ended\n{told}"))
+}
+
+fn agent_faults(is_whole: bool) {
+    let agent = small_agent();
+    let sandbox = container(&agent);
+    let (code, said) = run_agent(&sandbox, "");
+    assert_eq!(code, 7, "{said}");
+    let mut seen = BTreeSet::new();
+    // Behind the supervisor's start it only reads, as often as it is told of something.
+    let trace = sandbox.lines("root/trace");
+    let trace = trace.iter().take_while(|line| !(line.contains(" Open ") && line.contains("/output.")));
+    let mut operations: Vec<Operation> = trace.map(|line| operation(line)).collect();
+    operations.retain(|found| found.thread == "main" && seen.insert(found.to_string()));
+    let sampled = |operation: &Operation| {
+        let faults = single_faults(operation);
+        if is_whole { faults } else { sample(faults, 1, operation.number) }
+    };
+    // What `make test` has no time for is left to `make soak`.
+    let step = if is_whole { 1 } else { 3 };
+    let faults: Vec<String> = operations.iter().step_by(step).flat_map(sampled).collect();
+    assert!(faults.len() > 40, "{operations:?}");
+    let next = AtomicUsize::new(0);
+    let failures = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                while let Some(fault) = faults.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    failures.lock().unwrap().extend(play_agent(&agent, fault).err());
+                }
+            });
+        }
+    });
+    fs::remove_file(&agent).unwrap();
+    let failures = failures.into_inner().unwrap();
+    assert!(failures.is_empty(), "{}\n{} of {} are wrong", failures.join("\n"), failures.len(), faults.len());
+    println!("faults of an agent: {} histories, none wrong", faults.len());
+}
+
+#[test]
+fn agent() {
+    agent_faults(false);
+}
+
+#[test]
+#[ignore = "takes minutes: make soak"]
+fn agent_whole() {
+    agent_faults(true);
 }
 
 #[test]

@@ -10,6 +10,7 @@
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
@@ -31,6 +32,7 @@ enum Undo {
 
 #[derive(Debug)]
 struct Snapshot {
+    /// Open for reading only: a program that somebody has open for writing cannot be executed.
     file: File,
     content: Vec<u8>,
 }
@@ -71,9 +73,7 @@ pub fn writing(file: &File) {
     }
     let Some((key, length)) = identity(file) else { return };
     memory.contents.entry(key).or_insert_with(|| {
-        // Through /proc: the file may be open for appending only.
-        let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(file));
-        let again = File::options().read(true).write(true).open(path);
+        let again = reopen(file, false);
         let mut content = vec![0; usize::try_from(length).unwrap_or_default()];
         let again = again.and_then(|again| again.read_exact_at(&mut content, 0).map(|()| again));
         match again {
@@ -81,6 +81,12 @@ pub fn writing(file: &File) {
             Err(error) => broken(&format!("a file cannot be remembered: {error}")),
         }
     });
+}
+
+/// The same file, whatever its name is by now.
+fn reopen(file: &File, to_write: bool) -> io::Result<File> {
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    File::options().read(true).write(to_write).open(path)
 }
 
 /// After a file was synced.
@@ -159,8 +165,10 @@ pub fn directory_synced(directory: &Path) {
 pub fn crash(keeps_names: bool) -> ! {
     let mut memory = memory();
     for snapshot in std::mem::take(&mut memory.contents).into_values() {
-        let restored = snapshot.file.set_len(snapshot.content.len() as u64);
-        let restored = restored.and_then(|()| snapshot.file.write_all_at(&snapshot.content, 0));
+        let restored = reopen(&snapshot.file, true).and_then(|file| {
+            file.set_len(snapshot.content.len() as u64)?;
+            file.write_all_at(&snapshot.content, 0)
+        });
         if let Err(error) = restored {
             broken(&format!("a file cannot be brought back: {error}"));
         }
