@@ -9,7 +9,7 @@
 mod sandbox;
 
 use careen_model::journal::{Record, TransactionResult};
-use sandbox::{Sandbox, Scenario};
+use sandbox::{Sandbox, Scenario, place};
 use std::fs;
 
 /// More supervisors than any history here can need: a transaction that is not closed by then never will be.
@@ -92,7 +92,7 @@ fn check(sandbox: &Sandbox, result: &TransactionResult, scenario: &Scenario, his
 }
 
 fn every_crash(scenario: &Scenario, undisturbed: u8) {
-    let sandbox = Sandbox::new(scenario, &std::env::temp_dir());
+    let sandbox = Sandbox::new(scenario, &place());
     let result = sandbox.finish();
     assert_eq!(result.exit_code, undisturbed, "{result:?}");
     check(&sandbox, &result, scenario, "undisturbed");
@@ -100,7 +100,7 @@ fn every_crash(scenario: &Scenario, undisturbed: u8) {
     assert!(records >= 5);
     for first in 1..=records {
         for second in 0..=records {
-            let sandbox = Sandbox::new(scenario, &std::env::temp_dir());
+            let sandbox = Sandbox::new(scenario, &place());
             assert!(sandbox.supervise_until(first), "not killed after record {first}");
             if second > 0 {
                 sandbox.supervise_until(sandbox.journal().lines.len() + second);
@@ -132,7 +132,7 @@ fn an_idempotent_command() {
 fn a_journal_that_is_damaged_starts_nothing_and_stays_as_it_is() {
     for damage in [&b"garbage\n"[..], b"{\"v\":99,\"seq\":1}\n", b"\0\0\0\0\n", b"{\"v\":1,\"seq\":2}\n"] {
         let scenario = Scenario { script: "exit 0\n", idempotent: true, attempts: 1, timeout_ms: None };
-        let sandbox = Sandbox::new(&scenario, &std::env::temp_dir());
+        let sandbox = Sandbox::new(&scenario, &place());
         fs::write(sandbox.transaction("journal.jsonl"), damage).unwrap();
         let output = sandbox.enter(&["--mount"], ENTER).output().expect("unshare is installed");
         assert_eq!(output.status.code(), Some(1), "{output:?}");

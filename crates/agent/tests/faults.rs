@@ -10,7 +10,7 @@ mod sandbox;
 
 use careen_model::journal::{Record, TransactionResult};
 use careen_model::transaction::{Outcome, Stage};
-use sandbox::{Sandbox, Scenario, executable};
+use sandbox::{Sandbox, Scenario, executable, place};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
@@ -132,12 +132,6 @@ impl fmt::Display for Operation {
             write!(f, "{}/{}", self.thread, self.number)
         }
     }
-}
-
-/// Where sandboxes lie: in memory, for nothing here depends on a disk.
-fn place() -> PathBuf {
-    let memory = PathBuf::from("/dev/shm");
-    if memory.is_dir() { memory } else { std::env::temp_dir() }
 }
 
 fn sandbox(case: &Case) -> Sandbox {
@@ -310,7 +304,7 @@ fn single_faults(operation: &Operation) -> Vec<String> {
         faults.push("crash-names");
     }
     if changes {
-        faults.push(if operation.number % 2 == 0 { "EROFS" } else { "EDQUOT" });
+        faults.push(if operation.number.is_multiple_of(2) { "EROFS" } else { "EDQUOT" });
     }
     if grows {
         faults.push("ENOSPC");
@@ -323,8 +317,10 @@ fn single_faults(operation: &Operation) -> Vec<String> {
         // A disk that stays full, one that is made read-only, and one that is mended while the supervisor lives.
         faults.extend(["ENOSPC", "EROFS", "EIO"].map(|fault| format!("{operation}-:{fault}")));
         let last = operation.number + 12;
-        faults
-            .push(format!("{operation}-{last}:{}", if operation.number % 2 == 0 { "ENOSPC" } else { "EIO" }));
+        faults.push(format!(
+            "{operation}-{last}:{}",
+            if operation.number.is_multiple_of(2) { "ENOSPC" } else { "EIO" }
+        ));
     }
     faults
 }
