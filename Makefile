@@ -68,7 +68,8 @@ crash-test: ## the supervisor killed behind every journal record, and every file
 soak: fault-soak ## what takes an hour: all single faults of file operations, and pairs of them (FAULT_PAIRS=4000)
 
 fault-soak:
-	CAREEN_FAULT_PAIRS=$(FAULT_PAIRS) cargo test --package careen-agent --locked --features crash-points,fault-points --test faults -- --ignored --nocapture --test-threads 1
+	CAREEN_FAULT_PAIRS=$(FAULT_PAIRS) cargo test --package careen-agent --locked --features crash-points,fault-points --test faults -- --ignored --nocapture --test-threads 1 | tee target/fault-soak.log
+	@sed -n 's/^\(.*: [0-9]* histories.*\)/\1/p' target/fault-soak.log | paste -s -d ';'
 
 lab-test: image ## tests on real swarms of real Debian hosts
 	tools/lab-test $(LAB_THREADS)
