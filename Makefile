@@ -24,11 +24,13 @@ FUZZ_TARGETS ?=
 SIM_THREADS ?= 2
 DAY := $(shell echo $$(( $$(date +%s) / 86400 )))
 SEEDS ?= $(DAY)000000..$(DAY)050000
+# How many pairs of faults are played; all of them are some 100,000.
+FAULT_PAIRS ?= 4000
 
 # Parts of the bench: start, cost, output, idle; none means all.
 BENCH ?=
 
-.PHONY: help build image demo test test-slow check fmt lint unit sim sim-more soak doc deny crash-test lab-test bench fuzz clean
+.PHONY: help build image demo test test-slow check fmt lint unit sim sim-more soak fault-soak doc deny crash-test lab-test bench fuzz clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -61,7 +63,7 @@ sim: ## simulated rollouts: 200 random histories, a controller killed after ever
 sim-more: ## 2,000 histories of two rollouts each, two at a time; SIM_THREADS=4 plays more at once
 	cargo sim --threads $(SIM_THREADS) --seeds 0..2000
 
-soak: ## 50,000 histories, some tens of minutes: new ones each day, or SEEDS=0..50000
+soak: fault-soak ## what takes an hour: pairs of file faults (FAULT_PAIRS=4000), then 50,000 histories, new ones each day (or SEEDS=0..50000)
 	cargo build --release --locked --package careen-sim
 	target/release/careen-sim --threads $(SIM_THREADS) --seeds $(SEEDS)
 
@@ -71,8 +73,12 @@ doc: ## the documentation builds without a warning
 deny: ## licences, bans and sources of the dependencies; advisories where their database is reachable
 	tools/deny
 
-crash-test: ## the supervisor killed behind every journal record (needs root)
-	cargo test --package careen-agent --locked --features crash-points --test crash
+crash-test: ## the supervisor killed behind every journal record, and every file operation failing or losing power (needs root)
+	cargo test --package careen-agent --locked --features crash-points,fault-points --test crash --test faults -- --nocapture
+
+fault-soak: ## all single faults of file operations, and pairs of them
+	CAREEN_FAULT_PAIRS=$(FAULT_PAIRS) cargo test --package careen-agent --locked --features crash-points,fault-points --test faults -- --ignored --nocapture --test-threads 1 | tee target/fault-soak.log
+	@sed -n 's/^\(.*: [0-9]* histories.*\)/\1/p' target/fault-soak.log | paste -s -d ';'
 
 lab-test: image ## tests on real swarms of real Debian hosts
 	tools/lab-test $(LAB_THREADS)

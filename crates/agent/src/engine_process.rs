@@ -3,12 +3,13 @@
 //! An engine inside of a container (docker in docker) has the same name and is none of the host's: only processes in
 //! the pid namespace of the host's PID 1 count.
 
+use crate::files;
 use careen_model::facts::restart::EngineProcess;
 use careen_model::removal::EngineInstance;
 use careen_model::settings::COMMAND_PATH;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
 /// The programs that keep running, and that an upgrade replaces below their feet.
 const PROGRAMS: [&str; 2] = ["dockerd", "containerd"];
@@ -17,7 +18,7 @@ const PROGRAMS: [&str; 2] = ["dockerd", "containerd"];
 pub fn engine_instance() -> Option<EngineInstance> {
     let by_file = ["/run/docker.pid", "/var/run/docker.pid"]
         .iter()
-        .find_map(|path| fs::read_to_string(path).ok()?.trim().parse::<u32>().ok());
+        .find_map(|path| files::read_to_string(path).ok()?.trim().parse::<u32>().ok());
     by_file.and_then(instance).or_else(|| named(&["dockerd"]).into_iter().find_map(|(_, pid)| instance(pid)))
 }
 
@@ -25,7 +26,7 @@ pub fn engine_instance() -> Option<EngineInstance> {
 pub fn engine_processes() -> Vec<EngineProcess> {
     let process = |(program, pid): (String, u32)| {
         // A process that ended meanwhile has no link.
-        let executable = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
+        let executable = files::read_link(format!("/proc/{pid}/exe")).ok()?;
         let executable = executable.to_string_lossy().into_owned();
         let installed = find_program(&program).is_some();
         Some(EngineProcess { program, pid, executable, installed })
@@ -55,25 +56,25 @@ pub fn running_as_installed() -> Vec<&'static str> {
 }
 
 fn file_id(path: &Path) -> Option<(u64, u64)> {
-    fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
+    files::metadata(path).ok().map(|file| (file.dev(), file.ino()))
 }
 
 /// Where the host has a program of this name.
 pub fn find_program(name: &str) -> Option<PathBuf> {
-    COMMAND_PATH.split(':').map(|directory| Path::new(directory).join(name)).find(|path| path.is_file())
+    COMMAND_PATH.split(':').map(|directory| Path::new(directory).join(name)).find(|path| files::is_file(path))
 }
 
 /// Name and id of the host's processes with one of these names.
 fn named(names: &[&str]) -> Vec<(String, u32)> {
     // Where PID 1 is shut off even from root, this process is the host's itself, unless it came by chroot alone.
     let namespace = pid_namespace("1").or_else(|_| pid_namespace("self")).ok();
-    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let process = |entry: fs::DirEntry| {
+    let processes = files::read_dir("/proc").into_iter().flatten().flatten();
+    let process = |entry: files::DirEntry| {
         let pid = entry.file_name().to_string_lossy().parse::<u32>().ok()?;
-        let comm = fs::read_to_string(entry.path().join("comm")).ok()?;
+        let comm = files::read_to_string(entry.path().join("comm")).ok()?;
         let name = names.iter().find(|name| **name == comm.trim_end())?;
         // One that has ended has no program any more, while nobody has waited for it.
-        let program = fs::read_link(entry.path().join("exe"));
+        let program = files::read_link(entry.path().join("exe"));
         if program.is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
             return None;
         }
@@ -90,11 +91,11 @@ fn named(names: &[&str]) -> Vec<(String, u32)> {
 }
 
 fn pid_namespace(pid: &str) -> io::Result<PathBuf> {
-    fs::read_link(format!("/proc/{pid}/ns/pid"))
+    files::read_link(format!("/proc/{pid}/ns/pid"))
 }
 
 fn instance(pid: u32) -> Option<EngineInstance> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let stat = files::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (name, start_ticks) = parse_stat(&stat)?;
     (name == "dockerd").then_some(EngineInstance { pid, start_ticks })
 }
@@ -110,6 +111,7 @@ fn parse_stat(stat: &str) -> Option<(&str, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn name_and_start_time_are_read_whatever_the_name() {

@@ -1,5 +1,6 @@
 //! What a payload's `prepare` said of its command: whether that leads to a restart of the engine or the host.
 
+use crate::files;
 use crate::layout::{TransactionDir, file};
 use careen_model::TransactionId;
 use careen_model::report::Expectation;
@@ -12,7 +13,7 @@ pub fn of_command(root: &Path, command: &TransactionId) -> Expectation {
         return Expectation::Unknown;
     };
     let path = TransactionDir::new(root, &prepare).file(file::EXPECTS_RESTART);
-    match std::fs::read_to_string(path).unwrap_or_default().trim() {
+    match files::read_to_string(path).unwrap_or_default().trim() {
         "yes" => Expectation::Yes,
         "no" => Expectation::No,
         _ => Expectation::Unknown,

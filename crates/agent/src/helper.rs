@@ -4,6 +4,7 @@
 //! engine when the helper ends: under systemd it is a unit like any other, without systemd it moves to the root of
 //! every cgroup hierarchy first.
 
+use crate::files::{self, File};
 use crate::layout::{self, TransactionDir};
 use crate::unit::{Launch, find_systemd_run};
 use anyhow::{Context, bail};
@@ -11,7 +12,6 @@ use careen_model::TransactionId;
 use careen_model::entry::Way;
 use careen_model::mountinfo;
 use nix::sched::{CloneFlags, setns};
-use std::fs::{self, File};
 use std::path::Path;
 
 /// Starts the supervisor of a transaction on the host and returns what to say about it.
@@ -61,7 +61,7 @@ fn start_unit(launch: &Launch) -> Result<(), String> {
 
 /// Moves this process to the root of every hierarchy, where no engine looks for the processes of a container.
 fn leave_cgroups() -> anyhow::Result<()> {
-    let table = fs::read_to_string("/proc/self/mountinfo")?;
+    let table = files::read_to_string("/proc/self/mountinfo")?;
     let hierarchies = mountinfo::parse(&table).into_iter().filter(|mount| {
         // Containers' own views of a hierarchy are mounted too; the host's shows the hierarchy's root.
         matches!(mount.fs_type.as_str(), "cgroup" | "cgroup2")
@@ -70,7 +70,7 @@ fn leave_cgroups() -> anyhow::Result<()> {
     let mut left = 0;
     for mount in hierarchies {
         let procs = Path::new(&mount.mount_point).join("cgroup.procs");
-        fs::write(&procs, "0").with_context(|| format!("failed to move to {}", procs.display()))?;
+        files::write(&procs, "0").with_context(|| format!("failed to move to {}", procs.display()))?;
         left += 1;
     }
     if left == 0 {

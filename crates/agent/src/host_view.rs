@@ -1,6 +1,7 @@
 //! What the state machine needs to know of the host, gathered fresh before each decision.
 
 use crate::facts::observe_restart_needs;
+use crate::files;
 use crate::layout::{TransactionDir, file};
 use crate::tool;
 use crate::unit::find_systemd_run;
@@ -9,12 +10,11 @@ use careen_model::facts::Facts;
 use careen_model::facts::restart::{RebootReason, RebootWish, engine_restart_wanted, reboot_wanted};
 use careen_model::manifest::Manifest;
 use careen_model::transaction::{HostView, Stage, State};
-use std::fs;
 
 /// The kernel's boot id: another one means another boot, whatever any clock says.
 pub fn boot_id() -> anyhow::Result<String> {
     let path = "/proc/sys/kernel/random/boot_id";
-    Ok(fs::read_to_string(path).with_context(|| format!("failed to read {path}"))?.trim().to_owned())
+    Ok(files::read_to_string(path).with_context(|| format!("failed to read {path}"))?.trim().to_owned())
 }
 
 /// What the host shows, and what of it a person should know although it decides nothing.

@@ -1,26 +1,32 @@
 //! The journal's file: read by everybody, written by the supervisor alone.
 
+mod fit;
+
+use crate::files::{self, File, OpenOptions};
 use crate::layout::file;
 use anyhow::{Context, bail};
 use careen_model::journal::{self, Journal, Record};
-use careen_model::transaction::{Stage, State};
+use careen_model::transaction::{IllegalTransition, Stage, State};
 use jiff::Timestamp;
-use nix::fcntl::{FallocateFlags, fallocate};
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, Write};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
-/// Room that is reserved for the journal, so that a full disk cannot keep a result from being recorded. A transaction
-/// writes six lines of a few hundred bytes.
-const RESERVED_BYTES: i64 = 64 * 1024;
+/// Room that is reserved behind what is written already, so that a full disk cannot keep a result from being recorded. All that
+/// one supervisor writes has room there, see [`fit`].
+const RESERVED_BYTES: u64 = 1024 * 1024;
+
+/// From one try to write what could not be written to the next.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Reads a journal. A file that does not exist is a transaction of which nothing was begun; anything that does not
 /// parse is an error, and so is one that knows of no start while there is a trace of one.
 pub fn read(path: &Path) -> anyhow::Result<(Journal, State)> {
     // Looked at first: by now the record that comes before the trace is on the disk.
-    let trace = trace_of_a_start(path);
-    let bytes = match fs::read(path) {
+    let trace =
+        trace_of_a_start(path).with_context(|| format!("failed to look around {}", path.display()))?;
+    let bytes = match files::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
         Err(error) => return Err(error).with_context(|| format!("failed to read {}", path.display())),
@@ -40,27 +46,36 @@ pub fn read(path: &Path) -> anyhow::Result<(Journal, State)> {
 const ENVIRONMENT_IS_REMOVED: &str = "the command's environment is removed already";
 
 /// What lies beside a journal only when a program of its transaction was started, in words.
-fn trace_of_a_start(journal: &Path) -> Option<&'static str> {
-    let has = |name: &str| journal.with_file_name(name).exists();
-    if has(file::INDEX) {
+fn trace_of_a_start(journal: &Path) -> io::Result<Option<&'static str>> {
+    let has = |name: &str| files::exists(journal.with_file_name(name));
+    Ok(if has(file::INDEX)? {
         Some("the command has an output log")
-    } else if has(file::MANIFEST) && !has(file::ENVIRONMENT) {
+    } else if has(file::MANIFEST)? && !has(file::ENVIRONMENT)? {
         Some(ENVIRONMENT_IS_REMOVED)
     } else {
         None
-    }
+    })
 }
 
-/// Appends to a journal, each record synced before the call returns.
+/// Appends to a journal.
+///
+/// What is about to be done is [`Writer::append`]ed: synced before the call returns, or not said. What has happened already is
+/// [`Writer::note`]d: the state knows it at once, and the file as soon as it can be written.
 #[derive(Debug)]
 pub struct Writer {
     file: File,
+    /// Of the lines that are written and synced, in bytes.
+    length: u64,
     seq: u64,
     state: State,
+    owed: VecDeque<(Timestamp, Record)>,
+    why_owed: Option<String>,
+    retry_at: Option<Instant>,
 }
 
 impl Writer {
-    /// Opens a journal for writing: cuts off a torn line, and goes on behind the last complete one.
+    /// Opens a journal for writing: cuts off a torn line, and goes on behind the last complete one. The file's name lasts when
+    /// this returns.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
         let (journal, state) = read(path)?;
         let mut options = OpenOptions::new();
@@ -69,38 +84,95 @@ impl Writer {
         if journal.torn {
             file.set_len(journal.complete_bytes)?;
         }
-        // Not every file system can; then a full disk is seen when a record cannot be written.
-        let _ = fallocate(&file, FallocateFlags::FALLOC_FL_KEEP_SIZE, 0, RESERVED_BYTES);
+        reserve(&file, journal.complete_bytes, state.history.has_begun())
+            .with_context(|| format!("failed to reserve room for {}", path.display()))?;
         file.sync_all()?;
-        Ok(Self { file, seq: journal.lines.len() as u64, state })
+        if let Some(directory) = path.parent() {
+            files::sync_directory(directory)?;
+        }
+        Ok(Self {
+            file,
+            length: journal.complete_bytes,
+            seq: journal.lines.len() as u64,
+            state,
+            owed: VecDeque::new(),
+            why_owed: None,
+            retry_at: None,
+        })
     }
 
-    /// Where the transaction stands.
+    /// Where the transaction stands, with what is not written yet.
     pub fn state(&self) -> &State {
         &self.state
     }
 
-    /// Writes a record and syncs it. Nothing is written when the record cannot follow the state.
+    /// Writes a record and syncs it, behind those that are owed. Nothing is written when the record cannot follow the state
+    /// ([`IllegalTransition`]), and nothing is said when it cannot be written.
     pub fn append(&mut self, record: &Record) -> anyhow::Result<()> {
-        let next = self.state.clone().step(record)?;
-        let line = journal::encode(self.seq + 1, Timestamp::now(), record)?;
-        let before = self.file.metadata()?.len();
-        let written = self.file.write_all(&line).and_then(|()| self.file.sync_data());
-        if let Err(error) = written {
-            // Half a line behind which another would be appended reads as corrupt; without it nothing was said.
-            if let Err(undo) = self.file.set_len(before) {
-                bail!(
-                    "failed to write '{}' to the journal ({error}) and to take it back ({undo})",
-                    record.name()
-                );
+        let record = fit::fitted(record);
+        let next = self.state.clone().step(&record)?;
+        self.settle()?;
+        self.write(Timestamp::now(), &record)?;
+        self.state = next;
+        if matches!(record, Record::Closed { .. }) {
+            // Nothing more comes: the file gives back what was reserved behind its end.
+            let _ = self.file.set_len(self.length);
+        }
+        Ok(())
+    }
+
+    /// Records what has happened. When it cannot be written it is owed: see [`Writer::owes`], and [`Writer::settle`].
+    pub fn note(&mut self, record: &Record) -> Result<(), IllegalTransition> {
+        let record = fit::fitted(record);
+        self.state = self.state.clone().step(&record)?;
+        self.owed.push_back((Timestamp::now(), record));
+        let _ = self.settle(); // why not is kept
+        Ok(())
+    }
+
+    /// Why records cannot be written that should be.
+    pub fn owes(&self) -> Option<&str> {
+        self.why_owed.as_deref()
+    }
+
+    /// When what is owed should be tried again.
+    pub fn retry_at(&self) -> Option<Instant> {
+        self.retry_at
+    }
+
+    /// Writes what is owed.
+    pub fn settle(&mut self) -> anyhow::Result<()> {
+        while let Some((at, record)) = self.owed.front().cloned() {
+            if let Err(error) = self.write(at, &record) {
+                self.why_owed = Some(format!("{error:#}"));
+                self.retry_at = Some(Instant::now() + RETRY_INTERVAL);
+                return Err(error);
             }
+            self.owed.pop_front();
+        }
+        (self.why_owed, self.retry_at) = (None, None);
+        Ok(())
+    }
+
+    /// Writes a line behind what is known to be synced. What an earlier try left there, half a line or one of which nobody knows
+    /// whether it reached the disk, is cut off first: behind it, another would read as corrupt.
+    fn write(&mut self, at: Timestamp, record: &Record) -> anyhow::Result<()> {
+        let line = journal::encode(self.seq + 1, at, record)?;
+        let written =
+            self.cut_off().and_then(|()| self.file.write_all(&line)).and_then(|()| self.file.sync_data());
+        if let Err(error) = written {
+            let _ = self.cut_off(); // tried again before the next line
             return Err(error).with_context(|| format!("failed to write '{}' to the journal", record.name()));
         }
+        self.length += line.len() as u64;
         self.seq += 1;
-        self.state = next;
         #[cfg(feature = "crash-points")]
         self.crash_if_asked();
         Ok(())
+    }
+
+    fn cut_off(&self) -> io::Result<()> {
+        if self.file.metadata()?.len() == self.length { Ok(()) } else { self.file.set_len(self.length) }
     }
 
     /// Dies as if the power had gone, right behind the record of the number that the test asks for.
@@ -113,10 +185,24 @@ impl Writer {
     }
 }
 
+/// Reserves room. A file system that cannot is none's fault: a full disk is then seen when a record cannot be written. One that
+/// has no room is a reason not to begin; what was begun is recorded as far as it goes.
+fn reserve(file: &File, from: u64, has_begun: bool) -> io::Result<()> {
+    match file.reserve(from, RESERVED_BYTES) {
+        Err(error)
+            if !has_begun && matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) =>
+        {
+            Err(error)
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use careen_model::transaction::Phase;
+    use std::fs;
 
     #[test]
     fn a_torn_line_is_cut_off_and_the_journal_goes_on() {

@@ -12,6 +12,12 @@ pub const EXEC_CANDIDATES: [&str; 4] = [ROOT, "/usr/local/lib/careen", "/opt/car
 /// Secrets of running transactions: a tmpfs on every current distribution, and checked to be one.
 pub const SECRETS: &str = "/run/careen/secrets";
 
+/// What careen keeps in memory on a host: a tmpfs, as the directories below it.
+pub const RUN: &str = "/run/careen";
+
+/// Where supervisors say why they wait that cannot say it in their transaction's directory, by the transaction's id.
+pub const HOLDS: &str = "/run/careen/holds";
+
 /// Where a person on the host finds `careen-agent`.
 pub const LINK: &str = "/usr/local/sbin/careen-agent";
 

@@ -4,12 +4,11 @@
 //! closes the same file does not lose them; they work between a container and its host, for it is one kernel; and
 //! `F_OFD_GETLK` tells whether somebody holds one without disturbing who is about to take it.
 
+use crate::files::{File, OpenOptions};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
-use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// A lock that is held until this is dropped, or the process ends.

@@ -14,7 +14,9 @@ mod engine_process;
 mod engine_restart;
 mod expectation;
 mod facts;
+mod files;
 mod helper;
+mod hold;
 mod host_view;
 mod journal;
 mod layout;
@@ -94,7 +96,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         // A derived Dockerfile that set ENTRYPOINT to the bare binary: no host has a payload at /install.
-        _ if Path::new(settings::DEFAULT_PAYLOAD).is_dir() => container::run(args).into(),
+        _ if files::is_directory(settings::DEFAULT_PAYLOAD) => container::run(args).into(),
         _ => {
             eprint!("{USAGE}");
             USAGE_EXIT.into()

@@ -1,13 +1,13 @@
 //! A transaction's manifest, as its file.
 
+use crate::files;
 use crate::layout::{TransactionDir, file};
 use anyhow::Context;
 use careen_model::manifest::Manifest;
-use std::fs;
 
 /// Reads the manifest of a transaction.
 pub fn read(directory: &TransactionDir) -> anyhow::Result<Manifest> {
     let path = directory.file(file::MANIFEST);
-    let bytes = fs::read(&path).with_context(|| format!("failed to read {}", path.display()))?;
+    let bytes = files::read(&path).with_context(|| format!("failed to read {}", path.display()))?;
     Manifest::parse(&bytes).with_context(|| path.display().to_string())
 }

@@ -5,21 +5,20 @@ use crate::layout::{self, TransactionDir, file};
 use crate::lock::Lock;
 use crate::sweep::Keep;
 use crate::watch::Watch;
-use crate::{journal, manifest};
+use crate::{files, hold, journal, manifest};
 use anyhow::{Context, bail};
 use careen_model::TransactionId;
 use careen_model::facts::restart;
 use careen_model::transaction::Stage;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 fn open(id: &str) -> anyhow::Result<TransactionDir> {
     let id = TransactionId::parse(id)?;
     let directory = TransactionDir::new(Path::new(layout::ROOT), &id);
-    if !directory.path().is_dir() {
+    if !files::is_directory(directory.path()) {
         bail!("this host has no transaction {id}: 'careen-agent list' shows those it has");
     }
     Ok(directory)
@@ -31,11 +30,12 @@ fn standing(directory: &TransactionDir) -> anyhow::Result<String> {
     let alive = Lock::is_held(&directory.file(file::SUPERVISOR_LOCK))?;
     Ok(match state.stage {
         Stage::Closed(result) => result.outcome.to_string(),
-        stage if alive => match fs::read_to_string(directory.file(file::HOLD)) {
-            Ok(hold) => format!("{}, waiting: {hold}", stage.name()),
-            Err(_) => stage.name().to_owned(),
-        },
-        stage => format!("{} without a supervisor: awaiting the next agent", stage.name()),
+        stage => {
+            let hold = hold::read(&directory.file(file::HOLD));
+            let why = hold.map_or(String::new(), |hold| format!(", waiting: {hold}"));
+            let alone = if alive { "" } else { " without a supervisor: awaiting the next agent" };
+            format!("{}{alone}{why}", stage.name())
+        }
     })
 }
 
@@ -43,7 +43,7 @@ fn standing(directory: &TransactionDir) -> anyhow::Result<String> {
 /// and makes the list fail.
 pub fn list() -> anyhow::Result<()> {
     let root = layout::transactions(Path::new(layout::ROOT));
-    let entries = match fs::read_dir(&root) {
+    let entries = match files::read_dir(&root) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error).with_context(|| format!("failed to read {}", root.display())),

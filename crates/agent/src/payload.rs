@@ -1,16 +1,16 @@
 //! Payloads: what an image brings, and its copy on the host.
 
+use crate::files::{self, File, OpenOptions};
 use anyhow::{Context, bail};
 use careen_model::command::{CommandFile, HEAD_BYTES};
 use careen_model::payload::{EntryKind, PayloadDigest};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use sha2::{Digest, Sha256};
 use std::ffi::OsString;
-use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 const BUFFER_BYTES: usize = 128 * 1024;
@@ -59,9 +59,9 @@ impl Source {
     /// The names of the commands: executable files directly in the payload, sorted.
     pub fn commands(&self) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
-        for entry in fs::read_dir(self.path())? {
+        for entry in files::read_dir(self.path())? {
             let entry = entry?;
-            let is_command = fs::metadata(entry.path())
+            let is_command = files::metadata(entry.path())
                 .is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0);
             if is_command {
                 names.push(entry.file_name().to_string_lossy().into_owned());
@@ -90,16 +90,13 @@ impl Source {
     pub fn bytes(&self) -> anyhow::Result<u64> {
         walk(&self.path())?
             .iter()
-            .try_fold(0, |sum, entry| Ok(sum + fs::symlink_metadata(&entry.path)?.len()))
+            .try_fold(0, |sum, entry| Ok(sum + files::symlink_metadata(&entry.path)?.len()))
     }
 
     /// Copies the payload into a new directory, owned by root, with its permission bits, and computes its digest from
     /// the bytes that were written.
     pub fn copy_to(&self, target: &Path) -> anyhow::Result<Contents> {
-        DirBuilder::new()
-            .mode(0o700)
-            .create(target)
-            .with_context(|| format!("create {}", target.display()))?;
+        files::create_dir(target, 0o700).with_context(|| format!("create {}", target.display()))?;
         let mut contents = Counter::default();
         for entry in walk(&self.path())? {
             copy_entry(&entry, &target.join(&entry.relative), &mut contents)
@@ -128,12 +125,12 @@ impl Command {
 pub fn read_contents(directory: &Path) -> anyhow::Result<Contents> {
     let mut contents = Counter::default();
     for entry in walk(directory)? {
-        let metadata = fs::symlink_metadata(&entry.path)?;
+        let metadata = files::symlink_metadata(&entry.path)?;
         let mode = metadata.permissions().mode();
         if metadata.is_dir() {
             contents.directory(&entry.relative, mode);
         } else if metadata.is_symlink() {
-            contents.symlink(&entry.relative, fs::read_link(&entry.path)?.as_os_str().as_bytes());
+            contents.symlink(&entry.relative, files::read_link(&entry.path)?.as_os_str().as_bytes());
         } else {
             let (sha256, bytes) = pump(&mut File::open(&entry.path)?, &mut io::sink())?;
             contents.file(&entry.relative, mode, &sha256, bytes);
@@ -154,7 +151,7 @@ fn walk(root: &Path) -> anyhow::Result<Vec<Entry>> {
     let mut pending: Vec<OsString> = vec![OsString::new()];
     while let Some(directory) = pending.pop() {
         for entry in
-            fs::read_dir(root.join(&directory)).with_context(|| format!("read {}", root.display()))?
+            files::read_dir(root.join(&directory)).with_context(|| format!("read {}", root.display()))?
         {
             let entry = entry?;
             let relative = Path::new(&directory).join(entry.file_name());
@@ -169,21 +166,21 @@ fn walk(root: &Path) -> anyhow::Result<Vec<Entry>> {
 }
 
 fn copy_entry(entry: &Entry, target: &Path, contents: &mut Counter) -> anyhow::Result<()> {
-    let metadata = fs::symlink_metadata(&entry.path)?;
+    let metadata = files::symlink_metadata(&entry.path)?;
     let mode = metadata.permissions().mode() & 0o7777;
     if metadata.is_dir() {
         // Writable for us until its children are in it: root needs no permission bits, so the mode can be set now.
-        DirBuilder::new().mode(0o700).create(target)?;
-        fs::set_permissions(target, fs::Permissions::from_mode(mode))?;
+        files::create_dir(target, 0o700)?;
+        files::set_permissions(target, files::Permissions::from_mode(mode))?;
         contents.directory(&entry.relative, mode);
     } else if metadata.is_symlink() {
-        let link = fs::read_link(&entry.path)?;
-        std::os::unix::fs::symlink(&link, target)?;
+        let link = files::read_link(&entry.path)?;
+        files::symlink(&link, target)?;
         contents.symlink(&entry.relative, link.as_os_str().as_bytes());
     } else if metadata.is_file() {
         let mut copy = OpenOptions::new().write(true).create_new(true).mode(0o600).open(target)?;
         let (sha256, bytes) = pump(&mut File::open(&entry.path)?, &mut copy)?;
-        copy.set_permissions(fs::Permissions::from_mode(mode))?;
+        copy.set_permissions(files::Permissions::from_mode(mode))?;
         contents.file(&entry.relative, mode, &sha256, bytes);
     } else {
         bail!("it is neither a file nor a directory nor a link");
@@ -239,6 +236,7 @@ impl Counter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     fn payload() -> tempfile::TempDir {
         let base = tempfile::tempdir().unwrap();

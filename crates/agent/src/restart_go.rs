@@ -31,7 +31,8 @@ pub fn is_asked(path: &Path, wish: &Wish) -> bool {
 
 /// What is wanted; `None` when nothing is.
 pub fn wish(path: &Path) -> Option<Wish> {
-    let Asked { number, kind, reason, boot } = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
+    let Asked { number, kind, reason, boot } =
+        serde_json::from_slice(&crate::files::read(path).ok()?).ok()?;
     Some(Wish { number, kind, reason, boot })
 }
 
@@ -42,7 +43,7 @@ pub fn give(path: &Path, number: u32) -> io::Result<()> {
 
 /// Whether the go for this wish is given.
 pub fn is_given(path: &Path, wish: &Wish) -> bool {
-    std::fs::read_to_string(path).is_ok_and(|number| number == wish.number.to_string())
+    crate::files::read_to_string(path).is_ok_and(|number| number == wish.number.to_string())
 }
 
 #[cfg(test)]

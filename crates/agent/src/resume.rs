@@ -4,6 +4,7 @@
 //! Hosts without systemd have no such unit: there the next agent resumes. So does it where the command has secrets,
 //! which did not survive the reboot.
 
+use crate::files;
 use crate::layout::{self, TransactionDir, file};
 use crate::say::say;
 use crate::unit::{Launch, find_systemd_run};
@@ -12,7 +13,6 @@ use anyhow::{Context, bail};
 use careen_model::TransactionId;
 use careen_model::entry::Way;
 use careen_model::transaction::Stage;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 const UNIT: &str = "/etc/systemd/system/careen-resume.service";
@@ -38,7 +38,7 @@ fn is_open(directory: &TransactionDir) -> bool {
 
 /// The open transactions of this host.
 fn open_transactions(root: &Path) -> Vec<TransactionId> {
-    let entries = fs::read_dir(layout::transactions(root)).into_iter().flatten().flatten();
+    let entries = files::read_dir(layout::transactions(root)).into_iter().flatten().flatten();
     let ids = entries.filter_map(|entry| TransactionId::parse(&entry.file_name().to_string_lossy()).ok());
     ids.filter(|id| is_open(&TransactionDir::new(root, id))).collect()
 }
@@ -54,18 +54,19 @@ pub fn enable() {
 }
 
 fn try_enable() -> anyhow::Result<()> {
-    let binary = fs::read_link("/proc/self/exe").context("find the supervisor's own binary")?;
+    let binary = files::read_link("/proc/self/exe").context("find the supervisor's own binary")?;
     let unit = unit_file(&binary);
     // One that another supervisor wrote may name another binary.
-    if fs::symlink_metadata(WANTED).is_ok() && fs::read_to_string(UNIT).is_ok_and(|found| found == unit) {
+    if files::symlink_metadata(WANTED).is_ok() && files::read_to_string(UNIT).is_ok_and(|found| found == unit)
+    {
         return Ok(());
     }
     durable::remove_file(Path::new(UNIT))?;
     durable::create(Path::new(UNIT), 0o644, unit.as_bytes())?;
     let wants = Path::new(WANTED).parent().context("the link has a directory")?;
-    fs::create_dir_all(wants)?;
+    durable::directories(wants)?;
     durable::remove_file(Path::new(WANTED))?;
-    std::os::unix::fs::symlink(UNIT, WANTED)?;
+    files::symlink(UNIT, WANTED)?;
     durable::sync_directory(wants)?;
     Ok(())
 }
@@ -93,7 +94,7 @@ fn unit_file(binary: &Path) -> String {
 
 /// Whether the unit starts a binary below this directory.
 pub fn starts_from(directory: &Path) -> bool {
-    let unit = fs::read_to_string(UNIT).unwrap_or_default();
+    let unit = files::read_to_string(UNIT).unwrap_or_default();
     unit.contains(&format!("{}/", directory.display()))
 }
 
@@ -113,7 +114,7 @@ pub fn disable_when_idle(root: &Path) {
 /// `careen-agent resume`, called by the unit: starts a supervisor for each open transaction.
 pub fn run(root: &Path) -> anyhow::Result<()> {
     let systemd_run = find_systemd_run().map_err(anyhow::Error::msg)?;
-    let binary: PathBuf = fs::read_link("/proc/self/exe")?;
+    let binary: PathBuf = files::read_link("/proc/self/exe")?;
     let mut failures = Vec::new();
     for id in open_transactions(root) {
         let directory = TransactionDir::new(root, &id);

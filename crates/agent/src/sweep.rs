@@ -3,6 +3,7 @@
 //! Only what is closed is ever touched. A record outlives its output by far, for it is what keeps the command from being
 //! run again when Swarm starts a task of an old service.
 
+use crate::files;
 use crate::layout::{self, TransactionDir, file};
 use crate::say::say;
 use crate::{durable, journal, manifest, resume};
@@ -10,7 +11,6 @@ use careen_model::TransactionId;
 use careen_model::transaction::Stage;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
@@ -66,7 +66,7 @@ fn surplus(mut closed: Vec<Closed>, now: Timestamp, keep: Keep) -> Vec<(Transact
 /// Sweeps this host. The caller holds `create.lock`, so that nothing appears meanwhile. Returns how many transactions
 /// lost something.
 pub fn run(root: &Path, keep: Keep) -> usize {
-    let entries = fs::read_dir(layout::transactions(root)).into_iter().flatten().flatten();
+    let entries = files::read_dir(layout::transactions(root)).into_iter().flatten().flatten();
     let ids = entries.filter_map(|entry| TransactionId::parse(&entry.file_name().to_string_lossy()).ok());
     let going = surplus(ids.filter_map(|id| closed(root, id)).collect(), Timestamp::now(), keep);
     for (id, what) in &going {
@@ -94,12 +94,12 @@ fn closed(root: &Path, id: TransactionId) -> Option<Closed> {
 }
 
 fn sweep_binaries(root: &Path) {
-    let ids = fs::read_dir(layout::transactions(root)).into_iter().flatten().flatten();
+    let ids = files::read_dir(layout::transactions(root)).into_iter().flatten().flatten();
     let manifests = ids.filter_map(|entry| manifest::read(&TransactionDir::at(entry.path())).ok());
     let used: BTreeSet<String> = manifests.map(|manifest| manifest.binary_sha256).collect();
-    let linked = fs::read_link(layout::LINK).unwrap_or_default();
+    let linked = files::read_link(layout::LINK).unwrap_or_default();
     for base in layout::EXEC_CANDIDATES {
-        for entry in fs::read_dir(Path::new(base).join("bin")).into_iter().flatten().flatten() {
+        for entry in files::read_dir(Path::new(base).join("bin")).into_iter().flatten().flatten() {
             let is_used = used.contains(entry.file_name().to_string_lossy().as_ref())
                 || linked.starts_with(entry.path())
                 || resume::starts_from(&entry.path());

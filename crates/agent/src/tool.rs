@@ -3,6 +3,7 @@
 //! Whatever of the host is asked goes through here: a tool that hangs must not hang a transaction.
 
 use crate::engine_process::find_program;
+use crate::files::Descriptor;
 use crate::readiness;
 use crate::signals::with_signals_unblocked;
 use careen_model::facts::restart::Answer;
@@ -10,7 +11,6 @@ use careen_model::settings::COMMAND_PATH;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
@@ -82,7 +82,7 @@ fn run(command: &mut Command, arguments: &[&str], limit: Duration) -> Result<Ans
 fn run_to_exit(command: &mut Command, arguments: &[&str], limit: Duration) -> Result<Answer, String> {
     let deadline = Instant::now() + limit;
     let words = memfd_create("words", MFdFlags::MFD_CLOEXEC).map_err(|error| error.to_string())?;
-    let mut words = File::from(words);
+    let mut words = Descriptor::from(words);
     let both = words.try_clone().and_then(|stdout| Ok((stdout, words.try_clone()?)));
     let (stdout, stderr) = both.map_err(|error| error.to_string())?;
     command.stdout(stdout).stderr(stderr);

@@ -1,9 +1,9 @@
 //! Takes back a transaction of which nothing was begun, so that it can be asked for again.
 
 use crate::durable;
+use crate::files;
 use crate::layout::{self, TransactionDir};
 use careen_model::manifest::Manifest;
-use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -17,6 +17,10 @@ pub fn withdraw(directory: &TransactionDir, manifest: &Manifest) -> io::Result<(
     durable::remove_tree(&layout::secrets(&manifest.id))?;
     let aside = directory.path().with_file_name(format!("{}withdrawn-{}", layout::UNFINISHED, manifest.id));
     durable::remove_tree(&aside)?;
-    fs::rename(directory.path(), &aside)?;
+    files::rename(directory.path(), &aside)?;
+    // What came back with a power cut would be resumed at the boot.
+    if let Some(transactions) = aside.parent() {
+        durable::sync_directory(transactions)?;
+    }
     durable::remove_tree(&aside)
 }

@@ -6,17 +6,11 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot set the scene has failed")]
 
-use careen_model::id::TransactionId;
-use careen_model::journal::{self, Record, TransactionResult};
-use careen_model::manifest::{Manifest, Origin, Payload, SCHEMA};
-use careen_model::payload::{EntryKind, PayloadDigest};
-use careen_model::settings::{EngineRestarts, OnRemove, Reboot};
-use careen_model::transaction::{Stage, State};
-use sha2::{Digest, Sha256};
+mod sandbox;
+
+use careen_model::journal::{Record, TransactionResult};
+use sandbox::{Sandbox, Scenario, place};
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// More supervisors than any history here can need: a transaction that is not closed by then never will be.
 const MAX_SUPERVISIONS: usize = 12;
@@ -35,66 +29,18 @@ done
 exec "$AGENT" supervise systemd t1
 "#;
 
-/// A reboot: another boot id, and SIGTERM to whoever asked, as systemd would send it.
-const SYSTEMCTL: &str = r#"#!/bin/sh
-[ "$1" = reboot ] || exit 0
-cat /proc/sys/kernel/random/uuid > /proc/sys/kernel/random/boot_id
-echo reboot >> /var/lib/reboots
-kill -TERM $PPID
-"#;
-
-struct Sandbox {
-    base: tempfile::TempDir,
+/// What a supervisor does to the transaction of a sandbox.
+trait Supervised {
+    fn supervise(&self, crash_after: Option<usize>) -> bool;
+    fn supervise_until(&self, record: usize) -> bool;
+    fn finish(&self) -> TransactionResult;
 }
 
-struct Scenario {
-    script: &'static str,
-    idempotent: bool,
-    /// How often the script may begin, at most.
-    attempts: usize,
-}
-
-impl Sandbox {
-    fn new(scenario: &Scenario) -> Self {
-        let base = tempfile::tempdir().unwrap();
-        let sandbox = Self { base };
-        for directory in
-            ["lib/careen/transactions/t1/payload", "lib/careen/state", "run/careen/secrets/t1", "sbin"]
-        {
-            fs::create_dir_all(sandbox.path(directory)).unwrap();
-        }
-        fs::write(sandbox.path("boot_id"), "first\n").unwrap();
-        executable(&sandbox.path("sbin/systemctl"), SYSTEMCTL);
-        for program in ["dockerd", "containerd", "runc"] {
-            // Asked for their versions before and after, as no engine runs here; the real ones take long to say them.
-            executable(&sandbox.path("sbin").join(program), "#!/bin/sh\necho version 1.0\n");
-        }
-        fs::write(sandbox.path("run/careen/secrets/t1/password"), "hunter2").unwrap();
-        let script = format!(
-            "#!/bin/sh\necho $CAREEN_ATTEMPT >> /var/lib/begun\necho attempt $CAREEN_ATTEMPT\n{}",
-            scenario.script
-        );
-        executable(&sandbox.transaction("payload/install"), &script);
-        fs::write(sandbox.transaction("environment.json"), b"{}").unwrap();
-        let manifest = serde_json::to_vec(&manifest(&script, scenario.idempotent)).unwrap();
-        fs::write(sandbox.transaction("manifest.json"), manifest).unwrap();
-        sandbox
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.base.path().join(name)
-    }
-
-    fn transaction(&self, name: &str) -> PathBuf {
-        self.path("lib/careen/transactions/t1").join(name)
-    }
-
+impl Supervised for Sandbox {
     /// Runs a supervisor to its end, which comes behind the record of this number, or by itself. Says whether it was
     /// killed.
     fn supervise(&self, crash_after: Option<usize>) -> bool {
-        let mut command = Command::new("unshare");
-        command.args(["--mount", "sh", "-c", ENTER]);
-        command.env("SANDBOX", self.base.path()).env("AGENT", env!("CARGO_BIN_EXE_careen-agent"));
+        let mut command = self.enter(&["--mount"], ENTER);
         if let Some(number) = crash_after {
             command.env("CAREEN_CRASH_AFTER", number.to_string());
         }
@@ -110,18 +56,6 @@ impl Sandbox {
         (0..MAX_SUPERVISIONS).any(|_| self.result().is_none() && self.supervise(Some(record)))
     }
 
-    fn journal(&self) -> journal::Journal {
-        journal::parse(&fs::read(self.transaction("journal.jsonl")).unwrap_or_default())
-            .expect("a journal is never corrupt")
-    }
-
-    fn result(&self) -> Option<TransactionResult> {
-        match State::replay(&self.journal()).expect("a journal is never illegal").stage {
-            Stage::Closed(result) => Some(result),
-            _ => None,
-        }
-    }
-
     /// Takes the transaction over until it is closed, as agents and boots do.
     fn finish(&self) -> TransactionResult {
         for _ in 0..MAX_SUPERVISIONS {
@@ -131,52 +65,6 @@ impl Sandbox {
             self.supervise(None);
         }
         panic!("not closed after {MAX_SUPERVISIONS} supervisors: {:?}", self.journal());
-    }
-
-    fn lines(&self, file: &str) -> Vec<String> {
-        fs::read_to_string(self.path(file)).unwrap_or_default().lines().map(str::to_owned).collect()
-    }
-}
-
-fn executable(path: &Path, content: &str) {
-    fs::write(path, content).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
-}
-
-fn manifest(script: &str, idempotent: bool) -> Manifest {
-    let mut digest = PayloadDigest::default();
-    digest.add(b"install", 0o755, EntryKind::File(&Sha256::digest(script)));
-    Manifest {
-        schema: SCHEMA,
-        id: TransactionId::parse("t1").unwrap(),
-        generation: 0,
-        created: "2026-01-01T00:00:00Z".parse().unwrap(),
-        command: "install".into(),
-        args: Vec::new(),
-        run: String::new(),
-        payload: Payload {
-            directory: "/var/lib/careen/transactions/t1/payload".into(),
-            sha256: digest.finish(),
-            files: 1,
-            bytes: script.len() as u64,
-            by_shell: false,
-            has_rollback: false,
-        },
-        binary_sha256: String::new(),
-        origin: Origin::default(),
-        takes_host_lock: true,
-        terminal: None,
-        timeout_ms: None,
-        stop_grace_period_ms: 1000,
-        on_remove: OnRemove::Continue,
-        reboot: Reboot::Wanted,
-        engine_restart: EngineRestarts::Never,
-        idempotent,
-        output_limit: 1 << 20,
-        has_secrets: false,
-        awaits_go: false,
-        allow_quorum_loss: false,
-        may_touch_engine: false,
     }
 }
 
@@ -204,7 +92,7 @@ fn check(sandbox: &Sandbox, result: &TransactionResult, scenario: &Scenario, his
 }
 
 fn every_crash(scenario: &Scenario, undisturbed: u8) {
-    let sandbox = Sandbox::new(scenario);
+    let sandbox = Sandbox::new(scenario, &place());
     let result = sandbox.finish();
     assert_eq!(result.exit_code, undisturbed, "{result:?}");
     check(&sandbox, &result, scenario, "undisturbed");
@@ -212,7 +100,7 @@ fn every_crash(scenario: &Scenario, undisturbed: u8) {
     assert!(records >= 5);
     for first in 1..=records {
         for second in 0..=records {
-            let sandbox = Sandbox::new(scenario);
+            let sandbox = Sandbox::new(scenario, &place());
             assert!(sandbox.supervise_until(first), "not killed after record {first}");
             if second > 0 {
                 sandbox.supervise_until(sandbox.journal().lines.len() + second);
@@ -226,30 +114,27 @@ fn every_crash(scenario: &Scenario, undisturbed: u8) {
 
 #[test]
 fn a_plain_command() {
-    every_crash(&Scenario { script: "exit 7\n", idempotent: false, attempts: 1 }, 7);
+    every_crash(&Scenario { script: "exit 7\n", idempotent: false, attempts: 1, timeout_ms: None }, 7);
 }
 
 #[test]
 fn a_command_that_asks_for_a_reboot() {
     let script = "test $CAREEN_ATTEMPT = 2 || exit 194\n";
-    every_crash(&Scenario { script, idempotent: false, attempts: 2 }, 0);
+    every_crash(&Scenario { script, idempotent: false, attempts: 2, timeout_ms: None }, 0);
 }
 
 #[test]
 fn an_idempotent_command() {
-    every_crash(&Scenario { script: "exit 0\n", idempotent: true, attempts: 3 }, 0);
+    every_crash(&Scenario { script: "exit 0\n", idempotent: true, attempts: 3, timeout_ms: None }, 0);
 }
 
 #[test]
 fn a_journal_that_is_damaged_starts_nothing_and_stays_as_it_is() {
     for damage in [&b"garbage\n"[..], b"{\"v\":99,\"seq\":1}\n", b"\0\0\0\0\n", b"{\"v\":1,\"seq\":2}\n"] {
-        let scenario = Scenario { script: "exit 0\n", idempotent: true, attempts: 1 };
-        let sandbox = Sandbox::new(&scenario);
+        let scenario = Scenario { script: "exit 0\n", idempotent: true, attempts: 1, timeout_ms: None };
+        let sandbox = Sandbox::new(&scenario, &place());
         fs::write(sandbox.transaction("journal.jsonl"), damage).unwrap();
-        let mut command = Command::new("unshare");
-        command.args(["--mount", "sh", "-c", ENTER]);
-        command.env("SANDBOX", sandbox.base.path()).env("AGENT", env!("CARGO_BIN_EXE_careen-agent"));
-        let output = command.output().expect("unshare is installed");
+        let output = sandbox.enter(&["--mount"], ENTER).output().expect("unshare is installed");
         assert_eq!(output.status.code(), Some(1), "{output:?}");
         assert!(sandbox.lines("lib/begun").is_empty());
         assert_eq!(fs::read(sandbox.transaction("journal.jsonl")).unwrap(), damage);

@@ -76,6 +76,9 @@ pub enum Record {
         end: CommandEnd,
         /// Processes of the program's that still ran, as `pid name`.
         left_behind: Vec<String>,
+        /// What else a person should know (output that could not be kept): for the result, which another supervisor may write.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        notes: Vec<String>,
     },
     /// The program lost its supervisor. It may have done all of its work, some, or none.
     Interrupted,

@@ -149,6 +149,8 @@ pub enum Event {
         end: CommandEnd,
         /// Processes that it left behind, in words.
         left_behind: Vec<String>,
+        /// What else a person should know.
+        notes: Vec<String>,
         /// Whether a shutdown of the host cut it off, and it may be run again.
         cut_off: bool,
     },
@@ -267,10 +269,10 @@ impl Supervisor {
             (At::TurnToReboot(leaving), Event::Waited) => self.record_reboot(state, leaving),
             (At::TurnToReboot(Leaving { reason, .. }), Event::GaveUp(why)) => self.not_done(&reason, &why),
             (At::StartingProgram, Event::Started { pid }) => self.write(Record::Running { pid }, Then::Watch),
-            (At::StartingProgram | At::Program, Event::Ended { end, left_behind, cut_off }) => {
+            (At::StartingProgram | At::Program, Event::Ended { end, left_behind, notes, cut_off }) => {
                 match cut_off {
                     true => self.write(Record::Interrupted, Then::Leave(Leave::ToldToEnd)),
-                    false => self.write(Record::Ended { end, left_behind }, Then::Decide),
+                    false => self.write(Record::Ended { end, left_behind, notes }, Then::Decide),
                 }
             }
             (At::RestartingEngine, Event::Settled(outcome)) => {

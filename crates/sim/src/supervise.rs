@@ -482,7 +482,7 @@ pub fn append(files: &mut Files, record: Record) -> Result<(), String> {
 }
 
 fn ended(end: CommandEnd) -> Came {
-    Came::Event(Event::Ended { end, left_behind: Vec::new(), cut_off: false })
+    Came::Event(Event::Ended { end, left_behind: Vec::new(), notes: Vec::new(), cut_off: false })
 }
 
 fn settled(outcome: EngineOutcome) -> Came {

@@ -1,15 +1,14 @@
 //! The supervisor on the host: where programs may lie there, and this very binary, put there.
 
 use super::create::{unusable, unusable_chain};
+use crate::files::{self, File, OpenOptions};
 use crate::payload::pump;
 use crate::say::say;
 use crate::stop::Stop;
 use crate::{durable, layout};
 use anyhow::Context;
 use careen_model::id::hex;
-use nix::sys::statvfs::{FsFlags, statvfs};
-use std::fs::{self, File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
+use nix::sys::statvfs::FsFlags;
 use std::path::{Path, PathBuf};
 
 /// The open binary of this process, whatever has become of its path.
@@ -56,7 +55,7 @@ impl Supervisor {
             pump(&mut File::open(OWN_BINARY)?, &mut copy)?;
             copy.sync_all()?;
             drop(copy);
-            fs::rename(&unfinished, &target)?;
+            files::rename(&unfinished, &target)?;
             durable::sync_directory(directory)?;
         }
         link(&target);
@@ -67,8 +66,9 @@ impl Supervisor {
 /// The first directory from which the host lets programs be executed.
 fn executable_base() -> Result<PathBuf, Stop> {
     let usable = |candidate: &&&str| {
-        let existing = Path::new(candidate).ancestors().find(|ancestor| ancestor.exists());
-        let flags = existing.and_then(|existing| statvfs(existing).ok()).map(|found| found.flags());
+        let existing =
+            Path::new(candidate).ancestors().find(|ancestor| files::exists(ancestor).unwrap_or(false));
+        let flags = existing.and_then(|existing| files::statvfs(existing).ok()).map(|found| found.flags());
         flags.is_some_and(|flags| !flags.intersects(FsFlags::ST_NOEXEC | FsFlags::ST_RDONLY))
     };
     let Some(base) = layout::EXEC_CANDIDATES.iter().find(usable) else {
@@ -87,15 +87,12 @@ fn executable_base() -> Result<PathBuf, Stop> {
 /// Best effort: a host without a writable /usr/local/sbin still works, its people type a longer path.
 fn link(binary: &Path) {
     let link = Path::new(layout::LINK);
-    if fs::read_link(link).is_ok_and(|target| target == binary) {
+    if files::read_link(link).is_ok_and(|target| target == binary) {
         return;
     }
-    let is_ours = fs::symlink_metadata(link).map_or(true, |found| found.is_symlink());
+    let is_ours = files::symlink_metadata(link).map_or(true, |found| found.is_symlink());
     let unfinished = link.with_extension("new");
-    if is_ours
-        && durable::remove_file(&unfinished).is_ok()
-        && std::os::unix::fs::symlink(binary, &unfinished).is_ok()
-    {
-        let _ = fs::rename(&unfinished, link);
+    if is_ours && durable::remove_file(&unfinished).is_ok() && files::symlink(binary, &unfinished).is_ok() {
+        let _ = files::rename(&unfinished, link);
     }
 }

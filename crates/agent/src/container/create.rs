@@ -10,6 +10,7 @@ use super::{Request, entry, host};
 use crate::durable;
 use crate::engine_restart::UNLOCK_KEY;
 use crate::expectation::{self, may_touch_engine};
+use crate::files::{self, OpenOptions};
 use crate::layout::{self, TransactionDir, file};
 use crate::lock::Lock;
 use crate::payload::Source;
@@ -28,10 +29,6 @@ use careen_model::payload::{ROLLBACK_COMMAND, takes_host_lock};
 use careen_model::settings::{CommandContext, EngineRestarts, command_environment};
 use careen_model::transaction::{Stage, State};
 use jiff::Timestamp;
-use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
-use nix::sys::statvfs::statvfs;
-use std::fs::{self, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// What must stay free on the host's disk beside the payload and the binary: the log, the journal, and some air for
@@ -77,7 +74,7 @@ pub fn ensure_supervised(
     let root = Path::new(layout::ROOT);
     let _creating = begin_to_create(root)?;
     let directory = TransactionDir::new(root, &place.id);
-    let exists = directory.file(file::MANIFEST).exists();
+    let exists = files::exists(directory.file(file::MANIFEST)).or_refuse("look for the transaction")?;
     let created_with = if exists {
         // A link to a directory elsewhere, or one that others can write to, is not what an agent made.
         durable::private_directory(directory.path()).map_err(|error| unusable(directory.path(), &error))?;
@@ -139,7 +136,7 @@ pub fn ensure_supervised(
 fn bring_secrets(manifest: &Manifest, state: &State, place: &Place) -> Result<(), Stop> {
     if !manifest.has_secrets
         || !state.may_start_command(manifest.policy())
-        || layout::secrets(&place.id).exists()
+        || files::exists(layout::secrets(&place.id)).or_refuse("look for the secrets")?
     {
         return Ok(());
     }
@@ -220,7 +217,7 @@ pub(super) fn refuse_if_busy(root: &Path, request: &Request) -> Result<(), Stop>
     if !takes_host_lock(&request.command) || !Lock::is_held(&path).or_refuse("look at the host's lock")? {
         return Ok(());
     }
-    let holder = fs::read_to_string(&path).unwrap_or_default();
+    let holder = files::read_to_string(&path).unwrap_or_default();
     Err(Stop::new(
         AgentExit::HostBusy,
         format_args!(
@@ -254,8 +251,10 @@ pub(super) fn refuse_if_it_would_lock(request: &Request, place: &Place) -> Resul
 /// nobody is creating one.
 fn sweep_unfinished(root: &Path) {
     let unfinished =
-        |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(layout::UNFINISHED);
-    for entry in fs::read_dir(layout::transactions(root)).into_iter().flatten().flatten().filter(unfinished) {
+        |entry: &files::DirEntry| entry.file_name().to_string_lossy().starts_with(layout::UNFINISHED);
+    for entry in
+        files::read_dir(layout::transactions(root)).into_iter().flatten().flatten().filter(unfinished)
+    {
         let _ = durable::remove_tree(&entry.path()); // in nobody's way; the next agent tries again
     }
 }
@@ -407,7 +406,7 @@ impl Creation<'_> {
 /// The journal of a transaction that is built anew, and the lock that the caller holds.
 fn keep_what_is_known(directory: &TransactionDir, unfinished: &TransactionDir) -> anyhow::Result<()> {
     for name in [file::JOURNAL, file::SUPERVISOR_LOCK] {
-        match fs::hard_link(directory.file(name), unfinished.file(name)) {
+        match files::hard_link(directory.file(name), unfinished.file(name)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
             Ok(()) | Err(_) => {}
         }
@@ -417,24 +416,20 @@ fn keep_what_is_known(directory: &TransactionDir, unfinished: &TransactionDir) -
 
 fn move_into_place(unfinished: &TransactionDir, directory: &TransactionDir) -> anyhow::Result<()> {
     let (from, to) = (unfinished.path(), directory.path());
-    if to.exists() {
+    if files::exists(to)? {
         // In one step: at no moment is there no such transaction.
-        renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_EXCHANGE)
-            .context("this file system cannot exchange two directories")?;
+        files::exchange(from, to).context("this file system cannot exchange two directories")?;
         durable::sync_directory(to.parent().unwrap_or(Path::new("/")))?;
         return Ok(durable::remove_tree(from)?);
     }
-    match renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE) {
-        // A file system without this flag: the lock that we hold keeps others away as well.
-        Err(nix::errno::Errno::EINVAL) => fs::rename(from, to)?,
-        renamed => renamed?,
-    }
+    files::rename_new(from, to)?;
     let parent = to.parent().unwrap_or(Path::new("/"));
     Ok(durable::sync_directory(parent)?)
 }
 
 fn check_space(directory: &Path, payload_bytes: u64) -> Result<(), Stop> {
-    let found = statvfs(directory).or_refuse(format_args!("ask how full {} is", directory.display()))?;
+    let found =
+        files::statvfs(directory).or_refuse(format_args!("ask how full {} is", directory.display()))?;
     let free = found.blocks_available().saturating_mul(found.fragment_size());
     let needed = payload_bytes + RESERVE_BYTES;
     if free >= needed {

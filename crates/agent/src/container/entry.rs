@@ -2,6 +2,7 @@
 
 use super::identity::Place;
 use crate::durable;
+use crate::files;
 use crate::journal;
 use crate::layout::{TransactionDir, file};
 use crate::lock::Lock;
@@ -17,7 +18,6 @@ use careen_model::capability::CapabilitySet;
 use careen_model::entry::{HostEntry, Refusal, Way};
 use careen_protocol::supervisor::Leave;
 use serde_json::json;
-use std::fs;
 use std::io::Read;
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -101,7 +101,7 @@ impl Attempt<'_> {
 
     fn by_systemd(&self) -> Result<String, Failure> {
         let systemd_run = find_systemd_run()?;
-        if !Path::new("/run/dbus/system_bus_socket").exists() {
+        if !files::exists("/run/dbus/system_bus_socket").unwrap_or(false) {
             return Err(Failure::Way("the host has no system bus".into()));
         }
         let mut command = self.launch.systemd_run(&systemd_run, Way::Systemd, true);
@@ -119,7 +119,7 @@ impl Attempt<'_> {
         let image =
             self.place.container.as_ref().ok_or("the agent's own container, and so its image, is unknown")?;
         let status =
-            fs::read_to_string("/proc/1/status").map_err(|error| format!("/proc/1/status: {error}"))?;
+            files::read_to_string("/proc/1/status").map_err(|error| format!("/proc/1/status: {error}"))?;
         let bounding =
             CapabilitySet::from_status(&status, "CapBnd").ok_or("the host's PID 1 shows no capabilities")?;
         let body = self.helper(&image.image, bounding);
@@ -215,7 +215,7 @@ impl Attempt<'_> {
 
     /// Why a supervisor left that recorded nothing.
     fn left(&self) -> Option<Stop> {
-        let word = fs::read_to_string(self.directory.file(file::LEFT)).ok()?;
+        let word = files::read_to_string(self.directory.file(file::LEFT)).ok()?;
         let id = &self.place.id;
         Some(if word == left_word(Leave::HostBusy) {
             let message = format!("this host is busy with another transaction; nothing of {id} was begun");

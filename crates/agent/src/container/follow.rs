@@ -6,13 +6,13 @@
 use super::create::Joined;
 use super::printer::Printer;
 use super::terminal::Terminal;
-use crate::journal;
 use crate::layout::{TransactionDir, file};
 use crate::lock::Lock;
 use crate::say::say;
 use crate::signals::Signals;
 use crate::stop::{OrRefuse, Stop};
 use crate::watch::Watch;
+use crate::{hold, journal};
 use careen_model::control::{self, Message};
 use careen_model::entry::Way;
 use careen_model::journal::{EngineOutcome, Journal, Record, TransactionResult};
@@ -98,14 +98,14 @@ impl Follower {
         loop {
             self.attach_terminal();
             if more_than_output && let Some(result) = self.closed(witness)? {
-                self.printer.print().or_refuse("read the output")?;
+                self.printer.print().or_lose("read the output")?;
                 return Ok(End::Closed(result));
             }
-            self.printer.print().or_refuse("read the output")?;
-            self.wait(signals, look_at).or_refuse("wait for the transaction")?;
+            self.printer.print().or_lose("read the output")?;
+            self.wait(signals, look_at).or_lose("wait for the transaction")?;
             more_than_output = self.more_than_output_changed();
-            if self.handle(&signals.take().or_refuse("read signals")?) {
-                self.printer.print().or_refuse("read the output")?;
+            if self.handle(&signals.take().or_lose("read signals")?) {
+                self.printer.print().or_lose("read the output")?;
                 return Ok(End::Detached);
             }
             if look_at <= Instant::now() {
@@ -244,8 +244,7 @@ impl Follower {
             }
         }
         self.lines_told = journal.lines.len();
-        let hold =
-            std::fs::read_to_string(self.directory.file(file::HOLD)).ok().filter(|hold| !hold.is_empty());
+        let hold = hold::read(&self.directory.file(file::HOLD));
         if hold != self.hold_told {
             if let Some(reason) = &hold {
                 say(format_args!("waiting: {reason}"));
@@ -256,9 +255,26 @@ impl Follower {
 
     fn supervisor_is_gone(&mut self, witness: &mut dyn Witness) -> Result<bool, Stop> {
         let held = Lock::is_held(&self.directory.file(file::SUPERVISOR_LOCK))
-            .or_refuse("look after the supervisor")?;
+            .or_lose("look after the supervisor")?;
         // Closing and unlocking are two steps: whoever sees the second must look for the first again.
         Ok(!held && self.closed(witness)?.is_none())
+    }
+}
+
+/// Turns an error into the end of following. It is no refusal: the command was begun.
+trait OrLose<T> {
+    /// `what` completes the sentence 'cannot …'.
+    fn or_lose(self, what: &str) -> Result<T, Stop>;
+}
+
+impl<T> OrLose<T> for io::Result<T> {
+    fn or_lose(self, what: &str) -> Result<T, Stop> {
+        self.map_err(|error| {
+            let message = format!(
+                "cannot {what}: {error}; the command may go on on this host: start the same again to follow it there"
+            );
+            Stop::new(careen_model::AgentExit::Interrupted, message)
+        })
     }
 }
 

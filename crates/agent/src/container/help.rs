@@ -1,10 +1,10 @@
 //! A payload's help: the one command that needs neither a transaction nor, if it is plain text, a host.
 
+use crate::files;
 use crate::payload::Source;
 use crate::say::say;
 use crate::signals::with_signals_unblocked;
 use careen_model::payload::HELP_COMMAND;
-use std::fs;
 use std::io::Write;
 use std::process::Command;
 
@@ -24,7 +24,7 @@ or on every host of a swarm:
 pub fn print_in_container(source: Option<&Source>) {
     let Some(source) = source else { return general(&[]) };
     let help = source.path().join(HELP_COMMAND);
-    let Ok(bytes) = fs::read(&help) else { return general(&source.commands().unwrap_or_default()) };
+    let Ok(bytes) = files::read(&help) else { return general(&source.commands().unwrap_or_default()) };
     let is_program = bytes.starts_with(b"#!") || bytes.starts_with(b"\x7fELF");
     if !is_program {
         return print(&bytes);
@@ -40,7 +40,7 @@ pub fn print_in_container(source: Option<&Source>) {
 /// the host.
 pub fn run_on_host(source: &Source) -> u8 {
     let help = source.path().join(HELP_COMMAND);
-    let Ok(bytes) = fs::read(&help) else {
+    let Ok(bytes) = files::read(&help) else {
         general(&source.commands().unwrap_or_default());
         return 0;
     };

@@ -1,15 +1,15 @@
 //! The host as it lies at /host, and the step below it.
 
+use crate::files;
 use crate::stop::{OrRefuse, Stop};
 use careen_model::capability::CapabilitySet;
 use careen_model::preflight;
 use nix::unistd::{AccessFlags, access, chroot, geteuid};
-use std::fs;
 use std::path::Path;
 
 /// Whether something is at /host: a directory that is not the empty one of an image.
 pub fn is_mounted(host: &Path) -> bool {
-    fs::read_dir(host).is_ok_and(|mut entries| entries.next().is_some())
+    files::read_dir(host).is_ok_and(|mut entries| entries.next().is_some())
 }
 
 /// Refuses what is not the root of a running Linux host that we may enter.
@@ -22,20 +22,21 @@ pub fn check(host: &Path) -> Result<(), Stop> {
         )));
     }
     for needed in ["etc", "usr", "var"] {
-        if !host.join(needed).is_dir() {
+        if !files::is_directory(host.join(needed)) {
             return Err(Stop::refused(format_args!(
                 "/host is not the root of a host (it has no /{needed}): mount '/' itself, with '-v /:/host'"
             )));
         }
     }
-    if !host.join("proc/1/status").exists() {
+    if !files::is_file(host.join("proc/1/status")) {
         return Err(Stop::refused(
             "/host has no processes at /proc: mount the host's '/' with the mounts below it (a bind mount must not be \
              non-recursive), not a copy of a root file system",
         ));
     }
-    let status = fs::read_to_string("/proc/self/status").or_refuse("read /proc/self/status")?;
-    let uid_map = |path: &Path| fs::read_to_string(path).or_refuse(format_args!("read {}", path.display()));
+    let status = files::read_to_string("/proc/self/status").or_refuse("read /proc/self/status")?;
+    let uid_map =
+        |path: &Path| files::read_to_string(path).or_refuse(format_args!("read {}", path.display()));
     let (own, inits) = (uid_map(Path::new("/proc/self/uid_map"))?, uid_map(&host.join("proc/1/uid_map"))?);
     if !preflight::is_hosts_root(&own, &inits) {
         return Err(Stop::refused(preflight::Problem::MappedUsers));
@@ -69,6 +70,7 @@ pub fn has_executable(path: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn an_empty_or_missing_directory_is_no_host() {

@@ -2,12 +2,12 @@
 
 use super::Request;
 use super::secrets::Secrets;
+use crate::files;
 use crate::say::{chain, say};
 use crate::stop::{OrRefuse, Stop};
 use careen_engine::{Container, Engine, EngineError, Info};
 use careen_model::id::{Identity, TransactionId};
 use careen_model::manifest::{Origin, TerminalSize};
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -26,11 +26,11 @@ pub struct Own {
 impl Own {
     /// Reads what the kernel tells a container about itself.
     pub fn read() -> Result<Self, Stop> {
-        let text = |path: &str| fs::read_to_string(path).unwrap_or_default();
+        let text = |path: &str| files::read_to_string(path).unwrap_or_default();
         let mounts = text("/proc/self/mountinfo");
         let container_id = careen_model::container::own_id(&text("/proc/self/cgroup"), &mounts);
         let secrets = Secrets::open(&mounts)?;
-        let binary = fs::read_link("/proc/self/exe").or_refuse("find the agent's own binary")?;
+        let binary = files::read_link("/proc/self/exe").or_refuse("find the agent's own binary")?;
         Ok(Self {
             container_id,
             secrets,
@@ -90,7 +90,7 @@ impl Place {
     /// The node's name: the engine's word, or else the host's own.
     pub fn node_name(&self) -> String {
         if self.info.name.is_empty() {
-            fs::read_to_string(Path::new("/etc/hostname")).unwrap_or_default().trim().to_owned()
+            files::read_to_string(Path::new("/etc/hostname")).unwrap_or_default().trim().to_owned()
         } else {
             self.info.name.clone()
         }

@@ -1,10 +1,9 @@
 //! The last lines of a transaction's output, to go with a result that failed.
 
+use crate::files::{self, File};
 use crate::layout::{TransactionDir, file};
 use careen_model::output::{Extent, IndexReader, Record, Room};
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 
 /// How many lines.
 const LINES: usize = 5;
@@ -24,7 +23,7 @@ pub fn of(directory: &TransactionDir, limit: u64) -> Vec<String> {
 
 fn last_bytes(directory: &TransactionDir, limit: u64) -> io::Result<Vec<u8>> {
     let room = Room::of_limit(limit);
-    let index = std::fs::read(directory.file(file::INDEX))?;
+    let index = files::read(directory.file(file::INDEX))?;
     let records = IndexReader::default().push(&index).map_err(io::Error::other)?;
     let (head, tail) = (File::open(directory.file(file::OUTPUT))?, File::open(directory.file(file::TAIL))?);
     let mut pieces = Vec::new();

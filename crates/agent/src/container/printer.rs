@@ -1,12 +1,11 @@
 //! Printing a transaction's output, while it grows and afterwards.
 
+use crate::files::{Descriptor, File};
 use crate::layout::{TransactionDir, file};
 use crate::say::{pass_on, say};
 use careen_model::output::{Extent, IndexReader, MAGIC, RECORD_BYTES, Record, Room, Stream};
-use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::FileExt;
 
 /// Copies a growing output log to this process's own streams.
 #[derive(Debug)]
@@ -141,7 +140,7 @@ fn written(index: &File) -> io::Result<u64> {
 /// Unbuffered, so that the engine sees both streams in the order of the log.
 fn write(stream: Stream, bytes: &[u8]) -> io::Result<()> {
     match stream {
-        Stream::Stdout => File::from(io::stdout().as_fd().try_clone_to_owned()?).write_all(bytes),
+        Stream::Stdout => Descriptor::from(io::stdout().as_fd().try_clone_to_owned()?).write_all(bytes),
         Stream::Stderr => pass_on(bytes),
     }
 }

@@ -5,14 +5,14 @@
 //! What is mounted below /install is no secret but the payload, or a part of it: it is copied with the payload, and the
 //! host may go on without an agent.
 
+use crate::files::{self, File};
 use crate::stop::{OrRefuse, Stop};
 use crate::{durable, layout};
 use anyhow::Context;
 use careen_model::settings::DEFAULT_PAYLOAD;
 use careen_model::{TransactionId, mountinfo};
-use nix::sys::statfs::{TMPFS_MAGIC, statfs};
+use nix::sys::statfs::TMPFS_MAGIC;
 use std::collections::BTreeMap;
-use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Seek};
 use std::path::{Path, PathBuf};
 
@@ -90,7 +90,7 @@ impl Secrets {
         durable::remove_tree(&target)?;
         durable::remove_tree(&unfinished)?;
         durable::private_directory(&unfinished)?;
-        let is_tmpfs = statfs(&unfinished)?.filesystem_type() == TMPFS_MAGIC;
+        let is_tmpfs = files::statfs(&unfinished)?.filesystem_type() == TMPFS_MAGIC;
         let copied = if self.is_empty() || is_tmpfs {
             self.files.iter().try_for_each(|(name, opened)| opened.copy_to(&unfinished, name))
         } else {
@@ -98,7 +98,7 @@ impl Secrets {
                 "the service has secrets or configs, but the host's /run is not a tmpfs: they would reach a disk"
             ))
         };
-        let moved = copied.and_then(|()| Ok(fs::rename(&unfinished, &target)?));
+        let moved = copied.and_then(|()| Ok(files::rename(&unfinished, &target)?));
         if moved.is_err() {
             let _ = durable::remove_tree(&unfinished); // the error that is reported matters more
         }
@@ -122,15 +122,19 @@ impl Opened {
 
 /// The directories that a path needs, the outermost first.
 fn missing_parents(path: &Path) -> Vec<PathBuf> {
-    let mut missing: Vec<PathBuf> =
-        path.ancestors().skip(1).take_while(|parent| !parent.exists()).map(Path::to_owned).collect();
+    let mut missing: Vec<PathBuf> = path
+        .ancestors()
+        .skip(1)
+        .take_while(|parent| !files::exists(parent).unwrap_or(false))
+        .map(Path::to_owned)
+        .collect();
     missing.reverse();
     missing
 }
 
 /// The regular files in /run/secrets: what `docker run -v` can bring, too.
 fn plain_files() -> std::io::Result<Vec<PathBuf>> {
-    let entries = match fs::read_dir(IN_CONTAINER) {
+    let entries = match files::read_dir(IN_CONTAINER) {
         Ok(entries) => entries,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error),

@@ -1,6 +1,7 @@
 //! The container's terminal, when somebody sits at it: put into raw mode, its keys and its size sent to the supervisor.
 //! The command's own terminal, on the host, does the line editing and turns Ctrl-C into a signal.
 
+use crate::files;
 use careen_model::control::Message;
 use careen_model::manifest::TerminalSize;
 use nix::libc;
@@ -40,7 +41,7 @@ impl Terminal {
     /// Sends what was typed.
     pub fn send_keys(&mut self) -> io::Result<()> {
         let mut keys = [0; 1024];
-        let typed = io::stdin().as_fd().try_clone_to_owned().map(std::fs::File::from)?.read(&mut keys)?;
+        let typed = io::stdin().as_fd().try_clone_to_owned().map(files::Descriptor::from)?.read(&mut keys)?;
         if typed == 0 {
             self.open = false;
             return Ok(());

@@ -7,11 +7,10 @@
 use super::copies::{self, Entry, Kind, Snapshot};
 use super::{Ended, INTERVAL, Patience};
 use crate::durable;
+use crate::files::{self, File, Metadata, OpenOptions};
 use anyhow::{Context, bail};
-use nix::sys::statvfs::statvfs;
-use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// How often what has changed is copied, at most.
@@ -37,8 +36,10 @@ pub fn copy(
     patience: &mut dyn Patience,
 ) -> Result<anyhow::Result<Option<Copied>>, Ended> {
     let source = docker_root.join("swarm");
-    if !source.is_dir() {
-        return Ok(Ok(None));
+    match files::exists(&source) {
+        Ok(true) => {}
+        Ok(false) => return Ok(Ok(None)),
+        Err(error) => return Ok(Err(error).with_context(|| format!("look for {}", source.display()))),
     }
     let time = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S.%9fZ").to_string();
     let partial = backups.join(copies::partial_name(&time));
@@ -79,7 +80,7 @@ fn prepare(source: &Path, backups: &Path, partial: &Path) -> anyhow::Result<()> 
     for unfinished in copies::unfinished(&names(backups)?) {
         durable::remove_tree(&backups.join(unfinished)).with_context(|| format!("remove {unfinished}"))?;
     }
-    let room = statvfs(backups).with_context(|| format!("ask how full {} is", backups.display()))?;
+    let room = files::statvfs(backups).with_context(|| format!("ask how full {} is", backups.display()))?;
     let free = room.blocks_available().saturating_mul(room.fragment_size());
     if let Err(words) = copies::check_room(copies::bytes_needed(&look(source)?), free) {
         bail!("there is no room for it in {}: {words}", backups.display());
@@ -112,7 +113,7 @@ fn finish(partial: &Path, snapshot: &Snapshot, path: &Path) -> anyhow::Result<()
         durable::sync_directory(&partial.join(directory))?;
     }
     durable::sync_directory(partial)?;
-    fs::rename(partial, path).with_context(|| format!("name {}", path.display()))?;
+    files::rename(partial, path).with_context(|| format!("name {}", path.display()))?;
     let backups = path.parent().unwrap_or(Path::new("/"));
     durable::sync_directory(backups)?;
     for surplus in copies::surplus(&names(backups)?) {
@@ -122,7 +123,7 @@ fn finish(partial: &Path, snapshot: &Snapshot, path: &Path) -> anyhow::Result<()
 }
 
 fn names(directory: &Path) -> anyhow::Result<Vec<String>> {
-    let entries = fs::read_dir(directory).with_context(|| format!("read {}", directory.display()))?;
+    let entries = files::read_dir(directory).with_context(|| format!("read {}", directory.display()))?;
     entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
 }
 
@@ -132,14 +133,14 @@ fn look(root: &Path) -> anyhow::Result<Snapshot> {
     let mut pending = vec![PathBuf::new()];
     while let Some(directory) = pending.pop() {
         let path = root.join(&directory);
-        let entries = match fs::read_dir(&path) {
+        let entries = match files::read_dir(&path) {
             Ok(entries) => entries,
             Err(error) if is_gone(&error) && path != root => continue,
             Err(error) => return Err(error).with_context(|| format!("read {}", path.display())),
         };
         for entry in entries {
             let entry = entry.with_context(|| format!("read {}", path.display()))?;
-            let metadata = match fs::symlink_metadata(entry.path()) {
+            let metadata = match files::symlink_metadata(entry.path()) {
                 Ok(metadata) => metadata,
                 Err(error) if is_gone(&error) => continue,
                 Err(error) => {
@@ -172,12 +173,13 @@ fn is_gone(error: &io::Error) -> bool {
 }
 
 fn make_directory(path: &Path) -> anyhow::Result<()> {
-    DirBuilder::new().mode(0o700).create(path).with_context(|| format!("make {}", path.display()))
+    files::create_dir(path, 0o700).with_context(|| format!("make {}", path.display()))
 }
 
 /// Removes an entry of the copy; one that was gone before it could be copied is not there.
 fn remove(path: &Path) -> anyhow::Result<()> {
-    let removed = if path.is_dir() { fs::remove_dir(path) } else { durable::remove_file(path) };
+    let removed =
+        if files::is_directory(path) { durable::remove_tree(path) } else { durable::remove_file(path) };
     removed.with_context(|| format!("remove {}", path.display()))
 }
 
@@ -215,6 +217,7 @@ fn pump(from: &mut impl Read, to: &mut File) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
     use std::os::unix::fs::PermissionsExt;
     use std::time::Duration;
 

@@ -3,6 +3,7 @@
 use super::lock::Work;
 use super::{Ended, INTERVAL, Restart, UNLOCK_KEY, service, stop};
 use crate::engine_process::engine_instance;
+use crate::files;
 use crate::host_view::is_shutting_down;
 use crate::layout;
 use crate::say::{chain, say};
@@ -10,7 +11,6 @@ use careen_engine::{Engine, Info};
 use careen_model::journal::EngineOutcome;
 use careen_model::quorum::takes_part;
 use careen_model::removal::EngineInstance;
-use std::fs;
 use std::time::{Duration, Instant};
 
 /// How long an engine may take from its start to taking part in its swarm.
@@ -134,7 +134,7 @@ impl Restart<'_> {
     }
 
     fn unlock(&mut self, engine: &Engine) -> Result<(), String> {
-        let key = fs::read_to_string(layout::secrets(&self.manifest.id).join(UNLOCK_KEY));
+        let key = files::read_to_string(layout::secrets(&self.manifest.id).join(UNLOCK_KEY));
         let key = key.map_err(|_| {
             self.locked = true;
             format!("the swarm is locked, and there is no secret '{UNLOCK_KEY}': docker swarm unlock")

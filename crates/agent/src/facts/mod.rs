@@ -11,10 +11,10 @@ mod restart_needs;
 pub use engine::plain_containers;
 pub use restart_needs::observe as observe_restart_needs;
 
+use crate::files;
 use careen_engine::Engine;
 use careen_model::facts::{Facts, Kernel, Os, SCHEMA, newest_kernel};
 use std::collections::BTreeSet;
-use std::fs;
 
 /// Collects the facts of the host that this process runs on. `engine` is `None` when the engine is down; `agents` are
 /// the ids of careen's own containers, which come and go with a transaction and are no change of the host's.
@@ -40,7 +40,7 @@ pub fn collect(engine: Option<&Engine>, agents: &BTreeSet<String>, known: Option
 }
 
 fn os(notes: &mut Vec<String>) -> Option<Os> {
-    let text = ["/etc/os-release", "/usr/lib/os-release"].iter().find_map(|path| fs::read(path).ok());
+    let text = ["/etc/os-release", "/usr/lib/os-release"].iter().find_map(|path| files::read(path).ok());
     if text.is_none() {
         notes.push("the host has no os-release file".into());
     }
@@ -58,7 +58,7 @@ fn kernel(notes: &mut Vec<String>) -> Kernel {
 
 /// The names in a directory; none when there is no such directory.
 fn names_in(directory: &str) -> Vec<String> {
-    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let entries = files::read_dir(directory).into_iter().flatten().flatten();
     entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
 }
 

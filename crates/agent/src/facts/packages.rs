@@ -1,10 +1,10 @@
 //! The installed packages, from the host's package manager.
 
+use crate::files;
 use crate::tool::output;
 use careen_model::facts::{self, Packages, Parsed};
 use careen_model::id::hex;
 use sha2::{Digest, Sha256};
-use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -23,7 +23,7 @@ pub fn database() -> Option<String> {
     let mut any = false;
     for place in DATABASES {
         for path in std::iter::once(PathBuf::from(place)).chain(files_in(Path::new(place))) {
-            let Ok(file) = fs::metadata(&path) else { continue };
+            let Ok(file) = files::metadata(&path) else { continue };
             any = true;
             let state = (file.dev(), file.ino(), file.size(), file.mtime(), file.mtime_nsec());
             digest.update(format!("{}\0{state:?}\0", path.display()));
@@ -33,7 +33,7 @@ pub fn database() -> Option<String> {
 }
 
 fn files_in(directory: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let entries = files::read_dir(directory).into_iter().flatten().flatten();
     let mut paths: Vec<_> = entries.map(|entry| entry.path()).collect();
     paths.sort();
     paths
@@ -56,12 +56,12 @@ pub fn installed(notes: &mut Vec<String>) -> Option<Packages> {
 
 fn dpkg(notes: &mut Vec<String>) -> Option<Parsed> {
     // With an empty database dpkg-query fails, and that would be noted.
-    fs::metadata(DPKG_DATABASE).ok().filter(|database| database.len() > 0)?;
+    files::metadata(DPKG_DATABASE).ok().filter(|database| database.len() > 0)?;
     output("dpkg-query", &["-W", "-f", facts::DPKG_FORMAT], notes).map(|list| facts::parse_dpkg(&list))
 }
 
 fn apk() -> Option<Parsed> {
-    fs::read(APK_DATABASE).ok().map(|database| facts::parse_apk(&String::from_utf8_lossy(&database)))
+    files::read(APK_DATABASE).ok().map(|database| facts::parse_apk(&String::from_utf8_lossy(&database)))
 }
 
 fn rpm(notes: &mut Vec<String>) -> Option<Parsed> {

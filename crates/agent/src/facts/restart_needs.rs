@@ -2,10 +2,10 @@
 //! [`careen_model::facts::restart`].
 
 use crate::engine_process::engine_processes;
+use crate::files;
 use crate::tool::ask;
 use careen_model::facts::restart::{Answer, EngineProcess, Marker, RebootSigns};
 use jiff::Timestamp;
-use std::fs;
 use std::path::Path;
 
 /// What was seen.
@@ -42,16 +42,17 @@ fn answer(tools: &[(&str, &[&str])], notes: &mut Vec<String>) -> Option<Answer> 
 }
 
 fn marker(run: &Path) -> Option<Marker> {
-    let modified = fs::metadata(run.join("reboot-required")).and_then(|marker| marker.modified()).ok()?;
+    let modified = files::metadata(run.join("reboot-required")).and_then(|marker| marker.modified()).ok()?;
     // A time that no calendar holds is as new as can be: better one reboot too many than a kernel that never runs.
     let modified = Timestamp::try_from(modified).unwrap_or(Timestamp::MAX);
-    let packages = fs::read(run.join("reboot-required.pkgs")).unwrap_or_default();
+    let packages = files::read(run.join("reboot-required.pkgs")).unwrap_or_default();
     Some(Marker { modified, packages: String::from_utf8_lossy(&packages).into_owned() })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn the_marker_is_read_with_its_time_and_the_packages_that_ask() {

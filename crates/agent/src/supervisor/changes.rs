@@ -1,13 +1,14 @@
 //! What is different on the host after the command. Best effort: facts never stand in the way of a result.
 
+use crate::files;
 use crate::layout::{self, TransactionDir, file};
 use crate::say::say;
 use crate::{durable, facts};
 use careen_engine::Engine;
 use careen_model::facts::{Facts, FactsDiff};
 use std::collections::BTreeSet;
+use std::io;
 use std::path::Path;
-use std::{fs, io};
 
 /// The facts from before the command: those that are recorded, or else those of now, which are recorded then. The
 /// caller asks as long as nothing was begun; later on only what was recorded counts.
@@ -41,13 +42,13 @@ fn collect(directory: &TransactionDir, known: Option<&Facts>) -> Facts {
 
 /// The containers that agents joined from come and go with the transaction.
 fn own_containers(directory: &TransactionDir) -> BTreeSet<String> {
-    let entries = fs::read_dir(directory.file(file::AGENTS)).into_iter().flatten().flatten();
+    let entries = files::read_dir(directory.file(file::AGENTS)).into_iter().flatten().flatten();
     entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
 }
 
 /// Recorded facts that can be used. Those of another version, or damaged ones, are collected anew.
 fn read(path: &Path) -> Option<Facts> {
-    match Facts::parse(&fs::read(path).ok()?) {
+    match Facts::parse(&files::read(path).ok()?) {
         Ok(facts) => Some(facts),
         Err(error) => {
             say(format_args!("{}: {error}", path.display()));

@@ -1,5 +1,6 @@
 //! The command's process: how it is started, and what can be read from it.
 
+use crate::files::{self, Descriptor};
 use crate::layout::{TransactionDir, file};
 use crate::signals::with_signals_unblocked;
 use anyhow::Context;
@@ -12,7 +13,6 @@ use nix::pty::{OpenptyResult, Winsize, openpty};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, setsid};
 use std::collections::BTreeMap;
-use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
@@ -43,13 +43,13 @@ pub struct Child {
     pub stdout: Option<Source>,
     /// Standard error; with a terminal there is none.
     pub stderr: Option<Source>,
-    terminal: Option<File>,
+    terminal: Option<Descriptor>,
 }
 
 /// Something that the command writes to.
 #[derive(Debug)]
 pub struct Source {
-    file: File,
+    file: Descriptor,
 }
 
 /// What one read gave.
@@ -67,7 +67,7 @@ impl Source {
     fn new(fd: OwnedFd) -> io::Result<Self> {
         let flags = OFlag::from_bits_retain(fcntl(&fd, FcntlArg::F_GETFL)?);
         fcntl(&fd, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
-        Ok(Self { file: File::from(fd) })
+        Ok(Self { file: Descriptor::from(fd) })
     }
 
     fn of_pipe(fd: OwnedFd) -> io::Result<Self> {
@@ -159,7 +159,7 @@ impl Child {
             });
         }
         let child = command.spawn().context("failed to start the command")?;
-        let terminal = File::from(master.try_clone()?);
+        let terminal = Descriptor::from(master.try_clone()?);
         // The Command still holds the other end; dropped here, so that the command's end is seen as the end.
         drop(command);
         let stdout = Some(Source::new(master)?);
@@ -218,7 +218,7 @@ fn command_line(manifest: &Manifest, phase: Phase, payload: &Path) -> Command {
 }
 
 fn read_environment(path: &Path) -> anyhow::Result<BTreeMap<String, String>> {
-    let bytes = fs::read(path).with_context(|| format!("failed to read {}", path.display()))?;
+    let bytes = files::read(path).with_context(|| format!("failed to read {}", path.display()))?;
     serde_json::from_slice(&bytes).with_context(|| format!("{} is corrupt", path.display()))
 }
 

@@ -1,5 +1,6 @@
 //! The supervisor's socket: agents and people on the host speak to it through it.
 
+use crate::files;
 use careen_model::control::{Decoder, Message};
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -28,8 +29,8 @@ impl Control {
     /// transaction's lock, so there is no live one.
     pub fn listen(path: &Path) -> io::Result<Self> {
         crate::durable::remove_file(path)?;
-        let listener = UnixListener::bind(path)?;
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+        let listener = files::listen(path)?;
+        files::set_permissions(path, files::Permissions::from_mode(0o600))?;
         listener.set_nonblocking(true)?;
         Ok(Self { listener: Ok(listener), connections: Vec::new() })
     }

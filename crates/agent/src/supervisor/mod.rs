@@ -14,6 +14,7 @@ mod control;
 pub(crate) mod output;
 mod program;
 mod reboot;
+mod record;
 mod removal;
 mod sync;
 mod tree;
@@ -86,7 +87,10 @@ pub fn run(entry: Way, root: &Path, directory: &TransactionDir, go: Option<u32>)
 /// Takes the host for this transaction. `None` when another transaction has it.
 fn take_host(root: &Path, manifest: &Manifest) -> anyhow::Result<Option<Lock>> {
     let Some(mut lock) = Lock::try_take(&layout::host_lock(root))? else { return Ok(None) };
-    lock.write(manifest.id.as_str())?;
+    // A full disk does not take it: then nobody is told who has the host.
+    if let Err(error) = lock.write(manifest.id.as_str()) {
+        say(format_args!("{}: {error}", layout::host_lock(root).display()));
+    }
     Ok(Some(lock))
 }
 
@@ -100,10 +104,12 @@ pub(crate) fn remove_traces(directory: &TransactionDir, manifest: &Manifest) -> 
         ("the secrets", durable::remove_tree(&secrets)),
         ("the wish for the engine", durable::remove_file(&directory.file(file::RESTART_ENGINE))),
         ("the environment", durable::remove_file(&directory.file(file::ENVIRONMENT))),
-        ("the hold", durable::remove_file(&directory.file(file::HOLD))),
+        ("the hold", crate::hold::clear(&directory.file(file::HOLD))),
         ("the control socket", durable::remove_file(&directory.file(file::CONTROL))),
     ];
-    let failed = removals.into_iter().filter_map(|(what, removed)| Some((what, removed.err()?)));
+    let synced = [("what was removed", durable::sync_removals(directory.path(), payload))];
+    let failed =
+        removals.into_iter().chain(synced).filter_map(|(what, removed)| Some((what, removed.err()?)));
     failed.map(|(what, error)| format!("{what} could not be removed: {error}")).collect()
 }
 
@@ -165,7 +171,7 @@ impl Supervisor<'_> {
             Effect::WriteSupervised => self.write_supervised()?,
             Effect::Write(record) => {
                 tell(&record);
-                self.journal.append(&record)?;
+                self.record(&record)?;
                 Event::Written
             }
             Effect::LetEngineComeUp => self.let_engine_come_up(),
@@ -254,7 +260,8 @@ impl Supervisor<'_> {
     }
 
     fn secrets_are_missing(&self) -> bool {
-        self.manifest.has_secrets && !layout::secrets(&self.manifest.id).exists()
+        self.manifest.has_secrets
+            && !crate::files::exists(layout::secrets(&self.manifest.id)).unwrap_or(false)
     }
 
     fn start_program(&mut self, start: Start) -> Event {
@@ -266,7 +273,7 @@ impl Supervisor<'_> {
             }
             Err(error) => {
                 let end = CommandEnd::NotStarted(format!("{error:#}"));
-                Event::Ended { end, left_behind: Vec::new(), cut_off: false }
+                Event::Ended { end, left_behind: Vec::new(), notes: Vec::new(), cut_off: false }
             }
         }
     }
@@ -274,16 +281,14 @@ impl Supervisor<'_> {
     fn watch_program(&mut self) -> anyhow::Result<Event> {
         let Program { phase, mut child, mut output } =
             self.program.take().context("a program was started")?;
-        let mut watch = Watch::new(self, phase, &child)?;
+        let mut watch = Watch::new(self, phase, &child);
         let mut control = self.control.take_over();
         let end = watch.until_ended(self, &mut child, &mut output, &mut control);
         self.control = control;
-        let end = end?;
         self.duration = Some(child.started.elapsed());
         output.finish();
-        self.notes.extend(output.notes());
         let cut_off = self.is_cut_off_and_may_be_run_again();
-        Ok(Event::Ended { end, left_behind: watch.left_behind(), cut_off })
+        Ok(Event::Ended { end, left_behind: watch.left_behind(), notes: output.notes(), cut_off })
     }
 
     /// A shutdown of the host cuts the command off as a power cut does, only more gently.
@@ -319,7 +324,10 @@ impl Supervisor<'_> {
     fn close(&mut self, outcome: Outcome) -> anyhow::Result<()> {
         self.give_back_engine_lock(&outcome);
         let mut notes = std::mem::take(&mut self.notes);
-        notes.extend(self.notes_of_the_journal()?);
+        notes.extend(
+            self.notes_of_the_journal()
+                .unwrap_or_else(|error| vec![format!("the journal could not be read again: {error:#}")]),
+        );
         notes.append(&mut self.host_notes);
         let changes = self.before.as_ref().map(|before| changes::since(self.root, self.directory, before));
         let (changes, unknown) = changes.unzip();
@@ -335,7 +343,7 @@ impl Supervisor<'_> {
             notes,
             changes: changes.map(Box::new),
         };
-        self.journal.append(&Record::Closed { result })
+        self.insist(&Record::Closed { result })
     }
 
     /// What the journal tells that a person should know, whoever wrote it.
@@ -365,7 +373,14 @@ impl Supervisor<'_> {
             | Record::Rebooted { .. }
             | Record::Closed { .. } => None,
         };
-        Ok(journal.lines.iter().filter_map(|line| note(&line.record)).collect())
+        let mut notes: Vec<String> = Vec::new();
+        for line in journal.lines {
+            notes.extend(note(&line.record));
+            if let Record::Ended { notes: of_the_end, .. } = line.record {
+                notes.extend(of_the_end);
+            }
+        }
+        Ok(notes)
     }
 }
 

@@ -5,11 +5,10 @@
 //! What cannot be kept (a full disk) is counted and reported with the result; it never stops the command.
 
 use super::sync::Syncer;
+use crate::files::{File, OpenOptions};
 use crate::layout::{TransactionDir, file};
 use careen_model::output::{Extent, IndexReader, MAGIC, RECORD_BYTES, Record, Room, Stream};
-use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How much of the log a power cut may take: what was written since the last sync.
@@ -41,6 +40,7 @@ impl OutputLog {
         };
         let (head, tail, index) = (open(file::OUTPUT)?, open(file::TAIL)?, open(file::INDEX)?);
         let (offset, index_bytes) = recover(&index)?;
+        crate::files::sync_directory(directory.path())?;
         // The bytes first: what the index tells of should be there.
         let syncer = Syncer::start(&[&head, &tail, &index])?;
         Ok(Self {

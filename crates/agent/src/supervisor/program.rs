@@ -5,13 +5,14 @@ use super::control::Control;
 use super::output::OutputLog;
 use super::{Supervisor, removal, tree};
 use crate::readiness;
+use crate::say::say;
 use careen_model::control::Message;
 use careen_model::journal::{CommandEnd, Record};
 use careen_model::output::Stream;
 use careen_model::settings::OnRemove;
 use careen_model::transaction::{Phase, StopReason};
 use nix::errno::Errno;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use std::os::fd::AsFd;
@@ -21,6 +22,9 @@ use std::time::{Duration, Instant};
 
 /// How long a rollback may take. It is the last thing that is tried: a hanging one must not hide that.
 const ROLLBACK_TIME_LIMIT: Duration = Duration::from_secs(15 * 60);
+
+/// From one wait that failed to the next.
+const RETRY_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Why and since when the program is being stopped.
 #[derive(Debug)]
@@ -37,53 +41,65 @@ pub struct Watch {
     removal: Option<(UnixStream, mpsc::Sender<()>)>,
     ended: Option<CommandEnd>,
     childless: bool,
+    program: Pid,
 }
 
 impl Watch {
     /// Prepares to watch this program.
-    pub fn new(supervisor: &Supervisor<'_>, phase: Phase, child: &Child) -> anyhow::Result<Self> {
+    pub fn new(supervisor: &Supervisor<'_>, phase: Phase, child: &Child) -> Self {
         let removal = match (phase, supervisor.manifest.on_remove) {
-            (Phase::Command, OnRemove::Stop) => removal::watch(supervisor.directory)?,
+            (Phase::Command, OnRemove::Stop) => {
+                removal::watch(supervisor.directory).unwrap_or_else(|error| {
+                    say(format_args!("CAREEN_ON_REMOVE=stop: nothing is watched: {error}"));
+                    None
+                })
+            }
             (Phase::Command, OnRemove::Continue) | (Phase::Rollback, _) => None,
         };
         let limit = match phase {
             Phase::Command => supervisor.manifest.timeout(),
             Phase::Rollback => Some(ROLLBACK_TIME_LIMIT),
         };
-        Ok(Self {
+        Self {
             time_limit: limit.map(|limit| child.started + limit),
             grace: supervisor.manifest.stop_grace_period(),
             stop: None,
             removal,
             ended: None,
             childless: false,
-        })
+            program: child.pid,
+        }
     }
 
-    /// Until the program has ended, and, when it was stopped, everything that it started too.
+    /// Until the program has ended, and, when it was stopped, everything that it started too. Nothing that goes wrong here is a
+    /// reason to leave the program alone.
     pub fn until_ended(
         &mut self,
         supervisor: &mut Supervisor<'_>,
         child: &mut Child,
         output: &mut OutputLog,
         control: &mut Control,
-    ) -> anyhow::Result<CommandEnd> {
+    ) -> CommandEnd {
         let mut buffer = child::read_buffer();
         loop {
-            self.wait(supervisor, child, output, control)?;
+            if let Err(error) = self.wait(supervisor, child, output, control) {
+                say(format_args!("the command cannot be waited for: {error}"));
+                std::thread::sleep(RETRY_INTERVAL); // a wait that fails must not spin
+            }
             // Signals are taken before children are reaped: a child that ends between the two has its signal still
             // pending, and the next wait returns at once. The other way round it would be slept over.
-            let signals = supervisor.signals.take()?;
-            self.reap(child.pid)?;
+            let signals = supervisor.signals.take().unwrap_or_default();
+            self.reap(child.pid);
             read_piece(&mut child.stdout, Stream::Stdout, output, &mut buffer);
             read_piece(&mut child.stderr, Stream::Stderr, output, &mut buffer);
             output.sync_if_due();
-            self.react(supervisor, &signals, child, control)?;
+            self.react(supervisor, &signals, child, control);
+            supervisor.settle_if_due();
             if let Some(end) = self.is_over() {
                 // What the program wrote before it ended is in the pipes by now. What processes that it left behind
                 // write later is theirs: they may keep a pipe open for years.
                 drain(child, output, &mut buffer);
-                return Ok(end);
+                return end;
             }
         }
     }
@@ -109,11 +125,16 @@ impl Watch {
         fds.extend(child.stderr.as_ref().map(AsFd::as_fd));
         fds.extend(self.removal.as_ref().map(|(stream, _)| stream.as_fd()).filter(|_| self.stop.is_none()));
         let kill_at = self.stop.as_ref().filter(|stop| !stop.killed).map(|stop| stop.kill_at);
-        let deadlines = [output.sync_due(), self.time_limit.filter(|_| self.stop.is_none()), kill_at];
+        let deadlines = [
+            output.sync_due(),
+            self.time_limit.filter(|_| self.stop.is_none()),
+            kill_at,
+            supervisor.journal.retry_at(),
+        ];
         readiness::wait(&fds, deadlines.into_iter().flatten().min()).map(drop)
     }
 
-    fn reap(&mut self, program: Pid) -> nix::Result<()> {
+    fn reap(&mut self, program: Pid) {
         loop {
             match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
                 Ok(WaitStatus::Exited(pid, status)) if pid == program => {
@@ -124,14 +145,17 @@ impl Watch {
                 }
                 Ok(WaitStatus::StillAlive) => {
                     self.childless = false;
-                    return Ok(());
+                    return;
                 }
                 Ok(_) | Err(Errno::EINTR) => {}
                 Err(Errno::ECHILD) => {
                     self.childless = true;
-                    return Ok(());
+                    return;
                 }
-                Err(errno) => return Err(errno),
+                Err(errno) => {
+                    say(format_args!("the command's end cannot be asked for: {errno}"));
+                    return;
+                }
             }
         }
     }
@@ -142,16 +166,16 @@ impl Watch {
         signals: &[Signal],
         child: &mut Child,
         control: &mut Control,
-    ) -> anyhow::Result<()> {
+    ) {
         let terminated = signals.iter().any(|signal| *signal != Signal::SIGCHLD);
         if terminated {
-            self.begin_stop(supervisor, StopReason::SupervisorStopped, self.grace)?;
+            self.begin_stop(supervisor, StopReason::SupervisorStopped, self.grace);
         }
         for message in control.take() {
             match message {
                 Message::Stop(stop) => {
                     let grace = stop.grace_ms.map_or(self.grace, Duration::from_millis);
-                    self.begin_stop(supervisor, StopReason::Cancelled(stop.by), grace)?;
+                    self.begin_stop(supervisor, StopReason::Cancelled(stop.by), grace);
                 }
                 // What lives is not ended by whoever wants a wait to end.
                 Message::EndWait(_) => {}
@@ -161,12 +185,12 @@ impl Watch {
         }
         if self.time_limit.is_some_and(|limit| limit <= Instant::now()) {
             self.time_limit = None;
-            self.begin_stop(supervisor, StopReason::TimeLimit, self.grace)?;
+            self.begin_stop(supervisor, StopReason::TimeLimit, self.grace);
         }
         if self.was_removed() {
-            self.begin_stop(supervisor, StopReason::ContainerRemoved, self.grace)?;
+            self.begin_stop(supervisor, StopReason::ContainerRemoved, self.grace);
         }
-        self.kill_if_due()
+        self.kill_if_due();
     }
 
     fn was_removed(&mut self) -> bool {
@@ -180,41 +204,50 @@ impl Watch {
         told
     }
 
-    /// Asks everything that the program started to end. Asked again, it only brings the end closer.
-    fn begin_stop(
-        &mut self,
-        supervisor: &mut Supervisor<'_>,
-        reason: StopReason,
-        grace: Duration,
-    ) -> anyhow::Result<()> {
+    /// Asks everything that the program started to end. Asked again, it only brings the end closer. The record comes first, but
+    /// a disk that does not take it holds nothing up.
+    fn begin_stop(&mut self, supervisor: &mut Supervisor<'_>, reason: StopReason, grace: Duration) {
         if self.ended.is_some() {
-            return Ok(());
+            return;
         }
         let kill_at = Instant::now() + grace;
         if let Some(stop) = &mut self.stop {
             stop.kill_at = stop.kill_at.min(kill_at);
-            return Ok(());
+            return;
         }
-        supervisor.journal.append(&Record::Stopping { reason })?;
+        if let Err(error) = supervisor.note(&Record::Stopping { reason }) {
+            say(&error);
+        }
         self.stop = Some(Stopping { kill_at, killed: false });
-        tree::signal(&tree::descendants()?, Signal::SIGTERM);
-        Ok(())
+        self.signal(Signal::SIGTERM);
     }
 
-    fn kill_if_due(&mut self) -> anyhow::Result<()> {
-        let Some(stop) = &mut self.stop else { return Ok(()) };
-        if stop.killed || stop.kill_at > Instant::now() {
-            return Ok(());
+    /// Sends a signal to everything that the program started, or, where that cannot be listed, to its process group. Returns
+    /// whether nothing is left.
+    fn signal(&self, signal: Signal) -> bool {
+        match tree::descendants() {
+            Ok(found) => {
+                tree::signal(&found, signal);
+                found.is_empty()
+            }
+            Err(error) => {
+                say(format_args!("the command's processes cannot be listed: {error}"));
+                let _ = killpg(self.program, signal); // gone already
+                false
+            }
         }
-        let found = tree::descendants()?;
-        tree::signal(&found, Signal::SIGKILL);
-        if found.is_empty() {
-            stop.killed = true;
-        } else {
+    }
+
+    fn kill_if_due(&mut self) {
+        if !self.stop.as_ref().is_some_and(|stop| !stop.killed && stop.kill_at <= Instant::now()) {
+            return;
+        }
+        let nothing_left = self.signal(Signal::SIGKILL);
+        if let Some(stop) = &mut self.stop {
+            stop.killed = nothing_left;
             // A process may have forked while the list was made: look again until nothing is left.
             stop.kill_at = Instant::now() + Duration::from_millis(20);
         }
-        Ok(())
     }
 
     fn is_over(&self) -> Option<CommandEnd> {

@@ -1,10 +1,10 @@
 //! Watches the agents' containers, under `CAREEN_ON_REMOVE=stop`. What is seen is judged by [`RemovalWatch`].
 
 use crate::engine_process::engine_instance;
+use crate::files;
 use crate::layout::{TransactionDir, file};
 use careen_engine::Engine;
 use careen_model::removal::{EngineInstance, Look, RemovalWatch};
-use std::fs;
 use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -48,7 +48,7 @@ fn look(agents: &std::path::Path) -> Look {
 /// How many of the agents' containers the engine knows; `None` when it did not answer to one of them.
 fn known_containers(engine: &Engine, agents: &std::path::Path) -> Option<usize> {
     let mut known = 0;
-    for entry in fs::read_dir(agents).ok()? {
+    for entry in files::read_dir(agents).ok()? {
         match engine.container(&entry.ok()?.file_name().to_string_lossy()) {
             Ok(_) => known += 1,
             Err(error) if error.is_not_found() => {}

@@ -3,10 +3,10 @@
 //! The supervisor is their subreaper: whatever a command starts, however often it forks and calls setsid, stays a
 //! descendant. That holds with and without systemd, and in a cgroup shared with others.
 
+use crate::files;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::collections::HashMap;
-use std::fs;
 use std::io;
 
 /// A process as a procfs shows it.
@@ -30,14 +30,14 @@ impl std::fmt::Display for Process {
 /// All descendants of this process that still run.
 pub fn descendants() -> io::Result<Vec<Process>> {
     // Below /host the procfs is the host's, with the host's process ids; its `self` says what it calls us.
-    let own = fs::read_link("/proc/self")?.to_string_lossy().parse::<i32>().map_err(io::Error::other)?;
+    let own = files::read_link("/proc/self")?.to_string_lossy().parse::<i32>().map_err(io::Error::other)?;
     let mut all = Vec::new();
-    for entry in fs::read_dir("/proc")? {
+    for entry in files::read_dir("/proc")? {
         let entry = entry?;
         if entry.file_name().to_string_lossy().bytes().all(|byte| byte.is_ascii_digit()) {
             // A process that ends meanwhile is no descendant any more.
             all.extend(
-                fs::read_to_string(entry.path().join("status")).ok().as_deref().and_then(parse_status),
+                files::read_to_string(entry.path().join("status")).ok().as_deref().and_then(parse_status),
             );
         }
     }

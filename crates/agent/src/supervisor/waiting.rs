@@ -4,7 +4,7 @@ use super::control::Control;
 use crate::engine_restart::{Ended, Patience};
 use crate::say::say;
 use crate::signals::Signals;
-use crate::{durable, readiness};
+use crate::{hold, readiness};
 use careen_model::control::Message;
 use careen_protocol::supervisor::Event;
 use nix::sys::signal::Signal;
@@ -73,9 +73,9 @@ impl Patience for Waiting<'_> {
         let written = match reason {
             Some(reason) => {
                 say(format_args!("waiting: {reason}"));
-                std::fs::write(&self.hold, reason)
+                hold::tell(&self.hold, reason)
             }
-            None => durable::remove_file(&self.hold),
+            None => hold::clear(&self.hold),
         };
         if let Err(error) = written {
             say(format_args!("{}: {error}", self.hold.display()));

@@ -23,7 +23,7 @@ fn start(phase: Phase, attempt: u32) -> Record {
 }
 
 fn ended(end: CommandEnd) -> Record {
-    Record::Ended { end, left_behind: Vec::new() }
+    Record::Ended { end, left_behind: Vec::new(), notes: Vec::new() }
 }
 
 fn settled(outcome: EngineOutcome) -> Record {

@@ -46,7 +46,7 @@ fn starting() -> Record {
 }
 
 fn ended_with(status: i32) -> Vec<Record> {
-    let end = Record::Ended { end: CommandEnd::Exited(status), left_behind: Vec::new() };
+    let end = Record::Ended { end: CommandEnd::Exited(status), left_behind: Vec::new(), notes: Vec::new() };
     vec![offered(), starting(), Record::Running { pid: 9 }, end]
 }
 
@@ -154,8 +154,8 @@ fn all_events() -> Vec<Event> {
         Event::Cancelled("x".into()),
         Event::ToldToEnd,
         Event::Started { pid: 9 },
-        Event::Ended { end: end.clone(), left_behind: Vec::new(), cut_off: false },
-        Event::Ended { end, left_behind: Vec::new(), cut_off: true },
+        Event::Ended { end: end.clone(), left_behind: Vec::new(), notes: Vec::new(), cut_off: false },
+        Event::Ended { end, left_behind: Vec::new(), notes: Vec::new(), cut_off: true },
         Event::Settled(EngineOutcome::Up),
         Event::Closed,
     ];

@@ -22,7 +22,7 @@ use crate::restart_go;
 use crate::say::{chain, keep_reports_apart, say};
 use crate::signals::Signals;
 use crate::stop::{OrRefuse, Stop};
-use crate::{expectation, journal};
+use crate::{expectation, files, journal};
 use careen_model::command::{Executable, judge};
 use careen_model::journal::{CommandEnd, Record, TransactionResult};
 use careen_model::payload::{PREPARE_COMMAND, ROLLBACK_COMMAND, VERIFY_COMMAND};
@@ -416,7 +416,7 @@ fn stay(signals: &Signals, reporter: &mut Reporter) -> Result<(), Stop> {
 /// Any number.
 fn random() -> u64 {
     let mut bytes = [0; 8];
-    let read = std::fs::File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut bytes));
+    let read = files::File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut bytes));
     match read {
         Ok(()) => u64::from_le_bytes(bytes),
         // Below a host without devices: the clock's nanoseconds are no worse than nothing.

@@ -4,6 +4,7 @@ use super::{INTERVAL, Request};
 use crate::container::identity::Place;
 use crate::engine_restart::UNLOCK_KEY;
 use crate::facts;
+use crate::files::{self, OpenOptions};
 use crate::say::{chain, say};
 use crate::stop::Stop;
 use crate::tool;
@@ -17,7 +18,6 @@ use careen_model::settings::{EngineRestarts, Reboot, RolloutPart};
 use nix::fcntl::{FcntlArg, fcntl};
 use serde::Deserialize;
 use std::collections::BTreeSet;
-use std::fs::{self, File};
 use std::time::Duration;
 
 /// Where an engine looks for its configuration.
@@ -97,7 +97,7 @@ fn engine_says(place: &Place) -> Result<EngineSays, String> {
 }
 
 fn daemon_json(installed: Option<&str>) -> DaemonJson {
-    let text = match fs::read_to_string(DAEMON_JSON) {
+    let text = match files::read_to_string(DAEMON_JSON) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return DaemonJson::Well,
         Err(error) => return DaemonJson::Invalid { why: error.to_string() },
@@ -119,7 +119,7 @@ fn dpkg() -> Dpkg {
 }
 
 fn is_locked(path: &str) -> bool {
-    let Ok(file) = File::options().read(true).write(true).open(path) else { return false };
+    let Ok(file) = OpenOptions::new().read(true).write(true).open(path) else { return false };
     let (kind, whence) = (nix::libc::F_WRLCK as i16, nix::libc::SEEK_SET as i16);
     let mut lock = nix::libc::flock { l_type: kind, l_whence: whence, l_start: 0, l_len: 0, l_pid: 0 };
     fcntl(&file, FcntlArg::F_GETLK(&mut lock)).is_ok() && lock.l_type != nix::libc::F_UNLCK as i16

@@ -9,6 +9,7 @@ use crate::container::create::{
 };
 use crate::container::follow::end_wait;
 use crate::container::identity::Place;
+use crate::files;
 use crate::journal;
 use crate::layout::{self, TransactionDir, file};
 use crate::lock::Lock;
@@ -25,7 +26,6 @@ use careen_model::transaction::{Stage, State};
 use careen_model::{AgentExit, TransactionId};
 use careen_protocol::agent::Known;
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -59,7 +59,7 @@ pub fn known(id: &TransactionId, request: &Request, part: &RolloutPart) -> Resul
         return Ok(Known::Newer);
     }
     let directory = TransactionDir::new(Path::new(layout::ROOT), id);
-    if !directory.path().exists() {
+    if !files::exists(directory.path()).or_refuse("look for the transaction")? {
         return Ok(Known::Nothing);
     }
     let state = state(&directory)?;
@@ -87,13 +87,14 @@ pub fn found_here(id: &TransactionId) -> Result<BTreeSet<TransactionId>, Stop> {
 
 /// All other transactions of this host.
 fn others(id: &TransactionId) -> Result<Vec<TransactionId>, Stop> {
-    let entries = match fs::read_dir(layout::transactions(Path::new(layout::ROOT))) {
+    let entries = match files::read_dir(layout::transactions(Path::new(layout::ROOT))) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error).or_refuse("list the host's transactions"),
     };
-    let ids =
-        entries.flatten().filter_map(|entry| TransactionId::parse(&entry.file_name().to_string_lossy()).ok());
+    let names = entries.map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned()));
+    let names: Vec<String> = names.collect::<Result<_, _>>().or_refuse("list the host's transactions")?;
+    let ids = names.iter().filter_map(|name| TransactionId::parse(name).ok());
     Ok(ids.filter(|other| other != id).collect())
 }
 
@@ -115,7 +116,7 @@ pub fn offer(
     refuse_if_it_would_lock(request, place)?;
     let directory = TransactionDir::new(root, &place.id);
     let supervisor = Supervisor::find()?;
-    let exists = directory.path().exists();
+    let exists = files::exists(directory.path()).or_refuse("look for the transaction")?;
     let _transaction = exists.then(|| lock(&directory)).transpose()?;
     if exists {
         check_same_work(&directory, request)?;
@@ -222,7 +223,7 @@ fn revoke_alone(directory: &TransactionDir, by: &str) -> Result<Decided, Stop> {
 /// Who has the host, and whether it was there before this agent and only a wait of it lives.
 pub fn holder(before: &BTreeSet<TransactionId>) -> (String, bool) {
     let root = Path::new(layout::ROOT);
-    let holder = fs::read_to_string(layout::host_lock(root)).unwrap_or_default().trim().to_owned();
+    let holder = files::read_to_string(layout::host_lock(root)).unwrap_or_default().trim().to_owned();
     let only_waits = TransactionId::parse(&holder).is_ok_and(|id| {
         let read = journal::read(&TransactionDir::new(root, &id).file(file::JOURNAL));
         before.contains(&id) && read.is_ok_and(|(_, state)| !state.has_a_living_program())

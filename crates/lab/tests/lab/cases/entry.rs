@@ -9,6 +9,7 @@ echo \"host $(hostname)\"
 echo \"root $(readlink /proc/self/ns/mnt)\"
 echo \"pid1 $(cat /proc/1/comm)\"
 grep CapBnd /proc/self/status
+echo \"oom $(systemctl show -p OOMPolicy --value \"$(sed -n 's/.*\\/\\(careen[^/]*\\.service\\)$/\\1/p' /proc/self/cgroup | head -n 1)\")\"
 systemctl is-system-running >/dev/null 2>&1; echo \"systemctl $?\"
 ";
 
@@ -29,6 +30,7 @@ fn systemd_entry_runs_the_command_as_a_unit_with_the_hosts_own_rights() {
         &format!("root {namespace}"),
         &capabilities,
         "pid1 systemd\n",
+        "oom continue\n",
     ] {
         assert_contains(&ran.text(), fact);
     }
