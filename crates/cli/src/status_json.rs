@@ -62,6 +62,7 @@ pub struct NodeJson<'a> {
     wave: Option<usize>,
     #[serde(rename = "try")]
     generation: u32,
+    cancelled_goes: u32,
     state: &'static str,
     stage: &'a Stage,
     since_seconds: Option<u64>,
@@ -124,6 +125,7 @@ pub fn node<'a>(standing: &Standing, node: &'a NodeStanding) -> NodeJson<'a> {
         role: words::role(node.role),
         wave: node.wave,
         generation: node.generation,
+        cancelled_goes: node.cancelled,
         state: node.stage.name(),
         stage: &node.stage,
         since_seconds: node.age.map(|age| age.as_secs()),

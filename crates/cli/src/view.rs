@@ -38,6 +38,8 @@ pub struct NodeStanding {
     pub wave: Option<usize>,
     /// Which try.
     pub generation: u32,
+    /// How many goes of this try were cancelled on its host.
+    pub cancelled: u32,
     /// Its current agent; none when it never had one.
     pub agent: Option<JobKey>,
     /// What Swarm may place on it now.
@@ -142,6 +144,7 @@ fn standing(node: &Node, spec: &Spec, wave: Option<usize>, hold: Option<&Hold>) 
         role: node.role,
         wave,
         generation: record.as_ref().map_or(1, |record| record.generation),
+        cancelled: record.as_ref().map_or(0, |record| record.cancelled),
         agent,
         availability: node.availability,
         taken: record.is_some_and(|record| record.taken.is_some()),

@@ -189,6 +189,16 @@ w2 (worker) is failed: exit code 100 in the command; it stays drained
     }
 
     #[test]
+    fn a_node_whose_gos_were_cancelled_says_so_while_it_goes_on() {
+        let (mut observed, spec) = failed_and_paused();
+        at(&mut observed.nodes[2], Stage::Preparing, None);
+        let label = observed.nodes[2].labels.get_mut("careen.node").unwrap();
+        *label = label.replace(" e1", " c2 e1");
+        let text = text((observed, spec), "w2");
+        assert!(text.contains("took gate containers away 2 times"), "{text}");
+    }
+
+    #[test]
     fn a_manager_that_waits_for_the_quorum() {
         let text = text(quorum_at_risk(), "m2");
         assert!(text.contains("m2 (manager) is held: quorum at risk: 2 of 3 managers"), "{text}");

@@ -49,7 +49,18 @@ pub fn detail(node: &NodeStanding) -> Option<String> {
         | Stage::Verifying
         | Stage::Restoring { then: Then::Settle }
         | Stage::Settling
-        | Stage::Done => node.hold.as_ref().map(hold),
+        | Stage::Done => {
+            node.hold.as_ref().map(|waits| format!("{}{}", hold(waits), cancelled(node.cancelled)))
+        }
+    }
+}
+
+/// What happened to earlier gos of this try, where something did.
+fn cancelled(times: u32) -> String {
+    match times {
+        0 => String::new(),
+        1 => "; something else than careen took gate containers away once".to_owned(),
+        times => format!("; something else than careen took gate containers away {times} times"),
     }
 }
 
