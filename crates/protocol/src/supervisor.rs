@@ -263,7 +263,7 @@ impl Supervisor {
             (At::TurnToRun(start), Event::Waited) => self.record_start(start),
             (At::TurnToRun(start), Event::GaveUp(why)) => self.no_turn(state, start, why.clone(), &why),
             (At::Go(wish), Event::Waited) => self.has_the_go(wish),
-            (At::Go(Wish { reason, .. }), Event::GaveUp(why)) => self.not_done(&reason, &why),
+            (At::Go(Wish { reason, .. }), Event::GaveUp(why)) => self.no_go(state, &reason, why),
             (At::TurnToReboot(leaving), Event::Waited) => self.record_reboot(state, leaving),
             (At::TurnToReboot(Leaving { reason, .. }), Event::GaveUp(why)) => self.not_done(&reason, &why),
             (At::StartingProgram, Event::Started { pid }) => self.write(Record::Running { pid }, Then::Watch),
@@ -480,14 +480,22 @@ impl Supervisor {
         }
     }
 
+    fn no_go(&mut self, state: &State, reason: &str, why: String) -> Effect {
+        if matches!(state.stage, Stage::RestartingEngine { .. }) {
+            // Recorded by one that was lost, and not done.
+            let outcome = EngineOutcome::Refused { reason: why };
+            return self.write(Record::EngineSettled { outcome }, Then::Decide);
+        }
+        self.not_done(reason, &why)
+    }
+
     fn cancel(&mut self, state: &State, at: At, by: String) -> Effect {
         let why = format!("cancelled by {by}");
         self.cancelled = Some(by.clone());
         match at {
             At::TurnToRun(start) => self.no_turn(state, start, by, &why),
-            At::Go(Wish { reason, .. }) | At::TurnToReboot(Leaving { reason, .. }) => {
-                self.not_done(&reason, &why)
-            }
+            At::Go(Wish { reason, .. }) => self.no_go(state, &reason, why),
+            At::TurnToReboot(Leaving { reason, .. }) => self.not_done(&reason, &why),
             At::Rebooting => self.not_done("a reboot was asked for", &why),
             At::RestartingEngine => {
                 // Whoever waited has started it, and it was not there yet.

@@ -111,8 +111,7 @@ impl World {
             if !self.nodes[index].power.host_is_up() {
                 continue;
             }
-            let runs =
-                |one: &&crate::world::Container| one.process.is_some() && one.standing == Gate::Running;
+            let runs = |one: &&crate::world::Container| one.process.is_some() && one.standing == Gate::Running;
             let keys: Vec<JobKey> =
                 self.nodes[index].containers.iter().filter(runs).map(|one| one.key.clone()).collect();
             for key in keys {
@@ -296,7 +295,11 @@ impl World {
             return Some(Event::Revoked);
         }
         let supervisor = host.processes.iter_mut().find(|one| one.id == process.id);
-        let Some(files) = host.files.get_mut(&process.id) else { return Some(Event::Known(Known::Nothing)) };
+        let Some(files) = host.files.get_mut(&process.id) else {
+            let mut known = Known::Nothing;
+            (self.bend.known)(&mut known);
+            return Some(if known == Known::Nothing { Event::Known(known) } else { Event::Revoked });
+        };
         if files.state.is_begun() {
             return Some(Event::TooLate);
         }

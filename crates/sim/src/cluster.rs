@@ -140,7 +140,7 @@ impl View<'_> {
                 }
             },
             Action::UpdateNode { node, version, labels, availability } => {
-                world.update_node(node, *version, labels, *availability)
+                world.update_node(node, *version, labels, *availability, self.looked_at)
             }
             Action::CreateJob { agent } => world.create_job(&agent.key, Some((**agent).clone()), stale),
             Action::CreateGate { key } => world.create_job(key, None, stale),
@@ -225,15 +225,7 @@ impl World {
             return Err(ActError::Exists);
         }
         let version = self.next_version();
-        self.jobs.push(SimJob {
-            key: key.clone(),
-            agent,
-            version,
-            stopped: false,
-            tasks: Vec::new(),
-            refused: None,
-            stale,
-        });
+        self.jobs.push(SimJob { key: key.clone(), agent, version, stopped: false, tasks: Vec::new(), refused: None, refused_at: 0, stale });
         Ok(())
     }
 
@@ -243,6 +235,7 @@ impl World {
         version: Version,
         labels: &BTreeMap<String, Option<String>>,
         availability: Option<Availability>,
+        looked_at: u64,
     ) -> Result<(), ActError> {
         let next = self.next_version();
         let (now, ignores_versions) = (self.now, self.bend.ignores_versions);
@@ -270,10 +263,9 @@ impl World {
         if let Some(record) = record {
             self.note_label(id, &record, from != to);
         }
-        let Some(node) = self.nodes.iter_mut().find(|node| node.id == *id) else {
-            return Err(ActError::Gone);
-        };
+        let Some(node) = self.nodes.iter_mut().find(|node| node.id == *id) else { return Err(ActError::Gone) };
         if let Some(availability) = availability {
+            let drains = availability == Availability::Drain && node.availability != Availability::Drain;
             if availability != Availability::Drain && node.availability == Availability::Drain {
                 node.given_back_at = now;
             }
@@ -281,6 +273,9 @@ impl World {
             let record = node.labels.get(RECORD_LABEL).and_then(|text| NodeRecord::decode(text).ok());
             let wish = node.wish;
             self.check_ownership(id, wish, availability, record.and_then(|record| record.taken));
+            if drains && wish != Availability::Drain {
+                self.check_volumes(id, looked_at);
+            }
         }
         Ok(())
     }
@@ -294,6 +289,7 @@ impl World {
     /// then services, then tasks, then what agents said; the records last.
     fn observe_since(&mut self, place: &NodeId, since: u64) -> Observed {
         let reports = self.reports();
+        let since = if self.bend.looks_at_the_past { 0 } else { since };
         let [nodes, services, tasks] = self.moments(self.now.saturating_sub(since + 1));
         let mut jobs = services.jobs;
         for job in &mut jobs {
@@ -304,8 +300,7 @@ impl World {
         }
         let mut all_services = services.services;
         for service in &mut all_services {
-            service.running =
-                tasks.services.iter().find(|one| one.id == service.id).map_or(0, |one| one.running);
+            service.running = tasks.services.iter().find(|one| one.id == service.id).map_or(0, |one| one.running);
         }
         let active = |node: &&SimNode| {
             node.role == Role::Manager && node.ready && node.availability == Availability::Active

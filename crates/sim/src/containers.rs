@@ -109,6 +109,11 @@ impl World {
         self.logs.entry(key.clone()).or_default().said.push((now, said));
     }
 
+    /// What an agent said last.
+    pub fn last_said(&self, agent: &JobKey) -> Option<&Said> {
+        self.logs.get(agent)?.said.last().map(|(_, said)| said)
+    }
+
     /// The swarm's agent on a node stops what is to be stopped, and removes what has ended. One after the other, in any order.
     pub(crate) fn stop_container(&mut self, index: usize, job: usize, hears: bool) {
         let (stop, removal) = (self.now + self.rng.between(0, 4), self.rng.between(0, 2));

@@ -1,13 +1,13 @@
 //! What must never be, whoever crashes, freezes or interferes. Checked where it would happen, and after every step.
 
 use crate::host::{Files, Id, Part};
-use crate::world::{Power, SimNode, World};
-use careen_model::transaction::Stage as HostStage;
-use careen_planner::observed::{Availability, Role, TaskState};
+use crate::world::{Power, SimNode, SimTask, World};
+use careen_model::transaction::{Outcome, Stage as HostStage};
+use careen_planner::observed::{Availability, Mode, Role, TaskState};
 use careen_planner::rollout::Control;
 use careen_planner::spec::DrainPolicy;
 use careen_planner::state::Taken;
-use careen_planner::{Act, Action, ControllerId, NodeId, Pass, Stage};
+use careen_planner::{Act, Action, ControllerId, Hold, NodeId, Pass, Stage};
 
 /// How long a host may not know of what its controller has decided: until an agent that is taken away is gone.
 const MOMENT: u64 = 20;
@@ -114,8 +114,68 @@ impl World {
         }
     }
 
+    /// **No task loses sight of its data**: a drain moves none that writes to a local volume, unless that is allowed. As far as
+    /// the controller could see when it looked.
+    pub(crate) fn check_volumes(&mut self, id: &NodeId, looked_at: u64) {
+        let seen = looked_at.saturating_sub(self.hazard.lag + 8);
+        let settled = |node: &SimNode| {
+            let since = [node.wish_at, node.given_back_at, node.unseen_at, node.cut_off_until];
+            node.ready && node.availability == Availability::Active && since.iter().all(|at| *at < seen)
+        };
+        let elsewhere = self.nodes.iter().any(|node| node.id != *id && settled(node));
+        if self.spec.allow_volume_moves || !elsewhere {
+            return;
+        }
+        let moves = |task: &&SimTask| {
+            let service = &self.services[task.service];
+            let movable = service.has_volume && service.mode == Mode::Replicated && service.pinned.is_none();
+            task.node == *id && task.wanted && task.state == TaskState::Running && movable && task.due < seen
+        };
+        if let Some(task) = self.tasks.iter().find(moves) {
+            let name = self.services[task.service].name.clone();
+            self.violation(format!("{id} is drained, and a task of {name} would start empty elsewhere"));
+        }
+    }
+
+    /// **A command never leaves the engine down that was up before it**, without a word.
+    pub(crate) fn check_engine(&mut self, index: usize, id: &Id, outcome: &Outcome) {
+        let down = self.nodes[index].power == Power::EngineDown(u64::MAX);
+        let said = matches!(
+            outcome,
+            Outcome::EngineDown { .. } | Outcome::RestartWanted { .. } | Outcome::Interrupted
+        );
+        if down && !said && id.part == Part::Command {
+            let line = format!("{id} on {} closes ({outcome}) and leaves the engine down", self.nodes[index].id);
+            self.violation(line);
+        }
+    }
+
+    /// **A node that refuses its image is said to.**
+    fn check_refused(&mut self, pass: &Pass) {
+        let patience = self.hazard.lag + 30;
+        let mut silent = None;
+        for (node, hold) in &pass.holds {
+            let Some(index) = self.nodes.iter().position(|one| one.id == *node) else { continue };
+            let Some(record) = self.record(index).filter(|record| record.stage == Stage::Entering) else {
+                continue;
+            };
+            let refuses = self.jobs.iter().any(|job| {
+                let current = (&job.key.node, job.key.generation, job.key.agent)
+                    == (node, record.generation, record.agent);
+                current && job.refused.is_some() && self.now > job.refused_at + patience
+            });
+            if refuses && matches!(hold, Hold::Placing { .. }) {
+                silent = Some(node.clone());
+            }
+        }
+        if let Some(node) = silent {
+            self.violation(format!("{node} refuses the image, and nobody says so"));
+        }
+    }
+
     /// **Every waiting node has a hold.**
     pub fn check_holds(&mut self, pass: &Pass) {
+        self.check_refused(pass);
         let missing = pass.stages.iter().find(|(node, stage)| {
             !stage.is_terminal()
                 && !pass.holds.contains_key(node)

@@ -30,7 +30,9 @@ impl World {
             let node = self.node(&task.node);
             let drained = node.is_none_or(|node| node.availability == Availability::Drain || !node.ready);
             if task.wanted && drained {
-                let delay = self.rng.between(1, 5);
+                // Some take their whole grace period.
+                let slow = self.rng.permille(150);
+                let delay = if slow { self.rng.between(10, 40) } else { self.rng.between(1, 5) };
                 let now = self.now;
                 let task = &mut self.tasks[index];
                 task.wanted = false;
@@ -183,13 +185,13 @@ impl World {
 
     fn start_task_of_job(&mut self, index: usize, at: usize) {
         let plan = &self.nodes[index].host.plan;
-        let refused =
-            plan.refuses_the_agent && self.now < plan.refuses_until && self.jobs[at].agent.is_some();
+        let refused = plan.refuses_the_agent && self.now < plan.refuses_until && self.jobs[at].agent.is_some();
         let state = if refused { TaskState::Rejected } else { TaskState::Running };
         if let Some(last) = self.jobs[at].tasks.last_mut() {
             *last = state;
         }
         if refused {
+            self.jobs[at].refused_at = self.now;
             self.jobs[at].refused = Some("No such image: payload@sha256:00".to_owned());
             return;
         }

@@ -20,7 +20,7 @@ pub struct Truth {
     restarts: BTreeMap<JobKey, BTreeSet<u64>>,
     /// Gates that controllers opened: whether behind the label `running`, and behind that of a restart.
     opened: BTreeMap<JobKey, (bool, bool)>,
-    /// Gates that went by accident, and when; and when controllers opened gates.
+    /// Gates that went by accident, and when; and up to when controllers had looked who opened gates.
     lost: BTreeMap<JobKey, u64>,
     opened_at: BTreeMap<JobKey, u64>,
     /// What agents drew, by number.
@@ -128,10 +128,7 @@ impl World {
             (&one.0, &one.1, one.2) == (node, &record.rollout, record.generation)
         };
         if takes_back && self.attempts.iter().any(|one| of_try(&one)) {
-            self.violation(format!(
-                "{node} is taken back although its command has begun: {:?}",
-                record.stage
-            ));
+            self.violation(format!("{node} is taken back although its command has begun: {:?}", record.stage));
         }
     }
 
@@ -142,7 +139,9 @@ impl World {
         let has = |epochs: Option<&BTreeSet<u64>>| epochs.is_some_and(|epochs| epochs.contains(&epoch));
         let behind = (has(self.truth.announced.get(&agent)), has(self.truth.restarts.get(&agent)));
         self.truth.opened.insert(gate.clone(), behind);
-        self.truth.opened_at.entry(gate.clone()).or_insert(self.now);
+        // What was lost since the look is not seen.
+        let seen = looked_at.saturating_sub(self.hazard.lag + 1);
+        self.truth.opened_at.entry(gate.clone()).or_insert(seen);
         let JobRole::Gate(number) = gate.role else { return };
         let drawn = self.truth.drawn.get(&(agent.clone(), 0));
         let begun = self.attempts.iter().any(|(node, rollout, generation, _)| {
@@ -168,16 +167,14 @@ impl World {
     /// A host loses its state directory.
     pub(crate) fn forget(&mut self, index: usize) {
         let node = &self.nodes[index];
-        let record =
-            NodeRecord::decode(node.labels.get(careen_planner::state::RECORD_LABEL).map_or("", |text| text));
+        let record = NodeRecord::decode(node.labels.get(careen_planner::state::RECORD_LABEL).map_or("", |text| text));
         if let Ok(record) = record
             && record.stage.is_after_the_go()
         {
             let id = Id::command(&record.rollout, record.generation);
-            let could_begin =
-                node.host.files.get(&id).is_some_and(|files| {
-                    !matches!(files.state.stage, HostStage::Revoked | HostStage::Prepared)
-                });
+            let could_begin = node.host.files.get(&id).is_some_and(|files| {
+                !matches!(files.state.stage, HostStage::Revoked | HostStage::Prepared)
+            });
             if could_begin {
                 let one = (node.id.clone(), (record.rollout.clone(), record.generation));
                 self.truth.forgotten.insert(one);
@@ -254,8 +251,8 @@ impl World {
         self.truth.lost.entry(gate.clone()).or_insert(self.now);
     }
 
-    /// Whether a gate went by accident after a controller had opened the other one of the two: the go was being given, and what
-    /// it rests on was so a moment ago.
+    /// Whether a gate went by accident after a controller had looked that opened the other one of the two: the go was being
+    /// given, and what it rests on was so a moment ago.
     fn completes(&self, gate: &JobKey, drawn: &[u8; 2]) -> bool {
         let other = drawn.iter().map(|number| gate.with_role(JobRole::Gate(*number))).find(|one| one != gate);
         let opened = other.and_then(|other| self.truth.opened_at.get(&other));
@@ -312,8 +309,8 @@ impl World {
         for node in self.nodes.iter().filter(|node| node.takes_part(self.now)) {
             let done = self.truth.done.contains(&(node.id.clone(), self.spec.id.clone()));
             let failed = matches!(self.stage(node), Some(Stage::Failed { .. }));
-            let failed =
-                failed || self.truth.failed.iter().any(|(one, id, _)| *one == node.id && *id == self.spec.id);
+            let failed = failed
+                || self.truth.failed.iter().any(|(one, id, _)| *one == node.id && *id == self.spec.id);
             for process in &node.host.processes {
                 let of_this = process.id.rollout == self.spec.id && process.id.part == Part::Command;
                 if process.only_waits() && (done || (of_this && !failed)) {

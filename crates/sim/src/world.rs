@@ -202,6 +202,8 @@ pub struct SimJob {
     pub tasks: Vec<TaskState>,
     /// Why its node refuses it.
     pub refused: Option<String>,
+    /// Since when.
+    pub refused_at: u64,
     /// Whether a controller created it that had lost the lock. Such a one may be left when the rollout is over: its
     /// agent begins nothing, and the next rollout takes it away.
     pub stale: bool,

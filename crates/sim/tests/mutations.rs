@@ -1,29 +1,15 @@
 //! The invariants bite: a planner that is made to break one of its rules is caught, within a few histories.
 
 use careen_planner::action::Action;
-use careen_planner::observed::{Manager, Reachability};
-use careen_planner::rollout::{ASK_LABEL, Ask};
+use careen_planner::observed::{Manager, Reachability, Said, TaskState};
+use careen_planner::rollout::{ASK_LABEL, Ask, Control};
 use careen_planner::state::{NodeRecord, RECORD_LABEL};
-use careen_planner::{ControllerId, JobRole, Observed, Pass, Stage};
+use careen_planner::{Act, ControllerId, JobKey, JobRole, Observed, Pass, Stage};
 use careen_sim::world::World;
-use careen_sim::{Faults, Run, scenario};
+use careen_sim::{Run, scenario};
+use support::caught;
 
-/// Runs histories until one is caught at what it was expected to be.
-fn caught(change: impl Fn(&mut Run), expected: &str) {
-    let mut others = Vec::new();
-    for seed in 0..400 {
-        let mut run = Run::new(scenario::random(seed)).with(Faults::all());
-        change(&mut run);
-        if let Err(failure) = run.to_the_end() {
-            // A broken planner may also get stuck first.
-            if failure.what.iter().any(|what| what.contains(expected)) {
-                return;
-            }
-            others.push(format!("seed {seed}: {}", failure.what.join("; ")));
-        }
-    }
-    panic!("nobody notices; expected was '{expected}', but: {others:#?}");
-}
+mod support;
 
 #[test]
 fn a_planner_that_ignores_the_quorum() {
@@ -96,18 +82,40 @@ fn a_planner_that_forgets_to_give_a_node_back() {
     caught(|run| run.mutate = keep, "is left");
 }
 
-#[test]
-fn a_planner_that_takes_a_gate_away_while_its_agent_waits() {
-    fn gates_first(pass: &mut Pass, world: &World) {
-        for act in &mut pass.actions {
-            if let Action::StopJob { key, .. } = &act.action {
-                let gate = key.with_role(JobRole::Gate(Go::Run));
-                let gate = world.jobs.iter().find(|job| job.key == gate && !job.stopped);
-                if let Some(gate) = gate {
-                    act.action = Action::StopJob { key: gate.key.clone(), version: gate.version };
-                }
-            }
+/// Puts other actions into the place of one; it stays where there are none.
+fn replace(pass: &mut Pass, with: impl Fn(&Action) -> Vec<Action>) {
+    let others = |act: Act| {
+        let others = with(&act.action);
+        let epoch = act.epoch;
+        match others.is_empty() {
+            true => vec![act],
+            false => others.into_iter().map(|action| Act { epoch, action }).collect(),
         }
+    };
+    pass.actions = std::mem::take(&mut pass.actions).into_iter().flat_map(others).collect();
+}
+
+/// What gives the go for the command to an agent that waits for it.
+fn the_go(world: &World, of: impl Fn(&JobKey) -> bool) -> Vec<Action> {
+    let agents = world.nodes.iter().flat_map(|node| &node.containers).filter(|one| of(&one.key));
+    let gates = agents.filter_map(|agent| match world.last_said(&agent.key) {
+        Some(Said::Prepared { draw, .. }) => {
+            Some(draw.gates.map(|number| agent.key.with_role(JobRole::Gate(number))))
+        }
+        _ => None,
+    });
+    let gates: Vec<JobKey> = gates.flatten().collect();
+    let closed = world.jobs.iter().filter(|job| gates.contains(&job.key) && !job.stopped);
+    closed.map(|job| Action::OpenGate { key: job.key.clone(), version: job.version }).collect()
+}
+
+#[test]
+fn a_planner_that_takes_the_drawn_gates_away_before_their_agent() {
+    fn gates_first(pass: &mut Pass, world: &World) {
+        replace(pass, |action| match action {
+            Action::StopJob { key, .. } if key.role == JobRole::Agent => the_go(world, |agent| agent == key),
+            _ => Vec::new(),
+        });
     }
     caught(|run| run.mutate = gates_first, "the command begins on");
 }
@@ -115,17 +123,15 @@ fn a_planner_that_takes_a_gate_away_while_its_agent_waits() {
 #[test]
 fn a_planner_that_acts_before_it_has_written_what_it_does() {
     fn go_at_once(pass: &mut Pass, world: &World) {
-        for act in &mut pass.actions {
-            let Action::UpdateNode { node, labels, .. } = &act.action else { continue };
-            let goes = labels.values().flatten().any(|record| record.contains(" running"));
-            let gate = world
-                .jobs
-                .iter()
-                .find(|job| job.key.node == *node && job.key.role == JobRole::Gate(Go::Run) && !job.stopped);
-            if let (true, Some(gate)) = (goes, gate) {
-                act.action = Action::OpenGate { key: gate.key.clone(), version: gate.version };
+        let goes = |labels: &std::collections::BTreeMap<String, Option<String>>| {
+            labels.values().flatten().any(|record| record.contains(" running"))
+        };
+        replace(pass, |action| match action {
+            Action::UpdateNode { node, labels, .. } if goes(labels) => {
+                the_go(world, |agent: &JobKey| agent.node == *node)
             }
-        }
+            _ => Vec::new(),
+        });
     }
     caught(|run| run.mutate = go_at_once, "the command begins on");
 }
@@ -153,4 +159,79 @@ fn controllers_that_ignore_the_lock() {
         run.faults.second = 100;
     };
     caught(change, "has the lock");
+}
+
+#[test]
+fn a_planner_that_gives_the_go_in_a_paused_rollout() {
+    fn goes_on(observed: &mut Observed, _: &ControllerId) {
+        if let Some(rollout) = observed.rollout.as_mut()
+            && matches!(rollout.control, Control::Paused { .. })
+        {
+            rollout.control = Control::Running;
+        }
+    }
+    caught(|run| run.distort = goes_on, "gets the go although the rollout is paused");
+}
+
+#[test]
+fn a_planner_that_gives_the_go_to_a_node_that_is_to_be_left_out() {
+    fn nobody_asks(observed: &mut Observed, _: &ControllerId) {
+        for node in &mut observed.nodes {
+            node.labels.remove(ASK_LABEL);
+        }
+    }
+    let change = |run: &mut Run| {
+        run.distort = nobody_asks;
+        run.faults.operator = 60;
+    };
+    caught(change, "gets the go although the rollout is to leave the node out");
+}
+
+#[test]
+fn a_planner_that_does_not_know_of_autolock() {
+    caught(|run| run.distort = |observed, _| observed.autolock = false, "nobody will unlock it");
+}
+
+#[test]
+fn a_planner_that_does_not_see_volumes() {
+    fn no_volumes(observed: &mut Observed, _: &ControllerId) {
+        observed.services.iter_mut().for_each(|service| service.mounts.clear());
+    }
+    caught(|run| run.distort = no_volumes, "would start empty elsewhere");
+}
+
+#[test]
+fn a_planner_that_does_not_see_that_a_node_refuses_the_image() {
+    fn on_its_way(observed: &mut Observed, _: &ControllerId) {
+        for job in &mut observed.jobs {
+            job.refused = None;
+            job.tasks.iter_mut().filter(|task| **task == TaskState::Rejected).for_each(|task| {
+                *task = TaskState::Pending;
+            });
+        }
+    }
+    caught(|run| run.distort = on_its_way, "refuses the image, and nobody says so");
+}
+
+#[test]
+fn a_planner_that_takes_what_any_agent_said_for_the_word_of_the_last() {
+    fn of_the_last(observed: &mut Observed, _: &ControllerId) {
+        for report in &mut observed.reports {
+            let node = observed.nodes.iter().find(|node| node.id == report.node);
+            if let Some(record) = node.and_then(|node| NodeRecord::of(node).ok().flatten()) {
+                (report.generation, report.agent) = (record.generation, record.agent);
+            }
+        }
+    }
+    caught(|run| run.distort = of_the_last, "is taken back although its command has begun");
+}
+
+#[test]
+fn a_look_that_is_older_than_what_its_controller_has_done() {
+    caught(|run| run.world.bend.looks_at_the_past = true, "is restarted with");
+}
+
+#[test]
+fn writes_that_are_taken_whatever_version_they_are_for() {
+    caught(|run| run.world.bend.ignores_versions = true, "its operator wants");
 }

@@ -206,6 +206,7 @@ fn the_codes_edges_are_those_of_the_picture() {
 }
 
 /// Whoever drives it: records go into a journal, everything else is answered.
+#[derive(Debug)]
 struct Driven {
     machine: Supervisor,
     state: State,
@@ -395,6 +396,13 @@ fn a_restart_that_was_recorded_by_one_that_is_lost_needs_another_go() {
     assert_eq!(done.state.stage, Stage::EngineSettled);
     let mut not_done = Driven::looks(ROLLOUT, None, &records);
     assert!(matches!(not_done.told(seen(wants_engine())), Effect::AwaitGo(wish) if wish.number == 2));
+    for event in [Event::Cancelled("abort".into()), Event::GaveUp("nobody gave it".into())] {
+        let mut refused = Driven::looks(ROLLOUT, None, &records);
+        refused.told(seen(wants_engine()));
+        assert_eq!(refused.told(event), &Effect::Look);
+        let Effect::Close(outcome) = refused.told(seen(wants_engine())).clone() else { panic!("{refused:?}") };
+        assert_eq!(outcome.exit_code(), 246, "what was not done is said: {outcome}");
+    }
     let mut down = Driven::looks(ROLLOUT, None, &records);
     let down_view = HostView { engine_up: false, ..wants_engine() };
     assert!(matches!(down.told(seen(down_view)), Effect::RestartEngine(_)), "it takes nobody down");

@@ -1,0 +1,109 @@
+//! The invariants bite on hosts, too: agents and supervisors that are told something else than what is so, or are driven
+//! otherwise than they decided, are caught within a few histories.
+
+use careen_model::report::Draw;
+use careen_model::transaction::State;
+use careen_protocol::agent::Known;
+use careen_protocol::gates::{Gate, Look};
+use careen_sim::{Accidents, Faults, Run};
+use support::{caught, caught_under};
+
+mod support;
+
+fn is_drawn(draw: Draw, number: u8) -> bool {
+    draw.gates.contains(&number)
+}
+
+/// As it was before: whatever gate is gone, that is a go.
+fn one_gate_is_a_go(look: &mut Look, draw: Option<Draw>) {
+    let Some(draw) = draw else { return };
+    let gone = |number: u8| look.gates.get(&number).is_none_or(|(gate, _)| *gate != Gate::Running);
+    if (1..=6).any(gone) {
+        look.gates = (1..=6).map(|number| (number, (Gate::Running, i64::from(number)))).collect();
+        look.gates.retain(|number, _| !is_drawn(draw, *number));
+    }
+}
+
+/// The gates that are to stay are not looked at.
+fn the_others_do_not_count(look: &mut Look, draw: Option<Draw>) {
+    let Some(draw) = draw else { return };
+    for number in (1..=6).filter(|number| !is_drawn(draw, *number)) {
+        look.gates.insert(number, (Gate::Running, i64::from(number)));
+    }
+}
+
+/// A gate that has ended counts as removed, and so do all that go with it.
+fn ended_is_removed(look: &mut Look, draw: Option<Draw>) {
+    look.gates.retain(|_, (gate, _)| *gate == Gate::Running);
+    the_others_do_not_count(look, draw);
+}
+
+#[test]
+fn an_agent_that_takes_one_dead_container_for_a_go() {
+    caught(|run| run.world.bend.look = one_gate_is_a_go, "the command begins on");
+}
+
+#[test]
+fn an_agent_that_only_looks_at_the_gates_it_has_drawn() {
+    let sweeps = Accidents { sweep: 20, ..Accidents::all() };
+    let faults = Faults { accidents: sweeps, ..Faults::all() };
+    caught_under(faults, |run| run.world.bend.look = the_others_do_not_count, "the command begins on");
+}
+
+#[test]
+fn an_agent_that_takes_killed_gates_for_removed_ones() {
+    let killed = Accidents { oom: 20, ..Accidents::all() };
+    let faults = Faults { accidents: killed, ..Faults::all() };
+    caught_under(faults, |run| run.world.bend.look = ended_is_removed, "the command begins on");
+}
+
+#[test]
+fn an_agent_that_takes_a_host_that_has_forgotten_for_one_that_has_not_begun() {
+    fn as_not_begun(known: &mut Known) {
+        if *known == Known::Nothing {
+            *known = Known::NotBegun { offered: 0 };
+        }
+    }
+    caught(|run| run.world.bend.known = as_not_begun, "is taken back although its command has begun");
+    caught(|run| run.world.bend.known = as_not_begun, "has forgotten try");
+}
+
+#[test]
+fn an_agent_that_says_revoked_and_has_not_written_it() {
+    let slow = Accidents { supervisor_freeze: 20, freeze: 20, ..Accidents::all() };
+    let faults = Faults { accidents: slow, second: 10, ..Faults::all() };
+    let change = |run: &mut Run| run.world.bend.revokes_by_word_only = true;
+    caught_under(faults, change, "was said to be revoked");
+}
+
+#[test]
+fn an_agent_that_waits_for_a_host_whose_supervisor_only_waits() {
+    caught(|run| run.world.bend.waits_for_who_waits = true, "still is awaiting");
+}
+
+#[test]
+fn a_supervisor_that_acts_before_it_writes_that_it_will() {
+    let killed = Accidents { supervisor_between: 30, ..Accidents::all() };
+    let faults = Faults { accidents: killed, ..Faults::all() };
+    caught_under(faults, |run| run.world.bend.acts_before_it_writes = true, "began twice");
+}
+
+#[test]
+fn a_supervisor_that_takes_a_go_that_the_one_before_it_had() {
+    let killed = Accidents { supervisor_between: 40, container: 20, ..Accidents::all() };
+    let faults = Faults { accidents: killed, ..Faults::all() };
+    caught_under(faults, |run| run.world.bend.keeps_an_old_go = true, "is restarted with");
+}
+
+#[test]
+fn a_supervisor_to_which_a_boot_is_a_go() {
+    caught(|run| run.world.bend.boot_is_a_go = true, "the command begins on");
+}
+
+#[test]
+fn a_supervisor_that_leaves_the_engine_down() {
+    fn it_was_down_before(state: &mut State) {
+        state.history.engine_was_up = false;
+    }
+    caught(|run| run.world.bend.state = it_was_down_before, "leaves the engine down");
+}
