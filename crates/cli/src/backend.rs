@@ -77,6 +77,9 @@ pub trait Backend {
     /// Asks something for one node (the label `careen.ask`); the controller takes the label away with its answer.
     fn ask(&mut self, rollout: &RolloutId, node: &NodeId, ask: Ask) -> Result<(), BackendError>;
 
+    /// Says that nobody waits any more for the host of a participant that left the swarm.
+    fn give_up(&mut self, rollout: &RolloutId, node: &NodeId) -> Result<(), BackendError>;
+
     /// What an agent printed behind a place in its log; what there is now, without waiting. An agent whose service is
     /// gone has printed nothing.
     fn logs(&mut self, agent: &JobKey, after: &LogPlace) -> Result<LogPage, BackendError>;

@@ -85,6 +85,15 @@ pub enum Failure {
     /// There is no rollout to steer or to look at.
     #[error("no rollout is going on")]
     NoRollout,
+    /// Somebody removed the rollout's config before it was over.
+    #[error(
+        "somebody removed the config careen.rollout.{rollout} from the swarm before the rollout was over: nothing further \
+         is done, and hosts finish what they have begun"
+    )]
+    RolloutRemoved {
+        /// Which.
+        rollout: RolloutId,
+    },
     /// No such node in the swarm, or not in this rollout.
     #[error("the rollout {rollout} has no node '{given}'")]
     NoSuchNode {
@@ -108,6 +117,14 @@ pub enum Failure {
         node: String,
         /// What it is.
         state: String,
+    },
+    /// A node that left the swarm cannot be tried again.
+    #[error("{node} ({id}) left the swarm, so it cannot be tried again; nothing was changed")]
+    NotThere {
+        /// Its host's name.
+        node: String,
+        /// Its id.
+        id: NodeId,
     },
     /// A node that is done, or that cannot be left out any more.
     #[error("{node} cannot be left out: it is {state}; nothing was changed")]
@@ -176,6 +193,7 @@ impl Failure {
             | Self::NoSuchNode { .. }
             | Self::Ambiguous { .. }
             | Self::NotFailed { .. }
+            | Self::NotThere { .. }
             | Self::CannotSkip { .. } => Exit::Usage,
             Self::Backend(
                 BackendError::Over { .. }
@@ -190,6 +208,7 @@ impl Failure {
             | Self::NotPushed { usage: false, .. }
             | Self::NoController { .. }
             | Self::NoRollout
+            | Self::RolloutRemoved { .. }
             | Self::NoOwnImage { .. }
             | Self::Pass(_)
             | Self::Output(_)
@@ -250,11 +269,17 @@ impl Failure {
             ),
             Self::Upgrade(_) => Some("'careen upgrade --help' explains the flags"),
             Self::NoRollout => Some("'careen run --image IMAGE' starts one"),
+            Self::RolloutRemoved { .. } => Some(
+                "'careen status' shows what is left of it; 'careen abort' gives back what it holds, 'careen restore NODE' one node",
+            ),
             Self::NoSuchNode { .. } => Some("'careen status' lists its nodes"),
             Self::Ambiguous { .. } => Some("name the node by its id"),
             Self::NotFailed { .. } | Self::CannotSkip { .. } => {
                 Some("'careen why NODE' says what it waits for; 'careen abort' ends the rollout")
             }
+            Self::NotThere { .. } => Some(
+                "'careen skip NODE' gives it up; a node that joined since has its turn in the next rollout",
+            ),
             Self::Undeliverable(_) | Self::Given { .. } | Self::NotPushed { .. } => None,
             Self::Refused | Self::Declined | Self::Pass(_) | Self::Output(_) | Self::Json(_) => None,
         }

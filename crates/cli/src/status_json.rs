@@ -4,6 +4,8 @@ use crate::backend::{EndedNode, Summary};
 use crate::status::next;
 use crate::view::{NodeStanding, Standing, Totals};
 use crate::words;
+use careen_planner::observed::Availability;
+use careen_planner::participants::Participant;
 use careen_planner::rollout::Control;
 use careen_planner::{Hold, Spec, Stage};
 use serde::Serialize;
@@ -28,7 +30,15 @@ struct RolloutJson<'a> {
     controller: Option<&'a str>,
     nodes: Vec<NodeJson<'a>>,
     totals: Totals,
+    not_taken_in: Vec<LateJson<'a>>,
     next: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct LateJson<'a> {
+    node: &'a str,
+    hostname: &'a str,
+    role: &'static str,
 }
 
 #[derive(Debug, Serialize)]
@@ -65,12 +75,13 @@ pub struct NodeJson<'a> {
     state: &'static str,
     stage: &'a Stage,
     since_seconds: Option<u64>,
-    availability: &'static str,
+    availability: Option<&'static str>,
     drained_by_careen: bool,
     hold: Option<&'a Hold>,
     why: Option<String>,
     record: Option<&'a str>,
     asked: Option<&'static str>,
+    same_name: Option<&'a str>,
 }
 
 /// The JSON of a rollout that goes on.
@@ -85,6 +96,7 @@ pub fn status<'a>(standing: &'a Standing, spec: &'a Spec) -> StatusJson<'a> {
         controller: standing.controller.as_ref().map(|id| id.0.as_str()),
         nodes: standing.nodes.iter().map(|node| self::node(standing, node)).collect(),
         totals: standing.totals(),
+        not_taken_in: standing.not_taken_in.iter().map(late).collect(),
         next: next(standing),
     };
     StatusJson { rollout: Some(rollout), last: None }
@@ -104,6 +116,10 @@ pub fn idle(last: Option<&Summary>) -> StatusJson<'_> {
         nodes: last.nodes.iter().map(ended).collect(),
     });
     StatusJson { rollout: None, last }
+}
+
+fn late(late: &Participant) -> LateJson<'_> {
+    LateJson { node: &late.id.0, hostname: &late.hostname, role: words::role(late.role) }
 }
 
 fn ended(node: &EndedNode) -> EndedJson<'_> {
@@ -127,12 +143,13 @@ pub fn node<'a>(standing: &Standing, node: &'a NodeStanding) -> NodeJson<'a> {
         state: node.stage.name(),
         stage: &node.stage,
         since_seconds: node.age.map(|age| age.as_secs()),
-        availability: node.availability.word(),
+        availability: node.availability.map(Availability::word),
         drained_by_careen: node.taken,
         hold: node.hold.as_ref(),
         why: words::detail(node).map(|text| standing.with_names(&text)),
         record: node.record.as_deref(),
         asked: node.asked.map(careen_planner::rollout::Ask::word),
+        same_name: node.same_name.as_ref().map(|id| id.0.as_str()),
     }
 }
 

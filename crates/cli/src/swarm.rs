@@ -242,6 +242,10 @@ impl Backend for SwarmBackend {
         self.swarm.ask(rollout, &node.0, ask).map(drop).map_err(|error| self.refused(error))
     }
 
+    fn give_up(&mut self, rollout: &RolloutId, node: &NodeId) -> Result<(), BackendError> {
+        self.swarm.give_up(rollout, node).map_err(|error| self.refused(error))
+    }
+
     fn logs(&mut self, agent: &JobKey, after: &LogPlace) -> Result<LogPage, BackendError> {
         let path = log::path(&agent.name(), after);
         match self.engine.get_bytes_within(&path, LOG_LIMIT) {

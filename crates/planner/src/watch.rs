@@ -28,6 +28,10 @@ pub(crate) enum Key {
     TakenAway(NodeId),
     /// The node refuses this agent of this try.
     Refused(NodeId, u32, u32),
+    /// The participant is no longer in the swarm.
+    Gone(NodeId),
+    /// The node's label was removed.
+    Removed(NodeId),
     /// All waves before this one are through.
     WaveOpen(usize),
 }

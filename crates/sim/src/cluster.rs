@@ -80,6 +80,7 @@ fn words(action: &Action) -> String {
         | Action::RemoveResults
         | Action::RemoveDelivered
         | Action::MoveController { .. } => action.name().to_owned(),
+        Action::MarkGone { node, mark, control, .. } => format!("mark-gone {node} {mark:?} {control:?}"),
     }
 }
 
@@ -187,6 +188,17 @@ impl View<'_> {
                 }
                 world.rollout.version = world.next_version();
                 world.rollout.control = control.clone();
+                Ok(())
+            }
+            Action::MarkGone { node, mark, control, version } => {
+                if world.rollout.version != *version {
+                    return Err(ActError::Conflict);
+                }
+                world.rollout.version = world.next_version();
+                world.rollout.gone.insert(node.clone(), *mark);
+                if let Some(control) = control {
+                    world.rollout.control = control.clone();
+                }
                 Ok(())
             }
             Action::MoveController { away_from } => {

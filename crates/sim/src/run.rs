@@ -257,6 +257,10 @@ impl Run {
                 self.over = true;
                 return false;
             }
+            End::Removed => {
+                self.world.violation("a controller misses the rollout's config");
+                return false;
+            }
             End::Superseded => {
                 self.world.say(format!("{} stops: superseded", self.sitting[index].controller.id()));
                 return false;

@@ -69,7 +69,7 @@ pub fn world(seed: u64, spec: Spec, managers: usize, workers: usize) -> World {
         tasks: Vec::new(),
         jobs: Vec::new(),
         lock: None,
-        rollout: RolloutRecord { version: Version(1), control: Control::Running },
+        rollout: RolloutRecord::new(Version(1), Control::Running),
         baseline: None,
         results: Vec::new(),
         history_written: false,

@@ -112,8 +112,11 @@ impl Run {
             let at = *self.answer_at.get_or_insert(self.world.now + patience);
             if self.world.now >= at && self.world.has_quorum() {
                 self.answer_at = None;
-                if let PauseReason::NodeFailed { node, .. } = why {
-                    self.answer_failure(&node);
+                match why {
+                    PauseReason::NodeFailed { node, .. } => self.answer_failure(&node),
+                    PauseReason::NodeGone { node, .. } => self.answer_departure(&node),
+                    PauseReason::BaselineRemoved => return self.operator_says(Control::Aborting),
+                    PauseReason::Asked => {}
                 }
                 self.operator_says(Control::Running);
             }
@@ -132,6 +135,13 @@ impl Run {
             }
             1 if failed => self.operator_asks(index, Ask::Skip),
             _ => {}
+        }
+    }
+
+    /// Sometimes nobody wants to wait for the host of a node that left.
+    fn answer_departure(&mut self, node: &NodeId) {
+        if self.world.rng.permille(500) {
+            self.world.give_up(node);
         }
     }
 

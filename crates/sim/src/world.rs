@@ -5,7 +5,7 @@ use crate::host::Host;
 use crate::rng::Rng;
 use careen_planner::action::AgentSpec;
 use careen_planner::observed::{Availability, Lock, Mode, Role, Said, TaskState};
-use careen_planner::rollout::{Baseline, Control, NodeResult, RolloutRecord};
+use careen_planner::rollout::{Baseline, Control, GoneMark, NodeResult, RolloutRecord};
 use careen_planner::state::{NodeRecord, RECORD_LABEL};
 use careen_planner::{JobKey, NodeId, RolloutId, Spec, Stage, Version};
 use std::collections::{BTreeMap, BTreeSet};
@@ -211,7 +211,7 @@ impl World {
     pub fn next_rollout(&mut self, spec: Spec) {
         let version = self.next_version();
         self.say(format!("operator: the rollout {}", spec.id));
-        self.rollout = RolloutRecord { version, control: Control::Running };
+        self.rollout = RolloutRecord::new(version, Control::Running);
         self.spec = spec;
         self.baseline = None;
         self.results.clear();
@@ -224,6 +224,13 @@ impl World {
             // What the one before left drained is the operator's.
             node.wish = node.availability;
         }
+    }
+
+    /// An operator says that nobody waits any more for the host of a node that left.
+    pub fn give_up(&mut self, node: &NodeId) {
+        self.rollout.version = self.next_version();
+        self.say(format!("operator: give {node} up"));
+        self.rollout.gone.insert(node.clone(), GoneMark::GivenUp);
     }
 
     /// A new version of the store.

@@ -35,6 +35,9 @@ pub const ROLLOUT_LABEL: &str = "careen.rollout";
 /// What a rollout is told to do, as JSON.
 pub const CONTROL_LABEL: &str = "careen.control";
 
+/// Participants that left in their turn, as JSON: how far that was dealt with.
+pub const GONE_LABEL: &str = "careen.gone";
+
 /// Who submitted a rollout, as they say themselves.
 pub const BY_LABEL: &str = "careen.by";
 

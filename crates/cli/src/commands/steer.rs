@@ -10,7 +10,8 @@ use crate::text;
 use crate::view::NodeStanding;
 use crate::words;
 use careen_planner::rollout::{Ask, Control};
-use careen_planner::{NodeId, PauseReason, Spec};
+use careen_planner::state::Left;
+use careen_planner::{NodeId, PauseReason, Spec, Stage};
 use serde_json::json;
 
 impl<B: Backend, C: Console> Session<'_, B, C> {
@@ -36,17 +37,24 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
     }
 
     pub(super) fn retry(&mut self, args: &NodeArgs) -> Result<Exit, Failure> {
-        self.ask_for(args, Ask::Retry, |node| match node.has_failed() {
-            true => Ok(()),
-            false => {
-                Err(Failure::NotFailed { node: node.hostname.clone(), state: words::stage(&node.stage) })
+        self.ask_for(args, Ask::Retry, |node| {
+            if node.is_gone() {
+                return Err(Failure::NotThere { node: node.hostname.clone(), id: node.node.clone() });
+            }
+            match node.has_failed() {
+                true => Ok(()),
+                false => {
+                    let state = words::stage(&node.stage);
+                    Err(Failure::NotFailed { node: node.hostname.clone(), state })
+                }
             }
         })
     }
 
     pub(super) fn skip(&mut self, args: &NodeArgs) -> Result<Exit, Failure> {
         self.ask_for(args, Ask::Skip, |node| {
-            match node.is_waiting() || node.stage.is_before_the_go() || node.has_failed() {
+            let gone = matches!(&node.stage, Stage::Gone { left } if *left != Left::Done);
+            match gone || node.is_waiting() || node.stage.is_before_the_go() || node.has_failed() {
                 true => Ok(()),
                 false => {
                     let state = words::stage(&node.stage);
@@ -66,7 +74,11 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         let (standing, _) = self.standing(&spec)?;
         let node = find(&standing, &args.node)?;
         allowed(node)?;
-        self.backend.ask(&spec.id, &node.node, ask)?;
+        match node.is_gone() {
+            // It has no label on which that could be asked.
+            true => self.backend.give_up(&spec.id, &node.node)?,
+            false => self.backend.ask(&spec.id, &node.node, ask)?,
+        }
         let goes_on = is_paused_for(standing.control.as_ref(), &node.node);
         if goes_on {
             // The pause was about this node, and now it is said what becomes of it.
@@ -75,6 +87,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         let stays = matches!(standing.control, Some(Control::Paused { .. })) && !goes_on;
         let what = match ask {
             Ask::Retry => "is tried again",
+            Ask::Skip if node.is_gone() => "is given up: nobody waits for its host any more",
             Ask::Skip => "is left out",
         };
         let then = if stays { "; the rollout stays paused: 'careen resume'" } else { "" };
@@ -121,5 +134,10 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
 }
 
 fn is_paused_for(control: Option<&Control>, node: &NodeId) -> bool {
-    matches!(control, Some(Control::Paused { why: PauseReason::NodeFailed { node: failed, .. } }) if failed == node)
+    match control {
+        Some(Control::Paused { why: PauseReason::NodeFailed { node: paused_for, .. } })
+        | Some(Control::Paused { why: PauseReason::NodeGone { node: paused_for, .. } }) => paused_for == node,
+        Some(Control::Paused { why: PauseReason::Asked | PauseReason::BaselineRemoved }) => false,
+        Some(Control::Running | Control::Aborting | Control::Finished { .. }) | None => false,
+    }
 }

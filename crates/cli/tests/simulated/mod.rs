@@ -48,8 +48,7 @@ pub fn place() -> NodeId {
 
 impl Sim {
     pub fn new(world: World) -> Self {
-        let world =
-            World { rollout: RolloutRecord { version: Version(1), control: Control::Running }, ..world };
+        let world = World { rollout: RolloutRecord::new(Version(1), Control::Running), ..world };
         Self(Rc::new(RefCell::new(Shared {
             world,
             spec: None,
@@ -143,7 +142,8 @@ impl Sim {
 
     fn set_control(&self, control: Control) {
         let world = &mut self.0.borrow_mut().world;
-        world.rollout = RolloutRecord { version: world.next_version(), control };
+        let (version, gone) = (world.next_version(), world.rollout.gone.clone());
+        world.rollout = RolloutRecord { version, control, gone };
     }
 }
 
@@ -259,6 +259,11 @@ impl Backend for Sim {
         let node = world.node_mut(node).unwrap();
         node.version = version;
         node.labels.insert(ASK_LABEL.into(), ask.label(rollout));
+        Ok(())
+    }
+
+    fn give_up(&mut self, _rollout: &RolloutId, node: &NodeId) -> Result<(), BackendError> {
+        self.0.borrow_mut().world.give_up(node);
         Ok(())
     }
 

@@ -31,7 +31,7 @@ impl Work<'_> {
     pub(super) fn decide(&mut self, node: &Node, record: &NodeRecord, stored: bool) -> Option<Move> {
         let ask = Ask::of(node, &self.spec.id);
         let begun = match &record.stage {
-            Stage::Done | Stage::Skipped { .. } => return None,
+            Stage::Done | Stage::Skipped { .. } | Stage::Gone { .. } => return None,
             Stage::Failed { .. } => return answer_failed(ask, &self.control),
             Stage::Pending | Stage::Held { .. } => false,
             Stage::Entering
@@ -98,7 +98,8 @@ impl Work<'_> {
             | Stage::Held { .. }
             | Stage::Done
             | Stage::Failed { .. }
-            | Stage::Skipped { .. } => Move::Wait(Hold::Moving),
+            | Stage::Skipped { .. }
+            | Stage::Gone { .. } => Move::Wait(Hold::Moving),
         }
     }
 
@@ -134,7 +135,8 @@ impl Work<'_> {
             | Stage::Settling
             | Stage::Done
             | Stage::Failed { .. }
-            | Stage::Skipped { .. } => (limits.node_down, age, Hold::NodeDown),
+            | Stage::Skipped { .. }
+            | Stage::Gone { .. } => (limits.node_down, age, Hold::NodeDown),
         };
         Some(if age >= limit { Move::Fail(Reason::NodeDown) } else { Move::Wait(hold) })
     }

@@ -116,6 +116,8 @@ fn encode_stage(stage: &Stage) -> String {
     match stage {
         // What is held is decided again by whoever looks.
         Stage::Held { .. } => "pending".to_owned(),
+        // A node that left has no label. Whoever wrote one would write what nobody reads.
+        Stage::Gone { .. } => name.to_owned(),
         Stage::Draining { goal: Goal::Run } => format!("{name}:run"),
         Stage::Draining { goal: Goal::Restart(Restart::Engine) } => format!("{name}:engine"),
         Stage::Draining { goal: Goal::Restart(Restart::Reboot) } => format!("{name}:reboot"),
@@ -240,8 +242,15 @@ impl Phase {
 }
 
 impl Reason {
-    pub(super) const PLAIN: [Self; 6] =
-        [Self::Preflight, Self::TimeLimit, Self::NodeDown, Self::AgentLost, Self::TakenAway, Self::Aborted];
+    pub(super) const PLAIN: [Self; 7] = [
+        Self::Preflight,
+        Self::TimeLimit,
+        Self::NodeDown,
+        Self::AgentLost,
+        Self::TakenAway,
+        Self::RecordRemoved,
+        Self::Aborted,
+    ];
 
     /// Why a host's part failed.
     pub(crate) fn of(phase: HostPhase, exit: i32) -> Self {
@@ -260,6 +269,7 @@ impl Reason {
             Self::NodeDown => "node-down".to_owned(),
             Self::AgentLost => "agent-lost".to_owned(),
             Self::TakenAway => "taken-away".to_owned(),
+            Self::RecordRemoved => "record-removed".to_owned(),
             Self::Aborted => "aborted".to_owned(),
         }
     }
