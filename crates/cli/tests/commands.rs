@@ -6,9 +6,10 @@ use careen_cli::error::Failure;
 use careen_cli::exit::Exit;
 use careen_planner::observed::Availability;
 use careen_planner::rollout::{Control, RolloutOutcome};
+use careen_planner::{NodeId, Stage};
 use careen_sim::host::AttemptEnd;
 use careen_sim::scenario;
-use simulated::Sim;
+use simulated::{Shared, Sim};
 
 /// A swarm of one manager and so many workers, on which nothing runs.
 fn swarm(workers: usize) -> Sim {
@@ -157,12 +158,92 @@ fn a_rollout_that_continues_ends_with_failed_nodes() {
     attempts_end(&sim, "w1", AttemptEnd::Failed);
     assert_eq!(exit(sim.call("run --image update --local --yes --monitor 5s --failure-action continue")), 3);
     assert!(
-        sim.out().contains("is finished, with failed nodes: 2 of 3 nodes done, 1 failed\nw1: "),
+        sim.out().contains("is finished, with nodes that failed or left: 2 of 3 nodes done, 1 failed\nw1: "),
         "{}",
         sim.out()
     );
     assert_eq!(exit(sim.call("status")), 0);
     assert_eq!(exit(sim.call("status --follow")), 3, "who comes too late to watch is told how it ended");
+}
+
+/// A worker leaves while its command runs; a node of the same name joins.
+fn w1_leaves_in_its_turn(sim: &Sim) {
+    sim.0.borrow_mut().at(|shared| {
+        let w1 = NodeId("w1".into());
+        let world = &mut shared.world;
+        let runs =
+            world.node(&w1).is_some_and(|node| world.stage(node) == Some(Stage::Running { drained: false }));
+        if runs && world.attempts.iter().any(|(node, ..)| *node == w1) {
+            world.leave(&w1);
+        }
+        runs
+    });
+}
+
+#[test]
+fn a_node_that_leaves_in_its_turn_is_told_and_given_up_and_the_end_is_no_success() {
+    let sim = swarm(2);
+    w1_leaves_in_its_turn(&sim);
+    assert_eq!(exit(sim.call("run --image update --local --yes --monitor 5s")), 4, "{}", sim.err());
+    let err = sim.err();
+    assert!(
+        err.contains("w1: gone: it left the swarm in its turn, and its host may still be at work"),
+        "{err}"
+    );
+    assert!(err.contains(" is paused: w1 left the swarm in its turn"), "{err}");
+    assert!(err.contains("\n  careen skip w1 --local\n"), "{err}");
+    sim.0.borrow_mut().world.join("w1-again", "w1");
+    assert_eq!(exit(sim.call("status")), 0);
+    let out = sim.out();
+    assert!(out.contains("a node of the same name joined as w1-again"), "{out}");
+    assert!(out.contains("\n0 of 3 nodes done, 2 waiting, 1 gone\nnot taken in: w1 (w1-again), "), "{out}");
+    assert_eq!(exit(sim.call("status --format json")), 0);
+    let status: serde_json::Value = serde_json::from_str(&sim.out()).unwrap();
+    let rollout = &status["rollout"];
+    assert_eq!(rollout["nodes"][0]["stage"], serde_json::json!({ "stage": "gone", "left": "at-work" }));
+    assert_eq!(rollout["nodes"][0]["same_name"], "w1-again");
+    assert_eq!(
+        (&rollout["totals"]["gone"], &rollout["not_taken_in"][0]["node"]),
+        (&1.into(), &"w1-again".into())
+    );
+    assert_eq!(exit(sim.call("why w1")), 0);
+    assert!(sim.out().contains("careen skip w1"), "{}", sim.out());
+    let refused = sim.call("retry w1").unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "w1 (w1) left the swarm, so it cannot be tried again; nothing was changed"
+    );
+    assert_eq!(exit(sim.call("skip w1 --local")), 3, "{}{}", sim.out(), sim.err());
+    let out = sim.out();
+    assert!(out.starts_with("w1 is given up: nobody waits for its host any more\n"), "{out}");
+    assert!(
+        out.contains(
+            "is finished, with nodes that failed or left: 2 of 3 nodes done, 1 gone\nw1: it left the swarm"
+        ),
+        "{out}"
+    );
+    assert_eq!(violations(&sim), Vec::<String>::new());
+    assert!(sim.0.borrow().world.jobs.is_empty(), "its services are removed");
+}
+
+#[test]
+fn a_rollout_whose_config_is_removed_is_told_at_once() {
+    let sim = swarm(2);
+    let removed = |shared: &mut Shared| {
+        let removed = shared.world.now >= 15;
+        shared.world.removed = removed;
+        removed
+    };
+    sim.0.borrow_mut().at(removed);
+    let failure = sim.call("run --image update --yes --monitor 5s").unwrap_err();
+    let text = failure.to_string();
+    assert!(text.starts_with("somebody removed the config careen.rollout."), "{text}");
+    assert_eq!(failure.exit().code(), 1);
+    assert!(failure.next().is_some_and(|next| next.contains("careen abort")), "{:?}", failure.next());
+    let sim = swarm(2);
+    sim.0.borrow_mut().at(removed);
+    let failure = sim.call("run --image update --local --yes --monitor 5s").unwrap_err();
+    assert!(failure.to_string().starts_with("somebody removed the config careen.rollout."), "{failure}");
 }
 
 #[test]

@@ -107,9 +107,10 @@ pub fn last_try(observed: &Observed, rollout: &RolloutId, node: &NodeId) -> Opti
     jobs.chain(results.map(|result| (result.generation, 0))).max()
 }
 
-/// Whether an agent's container was, or may have been, on its node.
+/// Whether an agent's container was, or may have been, on its node. Behind a second agent there was a first one.
 fn has_begun(job: &Job) -> bool {
-    job.key.role == JobRole::Agent && job.tasks.iter().any(|task| *task != TaskState::Pending)
+    let placed = job.tasks.iter().any(|task| *task != TaskState::Pending);
+    job.key.role == JobRole::Agent && (placed || job.key.agent > 1)
 }
 
 /// The participants that are no longer in the swarm.

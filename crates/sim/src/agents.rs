@@ -193,6 +193,10 @@ impl World {
         if generation > asked + 1 {
             self.violation(format!("try {generation} on {node} after {asked} retries"));
         }
+        // A host that comes back from a reboot goes on by itself, whatever its node is called by now.
+        if attempt == 1 && rollout == self.spec.id {
+            self.check_takes_part(&node);
+        }
         let key = (node, rollout, generation, attempt);
         if self.attempts.contains(&key) {
             self.violation(format!("attempt {attempt} of try {generation} began twice on {}", key.0));

@@ -87,7 +87,8 @@ fn words(action: &Action) -> String {
 impl View<'_> {
     fn answers(&self) -> bool {
         let here = self.world.node(&self.place);
-        self.world.has_quorum() && here.is_some_and(|node| node.takes_part(self.world.now))
+        let manages = |node: &SimNode| node.role == Role::Manager && node.takes_part(self.world.now);
+        self.world.has_quorum() && here.is_some_and(manages)
     }
 
     fn carry_out(&mut self, action: &Action, epoch: u64) -> Result<(), ActError> {
@@ -182,10 +183,12 @@ impl View<'_> {
                 world.delivered = false;
                 Ok(())
             }
+            Action::SetControl { .. } | Action::MarkGone { .. } if world.removed => Err(ActError::Gone),
             Action::SetControl { control, version } => {
                 if world.rollout.version != *version {
                     return Err(ActError::Conflict);
                 }
+                world.check_nobody_is_forgotten(control, self.looked_at);
                 world.rollout.version = world.next_version();
                 world.rollout.control = control.clone();
                 Ok(())
@@ -256,6 +259,8 @@ impl World {
         if from != to && node.labels.contains_key(RECORD_LABEL) {
             self.edges.insert((from, to));
         }
+        self.check_label(id, to);
+        let Some(node) = self.nodes.iter_mut().find(|node| node.id == *id) else { return Ok(()) };
         if let Some(availability) = availability {
             node.availability = availability;
             let record = node.labels.get(RECORD_LABEL).and_then(|text| NodeRecord::decode(text).ok());
@@ -279,7 +284,7 @@ impl World {
             jobs: self.jobs.iter().map(observe_job).collect(),
             reports,
             lock: self.lock.clone(),
-            rollout: Some(self.rollout.clone()),
+            rollout: (!self.removed).then(|| self.rollout.clone()),
             baseline: self.baseline.clone(),
             results: self.results.clone(),
             history_written: self.history_written,
@@ -301,7 +306,7 @@ impl World {
         });
         Node {
             id: node.id.clone(),
-            hostname: node.id.0.clone(),
+            hostname: node.hostname.clone(),
             version: node.version,
             role: node.role,
             availability: node.availability,

@@ -1,9 +1,9 @@
 //! What must never be, whoever crashes, freezes or interferes. Checked where it would happen, and after every step.
 
-use crate::host::At;
+use crate::host::{At, Transaction, Try};
 use crate::world::{Power, SimNode, World};
-use careen_planner::observed::{Availability, Role, TaskState};
-use careen_planner::rollout::Control;
+use careen_planner::observed::{Availability, NodeOutcome, Role, TaskState};
+use careen_planner::rollout::{Control, GoneMark, NodeResult, RolloutOutcome};
 use careen_planner::spec::DrainPolicy;
 use careen_planner::state::Taken;
 use careen_planner::{Act, Action, ControllerId, NodeId, Pass, Stage};
@@ -79,8 +79,9 @@ impl World {
 
     /// What is checked after every step.
     pub fn check(&mut self) {
-        let out: Vec<NodeId> =
-            self.nodes.iter().filter(|node| self.is_missed(node)).map(|node| node.id.clone()).collect();
+        let missed = self.nodes.iter().filter(|node| self.is_missed(node));
+        let outside = self.outside.iter().filter(|node| self.keeps_its_place(node));
+        let out: Vec<NodeId> = missed.chain(outside).map(|node| node.id.clone()).collect();
         let limit = self.spec.policy.parallelism.max(1);
         if out.len() > limit {
             self.violation(format!("{} nodes in maintenance, {limit} may be: {out:?}", out.len()));
@@ -104,6 +105,57 @@ impl World {
             matches!(at, At::Running(_) | At::WantsRestart(_) | At::Restarting(..) | At::Restarted(_))
         };
         drained || node.host.transactions.values().any(|one| works(&one.at))
+    }
+
+    /// **A participant that left keeps its place while its host works**, until its time is over or an operator gives it up.
+    fn keeps_its_place(&self, node: &SimNode) -> bool {
+        let limit = self.spec.limits.node_down.as_secs();
+        let waits = self.left.get(&node.id).is_some_and(|at| self.now < at + limit);
+        let over = matches!(self.rollout.control, Control::Aborting | Control::Finished { .. });
+        let works = |(one, transaction): (&Try, &Transaction)| one.0 == self.spec.id && transaction.works();
+        waits
+            && !over
+            && !self.removed
+            && self.rollout.gone.get(&node.id) != Some(&GoneMark::GivenUp)
+            && node.host.transactions.iter().any(works)
+    }
+
+    /// **A participant that left is never forgotten**: a rollout that ends as done had all of them done.
+    pub(crate) fn check_nobody_is_forgotten(&mut self, control: &Control, looked_at: u64) {
+        if *control != (Control::Finished { outcome: RolloutOutcome::Done }) {
+            return;
+        }
+        let is_done = |node: &NodeId| {
+            let succeeded = |one: &&NodeResult| one.node == *node && one.outcome == NodeOutcome::Succeeded;
+            self.results.iter().any(|one| succeeded(&one))
+        };
+        let forgotten = self.left.iter().find(|(node, at)| **at < looked_at && !is_done(node));
+        if let Some((node, _)) = forgotten {
+            let line = format!("{node} left, and the rollout is called done");
+            self.violation(line);
+        }
+    }
+
+    /// **A node whose label somebody removed does not begin anew**: nobody knows how far it was.
+    pub(crate) fn check_label(&mut self, node: &NodeId, stage: &str) {
+        if !self.unlabelled.contains(node) {
+            return;
+        }
+        if matches!(stage, "skipped" | "failed") {
+            self.unlabelled.remove(node);
+        } else if stage == "entering" {
+            self.violation(format!(
+                "{node} begins anew, and all that had happened was that its label was removed"
+            ));
+        }
+    }
+
+    /// **Who joined later never runs the command.**
+    pub(crate) fn check_takes_part(&mut self, node: &NodeId) {
+        let listed = self.baseline.as_ref().and_then(|baseline| baseline.nodes.as_ref());
+        if listed.is_some_and(|nodes| !nodes.iter().any(|one| one.id == *node)) {
+            self.violation(format!("{node} joined later, and the command begins on it"));
+        }
     }
 
     /// **Only who has the lock decides**; others take it, or wait. (What it decided may still be carried out later.)
@@ -145,7 +197,10 @@ impl World {
         }
         // What is on a node that did not report when the rollout ended is for the next one.
         let dead = |id: &NodeId| {
-            self.node(id).is_none_or(|node| node.power == Power::Dead || node.unseen_at + 60 > self.over_at)
+            // Of one that left while it went on nothing is left.
+            self.node(id).map_or(!self.left.contains_key(id), |node| {
+                node.power == Power::Dead || node.unseen_at + 60 > self.over_at
+            })
         };
         let left: Vec<String> = self
             .jobs

@@ -6,8 +6,10 @@
 
 mod agents;
 mod cluster;
+pub mod hand;
 pub mod host;
 pub mod invariants;
+pub mod members;
 mod orchestrator;
 pub mod rng;
 pub mod run;

@@ -25,6 +25,10 @@ pub struct Faults {
     pub cut_off: u64,
     /// A host dies for good, each second.
     pub death: u64,
+    /// A node leaves, joins, or gets another role, each second.
+    pub members: u64,
+    /// Somebody deletes something of the rollout's by hand, each second.
+    pub hand: u64,
     /// Until when all that happens.
     pub until: u64,
 }
@@ -32,7 +36,18 @@ pub struct Faults {
 impl Faults {
     /// Everything.
     pub fn all() -> Self {
-        Self { crash: 40, freeze: 15, second: 3, operator: 8, engine: 2, cut_off: 3, death: 1, until: 1200 }
+        Self {
+            crash: 40,
+            freeze: 15,
+            second: 3,
+            operator: 8,
+            engine: 2,
+            cut_off: 3,
+            death: 1,
+            members: 3,
+            hand: 1,
+            until: 1200,
+        }
     }
 
     /// Only controllers crash and freeze.
@@ -379,7 +394,9 @@ impl Run {
         let mut gone = Vec::new();
         self.sitting.retain(|one| {
             let stays = world.node(&one.place).is_some_and(|node| {
-                node.power == Power::Up && !(node.availability == Availability::Drain && others > 0)
+                node.role == Role::Manager
+                    && node.power == Power::Up
+                    && !(node.availability == Availability::Drain && others > 0)
             });
             if !stays {
                 gone.push(format!("{} is gone with {}", one.controller.id(), one.place));

@@ -29,7 +29,15 @@ impl Run {
             world.nodes[index].stop_engine();
             world.say(format!("{id} dies for good"));
         }
-        if world.rng.permille(faults.operator) {
+        if world.rng.permille(faults.members) {
+            world.membership_changes(index);
+        }
+        if world.rng.permille(faults.hand) {
+            world.somebody_deletes(index);
+        }
+        // The node may be one less by now.
+        if self.world.rng.permille(faults.operator) {
+            let index = index.min(self.world.nodes.len() - 1);
             self.operator_interferes(index);
         }
     }
@@ -69,7 +77,6 @@ impl Run {
             }
             14 | 15 => self.operator_says(Control::Paused { why: PauseReason::Asked }),
             16 | 17 => self.operator_asks(index, Ask::Skip),
-            18 => self.worker_leaves(index),
             _ if self.world.rng.permille(200) => self.operator_says(Control::Aborting),
             _ => {}
         }
@@ -94,15 +101,6 @@ impl Run {
         node.version = version;
         let line = format!("operator: {} {}", ask.word(), node.id);
         world.say(line);
-    }
-
-    fn worker_leaves(&mut self, index: usize) {
-        let world = &mut self.world;
-        if world.nodes[index].role == Role::Worker {
-            let node = world.nodes.remove(index);
-            world.say(format!("{} leaves the swarm", node.id));
-            world.left.insert(node.id);
-        }
     }
 
     /// An operator who looks at what has stopped, and answers after a while.

@@ -61,15 +61,23 @@ pub struct World {
     pub go_looked_at: BTreeMap<NodeId, u64>,
     /// When the rollout was over.
     pub over_at: u64,
-    /// Nodes that left.
-    pub left: BTreeSet<NodeId>,
+    /// Participants that left while the rollout went on, and when.
+    pub left: BTreeMap<NodeId, u64>,
+    /// Hosts of nodes that left: what was begun on them goes on.
+    pub outside: Vec<SimNode>,
+    /// Nodes whose label somebody removed after the rollout had begun on them.
+    pub unlabelled: BTreeSet<NodeId>,
+    /// Whether somebody removed the rollout's config.
+    pub removed: bool,
 }
 
 /// A node.
 #[derive(Debug, Clone)]
 pub struct SimNode {
-    /// Its id, also its host's name.
+    /// Its id.
     pub id: NodeId,
+    /// Its host's name.
+    pub hostname: String,
     /// What it is.
     pub role: Role,
     /// What the store says.
@@ -218,6 +226,9 @@ impl World {
         self.history_written = false;
         self.delivered = true;
         self.retries.clear();
+        self.left.clear();
+        self.unlabelled.clear();
+        self.removed = false;
         // Who was seen down when a rollout ended has come back by now, or never will.
         for node in &mut self.nodes {
             node.unseen_at = 0;
@@ -263,6 +274,7 @@ impl World {
         }
         self.node_agents();
         self.supervisors();
+        self.outsiders();
         self.agents();
     }
 

@@ -40,6 +40,17 @@ pub struct Shared {
     /// When Ctrl-C is pressed.
     pub interrupt_at: Option<u64>,
     pub live: bool,
+    /// What happens when its time has come; it says when that was.
+    pub event: Option<Event>,
+}
+
+type Event = Box<dyn FnMut(&mut Shared) -> bool>;
+
+impl Shared {
+    /// Tried each second until it says that it has happened.
+    pub fn at(&mut self, event: impl FnMut(&mut Shared) -> bool + 'static) {
+        self.event = Some(Box::new(event));
+    }
 }
 
 pub fn place() -> NodeId {
@@ -58,6 +69,7 @@ impl Sim {
             answer: None,
             interrupt_at: None,
             live: false,
+            event: None,
         })))
     }
 
@@ -87,6 +99,11 @@ impl Sim {
         let mut shared = self.0.borrow_mut();
         shared.world.tick();
         shared.world.check();
+        if let Some(mut event) = shared.event.take()
+            && !event(&mut shared)
+        {
+            shared.event = Some(event);
+        }
         let Some(mut controller) = shared.in_swarm.take() else { return };
         let who = controller.id().clone();
         drop(shared);
