@@ -318,7 +318,7 @@ win1  worker   skipped  -      it runs Windows
         assert_eq!(
             page.into_text(),
             "no rollout is going on\nthe last one, k3x9 (registry.example/update@sha256:00 install, submitted \
-             2026-11-23T02:55:39Z by root@m1): finished, with failed nodes\n\n\
+             2026-11-23T02:55:39Z by root@m1): finished, with nodes that failed or left\n\n\
              NODE  STATE   RESULT\nw1    done    docker.io: 1 → 2, and 1 more\nw2    failed  exit code 7 in the command; E: no room left\n"
         );
         assert_eq!(words::skip(Skip::Windows), "it runs Windows");

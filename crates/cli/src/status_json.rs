@@ -1,6 +1,7 @@
 //! `careen status` as JSON; a node looks the same in `why` and while following. Pure.
 
 use crate::backend::{EndedNode, Summary};
+use crate::left::{self, LeftBehind, LeftJson};
 use crate::status::next;
 use crate::view::{NodeStanding, Standing, Totals};
 use crate::words;
@@ -17,6 +18,8 @@ pub struct StatusJson<'a> {
     rollout: Option<RolloutJson<'a>>,
     /// The last one, when none is going on.
     last: Option<LastJson<'a>>,
+    /// What rollouts that do not go on have left.
+    left: Vec<LeftJson<'a>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -85,7 +88,7 @@ pub struct NodeJson<'a> {
 }
 
 /// The JSON of a rollout that goes on.
-pub fn status<'a>(standing: &'a Standing, spec: &'a Spec) -> StatusJson<'a> {
+pub fn status<'a>(standing: &'a Standing, spec: &'a Spec, left: &'a [LeftBehind]) -> StatusJson<'a> {
     let rollout = RolloutJson {
         id: standing.rollout.as_str(),
         image: &spec.image,
@@ -99,11 +102,11 @@ pub fn status<'a>(standing: &'a Standing, spec: &'a Spec) -> StatusJson<'a> {
         not_taken_in: standing.not_taken_in.iter().map(late).collect(),
         next: next(standing),
     };
-    StatusJson { rollout: Some(rollout), last: None }
+    StatusJson { rollout: Some(rollout), last: None, left: left::json(left) }
 }
 
 /// The JSON when none does.
-pub fn idle(last: Option<&Summary>) -> StatusJson<'_> {
+pub fn idle<'a>(last: Option<&'a Summary>, left: &'a [LeftBehind]) -> StatusJson<'a> {
     let last = last.map(|last| LastJson {
         id: last.spec.id.as_str(),
         image: &last.spec.image,
@@ -115,7 +118,7 @@ pub fn idle(last: Option<&Summary>) -> StatusJson<'_> {
         submitted: last.submitted.as_deref(),
         nodes: last.nodes.iter().map(ended).collect(),
     });
-    StatusJson { rollout: None, last }
+    StatusJson { rollout: None, last, left: left::json(left) }
 }
 
 fn late(late: &Participant) -> LateJson<'_> {
@@ -168,7 +171,7 @@ mod tests {
         let (standing, _) = look(&observed, &spec, &Watch::default(), Duration::ZERO).unwrap();
         let ages = BTreeMap::from([(standing.nodes[1].node.clone(), Duration::from_secs(300))]);
         let standing = standing.with_ages(&ages);
-        let json = serde_json::to_value(status(&standing, &spec)).unwrap();
+        let json = serde_json::to_value(status(&standing, &spec, &[])).unwrap();
         let rollout = &json["rollout"];
         assert_eq!(rollout["control"]["why"]["reason"], "node-failed");
         assert_eq!(rollout["totals"]["failed"], 1);
@@ -182,6 +185,6 @@ mod tests {
         for key in [keys(rollout), keys(failed), keys(&rollout["totals"])].concat() {
             assert!(section.contains(&format!("`{key}`")), "{key} is not documented");
         }
-        assert!(serde_json::to_value(idle(None)).unwrap()["rollout"].is_null());
+        assert!(serde_json::to_value(idle(None, &[])).unwrap()["rollout"].is_null());
     }
 }

@@ -9,6 +9,7 @@ use careen_planner::rollout::{Control, RolloutOutcome};
 use careen_planner::{NodeId, Stage};
 use careen_sim::host::AttemptEnd;
 use careen_sim::scenario;
+use careen_sim::world::SimNode;
 use simulated::{Shared, Sim};
 
 /// A swarm of one manager and so many workers, on which nothing runs.
@@ -244,6 +245,67 @@ fn a_rollout_whose_config_is_removed_is_told_at_once() {
     sim.0.borrow_mut().at(removed);
     let failure = sim.call("run --image update --local --yes --monitor 5s").unwrap_err();
     assert!(failure.to_string().starts_with("somebody removed the config careen.rollout."), "{failure}");
+    what_is_left_of_it_is_given_back(&sim);
+}
+
+fn what_is_left_of_it_is_given_back(sim: &Sim) {
+    assert_eq!(exit(sim.call("status")), 0);
+    let out = sim.out();
+    assert!(out.starts_with("no rollout is going on\n"), "{out}");
+    assert!(out.contains(", whose config somebody removed:\n  w1 (w1) was "), "{out}");
+    assert!(
+        out.contains("\n  services: careen-") && out.ends_with("what next:\n    careen abort\n"),
+        "{out}"
+    );
+    assert_eq!(exit(sim.call("abort")), 2, "nobody is there to ask");
+    sim.0.borrow_mut().answer = Some(false);
+    assert_eq!(exit(sim.call("abort")), 1);
+    assert!(!sim.0.borrow().world.jobs.is_empty());
+    assert_eq!(exit(sim.call("restore w9 --yes")), 2, "there is no such node");
+    assert_eq!(exit(sim.call("restore w2 --yes")), 0);
+    assert!(sim.err().contains("nothing of careen's is left on w2"), "{}", sim.err());
+    sim.0.borrow_mut().answer = Some(true);
+    assert_eq!(exit(sim.call("abort --format json")), 0, "{}", sim.err());
+    let event: serde_json::Value = serde_json::from_str(&sim.out()).unwrap();
+    assert_eq!((&event["event"], &event["nodes"][0]["hostname"]), (&"restored".into(), &"w1".into()));
+    assert_eq!(event["configs"].as_array().unwrap().len(), 1, "{event}");
+    {
+        let shared = sim.0.borrow();
+        assert!(shared.world.jobs.is_empty());
+        let active = |node: &SimNode| node.availability == Availability::Active;
+        assert!(shared.world.nodes.iter().all(active));
+    }
+    // A host that may be at work keeps its label; whoever knows better gives it back.
+    if event["nodes"][0]["keeps_its_label"] == true {
+        assert_eq!(exit(sim.call("restore w1 --yes")), 0, "{}", sim.err());
+        assert!(sim.out().starts_with("w1"), "{}", sim.out());
+    }
+    assert!(sim.0.borrow().world.nodes.iter().all(|node| node.labels.is_empty()));
+    assert_eq!(exit(sim.call("abort")), 1, "nothing is left");
+}
+
+#[test]
+fn a_node_that_stayed_drained_is_given_back_and_one_of_a_rollout_that_goes_on_is_not() {
+    let sim = swarm(2);
+    attempts_end(&sim, "w1", AttemptEnd::Failed);
+    let run = "run --image update --local --yes --monitor 5s --drain always --failure-action";
+    assert_eq!(exit(sim.call(&format!("{run} pause"))), 4);
+    let refused = sim.call("restore w1 --yes").unwrap_err();
+    assert!(refused.to_string().contains("goes on, and the node is in the middle of it"), "{refused}");
+    assert_eq!(refused.exit().code(), 6);
+    assert_eq!(exit(sim.call("abort --local")), 3);
+    assert_eq!(exit(sim.call("status")), 0);
+    let out = sim.out();
+    assert!(
+        out.contains(", which is over:\n  w1 (w1) was failed: ") && out.contains("it stays drained"),
+        "{out}"
+    );
+    assert!(out.ends_with("what next:\n    careen restore w1\n"), "{out}");
+    assert_eq!(exit(sim.call("restore w1")), 2, "nobody is there to ask");
+    assert_eq!(exit(sim.call("restore w1 --yes")), 0);
+    assert_eq!(sim.out(), "w1 is active again (was drain)\n");
+    assert!(sim.0.borrow().world.nodes.iter().all(|node| node.labels.is_empty()));
+    assert_eq!(violations(&sim), Vec::<String>::new());
 }
 
 #[test]

@@ -10,7 +10,7 @@
 //! - [`participants`]: who takes part, whoever joins or leaves
 //! - [`order`], [`quorum`], [`drain`], [`availability`], [`settle`], [`failure`]: one question each
 //! - [`plan()`]: what a rollout would do; [`view()`]: how it stands; [`pass()`]: what a controller does now, [`action`]:
-//!   how it says so
+//!   how it says so; [`remains`]: what is left, and how it is given back without a controller
 
 pub mod action;
 pub mod availability;
@@ -26,6 +26,7 @@ pub mod participants;
 mod pass;
 pub mod plan;
 pub mod quorum;
+pub mod remains;
 pub mod rollout;
 pub mod settle;
 pub mod spec;

@@ -91,7 +91,7 @@ impl View<'_> {
         self.world.has_quorum() && here.is_some_and(manages)
     }
 
-    fn carry_out(&mut self, action: &Action, epoch: u64) -> Result<(), ActError> {
+    pub(crate) fn carry_out(&mut self, action: &Action, epoch: u64) -> Result<(), ActError> {
         let world = &mut *self.world;
         // The real swarm's side looks at the lock before each action. That leaves a moment; here it is a wide one.
         let stale = world.lock.as_ref().is_some_and(|lock| lock.epoch != epoch || lock.holder.is_none());

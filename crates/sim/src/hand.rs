@@ -1,10 +1,13 @@
 //! What people delete by hand, although careen's documents say that they should not.
 
+use crate::cluster::View;
 use crate::world::World;
-use careen_planner::NodeId;
+use careen_controller::ActError;
 use careen_planner::participants;
+use careen_planner::remains::{self, Next, Scope};
 use careen_planner::rollout::Control;
 use careen_planner::state::RECORD_LABEL;
+use careen_planner::{Action, ControllerId, NodeId};
 
 impl World {
     /// Something of the rollout's, while it goes on.
@@ -23,6 +26,10 @@ impl World {
             _ if self.rng.permille(300) => {
                 self.say("somebody deletes the baseline");
                 self.baseline = None;
+            }
+            _ if self.rng.permille(500) => {
+                self.say("somebody deletes the rollout's config");
+                self.removed = true;
             }
             _ => {
                 self.say("somebody deletes the lock");
@@ -47,6 +54,28 @@ impl World {
         if begun {
             self.unlabelled.insert(id.clone());
         }
+    }
+
+    /// One step of an operator's command that gives back what is left.
+    pub fn give_back(&mut self, action: &Action) -> Result<(), ActError> {
+        let who = ControllerId("operator".to_owned());
+        let place = self.nodes.first().map(|node| node.id.clone()).ok_or(ActError::Gone)?;
+        let looked_at = self.now;
+        View { world: self, who, place, looked_at, moved: false, distort: |_, _| {} }.carry_out(action, 0)
+    }
+
+    /// What `careen abort` does when the rollout's config is gone.
+    pub(crate) fn give_everything_back(&mut self) -> Next {
+        let place = self.nodes.first().map(|node| node.id.clone()).unwrap_or_else(|| NodeId(String::new()));
+        let observed = self.observe(&place);
+        let next = remains::next(&observed, &Scope::Rollout(self.spec.id.clone()));
+        if let Next::Act(actions) = &next {
+            for action in actions {
+                let result = self.give_back(action);
+                self.say(format!("operator: {}: {result:?}", action.name()));
+            }
+        }
+        next
     }
 
     /// `docker service rm` of all that careen has on a node.

@@ -4,6 +4,7 @@ use crate::cluster::View;
 use crate::world::{Power, World};
 use careen_controller::{Controller, ControllerError, Turn};
 use careen_planner::observed::{Availability, Role};
+use careen_planner::remains::Next;
 use careen_planner::rollout::{Control, RolloutOutcome};
 use careen_planner::{ControllerId, End, Hold, NodeId, Observed, Pass, Spec};
 use std::collections::BTreeMap;
@@ -203,7 +204,9 @@ impl Run {
         if self.world.now < self.faults.until {
             self.fault();
         }
-        if !self.over {
+        if self.world.removed && !self.over {
+            self.give_everything_back();
+        } else if !self.over {
             self.operator_answers();
             self.start_controllers();
         }
@@ -217,6 +220,21 @@ impl Run {
             } else {
                 self.sitting.remove(index);
             }
+        }
+    }
+
+    /// The rollout's config is gone: its controllers stop, and an operator gives back what is left. It counts as aborted.
+    fn give_everything_back(&mut self) {
+        let now = self.world.now;
+        let awake = self.sitting.iter().any(|one| now >= one.frozen_until);
+        if awake || !self.world.has_quorum() {
+            return;
+        }
+        if let Next::Done(_) = self.world.give_everything_back() {
+            self.world.say("the rollout is given back");
+            self.world.rollout.control = Control::Finished { outcome: RolloutOutcome::Aborted };
+            (self.world.over_at, self.over) = (now, true);
+            (self.world.delivered, self.world.results) = (false, Vec::new());
         }
     }
 
@@ -273,7 +291,10 @@ impl Run {
                 return false;
             }
             End::Removed => {
-                self.world.violation("a controller misses the rollout's config");
+                if !self.world.removed {
+                    self.world.violation("a controller misses the rollout's config, and it is there");
+                }
+                self.world.say(format!("{} stops: the config is gone", self.sitting[index].controller.id()));
                 return false;
             }
             End::Superseded => {

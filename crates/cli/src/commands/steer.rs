@@ -1,7 +1,7 @@
 //! `pause`, `resume`, `retry`, `skip`, `abort`: from any manager, after any crash.
 
 use super::{Session, find};
-use crate::args::{Format, NodeArgs, SteerArgs};
+use crate::args::{AbortArgs, Format, NodeArgs, SteerArgs};
 use crate::backend::{Backend, Order};
 use crate::console::Console;
 use crate::error::Failure;
@@ -29,8 +29,8 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         self.carry_on(spec, args.local)
     }
 
-    pub(super) fn abort(&mut self, args: &SteerArgs) -> Result<Exit, Failure> {
-        let spec = self.active()?;
+    pub(super) fn abort(&mut self, args: &AbortArgs) -> Result<Exit, Failure> {
+        let Some(spec) = self.backend.active()? else { return self.abort_removed(args.yes) };
         self.backend.control(&spec.id, Order::Abort)?;
         self.told(&spec, "abort", None, "is being aborted; what can be given back is given back")?;
         self.carry_on(spec, args.local)
