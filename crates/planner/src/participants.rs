@@ -74,12 +74,13 @@ pub fn latecomers(observed: &Observed, spec: &Spec) -> Result<Vec<Participant>, 
 
 /// Whether the rollout had begun although nothing is there any more that says who takes part: somebody removed it.
 pub fn is_forgotten(observed: &Observed, rollout: &RolloutId) -> bool {
-    let of_rollout = |node: &Node| {
+    // One that was skipped before its turn had no agent.
+    let begun = |node: &Node| {
         let record = NodeRecord::of(node).ok().flatten();
-        record.is_some_and(|record| record.rollout == *rollout)
+        record.is_some_and(|record| record.rollout == *rollout && (record.agent > 0 || record.generation > 1))
     };
     observed.baseline.is_none()
-        && (observed.nodes.iter().any(of_rollout)
+        && (observed.nodes.iter().any(begun)
             || !observed.results.is_empty()
             || observed.jobs.iter().any(|job| job.key.rollout == *rollout))
 }
@@ -107,10 +108,11 @@ pub fn last_try(observed: &Observed, rollout: &RolloutId, node: &NodeId) -> Opti
     jobs.chain(results.map(|result| (result.generation, 0))).max()
 }
 
-/// Whether an agent's container was, or may have been, on its node. Behind a second agent there was a first one.
+/// Whether an agent's container was, or may have been, on its node: the swarm may have dropped its tasks with the node, and
+/// behind a second agent there was a first one.
 fn has_begun(job: &Job) -> bool {
-    let placed = job.tasks.iter().any(|task| *task != TaskState::Pending);
-    job.key.role == JobRole::Agent && (placed || job.key.agent > 1)
+    let waits = !job.tasks.is_empty() && job.tasks.iter().all(|task| *task == TaskState::Pending);
+    job.key.role == JobRole::Agent && (!waits || job.key.agent > 1)
 }
 
 /// The participants that are no longer in the swarm.

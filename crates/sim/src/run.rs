@@ -198,7 +198,8 @@ impl Run {
         Failure { what: self.world.violations, history: self.world.history }
     }
 
-    fn second(&mut self) {
+    /// One second of it.
+    pub fn second(&mut self) {
         self.world.tick();
         self.world.check();
         if self.world.now < self.faults.until {

@@ -772,7 +772,7 @@ fn what_is_known_of_a_node_that_left() {
         // The second try of a node has no result yet.
         let mut retried = observed.clone();
         jobs(&mut retried, "w1", TaskState::Running, None);
-        retried.jobs.iter_mut().for_each(|job| job.key.generation = 2);
+        retried.jobs.iter_mut().for_each(|job| (job.key.generation, job.tasks) = (2, Vec::new()));
         let expected = if mark == Some(GoneMark::GivenUp) { Left::GivenUp } else { Left::AtWork };
         assert_eq!(participants::left(&retried, &rollout(), &NodeId("w1".into())), expected);
     }
@@ -928,6 +928,10 @@ fn a_baseline_that_was_removed_pauses_and_only_an_abort_ends_it() {
     let control = Control::Paused { why: PauseReason::BaselineRemoved };
     assert_eq!(pass.actions[0].action, Action::SetControl { control: control.clone(), version: Version(3) });
     assert_eq!(hold(&pass, "w2"), "baseline-removed");
+    let mut early = cluster();
+    early.baseline = None;
+    put(&mut early, "w1", &NodeRecord { agent: 0, ..record(Stage::Skipped { why: Skip::Asked }) });
+    assert_eq!(words(&now(&early, &spec())), ["write-baseline"], "skipped before anything had begun");
     observed.rollout.as_mut().unwrap().control = control;
     observed.nodes.truncate(4);
     for name in ["m1", "m2", "m3"] {
