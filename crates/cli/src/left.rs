@@ -179,7 +179,7 @@ mod tests {
         let over = left_behind(&observed, stored(), &[spec.id.clone()], None);
         assert_eq!(
             text(&over),
-            "left of the rollout k3x9, which is over:\n  w2 (w2) was failed: exit code 100 in the command; it stays \
+            "\nleft of the rollout k3x9, which is over:\n  w2 (w2) was failed: exit code 100 in the command; it stays \
              drained\n  what next:\n    careen restore w2\n"
         );
         let drained = Some(Taken { was: Availability::Active, set: Availability::Drain });
@@ -188,7 +188,7 @@ mod tests {
         let removed = left_behind(&observed, stored(), &[], None);
         assert_eq!(
             text(&removed),
-            "left of the rollout k3x9, whose config somebody removed:\n  w2 (w2) was running; its host may be at work; it \
+            "\nleft of the rollout k3x9, whose config somebody removed:\n  w2 (w2) was running; its host may be at work; it \
              stays drained\n  services: careen-k3x9-w2-g1-a1\n  configs: careen.baseline.k3x9\n  what next:\n    careen \
              abort\n"
         );

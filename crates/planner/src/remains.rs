@@ -218,13 +218,19 @@ fn give_back(node: &Node, record: Option<&NodeRecord>) -> Action {
     }
 }
 
+/// What careen drained stays so. A node that its operator keeps drained, and that was active for a moment, goes back to that.
 fn relabel(node: &Node, record: &NodeRecord) -> Action {
+    let change = match availability::operators(node, record.taken) {
+        Availability::Active => availability::Change { to: None, taken: record.taken },
+        Availability::Pause | Availability::Drain => availability::restore(node, record.taken),
+    };
+    let record = NodeRecord { taken: change.taken, ..record.clone() };
     let labels = [(RECORD_LABEL.to_owned(), Some(record.encode())), (ASK_LABEL.to_owned(), None)];
     Action::UpdateNode {
         node: node.id.clone(),
         version: node.version,
         labels: BTreeMap::from(labels),
-        availability: None,
+        availability: change.to,
     }
 }
 
@@ -334,6 +340,13 @@ mod tests {
                 taken(Active, Drain),
                 "w1 - := active",
                 "w1 failed:running:aborted active>drain",
+            ),
+            (
+                Stage::Verifying,
+                Active,
+                taken(Drain, Active),
+                "w1 - := drain",
+                "w1 failed:verifying:aborted := drain",
             ),
             (failed, Drain, taken(Active, Drain), "w1 - := active", "done, 0 left"),
         ];
