@@ -9,8 +9,10 @@ mod agents;
 pub mod bend;
 mod cluster;
 mod containers;
+pub mod hand;
 pub mod host;
 pub mod invariants;
+pub mod members;
 mod orchestrator;
 pub mod rng;
 pub mod run;
@@ -21,6 +23,6 @@ mod truth;
 pub mod whole;
 pub mod world;
 
-pub use cluster::View;
 pub use accidents::Accidents;
+pub use cluster::View;
 pub use run::{Ending, Failure, Faults, Run};

@@ -120,13 +120,17 @@ impl World {
     /// What goes on on hosts without any container.
     pub(crate) fn supervisors(&mut self) {
         for index in 0..self.nodes.len() {
-            if !self.nodes[index].power.host_is_up() {
-                continue;
-            }
-            let ids: Vec<Id> = self.nodes[index].host.processes.iter().map(|one| one.id.clone()).collect();
-            for id in ids {
-                self.supervise(index, &id);
-            }
+            self.supervisors_of(index);
+        }
+    }
+
+    pub(crate) fn supervisors_of(&mut self, index: usize) {
+        if !self.nodes[index].power.host_is_up() {
+            return;
+        }
+        let ids: Vec<Id> = self.nodes[index].host.processes.iter().map(|one| one.id.clone()).collect();
+        for id in ids {
+            self.supervise(index, &id);
         }
     }
 
@@ -225,11 +229,17 @@ impl World {
             }
             Effect::WriteSupervised => {
                 let boot_id = self.nodes[index].host.boot_id();
-                return self.write(index, process, Record::Supervised { entry: Way::Systemd, pid: 7, boot_id });
+                return self.write(
+                    index,
+                    process,
+                    Record::Supervised { entry: Way::Systemd, pid: 7, boot_id },
+                );
             }
             Effect::Write(record) => return self.write_for(index, process, record),
             Effect::LetEngineComeUp if self.nodes[index].power == Power::Up => Event::Waited,
-            Effect::LetEngineComeUp if waited >= ENGINE_COMES_UP => Event::GaveUp("the engine is down".into()),
+            Effect::LetEngineComeUp if waited >= ENGINE_COMES_UP => {
+                Event::GaveUp("the engine is down".into())
+            }
             Effect::LetEngineComeUp => return Came::NotYet,
             Effect::Look => self.seen(index, process),
             Effect::AwaitTurnToRun | Effect::AwaitTurnToReboot if self.can_do_without(index) => Event::Waited,
@@ -455,9 +465,7 @@ impl World {
             return true;
         }
         let (members, reachable) = self.managers();
-        node.takes_part(self.now)
-            && self.leader.is_some()
-            && (members == 1 || reachable > members / 2 + 1)
+        node.takes_part(self.now) && self.leader.is_some() && (members == 1 || reachable > members / 2 + 1)
     }
 }
 
@@ -499,5 +507,12 @@ fn command_ends(host: &mut Host, attempt: u32) -> CommandEnd {
 
 fn result(outcome: Outcome) -> TransactionResult {
     let exit_code = outcome.exit_code();
-    TransactionResult { outcome, exit_code, output_bytes: 0, duration_ms: None, notes: Vec::new(), changes: None }
+    TransactionResult {
+        outcome,
+        exit_code,
+        output_bytes: 0,
+        duration_ms: None,
+        notes: Vec::new(),
+        changes: None,
+    }
 }

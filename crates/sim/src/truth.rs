@@ -115,7 +115,8 @@ impl World {
             | Stage::Restoring { .. }
             | Stage::Settling
             | Stage::Failed { .. }
-            | Stage::Skipped { .. } => {}
+            | Stage::Skipped { .. }
+            | Stage::Gone { .. } => {}
         }
         self.check_taken_back(node, record);
     }
@@ -128,7 +129,10 @@ impl World {
             (&one.0, &one.1, one.2) == (node, &record.rollout, record.generation)
         };
         if takes_back && self.attempts.iter().any(|one| of_try(&one)) {
-            self.violation(format!("{node} is taken back although its command has begun: {:?}", record.stage));
+            self.violation(format!(
+                "{node} is taken back although its command has begun: {:?}",
+                record.stage
+            ));
         }
     }
 
@@ -167,14 +171,16 @@ impl World {
     /// A host loses its state directory.
     pub(crate) fn forget(&mut self, index: usize) {
         let node = &self.nodes[index];
-        let record = NodeRecord::decode(node.labels.get(careen_planner::state::RECORD_LABEL).map_or("", |text| text));
+        let record =
+            NodeRecord::decode(node.labels.get(careen_planner::state::RECORD_LABEL).map_or("", |text| text));
         if let Ok(record) = record
             && record.stage.is_after_the_go()
         {
             let id = Id::command(&record.rollout, record.generation);
-            let could_begin = node.host.files.get(&id).is_some_and(|files| {
-                !matches!(files.state.stage, HostStage::Revoked | HostStage::Prepared)
-            });
+            let could_begin =
+                node.host.files.get(&id).is_some_and(|files| {
+                    !matches!(files.state.stage, HostStage::Revoked | HostStage::Prepared)
+                });
             if could_begin {
                 let one = (node.id.clone(), (record.rollout.clone(), record.generation));
                 self.truth.forgotten.insert(one);
@@ -185,10 +191,13 @@ impl World {
 
     /// A supervisor starts the command.
     pub(crate) fn begins(&mut self, index: usize, process: &Process, attempt: u32) {
+        let node = self.nodes[index].id.clone();
         if attempt == 1 {
             self.check_go(index, process);
+            if process.id.rollout == self.spec.id {
+                self.check_takes_part(&node);
+            }
         }
-        let node = self.nodes[index].id.clone();
         let (rollout, generation) = (process.id.rollout.clone(), process.id.generation);
         self.say(format!("{node} begins attempt {attempt} of try {generation} of {rollout}"));
         let asked = self.retries.get(&node).copied().unwrap_or(0);
@@ -223,7 +232,7 @@ impl World {
         let stage = record.map(|record| record.stage);
         let announced =
             matches!(stage, Some(Stage::Running { .. } | Stage::Verifying | Stage::Failed { .. }));
-        if !announced {
+        if !announced && !self.by_hand.contains(&node) {
             self.violation(format!("the command begins on {node} while its label says {stage:?}"));
         }
         self.check_quorum(index);
@@ -309,10 +318,13 @@ impl World {
         for node in self.nodes.iter().filter(|node| node.takes_part(self.now)) {
             let done = self.truth.done.contains(&(node.id.clone(), self.spec.id.clone()));
             let failed = matches!(self.stage(node), Some(Stage::Failed { .. }));
-            let failed = failed
-                || self.truth.failed.iter().any(|(one, id, _)| *one == node.id && *id == self.spec.id);
+            let failed =
+                failed || self.truth.failed.iter().any(|(one, id, _)| *one == node.id && *id == self.spec.id);
+            // A host that left and joined again, and one of which somebody removed the label, is not asked any more.
+            let asked = node.hostname == node.id.0 && !self.by_hand.contains(&node.id);
             for process in &node.host.processes {
-                let of_this = process.id.rollout == self.spec.id && process.id.part == Part::Command;
+                let of_command = process.id.rollout == self.spec.id && process.id.part == Part::Command;
+                let of_this = of_command && asked;
                 if process.only_waits() && (done || (of_this && !failed)) {
                     let at = process.machine.at().name();
                     lines.push(format!("{}: the supervisor of {} still is {at}", node.id, process.id));

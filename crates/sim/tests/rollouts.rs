@@ -1,9 +1,9 @@
 //! Rollouts in the simulator: random ones with everything that goes wrong, and one that is killed after every action.
 
-use careen_planner::RolloutId;
 use careen_planner::rollout::RolloutOutcome;
+use careen_planner::{NodeId, RolloutId};
 use careen_sim::host::AttemptEnd;
-use careen_sim::world::{Power, SimJob};
+use careen_sim::world::{Power, SimJob, World};
 use careen_sim::{Faults, Run, scenario};
 use std::collections::BTreeSet;
 
@@ -108,6 +108,51 @@ fn a_second_rollout_over_what_a_first_one_left() {
         let dead =
             |job: &SimJob| second.world.node(&job.key.node).is_some_and(|node| node.power == Power::Dead);
         assert!(second.world.jobs.iter().all(dead), "seed {seed}: {:?}", second.world.jobs);
+    }
+}
+
+/// Steps of a history until something is so.
+fn until(run: &mut Run, what: &str, is_so: impl Fn(&World) -> bool) {
+    let end = run.world.now + 600;
+    while !is_so(&run.world) {
+        run.second();
+        assert!(run.world.now < end, "{what}: {}", run.world.history.join("\n"));
+    }
+}
+
+#[test]
+fn a_host_that_leaves_in_its_turn_and_joins_again_is_gone_and_runs_nothing_twice() {
+    let w1 = NodeId("w1".into());
+    for joins_again in [false, true] {
+        let mut run = Run::new(scenario::world(1, scenario::spec(), 3, 2));
+        until(&mut run, "the command runs", |world| world.attempts.iter().any(|(node, ..)| *node == w1));
+        run.world.leave(&w1);
+        if joins_again {
+            run.world.join("w1-again", "w1");
+        }
+        let ending = run.to_the_end().unwrap_or_else(|failure| panic!("{failure}"));
+        assert_eq!(ending.outcome, RolloutOutcome::WithFailures);
+        let names: Vec<&str> = ending.world.attempts.iter().map(|(node, ..)| node.0.as_str()).collect();
+        assert_eq!(names.len(), 5, "each host once: {names:?}");
+        assert!(!names.contains(&"w1-again"));
+        assert!(ending.world.jobs.is_empty(), "{:?}", ending.world.jobs);
+    }
+}
+
+#[test]
+fn a_rollout_whose_config_is_removed_is_given_back_from_what_is_left() {
+    for stage in ["entering", "preparing", "running", "verifying", "settling"] {
+        let mut run = Run::new(scenario::world(1, scenario::spec(), 3, 2));
+        until(&mut run, stage, |world| {
+            world.nodes.iter().any(|node| world.stage(node).is_some_and(|now| now.name() == stage))
+        });
+        run.world.removed = true;
+        let ending = run.to_the_end().unwrap_or_else(|failure| panic!("{failure}\n{stage}"));
+        assert_eq!(ending.outcome, RolloutOutcome::Aborted);
+        assert!(ending.world.jobs.is_empty(), "{stage}: {:?}", ending.world.jobs);
+        let works = matches!(stage, "running" | "verifying");
+        let labels = ending.world.nodes.iter().filter(|node| !node.labels.is_empty()).count();
+        assert_eq!(labels, usize::from(works), "{stage}: a host that may be at work is left to its operator");
     }
 }
 

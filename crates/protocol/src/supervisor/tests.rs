@@ -400,7 +400,9 @@ fn a_restart_that_was_recorded_by_one_that_is_lost_needs_another_go() {
         let mut refused = Driven::looks(ROLLOUT, None, &records);
         refused.told(seen(wants_engine()));
         assert_eq!(refused.told(event), &Effect::Look);
-        let Effect::Close(outcome) = refused.told(seen(wants_engine())).clone() else { panic!("{refused:?}") };
+        let Effect::Close(outcome) = refused.told(seen(wants_engine())).clone() else {
+            panic!("{refused:?}")
+        };
         assert_eq!(outcome.exit_code(), 246, "what was not done is said: {outcome}");
     }
     let mut down = Driven::looks(ROLLOUT, None, &records);
