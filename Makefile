@@ -20,10 +20,15 @@ LAB_THREADS ?= 3
 FUZZ_SECONDS ?= 600
 FUZZ_TARGETS ?=
 
+# How many simulated histories are played at a time, and which ones in a soak: each day has its own million.
+SIM_THREADS ?= 2
+DAY := $(shell echo $$(( $$(date +%s) / 86400 )))
+SEEDS ?= $(DAY)000000..$(DAY)050000
+
 # Parts of the bench: start, cost, output, idle; none means all.
 BENCH ?=
 
-.PHONY: help build image demo test test-slow check fmt lint unit sim doc deny crash-test lab-test bench fuzz clean
+.PHONY: help build image demo test test-slow check fmt lint unit sim sim-more soak doc deny crash-test lab-test bench fuzz clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -31,7 +36,7 @@ help: ## this list
 demo: ## five Debian hosts get new packages and a new engine with `careen upgrade`, while a service keeps running (KEEP=1 leaves them up)
 	demo/run
 
-test: check deny crash-test lab-test ## everything that must be green: format, lint, unit tests, simulated rollouts, licences, crash and lab tests
+test: check sim-more deny crash-test lab-test ## everything that must be green: format, lint, unit tests, simulated rollouts, licences, crash and lab tests
 
 test-slow: test image ## what takes longer and needs the Debian mirror as well, by hand: engine upgrades, other kinds of host
 	tools/slow-test
@@ -50,8 +55,15 @@ unit: ## tests that need no swarm
 	cargo test --workspace --locked --lib --bins --test seeds --test usage --test commands --test push
 
 # Private items are documented too, so links to them resolve.
-sim: ## simulated rollouts: random faults, a controller killed after every action, broken planners that must be caught
+sim: ## simulated rollouts: 200 random histories, a controller killed after every action, broken machines that must be caught
 	cargo test --package careen-sim --locked --tests
+
+sim-more: ## 2,000 histories of two rollouts each, two at a time; SIM_THREADS=4 plays more at once
+	cargo sim --threads $(SIM_THREADS) --seeds 0..2000
+
+soak: ## 50,000 histories, some tens of minutes: new ones each day, or SEEDS=0..50000
+	cargo build --release --locked --package careen-sim
+	target/release/careen-sim --threads $(SIM_THREADS) --seeds $(SEEDS)
 
 doc: ## the documentation builds without a warning
 	RUSTDOCFLAGS='--deny warnings --allow rustdoc::private-intra-doc-links' cargo doc --workspace --no-deps --locked --document-private-items

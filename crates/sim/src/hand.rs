@@ -22,6 +22,7 @@ impl World {
             8 => {
                 self.say("somebody deletes the results");
                 self.results.clear();
+                self.forget_untraced();
             }
             _ if self.rng.permille(300) => {
                 self.say("somebody deletes the baseline");
@@ -51,7 +52,7 @@ impl World {
         }
         (node.version, node.wish, node.wish_at) = (version, node.availability, now);
         self.say(format!("somebody deletes the label of {id}"));
-        self.by_hand.insert(id.clone());
+        self.unlabelled_once.insert(id.clone());
         if begun {
             self.unlabelled.insert(id.clone());
         }
@@ -83,8 +84,17 @@ impl World {
     pub fn delete_services(&mut self, id: &NodeId) {
         if self.jobs.iter().any(|job| job.key.node == *id) {
             self.say(format!("somebody deletes the services of {id}"));
-            self.by_hand.insert(id.clone());
             self.jobs.retain(|job| job.key.node != *id);
+            self.forget_untraced();
         }
+    }
+
+    /// Of a node without label, services and results nobody can tell that it had begun. Its host can.
+    fn forget_untraced(&mut self) {
+        let (jobs, results, spec) = (&self.jobs, &self.results, &self.spec);
+        self.unlabelled.retain(|node| {
+            jobs.iter().any(|job| job.key.node == *node && job.key.rollout == spec.id)
+                || results.iter().any(|result| result.node == *node)
+        });
     }
 }

@@ -80,7 +80,7 @@ pub fn world(seed: u64, spec: Spec, managers: usize, workers: usize) -> World {
         left: BTreeMap::new(),
         outside: Vec::new(),
         unlabelled: BTreeSet::new(),
-        by_hand: BTreeSet::new(),
+        unlabelled_once: BTreeSet::new(),
         removed: false,
     }
 }

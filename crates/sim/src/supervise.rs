@@ -262,6 +262,10 @@ impl World {
                     false => return Came::NotYet,
                 }
             }
+            // With the state directory the payload is gone.
+            Effect::StartProgram(_) if process.orphan.is_some() => {
+                return ended(CommandEnd::NotStarted("no such file".into()));
+            }
             Effect::StartProgram(start) => {
                 self.start_program(index, process, *start);
                 Event::Started { pid: 9 }

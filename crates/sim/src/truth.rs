@@ -128,7 +128,9 @@ impl World {
         let of_try = |one: &&(NodeId, careen_planner::RolloutId, u32, u32)| {
             (&one.0, &one.1, one.2) == (node, &record.rollout, record.generation)
         };
-        if takes_back && self.attempts.iter().any(|one| of_try(&one)) {
+        // Of a node without its label nobody knows.
+        let known = !self.unlabelled_once.contains(node);
+        if takes_back && known && self.attempts.iter().any(|one| of_try(&one)) {
             self.violation(format!(
                 "{node} is taken back although its command has begun: {:?}",
                 record.stage
@@ -232,7 +234,7 @@ impl World {
         let stage = record.map(|record| record.stage);
         let announced =
             matches!(stage, Some(Stage::Running { .. } | Stage::Verifying | Stage::Failed { .. }));
-        if !announced && !self.by_hand.contains(&node) {
+        if !announced && !self.unlabelled_once.contains(&node) {
             self.violation(format!("the command begins on {node} while its label says {stage:?}"));
         }
         self.check_quorum(index);
@@ -321,7 +323,7 @@ impl World {
             let failed =
                 failed || self.truth.failed.iter().any(|(one, id, _)| *one == node.id && *id == self.spec.id);
             // A host that left and joined again, and one of which somebody removed the label, is not asked any more.
-            let asked = node.hostname == node.id.0 && !self.by_hand.contains(&node.id);
+            let asked = node.hostname == node.id.0 && !self.unlabelled_once.contains(&node.id);
             for process in &node.host.processes {
                 let of_command = process.id.rollout == self.spec.id && process.id.part == Part::Command;
                 let of_this = of_command && asked;

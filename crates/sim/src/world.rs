@@ -88,8 +88,8 @@ pub struct World {
     pub outside: Vec<SimNode>,
     /// Nodes whose label somebody removed after the rollout had begun on them.
     pub unlabelled: BTreeSet<NodeId>,
-    /// Nodes of which somebody removed the label or services.
-    pub by_hand: BTreeSet<NodeId>,
+    /// The same, and those of which nobody could tell how far they were; a retry changes nothing of that.
+    pub unlabelled_once: BTreeSet<NodeId>,
     /// Whether somebody removed the rollout's config.
     pub removed: bool,
 }
@@ -257,7 +257,7 @@ impl World {
         self.retries.clear();
         self.left.clear();
         self.unlabelled.clear();
-        self.by_hand.clear();
+        self.unlabelled_once.clear();
         self.removed = false;
         // Who was seen down when a rollout ended has come back by now, or never will.
         for node in &mut self.nodes {
