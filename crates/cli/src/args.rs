@@ -74,7 +74,9 @@ pub enum Command {
     /// Leave a node out
     Skip(NodeArgs),
     /// Give back what can be given back, and end the rollout
-    Abort(SteerArgs),
+    Abort(AbortArgs),
+    /// Give a node back that no rollout works on any more: its availability, labels and services
+    Restore(RestoreArgs),
     /// Images for the hosts
     #[command(subcommand)]
     Image(ImageCommand),
@@ -154,7 +156,28 @@ pub struct StartArgs {
     pub yes: bool,
 }
 
-/// `resume` and `abort`.
+/// `abort`.
+#[derive(Debug, Clone, Args)]
+pub struct AbortArgs {
+    /// Run the controller in this process, and follow
+    #[arg(long)]
+    pub local: bool,
+    /// Do not ask before what is left of a rollout is removed whose config is gone
+    #[arg(long, short = 'y')]
+    pub yes: bool,
+}
+
+/// `restore`.
+#[derive(Debug, Clone, Args)]
+pub struct RestoreArgs {
+    /// The node, by id or host name
+    pub node: String,
+    /// Do not ask before it is given back
+    #[arg(long, short = 'y')]
+    pub yes: bool,
+}
+
+/// `resume`.
 #[derive(Debug, Clone, Args)]
 pub struct SteerArgs {
     /// Run the controller in this process, and follow

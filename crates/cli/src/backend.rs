@@ -7,8 +7,8 @@ use crate::unlock::Key;
 use careen_controller::Cluster;
 use careen_planner::rollout::{Ask, Control};
 use careen_planner::spec::UnlockKey;
-use careen_planner::{ControllerId, GivenFile, JobKey, NodeId, Observed, RolloutId, Spec, Stage};
-use careen_swarm::{GivenKind, PayloadFile};
+use careen_planner::{Action, ControllerId, GivenFile, JobKey, NodeId, Observed, RolloutId, Spec, Stage};
+use careen_swarm::{GivenKind, PayloadFile, Stored};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -76,6 +76,21 @@ pub trait Backend {
 
     /// Asks something for one node (the label `careen.ask`); the controller takes the label away with its answer.
     fn ask(&mut self, rollout: &RolloutId, node: &NodeId, ask: Ask) -> Result<(), BackendError>;
+
+    /// Says that nobody waits any more for the host of a participant that left the swarm.
+    fn give_up(&mut self, rollout: &RolloutId, node: &NodeId) -> Result<(), BackendError>;
+
+    /// Configs and secrets of rollouts, in the order in which they are to be removed.
+    fn stored(&mut self) -> Result<Vec<Stored>, BackendError>;
+
+    /// Removes one of them; `false` when a service still refers to it.
+    fn remove_stored(&mut self, stored: &Stored) -> Result<bool, BackendError>;
+
+    /// Carries out one step of [`careen_planner::remains::next`], without a lock.
+    fn give_back(&mut self, action: &Action) -> Result<(), BackendError>;
+
+    /// Takes the controller of a rollout away that does nothing more. What is gone is no error.
+    fn remove_controller(&mut self, rollout: &RolloutId) -> Result<(), BackendError>;
 
     /// What an agent printed behind a place in its log; what there is now, without waiting. An agent whose service is
     /// gone has printed nothing.

@@ -6,6 +6,7 @@ use crate::connect::{NoManager, UnusableHost, chain};
 use crate::delivery::Undeliverable;
 use crate::exit::Exit;
 use crate::text::neutral;
+use careen_planner::remains::CannotRestore;
 use careen_planner::{NodeId, PassError, RolloutId};
 use careen_swarm::GivenKind;
 use careen_upgrade::options::InvalidOptions;
@@ -68,6 +69,36 @@ pub enum Failure {
         "standard input is no terminal, so nobody can be asked whether the rollout may start; nothing was changed"
     )]
     NobodyToAsk,
+    /// The same before something is given back.
+    #[error(
+        "standard input is no terminal, so nobody can be asked whether that may be given back and removed; nothing was changed"
+    )]
+    NobodyToAskAboutThat,
+    /// The operator said no.
+    #[error("nothing was given back; nothing was changed")]
+    NotGivenBack,
+    /// A node that cannot be given back.
+    #[error("{node} is not given back: {source}; nothing was changed")]
+    CannotRestore {
+        /// Its host's name.
+        node: String,
+        /// Why not.
+        source: CannotRestore,
+    },
+    /// Containers do not go.
+    #[error(
+        "these services still have containers on nodes that report: {services}; what was removed before stays so"
+    )]
+    StillThere {
+        /// Which.
+        services: String,
+    },
+    /// No such node in the swarm.
+    #[error("the swarm has no node '{given}', and no service of careen's for it; nothing was changed")]
+    NoNode {
+        /// What was given.
+        given: String,
+    },
     /// The file with the unlock key cannot be read.
     #[error("cannot read the unlock key from {path}; nothing was changed")]
     NoKeyFile {
@@ -85,6 +116,15 @@ pub enum Failure {
     /// There is no rollout to steer or to look at.
     #[error("no rollout is going on")]
     NoRollout,
+    /// Somebody removed the rollout's config before it was over.
+    #[error(
+        "somebody removed the config careen.rollout.{rollout} from the swarm before the rollout was over: nothing further \
+         is done, and hosts finish what they have begun"
+    )]
+    RolloutRemoved {
+        /// Which.
+        rollout: RolloutId,
+    },
     /// No such node in the swarm, or not in this rollout.
     #[error("the rollout {rollout} has no node '{given}'")]
     NoSuchNode {
@@ -108,6 +148,14 @@ pub enum Failure {
         node: String,
         /// What it is.
         state: String,
+    },
+    /// A node that left the swarm cannot be tried again.
+    #[error("{node} ({id}) left the swarm, so it cannot be tried again; nothing was changed")]
+    NotThere {
+        /// Its host's name.
+        node: String,
+        /// Its id.
+        id: NodeId,
     },
     /// A node that is done, or that cannot be left out any more.
     #[error("{node} cannot be left out: it is {state}; nothing was changed")]
@@ -162,9 +210,13 @@ impl Failure {
         match self {
             Self::Backend(BackendError::NoManager(_)) => Exit::NoManager,
             Self::NoController { source: BackendError::NoManager(_), .. } => Exit::NoManager,
-            Self::Backend(BackendError::OtherRollout { .. }) | Self::Refused => Exit::Refused,
+            Self::Backend(BackendError::OtherRollout { .. }) | Self::Refused | Self::CannotRestore { .. } => {
+                Exit::Refused
+            }
             Self::Host(_)
             | Self::NobodyToAsk
+            | Self::NobodyToAskAboutThat
+            | Self::NoNode { .. }
             | Self::Upgrade(_)
             | Self::Undeliverable(_)
             | Self::Given { .. }
@@ -176,6 +228,7 @@ impl Failure {
             | Self::NoSuchNode { .. }
             | Self::Ambiguous { .. }
             | Self::NotFailed { .. }
+            | Self::NotThere { .. }
             | Self::CannotSkip { .. } => Exit::Usage,
             Self::Backend(
                 BackendError::Over { .. }
@@ -190,6 +243,9 @@ impl Failure {
             | Self::NotPushed { usage: false, .. }
             | Self::NoController { .. }
             | Self::NoRollout
+            | Self::RolloutRemoved { .. }
+            | Self::NotGivenBack
+            | Self::StillThere { .. }
             | Self::NoOwnImage { .. }
             | Self::Pass(_)
             | Self::Output(_)
@@ -250,11 +306,30 @@ impl Failure {
             ),
             Self::Upgrade(_) => Some("'careen upgrade --help' explains the flags"),
             Self::NoRollout => Some("'careen run --image IMAGE' starts one"),
+            Self::NobodyToAskAboutThat => Some("say --yes; 'careen status' shows what is left"),
+            Self::NotGivenBack => Some("'careen status' shows what is left"),
+            Self::CannotRestore { source: CannotRestore::GoesOn { .. }, .. } => {
+                Some("'careen skip NODE' leaves it out of the rollout; 'careen abort' ends the rollout")
+            }
+            Self::CannotRestore { .. } => Some(
+                "'docker node inspect NODE' shows the label careen.node, and what 'careen-agent list' says on the host tells how \
+                 far it is; 'docker node update --label-rm careen.node NODE' removes it",
+            ),
+            Self::StillThere { .. } => {
+                Some("'docker service ps' shows where; the same command goes on where this one stopped")
+            }
+            Self::NoNode { .. } => Some("'docker node ls' lists names and ids"),
+            Self::RolloutRemoved { .. } => Some(
+                "'careen status' shows what is left of it; 'careen abort' gives back what it holds, 'careen restore NODE' one node",
+            ),
             Self::NoSuchNode { .. } => Some("'careen status' lists its nodes"),
             Self::Ambiguous { .. } => Some("name the node by its id"),
             Self::NotFailed { .. } | Self::CannotSkip { .. } => {
                 Some("'careen why NODE' says what it waits for; 'careen abort' ends the rollout")
             }
+            Self::NotThere { .. } => Some(
+                "'careen skip NODE' gives it up; a node that joined since has its turn in the next rollout",
+            ),
             Self::Undeliverable(_) | Self::Given { .. } | Self::NotPushed { .. } => None,
             Self::Refused | Self::Declined | Self::Pass(_) | Self::Output(_) | Self::Json(_) => None,
         }

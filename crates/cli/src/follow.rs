@@ -37,6 +37,8 @@ pub enum Verdict {
     Paused,
     /// It is over; how, where that is known.
     Over(Option<RolloutOutcome>),
+    /// Somebody removed its config, and nothing says that it was over.
+    Removed,
 }
 
 /// Something that changed.
@@ -105,6 +107,9 @@ impl Follower {
     pub fn look(&mut self, observed: &Observed, now: Duration) -> Result<Seen, PassError> {
         let (mut next, watch) = view::look(observed, &self.spec, &self.watch, now)?;
         self.watch = watch;
+        if next.control.is_none() && !observed.history_written {
+            return Ok(Seen { changes: Vec::new(), verdict: Verdict::Removed });
+        }
         if next.is_over() {
             let outcome = match next.control {
                 Some(Control::Finished { outcome }) => Some(outcome),
@@ -170,6 +175,7 @@ fn state_change(was: Option<&NodeStanding>, node: &NodeStanding, now: &Standing)
         node.stage,
         Stage::Failed { .. }
             | Stage::Skipped { .. }
+            | Stage::Gone { .. }
             | Stage::Restoring { then: Then::Fail { .. } | Then::Skip { .. } }
     );
     let why = words::detail(node).filter(|_| ends).map(|text| format!(": {}", now.with_names(&text)));
@@ -182,7 +188,8 @@ fn state_change(was: Option<&NodeStanding>, node: &NodeStanding, now: &Standing)
 }
 
 fn hold_change(was: Option<&NodeStanding>, node: &NodeStanding, now: &Standing) -> Option<Change> {
-    let hold = node.hold.as_ref().filter(|hold| !words::is_routine(hold))?;
+    // That it left is told as its state.
+    let hold = node.hold.as_ref().filter(|hold| !words::is_routine(hold) && !node.is_gone())?;
     let before = was.and_then(|was| was.hold.as_ref()).filter(|hold| !words::is_routine(hold));
     if before.is_some_and(|before| before.name() == hold.name()) {
         return None;

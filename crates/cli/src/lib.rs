@@ -5,6 +5,7 @@
 //!   image; [`registry`], [`push`]: credentials, and images on their way to a registry
 //! - [`backend`]: what is needed of a swarm, as a trait; [`swarm`]: over careen-swarm; [`connect`]: which engine is asked
 //! - [`commands`]: one flow for each command
+//! - [`left`]: what rollouts that do not go on have left
 //! - [`view`]: where a rollout stands; [`words`]: as sentences; [`status`], [`status_json`], [`why`],
 //!   [`plan_page`]: as pages and JSON
 //! - [`follow`], [`progress`]: what an onlooker is told while it goes on
@@ -23,6 +24,7 @@ pub mod exit;
 pub mod follow;
 pub mod given;
 mod image;
+pub mod left;
 mod log;
 pub mod phase_limit;
 pub mod plan_page;

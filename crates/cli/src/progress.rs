@@ -36,7 +36,7 @@ pub fn picture(standing: &Standing, last_lines: &BTreeMap<NodeId, String>, colou
     let totals = standing.totals();
     page.line(format!(
         "{} {}",
-        bar(totals.done + totals.failed + totals.skipped, totals.nodes),
+        bar(totals.done + totals.failed + totals.skipped + totals.gone, totals.nodes),
         status::totals(&totals)
     ));
     page.into_text()

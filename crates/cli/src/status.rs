@@ -5,7 +5,9 @@ use crate::text::{Look, Page, Span, span};
 use crate::view::{NodeStanding, Standing, Totals};
 use crate::words;
 use careen_planner::observed::Availability;
+use careen_planner::participants::Participant;
 use careen_planner::rollout::Control;
+use careen_planner::state::Left;
 use careen_planner::{Spec, Stage};
 
 /// The page.
@@ -23,12 +25,23 @@ pub fn page(standing: &Standing, spec: &Spec, page: &mut Page) {
     page.table(&rows);
     page.gap();
     page.line(totals(&standing.totals()));
+    for late in &standing.not_taken_in {
+        page.line(not_taken_in(late));
+    }
     let next = next(standing);
     if !next.is_empty() {
         page.gap();
         page.line("what next:");
         next.into_iter().for_each(|command| page.line(format!("  {command}")));
     }
+}
+
+/// A node that came too late.
+pub fn not_taken_in(late: &Participant) -> String {
+    format!(
+        "not taken in: {} ({}), which joined or began to fit after the rollout had started",
+        late.hostname, late.id
+    )
 }
 
 /// The page when no rollout is going on.
@@ -67,6 +80,7 @@ fn ended(node: &EndedNode) -> Vec<Span> {
     let why = match &node.stage {
         Stage::Failed { phase, reason } => Some(words::failure(*phase, *reason)),
         Stage::Skipped { why } => Some(words::skip(*why).to_owned()),
+        Stage::Gone { left } => Some(words::left(*left).to_owned()),
         _ => None,
     };
     let record = node.record.as_deref().map(|record| match node.stage {
@@ -116,16 +130,22 @@ fn row(standing: &Standing, node: &NodeStanding) -> Vec<Span> {
 /// What its operator made of a node stays so, and people wonder.
 fn kept(node: &NodeStanding) -> Option<&'static str> {
     match (node.availability, node.taken) {
-        (Availability::Drain, false) => Some("its operator keeps it drained"),
-        (Availability::Pause, false) => Some("its operator keeps it paused"),
-        (Availability::Active, _) | (_, true) => None,
+        (Some(Availability::Drain), false) => Some("its operator keeps it drained"),
+        (Some(Availability::Pause), false) => Some("its operator keeps it paused"),
+        (None | Some(Availability::Active), _) | (_, true) => None,
     }
 }
 
 /// In one line.
 pub fn totals(totals: &Totals) -> String {
-    let Totals { nodes, done, failed, skipped, working, waiting } = *totals;
-    let parts = [(working, "at work"), (waiting, "waiting"), (failed, "failed"), (skipped, "left out")];
+    let Totals { nodes, done, failed, skipped, gone, working, waiting } = *totals;
+    let parts = [
+        (working, "at work"),
+        (waiting, "waiting"),
+        (failed, "failed"),
+        (gone, "gone"),
+        (skipped, "left out"),
+    ];
     let parts = parts.into_iter().filter(|(count, _)| *count > 0);
     let parts: String = parts.map(|(count, word)| format!(", {count} {word}")).collect();
     format!("{done} of {nodes} nodes done{parts}")
@@ -148,7 +168,8 @@ pub fn control_look(control: Option<&Control>) -> Look {
 pub fn stage_look(stage: &Stage) -> Look {
     match stage {
         Stage::Done => Look::Good,
-        Stage::Failed { .. } => Look::Bad,
+        Stage::Gone { left: Left::Done } => Look::Good,
+        Stage::Failed { .. } | Stage::Gone { .. } => Look::Bad,
         Stage::Held { hold } if !words::is_routine(hold) => Look::Warn,
         Stage::Pending | Stage::Held { .. } | Stage::Skipped { .. } => Look::Dim,
         Stage::Entering
@@ -168,12 +189,16 @@ pub fn next(standing: &Standing) -> Vec<String> {
     if matches!(standing.control, Some(Control::Aborting)) {
         return Vec::new();
     }
-    let mut commands: Vec<String> = standing.failed().flat_map(|node| words::advice(node).commands).collect();
+    let troubled = standing.nodes.iter().filter(|node| node.has_failed() || node.is_gone());
+    let mut commands: Vec<String> = troubled.flat_map(|node| words::advice(node).commands).collect();
+    commands.retain(|command| command.starts_with("careen "));
     if matches!(standing.control, Some(Control::Paused { .. })) {
         commands.push("careen resume".to_owned());
         commands.push("careen abort".to_owned());
     }
-    let held = |node: &&NodeStanding| node.hold.as_ref().is_some_and(|hold| !words::is_routine(hold));
+    let held = |node: &&NodeStanding| {
+        !node.is_gone() && node.hold.as_ref().is_some_and(|hold| !words::is_routine(hold))
+    };
     if let Some(node) = standing.nodes.iter().find(held) {
         commands.push(format!("careen why {}", node.hostname));
     }
@@ -293,7 +318,7 @@ win1  worker   skipped  -      it runs Windows
         assert_eq!(
             page.into_text(),
             "no rollout is going on\nthe last one, k3x9 (registry.example/update@sha256:00 install, submitted \
-             2026-11-23T02:55:39Z by root@m1): finished, with failed nodes\n\n\
+             2026-11-23T02:55:39Z by root@m1): finished, with nodes that failed or left\n\n\
              NODE  STATE   RESULT\nw1    done    docker.io: 1 → 2, and 1 more\nw2    failed  exit code 7 in the command; E: no room left\n"
         );
         assert_eq!(words::skip(Skip::Windows), "it runs Windows");

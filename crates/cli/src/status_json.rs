@@ -1,9 +1,12 @@
 //! `careen status` as JSON; a node looks the same in `why` and while following. Pure.
 
 use crate::backend::{EndedNode, Summary};
+use crate::left::{self, LeftBehind, LeftJson};
 use crate::status::next;
 use crate::view::{NodeStanding, Standing, Totals};
 use crate::words;
+use careen_planner::observed::Availability;
+use careen_planner::participants::Participant;
 use careen_planner::rollout::Control;
 use careen_planner::{Hold, Spec, Stage};
 use serde::Serialize;
@@ -15,6 +18,8 @@ pub struct StatusJson<'a> {
     rollout: Option<RolloutJson<'a>>,
     /// The last one, when none is going on.
     last: Option<LastJson<'a>>,
+    /// What rollouts that do not go on have left.
+    left: Vec<LeftJson<'a>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -28,7 +33,15 @@ struct RolloutJson<'a> {
     controller: Option<&'a str>,
     nodes: Vec<NodeJson<'a>>,
     totals: Totals,
+    not_taken_in: Vec<LateJson<'a>>,
     next: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct LateJson<'a> {
+    node: &'a str,
+    hostname: &'a str,
+    role: &'static str,
 }
 
 #[derive(Debug, Serialize)]
@@ -66,16 +79,17 @@ pub struct NodeJson<'a> {
     state: &'static str,
     stage: &'a Stage,
     since_seconds: Option<u64>,
-    availability: &'static str,
+    availability: Option<&'static str>,
     drained_by_careen: bool,
     hold: Option<&'a Hold>,
     why: Option<String>,
     record: Option<&'a str>,
     asked: Option<&'static str>,
+    same_name: Option<&'a str>,
 }
 
 /// The JSON of a rollout that goes on.
-pub fn status<'a>(standing: &'a Standing, spec: &'a Spec) -> StatusJson<'a> {
+pub fn status<'a>(standing: &'a Standing, spec: &'a Spec, left: &'a [LeftBehind]) -> StatusJson<'a> {
     let rollout = RolloutJson {
         id: standing.rollout.as_str(),
         image: &spec.image,
@@ -86,13 +100,14 @@ pub fn status<'a>(standing: &'a Standing, spec: &'a Spec) -> StatusJson<'a> {
         controller: standing.controller.as_ref().map(|id| id.0.as_str()),
         nodes: standing.nodes.iter().map(|node| self::node(standing, node)).collect(),
         totals: standing.totals(),
+        not_taken_in: standing.not_taken_in.iter().map(late).collect(),
         next: next(standing),
     };
-    StatusJson { rollout: Some(rollout), last: None }
+    StatusJson { rollout: Some(rollout), last: None, left: left::json(left) }
 }
 
 /// The JSON when none does.
-pub fn idle(last: Option<&Summary>) -> StatusJson<'_> {
+pub fn idle<'a>(last: Option<&'a Summary>, left: &'a [LeftBehind]) -> StatusJson<'a> {
     let last = last.map(|last| LastJson {
         id: last.spec.id.as_str(),
         image: &last.spec.image,
@@ -104,7 +119,11 @@ pub fn idle(last: Option<&Summary>) -> StatusJson<'_> {
         submitted: last.submitted.as_deref(),
         nodes: last.nodes.iter().map(ended).collect(),
     });
-    StatusJson { rollout: None, last }
+    StatusJson { rollout: None, last, left: left::json(left) }
+}
+
+fn late(late: &Participant) -> LateJson<'_> {
+    LateJson { node: &late.id.0, hostname: &late.hostname, role: words::role(late.role) }
 }
 
 fn ended(node: &EndedNode) -> EndedJson<'_> {
@@ -129,12 +148,13 @@ pub fn node<'a>(standing: &Standing, node: &'a NodeStanding) -> NodeJson<'a> {
         state: node.stage.name(),
         stage: &node.stage,
         since_seconds: node.age.map(|age| age.as_secs()),
-        availability: node.availability.word(),
+        availability: node.availability.map(Availability::word),
         drained_by_careen: node.taken,
         hold: node.hold.as_ref(),
         why: words::detail(node).map(|text| standing.with_names(&text)),
         record: node.record.as_deref(),
         asked: node.asked.map(careen_planner::rollout::Ask::word),
+        same_name: node.same_name.as_ref().map(|id| id.0.as_str()),
     }
 }
 
@@ -153,7 +173,7 @@ mod tests {
         let (standing, _) = look(&observed, &spec, &Watch::default(), Duration::ZERO).unwrap();
         let ages = BTreeMap::from([(standing.nodes[1].node.clone(), Duration::from_secs(300))]);
         let standing = standing.with_ages(&ages);
-        let json = serde_json::to_value(status(&standing, &spec)).unwrap();
+        let json = serde_json::to_value(status(&standing, &spec, &[])).unwrap();
         let rollout = &json["rollout"];
         assert_eq!(rollout["control"]["why"]["reason"], "node-failed");
         assert_eq!(rollout["totals"]["failed"], 1);
@@ -167,6 +187,6 @@ mod tests {
         for key in [keys(rollout), keys(failed), keys(&rollout["totals"])].concat() {
             assert!(section.contains(&format!("`{key}`")), "{key} is not documented");
         }
-        assert!(serde_json::to_value(idle(None)).unwrap()["rollout"].is_null());
+        assert!(serde_json::to_value(idle(None, &[])).unwrap()["rollout"].is_null());
     }
 }

@@ -10,9 +10,10 @@ use careen_engine::{Engine, EngineError, RegistryAuth};
 use careen_planner::observed::ControllerPlace;
 use careen_planner::rollout::{Ask, Control, NodeResult};
 use careen_planner::spec::UnlockKey;
-use careen_planner::{ControllerId, GivenFile, JobKey, JobRole, NodeId, Observed, RolloutId, Spec};
+use careen_planner::{Action, ControllerId, GivenFile, JobKey, JobRole, NodeId, Observed, RolloutId, Spec};
 use careen_swarm::{
-    GivenKind, History, PayloadFile, RequestError, Swarm, SwarmCluster, SwarmError, place_of_a_new_one,
+    GivenKind, History, PayloadFile, RequestError, Stored, Swarm, SwarmCluster, SwarmError,
+    place_of_a_new_one,
 };
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -240,6 +241,26 @@ impl Backend for SwarmBackend {
 
     fn ask(&mut self, rollout: &RolloutId, node: &NodeId, ask: Ask) -> Result<(), BackendError> {
         self.swarm.ask(rollout, &node.0, ask).map(drop).map_err(|error| self.refused(error))
+    }
+
+    fn give_up(&mut self, rollout: &RolloutId, node: &NodeId) -> Result<(), BackendError> {
+        self.swarm.give_up(rollout, node).map_err(|error| self.refused(error))
+    }
+
+    fn stored(&mut self) -> Result<Vec<Stored>, BackendError> {
+        self.swarm.stored().map_err(|error| self.unanswered(&error))
+    }
+
+    fn remove_stored(&mut self, stored: &Stored) -> Result<bool, BackendError> {
+        self.swarm.remove_stored(stored).map_err(|error| self.refused(error))
+    }
+
+    fn give_back(&mut self, action: &Action) -> Result<(), BackendError> {
+        self.swarm.give_back(action).map_err(|error| self.refused(error))
+    }
+
+    fn remove_controller(&mut self, rollout: &RolloutId) -> Result<(), BackendError> {
+        self.swarm.remove_controller(rollout).map_err(|error| self.unanswered(&error))
     }
 
     fn logs(&mut self, agent: &JobKey, after: &LogPlace) -> Result<LogPage, BackendError> {

@@ -25,7 +25,7 @@ pub(crate) fn cluster() -> Observed {
     Observed {
         nodes: vec![manager("m1"), worker("w1"), worker("w2"), worker("w3")],
         lock: Some(Lock { version: Version(7), holder, epoch: 1, rollout: Some(spec().id), place: None }),
-        rollout: Some(RolloutRecord { version: Version(3), control: Control::Running }),
+        rollout: Some(RolloutRecord::new(Version(3), Control::Running)),
         baseline: Some(Baseline::default()),
         ..Observed::default()
     }
@@ -40,7 +40,7 @@ pub(crate) fn failed_and_paused() -> (Observed, Spec) {
     let taken = Taken { was: Availability::Active, set: Availability::Drain };
     at(&mut observed.nodes[2], Stage::Failed { phase, reason: why }, Some(taken));
     let why = PauseReason::NodeFailed { node: NodeId("w2".into()), phase, why };
-    observed.rollout = Some(RolloutRecord { version: Version(4), control: Control::Paused { why } });
+    observed.rollout = Some(RolloutRecord::new(Version(4), Control::Paused { why }));
     (observed, spec())
 }
 

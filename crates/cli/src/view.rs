@@ -3,11 +3,12 @@
 
 use careen_planner::observed::{Availability, Lock, Node, Role};
 use careen_planner::order;
+use careen_planner::participants::{self, Participant};
 use careen_planner::rollout::{Ask, Control};
-use careen_planner::state::{NodeRecord, Skip, Then};
+use careen_planner::state::{Left, NodeRecord, Skip, Then};
 use careen_planner::{
-    ControllerId, Hold, JobKey, JobRole, NodeId, Observed, PassError, RolloutId, Spec, Stage, Version, Watch,
-    has_begun, pass,
+    ControllerId, Hold, JobKey, JobRole, NodeId, Observed, Pass, PassError, RolloutId, Spec, Stage, Version,
+    Watch, has_begun, pass,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -23,6 +24,8 @@ pub struct Standing {
     pub controller: Option<ControllerId>,
     /// Its nodes, in the order in which they have their turn; those that cannot be worked on behind them.
     pub nodes: Vec<NodeStanding>,
+    /// Nodes that would be selected now and take no part: they joined later, or their labels fit only since.
+    pub not_taken_in: Vec<Participant>,
 }
 
 /// Where one node stands.
@@ -42,8 +45,8 @@ pub struct NodeStanding {
     pub cancelled: u32,
     /// Its current agent; none when it never had one.
     pub agent: Option<JobKey>,
-    /// What Swarm may place on it now.
-    pub availability: Availability,
+    /// What Swarm may place on it now; `None` when it left the swarm.
+    pub availability: Option<Availability>,
     /// Whether careen changed that, and has not given it back.
     pub taken: bool,
     /// Where it stands; what waits for its turn is held.
@@ -58,6 +61,8 @@ pub struct NodeStanding {
     pub asked: Option<Ask>,
     /// Since when it is there, where that is known.
     pub age: Option<Duration>,
+    /// When it left: a node of the same name that joined later.
+    pub same_name: Option<NodeId>,
 }
 
 /// How many nodes are where.
@@ -71,6 +76,8 @@ pub struct Totals {
     pub failed: usize,
     /// Left out.
     pub skipped: usize,
+    /// No longer in the swarm, and not known to be done.
+    pub gone: usize,
     /// Begun and not through.
     pub working: usize,
     /// Not begun.
@@ -96,24 +103,37 @@ pub fn look(
         place: None,
     });
     let pass = pass(&seen, spec, &me, watch, now)?;
-    let selected = order::select(observed, spec)?;
-    let waves = order::waves(observed, spec, &selected.nodes);
+    let participants = participants::participants(observed, spec)?;
+    let waves = order::waves(observed, spec, &participants);
     let in_turn =
         waves.iter().enumerate().flat_map(|(wave, nodes)| nodes.iter().map(move |id| (wave + 1, id)));
     let in_turn = in_turn.filter_map(|(wave, id)| {
-        let node = observed.node(id)?;
-        let standing = standing(node, spec, Some(wave), pass.holds.get(id));
+        let standing = match observed.node(id) {
+            Some(node) => standing(observed, node, spec, Some(wave), pass.holds.get(id)),
+            None => {
+                let participant = participants.iter().find(|one| one.id == *id)?;
+                gone(observed, participant, spec, wave, &pass)
+            }
+        };
         let result = observed.result(id, standing.generation);
-        let own = NodeRecord::of(node).ok().flatten().filter(|record| record.rollout == spec.id);
+        let own = observed.node(id).and_then(|node| NodeRecord::of(node).ok().flatten());
+        let own = own.filter(|record| record.rollout == spec.id);
         let begun = own.is_some_and(|own| has_begun(observed, id, &own));
         Some(NodeStanding { record: result.and_then(|result| result.record.clone()), begun, ..standing })
     });
-    let left_out = selected.skipped.iter().map(|(node, why)| skipped(node, spec, *why));
+    let left_out = participants.iter().filter_map(|one| {
+        let stage = Stage::Skipped { why: one.skip? };
+        Some(match observed.node(&one.id) {
+            Some(node) => NodeStanding { stage, ..standing(observed, node, spec, None, None) },
+            None => NodeStanding { stage, ..bare(one) },
+        })
+    });
     let standing = Standing {
         rollout: spec.id.clone(),
         control: observed.rollout.as_ref().map(|rollout| rollout.control.clone()),
         controller: holder(observed, spec),
         nodes: in_turn.chain(left_out).collect(),
+        not_taken_in: participants::latecomers(observed, spec)?,
     };
     Ok((standing, pass.watch))
 }
@@ -123,15 +143,18 @@ fn holder(observed: &Observed, spec: &Spec) -> Option<ControllerId> {
     lock.holder.clone().filter(|_| lock.rollout.as_ref() == Some(&spec.id))
 }
 
-fn standing(node: &Node, spec: &Spec, wave: Option<usize>, hold: Option<&Hold>) -> NodeStanding {
+fn standing(
+    observed: &Observed,
+    node: &Node,
+    spec: &Spec,
+    wave: Option<usize>,
+    hold: Option<&Hold>,
+) -> NodeStanding {
     let record = NodeRecord::of(node).ok().flatten().filter(|record| record.rollout == spec.id);
-    let agent = record.as_ref().filter(|record| record.agent > 0).map(|record| JobKey {
-        rollout: spec.id.clone(),
-        node: node.id.clone(),
-        generation: record.generation,
-        agent: record.agent,
-        role: JobRole::Agent,
-    });
+    let tried = match &record {
+        Some(record) => Some((record.generation, record.agent)),
+        None => participants::trace(observed, &spec.id, &node.id),
+    };
     let stage = record.as_ref().map_or(Stage::Pending, |record| record.stage.clone());
     let hold = hold.filter(|_| !stage.is_terminal()).cloned();
     let stage = match (stage, &hold) {
@@ -143,10 +166,10 @@ fn standing(node: &Node, spec: &Spec, wave: Option<usize>, hold: Option<&Hold>) 
         hostname: node.hostname.clone(),
         role: node.role,
         wave,
-        generation: record.as_ref().map_or(1, |record| record.generation),
+        generation: tried.map_or(1, |(generation, _)| generation),
         cancelled: record.as_ref().map_or(0, |record| record.cancelled),
-        agent,
-        availability: node.availability,
+        agent: tried.and_then(|tried| agent(spec, &node.id, tried)),
+        availability: Some(node.availability),
         taken: record.is_some_and(|record| record.taken.is_some()),
         stage,
         hold,
@@ -154,11 +177,52 @@ fn standing(node: &Node, spec: &Spec, wave: Option<usize>, hold: Option<&Hold>) 
         record: None,
         asked: Ask::of(node, &spec.id),
         age: None,
+        same_name: None,
     }
 }
 
-fn skipped(node: &Node, spec: &Spec, why: Skip) -> NodeStanding {
-    NodeStanding { stage: Stage::Skipped { why }, ..standing(node, spec, None, None) }
+/// The agent of one try; none when it never had one.
+fn agent(spec: &Spec, node: &NodeId, (generation, agent): (u32, u32)) -> Option<JobKey> {
+    let (rollout, node) = (spec.id.clone(), node.clone());
+    (agent > 0).then_some(JobKey { rollout, node, generation, agent, role: JobRole::Agent })
+}
+
+/// A participant that left the swarm.
+fn gone(observed: &Observed, one: &Participant, spec: &Spec, wave: usize, pass: &Pass) -> NodeStanding {
+    let left = participants::left(observed, &spec.id, &one.id);
+    let tried = participants::last_try(observed, &spec.id, &one.id);
+    let same_name = observed.nodes.iter().find(|node| node.hostname == one.hostname);
+    NodeStanding {
+        wave: Some(wave),
+        generation: tried.map_or(1, |(generation, _)| generation),
+        agent: tried.and_then(|tried| agent(spec, &one.id, tried)),
+        stage: Stage::Gone { left },
+        hold: pass.holds.get(&one.id).filter(|_| left == Left::AtWork).cloned(),
+        same_name: same_name.map(|node| node.id.clone()),
+        ..bare(one)
+    }
+}
+
+/// What is known of a participant without its node.
+fn bare(one: &Participant) -> NodeStanding {
+    NodeStanding {
+        node: one.id.clone(),
+        hostname: one.hostname.clone(),
+        role: one.role,
+        wave: None,
+        generation: 1,
+        cancelled: 0,
+        agent: None,
+        availability: None,
+        taken: false,
+        stage: Stage::Skipped { why: one.skip.unwrap_or(Skip::Asked) },
+        hold: None,
+        begun: false,
+        record: None,
+        asked: None,
+        age: None,
+        same_name: None,
+    }
 }
 
 impl Standing {
@@ -170,6 +234,8 @@ impl Standing {
                 Stage::Done => totals.done += 1,
                 Stage::Failed { .. } => totals.failed += 1,
                 Stage::Skipped { .. } => totals.skipped += 1,
+                Stage::Gone { left: Left::Done } => totals.done += 1,
+                Stage::Gone { .. } => totals.gone += 1,
                 Stage::Pending | Stage::Held { .. } => totals.waiting += 1,
                 Stage::Entering
                 | Stage::Preparing
@@ -223,7 +289,7 @@ impl NodeStanding {
 
     /// Whether it was begun and is not through.
     pub fn works(&self) -> bool {
-        !self.is_waiting() && !self.stage.is_terminal()
+        !self.is_waiting() && !self.stage.is_terminal() && !self.is_gone()
     }
 
     /// Whether it failed, or is about to be called so.
@@ -231,13 +297,24 @@ impl NodeStanding {
         matches!(self.stage, Stage::Failed { .. } | Stage::Restoring { then: Then::Fail { .. } })
     }
 
-    /// Whether it can be left out: where nobody knows whether the command has begun, its host is asked first.
+    /// Whether it can be left out: where nobody knows whether the command has begun, its host is asked first. One that left
+    /// is given up.
     pub fn may_be_skipped(&self) -> bool {
         let in_doubt = matches!(self.stage, Stage::Running { .. } | Stage::Verifying) && !self.begun;
-        self.is_waiting() || self.stage.is_before_the_go() || in_doubt || self.has_failed()
+        let missing = matches!(self.stage, Stage::Gone { left } if left != Left::Done);
+        missing || self.is_waiting() || self.stage.is_before_the_go() || in_doubt || self.has_failed()
+    }
+
+    /// Whether it left the swarm.
+    pub fn is_gone(&self) -> bool {
+        matches!(self.stage, Stage::Gone { .. })
     }
 
     fn is_still(&self) -> bool {
+        // One that left moves no more, whatever becomes of its host.
+        if self.is_gone() {
+            return true;
+        }
         match &self.hold {
             Some(hold) => matches!(hold, Hold::Paused { .. }) || self.is_waiting() && *hold != Hold::Moving,
             None => self.stage.is_terminal(),

@@ -3,8 +3,9 @@
 use crate::text::{Look, Page, Span};
 use crate::view::{NodeStanding, Standing};
 use crate::{status, status_json, words};
-use careen_planner::Stage;
 use careen_planner::rollout::Control;
+use careen_planner::state::Left;
+use careen_planner::{PauseReason, Stage};
 use serde::Serialize;
 
 /// The page, about these nodes.
@@ -33,6 +34,10 @@ pub fn page(standing: &Standing, nodes: &[&NodeStanding], page: &mut Page) {
     if let Some(text) = turns(&waiting) {
         page.gap();
         page.line(text);
+    }
+    if nodes.len() != 1 && !standing.not_taken_in.is_empty() {
+        page.gap();
+        standing.not_taken_in.iter().for_each(|late| page.line(status::not_taken_in(late)));
     }
 }
 
@@ -65,6 +70,9 @@ fn of_rollout(standing: &Standing) -> Option<words::Advice> {
         Some(words::Advice { text, commands })
     };
     match &standing.control {
+        Some(Control::Paused { why: PauseReason::BaselineRemoved }) => {
+            advice("nobody knows any more which nodes take part; end it", &["careen abort"])
+        }
         Some(Control::Paused { .. }) => {
             advice("it waits for an operator", &["careen resume", "careen abort"])
         }
@@ -77,7 +85,9 @@ fn of_rollout(standing: &Standing) -> Option<words::Advice> {
 
 /// The nodes that one asks about who names none: all that are not done or left out.
 pub fn blocked(standing: &Standing) -> Vec<&NodeStanding> {
-    let open = |node: &&NodeStanding| !node.stage.is_terminal() || node.has_failed();
+    let missing =
+        |node: &NodeStanding| matches!(&node.stage, Stage::Gone { left } if !matches!(left, Left::Done));
+    let open = |node: &&NodeStanding| !node.stage.is_terminal() || node.has_failed() || missing(node);
     standing.nodes.iter().filter(open).collect()
 }
 

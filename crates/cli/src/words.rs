@@ -3,7 +3,7 @@
 use crate::view::NodeStanding;
 use careen_planner::observed::{Availability, Restart, Role};
 use careen_planner::rollout::{Control, RolloutOutcome};
-use careen_planner::state::{Goal, Phase, Reason, Skip, Then};
+use careen_planner::state::{Goal, Left, Phase, Reason, Skip, Then};
 use careen_planner::{Hold, PauseReason, Spec, Stage};
 
 /// A state in a few words.
@@ -26,18 +26,41 @@ pub fn stage(stage: &Stage) -> String {
         | Stage::Settling
         | Stage::Done
         | Stage::Failed { .. }
-        | Stage::Skipped { .. } => stage.name().to_owned(),
+        | Stage::Skipped { .. }
+        | Stage::Gone { .. } => stage.name().to_owned(),
     }
+}
+
+/// What is known of a node that left the swarm.
+pub const fn left(left: Left) -> &'static str {
+    match left {
+        Left::BeforeItsTurn => "it left the swarm before its turn",
+        Left::AtWork => "it left the swarm in its turn, and its host may still be at work",
+        Left::GivenUp => "it left the swarm in its turn; nobody knows what became of its host",
+        Left::Failed => "it failed, and left the swarm",
+        Left::Done => "it left the swarm after it was done",
+    }
+}
+
+/// What is known of a node that left, and whether one of the same name came.
+fn told_left(node: &NodeStanding, of_it: Left) -> String {
+    let same = node.same_name.as_ref().map(|id| format!("; a node of the same name joined as {id}"));
+    let waits = node.hold.as_ref().map(|hold| match hold {
+        Hold::NodeGone { seconds_left } => format!("; its place is kept for at most {seconds_left} s more"),
+        other => format!("; {other}"),
+    });
+    format!("{}{}{}", left(of_it), waits.unwrap_or_default(), same.unwrap_or_default())
 }
 
 /// Why a node is as it is, where its state does not say it all.
 pub fn detail(node: &NodeStanding) -> Option<String> {
-    let drained = node.taken && node.availability == Availability::Drain;
+    let drained = node.taken && node.availability == Some(Availability::Drain);
     let stays = if drained { "; it stays drained" } else { "" };
     match &node.stage {
         Stage::Failed { phase, reason } => Some(format!("{}{stays}", told_failure(node, *phase, *reason))),
         Stage::Restoring { then: Then::Fail { phase, reason } } => Some(told_failure(node, *phase, *reason)),
         Stage::Skipped { why } | Stage::Restoring { then: Then::Skip { why } } => Some(skip(*why).to_owned()),
+        Stage::Gone { left } => Some(told_left(node, *left)),
         Stage::Pending
         | Stage::Held { .. }
         | Stage::Entering
@@ -96,6 +119,8 @@ fn paused(why: &PauseReason) -> String {
         PauseReason::NodeFailed { node, phase, why } => {
             format!("paused: {node} failed: {}", failure(*phase, *why))
         }
+        PauseReason::NodeGone { hostname, .. } => format!("paused: {hostname} left the swarm in its turn"),
+        PauseReason::BaselineRemoved => format!("paused: {why}"),
     }
 }
 
@@ -131,6 +156,9 @@ pub fn failure(phase: Phase, reason: Reason) -> String {
         }
         Reason::Forgotten => "the host knows nothing of this try, and may have been told to begin it: it lost its state, or is another host".to_owned(),
         Reason::TakenAway => format!("somebody changed its availability {place}, and left it so"),
+        Reason::RecordRemoved => {
+            "somebody removed its label careen.node, and nobody knows how far it was".to_owned()
+        }
         Reason::Aborted => format!("the rollout was aborted {place}; nobody knows how it ended on the host"),
     }
 }
@@ -166,7 +194,7 @@ pub fn control(control: Option<&Control>) -> String {
 pub const fn outcome(outcome: RolloutOutcome) -> &'static str {
     match outcome {
         RolloutOutcome::Done => "done",
-        RolloutOutcome::WithFailures => "finished, with failed nodes",
+        RolloutOutcome::WithFailures => "finished, with nodes that failed or left",
         RolloutOutcome::Aborted => "aborted",
     }
 }
@@ -191,6 +219,9 @@ pub struct Advice {
 /// What is to be done about a node: a failed one, or one that is held.
 pub fn advice(node: &NodeStanding) -> Advice {
     let name = &node.hostname;
+    if let Stage::Gone { left } = &node.stage {
+        return about_gone(*left, name);
+    }
     let Some(reason) = failed_because(&node.stage) else {
         return node.hold.as_ref().map_or_else(Advice::default, |hold| about(hold, node));
     };
@@ -204,7 +235,7 @@ pub fn advice(node: &NodeStanding) -> Advice {
             "find out what takes containers away on that host, then try it again or leave it out",
             format!("ssh {name} docker ps -a --filter label=careen.role"),
         ),
-        Reason::Forgotten => (
+        Reason::Forgotten | Reason::RecordRemoved => (
             "find out what that host has run; a retry runs the command there, whatever it did before",
             format!("ssh {name} careen-agent list"),
         ),
@@ -236,7 +267,22 @@ fn failed_because(stage: &Stage) -> Option<Reason> {
         | Stage::Restoring { then: Then::Settle | Then::Skip { .. } }
         | Stage::Settling
         | Stage::Done
-        | Stage::Skipped { .. } => None,
+        | Stage::Skipped { .. }
+        | Stage::Gone { .. } => None,
+    }
+}
+
+fn about_gone(left: Left, name: &str) -> Advice {
+    match left {
+        Left::AtWork => Advice {
+            text: "find out what became of its host (careen-agent list there); when you need not wait for it, give it up",
+            commands: vec![format!("careen skip {name}")],
+        },
+        Left::GivenUp | Left::Failed => Advice {
+            text: "find out what became of its host; it cannot be tried again in this rollout",
+            commands: vec!["careen-agent list".to_owned()],
+        },
+        Left::BeforeItsTurn | Left::Done => Advice::default(),
     }
 }
 
@@ -311,6 +357,14 @@ fn about(hold: &Hold, node: &NodeStanding) -> Advice {
             "finish or abort that one; when it is gone, find out what runs on that host, then remove the label",
             vec!["careen-agent list".into(), format!("docker node update --label-rm careen.node {name}")],
         ),
+        Hold::NodeGone { .. } => say("give it up when you need not wait for its host", vec![skip()]),
+        Hold::RecordRemoved => say(
+            "find out what runs on that host, then leave the node out; after the limit it fails",
+            vec!["careen-agent list".into(), skip()],
+        ),
+        Hold::BaselineRemoved => {
+            say("nobody knows any more which nodes take part; end the rollout", vec!["careen abort".into()])
+        }
         Hold::TakingOver
         | Hold::Starting
         | Hold::EarlierWave { .. }
@@ -373,6 +427,9 @@ pub const fn is_routine(hold: &Hold) -> bool {
         | Hold::ServicesWorse { .. }
         | Hold::ManagerUnreachable
         | Hold::CorruptRecord { .. }
+        | Hold::NodeGone { .. }
+        | Hold::RecordRemoved
+        | Hold::BaselineRemoved
         | Hold::OtherRollout { .. } => false,
     }
 }

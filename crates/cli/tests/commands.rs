@@ -4,11 +4,13 @@ mod simulated;
 
 use careen_cli::error::Failure;
 use careen_cli::exit::Exit;
+use careen_planner::NodeId;
 use careen_planner::observed::Availability;
 use careen_planner::rollout::{Control, RolloutOutcome};
 use careen_sim::host::AttemptEnd;
 use careen_sim::scenario;
-use simulated::Sim;
+use careen_sim::world::SimNode;
+use simulated::{Shared, Sim};
 
 /// A swarm of one manager and so many workers, on which nothing runs.
 fn swarm(workers: usize) -> Sim {
@@ -157,12 +159,152 @@ fn a_rollout_that_continues_ends_with_failed_nodes() {
     attempts_end(&sim, "w1", AttemptEnd::Failed);
     assert_eq!(exit(sim.call("run --image update --local --yes --monitor 5s --failure-action continue")), 3);
     assert!(
-        sim.out().contains("is finished, with failed nodes: 2 of 3 nodes done, 1 failed\nw1: "),
+        sim.out().contains("is finished, with nodes that failed or left: 2 of 3 nodes done, 1 failed\nw1: "),
         "{}",
         sim.out()
     );
     assert_eq!(exit(sim.call("status")), 0);
     assert_eq!(exit(sim.call("status --follow")), 3, "who comes too late to watch is told how it ended");
+}
+
+/// A worker leaves while its command runs; a node of the same name joins.
+fn w1_leaves_in_its_turn(sim: &Sim) {
+    sim.0.borrow_mut().at(|shared| {
+        let w1 = NodeId("w1".into());
+        let world = &mut shared.world;
+        let runs = world.attempts.iter().any(|(node, ..)| *node == w1);
+        if runs {
+            world.leave(&w1);
+        }
+        runs
+    });
+}
+
+#[test]
+fn a_node_that_leaves_in_its_turn_is_told_and_given_up_and_the_end_is_no_success() {
+    let sim = swarm(2);
+    w1_leaves_in_its_turn(&sim);
+    assert_eq!(exit(sim.call("run --image update --local --yes --monitor 5s")), 4, "{}", sim.err());
+    let err = sim.err();
+    assert!(
+        err.contains("w1: gone: it left the swarm in its turn, and its host may still be at work"),
+        "{err}"
+    );
+    assert!(err.contains(" is paused: w1 left the swarm in its turn"), "{err}");
+    assert!(err.contains("\n  careen skip w1 --local\n"), "{err}");
+    sim.0.borrow_mut().world.join("w1-again", "w1");
+    assert_eq!(exit(sim.call("status")), 0);
+    let out = sim.out();
+    assert!(out.contains("a node of the same name joined as w1-again"), "{out}");
+    assert!(out.contains("\n0 of 3 nodes done, 2 waiting, 1 gone\nnot taken in: w1 (w1-again), "), "{out}");
+    assert_eq!(exit(sim.call("status --format json")), 0);
+    let status: serde_json::Value = serde_json::from_str(&sim.out()).unwrap();
+    let rollout = &status["rollout"];
+    assert_eq!(rollout["nodes"][0]["stage"], serde_json::json!({ "stage": "gone", "left": "at-work" }));
+    assert_eq!(rollout["nodes"][0]["same_name"], "w1-again");
+    assert_eq!(
+        (&rollout["totals"]["gone"], &rollout["not_taken_in"][0]["node"]),
+        (&1.into(), &"w1-again".into())
+    );
+    assert_eq!(exit(sim.call("why w1")), 0);
+    assert!(sim.out().contains("careen skip w1"), "{}", sim.out());
+    let refused = sim.call("retry w1").unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "w1 (w1) left the swarm, so it cannot be tried again; nothing was changed"
+    );
+    assert_eq!(exit(sim.call("skip w1 --local")), 3, "{}{}", sim.out(), sim.err());
+    let out = sim.out();
+    assert!(out.starts_with("w1 is given up: nobody waits for its host any more\n"), "{out}");
+    assert!(
+        out.contains(
+            "is finished, with nodes that failed or left: 2 of 3 nodes done, 1 gone\nw1: it left the swarm"
+        ),
+        "{out}"
+    );
+    assert_eq!(violations(&sim), Vec::<String>::new());
+    assert!(sim.0.borrow().world.jobs.is_empty(), "its services are removed");
+}
+
+#[test]
+fn a_rollout_whose_config_is_removed_is_told_at_once() {
+    let sim = swarm(2);
+    let removed = |shared: &mut Shared| {
+        let removed = shared.world.now >= 15;
+        shared.world.removed = removed;
+        removed
+    };
+    sim.0.borrow_mut().at(removed);
+    let failure = sim.call("run --image update --yes --monitor 5s").unwrap_err();
+    let text = failure.to_string();
+    assert!(text.starts_with("somebody removed the config careen.rollout."), "{text}");
+    assert_eq!(failure.exit().code(), 1);
+    assert!(failure.next().is_some_and(|next| next.contains("careen abort")), "{:?}", failure.next());
+    let sim = swarm(2);
+    sim.0.borrow_mut().at(removed);
+    let failure = sim.call("run --image update --local --yes --monitor 5s").unwrap_err();
+    assert!(failure.to_string().starts_with("somebody removed the config careen.rollout."), "{failure}");
+    what_is_left_of_it_is_given_back(&sim);
+}
+
+fn what_is_left_of_it_is_given_back(sim: &Sim) {
+    assert_eq!(exit(sim.call("status")), 0);
+    let out = sim.out();
+    assert!(out.starts_with("no rollout is going on\n"), "{out}");
+    assert!(out.contains(", whose config somebody removed:\n  w1 (w1) was "), "{out}");
+    assert!(
+        out.contains("\n  services: careen-") && out.ends_with("what next:\n    careen abort\n"),
+        "{out}"
+    );
+    assert_eq!(exit(sim.call("abort")), 2, "nobody is there to ask");
+    sim.0.borrow_mut().answer = Some(false);
+    assert_eq!(exit(sim.call("abort")), 1);
+    assert!(!sim.0.borrow().world.jobs.is_empty());
+    assert_eq!(exit(sim.call("restore w9 --yes")), 2, "there is no such node");
+    assert_eq!(exit(sim.call("restore w2 --yes")), 0);
+    assert!(sim.err().contains("nothing of careen's is left on w2"), "{}", sim.err());
+    sim.0.borrow_mut().answer = Some(true);
+    assert_eq!(exit(sim.call("abort --format json")), 0, "{}", sim.err());
+    let event: serde_json::Value = serde_json::from_str(&sim.out()).unwrap();
+    assert_eq!((&event["event"], &event["nodes"][0]["hostname"]), (&"restored".into(), &"w1".into()));
+    assert_eq!(event["configs"].as_array().unwrap().len(), 1, "{event}");
+    {
+        let shared = sim.0.borrow();
+        assert!(shared.world.jobs.is_empty());
+        let active = |node: &SimNode| node.availability == Availability::Active;
+        assert!(shared.world.nodes.iter().all(active));
+    }
+    // A host that may be at work keeps its label; whoever knows better gives it back.
+    if event["nodes"][0]["keeps_its_label"] == true {
+        assert_eq!(exit(sim.call("restore w1 --yes")), 0, "{}", sim.err());
+        assert!(sim.out().starts_with("w1"), "{}", sim.out());
+    }
+    assert!(sim.0.borrow().world.nodes.iter().all(|node| node.labels.is_empty()));
+    assert_eq!(exit(sim.call("abort")), 1, "nothing is left");
+}
+
+#[test]
+fn a_node_that_stayed_drained_is_given_back_and_one_of_a_rollout_that_goes_on_is_not() {
+    let sim = swarm(2);
+    attempts_end(&sim, "w1", AttemptEnd::Failed);
+    let run = "run --image update --local --yes --monitor 5s --drain always --failure-action";
+    assert_eq!(exit(sim.call(&format!("{run} pause"))), 4);
+    let refused = sim.call("restore w1 --yes").unwrap_err();
+    assert!(refused.to_string().contains("goes on, and the node is in the middle of it"), "{refused}");
+    assert_eq!(refused.exit().code(), 6);
+    assert_eq!(exit(sim.call("abort --local")), 3);
+    assert_eq!(exit(sim.call("status")), 0);
+    let out = sim.out();
+    assert!(
+        out.contains(", which is over:\n  w1 (w1) was failed: ") && out.contains("it stays drained"),
+        "{out}"
+    );
+    assert!(out.ends_with("what next:\n    careen restore w1\n"), "{out}");
+    assert_eq!(exit(sim.call("restore w1")), 2, "nobody is there to ask");
+    assert_eq!(exit(sim.call("restore w1 --yes")), 0);
+    assert_eq!(sim.out(), "w1 is active again (was drain)\n");
+    assert!(sim.0.borrow().world.nodes.iter().all(|node| node.labels.is_empty()));
+    assert_eq!(violations(&sim), Vec::<String>::new());
 }
 
 #[test]

@@ -62,6 +62,8 @@ fn a_wrong_call_exits_with_2_and_says_what_is_allowed() {
         (&["upgrade", "--plan", "--yes"], "cannot be used with"),
         (&["status", "--format", "yaml"], "text, json"),
         (&["retry"], "<NODE>"),
+        (&["restore"], "<NODE>"),
+        (&["restore", "w1", "--local"], "--local"),
         (&["status", "--host", "ssh://root@m1"], "only unix:///PATH is supported"),
     ] {
         let (code, error) = run(&mut careen(args));
@@ -69,7 +71,9 @@ fn a_wrong_call_exits_with_2_and_says_what_is_allowed() {
         assert!(error.contains(hint), "{args:?}: {error}");
     }
     assert_eq!(run(&mut careen(&["--help"])).0, 0);
-    assert_eq!(run(&mut careen(&["completions", "bash"])).0, 0);
+    let completions = careen(&["completions", "bash"]).output().unwrap();
+    assert_eq!(completions.status.code(), Some(0));
+    assert!(String::from_utf8_lossy(&completions.stdout).contains("restore"), "every command is completed");
 }
 
 #[test]

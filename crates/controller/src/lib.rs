@@ -210,7 +210,7 @@ mod tests {
         let holder = holder.map(|name| ControllerId(name.into()));
         let observed = Observed {
             lock: Some(Lock { version: Version(1), holder, epoch: 1, rollout: None, place: None }),
-            rollout: Some(RolloutRecord { version: Version(1), control }),
+            rollout: Some(RolloutRecord::new(Version(1), control)),
             ..Observed::default()
         };
         Fake { observed, looks: 0, away_until_look: 0, answer: Ok(()), asked: Vec::new() }

@@ -3,7 +3,7 @@
 
 use crate::ids::{JobKey, NodeId, RolloutId, Version};
 use crate::observed::Availability;
-use crate::rollout::{Baseline, Control, NodeResult, RolloutOutcome};
+use crate::rollout::{Baseline, Control, GoneMark, GoneNode, NodeResult, RolloutOutcome};
 use crate::spec::{RebootPolicy, UnlockKey};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -100,6 +100,8 @@ pub enum Action {
     WriteHistory {
         /// How it ended.
         outcome: RolloutOutcome,
+        /// Participants that left: no label tells of them.
+        gone: Vec<GoneNode>,
     },
     /// Remove the results of single nodes: the history has them.
     RemoveResults,
@@ -109,6 +111,17 @@ pub enum Action {
     SetControl {
         /// What it is told.
         control: Control,
+        /// The version of the rollout's config.
+        version: Version,
+    },
+    /// Note that a participant left in its turn, and pause for it in the same write where the failure policy says so.
+    MarkGone {
+        /// Which.
+        node: NodeId,
+        /// How far it is dealt with.
+        mark: GoneMark,
+        /// What the rollout is told with it.
+        control: Option<Control>,
         /// The version of the rollout's config.
         version: Version,
     },
@@ -172,6 +185,7 @@ impl Action {
             Self::RemoveResults => "remove-results",
             Self::RemoveDelivered => "remove-delivered",
             Self::SetControl { .. } => "set-control",
+            Self::MarkGone { .. } => "mark-gone",
             Self::MoveController { .. } => "move-controller",
         }
     }

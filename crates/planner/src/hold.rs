@@ -164,6 +164,15 @@ pub enum Hold {
         /// Which.
         rollout: RolloutId,
     },
+    /// The node left the swarm in its turn, and its host may still be at work.
+    NodeGone {
+        /// How many seconds it keeps its place, rounded up.
+        seconds_left: u64,
+    },
+    /// The node's label was removed although the rollout had begun on it.
+    RecordRemoved,
+    /// The config that says how things stood before was removed although the rollout had begun.
+    BaselineRemoved,
     /// A write is under way.
     Moving,
 }
@@ -183,6 +192,15 @@ pub enum PauseReason {
         /// Why.
         why: Reason,
     },
+    /// A node left the swarm in its turn.
+    NodeGone {
+        /// Its id.
+        node: NodeId,
+        /// Its host's name: the node's own record of it is gone.
+        hostname: String,
+    },
+    /// The config that says who takes part was removed by hand.
+    BaselineRemoved,
 }
 
 impl From<QuorumAtRisk> for Hold {
@@ -229,6 +247,9 @@ impl Hold {
             Self::Monitoring { seconds_left: 15 },
             Self::CorruptRecord { text: "9 later".into() },
             Self::OtherRollout { rollout: fixed_rollout() },
+            Self::NodeGone { seconds_left: 1200 },
+            Self::RecordRemoved,
+            Self::BaselineRemoved,
             Self::Moving,
         ]
     }
@@ -268,6 +289,9 @@ impl Hold {
             Self::Monitoring { .. } => "monitoring",
             Self::CorruptRecord { .. } => "corrupt-record",
             Self::OtherRollout { .. } => "other-rollout",
+            Self::NodeGone { .. } => "node-gone",
+            Self::RecordRemoved => "record-removed",
+            Self::BaselineRemoved => "baseline-removed",
             Self::Moving => "moving",
         }
     }
@@ -353,6 +377,17 @@ impl fmt::Display for Hold {
             Self::OtherRollout { rollout } => {
                 write!(f, "the rollout {rollout} left it in the middle of something")
             }
+            Self::NodeGone { seconds_left } => write!(
+                f,
+                "the node left the swarm in its turn, and its host may still be at work; its place is kept for \
+                 {seconds_left} s more"
+            ),
+            Self::RecordRemoved => f.write_str(
+                "somebody removed its label careen.node after the rollout had begun on it; nothing is begun anew",
+            ),
+            Self::BaselineRemoved => f.write_str(
+                "somebody removed the config that says which nodes take part; no further node begins",
+            ),
             Self::Moving => f.write_str("the next step is being written"),
         }
     }
@@ -364,6 +399,10 @@ impl fmt::Display for PauseReason {
             Self::Asked => f.write_str("an operator asked for it"),
             Self::NodeFailed { node, phase, why } => {
                 write!(f, "{node} failed ({}: {})", phase.word(), why.word())
+            }
+            Self::NodeGone { hostname, .. } => write!(f, "{hostname} left the swarm in its turn"),
+            Self::BaselineRemoved => {
+                f.write_str("somebody removed the config that says which nodes take part")
             }
         }
     }

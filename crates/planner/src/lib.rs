@@ -7,9 +7,10 @@
 //!   [`rollout`]: what is stored beside the nodes' labels
 //! - [`state`]: where one node stands, and what may follow (docs/rollout-states.md)
 //! - [`hold`]: why something waits
+//! - [`participants`]: who takes part, whoever joins or leaves
 //! - [`order`], [`quorum`], [`drain`], [`availability`], [`settle`], [`failure`]: one question each
 //! - [`plan()`]: what a rollout would do; [`view()`]: how it stands; [`pass()`]: what a controller does now, [`action`]:
-//!   how it says so
+//!   how it says so; [`remains`]: what is left, and how it is given back without a controller
 
 pub mod action;
 pub mod availability;
@@ -21,9 +22,11 @@ pub mod hold;
 pub mod ids;
 pub mod observed;
 pub mod order;
+pub mod participants;
 mod pass;
 pub mod plan;
 pub mod quorum;
+pub mod remains;
 pub mod rollout;
 pub mod settle;
 pub mod spec;

@@ -1,8 +1,9 @@
 //! Which nodes, in which waves. The same for `careen plan` and for the controller.
 
-use crate::constraint::{self, Constraint, InvalidConstraint};
+use crate::constraint::{Constraint, InvalidConstraint};
 use crate::ids::NodeId;
-use crate::observed::{Node, Observed};
+use crate::observed::{Node, Observed, Role};
+use crate::participants::Participant;
 use crate::spec::{NodeOrder, Spec};
 use crate::state::Skip;
 
@@ -49,21 +50,22 @@ fn unfit(node: &Node) -> Option<Skip> {
     }
 }
 
-/// All waves, nodes that are through included: so a wave keeps its nodes while the rollout goes on. Canaries, workers
-/// of one zone after the other, then managers one by one: the controller's node next to last, the leader last.
-pub fn waves(observed: &Observed, spec: &Spec, nodes: &[&Node]) -> Vec<Wave> {
-    let (mut managers, mut workers): (Vec<&Node>, Vec<&Node>) =
-        nodes.iter().partition(|node| node.is_manager());
-    let zone = |node: &Node| zone_of(spec, node).to_owned();
-    workers.sort_by_key(|node| (zone(node), node.hostname.clone(), node.id.clone()));
+/// All waves, nodes that are through or gone included: so a wave keeps its nodes while the rollout goes on. Canaries,
+/// workers of one zone after the other, then managers one by one: the controller's node next to last, the leader last.
+pub fn waves(observed: &Observed, spec: &Spec, participants: &[Participant]) -> Vec<Wave> {
+    let (mut managers, mut workers): (Vec<&Participant>, Vec<&Participant>) =
+        participants.iter().filter(|node| node.skip.is_none()).partition(|node| node.role == Role::Manager);
+    workers.sort_by_key(|node| (&node.zone, &node.hostname, &node.id));
     let controller = observed.controller.as_ref().map(|place| &place.node);
+    let leads = |node: &Participant| observed.node(&node.id).is_some_and(Node::is_leader);
     managers.sort_by_key(|node| {
-        (node.is_leader(), controller == Some(&node.id), zone(node), node.hostname.clone(), node.id.clone())
+        (leads(node), controller == Some(&node.id), &node.zone, &node.hostname, &node.id)
     });
-    let alone = |nodes: &[&Node]| nodes.iter().map(|node| vec![node.id.clone()]).collect::<Vec<Wave>>();
+    let alone =
+        |nodes: &[&Participant]| nodes.iter().map(|node| vec![node.id.clone()]).collect::<Vec<Wave>>();
     let canaries = spec.policy.canaries.min(workers.len());
     let mut of_workers = alone(&workers[..canaries]);
-    for zone in workers[canaries..].chunk_by(|a, b| zone_of(spec, a) == zone_of(spec, b)) {
+    for zone in workers[canaries..].chunk_by(|a, b| a.zone == b.zone) {
         let waves = zone.chunks(spec.policy.parallelism.max(1));
         of_workers.extend(waves.map(|wave| wave.iter().map(|node| node.id.clone()).collect::<Wave>()));
     }
@@ -74,14 +76,11 @@ pub fn waves(observed: &Observed, spec: &Spec, nodes: &[&Node]) -> Vec<Wave> {
     }
 }
 
-fn zone_of<'a>(spec: &Spec, node: &'a Node) -> &'a str {
-    spec.selection.spread.as_deref().and_then(|key| constraint::value_of(key, node)).unwrap_or("")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::observed::ControllerPlace;
+    use crate::participants::selected;
     use crate::testing::{manager, spec, worker};
 
     fn cluster() -> Observed {
@@ -99,8 +98,7 @@ mod tests {
     }
 
     fn text(observed: &Observed, spec: &Spec) -> String {
-        let selected = select(observed, spec).unwrap();
-        let waves = waves(observed, spec, &selected.nodes);
+        let waves = waves(observed, spec, &selected(observed, spec).unwrap());
         let words =
             waves.iter().map(|wave| wave.iter().map(|id| id.0.as_str()).collect::<Vec<_>>().join("+"));
         words.collect::<Vec<_>>().join(" ")
@@ -136,6 +134,7 @@ mod tests {
         assert_eq!(text(&cluster(), &spec), "w1");
         let mut observed = cluster();
         observed.nodes[4].os = "windows".into();
+        assert_eq!(text(&observed, &spec), "");
         let selected = select(&observed, &spec).unwrap();
         assert!(selected.nodes.is_empty());
         assert_eq!(selected.skipped[0].1, Skip::Windows);

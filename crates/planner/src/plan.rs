@@ -7,6 +7,7 @@ use crate::hold::Hold;
 use crate::ids::{NodeId, RolloutId};
 use crate::observed::{Availability, Expectation, Mode, Node, Observed, Role, Service};
 use crate::order;
+use crate::participants::Participant;
 use crate::quorum;
 use crate::spec::{RebootPolicy, Spec};
 use crate::state::{NodeRecord, Skip};
@@ -217,7 +218,9 @@ pub fn plan(observed: &Observed, spec: &Spec) -> Plan {
     if quorum::count(observed).is_none() {
         plan.refusals.push(Refusal::NoLeader);
     }
-    for wave in order::waves(observed, spec, &selected.nodes) {
+    let participants: Vec<Participant> =
+        selected.nodes.iter().map(|node| Participant::of(node, spec, None)).collect();
+    for wave in order::waves(observed, spec, &participants) {
         let nodes: Vec<&Node> = wave.iter().filter_map(|id| observed.node(id)).collect();
         for node in &nodes {
             look_at(observed, spec, node, &mut plan);

@@ -3,6 +3,8 @@
 use crate::hold::PauseReason;
 use crate::ids::{NodeId, RolloutId, ServiceId, Version};
 use crate::observed::{Node, NodeOutcome};
+use crate::participants::Participant;
+use crate::state::Stage;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -13,6 +15,40 @@ pub struct RolloutRecord {
     pub version: Version,
     /// What it is told to do.
     pub control: Control,
+    /// Participants that left the swarm in their turn, and how far that was dealt with. It lies here because a node's own
+    /// label goes with the node.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub gone: BTreeMap<NodeId, GoneMark>,
+}
+
+/// How far it was dealt with that a participant left in its turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GoneMark {
+    /// The failure policy has seen it: the rollout does not pause for it once more.
+    Noted,
+    /// Nobody waits for its host any more.
+    GivenUp,
+}
+
+impl RolloutRecord {
+    /// One of which no participant has left.
+    pub fn new(version: Version, control: Control) -> Self {
+        Self { version, control, gone: BTreeMap::new() }
+    }
+}
+
+/// A participant that is no longer in the swarm, as the history tells of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GoneNode {
+    /// Its id.
+    pub id: NodeId,
+    /// Its host's name, as it was when the rollout began.
+    pub hostname: String,
+    /// Which try it was.
+    pub generation: u32,
+    /// [`Stage::Gone`], with what is known of its host.
+    pub stage: Stage,
 }
 
 /// What a rollout is told to do, by an operator or by its own failure policy.
@@ -47,11 +83,14 @@ pub enum RolloutOutcome {
     Aborted,
 }
 
-/// How services stood before a rollout began: what 'not worse than before' means.
+/// How things stood before a rollout began, written once: which nodes take part, and what 'not worse than before' means.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Baseline {
     /// How many tasks of each service ran, and how many it should have had.
     pub services: BTreeMap<ServiceId, Strength>,
+    /// Who takes part; `None` in one that an older version wrote: then it is who is selected now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nodes: Option<Vec<Participant>>,
 }
 
 /// How a service stood.

@@ -8,11 +8,12 @@ use crate::rollout::{Baseline, Strength};
 /// A service with this label set to `ignore` holds nothing up.
 pub const SETTLE_LABEL: &str = "careen.settle";
 
-/// How all services stand.
+/// How all services stand. Who takes part is not looked at here.
 pub fn baseline(observed: &Observed) -> Baseline {
     let strength = |service: &Service| Strength { running: service.running, desired: service.desired };
     Baseline {
         services: observed.services.iter().map(|service| (service.id.clone(), strength(service))).collect(),
+        nodes: None,
     }
 }
 

@@ -32,6 +32,10 @@ pub(crate) enum Key {
     Aborting(NodeId, u32),
     /// This controller takes over, and cannot read what the node's agent says.
     Unread(NodeId),
+    /// The participant is no longer in the swarm.
+    Gone(NodeId),
+    /// The node's label was removed.
+    Removed(NodeId),
     /// All waves before this one are through.
     WaveOpen(usize),
 }

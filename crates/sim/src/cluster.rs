@@ -92,16 +92,18 @@ fn words(action: &Action) -> String {
         | Action::RemoveResults
         | Action::RemoveDelivered
         | Action::MoveController { .. } => action.name().to_owned(),
+        Action::MarkGone { node, mark, control, .. } => format!("mark-gone {node} {mark:?} {control:?}"),
     }
 }
 
 impl View<'_> {
     fn answers(&self) -> bool {
         let here = self.world.node(&self.place);
-        self.world.has_quorum() && here.is_some_and(|node| node.takes_part(self.world.now))
+        let manages = |node: &SimNode| node.role == Role::Manager && node.takes_part(self.world.now);
+        self.world.has_quorum() && here.is_some_and(manages)
     }
 
-    fn carry_out(&mut self, action: &Action, epoch: u64) -> Result<(), ActError> {
+    pub(crate) fn carry_out(&mut self, action: &Action, epoch: u64) -> Result<(), ActError> {
         let world = &mut *self.world;
         // The real swarm's side looks at the lock before each action. That leaves a moment; here it is a wide one.
         let stale = world.lock.as_ref().is_some_and(|lock| lock.epoch != epoch || lock.holder.is_none());
@@ -194,12 +196,25 @@ impl View<'_> {
                 world.delivered = false;
                 Ok(())
             }
+            Action::SetControl { .. } | Action::MarkGone { .. } if world.removed => Err(ActError::Gone),
             Action::SetControl { control, version } => {
                 if world.rollout.version != *version {
                     return Err(ActError::Conflict);
                 }
+                world.check_nobody_is_forgotten(control, self.looked_at);
                 world.rollout.version = world.next_version();
                 world.rollout.control = control.clone();
+                Ok(())
+            }
+            Action::MarkGone { node, mark, control, version } => {
+                if world.rollout.version != *version {
+                    return Err(ActError::Conflict);
+                }
+                world.rollout.version = world.next_version();
+                world.rollout.gone.insert(node.clone(), *mark);
+                if let Some(control) = control {
+                    world.rollout.control = control.clone();
+                }
                 Ok(())
             }
             Action::MoveController { away_from } => {
@@ -272,6 +287,7 @@ impl World {
         if let Some(record) = record {
             self.note_label(id, &record, from != to);
         }
+        self.check_label(id, to);
         let Some(node) = self.nodes.iter_mut().find(|node| node.id == *id) else {
             return Err(ActError::Gone);
         };
@@ -325,7 +341,7 @@ impl World {
             jobs,
             reports,
             lock: self.lock.clone(),
-            rollout: Some(self.rollout.clone()),
+            rollout: (!self.removed).then(|| self.rollout.clone()),
             baseline: self.baseline.clone(),
             results: self.results.clone(),
             history_written: self.history_written,
@@ -381,7 +397,7 @@ impl World {
         });
         Node {
             id: node.id.clone(),
-            hostname: node.id.0.clone(),
+            hostname: node.hostname.clone(),
             version: node.version,
             role: node.role,
             availability: node.availability,

@@ -179,12 +179,10 @@ impl World {
         }
     }
 
-    /// An engine, or its host, goes down. A stop in good order removes the containers of all tasks with their logs; agents are
-    /// told before, and may do something.
-    pub(crate) fn goes_down(&mut self, index: usize, power: Power) {
+    /// All containers of a node go. Agents are told before, and may do something, unless the host dies.
+    pub(crate) fn take_containers_away(&mut self, index: usize, dies: bool) {
         let now = self.now;
         let keys: Vec<JobKey> = self.nodes[index].containers.iter().map(|one| one.key.clone()).collect();
-        let dies = power == Power::Dead;
         for key in keys.iter().filter(|_| !dies) {
             let steps = usize::try_from(self.rng.between(0, 6)).unwrap_or(0);
             if let Some(container) = self.nodes[index].container_mut(key) {
@@ -195,6 +193,13 @@ impl World {
         for key in &keys {
             self.remove_container(index, key);
         }
+    }
+
+    /// An engine, or its host, goes down. A stop in good order removes the containers of all tasks with their logs; agents are
+    /// told before, and may do something.
+    pub(crate) fn goes_down(&mut self, index: usize, power: Power) {
+        let now = self.now;
+        self.take_containers_away(index, power == Power::Dead);
         let (host_is_down, autolock) = (!power.host_is_up(), self.autolock);
         let node = &mut self.nodes[index];
         node.session += 1;

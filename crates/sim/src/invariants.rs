@@ -3,8 +3,8 @@
 use crate::host::{Files, Id, Part};
 use crate::world::{Power, SimNode, SimTask, World};
 use careen_model::transaction::{Outcome, Stage as HostStage};
-use careen_planner::observed::{Availability, Mode, Role, TaskState};
-use careen_planner::rollout::Control;
+use careen_planner::observed::{Availability, Mode, NodeOutcome, Role, TaskState};
+use careen_planner::rollout::{Control, GoneMark, NodeResult, RolloutOutcome};
 use careen_planner::spec::DrainPolicy;
 use careen_planner::state::Taken;
 use careen_planner::{Act, Action, ControllerId, Hold, NodeId, Pass, Stage};
@@ -37,7 +37,8 @@ impl World {
     pub(crate) fn check_restart(&mut self, index: usize, id: &Id) {
         self.check_quorum(index);
         let node = &self.nodes[index];
-        if id.rollout != self.spec.id {
+        // What has left has no tasks, and nobody drains it.
+        if id.rollout != self.spec.id || self.left.contains_key(&node.id) {
             return;
         }
         let looked_at = self.go_looked_at.get(&node.id).copied().unwrap_or(0);
@@ -77,8 +78,9 @@ impl World {
 
     /// What is checked after every step.
     pub fn check(&mut self) {
-        let out: Vec<NodeId> =
-            self.nodes.iter().filter(|node| self.is_missed(node)).map(|node| node.id.clone()).collect();
+        let missed = self.nodes.iter().filter(|node| self.is_missed(node));
+        let outside = self.outside.iter().filter(|node| self.keeps_its_place(node));
+        let out: Vec<NodeId> = missed.chain(outside).map(|node| node.id.clone()).collect();
         let limit = self.spec.policy.parallelism.max(1);
         if out.len() > limit {
             self.violation(format!("{} nodes in maintenance, {limit} may be: {out:?}", out.len()));
@@ -98,11 +100,67 @@ impl World {
             return false;
         }
         let drained = node.availability == Availability::Drain && node.wish != Availability::Drain;
+        drained || self.host_works(node)
+    }
+
+    /// Whether a host has begun this rollout's command, and is not through.
+    fn host_works(&self, node: &SimNode) -> bool {
         let works = |(id, files): (&Id, &Files)| {
             let open = files.state.is_begun() && !matches!(files.state.stage, HostStage::Closed(_));
             id.rollout == self.spec.id && id.part == Part::Command && open
         };
-        drained || node.host.files.iter().any(works)
+        node.host.files.iter().any(works)
+    }
+
+    /// **A participant that left keeps its place while its host works**, until its time is over or an operator gives it up.
+    fn keeps_its_place(&self, node: &SimNode) -> bool {
+        let limit = self.spec.limits.node_down.as_secs();
+        let waits = self.left.get(&node.id).is_some_and(|at| self.now < at + limit);
+        let over = matches!(self.rollout.control, Control::Aborting | Control::Finished { .. });
+        waits
+            && !over
+            && !self.removed
+            && self.rollout.gone.get(&node.id) != Some(&GoneMark::GivenUp)
+            && self.host_works(node)
+    }
+
+    /// **A participant that left is never forgotten**: a rollout that ends as done had all of them done.
+    pub(crate) fn check_nobody_is_forgotten(&mut self, control: &Control, looked_at: u64) {
+        if *control != (Control::Finished { outcome: RolloutOutcome::Done }) {
+            return;
+        }
+        let is_done = |node: &NodeId| {
+            let succeeded = |one: &&NodeResult| one.node == *node && one.outcome == NodeOutcome::Succeeded;
+            self.results.iter().any(|one| succeeded(&one))
+        };
+        let forgotten = self.left.iter().find(|(node, at)| **at < looked_at && !is_done(node));
+        if let Some((node, _)) = forgotten {
+            let line = format!("{node} left, and the rollout is called done");
+            self.violation(line);
+        }
+    }
+
+    /// **A node whose label somebody removed does not begin anew**: nobody knows how far it was.
+    pub(crate) fn check_label(&mut self, node: &NodeId, stage: &str) {
+        if !self.unlabelled.contains(node) {
+            return;
+        }
+        if matches!(stage, "skipped" | "failed") {
+            // From there an operator may want it tried again.
+            self.unlabelled.remove(node);
+        } else if stage == "entering" {
+            self.violation(format!(
+                "{node} begins anew, and all that had happened was that its label was removed"
+            ));
+        }
+    }
+
+    /// **Who joined later never runs the command.**
+    pub(crate) fn check_takes_part(&mut self, node: &NodeId) {
+        let listed = self.baseline.as_ref().and_then(|baseline| baseline.nodes.as_ref());
+        if listed.is_some_and(|nodes| !nodes.iter().any(|one| one.id == *node)) {
+            self.violation(format!("{node} joined later, and the command begins on it"));
+        }
     }
 
     /// **Only who has the lock decides**; others take it, or wait. (What it decided may still be carried out later.)
@@ -205,7 +263,10 @@ impl World {
         }
         // What is on a node that did not report when the rollout ended is for the next one.
         let dead = |id: &NodeId| {
-            self.node(id).is_none_or(|node| node.power == Power::Dead || node.unseen_at + 60 > self.over_at)
+            // Of one that left while it went on nothing is left.
+            self.node(id).map_or(!self.left.contains_key(id), |node| {
+                node.power == Power::Dead || node.unseen_at + 60 > self.over_at
+            })
         };
         let left: Vec<String> = self
             .jobs

@@ -5,6 +5,7 @@ use crate::cluster::View;
 use crate::world::{Hazard, Power, World};
 use careen_controller::{Controller, ControllerError, Turn};
 use careen_planner::observed::{Availability, Role};
+use careen_planner::remains::Next;
 use careen_planner::rollout::{Control, RolloutOutcome};
 use careen_planner::{ControllerId, End, Hold, NodeId, Observed, Pass, Spec};
 use std::collections::BTreeMap;
@@ -28,6 +29,10 @@ pub struct Faults {
     pub death: u64,
     /// What happens to hosts and containers.
     pub accidents: Accidents,
+    /// A node leaves, joins, or gets another role, each second.
+    pub members: u64,
+    /// Somebody deletes something of the rollout's by hand, each second.
+    pub hand: u64,
     /// Until when all that happens.
     pub until: u64,
 }
@@ -36,16 +41,17 @@ impl Faults {
     /// Everything.
     pub fn all() -> Self {
         let accidents = Accidents::all();
-        let engine = 2;
         Self {
             crash: 40,
             freeze: 15,
             second: 3,
             operator: 8,
-            engine,
+            engine: 2,
             cut_off: 3,
             death: 1,
             accidents,
+            members: 3,
+            hand: 1,
             until: 1200,
         }
     }
@@ -56,6 +62,7 @@ impl Faults {
             "none" => Some(Self::default()),
             "controllers" => Some(Self::controllers()),
             "hosts" => Some(Self::hosts()),
+            "members" => Some(Self::members()),
             "all" => Some(Self::all()),
             _ => None,
         }
@@ -74,6 +81,11 @@ impl Faults {
     /// Only what happens to hosts and containers.
     pub fn hosts() -> Self {
         Self { accidents: Accidents::all(), until: 1200, ..Self::default() }
+    }
+
+    /// Only what operators do with the members of the swarm, and delete by hand.
+    pub fn members() -> Self {
+        Self { members: 6, hand: 3, until: 1200, ..Self::default() }
     }
 
     /// Only controllers crash and freeze.
@@ -232,7 +244,8 @@ impl Run {
         Failure { what: self.world.violations, history: self.world.history }
     }
 
-    fn second(&mut self) {
+    /// One second of it.
+    pub fn second(&mut self) {
         self.world.hazard = match self.world.now < self.faults.until {
             true => self.faults.hazard(),
             false => Hazard::default(),
@@ -244,7 +257,9 @@ impl Run {
         }
         self.sweep_on();
         self.somebody_helps();
-        if !self.over {
+        if self.world.removed && !self.over {
+            self.give_everything_back();
+        } else if !self.over {
             self.operator_answers();
             self.start_controllers();
         }
@@ -258,6 +273,21 @@ impl Run {
             } else {
                 self.sitting.remove(index);
             }
+        }
+    }
+
+    /// The rollout's config is gone: its controllers stop, and an operator gives back what is left. It counts as aborted.
+    fn give_everything_back(&mut self) {
+        let now = self.world.now;
+        let awake = self.sitting.iter().any(|one| now >= one.frozen_until);
+        if awake || !self.world.has_quorum() {
+            return;
+        }
+        if let Next::Done(_) = self.world.give_everything_back() {
+            self.world.say("the rollout is given back");
+            self.world.rollout.control = Control::Finished { outcome: RolloutOutcome::Aborted };
+            (self.world.over_at, self.over) = (now, true);
+            (self.world.delivered, self.world.results) = (false, Vec::new());
         }
     }
 
@@ -311,6 +341,13 @@ impl Run {
                     self.world.over_at = self.world.now;
                 }
                 self.over = true;
+                return false;
+            }
+            End::Removed => {
+                if !self.world.removed {
+                    self.world.violation("a controller misses the rollout's config, and it is there");
+                }
+                self.world.say(format!("{} stops: the config is gone", self.sitting[index].controller.id()));
                 return false;
             }
             End::Superseded => {
@@ -431,7 +468,9 @@ impl Run {
         let mut gone = Vec::new();
         self.sitting.retain(|one| {
             let stays = world.node(&one.place).is_some_and(|node| {
-                node.power == Power::Up && !(node.availability == Availability::Drain && others > 0)
+                node.role == Role::Manager
+                    && node.power == Power::Up
+                    && !(node.availability == Availability::Drain && others > 0)
             });
             if !stays {
                 gone.push(format!("{} is gone with {}", one.controller.id(), one.place));

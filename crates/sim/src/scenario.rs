@@ -42,31 +42,8 @@ pub fn spec() -> Spec {
 
 /// A swarm of so many managers (`m1` first) and workers, on which nothing runs yet.
 pub fn world(seed: u64, spec: Spec, managers: usize, workers: usize) -> World {
-    let named = |role, name: String| SimNode {
-        id: NodeId(name),
-        role,
-        availability: Availability::Active,
-        wish: Availability::Active,
-        wish_at: 0,
-        given_back_at: 0,
-        labels: BTreeMap::new(),
-        version: Version(1),
-        power: Power::Up,
-        session: 1,
-        ready: true,
-        differs_since: None,
-        unseen_at: 0,
-        cut_off_until: 0,
-        down_through_us: false,
-        containers: Vec::new(),
-        host: Host::default(),
-        leaks: false,
-        orphaned: false,
-        locked: false,
-        locked_at: 0,
-    };
-    let managers = (1..=managers).map(|n| named(Role::Manager, format!("m{n}")));
-    let workers = (1..=workers).map(|n| named(Role::Worker, format!("w{n}")));
+    let managers = (1..=managers).map(|n| node(Role::Manager, &format!("m{n}")));
+    let workers = (1..=workers).map(|n| node(Role::Worker, &format!("w{n}")));
     World {
         now: 0,
         rng: Rng::new(seed),
@@ -75,7 +52,7 @@ pub fn world(seed: u64, spec: Spec, managers: usize, workers: usize) -> World {
         tasks: Vec::new(),
         jobs: Vec::new(),
         lock: None,
-        rollout: RolloutRecord { version: Version(1), control: Control::Running },
+        rollout: RolloutRecord::new(Version(1), Control::Running),
         baseline: None,
         results: Vec::new(),
         history_written: false,
@@ -100,7 +77,40 @@ pub fn world(seed: u64, spec: Spec, managers: usize, workers: usize) -> World {
         snapshots: VecDeque::new(),
         go_looked_at: BTreeMap::new(),
         over_at: 0,
-        left: BTreeSet::new(),
+        left: BTreeMap::new(),
+        outside: Vec::new(),
+        unlabelled: BTreeSet::new(),
+        unlabelled_once: BTreeSet::new(),
+        removed: false,
+    }
+}
+
+/// A node that is well, with its name as its id.
+pub fn node(role: Role, name: &str) -> SimNode {
+    SimNode {
+        id: NodeId(name.to_owned()),
+        hostname: name.to_owned(),
+        role,
+        availability: Availability::Active,
+        wish: Availability::Active,
+        wish_at: 0,
+        given_back_at: 0,
+        labels: BTreeMap::new(),
+        version: Version(1),
+        power: Power::Up,
+        session: 1,
+        ready: true,
+        differs_since: None,
+        unseen_at: 0,
+        cut_off_until: 0,
+        down_through_us: false,
+        containers: Vec::new(),
+        host: Host::default(),
+        leaks: false,
+        orphaned: false,
+        locked: false,
+        locked_at: 0,
+        left_at: 0,
     }
 }
 
@@ -173,7 +183,8 @@ fn random_spec(rng: &mut Rng) -> Spec {
     spec
 }
 
-fn random_plan(rng: &mut Rng) -> HostPlan {
+/// What a payload does on a random host.
+pub(crate) fn random_plan(rng: &mut Rng) -> HostPlan {
     let attempts = match rng.between(0, 9) {
         0 => vec![AttemptEnd::Failed, AttemptEnd::Failed],
         1 => vec![AttemptEnd::RebootMe, AttemptEnd::Well],

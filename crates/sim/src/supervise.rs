@@ -120,13 +120,17 @@ impl World {
     /// What goes on on hosts without any container.
     pub(crate) fn supervisors(&mut self) {
         for index in 0..self.nodes.len() {
-            if !self.nodes[index].power.host_is_up() {
-                continue;
-            }
-            let ids: Vec<Id> = self.nodes[index].host.processes.iter().map(|one| one.id.clone()).collect();
-            for id in ids {
-                self.supervise(index, &id);
-            }
+            self.supervisors_of(index);
+        }
+    }
+
+    pub(crate) fn supervisors_of(&mut self, index: usize) {
+        if !self.nodes[index].power.host_is_up() {
+            return;
+        }
+        let ids: Vec<Id> = self.nodes[index].host.processes.iter().map(|one| one.id.clone()).collect();
+        for id in ids {
+            self.supervise(index, &id);
         }
     }
 

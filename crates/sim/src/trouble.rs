@@ -27,7 +27,16 @@ impl Run {
             world.goes_down(index, Power::Dead);
             world.say(format!("{id} dies for good"));
         }
-        if world.rng.permille(faults.operator) {
+        if faults.members > 0 && world.rng.permille(faults.members) {
+            world.membership_changes(index);
+        }
+        if faults.hand > 0 && world.rng.permille(faults.hand) {
+            let index = index.min(world.nodes.len() - 1);
+            world.somebody_deletes(index);
+        }
+        // The node may be one less by now.
+        if self.world.rng.permille(faults.operator) {
+            let index = index.min(self.world.nodes.len() - 1);
             self.operator_interferes(index);
         }
         if index < self.world.nodes.len() {
@@ -70,7 +79,6 @@ impl Run {
             }
             14 | 15 => self.operator_says(Control::Paused { why: PauseReason::Asked }),
             16 | 17 => self.operator_asks(index, Ask::Skip),
-            18 => self.worker_leaves(index),
             _ if self.world.rng.permille(200) => self.operator_says(Control::Aborting),
             _ => {}
         }
@@ -97,15 +105,6 @@ impl Run {
         world.say(line);
     }
 
-    fn worker_leaves(&mut self, index: usize) {
-        let world = &mut self.world;
-        if world.nodes[index].role == Role::Worker {
-            let node = world.nodes.remove(index);
-            world.say(format!("{} leaves the swarm", node.id));
-            world.left.insert(node.id);
-        }
-    }
-
     /// An operator who looks at what has stopped, and answers after a while.
     pub(crate) fn operator_answers(&mut self) {
         if let Control::Paused { why } = self.world.rollout.control.clone() {
@@ -113,8 +112,11 @@ impl Run {
             let at = *self.answer_at.get_or_insert(self.world.now + patience);
             if self.world.now >= at && self.world.has_quorum() {
                 self.answer_at = None;
-                if let PauseReason::NodeFailed { node, .. } = why {
-                    self.answer_failure(&node);
+                match why {
+                    PauseReason::NodeFailed { node, .. } => self.answer_failure(&node),
+                    PauseReason::NodeGone { node, .. } => self.answer_departure(&node),
+                    PauseReason::BaselineRemoved => return self.operator_says(Control::Aborting),
+                    PauseReason::Asked => {}
                 }
                 self.operator_says(Control::Running);
             }
@@ -133,6 +135,13 @@ impl Run {
             }
             1 if failed => self.operator_asks(index, Ask::Skip),
             _ => {}
+        }
+    }
+
+    /// Sometimes nobody wants to wait for the host of a node that left.
+    fn answer_departure(&mut self, node: &NodeId) {
+        if self.world.rng.permille(500) {
+            self.world.give_up(node);
         }
     }
 

@@ -115,7 +115,8 @@ impl World {
             | Stage::Restoring { .. }
             | Stage::Settling
             | Stage::Failed { .. }
-            | Stage::Skipped { .. } => {}
+            | Stage::Skipped { .. }
+            | Stage::Gone { .. } => {}
         }
         self.check_taken_back(node, record);
     }
@@ -127,7 +128,9 @@ impl World {
         let of_try = |one: &&(NodeId, careen_planner::RolloutId, u32, u32)| {
             (&one.0, &one.1, one.2) == (node, &record.rollout, record.generation)
         };
-        if takes_back && self.attempts.iter().any(|one| of_try(&one)) {
+        // Of a node without its label nobody knows.
+        let known = !self.unlabelled_once.contains(node);
+        if takes_back && known && self.attempts.iter().any(|one| of_try(&one)) {
             self.violation(format!(
                 "{node} is taken back although its command has begun: {:?}",
                 record.stage
@@ -190,10 +193,13 @@ impl World {
 
     /// A supervisor starts the command.
     pub(crate) fn begins(&mut self, index: usize, process: &Process, attempt: u32) {
+        let node = self.nodes[index].id.clone();
         if attempt == 1 {
             self.check_go(index, process);
+            if process.id.rollout == self.spec.id {
+                self.check_takes_part(&node);
+            }
         }
-        let node = self.nodes[index].id.clone();
         let (rollout, generation) = (process.id.rollout.clone(), process.id.generation);
         self.say(format!("{node} begins attempt {attempt} of try {generation} of {rollout}"));
         let asked = self.retries.get(&node).copied().unwrap_or(0);
@@ -228,7 +234,7 @@ impl World {
         let stage = record.map(|record| record.stage);
         let announced =
             matches!(stage, Some(Stage::Running { .. } | Stage::Verifying | Stage::Failed { .. }));
-        if !announced {
+        if !announced && !self.unlabelled_once.contains(&node) {
             self.violation(format!("the command begins on {node} while its label says {stage:?}"));
         }
         self.check_quorum(index);
@@ -316,8 +322,11 @@ impl World {
             let failed = matches!(self.stage(node), Some(Stage::Failed { .. }));
             let failed =
                 failed || self.truth.failed.iter().any(|(one, id, _)| *one == node.id && *id == self.spec.id);
+            // A host that left and joined again, and one of which somebody removed the label, is not asked any more.
+            let asked = node.hostname == node.id.0 && !self.unlabelled_once.contains(&node.id);
             for process in &node.host.processes {
-                let of_this = process.id.rollout == self.spec.id && process.id.part == Part::Command;
+                let of_command = process.id.rollout == self.spec.id && process.id.part == Part::Command;
+                let of_this = of_command && asked;
                 if process.only_waits() && (done || (of_this && !failed)) {
                     let at = process.machine.at().name();
                     lines.push(format!("{}: the supervisor of {} still is {at}", node.id, process.id));

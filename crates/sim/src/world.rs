@@ -10,7 +10,7 @@ use crate::rng::Rng;
 use crate::truth::Truth;
 use careen_planner::action::AgentSpec;
 use careen_planner::observed::{Availability, Lock, Mode, Restart, Role, TaskState};
-use careen_planner::rollout::{Baseline, Control, NodeResult, RolloutRecord};
+use careen_planner::rollout::{Baseline, Control, GoneMark, NodeResult, RolloutRecord};
 use careen_planner::state::{NodeRecord, RECORD_LABEL};
 use careen_planner::{ControllerId, JobKey, NodeId, RolloutId, Spec, Stage, Version};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -82,15 +82,25 @@ pub struct World {
     pub go_looked_at: BTreeMap<NodeId, u64>,
     /// When the rollout was over.
     pub over_at: u64,
-    /// Nodes that left.
-    pub left: BTreeSet<NodeId>,
+    /// Participants that left while the rollout went on, and when.
+    pub left: BTreeMap<NodeId, u64>,
+    /// Hosts of nodes that left: what was begun on them goes on.
+    pub outside: Vec<SimNode>,
+    /// Nodes whose label somebody removed after the rollout had begun on them.
+    pub unlabelled: BTreeSet<NodeId>,
+    /// The same, and those of which nobody could tell how far they were; a retry changes nothing of that.
+    pub unlabelled_once: BTreeSet<NodeId>,
+    /// Whether somebody removed the rollout's config.
+    pub removed: bool,
 }
 
 /// A node.
 #[derive(Debug, Clone)]
 pub struct SimNode {
-    /// Its id, also its host's name.
+    /// Its id.
     pub id: NodeId,
+    /// Its host's name.
+    pub hostname: String,
     /// What it is.
     pub role: Role,
     /// What the store says.
@@ -131,6 +141,8 @@ pub struct SimNode {
     pub locked: bool,
     /// Since when.
     pub locked_at: u64,
+    /// When it left the swarm, if it did.
+    pub left_at: u64,
 }
 
 /// Whether a host is up.
@@ -236,19 +248,30 @@ impl World {
     pub fn next_rollout(&mut self, spec: Spec) {
         let version = self.next_version();
         self.say(format!("operator: the rollout {}", spec.id));
-        self.rollout = RolloutRecord { version, control: Control::Running };
+        self.rollout = RolloutRecord::new(version, Control::Running);
         self.spec = spec;
         self.baseline = None;
         self.results.clear();
         self.history_written = false;
         self.delivered = true;
         self.retries.clear();
+        self.left.clear();
+        self.unlabelled.clear();
+        self.unlabelled_once.clear();
+        self.removed = false;
         // Who was seen down when a rollout ended has come back by now, or never will.
         for node in &mut self.nodes {
             node.unseen_at = 0;
             // What the one before left drained is the operator's.
             node.wish = node.availability;
         }
+    }
+
+    /// An operator says that nobody waits any more for the host of a node that left.
+    pub fn give_up(&mut self, node: &NodeId) {
+        self.rollout.version = self.next_version();
+        self.say(format!("operator: give {node} up"));
+        self.rollout.gone.insert(node.clone(), GoneMark::GivenUp);
     }
 
     /// A new version of the store.
@@ -282,30 +305,37 @@ impl World {
         }
         self.node_agents();
         self.supervisors();
+        self.outsiders();
         self.agents();
         self.supervisors();
         self.note_second();
     }
 
     fn power(&mut self) {
-        let now = self.now;
         for index in 0..self.nodes.len() {
-            let node = &mut self.nodes[index];
-            let boots = !node.power.host_is_up();
-            let back = match node.power {
-                Power::EngineDown(until) | Power::HostDown(until) => now >= until,
-                Power::Up | Power::Dead => false,
-            };
-            if back {
-                node.power = Power::Up;
-                node.down_through_us = false;
-                let line = format!("{} is up again", node.id);
-                self.say(line);
-                self.engine_starts(index);
-                if boots {
-                    self.resume(index);
-                }
-            }
+            self.power_of(index);
+        }
+    }
+
+    /// What was down comes up when its time has come.
+    pub(crate) fn power_of(&mut self, index: usize) {
+        let now = self.now;
+        let node = &mut self.nodes[index];
+        let boots = !node.power.host_is_up();
+        let back = match node.power {
+            Power::EngineDown(until) | Power::HostDown(until) => now >= until,
+            Power::Up | Power::Dead => false,
+        };
+        if !back {
+            return;
+        }
+        node.power = Power::Up;
+        node.down_through_us = false;
+        let line = format!("{} is up again", node.id);
+        self.say(line);
+        self.engine_starts(index);
+        if boots {
+            self.resume(index);
         }
     }
 

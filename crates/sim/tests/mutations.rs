@@ -2,9 +2,9 @@
 
 use careen_planner::action::Action;
 use careen_planner::observed::{Manager, Reachability, Said, TaskState};
-use careen_planner::rollout::{ASK_LABEL, Ask, Control};
+use careen_planner::rollout::{ASK_LABEL, Ask, Control, GoneMark};
 use careen_planner::state::{NodeRecord, RECORD_LABEL};
-use careen_planner::{Act, ControllerId, JobKey, JobRole, Observed, Pass, Stage};
+use careen_planner::{Act, ControllerId, JobKey, JobRole, NodeId, Observed, Pass, Stage};
 use careen_sim::world::World;
 use careen_sim::{Run, scenario};
 use support::caught;
@@ -234,4 +234,53 @@ fn a_look_that_is_older_than_what_its_controller_has_done() {
 #[test]
 fn writes_that_are_taken_whatever_version_they_are_for() {
     caught(|run| run.world.bend.ignores_versions = true, "its operator wants");
+}
+
+/// Who takes part is looked up anew: a node that left is no participant any more.
+#[test]
+fn a_planner_that_forgets_who_left() {
+    fn only_those_that_are_there(observed: &mut Observed, _: &ControllerId) {
+        let there: Vec<NodeId> = observed.nodes.iter().map(|node| node.id.clone()).collect();
+        if let Some(nodes) = observed.baseline.as_mut().and_then(|baseline| baseline.nodes.as_mut()) {
+            nodes.retain(|one| there.contains(&one.id));
+        }
+    }
+    caught(|run| run.distort = only_those_that_are_there, "left, and the rollout is called done");
+}
+
+#[test]
+fn a_planner_that_takes_in_who_joins() {
+    fn whoever_is_selected_now(observed: &mut Observed, _: &ControllerId) {
+        if let Some(baseline) = &mut observed.baseline {
+            baseline.nodes = None;
+        }
+    }
+    caught(|run| run.distort = whoever_is_selected_now, "joined later, and the command begins on it");
+}
+
+#[test]
+fn a_planner_that_gives_the_place_of_a_node_that_left_to_the_next_one() {
+    fn nobody_waits(observed: &mut Observed, _: &ControllerId) {
+        let nodes =
+            observed.baseline.as_ref().and_then(|baseline| baseline.nodes.clone()).unwrap_or_default();
+        let absent: Vec<NodeId> =
+            nodes.into_iter().map(|one| one.id).filter(|id| observed.node(id).is_none()).collect();
+        if let Some(rollout) = &mut observed.rollout {
+            rollout.gone.extend(absent.into_iter().map(|id| (id, GoneMark::GivenUp)));
+        }
+    }
+    caught(|run| run.distort = nobody_waits, "nodes in maintenance");
+}
+
+#[test]
+fn a_planner_that_takes_a_node_without_a_label_for_a_new_one() {
+    fn as_if_nothing_was_there(observed: &mut Observed, _: &ControllerId) {
+        let new = |id: &NodeId| {
+            observed.nodes.iter().any(|node| node.id == *id && !node.labels.contains_key(RECORD_LABEL))
+        };
+        let jobs = observed.jobs.iter().filter(|job| !new(&job.key.node)).cloned().collect();
+        let results = observed.results.iter().filter(|result| !new(&result.node)).cloned().collect();
+        (observed.jobs, observed.results) = (jobs, results);
+    }
+    caught(|run| run.distort = as_if_nothing_was_there, "begins anew, and all that had happened");
 }

@@ -2,9 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test whose thread has died has failed")]
 
+use careen_planner::NodeId;
 use careen_planner::rollout::RolloutOutcome;
 use careen_sim::host::AttemptEnd;
 use careen_sim::whole::Whole;
+use careen_sim::world::World;
 use careen_sim::{Faults, Run, scenario};
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -79,6 +81,11 @@ fn random_rollouts_with_accidents_on_hosts() {
 }
 
 #[test]
+fn random_rollouts_with_nodes_that_come_and_go() {
+    random_rollouts(50, Faults::members(), "members");
+}
+
+#[test]
 fn random_rollouts_with_everything_that_goes_wrong() {
     let walked = random_rollouts(100, Faults::all(), "all");
     let walked = |name: &(&str, &str)| {
@@ -122,6 +129,51 @@ fn healthy_hosts_are_all_done_once_whatever_happens_to_controllers() {
         assert_eq!(ending.outcome, RolloutOutcome::Done, "seed {seed}");
         assert_eq!(ending.world.attempts.len(), ending.world.nodes.len(), "seed {seed}");
         assert!(ending.world.nodes.iter().all(|node| node.labels.is_empty()), "seed {seed}");
+    }
+}
+
+/// Steps of a history until something is so.
+fn until(run: &mut Run, what: &str, is_so: impl Fn(&World) -> bool) {
+    let end = run.world.now + 600;
+    while !is_so(&run.world) {
+        run.second();
+        assert!(run.world.now < end, "{what}: {}", run.world.history.join("\n"));
+    }
+}
+
+#[test]
+fn a_host_that_leaves_in_its_turn_and_joins_again_is_gone_and_runs_nothing_twice() {
+    let w1 = NodeId("w1".into());
+    for joins_again in [false, true] {
+        let mut run = Run::new(scenario::world(1, scenario::spec(), 3, 2));
+        until(&mut run, "the command runs", |world| world.attempts.iter().any(|(node, ..)| *node == w1));
+        run.world.leave(&w1);
+        if joins_again {
+            run.world.join("w1-again", "w1");
+        }
+        let ending = run.to_the_end().unwrap_or_else(|failure| panic!("{failure}"));
+        assert_eq!(ending.outcome, RolloutOutcome::WithFailures);
+        let names: Vec<&str> = ending.world.attempts.iter().map(|(node, ..)| node.0.as_str()).collect();
+        assert_eq!(names.len(), 5, "each host once: {names:?}");
+        assert!(!names.contains(&"w1-again"));
+        assert!(ending.world.jobs.is_empty(), "{:?}", ending.world.jobs);
+    }
+}
+
+#[test]
+fn a_rollout_whose_config_is_removed_is_given_back_from_what_is_left() {
+    for stage in ["entering", "preparing", "running", "verifying", "settling"] {
+        let mut run = Run::new(scenario::world(1, scenario::spec(), 3, 2));
+        until(&mut run, stage, |world| {
+            world.nodes.iter().any(|node| world.stage(node).is_some_and(|now| now.name() == stage))
+        });
+        run.world.removed = true;
+        let ending = run.to_the_end().unwrap_or_else(|failure| panic!("{failure}\n{stage}"));
+        assert_eq!(ending.outcome, RolloutOutcome::Aborted);
+        assert!(ending.world.jobs.is_empty(), "{stage}: {:?}", ending.world.jobs);
+        let works = matches!(stage, "running" | "verifying");
+        let labels = ending.world.nodes.iter().filter(|node| !node.labels.is_empty()).count();
+        assert_eq!(labels, usize::from(works), "{stage}: a host that may be at work is left to its operator");
     }
 }
 

@@ -11,7 +11,7 @@ use crate::names;
 use careen_controller::ActError;
 use careen_engine::EngineError;
 use careen_planner::observed::{ControllerPlace, Node};
-use careen_planner::rollout::{Baseline, Control, NodeResult, RolloutOutcome};
+use careen_planner::rollout::{Baseline, Control, GoneMark, GoneNode, NodeResult, RolloutOutcome};
 use careen_planner::{Act, Action, AgentSpec, ControllerId, JobKey, NodeId, NodeRecord, Version};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -43,10 +43,13 @@ impl SwarmCluster {
                 self.swarm.engine().delete(&format!("/services/{}", key.name())).map_err(said)
             }
             Action::WriteResult { result } => self.write_result(result),
-            Action::WriteHistory { outcome } => self.write_history(*outcome),
+            Action::WriteHistory { outcome, gone } => self.write_history(*outcome, gone),
             Action::RemoveResults => self.remove_results(),
             Action::RemoveDelivered => Ok(self.swarm.remove_delivered(&self.spec.id)?),
             Action::SetControl { control, version } => self.set_control(control, *version),
+            Action::MarkGone { node, mark, control, version } => {
+                self.mark_gone(node, *mark, control.as_ref(), *version)
+            }
             Action::MoveController { away_from } => self.move_controller(away_from),
         }
     }
@@ -155,8 +158,21 @@ impl SwarmCluster {
         Ok(())
     }
 
-    fn write_history(&self, outcome: RolloutOutcome) -> Done {
-        let parts = history::parts(&self.history(outcome)?).map_err(refused)?;
+    fn mark_gone(&self, node: &NodeId, mark: GoneMark, control: Option<&Control>, version: Version) -> Done {
+        let raw = self.read_version("configs", &names::rollout(&self.spec.id), version)?;
+        let mut gone = decode::gone(&decode::config(&raw)?)?;
+        gone.insert(node.clone(), mark);
+        let mut labels = LabelChange::new();
+        labels.insert(names::GONE_LABEL.to_owned(), Some(serde_json::to_string(&gone).map_err(refused)?));
+        if let Some(control) = control {
+            let text = serde_json::to_string(control).map_err(refused)?;
+            labels.insert(names::CONTROL_LABEL.to_owned(), Some(text));
+        }
+        self.swarm.label_config(&raw, &labels).map_err(said)
+    }
+
+    fn write_history(&self, outcome: RolloutOutcome, gone: &[GoneNode]) -> Done {
+        let parts = history::parts(&self.history(outcome, gone)?).map_err(refused)?;
         let labels = BTreeMap::from([(names::PARTS_LABEL.to_owned(), parts.len().to_string())]);
         // The first one last: when it is there, the record is whole.
         for (index, data) in parts.iter().enumerate().rev() {
@@ -181,7 +197,7 @@ impl SwarmCluster {
         }
     }
 
-    fn history(&self, outcome: RolloutOutcome) -> Result<History, ActError> {
+    fn history(&self, outcome: RolloutOutcome, gone: &[GoneNode]) -> Result<History, ActError> {
         let id = &self.spec.id;
         let (_, rollout) = self.swarm.config(&names::rollout(id))?.ok_or(ActError::Gone)?;
         let results = self.swarm.configs(&[&names::results(id)])?;
@@ -199,7 +215,7 @@ impl SwarmCluster {
             by: rollout.labels.get(names::BY_LABEL).cloned(),
             submitted: rollout.created,
             ended: String::new(),
-            nodes: nodes.iter().filter_map(of_rollout).collect(),
+            nodes: nodes.iter().filter_map(of_rollout).chain(gone.iter().map(HistoryNode::from)).collect(),
             results: results.iter().map(decode::node_result).collect::<Result<_, SwarmError>>()?,
         })
     }

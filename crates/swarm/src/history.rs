@@ -4,7 +4,7 @@ use crate::decode::{ConfigObject, payload};
 use crate::encode::LARGEST;
 use crate::error::SwarmError;
 use crate::names;
-use careen_planner::rollout::{NodeResult, RolloutOutcome};
+use careen_planner::rollout::{GoneNode, NodeResult, RolloutOutcome};
 use careen_planner::{NodeId, RolloutId, Spec, Stage};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -49,6 +49,13 @@ pub struct HistoryNode {
     pub generation: u32,
     /// Where it stood.
     pub stage: Stage,
+}
+
+impl From<&GoneNode> for HistoryNode {
+    fn from(gone: &GoneNode) -> Self {
+        let GoneNode { id, hostname, generation, stage } = gone.clone();
+        Self { id, hostname, generation, stage }
+    }
 }
 
 /// Results that do not fit into the first part.

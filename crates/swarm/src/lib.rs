@@ -18,6 +18,7 @@ mod history;
 mod logs;
 mod look;
 mod names;
+mod remains;
 mod reports;
 mod rollouts;
 mod tar;
@@ -28,6 +29,7 @@ pub use controller::{Home, REGISTRY_FILE, place_of_a_new_one};
 pub use deliver::{GivenKind, PayloadFile};
 pub use error::SwarmError;
 pub use history::{History, HistoryNode};
+pub use remains::Stored;
 pub use rollouts::{Order, RequestError, Rollout};
 
 use careen_controller::{ActError, Cluster, Unseen};

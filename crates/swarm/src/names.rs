@@ -8,6 +8,12 @@ pub const LOCK: &str = "careen.lock";
 /// What the configs of rollouts begin with.
 pub const ROLLOUTS: &str = "careen.rollout.";
 
+/// What the configs begin with that say how things stood before.
+pub const BASELINES: &str = "careen.baseline.";
+
+/// What the configs of results begin with.
+pub const RESULTS: &str = "careen.result.";
+
 /// What the configs of the history begin with.
 pub const HISTORIES: &str = "careen.history.";
 
@@ -34,6 +40,9 @@ pub const ROLLOUT_LABEL: &str = "careen.rollout";
 
 /// What a rollout is told to do, as JSON.
 pub const CONTROL_LABEL: &str = "careen.control";
+
+/// Participants that left in their turn, as JSON: how far that was dealt with.
+pub const GONE_LABEL: &str = "careen.gone";
 
 /// Who submitted a rollout, as they say themselves.
 pub const BY_LABEL: &str = "careen.by";
@@ -83,12 +92,12 @@ pub fn unlock_key(id: &RolloutId) -> String {
 
 /// The config that says how the services stood.
 pub fn baseline(id: &RolloutId) -> String {
-    format!("careen.baseline.{id}")
+    format!("{BASELINES}{id}")
 }
 
 /// What the configs of a rollout's results begin with.
 pub fn results(id: &RolloutId) -> String {
-    format!("careen.result.{id}.")
+    format!("{RESULTS}{id}.")
 }
 
 /// The config of one result: at most 64 characters, which is what Swarm allows.

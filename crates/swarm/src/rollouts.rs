@@ -9,7 +9,7 @@ use crate::names;
 use careen_controller::ActError;
 use careen_engine::EngineError;
 use careen_planner::observed::Node;
-use careen_planner::rollout::{ASK_LABEL, Ask, Control};
+use careen_planner::rollout::{ASK_LABEL, Ask, Control, GoneMark};
 use careen_planner::{NodeId, PauseReason, RolloutId, Spec, Version};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -216,6 +216,30 @@ impl Swarm {
             let labels = LabelChange::from([(names::CONTROL_LABEL.to_owned(), Some(control_text(&next)?))]);
             if written(&name, self.label_config(&raw, &labels))? {
                 return Ok(next);
+            }
+        }
+        Err(RequestError::Contended { object: format!("the config {name}") })
+    }
+
+    /// Says that nobody waits any more for the host of a participant that left the swarm. It has no labels on which that
+    /// could be asked.
+    pub fn give_up(&self, id: &RolloutId, node: &NodeId) -> Result<(), RequestError> {
+        let name = names::rollout(id);
+        for _ in 0..TRIES {
+            let found = self.config(&name)?;
+            let (raw, config) = found.ok_or_else(|| RequestError::Unknown { rollout: id.clone() })?;
+            if let Control::Finished { .. } = decode::control(&config)? {
+                return Err(RequestError::Over { rollout: id.clone(), state: "finished" });
+            }
+            let mut gone = decode::gone(&config)?;
+            if gone.insert(node.clone(), GoneMark::GivenUp) == Some(GoneMark::GivenUp) {
+                return Ok(());
+            }
+            let text = serde_json::to_string(&gone)
+                .map_err(|error| SwarmError::corrupt("the marks of nodes that left", error))?;
+            let labels = LabelChange::from([(names::GONE_LABEL.to_owned(), Some(text))]);
+            if written(&name, self.label_config(&raw, &labels))? {
+                return Ok(());
             }
         }
         Err(RequestError::Contended { object: format!("the config {name}") })

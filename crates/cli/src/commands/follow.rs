@@ -66,6 +66,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
                 Verdict::GoesOn => self.console.wait(INTERVAL),
                 Verdict::Paused => return self.paused(&mut following, ""),
                 Verdict::Over(outcome) => return self.over(&mut following, outcome),
+                Verdict::Removed => return self.removed(&mut following),
             }
             if self.console.interrupted() {
                 self.wipe(&mut following)?;
@@ -176,6 +177,12 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         Ok(Exit::Paused)
     }
 
+    /// Its config was removed before it was over.
+    pub(super) fn removed(&mut self, following: &mut Following) -> Result<Exit, Failure> {
+        self.wipe(following)?;
+        Err(Failure::RolloutRemoved { rollout: following.follower.spec().id.clone() })
+    }
+
     /// It is over.
     pub(super) fn over(
         &mut self,
@@ -221,9 +228,9 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
     }
 }
 
-/// The failed nodes, with the last lines of their logs.
+/// The nodes that failed or left, with the last lines of their logs.
 fn last_words(standing: &Standing, tails: &BTreeMap<NodeId, Tail>, page: &mut Page) {
-    for node in standing.failed() {
+    for node in standing.nodes.iter().filter(|node| node.has_failed() || node.is_gone()) {
         let why = words::detail(node).map(|text| standing.with_names(&text)).unwrap_or_default();
         page.spans(&[Span::new(Look::Bad, &node.hostname), format!(": {why}").into()]);
         let lines = tails.get(&node.node).map(|tail| tail.lines.iter()).into_iter().flatten();

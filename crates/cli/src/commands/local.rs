@@ -74,9 +74,13 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
                 let verdict = observed.map(|observed| self.saw(&mut following, &observed)).transpose()?;
                 let outcome = match verdict {
                     Some(Verdict::Over(outcome)) => outcome,
-                    Some(Verdict::GoesOn | Verdict::Paused) | None => None,
+                    Some(Verdict::GoesOn | Verdict::Paused | Verdict::Removed) | None => None,
                 };
                 self.over(&mut following, outcome)
+            }
+            End::Removed => {
+                give_back(&mut cluster, &me);
+                self.removed(&mut following)
             }
             End::Superseded => {
                 self.wipe(&mut following)?;
@@ -103,7 +107,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
                 let busy = done.iter().any(|done| !matches!(done.act.action, Action::Beat { .. }));
                 match saw.map_err(Left::Failed)? {
                     Some(Verdict::Paused) if !busy => return Err(Left::Paused),
-                    Some(Verdict::Paused | Verdict::GoesOn | Verdict::Over(_)) | None => {}
+                    Some(Verdict::Paused | Verdict::GoesOn | Verdict::Over(_) | Verdict::Removed) | None => {}
                 }
                 if pass.holds.values().any(|hold| matches!(hold, Hold::LockHeld { .. })) {
                     INTERVAL

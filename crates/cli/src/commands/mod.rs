@@ -3,6 +3,7 @@
 mod follow;
 mod local;
 mod logs;
+mod restore;
 mod run;
 mod show;
 mod steer;
@@ -44,6 +45,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
             Command::Retry(args) => self.retry(args),
             Command::Skip(args) => self.skip(args),
             Command::Abort(args) => self.abort(args),
+            Command::Restore(args) => self.restore(args),
             // They need no swarm, so they are answered before there is one.
             Command::Completions { .. } | Command::Image(_) => Ok(Exit::Done),
         }

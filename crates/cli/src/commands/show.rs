@@ -6,21 +6,30 @@ use crate::backend::Backend;
 use crate::console::Console;
 use crate::error::Failure;
 use crate::exit::Exit;
-use crate::{status, status_json, why};
+use crate::{left, status, status_json, why};
 
 impl<B: Backend, C: Console> Session<'_, B, C> {
     pub(super) fn status(&mut self, follow: bool) -> Result<Exit, Failure> {
         let Some(spec) = self.backend.active()? else {
             let last = self.backend.rollouts()?.into_iter().next();
-            self.print(&status_json::idle(last.as_ref()), |page| status::idle(last.as_ref(), page))?;
+            let observed = self.backend.observe(None)?;
+            let left = self.remains(&observed, None)?;
+            self.print(&status_json::idle(last.as_ref(), &left), |page| {
+                status::idle(last.as_ref(), page);
+                left::page(&left, page);
+            })?;
             let how_it_ended = last.filter(|_| follow);
             return Ok(how_it_ended.map_or(Exit::Done, |last| exit_of(ended(&last))));
         };
         if follow {
             return self.follow(spec);
         }
-        let (standing, _) = self.standing(&spec)?;
-        self.print(&status_json::status(&standing, &spec), |page| status::page(&standing, &spec, page))?;
+        let (standing, observed) = self.standing(&spec)?;
+        let left = self.remains(&observed, Some(&spec.id))?;
+        self.print(&status_json::status(&standing, &spec, &left), |page| {
+            status::page(&standing, &spec, page);
+            left::page(&left, page);
+        })?;
         Ok(Exit::Done)
     }
 

@@ -1,7 +1,7 @@
 //! `pause`, `resume`, `retry`, `skip`, `abort`: from any manager, after any crash.
 
 use super::{Session, find};
-use crate::args::{Format, NodeArgs, SteerArgs};
+use crate::args::{AbortArgs, Format, NodeArgs, SteerArgs};
 use crate::backend::{Backend, Order};
 use crate::console::Console;
 use crate::error::Failure;
@@ -28,18 +28,24 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         self.carry_on(spec, args.local)
     }
 
-    pub(super) fn abort(&mut self, args: &SteerArgs) -> Result<Exit, Failure> {
-        let spec = self.active()?;
+    pub(super) fn abort(&mut self, args: &AbortArgs) -> Result<Exit, Failure> {
+        let Some(spec) = self.backend.active()? else { return self.abort_removed(args.yes) };
         self.backend.control(&spec.id, Order::Abort)?;
         self.told(&spec, "abort", None, "is being aborted; what can be given back is given back")?;
         self.carry_on(spec, args.local)
     }
 
     pub(super) fn retry(&mut self, args: &NodeArgs) -> Result<Exit, Failure> {
-        self.ask_for(args, Ask::Retry, |node| match node.has_failed() {
-            true => Ok(()),
-            false => {
-                Err(Failure::NotFailed { node: node.hostname.clone(), state: words::stage(&node.stage) })
+        self.ask_for(args, Ask::Retry, |node| {
+            if node.is_gone() {
+                return Err(Failure::NotThere { node: node.hostname.clone(), id: node.node.clone() });
+            }
+            match node.has_failed() {
+                true => Ok(()),
+                false => {
+                    let state = words::stage(&node.stage);
+                    Err(Failure::NotFailed { node: node.hostname.clone(), state })
+                }
             }
         })
     }
@@ -64,7 +70,11 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         let (standing, _) = self.standing(&spec)?;
         let node = find(&standing, &args.node)?;
         allowed(node)?;
-        self.backend.ask(&spec.id, &node.node, ask)?;
+        match node.is_gone() {
+            // It has no label on which that could be asked.
+            true => self.backend.give_up(&spec.id, &node.node)?,
+            false => self.backend.ask(&spec.id, &node.node, ask)?,
+        }
         let goes_on = is_paused_for(standing.control.as_ref(), &node.node);
         if goes_on {
             // The pause was about this node, and now it is said what becomes of it.
@@ -73,6 +83,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         let stays = matches!(standing.control, Some(Control::Paused { .. })) && !goes_on;
         let what = match ask {
             Ask::Retry => "is tried again",
+            Ask::Skip if node.is_gone() => "is given up: nobody waits for its host any more",
             Ask::Skip if node.stage.is_after_the_go() => "is left out, unless its host has begun the command",
             Ask::Skip => "is left out",
         };
@@ -120,5 +131,10 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
 }
 
 fn is_paused_for(control: Option<&Control>, node: &NodeId) -> bool {
-    matches!(control, Some(Control::Paused { why: PauseReason::NodeFailed { node: failed, .. } }) if failed == node)
+    match control {
+        Some(Control::Paused { why: PauseReason::NodeFailed { node: paused_for, .. } })
+        | Some(Control::Paused { why: PauseReason::NodeGone { node: paused_for, .. } }) => paused_for == node,
+        Some(Control::Paused { why: PauseReason::Asked | PauseReason::BaselineRemoved }) => false,
+        Some(Control::Running | Control::Aborting | Control::Finished { .. }) | None => false,
+    }
 }

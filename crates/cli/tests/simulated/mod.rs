@@ -12,11 +12,11 @@ use careen_controller::{ActError, Cluster, Controller, Unseen, run_pass};
 use careen_planner::rollout::{ASK_LABEL, Ask, Control, RolloutRecord};
 use careen_planner::spec::UnlockKey;
 use careen_planner::{
-    Act, ControllerId, GivenFile, JobKey, NodeId, Observed, PauseReason, RolloutId, Spec, Version,
+    Act, Action, ControllerId, GivenFile, JobKey, NodeId, Observed, PauseReason, RolloutId, Spec, Version,
 };
 use careen_sim::View;
 use careen_sim::world::World;
-use careen_swarm::{GivenKind, PayloadFile};
+use careen_swarm::{GivenKind, PayloadFile, Stored};
 use clap::Parser;
 use std::cell::RefCell;
 use std::io;
@@ -40,6 +40,17 @@ pub struct Shared {
     /// When Ctrl-C is pressed.
     pub interrupt_at: Option<u64>,
     pub live: bool,
+    /// What happens when its time has come; it says when that was.
+    pub event: Option<Event>,
+}
+
+type Event = Box<dyn FnMut(&mut Shared) -> bool>;
+
+impl Shared {
+    /// Tried each second until it says that it has happened.
+    pub fn at(&mut self, event: impl FnMut(&mut Shared) -> bool + 'static) {
+        self.event = Some(Box::new(event));
+    }
 }
 
 pub fn place() -> NodeId {
@@ -48,8 +59,7 @@ pub fn place() -> NodeId {
 
 impl Sim {
     pub fn new(world: World) -> Self {
-        let world =
-            World { rollout: RolloutRecord { version: Version(1), control: Control::Running }, ..world };
+        let world = World { rollout: RolloutRecord::new(Version(1), Control::Running), ..world };
         Self(Rc::new(RefCell::new(Shared {
             world,
             spec: None,
@@ -59,6 +69,7 @@ impl Sim {
             answer: None,
             interrupt_at: None,
             live: false,
+            event: None,
         })))
     }
 
@@ -88,6 +99,11 @@ impl Sim {
         let mut shared = self.0.borrow_mut();
         shared.world.tick();
         shared.world.check();
+        if let Some(mut event) = shared.event.take()
+            && !event(&mut shared)
+        {
+            shared.event = Some(event);
+        }
         let Some(mut controller) = shared.in_swarm.take() else { return };
         let who = controller.id().clone();
         drop(shared);
@@ -143,7 +159,8 @@ impl Sim {
 
     fn set_control(&self, control: Control) {
         let world = &mut self.0.borrow_mut().world;
-        world.rollout = RolloutRecord { version: world.next_version(), control };
+        let (version, gone) = (world.next_version(), world.rollout.gone.clone());
+        world.rollout = RolloutRecord { version, control, gone };
     }
 }
 
@@ -156,12 +173,15 @@ impl Backend for Sim {
     }
 
     fn active(&mut self) -> Result<Option<Spec>, BackendError> {
-        let over = self.is_over();
+        let over = self.is_over() || self.0.borrow().world.removed;
         Ok(self.0.borrow().spec.clone().filter(|_| !over))
     }
 
     fn rollouts(&mut self) -> Result<Vec<Summary>, BackendError> {
         let shared = self.0.borrow();
+        if shared.world.removed {
+            return Ok(Vec::new());
+        }
         let summary = |spec| Summary {
             spec,
             control: shared.world.rollout.control.clone(),
@@ -259,6 +279,41 @@ impl Backend for Sim {
         let node = world.node_mut(node).unwrap();
         node.version = version;
         node.labels.insert(ASK_LABEL.into(), ask.label(rollout));
+        Ok(())
+    }
+
+    fn give_up(&mut self, _rollout: &RolloutId, node: &NodeId) -> Result<(), BackendError> {
+        self.0.borrow_mut().world.give_up(node);
+        Ok(())
+    }
+
+    fn stored(&mut self) -> Result<Vec<Stored>, BackendError> {
+        let shared = self.0.borrow();
+        let Some(spec) = &shared.spec else { return Ok(Vec::new()) };
+        let stored = |name: String| {
+            let (kind, id, rollout) = (GivenKind::Config, name.clone(), spec.id.clone());
+            Stored { kind, id, name, rollout }
+        };
+        let baseline = shared.world.baseline.is_some().then(|| format!("careen.baseline.{}", spec.id));
+        let rollout = (!shared.world.removed).then(|| format!("careen.rollout.{}", spec.id));
+        Ok(baseline.into_iter().chain(rollout).map(stored).collect())
+    }
+
+    fn remove_stored(&mut self, stored: &Stored) -> Result<bool, BackendError> {
+        let shared = &mut *self.0.borrow_mut();
+        match stored.name.starts_with("careen.baseline.") {
+            true => shared.world.baseline = None,
+            false => shared.world.removed = true,
+        }
+        Ok(true)
+    }
+
+    fn give_back(&mut self, action: &Action) -> Result<(), BackendError> {
+        self.0.borrow_mut().world.give_back(action).map_err(|_| BackendError::Changed)
+    }
+
+    fn remove_controller(&mut self, _rollout: &RolloutId) -> Result<(), BackendError> {
+        self.0.borrow_mut().in_swarm = None;
         Ok(())
     }
 

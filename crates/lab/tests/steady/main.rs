@@ -12,6 +12,7 @@ mod dead;
 mod interference;
 mod killed;
 mod locks;
+mod members;
 mod support;
 mod unreachable;
 

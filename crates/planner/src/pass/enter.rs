@@ -5,10 +5,11 @@ use crate::action::Action;
 use crate::drain;
 use crate::hold::{Hold, PauseReason};
 use crate::ids::NodeId;
-use crate::observed::{Availability, Expectation, Node};
+use crate::observed::{Availability, Expectation, Node, Role};
 use crate::order::Wave;
+use crate::participants;
 use crate::quorum;
-use crate::rollout::Control;
+use crate::rollout::{Baseline, Control};
 use crate::settle;
 use crate::state::{Event, NodeRecord, Reason, Stage};
 use crate::watch::Key;
@@ -26,7 +27,8 @@ impl Work<'_> {
             };
         }
         if self.observed.baseline.is_none() {
-            return Move::Wait(Hold::Starting);
+            let forgotten = participants::is_forgotten(self.observed, &self.spec.id);
+            return Move::Wait(if forgotten { Hold::BaselineRemoved } else { Hold::Starting });
         }
         if let Err(hold) = self.turn(node) {
             return Move::Wait(hold);
@@ -51,10 +53,21 @@ impl Work<'_> {
         }
     }
 
-    /// How the services stand is recorded before the first node begins.
+    /// Who takes part, and how the services stand, is recorded before the first node begins. When it is gone later, nobody
+    /// knows who took part, and a new list would forget who left and take in who joined: the rollout pauses, and an
+    /// operator ends it.
     pub(super) fn record_baseline(&mut self) {
-        if self.observed.baseline.is_none() && self.control == Control::Running {
-            self.actions.push(Action::WriteBaseline { baseline: settle::baseline(self.observed) });
+        if self.observed.baseline.is_some() || self.control != Control::Running {
+            return;
+        }
+        if !participants::is_forgotten(self.observed, &self.spec.id) {
+            let nodes = Some(self.participants.clone());
+            let baseline = Baseline { nodes, ..settle::baseline(self.observed) };
+            self.actions.push(Action::WriteBaseline { baseline });
+        } else if let Some(rollout) = &self.observed.rollout {
+            let control = Control::Paused { why: PauseReason::BaselineRemoved };
+            self.actions.push(Action::SetControl { control, version: rollout.version });
+            self.control_changed = true;
         }
     }
 
@@ -96,7 +109,10 @@ impl Work<'_> {
     }
 
     fn limits(&self, node: &Node, nodes: Vec<NodeId>) -> Result<(), Hold> {
-        let is_manager = |id: &&NodeId| self.observed.node(id).is_some_and(Node::is_manager);
+        let was_manager =
+            |id: &NodeId| self.participants.iter().any(|one| one.id == *id && one.role == Role::Manager);
+        let is_manager =
+            |id: &&NodeId| self.observed.node(id).map_or_else(|| was_manager(id), Node::is_manager);
         if let (true, Some(other)) = (node.is_manager(), nodes.iter().find(is_manager)) {
             return Err(Hold::OtherManager { node: other.clone() });
         }

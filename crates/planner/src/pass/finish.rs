@@ -3,6 +3,7 @@
 use super::reap::is_needed;
 use super::{End, Standing, Work};
 use crate::action::Action;
+use crate::hold::PauseReason;
 use crate::observed::{Job, Observed};
 use crate::rollout::{ASK_LABEL, Control, RolloutOutcome};
 use crate::spec::Spec;
@@ -14,12 +15,14 @@ impl Work<'_> {
     pub(super) fn finish(&mut self) -> End {
         let only_beats = self.actions.iter().all(|action| matches!(action, Action::Beat { .. }));
         let through = self.standings.values().all(|standing| self.is_over(standing));
-        if !only_beats || !through || self.waits_for_its_operator() || has_leftovers(self.observed) {
+        let leftovers = has_leftovers(self.observed, self.spec);
+        if !only_beats || !through || self.waits_for_its_operator() || leftovers {
             return End::GoOn;
         }
         let outcome = self.outcome();
         if !self.observed.history_written {
-            self.actions.push(Action::WriteHistory { outcome });
+            let gone = self.gone();
+            self.actions.push(Action::WriteHistory { outcome, gone });
         } else if let Some(rollout) = &self.observed.rollout {
             let control = Control::Finished { outcome };
             self.actions.push(Action::SetControl { control, version: rollout.version });
@@ -30,14 +33,19 @@ impl Work<'_> {
     /// A failure that paused the rollout is an operator's to judge, also when no other node is left: until then the node can
     /// be tried again.
     fn waits_for_its_operator(&self) -> bool {
-        matches!(self.control, Control::Paused { .. }) && self.standings.values().any(Standing::has_failed)
+        match &self.control {
+            Control::Paused { why: PauseReason::BaselineRemoved } => true,
+            Control::Paused { .. } => self.standings.values().any(Standing::has_failed),
+            Control::Running | Control::Aborting | Control::Finished { .. } => false,
+        }
     }
 
     fn is_over(&self, standing: &Standing) -> bool {
         // An abort leaves alone what was not begun, and what nobody can read.
         let untouched = match standing {
             Standing::Ours { stored, .. } => !stored,
-            Standing::Foreign(_) | Standing::Corrupt(_) => true,
+            Standing::Foreign(_) | Standing::Corrupt(_) | Standing::Removed { .. } => true,
+            Standing::Gone { .. } => false,
         };
         standing.stage().is_some_and(Stage::is_terminal) || (self.control == Control::Aborting && untouched)
     }
@@ -45,7 +53,7 @@ impl Work<'_> {
     fn outcome(&self) -> RolloutOutcome {
         if self.control == Control::Aborting {
             RolloutOutcome::Aborted
-        } else if self.standings.values().any(Standing::has_failed) {
+        } else if self.standings.values().any(|one| one.has_failed() || one.is_missing()) {
             RolloutOutcome::WithFailures
         } else {
             RolloutOutcome::Done
@@ -78,7 +86,7 @@ impl Work<'_> {
 
 /// Whether something of a finished rollout is left that should not be.
 pub(super) fn is_untidy(observed: &Observed, spec: &Spec) -> bool {
-    has_leftovers(observed)
+    has_leftovers(observed, spec)
         || !observed.results.is_empty()
         || has_delivered(observed, spec)
         || observed.nodes.iter().any(|node| wants_tidying(node, spec))
@@ -91,9 +99,9 @@ fn has_delivered(observed: &Observed, spec: &Spec) -> bool {
 }
 
 /// Whether services are left that can be taken away. What is on a node that is down waits for a later rollout.
-fn has_leftovers(observed: &Observed) -> bool {
+fn has_leftovers(observed: &Observed, spec: &Spec) -> bool {
     let reachable = |job: &&Job| observed.node(&job.key.node).is_none_or(|node| node.is_ready());
-    observed.jobs.iter().filter(reachable).any(|job| !is_needed(observed, &job.key))
+    observed.jobs.iter().filter(reachable).any(|job| !is_needed(observed, &spec.id, &job.key))
 }
 
 /// The label of a node that careen left drained stays: it says what the node was before. One that says `entering` is of a

@@ -160,7 +160,8 @@ impl Work<'_> {
             | Stage::Settling
             | Stage::Done
             | Stage::Failed { .. }
-            | Stage::Skipped { .. } => None,
+            | Stage::Skipped { .. }
+            | Stage::Gone { .. } => None,
         }
     }
 

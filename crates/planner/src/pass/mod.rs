@@ -15,6 +15,7 @@ mod before;
 mod enter;
 mod finish;
 mod go;
+mod gone;
 mod jobs;
 mod lock;
 mod node;
@@ -28,9 +29,10 @@ use crate::hold::{Hold, PauseReason};
 use crate::ids::{ControllerId, NodeId, RolloutId, Version};
 use crate::observed::{Availability, Lock, Node, Observed};
 use crate::order::{self, Wave};
+use crate::participants::{self, Participant};
 use crate::rollout::{ASK_LABEL, Control};
 use crate::spec::Spec;
-use crate::state::{CorruptRecord, Event, IllegalStep, NodeRecord, RECORD_LABEL, Reason, Stage, Then};
+use crate::state::{CorruptRecord, Event, IllegalStep, Left, NodeRecord, RECORD_LABEL, Reason, Stage, Then};
 use crate::watch::{Key, Watch, Watching};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -62,6 +64,8 @@ pub enum End {
     Finished,
     /// Another controller has taken the lock: this one stops at once.
     Superseded,
+    /// Somebody removed the rollout's config although it was not over. Nothing is decided without it.
+    Removed,
 }
 
 /// Why no pass can be made.
@@ -84,6 +88,10 @@ pub(crate) enum Standing {
     Foreign(RolloutId),
     /// Its label cannot be read.
     Corrupt(CorruptRecord),
+    /// Its label is not there, and what else the swarm remembers says that it had begun. The record as far as it is known.
+    Removed { record: NodeRecord },
+    /// It is no longer in the swarm.
+    Gone { stage: Stage },
 }
 
 /// What a node's stage wants.
@@ -115,6 +123,7 @@ struct Work<'a> {
     spec: &'a Spec,
     control: Control,
     epoch: u64,
+    participants: Vec<Participant>,
     waves: Vec<Wave>,
     standings: BTreeMap<NodeId, Standing>,
     watching: Watching<'a>,
@@ -133,9 +142,11 @@ pub fn pass(
     now: Duration,
 ) -> Result<Pass, PassError> {
     let mut watching = Watching::new(watch, now);
-    let waves = order::waves(observed, spec, &taking_part(observed, spec)?);
+    let participants = participants::participants(observed, spec)?;
+    let waves = order::waves(observed, spec, &participants);
     let Some(rollout) = &observed.rollout else {
-        return Ok(empty(watching.after, End::Finished));
+        let end = if gone::was_removed(observed, spec) { End::Removed } else { End::Finished };
+        return Ok(empty(watching.after, end));
     };
     let epoch = match lock::look(observed, spec, me, &mut watching) {
         lock::Look::Mine { epoch } => epoch,
@@ -155,6 +166,7 @@ pub fn pass(
         spec,
         control,
         epoch,
+        participants,
         waves,
         standings,
         watching,
@@ -187,19 +199,6 @@ pub fn view(observed: &Observed, spec: &Spec) -> Result<View, PassError> {
     Ok(View { stages, holds })
 }
 
-/// The selected nodes, and those that were when they began: a node whose labels were changed meanwhile is not left in the
-/// middle of something.
-fn taking_part<'a>(observed: &'a Observed, spec: &Spec) -> Result<Vec<&'a Node>, InvalidConstraint> {
-    let selected = order::select(observed, spec)?.nodes;
-    let begun = |node: &&Node| {
-        let record = NodeRecord::of(node).ok().flatten();
-        record.is_some_and(|record| record.rollout == spec.id)
-            && !selected.iter().any(|one| one.id == node.id)
-    };
-    let begun: Vec<&Node> = observed.nodes.iter().filter(begun).collect();
-    Ok([selected, begun].concat())
-}
-
 fn empty(watch: Watch, end: End) -> Pass {
     Pass { actions: Vec::new(), holds: BTreeMap::new(), stages: BTreeMap::new(), end, watch }
 }
@@ -219,22 +218,30 @@ fn waiting(observed: &Observed, spec: &Spec, waves: &[Wave], hold: &Hold, watch:
     pass
 }
 
-/// How each selected node stands, from its label.
+/// How each participant stands, from its label; where that is not there, from what is left.
 pub(crate) fn standings(
     observed: &Observed,
     spec: &Spec,
     waves: &[Wave],
     epoch: u64,
 ) -> BTreeMap<NodeId, Standing> {
-    let nodes = waves.iter().flatten().filter_map(|id| observed.node(id));
-    nodes.map(|node| (node.id.clone(), standing(node, &spec.id, epoch))).collect()
+    let standing = |id: &NodeId| match observed.node(id) {
+        Some(node) => standing(observed, node, &spec.id, epoch),
+        None => Standing::Gone { stage: Stage::Gone { left: participants::left(observed, &spec.id, id) } },
+    };
+    waves.iter().flatten().map(|id| (id.clone(), standing(id))).collect()
 }
 
-fn standing(node: &Node, rollout: &RolloutId, epoch: u64) -> Standing {
+fn standing(observed: &Observed, node: &Node, rollout: &RolloutId, epoch: u64) -> Standing {
     let new = || NodeRecord::new(rollout, epoch);
     match NodeRecord::of(node) {
         Err(corrupt) => Standing::Corrupt(corrupt),
-        Ok(None) => Standing::Ours { record: new(), stored: false },
+        Ok(None) => match participants::trace(observed, rollout, &node.id) {
+            Some((generation, agent)) => {
+                Standing::Removed { record: NodeRecord { generation, agent, ..new() } }
+            }
+            None => Standing::Ours { record: new(), stored: false },
+        },
         Ok(Some(record)) if record.rollout == *rollout => Standing::Ours { record, stored: true },
         // What an earlier rollout left drained is its operator's by now: nobody watched it since.
         Ok(Some(record)) if record.stage.is_terminal() => Standing::Ours { record: new(), stored: false },
@@ -246,7 +253,8 @@ impl Standing {
     pub(crate) fn stage(&self) -> Option<&Stage> {
         match self {
             Self::Ours { record, .. } => Some(&record.stage),
-            Self::Foreign(_) | Self::Corrupt(_) => None,
+            Self::Gone { stage } => Some(stage),
+            Self::Foreign(_) | Self::Corrupt(_) | Self::Removed { .. } => None,
         }
     }
 
@@ -255,8 +263,21 @@ impl Standing {
         self.stage().is_none_or(Stage::is_in_maintenance)
     }
 
+    /// Whether it failed in its turn, as far as the failure policy goes.
     fn has_failed(&self) -> bool {
-        matches!(self.stage(), Some(Stage::Failed { .. } | Stage::Restoring { then: Then::Fail { .. } }))
+        matches!(
+            self.stage(),
+            Some(
+                Stage::Failed { .. }
+                    | Stage::Restoring { then: Then::Fail { .. } }
+                    | Stage::Gone { left: Left::AtWork | Left::GivenUp | Left::Failed }
+            )
+        )
+    }
+
+    /// Whether it left without being done.
+    fn is_missing(&self) -> bool {
+        matches!(self.stage(), Some(Stage::Gone { left }) if *left != Left::Done)
     }
 }
 
@@ -267,9 +288,12 @@ impl Work<'_> {
             return Ok(self.tidy());
         }
         self.record_baseline();
-        let nodes: Vec<&Node> = self.waves.iter().flatten().filter_map(|id| self.observed.node(id)).collect();
-        for node in nodes {
-            self.one(node)?;
+        let ids: Vec<NodeId> = self.waves.iter().flatten().cloned().collect();
+        for id in &ids {
+            match self.observed.node(id) {
+                Some(node) => self.one(node)?,
+                None => self.absent(id),
+            }
         }
         self.reap();
         Ok(self.finish())
@@ -288,7 +312,11 @@ impl Work<'_> {
                 self.holds.insert(node.id.clone(), Hold::CorruptRecord { text });
                 return Ok(());
             }
-            None => return Ok(()),
+            Some(Standing::Removed { record }) => {
+                let record = record.clone();
+                return self.without_record(node, record);
+            }
+            Some(Standing::Gone { .. }) | None => return Ok(()),
         };
         if stored && record.epoch < self.epoch && !record.stage.is_terminal() {
             return self.take_over(node, record);
@@ -364,7 +392,9 @@ impl Work<'_> {
             | Event::Restored
             | Event::Settled
             | Event::Fail(_)
-            | Event::Skip(_) => (record.agent, record.cancelled),
+            | Event::Skip(_)
+            | Event::Leave(_)
+            | Event::GiveUp => (record.agent, record.cancelled),
         };
         let generation = record.generation + u32::from(*event == Event::Retry);
         let change = change(node, &record, wanted);
@@ -387,9 +417,7 @@ impl Work<'_> {
 
     /// The rollout pauses first, then the node is called failed: killed between the two, it is paused and nothing worse.
     fn fail(&mut self, node: &Node, record: NodeRecord, reason: Reason) -> Result<(), PassError> {
-        let failed = self.standings.values().filter(|standing| standing.has_failed()).count();
-        let pauses = self.control == Control::Running
-            && failure::pauses(&self.spec.policy, failed, self.standings.len());
+        let pauses = self.pauses_for(&node.id);
         if let (true, Some(phase), Some(rollout)) = (pauses, record.stage.phase(), &self.observed.rollout) {
             let why = PauseReason::NodeFailed { node: node.id.clone(), phase, why: reason };
             if !self.control_changed {
@@ -406,6 +434,13 @@ impl Work<'_> {
             Availability::Pause | Availability::Drain => Wanted::Restore,
         };
         self.step(node, record, &Event::Fail(reason), wanted)
+    }
+
+    /// Whether the failure policy pauses the rollout when this node fails, too.
+    fn pauses_for(&self, node: &NodeId) -> bool {
+        let others = self.standings.iter().filter(|(id, standing)| *id != node && standing.has_failed());
+        self.control == Control::Running
+            && failure::pauses(&self.spec.policy, others.count(), self.standings.len())
     }
 
     /// The one way in which a node is written: label and availability at once.

@@ -34,7 +34,7 @@ impl Work<'_> {
     pub(super) fn decide(&mut self, node: &Node, record: &NodeRecord, stored: bool) -> Option<Move> {
         let ask = Ask::of(node, &self.spec.id);
         let begun = match &record.stage {
-            Stage::Done | Stage::Skipped { .. } => return None,
+            Stage::Done | Stage::Skipped { .. } | Stage::Gone { .. } => return None,
             Stage::Failed { .. } => return answer_failed(ask, &self.control),
             Stage::Pending | Stage::Held { .. } => false,
             Stage::Entering
@@ -94,7 +94,8 @@ impl Work<'_> {
             | Stage::Held { .. }
             | Stage::Done
             | Stage::Failed { .. }
-            | Stage::Skipped { .. } => Move::Wait(Hold::Moving),
+            | Stage::Skipped { .. }
+            | Stage::Gone { .. } => Move::Wait(Hold::Moving),
         }
     }
 
@@ -130,7 +131,8 @@ impl Work<'_> {
             | Stage::Settling
             | Stage::Done
             | Stage::Failed { .. }
-            | Stage::Skipped { .. } => (limits.node_down, age, Hold::NodeDown),
+            | Stage::Skipped { .. }
+            | Stage::Gone { .. } => (limits.node_down, age, Hold::NodeDown),
         };
         Some(if age >= limit { Move::Fail(Reason::NodeDown) } else { Move::Wait(hold) })
     }
@@ -288,7 +290,8 @@ pub fn has_begun(observed: &Observed, node: &NodeId, record: &NodeRecord) -> boo
         | Stage::Draining { goal: Goal::Run }
         | Stage::Restoring { then: Then::Fail { .. } | Then::Skip { .. } }
         | Stage::Failed { .. }
-        | Stage::Skipped { .. } => false,
+        | Stage::Skipped { .. }
+        | Stage::Gone { .. } => false,
     }
 }
 

@@ -8,14 +8,15 @@
 
 use super::Work;
 use crate::action::Action;
-use crate::ids::{JobKey, JobRole};
+use crate::ids::{JobKey, JobRole, RolloutId};
 use crate::observed::{Job, Observed};
+use crate::participants;
 use crate::state::{NodeRecord, Stage};
 
 impl Work<'_> {
     pub(super) fn reap(&mut self) {
         let observed = self.observed;
-        for job in observed.jobs.iter().filter(|job| !is_needed(observed, &job.key)) {
+        for job in observed.jobs.iter().filter(|job| !is_needed(observed, &self.spec.id, &job.key)) {
             let removal = removal(observed, job);
             if removal.as_ref().is_some_and(|action| !self.actions.contains(action)) {
                 self.actions.extend(removal);
@@ -24,8 +25,12 @@ impl Work<'_> {
     }
 }
 
-/// Whether the node's record speaks of this service. Nobody knows what a record means that cannot be read.
-pub(super) fn is_needed(observed: &Observed, key: &JobKey) -> bool {
+/// Whether the node's record speaks of this service, or there is none and the service is what tells of it. Nobody knows
+/// what a record means that cannot be read.
+pub(super) fn is_needed(observed: &Observed, rollout: &RolloutId, key: &JobKey) -> bool {
+    if participants::is_evidence(observed, rollout, key) {
+        return true;
+    }
     let Some(node) = observed.node(&key.node) else { return false };
     match NodeRecord::of(node) {
         Err(_) => true,
@@ -41,7 +46,7 @@ pub(super) fn is_needed(observed: &Observed, key: &JobKey) -> bool {
 }
 
 /// The next step on the way out of the swarm for one service.
-fn removal(observed: &Observed, job: &Job) -> Option<Action> {
+pub(crate) fn removal(observed: &Observed, job: &Job) -> Option<Action> {
     let key = job.key.clone();
     if observed.node(&key.node).is_none() {
         return Some(Action::RemoveJob { key });

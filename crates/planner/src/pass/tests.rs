@@ -6,7 +6,7 @@ use crate::observed::{
     AgentReport, ControllerPlace, Draw, Expectation, HostPhase, Job, Manager, NodeOutcome, NodeStatus,
     Reachability, Restart, Said, TaskState,
 };
-use crate::rollout::{Ask, Baseline, NodeResult, RolloutOutcome, RolloutRecord};
+use crate::rollout::{Ask, Baseline, GoneMark, NodeResult, RolloutOutcome, RolloutRecord};
 use crate::state::{Goal, Phase, Skip, Taken};
 use crate::testing::{manager, rollout, service, spec, task, worker};
 use Availability::{Active, Drain};
@@ -28,7 +28,7 @@ fn cluster() -> Observed {
             rollout: Some(rollout()),
             place: None,
         }),
-        rollout: Some(RolloutRecord { version: Version(3), control: Control::Running }),
+        rollout: Some(RolloutRecord::new(Version(3), Control::Running)),
         baseline: Some(Baseline::default()),
         ..Observed::default()
     }
@@ -1049,13 +1049,307 @@ fn a_controller_whose_rollout_is_over_does_not_wait_for_the_next_one_to_end() {
         rollout: Some(other),
         place: None,
     });
-    observed.rollout = Some(RolloutRecord { version: Version(3), control });
+    observed.rollout = Some(RolloutRecord::new(Version(3), control));
     let fresh =
         |observed: &Observed| pass(observed, &spec(), &me(), &Watch::default(), Duration::ZERO).unwrap();
     assert_eq!(fresh(&observed).end, End::Finished);
     observed.rollout = None;
     assert_eq!(fresh(&observed).end, End::Finished, "the next rollout swept it away");
     observed.lock.as_mut().unwrap().rollout = Some(rollout());
-    observed.rollout = Some(RolloutRecord { version: Version(3), control: Control::Running });
+    observed.rollout = Some(RolloutRecord::new(Version(3), Control::Running));
     assert_eq!(fresh(&observed).end, End::GoOn, "another controller of the same rollout");
+}
+
+/// The rollout's baseline says who takes part: these.
+fn taking_part(observed: &mut Observed, names: &[&str]) {
+    let of = |name: &&str| {
+        let role = if name.starts_with('m') {
+            crate::observed::Role::Manager
+        } else {
+            crate::observed::Role::Worker
+        };
+        let (id, hostname) = (NodeId((*name).into()), (*name).to_owned());
+        Participant { id, hostname, role, zone: String::new(), skip: None }
+    };
+    let nodes = Some(names.iter().map(of).collect());
+    observed.baseline = Some(Baseline { nodes, ..Baseline::default() });
+}
+
+fn leaves(observed: &mut Observed, name: &str) {
+    observed.nodes.retain(|node| node.hostname != name);
+}
+
+#[test]
+fn who_takes_part_is_written_down_once_and_kept() {
+    let mut spec = spec();
+    spec.selection.constraints = vec!["node.labels.zone!=b".into()];
+    let mut observed = cluster();
+    observed.baseline = None;
+    let pass = now(&observed, &spec);
+    let Action::WriteBaseline { baseline } = &pass.actions[0].action else { panic!("{pass:?}") };
+    let names: Vec<&str> = baseline.nodes.iter().flatten().map(|one| one.hostname.as_str()).collect();
+    assert_eq!(names, ["m1", "m2", "m3", "w1", "w2"]);
+    observed.baseline = Some(baseline.clone());
+    let before = now(&observed, &spec);
+    // Labels, host names and roles change, and a node joins: nobody has its turn earlier or later for it.
+    node(&mut observed, "w1").labels.insert("zone".into(), "b".into());
+    node(&mut observed, "w2").hostname = "a0".into();
+    observed.nodes.push(worker("w0"));
+    let after = now(&observed, &spec);
+    assert_eq!((words(&after), &after.stages, &after.holds), (words(&before), &before.stages, &before.holds));
+    let late = participants::latecomers(&observed, &spec).unwrap();
+    assert_eq!(late.iter().map(|one| one.hostname.as_str()).collect::<Vec<_>>(), ["w0"]);
+    // A baseline of an older version has no list: then it is who is selected now.
+    observed.baseline = Some(Baseline::default());
+    let selected: Vec<NodeId> = now(&observed, &spec).stages.into_keys().collect();
+    assert_eq!(selected, ["m1", "m2", "m3", "w0", "w2"].map(|name| NodeId(name.into())));
+    assert!(participants::latecomers(&observed, &spec).unwrap().is_empty());
+}
+
+#[test]
+fn a_worker_that_was_promoted_counts_as_a_manager_and_keeps_its_wave() {
+    let mut observed = cluster();
+    taking_part(&mut observed, &["m1", "m2", "m3", "w1", "w2"]);
+    *node(&mut observed, "w1") = manager("w1");
+    assert_eq!(words(&now(&observed, &spec())), ["w1 e5 entering"]);
+    node(&mut observed, "m2").manager.as_mut().unwrap().reachability = Reachability::Unreachable;
+    node(&mut observed, "m3").manager.as_mut().unwrap().reachability = Reachability::Unreachable;
+    assert_eq!(hold(&now(&observed, &spec()), "w1"), "quorum-at-risk");
+}
+
+fn result(name: &str, outcome: NodeOutcome) -> NodeResult {
+    NodeResult { node: NodeId(name.into()), generation: 1, outcome, record: None }
+}
+
+#[test]
+fn what_is_known_of_a_node_that_left() {
+    let failed = NodeOutcome::Failed { phase: HostPhase::Command, exit: 1, rolled_back: None };
+    let begun = [TaskState::Running, TaskState::Complete, TaskState::Failed, TaskState::Starting];
+    // its agent's task, its result, the mark; what it is
+    let mut table = vec![
+        (None, None, None, Left::BeforeItsTurn),
+        (Some(TaskState::Pending), None, None, Left::BeforeItsTurn),
+        (None, Some(failed.clone()), None, Left::Failed),
+        (None, Some(NodeOutcome::Succeeded), None, Left::Done),
+        (None, Some(NodeOutcome::Succeeded), Some(GoneMark::GivenUp), Left::Done),
+        (None, None, Some(GoneMark::Noted), Left::AtWork),
+        (None, None, Some(GoneMark::GivenUp), Left::GivenUp),
+    ];
+    for task in begun {
+        table.push((Some(task), None, None, Left::AtWork));
+        table.push((Some(task), None, Some(GoneMark::Noted), Left::AtWork));
+        table.push((Some(task), None, Some(GoneMark::GivenUp), Left::GivenUp));
+        table.push((Some(task), Some(failed.clone()), Some(GoneMark::Noted), Left::Failed));
+        table.push((Some(task), Some(NodeOutcome::Succeeded), None, Left::Done));
+    }
+    for (task, outcome, mark, expected) in table {
+        let mut observed = cluster();
+        taking_part(&mut observed, &["m1", "m2", "m3", "w1", "w2"]);
+        leaves(&mut observed, "w1");
+        if let Some(task) = task {
+            jobs(&mut observed, "w1", task, None);
+        }
+        observed.results.extend(outcome.map(|outcome| result("w1", outcome)));
+        observed.rollout.as_mut().unwrap().gone.extend(mark.map(|mark| (NodeId("w1".into()), mark)));
+        assert_eq!(
+            participants::left(&observed, &rollout(), &NodeId("w1".into())),
+            expected,
+            "{task:?} {mark:?}"
+        );
+        // The second try of a node has no result yet.
+        let mut retried = observed.clone();
+        jobs(&mut retried, "w1", TaskState::Running, None);
+        retried.jobs.iter_mut().for_each(|job| (job.key.generation, job.tasks) = (2, Vec::new()));
+        let expected = if mark == Some(GoneMark::GivenUp) { Left::GivenUp } else { Left::AtWork };
+        assert_eq!(participants::left(&retried, &rollout(), &NodeId("w1".into())), expected);
+    }
+}
+
+/// w1's command runs when it leaves.
+fn left_in_its_turn() -> Observed {
+    let mut observed = cluster();
+    taking_part(&mut observed, &["m1", "m2", "m3", "w1", "w2"]);
+    jobs(&mut observed, "w1", TaskState::Failed, None);
+    leaves(&mut observed, "w1");
+    observed
+}
+
+fn tell(observed: &mut Observed, control: Control, mark: Option<GoneMark>) {
+    let gone = mark.map(|mark| (NodeId("w1".into()), mark)).into_iter().collect();
+    observed.rollout = Some(RolloutRecord { version: Version(3), control, gone });
+}
+
+#[test]
+fn a_node_that_leaves_in_its_turn_is_a_failure_and_keeps_its_place() {
+    let mut observed = left_in_its_turn();
+    let pass = now(&observed, &spec());
+    let why = PauseReason::NodeGone { node: NodeId("w1".into()), hostname: "w1".into() };
+    let mark = Action::MarkGone {
+        node: NodeId("w1".into()),
+        mark: GoneMark::Noted,
+        control: Some(Control::Paused { why: why.clone() }),
+        version: Version(3),
+    };
+    assert_eq!(
+        pass.actions.iter().map(|act| &act.action).collect::<Vec<_>>(),
+        [&mark],
+        "and no service is removed"
+    );
+    assert_eq!(pass.stages[&NodeId("w1".into())], Stage::Gone { left: Left::AtWork });
+    assert_eq!((hold(&pass, "w1"), hold(&pass, "w2")), ("node-gone", "earlier-wave"));
+    // Paused, and then resumed: its place is kept, and the rollout does not pause once more.
+    tell(&mut observed, Control::Paused { why }, Some(GoneMark::Noted));
+    assert!(words(&now(&observed, &spec())).is_empty());
+    tell(&mut observed, Control::Running, Some(GoneMark::Noted));
+    assert!(words(&after(&observed, &spec(), 9)).is_empty());
+    assert_eq!(hold(&after(&observed, &spec(), 1199), "w2"), "earlier-wave");
+    let mut wide = spec();
+    (wide.policy.canaries, wide.policy.parallelism) = (0, 2);
+    assert_eq!(words(&now(&observed, &wide)), ["w2 e5 entering"], "the wave has another place");
+    wide.policy.parallelism = 1;
+    assert_eq!(hold(&now(&observed, &wide), "w2"), "earlier-wave");
+    // Until its time is over, or an operator gives it up.
+    assert_eq!(words(&after(&observed, &spec(), 1200)), ["beat", "mark-gone"]);
+    tell(&mut observed, Control::Running, Some(GoneMark::GivenUp));
+    let removed = ["remove-job"; 7];
+    assert_eq!(words(&now(&observed, &spec())), [&["w2 e5 entering"][..], &removed].concat());
+}
+
+#[test]
+fn a_rollout_with_a_node_that_left_ends_and_is_no_success() {
+    let done = |observed: &mut Observed| {
+        for name in ["m1", "m2", "m3", "w2"] {
+            put(observed, name, &record(Stage::Done));
+        }
+    };
+    let failed = NodeOutcome::Failed { phase: HostPhase::Command, exit: 1, rolled_back: None };
+    // what is left of w1, and how the rollout ends
+    let table = [
+        (None, None, RolloutOutcome::WithFailures),
+        (None, Some(GoneMark::GivenUp), RolloutOutcome::WithFailures),
+        (Some(failed), Some(GoneMark::Noted), RolloutOutcome::WithFailures),
+        (Some(NodeOutcome::Succeeded), None, RolloutOutcome::Done),
+    ];
+    for (outcome, mark, ends) in table {
+        let mut observed = cluster();
+        taking_part(&mut observed, &["m1", "m2", "m3", "w1", "w2"]);
+        leaves(&mut observed, "w1");
+        done(&mut observed);
+        observed.results.extend(outcome.map(|outcome| result("w1", outcome)));
+        tell(&mut observed, Control::Running, mark);
+        let pass = now(&observed, &spec());
+        let Action::WriteHistory { outcome, gone } = &pass.actions[0].action else { panic!("{pass:?}") };
+        assert_eq!((*outcome, gone.len(), gone[0].hostname.as_str()), (ends, 1, "w1"));
+        observed.history_written = true;
+        let finished =
+            Action::SetControl { control: Control::Finished { outcome: ends }, version: Version(3) };
+        assert_eq!(now(&observed, &spec()).actions[0].action, finished);
+    }
+    // One that nobody has given up is waited for, and an abort waits for nothing.
+    let mut observed = left_in_its_turn();
+    done(&mut observed);
+    tell(&mut observed, Control::Running, Some(GoneMark::Noted));
+    assert!(words(&now(&observed, &spec())).is_empty());
+    tell(&mut observed, Control::Aborting, Some(GoneMark::Noted));
+    assert!(words(&now(&observed, &spec())).contains(&"mark-gone".to_owned()));
+}
+
+#[test]
+fn a_node_that_failed_before_it_left_does_not_pause_the_rollout_again() {
+    let mut observed = left_in_its_turn();
+    let node = NodeId("w1".into());
+    let why = PauseReason::NodeFailed { node: node.clone(), phase: Phase::Running, why: Reason::NodeDown };
+    tell(&mut observed, Control::Paused { why }, None);
+    let version = Version(3);
+    let noted = Action::MarkGone { node, mark: GoneMark::Noted, control: None, version };
+    assert_eq!(now(&observed, &spec()).actions[0].action, noted);
+    tell(&mut observed, Control::Paused { why: PauseReason::Asked }, None);
+    assert!(
+        words(&now(&observed, &spec())).is_empty(),
+        "paused for something else, it is told when that is over"
+    );
+    let mut spec = spec();
+    spec.policy.failure_action = crate::spec::FailureAction::Continue;
+    tell(&mut observed, Control::Running, None);
+    let Action::MarkGone { control, .. } = &now(&observed, &spec).actions[0].action.clone() else { panic!() };
+    assert_eq!(*control, None, "the others go on");
+}
+
+#[test]
+fn a_node_whose_label_was_removed_never_begins_anew() {
+    let mut observed = cluster();
+    jobs(&mut observed, "w1", TaskState::Running, Some(Said::Running { attempt: 1 }));
+    let pass = now(&observed, &spec());
+    assert!(pass.actions.is_empty(), "its services are what tells of it: {:?}", words(&pass));
+    assert_eq!((hold(&pass, "w1"), hold(&pass, "w2")), ("record-removed", "earlier-wave"));
+    let mut done = cluster();
+    done.results = vec![result("w1", NodeOutcome::Succeeded)];
+    assert_eq!(hold(&now(&done, &spec()), "w1"), "record-removed", "a result is enough");
+    // It does not wait for ever.
+    assert_eq!(words(&after(&observed, &spec(), 1200)), ["beat", "set-control"]);
+    let why = PauseReason::NodeFailed {
+        node: NodeId("w1".into()),
+        phase: Phase::Pending,
+        why: Reason::RecordRemoved,
+    };
+    observed.rollout.as_mut().unwrap().control = Control::Paused { why };
+    let late = words(&after(&observed, &spec(), 1200));
+    assert_eq!(late, ["beat", "w1 e5 failed:pending:record-removed"]);
+    // An operator leaves it out, or ends the rollout.
+    node(&mut observed, "w1").labels.insert(ASK_LABEL.into(), Ask::Skip.label(&rollout()));
+    assert_eq!(words(&now(&observed, &spec())), ["w1 e5 skipped:asked"]);
+    observed.rollout.as_mut().unwrap().control = Control::Aborting;
+    assert_eq!(words(&now(&observed, &spec())), ["stop-job"], "its agent first");
+    // What another rollout left there is none of this one's.
+    observed.jobs.iter_mut().for_each(|job| job.key.rollout = RolloutId::parse("older").unwrap());
+    node(&mut observed, "w1").labels.clear();
+    observed.rollout.as_mut().unwrap().control = Control::Running;
+    assert_eq!(words(&now(&observed, &spec())), ["w1 e5 entering", "stop-job"]);
+}
+
+#[test]
+fn a_baseline_that_was_removed_pauses_and_only_an_abort_ends_it() {
+    let mut observed = cluster();
+    observed.baseline = None;
+    put(&mut observed, "w1", &record(Stage::Done));
+    let pass = now(&observed, &spec());
+    let control = Control::Paused { why: PauseReason::BaselineRemoved };
+    assert_eq!(pass.actions[0].action, Action::SetControl { control: control.clone(), version: Version(3) });
+    assert_eq!(hold(&pass, "w2"), "baseline-removed");
+    let mut early = cluster();
+    early.baseline = None;
+    put(&mut early, "w1", &NodeRecord { agent: 0, ..record(Stage::Skipped { why: Skip::Asked }) });
+    assert_eq!(words(&now(&early, &spec())), ["write-baseline"], "skipped before anything had begun");
+    observed.rollout.as_mut().unwrap().control = control;
+    observed.nodes.truncate(4);
+    for name in ["m1", "m2", "m3"] {
+        put(&mut observed, name, &record(Stage::Done));
+    }
+    assert!(
+        words(&now(&observed, &spec())).is_empty(),
+        "and it is not over, though all that are there are done"
+    );
+    observed.rollout.as_mut().unwrap().control = Control::Aborting;
+    assert_eq!(words(&now(&observed, &spec())), ["write-history"]);
+}
+
+#[test]
+fn a_rollout_whose_config_was_removed_is_told_apart_from_one_that_is_over() {
+    let look = |change: &dyn Fn(&mut Observed)| {
+        let mut observed = Observed { rollout: None, lock: None, ..cluster() };
+        change(&mut observed);
+        now(&observed, &spec()).end
+    };
+    let held = |observed: &mut Observed| observed.lock = cluster().lock;
+    let labelled = |observed: &mut Observed| put(observed, "w1", &record(Stage::Verifying));
+    let services = |observed: &mut Observed| jobs(observed, "w1", TaskState::Running, None);
+    assert_eq!(look(&|_| {}), End::Finished);
+    assert_eq!(look(&held), End::Removed);
+    assert_eq!(look(&labelled), End::Removed);
+    assert_eq!(look(&services), End::Removed);
+    let over = |observed: &mut Observed| {
+        labelled(observed);
+        observed.history_written = true;
+    };
+    assert_eq!(look(&over), End::Finished, "the next rollout swept it away");
 }

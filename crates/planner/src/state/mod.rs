@@ -60,6 +60,28 @@ pub enum Stage {
         /// Why.
         why: Skip,
     },
+    /// It left the swarm after the rollout had begun. Never stored in a label, for that went with the node: whoever looks
+    /// decides it from what is left ([`crate::participants::left`]).
+    Gone {
+        /// What is known of its host.
+        left: Left,
+    },
+}
+
+/// What is known of a participant that is no longer in the swarm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Left {
+    /// Nothing was begun on it, as far as the swarm knows.
+    BeforeItsTurn,
+    /// It had begun and has no result: its host may still be at work, so it keeps its place.
+    AtWork,
+    /// The same, and nobody waits for it any more: an operator said so, or its time is over.
+    GivenUp,
+    /// Its result says that it failed.
+    Failed,
+    /// Its result says that it was done.
+    Done,
 }
 
 /// What a node is drained for.
@@ -138,6 +160,8 @@ pub enum Reason {
     Forgotten,
     /// Somebody else changed the node's availability, and it stayed so.
     TakenAway,
+    /// Somebody removed the node's label while it was at work, and nobody said what is to become of it.
+    RecordRemoved,
     /// The rollout was aborted while the host was at work, or nobody knew.
     Aborted,
 }
@@ -199,6 +223,10 @@ pub enum Event {
     Skip(Skip),
     /// An operator wants the failed node tried again.
     Retry,
+    /// It is no longer in the swarm.
+    Leave(Left),
+    /// Nobody waits any more for a node that left.
+    GiveUp,
 }
 
 /// An event that cannot happen in a stage.
@@ -256,6 +284,8 @@ impl Stage {
                 Self::Skipped { why: *why }
             }
             Event::Retry if matches!(self, Self::Failed { .. }) => Self::Pending,
+            Event::Leave(left) if !matches!(self, Self::Gone { .. }) => Self::Gone { left: *left },
+            Event::GiveUp if self == Self::Gone { left: Left::AtWork } => Self::Gone { left: Left::GivenUp },
             Event::Hold(_)
             | Event::Clear
             | Event::Enter
@@ -271,7 +301,9 @@ impl Stage {
             | Event::Verified
             | Event::Settled
             | Event::Skip(_)
-            | Event::Retry => return Err(illegal),
+            | Event::Retry
+            | Event::Leave(_)
+            | Event::GiveUp => return Err(illegal),
         })
     }
 
@@ -298,12 +330,27 @@ impl Stage {
 
     /// Whether nothing follows by itself.
     pub fn is_terminal(&self) -> bool {
-        matches!(self, Self::Done | Self::Failed { .. } | Self::Skipped { .. })
+        match self {
+            Self::Done | Self::Failed { .. } | Self::Skipped { .. } => true,
+            Self::Gone { left } => *left != Left::AtWork,
+            Self::Pending
+            | Self::Held { .. }
+            | Self::Entering
+            | Self::Preparing
+            | Self::Draining { .. }
+            | Self::Running { .. }
+            | Self::RestartingEngine
+            | Self::Rebooting
+            | Self::Verifying
+            | Self::Restoring { .. }
+            | Self::Settling => false,
+        }
     }
 
     /// Whether the node has, or may have, less to give than before: it is drained, or its host is at work.
     pub fn is_in_maintenance(&self) -> bool {
         self.is_after_the_go()
+            || *self == Self::Gone { left: Left::AtWork }
             || matches!(self, Self::Draining { .. } | Self::Restoring { .. } | Self::Settling)
     }
 
@@ -332,7 +379,11 @@ impl Stage {
             Self::Verifying => Some(Phase::Verifying),
             Self::Restoring { then: Then::Settle } => Some(Phase::Restoring),
             Self::Settling => Some(Phase::Settling),
-            Self::Restoring { .. } | Self::Done | Self::Failed { .. } | Self::Skipped { .. } => None,
+            Self::Restoring { .. }
+            | Self::Done
+            | Self::Failed { .. }
+            | Self::Skipped { .. }
+            | Self::Gone { .. } => None,
         }
     }
 
@@ -353,6 +404,7 @@ impl Stage {
             Self::Done => "done",
             Self::Failed { .. } => "failed",
             Self::Skipped { .. } => "skipped",
+            Self::Gone { .. } => "gone",
         }
     }
 }
@@ -379,6 +431,8 @@ impl Event {
             Self::Fail(_) => "fail",
             Self::Skip(_) => "skip",
             Self::Retry => "retry",
+            Self::Leave(_) => "leave",
+            Self::GiveUp => "give-up",
         }
     }
 }

@@ -134,6 +134,8 @@ fn encode_stage(stage: &Stage) -> String {
     match stage {
         // What is held is decided again by whoever looks.
         Stage::Held { .. } => "pending".to_owned(),
+        // A node that left has no label. Whoever wrote one would write what nobody reads.
+        Stage::Gone { .. } => name.to_owned(),
         Stage::Draining { goal: Goal::Run } => format!("{name}:run"),
         Stage::Draining { goal: Goal::Restart(Restart::Engine) } => format!("{name}:engine"),
         Stage::Draining { goal: Goal::Restart(Restart::Reboot) } => format!("{name}:reboot"),
@@ -258,7 +260,7 @@ impl Phase {
 }
 
 impl Reason {
-    pub(super) const PLAIN: [Self; 8] = [
+    pub(super) const PLAIN: [Self; 9] = [
         Self::Preflight,
         Self::TimeLimit,
         Self::NodeDown,
@@ -266,6 +268,7 @@ impl Reason {
         Self::GoLost,
         Self::Forgotten,
         Self::TakenAway,
+        Self::RecordRemoved,
         Self::Aborted,
     ];
 
@@ -288,6 +291,7 @@ impl Reason {
             Self::GoLost => "go-lost".to_owned(),
             Self::Forgotten => "forgotten".to_owned(),
             Self::TakenAway => "taken-away".to_owned(),
+            Self::RecordRemoved => "record-removed".to_owned(),
             Self::Aborted => "aborted".to_owned(),
         }
     }

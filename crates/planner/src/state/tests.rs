@@ -29,6 +29,8 @@ fn all_stages() -> Vec<Stage> {
         stages.push(Stage::Skipped { why });
         stages.push(Stage::Restoring { then: Then::Skip { why } });
     }
+    let left = [Left::BeforeItsTurn, Left::AtWork, Left::GivenUp, Left::Failed, Left::Done];
+    stages.extend(left.map(|left| Stage::Gone { left }));
     for phase in Phase::ALL {
         for reason in Reason::PLAIN.into_iter().chain([FAILED, Reason::Exit(-1)]) {
             stages.push(Stage::Failed { phase, reason });
@@ -58,6 +60,8 @@ fn all_events() -> Vec<Event> {
         Event::Fail(FAILED),
         Event::Skip(Skip::Asked),
         Event::Retry,
+        Event::Leave(Left::AtWork),
+        Event::GiveUp,
     ];
     events.extend(restarts.map(|kind| Event::Drain(Goal::Restart(kind))));
     events.extend(restarts.map(Event::Restart));
@@ -101,7 +105,7 @@ fn an_illegal_step_says_what_cannot_happen() {
     let illegal = Stage::Done.step(&Event::Retry).unwrap_err();
     assert_eq!(illegal.to_string(), "'retry' cannot happen to a node that is done");
     for stage in [Stage::Done, Stage::Skipped { why: Skip::Asked }] {
-        for event in all_events() {
+        for event in all_events().into_iter().filter(|event| *event != Event::Leave(Left::AtWork)) {
             assert!(stage.clone().step(&event).is_err(), "{event:?} after {}", stage.name());
         }
     }
@@ -143,6 +147,10 @@ fn a_record_is_one_short_label_and_comes_back_as_it_was() {
                 let text = record.encode();
                 assert!(text.len() < 100, "{text}");
                 assert_eq!(text.contains(" c1 "), record.cancelled > 0, "{text}");
+                if matches!(stage, Stage::Gone { .. }) {
+                    assert!(NodeRecord::decode(&text).is_err(), "a node that left has no label: {text}");
+                    continue;
+                }
                 let stored = match stage {
                     Stage::Held { .. } => NodeRecord { stage: Stage::Pending, ..record },
                     _ => record,

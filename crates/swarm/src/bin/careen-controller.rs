@@ -50,7 +50,7 @@ fn carry_out(rollout: &str) -> anyhow::Result<()> {
     let Some(found) = swarm.rollout(&id)? else {
         // It is over and was swept before this process, started once more, could see that. Swarm would start it for ever.
         swarm.remove_controller(&id).context("the controller's service stays")?;
-        bail!("there is no rollout {id} in this swarm")
+        bail!("there is no rollout {id} in this swarm; 'careen status' shows what may be left of it")
     };
     let me = ControllerId(new_id().context("no id for this process")?);
     let place = swarm
@@ -69,16 +69,30 @@ fn carry_out(rollout: &str) -> anyhow::Result<()> {
         // Nobody has to be told any more; what it was told is in the history.
         End::Finished => swarm.remove_controller(&id).context("the controller's service stays")?,
         End::Superseded => {}
+        End::Removed => {
+            // Another one could do as little, and whoever gives back what is left wants nobody beside them.
+            release_lock(&mut cluster, &me);
+            swarm.remove_controller(&id).context("the controller's service stays")?;
+            bail!("{}", removed(&id))
+        }
     }
     eprintln!(
         "careen-controller: {}",
         match end {
             End::Finished => "the rollout is over",
             End::Superseded => "another controller has the rollout now",
+            End::Removed => "the rollout is gone",
             End::GoOn => "told to end; another controller goes on where this one was",
         }
     );
     Ok(())
+}
+
+fn removed(id: &RolloutId) -> String {
+    format!(
+        "somebody removed the config careen.rollout.{id} from the swarm before the rollout was over, so nothing more is done \
+         with it. 'careen status' shows what is left of it; 'careen abort' gives back what careen holds"
+    )
 }
 
 /// The credentials for the image's registry, where it wants some.

@@ -11,7 +11,9 @@ mod task;
 
 pub use job::{JobService, job_service};
 pub use node::node;
-pub use record::{ConfigObject, baseline, config, control, lock, node_result, payload, rollout_record, spec};
+pub use record::{
+    ConfigObject, baseline, config, control, gone, lock, node_result, payload, rollout_record, spec,
+};
 pub use service::service;
 pub use task::{RawTask, task};
 

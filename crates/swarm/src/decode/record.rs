@@ -6,8 +6,8 @@ use crate::names;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use careen_planner::observed::Lock;
-use careen_planner::rollout::{Baseline, Control, NodeResult, RolloutRecord};
-use careen_planner::{ControllerId, RolloutId, Spec, Version};
+use careen_planner::rollout::{Baseline, Control, GoneMark, NodeResult, RolloutRecord};
+use careen_planner::{ControllerId, NodeId, RolloutId, Spec, Version};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -115,9 +115,16 @@ pub fn control(config: &ConfigObject) -> Result<Control, SwarmError> {
     serde_json::from_str(text).map_err(|error| config.corrupt(format!("its label careen.control: {error}")))
 }
 
+/// Which participants left in their turn, and how far that was dealt with.
+pub fn gone(config: &ConfigObject) -> Result<BTreeMap<NodeId, GoneMark>, SwarmError> {
+    let Some(text) = config.labels.get(names::GONE_LABEL) else { return Ok(BTreeMap::new()) };
+    let corrupt = |error| config.corrupt(format!("its label {}: {error}", names::GONE_LABEL));
+    serde_json::from_str(text).map_err(corrupt)
+}
+
 /// Where a rollout stands.
 pub fn rollout_record(config: &ConfigObject) -> Result<RolloutRecord, SwarmError> {
-    Ok(RolloutRecord { version: config.version, control: control(config)? })
+    Ok(RolloutRecord { version: config.version, control: control(config)?, gone: gone(config)? })
 }
 
 /// How the services stood.
@@ -137,7 +144,6 @@ pub fn node_result(config: &ConfigObject) -> Result<NodeResult, SwarmError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use careen_planner::NodeId;
     use careen_planner::observed::NodeOutcome;
 
     fn recorded() -> BTreeMap<String, Value> {
@@ -158,6 +164,7 @@ mod tests {
         let rollout = config(&named("careen.rollout.")).unwrap();
         assert_eq!(spec(&rollout).unwrap().id.as_str(), "k3x9");
         assert_eq!(rollout_record(&rollout).unwrap().control, Control::Running);
+        assert!(rollout_record(&rollout).unwrap().gone.is_empty());
         assert_eq!(baseline(&config(&named("careen.baseline.")).unwrap()).unwrap().services.len(), 1);
         let result = node_result(&config(&named("careen.result.")).unwrap()).unwrap();
         assert_eq!((result.generation, result.outcome), (1, NodeOutcome::Succeeded));
@@ -195,6 +202,12 @@ mod tests {
         let mut value = named("careen.rollout.");
         value["Spec"]["Labels"][names::CONTROL_LABEL] = "{\"state\":\"dancing\"}".into();
         assert!(error(rollout_record(&config(&value).unwrap())).contains("the config careen.rollout.k3x9"));
+        value["Spec"]["Labels"][names::CONTROL_LABEL] = "{\"state\":\"running\"}".into();
+        value["Spec"]["Labels"][names::GONE_LABEL] = "{\"n1\":\"lost\"}".into();
+        assert!(error(rollout_record(&config(&value).unwrap())).contains("careen.gone"));
+        value["Spec"]["Labels"][names::GONE_LABEL] = "{\"n1\":\"given-up\"}".into();
+        let marks = rollout_record(&config(&value).unwrap()).unwrap().gone;
+        assert_eq!(marks, BTreeMap::from([(NodeId("n1".into()), GoneMark::GivenUp)]));
         value["Spec"]["Name"] = "careen.rollout.other".into();
         assert!(error(spec(&config(&value).unwrap())).contains("it holds the rollout k3x9"));
         value["Spec"]["Data"] = "e30=".into();

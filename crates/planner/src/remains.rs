@@ -1,0 +1,420 @@
+//! What is left of rollouts that do not go on: labels and services. And how it is given back from that alone, when nobody
+//! else does: decided anew at each look, as a pass is, and carried out by an operator's command.
+//!
+//! An agent's container goes before its gates, so that what goes with it tells no agent anything. What is on a node that does
+//! not report stays until it does.
+
+use crate::action::Action;
+use crate::availability;
+use crate::ids::{JobKey, JobRole, NodeId, RolloutId};
+use crate::observed::{Availability, Job, Node, Observed};
+use crate::rollout::ASK_LABEL;
+use crate::state::{CorruptRecord, NodeRecord, Phase, RECORD_LABEL, Reason, Stage, Taken};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What is left of one rollout.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Remains {
+    /// Nodes with its label.
+    pub nodes: Vec<LabelledNode>,
+    /// Its services.
+    pub services: Vec<JobKey>,
+}
+
+/// A node that has the label of a rollout.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LabelledNode {
+    /// Its id.
+    pub id: NodeId,
+    /// Its host's name.
+    pub hostname: String,
+    /// Where it stood.
+    pub stage: Stage,
+    /// What its availability is.
+    pub availability: Availability,
+    /// What careen made of it, where it is still so.
+    pub taken: Option<Taken>,
+}
+
+impl LabelledNode {
+    fn of(node: &Node, record: &NodeRecord) -> Self {
+        Self {
+            id: node.id.clone(),
+            hostname: node.hostname.clone(),
+            stage: record.stage.clone(),
+            availability: node.availability,
+            taken: record.taken.filter(|taken| taken.set == node.availability),
+        }
+    }
+
+    /// Whether its host may still be at work for that rollout, as far as the label knows.
+    pub fn may_be_at_work(&self) -> bool {
+        self.stage.is_after_the_go() || matches!(self.stage, Stage::Failed { .. })
+    }
+}
+
+/// What is left of all rollouts but the one that goes on.
+pub fn remains(observed: &Observed, going_on: Option<&RolloutId>) -> BTreeMap<RolloutId, Remains> {
+    let mut all: BTreeMap<RolloutId, Remains> = BTreeMap::new();
+    for node in &observed.nodes {
+        if let Ok(Some(record)) = NodeRecord::of(node) {
+            let labelled = LabelledNode::of(node, &record);
+            all.entry(record.rollout).or_default().nodes.push(labelled);
+        }
+    }
+    for job in &observed.jobs {
+        all.entry(job.key.rollout.clone()).or_default().services.push(job.key.clone());
+    }
+    all.retain(|rollout, _| Some(rollout) != going_on);
+    all
+}
+
+/// What is given back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scope {
+    /// One node, whatever rollout left something of it but the one that goes on.
+    Node {
+        /// Which.
+        node: NodeId,
+        /// The rollout that goes on.
+        going_on: Option<RolloutId>,
+    },
+    /// All of a rollout, as its abort would: what failed, or may be at work, keeps its label and stays as it is.
+    Rollout(RolloutId),
+}
+
+/// Why nothing is given back.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CannotRestore {
+    /// The rollout that the node takes part in goes on.
+    #[error("the rollout {rollout} goes on, and the node is in the middle of it")]
+    GoesOn {
+        /// Which.
+        rollout: RolloutId,
+    },
+    /// Its label cannot be read, so nobody knows what is to be given back.
+    #[error(transparent)]
+    Corrupt(#[from] CorruptRecord),
+    /// There is nothing of careen's.
+    #[error("careen has left nothing there")]
+    Nothing,
+}
+
+/// What comes next.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Next {
+    /// To be carried out; then one looks again.
+    Act(Vec<Action>),
+    /// Containers are being taken away.
+    Wait(Vec<JobKey>),
+    /// Everything is given back that can be. Services on nodes that do not report are left.
+    Done(Vec<JobKey>),
+}
+
+/// Whether something of careen's may be given back on a node, or of one that left.
+pub fn may_restore(
+    observed: &Observed,
+    node: &NodeId,
+    going_on: Option<&RolloutId>,
+) -> Result<(), CannotRestore> {
+    let record = observed.node(node).map(NodeRecord::of).transpose()?.flatten();
+    let of_label = record.map(|record| record.rollout);
+    let of_jobs = observed.jobs.iter().filter(|job| job.key.node == *node).map(|job| job.key.rollout.clone());
+    let rollouts: BTreeSet<RolloutId> = of_label.iter().cloned().chain(of_jobs).collect();
+    let works = going_on.filter(|id| rollouts.contains(*id));
+    let asked = observed.node(node).is_some_and(|node| node.labels.contains_key(ASK_LABEL));
+    match works {
+        // What an older one left beside it can go; its own can not.
+        Some(rollout) if of_label.as_ref() == Some(rollout) || rollouts.len() == 1 => {
+            Err(CannotRestore::GoesOn { rollout: rollout.clone() })
+        }
+        _ if rollouts.is_empty() && !(asked && going_on.is_none()) => Err(CannotRestore::Nothing),
+        _ => Ok(()),
+    }
+}
+
+/// What comes next on the way to having given back what is in the scope.
+pub fn next(observed: &Observed, scope: &Scope) -> Next {
+    let services: Vec<&Job> = observed.jobs.iter().filter(|job| scope.has(&job.key)).collect();
+    let reports = |job: &Job| observed.node(&job.key.node).is_none_or(Node::is_ready);
+    let (reachable, left): (Vec<&Job>, Vec<&Job>) = services.into_iter().partition(|job| reports(job));
+    let keys = |jobs: &[&Job]| jobs.iter().map(|job| job.key.clone()).collect::<Vec<JobKey>>();
+    let removals: Vec<Action> = reachable.iter().filter_map(|job| removal(observed, job)).collect();
+    if !removals.is_empty() {
+        return Next::Act(removals);
+    }
+    if !reachable.is_empty() {
+        return Next::Wait(keys(&reachable));
+    }
+    let writes: Vec<Action> = observed.nodes.iter().filter_map(|node| scope.write(node)).collect();
+    if writes.is_empty() { Next::Done(keys(&left)) } else { Next::Act(writes) }
+}
+
+impl Scope {
+    fn has(&self, key: &JobKey) -> bool {
+        match self {
+            Self::Node { node, going_on } => key.node == *node && going_on.as_ref() != Some(&key.rollout),
+            Self::Rollout(rollout) => key.rollout == *rollout,
+        }
+    }
+
+    /// Labels and availability of a node in one write.
+    fn write(&self, node: &Node) -> Option<Action> {
+        let record = NodeRecord::of(node).ok()?;
+        let rollout = record.as_ref().map(|record| &record.rollout);
+        match self {
+            Self::Node { node: id, going_on } => {
+                let theirs = rollout.is_some() && rollout == going_on.as_ref();
+                let labelled =
+                    rollout.is_some() || (going_on.is_none() && node.labels.contains_key(ASK_LABEL));
+                (node.id == *id && labelled && !theirs).then(|| give_back(node, record.as_ref()))
+            }
+            Self::Rollout(id) => {
+                let record = record.as_ref().filter(|record| record.rollout == *id)?;
+                match stays(record) {
+                    None => Some(give_back(node, Some(record))),
+                    Some(stage) if stage == record.stage => None,
+                    Some(stage) => Some(relabel(node, &NodeRecord { stage, ..record.clone() })),
+                }
+            }
+        }
+    }
+}
+
+/// What an abort leaves as it is, and what it calls it.
+fn stays(record: &NodeRecord) -> Option<Stage> {
+    match &record.stage {
+        Stage::Failed { .. } => Some(record.stage.clone()),
+        stage if stage.is_after_the_go() => {
+            let phase = stage.phase().unwrap_or(Phase::Verifying);
+            Some(Stage::Failed { phase, reason: Reason::Aborted })
+        }
+        Stage::Pending
+        | Stage::Held { .. }
+        | Stage::Entering
+        | Stage::Preparing
+        | Stage::Draining { .. }
+        | Stage::Running { .. }
+        | Stage::RestartingEngine
+        | Stage::Rebooting
+        | Stage::Verifying
+        | Stage::Restoring { .. }
+        | Stage::Settling
+        | Stage::Done
+        | Stage::Skipped { .. }
+        | Stage::Gone { .. } => None,
+    }
+}
+
+fn give_back(node: &Node, record: Option<&NodeRecord>) -> Action {
+    let taken = record.and_then(|record| record.taken);
+    let labels = [RECORD_LABEL, ASK_LABEL].map(|name| (name.to_owned(), None));
+    Action::UpdateNode {
+        node: node.id.clone(),
+        version: node.version,
+        labels: BTreeMap::from(labels),
+        availability: availability::restore(node, taken).to,
+    }
+}
+
+/// What careen drained stays so. A node that its operator keeps drained, and that was active for a moment, goes back to that.
+fn relabel(node: &Node, record: &NodeRecord) -> Action {
+    let change = match availability::operators(node, record.taken) {
+        Availability::Active => availability::Change { to: None, taken: record.taken },
+        Availability::Pause | Availability::Drain => availability::restore(node, record.taken),
+    };
+    let record = NodeRecord { taken: change.taken, ..record.clone() };
+    let labels = [(RECORD_LABEL.to_owned(), Some(record.encode())), (ASK_LABEL.to_owned(), None)];
+    Action::UpdateNode {
+        node: node.id.clone(),
+        version: node.version,
+        labels: BTreeMap::from(labels),
+        availability: change.to,
+    }
+}
+
+/// The next step on the way out of the swarm for one service; `None`: it waits for its container, or for its agent's.
+fn removal(observed: &Observed, job: &Job) -> Option<Action> {
+    let key = job.key.clone();
+    if observed.node(&key.node).is_none() {
+        return Some(Action::RemoveJob { key });
+    }
+    let beside = |other: &&Job| {
+        other.key != key && other.key.with_role(JobRole::Agent) == key.with_role(JobRole::Agent)
+    };
+    let others: Vec<&Job> = observed.jobs.iter().filter(beside).collect();
+    let is_agent = |job: &Job| job.key.role == JobRole::Agent;
+    let agent_is_there = others.iter().any(|other| is_agent(other) && !is_gone(other));
+    match (is_agent(job), is_gone(job)) {
+        (false, _) if agent_is_there => None,
+        // Its name stays taken until its gates are gone.
+        (true, true) if !others.is_empty() => None,
+        (_, true) => Some(Action::RemoveJob { key }),
+        (_, false) => (!job.stopped).then_some(Action::StopJob { key, version: job.version }),
+    }
+}
+
+fn is_gone(job: &Job) -> bool {
+    job.stopped && !job.may_run()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::Version;
+    use crate::observed::{NodeStatus, TaskState};
+    use crate::state::{Goal, Skip, Then};
+    use crate::testing::{rollout, worker};
+    use Availability::{Active, Drain, Pause};
+
+    fn labelled(name: &str, stage: Stage, availability: Availability, taken: Option<Taken>) -> Node {
+        let record = NodeRecord { stage, taken, ..NodeRecord::new(&rollout(), 3) };
+        let labels = BTreeMap::from([(RECORD_LABEL.to_owned(), record.encode())]);
+        Node { availability, labels, ..worker(name) }
+    }
+
+    fn of_node(name: &str) -> Scope {
+        Scope::Node { node: NodeId(name.into()), going_on: None }
+    }
+
+    fn services(observed: &mut Observed, name: &str, state: TaskState) {
+        let agent = JobKey {
+            rollout: rollout(),
+            node: NodeId(name.into()),
+            generation: 1,
+            agent: 1,
+            role: JobRole::Agent,
+        };
+        let gate = agent.with_role(JobRole::Gate(1));
+        for key in [gate, agent] {
+            let (version, tasks) = (Version(2), vec![state]);
+            observed.jobs.push(Job { key, version, stopped: false, tasks, refused: None });
+        }
+    }
+
+    /// The actions in words.
+    fn words(next: &Next) -> Vec<String> {
+        let word = |action: &Action| match action {
+            Action::UpdateNode { node, labels, availability, .. } => {
+                let label = labels[RECORD_LABEL].as_ref();
+                let label = label.map_or("-", |text| text.splitn(6, ' ').nth(5).unwrap());
+                let to = availability.map_or(String::new(), |to| format!(" := {}", to.word()));
+                assert_eq!(labels[ASK_LABEL], None);
+                format!("{node} {label}{to}")
+            }
+            Action::StopJob { key, .. } | Action::RemoveJob { key } => {
+                let what = if key.role == JobRole::Agent { "agent" } else { "gate" };
+                format!("{} {what}", action.name())
+            }
+            other => other.name().to_owned(),
+        };
+        match next {
+            Next::Act(actions) => actions.iter().map(word).collect(),
+            Next::Wait(keys) => vec![format!("wait {}", keys.len())],
+            Next::Done(keys) => vec![format!("done, {} left", keys.len())],
+        }
+    }
+
+    #[test]
+    fn a_node_is_given_back_from_its_label_alone() {
+        let taken = |was, set| Some(Taken { was, set });
+        let failed = Stage::Failed { phase: Phase::Running, reason: Reason::Exit(1) };
+        // stage, availability, what careen made of it; restore, abort
+        let drain = Stage::Draining { goal: Goal::Run };
+        let restoring = Stage::Restoring { then: Then::Skip { why: Skip::Asked } };
+        let table = [
+            (Stage::Entering, Active, None, "w1 -", "w1 -"),
+            (Stage::Entering, Active, taken(Drain, Active), "w1 - := drain", "w1 - := drain"),
+            (drain.clone(), Drain, taken(Active, Drain), "w1 - := active", "w1 - := active"),
+            (drain.clone(), Drain, taken(Pause, Drain), "w1 - := pause", "w1 - := pause"),
+            // Somebody else changed it since: it is theirs.
+            (drain.clone(), Pause, taken(Active, Drain), "w1 -", "w1 -"),
+            (drain, Drain, None, "w1 -", "w1 -"),
+            (restoring, Drain, taken(Active, Drain), "w1 - := active", "w1 - := active"),
+            (Stage::Settling, Active, None, "w1 -", "w1 -"),
+            // An abort leaves a host alone that may be at work; `restore NODE` says that somebody knows better.
+            (
+                Stage::Running { drained: true },
+                Drain,
+                taken(Active, Drain),
+                "w1 - := active",
+                "w1 failed:running:aborted active>drain",
+            ),
+            (
+                Stage::Verifying,
+                Active,
+                taken(Drain, Active),
+                "w1 - := drain",
+                "w1 failed:verifying:aborted := drain",
+            ),
+            (failed, Drain, taken(Active, Drain), "w1 - := active", "done, 0 left"),
+        ];
+        for (stage, availability, taken, restored, aborted) in table {
+            let nodes = vec![labelled("w1", stage.clone(), availability, taken), worker("w2")];
+            let observed = Observed { nodes, ..Observed::default() };
+            assert_eq!(words(&next(&observed, &of_node("w1"))), [restored], "{stage:?}");
+            assert_eq!(words(&next(&observed, &Scope::Rollout(rollout()))), [aborted], "{stage:?}");
+            assert_eq!(words(&next(&observed, &of_node("w2"))), ["done, 0 left"]);
+            let other = RolloutId::parse("other").unwrap();
+            assert_eq!(words(&next(&observed, &Scope::Rollout(other))), ["done, 0 left"]);
+        }
+    }
+
+    #[test]
+    fn an_agent_goes_before_its_gates_and_services_before_labels() {
+        let mut observed =
+            Observed { nodes: vec![labelled("w1", Stage::Preparing, Active, None)], ..Observed::default() };
+        services(&mut observed, "w1", TaskState::Running);
+        let step = |observed: &Observed| words(&next(observed, &of_node("w1")));
+        assert_eq!(step(&observed), ["stop-job agent"]);
+        observed.jobs[1].stopped = true;
+        assert_eq!(step(&observed), ["wait 2"], "its container may be there");
+        observed.jobs[1].tasks = vec![TaskState::Shutdown];
+        assert_eq!(step(&observed), ["stop-job gate"], "its name stays taken");
+        (observed.jobs[0].stopped, observed.jobs[0].tasks) = (true, vec![TaskState::Shutdown]);
+        assert_eq!(step(&observed), ["remove-job gate"]);
+        observed.jobs.remove(0);
+        assert_eq!(step(&observed), ["remove-job agent"]);
+        observed.jobs.clear();
+        assert_eq!(step(&observed), ["w1 -"]);
+        // A gate without its agent, and services of a node that is down or left.
+        services(&mut observed, "w1", TaskState::Running);
+        observed.jobs.remove(1);
+        assert_eq!(step(&observed), ["stop-job gate"]);
+        observed.nodes[0].status = NodeStatus::Down;
+        assert_eq!(step(&observed), ["w1 -"], "what is on it stays until it reports");
+        observed.nodes[0].labels.clear();
+        assert_eq!(step(&observed), ["done, 1 left"]);
+        observed.nodes.clear();
+        assert_eq!(step(&observed), ["remove-job gate"]);
+    }
+
+    #[test]
+    fn what_belongs_to_a_rollout_that_goes_on_is_not_given_back() {
+        let (mine, other) = (rollout(), RolloutId::parse("other").unwrap());
+        let node = NodeId("w1".into());
+        let mut observed = Observed { nodes: vec![worker("w1")], ..Observed::default() };
+        let may = |observed: &Observed, going_on: Option<&RolloutId>| may_restore(observed, &node, going_on);
+        assert_eq!(may(&observed, None), Err(CannotRestore::Nothing));
+        services(&mut observed, "w1", TaskState::Running);
+        assert_eq!(may(&observed, None), Ok(()));
+        assert_eq!(may(&observed, Some(&other)), Ok(()));
+        let goes_on = Err(CannotRestore::GoesOn { rollout: mine.clone() });
+        assert_eq!(may(&observed, Some(&mine)), goes_on);
+        observed.jobs.clear();
+        observed.nodes = vec![labelled("w1", Stage::Preparing, Active, None)];
+        assert_eq!(may(&observed, Some(&mine)), goes_on);
+        assert_eq!(may(&observed, Some(&other)), Ok(()));
+        // Services of the one that goes on stay beside what another one left.
+        services(&mut observed, "w1", TaskState::Running);
+        observed.jobs.iter_mut().for_each(|job| job.key.rollout = other.clone());
+        let scope = Scope::Node { node: node.clone(), going_on: Some(other.clone()) };
+        assert_eq!(may(&observed, Some(&other)), Ok(()));
+        assert_eq!(words(&next(&observed, &scope)), ["w1 -"]);
+        let left = remains(&observed, Some(&other));
+        assert_eq!((left.len(), left[&mine].nodes.len(), left[&mine].services.len()), (1, 1, 0));
+        observed.nodes[0].labels.insert(RECORD_LABEL.into(), "9 later".into());
+        assert!(matches!(may(&observed, None), Err(CannotRestore::Corrupt(_))));
+    }
+}

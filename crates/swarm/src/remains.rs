@@ -1,0 +1,142 @@
+//! What rollouts have left in the swarm beside labels and services, and how an operator's command gives it all back, with no
+//! controller and no lock: each write is guarded by the version of what it changes.
+
+use crate::api::{Swarm, version_of};
+use crate::encode;
+use crate::error::SwarmError;
+use crate::names;
+use crate::rollouts::{RequestError, write_error};
+use careen_controller::ActError;
+use careen_engine::EngineError;
+use careen_planner::{Action, JobKey, RolloutId, Version};
+use serde_json::{Value, json};
+
+/// A config or a secret of one rollout. A history is none: it stays on purpose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// Which of the two.
+    pub kind: crate::GivenKind,
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Of which rollout.
+    pub rollout: RolloutId,
+}
+
+/// What the names of a rollout's configs begin with, and of its secrets. The rollout itself stands first, so that it is
+/// removed last.
+const CONFIGS: [&str; 4] = [names::ROLLOUTS, names::BASELINES, names::RESULTS, names::FILES];
+const SECRETS: [&str; 2] = [names::REGISTRIES, names::UNLOCK_KEYS];
+
+impl Swarm {
+    /// All configs and secrets of rollouts, in the order in which they are to be removed.
+    pub fn stored(&self) -> Result<Vec<Stored>, SwarmError> {
+        let configs = self.list("configs", &json!({ "name": CONFIGS }))?;
+        let secrets = self.list("secrets", &json!({ "name": SECRETS }))?;
+        let configs = configs.iter().filter_map(|raw| stored(crate::GivenKind::Config, raw, &CONFIGS));
+        let secrets = secrets.iter().filter_map(|raw| stored(crate::GivenKind::Secret, raw, &SECRETS));
+        let mut all: Vec<Stored> = configs.chain(secrets).collect();
+        all.sort_by_key(order);
+        Ok(all)
+    }
+
+    /// Removes one of them; `false` when a service still refers to it.
+    pub fn remove_stored(&self, stored: &Stored) -> Result<bool, RequestError> {
+        let path = match stored.kind {
+            crate::GivenKind::Config => format!("/configs/{}", stored.id),
+            crate::GivenKind::Secret => format!("/secrets/{}", stored.id),
+        };
+        match self.engine().delete(&path) {
+            Err(error) if error.is_not_found() => Ok(true),
+            Err(EngineError::Answer { message, .. }) if message.contains("is in use by") => Ok(false),
+            answer => answer.map(|()| true).map_err(|error| write_error(&stored.name, &error)),
+        }
+    }
+
+    /// Carries out one step of giving back. What is gone is given back already.
+    pub fn give_back(&self, action: &Action) -> Result<(), RequestError> {
+        match action {
+            Action::UpdateNode { node, version, labels, availability } => {
+                let object = format!("the node {node}");
+                let raw = self.at_version("nodes", &node.0, *version, &object)?;
+                let spec = encode::node_spec(&raw["Spec"], labels, *availability);
+                self.update("nodes", &raw, &spec).map_err(|error| write_error(&object, &error))
+            }
+            Action::StopJob { key, version } => self.stop_job(key, *version),
+            Action::RemoveJob { key } => match self.engine().delete(&format!("/services/{}", key.name())) {
+                Err(error) if !error.is_not_found() => Err(write_error(&key.name(), &error)),
+                Ok(()) | Err(_) => Ok(()),
+            },
+            other => {
+                let why = format!("'{}' is no step of giving back", other.name());
+                Err(RequestError::Write { object: "the swarm".to_owned(), source: ActError::Refused { why } })
+            }
+        }
+    }
+
+    fn stop_job(&self, key: &JobKey, version: Version) -> Result<(), RequestError> {
+        let name = key.name();
+        let raw = self.at_version("services", &name, version, &name)?;
+        let stopped = encode::stopped(&raw["Spec"]);
+        self.update("services", &raw, &stopped).map_err(|error| write_error(&name, &error))
+    }
+
+    fn at_version(
+        &self,
+        kind: &str,
+        name: &str,
+        version: Version,
+        object: &str,
+    ) -> Result<Value, RequestError> {
+        let raw = self.raw(kind, name).map_err(|error| write_error(object, &error))?;
+        if version_of(&raw) == version.0 {
+            return Ok(raw);
+        }
+        Err(RequestError::Write { object: object.to_owned(), source: ActError::Conflict })
+    }
+}
+
+/// The rollout's own config last: as long as it is there, the rest is known to be of one that is not over.
+fn order(stored: &Stored) -> (RolloutId, bool, String) {
+    (stored.rollout.clone(), stored.name.starts_with(names::ROLLOUTS), stored.name.clone())
+}
+
+/// One that careen named and labelled so; what somebody else called so is theirs.
+fn stored(kind: crate::GivenKind, raw: &Value, prefixes: &[&str]) -> Option<Stored> {
+    let name = raw.pointer("/Spec/Name")?.as_str()?;
+    let rest = prefixes.iter().find_map(|prefix| name.strip_prefix(prefix))?;
+    let rollout = RolloutId::parse(rest.split('.').next()?).ok()?;
+    let labelled = raw.pointer("/Spec/Labels")?.get(names::ROLLOUT_LABEL)?.as_str()?;
+    let id = raw.get("ID")?.as_str()?;
+    (labelled == rollout.as_str()).then(|| Stored { kind, id: id.to_owned(), name: name.to_owned(), rollout })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_careen_named_and_labelled_is_a_rollouts_and_its_history_is_not() {
+        let raw = |name: &str, label: &str| json!({ "ID": "c1", "Spec": { "Name": name, "Labels": { names::ROLLOUT_LABEL: label } } });
+        let read = |name: &str, label: &str| {
+            stored(crate::GivenKind::Config, &raw(name, label), &CONFIGS).map(|one| one.rollout.to_string())
+        };
+        for name in
+            ["careen.rollout.k3x9", "careen.baseline.k3x9", "careen.result.k3x9.n1.g2", "careen.file.k3x9.00"]
+        {
+            assert_eq!(read(name, "k3x9").as_deref(), Some("k3x9"), "{name}");
+            assert_eq!(read(name, "other"), None, "{name}");
+        }
+        for name in ["careen.lock", "careen.history.k3x9", "careen.history.k3x9.2", "k3x9", "careen.rollout."]
+        {
+            assert_eq!(read(name, "k3x9"), None, "{name}");
+        }
+        let mut all: Vec<Stored> = ["careen.rollout.k3x9", "careen.file.k3x9.00", "careen.result.k3x9.n1.g1"]
+            .iter()
+            .filter_map(|name| stored(crate::GivenKind::Config, &raw(name, "k3x9"), &CONFIGS))
+            .collect();
+        all.sort_by_key(order);
+        assert_eq!(all.last().unwrap().name, "careen.rollout.k3x9");
+    }
+}
