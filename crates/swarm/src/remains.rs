@@ -37,7 +37,7 @@ impl Swarm {
         let configs = configs.iter().filter_map(|raw| stored(crate::GivenKind::Config, raw, &CONFIGS));
         let secrets = secrets.iter().filter_map(|raw| stored(crate::GivenKind::Secret, raw, &SECRETS));
         let mut all: Vec<Stored> = configs.chain(secrets).collect();
-        all.sort_by(|a, b| order(a).cmp(&order(b)));
+        all.sort_by_key(order);
         Ok(all)
     }
 
@@ -136,7 +136,7 @@ mod tests {
             .iter()
             .filter_map(|name| stored(crate::GivenKind::Config, &raw(name, "k3x9"), &CONFIGS))
             .collect();
-        all.sort_by(|a, b| order(a).cmp(&order(b)));
+        all.sort_by_key(order);
         assert_eq!(all.last().unwrap().name, "careen.rollout.k3x9");
     }
 }
