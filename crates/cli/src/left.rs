@@ -176,7 +176,7 @@ mod tests {
         observed.nodes[1].labels.clear();
         let stored = || vec![config("careen.baseline.k3x9")];
         assert!(left_behind(&observed, Vec::new(), &[], Some(&spec.id)).is_empty(), "it goes on");
-        let over = left_behind(&observed, stored(), &[spec.id.clone()], None);
+        let over = left_behind(&observed, stored(), std::slice::from_ref(&spec.id), None);
         assert_eq!(
             text(&over),
             "\nleft of the rollout k3x9, which is over:\n  w2 (w2) was failed: exit code 100 in the command; it stays \

@@ -92,12 +92,14 @@ impl Run {
         if world.rng.permille(accidents.supervisor_freeze) {
             world.a_supervisor_freezes(index);
         }
-        if world.rng.permille(accidents.forget) && host_is_up {
+        // Where the swarm's label is gone as well, nobody is left who could know.
+        let known = !world.unlabelled_once.contains(&world.nodes[index].id);
+        if world.rng.permille(accidents.forget) && host_is_up && known {
             let line = format!("{}: somebody removes /var/lib/careen", world.nodes[index].id);
             world.say(line);
             world.forget(index);
         }
-        if world.rng.permille(accidents.reimage) && up {
+        if world.rng.permille(accidents.reimage) && up && known {
             let line = format!("{} is installed anew", world.nodes[index].id);
             world.say(line);
             world.forget(index);

@@ -17,6 +17,8 @@ impl World {
             return;
         }
         match self.rng.between(0, 9) {
+            // Where the host has lost its state as well, nobody is left who could know.
+            0..=4 if self.truth.blank.contains(&id) => {}
             0..=4 => self.delete_label(&id),
             5..=7 => self.delete_services(&id),
             8 => {

@@ -78,6 +78,11 @@ impl Faults {
         Self { accidents: Accidents::default(), ..Self::all() }
     }
 
+    /// Everything but what operators do with the members of the swarm, and delete by hand.
+    pub fn but_members() -> Self {
+        Self { members: 0, hand: 0, ..Self::all() }
+    }
+
     /// Only what happens to hosts and containers.
     pub fn hosts() -> Self {
         Self { accidents: Accidents::all(), until: 1200, ..Self::default() }

@@ -38,6 +38,8 @@ pub struct Truth {
     pub done: BTreeSet<(NodeId, careen_planner::RolloutId)>,
     /// Why nodes failed.
     pub failed: Vec<(NodeId, careen_planner::RolloutId, Reason)>,
+    /// Nodes whose hosts lost their state directory.
+    pub blank: BTreeSet<NodeId>,
 }
 
 fn agent_of(node: &NodeId, record: &NodeRecord) -> JobKey {
@@ -188,6 +190,8 @@ impl World {
                 self.truth.forgotten.insert(one);
             }
         }
+        let id = self.nodes[index].id.clone();
+        self.truth.blank.insert(id);
         self.nodes[index].host.forget();
     }
 

@@ -46,14 +46,14 @@ fn an_agent_that_takes_one_dead_container_for_a_go() {
 #[test]
 fn an_agent_that_only_looks_at_the_gates_it_has_drawn() {
     let sweeps = Accidents { sweep: 20, ..Accidents::all() };
-    let faults = Faults { accidents: sweeps, ..Faults::all() };
+    let faults = Faults { accidents: sweeps, ..Faults::but_members() };
     caught_under(faults, |run| run.world.bend.look = the_others_do_not_count, "the command begins on");
 }
 
 #[test]
 fn an_agent_that_takes_killed_gates_for_removed_ones() {
     let killed = Accidents { oom: 20, ..Accidents::all() };
-    let faults = Faults { accidents: killed, ..Faults::all() };
+    let faults = Faults { accidents: killed, ..Faults::but_members() };
     caught_under(faults, |run| run.world.bend.look = ended_is_removed, "the command begins on");
 }
 
@@ -71,7 +71,7 @@ fn an_agent_that_takes_a_host_that_has_forgotten_for_one_that_has_not_begun() {
 #[test]
 fn an_agent_that_says_revoked_and_has_not_written_it() {
     let slow = Accidents { supervisor_freeze: 20, freeze: 20, ..Accidents::all() };
-    let faults = Faults { accidents: slow, second: 10, ..Faults::all() };
+    let faults = Faults { accidents: slow, second: 10, ..Faults::but_members() };
     let change = |run: &mut Run| run.world.bend.revokes_by_word_only = true;
     caught_under(faults, change, "was said to be revoked");
 }
@@ -84,14 +84,14 @@ fn an_agent_that_waits_for_a_host_whose_supervisor_only_waits() {
 #[test]
 fn a_supervisor_that_acts_before_it_writes_that_it_will() {
     let killed = Accidents { supervisor_between: 30, ..Accidents::all() };
-    let faults = Faults { accidents: killed, ..Faults::all() };
+    let faults = Faults { accidents: killed, ..Faults::but_members() };
     caught_under(faults, |run| run.world.bend.acts_before_it_writes = true, "began twice");
 }
 
 #[test]
 fn a_supervisor_that_takes_a_go_that_the_one_before_it_had() {
     let killed = Accidents { supervisor_between: 40, container: 20, ..Accidents::all() };
-    let faults = Faults { accidents: killed, ..Faults::all() };
+    let faults = Faults { accidents: killed, ..Faults::but_members() };
     caught_under(faults, |run| run.world.bend.keeps_an_old_go = true, "is restarted with");
 }
 

@@ -6,8 +6,8 @@ use careen_planner::rollout::{ASK_LABEL, Ask, Control, GoneMark};
 use careen_planner::state::{NodeRecord, RECORD_LABEL};
 use careen_planner::{Act, ControllerId, JobKey, JobRole, NodeId, Observed, Pass, Stage};
 use careen_sim::world::World;
-use careen_sim::{Run, scenario};
-use support::caught;
+use careen_sim::{Faults, Run, scenario};
+use support::{caught, caught_under};
 
 mod support;
 
@@ -245,7 +245,11 @@ fn a_planner_that_forgets_who_left() {
             nodes.retain(|one| there.contains(&one.id));
         }
     }
-    caught(|run| run.distort = only_those_that_are_there, "left, and the rollout is called done");
+    caught_under(
+        Faults::all(),
+        |run| run.distort = only_those_that_are_there,
+        "left, and the rollout is called done",
+    );
 }
 
 #[test]
@@ -255,7 +259,11 @@ fn a_planner_that_takes_in_who_joins() {
             baseline.nodes = None;
         }
     }
-    caught(|run| run.distort = whoever_is_selected_now, "joined later, and the command begins on it");
+    caught_under(
+        Faults::all(),
+        |run| run.distort = whoever_is_selected_now,
+        "joined later, and the command begins on it",
+    );
 }
 
 #[test]
@@ -269,7 +277,7 @@ fn a_planner_that_gives_the_place_of_a_node_that_left_to_the_next_one() {
             rollout.gone.extend(absent.into_iter().map(|id| (id, GoneMark::GivenUp)));
         }
     }
-    caught(|run| run.distort = nobody_waits, "nodes in maintenance");
+    caught_under(Faults::all(), |run| run.distort = nobody_waits, "nodes in maintenance");
 }
 
 #[test]
@@ -282,5 +290,9 @@ fn a_planner_that_takes_a_node_without_a_label_for_a_new_one() {
         let results = observed.results.iter().filter(|result| !new(&result.node)).cloned().collect();
         (observed.jobs, observed.results) = (jobs, results);
     }
-    caught(|run| run.distort = as_if_nothing_was_there, "begins anew, and all that had happened");
+    caught_under(
+        Faults::all(),
+        |run| run.distort = as_if_nothing_was_there,
+        "begins anew, and all that had happened",
+    );
 }

@@ -6,9 +6,10 @@ use careen_sim::{Faults, Run};
 /// So many histories at most are played until one is caught.
 const SEEDS: u64 = 400;
 
-/// Plays histories until one is caught at what it was expected to be.
+/// Plays histories until one is caught at what it was expected to be. Nodes neither come nor go in them, and nobody deletes
+/// anything: rollouts that end early by that show less.
 pub fn caught(change: impl Fn(&mut Run), expected: &str) {
-    caught_under(Faults::all(), change, expected);
+    caught_under(Faults::but_members(), change, expected);
 }
 
 /// The same with other faults.
