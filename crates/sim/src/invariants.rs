@@ -41,7 +41,8 @@ impl World {
             return;
         }
         let looked_at = self.go_looked_at.get(&node.id).copied().unwrap_or(0);
-        let theirs = node.wish_at > 0 && node.wish_at >= looked_at;
+        let seen = looked_at.saturating_sub(self.hazard.lag + 1);
+        let theirs = node.wish_at > 0 && node.wish_at >= seen;
         // A node that is given up is as its operator wants it; its host may still be at work.
         let given_up = self.stage(node).is_some_and(|stage| stage.is_terminal());
         // The controller gives an agent up and makes the node active for the next one; the go may have reached the first one.
@@ -145,7 +146,8 @@ impl World {
             Outcome::EngineDown { .. } | Outcome::RestartWanted { .. } | Outcome::Interrupted
         );
         if down && !said && id.part == Part::Command {
-            let line = format!("{id} on {} closes ({outcome}) and leaves the engine down", self.nodes[index].id);
+            let line =
+                format!("{id} on {} closes ({outcome}) and leaves the engine down", self.nodes[index].id);
             self.violation(line);
         }
     }

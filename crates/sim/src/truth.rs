@@ -128,7 +128,10 @@ impl World {
             (&one.0, &one.1, one.2) == (node, &record.rollout, record.generation)
         };
         if takes_back && self.attempts.iter().any(|one| of_try(&one)) {
-            self.violation(format!("{node} is taken back although its command has begun: {:?}", record.stage));
+            self.violation(format!(
+                "{node} is taken back although its command has begun: {:?}",
+                record.stage
+            ));
         }
     }
 
@@ -167,14 +170,16 @@ impl World {
     /// A host loses its state directory.
     pub(crate) fn forget(&mut self, index: usize) {
         let node = &self.nodes[index];
-        let record = NodeRecord::decode(node.labels.get(careen_planner::state::RECORD_LABEL).map_or("", |text| text));
+        let record =
+            NodeRecord::decode(node.labels.get(careen_planner::state::RECORD_LABEL).map_or("", |text| text));
         if let Ok(record) = record
             && record.stage.is_after_the_go()
         {
             let id = Id::command(&record.rollout, record.generation);
-            let could_begin = node.host.files.get(&id).is_some_and(|files| {
-                !matches!(files.state.stage, HostStage::Revoked | HostStage::Prepared)
-            });
+            let could_begin =
+                node.host.files.get(&id).is_some_and(|files| {
+                    !matches!(files.state.stage, HostStage::Revoked | HostStage::Prepared)
+                });
             if could_begin {
                 let one = (node.id.clone(), (record.rollout.clone(), record.generation));
                 self.truth.forgotten.insert(one);
@@ -309,8 +314,8 @@ impl World {
         for node in self.nodes.iter().filter(|node| node.takes_part(self.now)) {
             let done = self.truth.done.contains(&(node.id.clone(), self.spec.id.clone()));
             let failed = matches!(self.stage(node), Some(Stage::Failed { .. }));
-            let failed = failed
-                || self.truth.failed.iter().any(|(one, id, _)| *one == node.id && *id == self.spec.id);
+            let failed =
+                failed || self.truth.failed.iter().any(|(one, id, _)| *one == node.id && *id == self.spec.id);
             for process in &node.host.processes {
                 let of_this = process.id.rollout == self.spec.id && process.id.part == Part::Command;
                 if process.only_waits() && (done || (of_this && !failed)) {

@@ -92,7 +92,7 @@ fn all_journals() -> Vec<State> {
         state(&ended_with(7)),
         with(std::slice::from_ref(&restarting)),
         with(&[restarting, settled(EngineOutcome::Up)]),
-        with(&[down.clone()]),
+        with(std::slice::from_ref(&down)),
         with(&[down, is_down]),
         with(&[rebooting()]),
         state(&[ended_with(194), vec![rebooting(), Record::Rebooted { boot: "two".into() }]].concat()),
@@ -400,7 +400,9 @@ fn a_restart_that_was_recorded_by_one_that_is_lost_needs_another_go() {
         let mut refused = Driven::looks(ROLLOUT, None, &records);
         refused.told(seen(wants_engine()));
         assert_eq!(refused.told(event), &Effect::Look);
-        let Effect::Close(outcome) = refused.told(seen(wants_engine())).clone() else { panic!("{refused:?}") };
+        let Effect::Close(outcome) = refused.told(seen(wants_engine())).clone() else {
+            panic!("{refused:?}")
+        };
         assert_eq!(outcome.exit_code(), 246, "what was not done is said: {outcome}");
     }
     let mut down = Driven::looks(ROLLOUT, None, &records);

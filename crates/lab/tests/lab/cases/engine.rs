@@ -1,10 +1,7 @@
 //! A manager's engine: what is kept from going down beside it, what is copied before it may, and that it comes back.
 
-use crate::support::{File, Swarm, assert_contains, eventually, eventually_within, swarm};
+use crate::support::{File, Swarm, assert_contains, eventually, eventually_within, image_base, swarm};
 use std::time::Duration;
-
-/// What makes an agent part of a rollout; no gate for its command, so that it begins by itself.
-const IN_A_ROLLOUT: [&str; 2] = ["--env", "CAREEN_GATE_RESTART=none"];
 
 const LOCK: &str = "docker config inspect --format '{{json .Spec.Labels}}' careen.engine-restart";
 const UNITS: [&str; 2] = ["docker.socket", "docker.service"];
@@ -40,6 +37,31 @@ impl Manager {
         let transaction = format!("CAREEN_TRANSACTION={transaction}");
         let fixed = ["run", "--detach", "--label", "careen.test=1", "-v", "/:/host", "--env", &transaction];
         self.swarm.docker(&[&fixed[..], options, &[image.name(), "install"]].concat());
+    }
+
+    /// Starts the payload as an agent of a rollout does, with gates that are plain containers, and gives the go.
+    fn start_in_a_rollout(&self, transaction: &str, files: &[File<'_>]) {
+        let gate = |number| format!("{transaction}-gate{number}");
+        for number in 1..=6 {
+            let (name, service) = (gate(number), format!("com.docker.swarm.service.name={}", gate(number)));
+            let fixed = ["run", "--detach", "--label", "careen.test=1", "--label", &service, "--name", &name];
+            let waits = ["--entrypoint", "/careen-agent", image_base(), "gate"];
+            self.swarm.docker(&[&fixed[..], &waits].concat());
+        }
+        let prefix = format!("CAREEN_GATE={transaction}-gate");
+        let part = ["--env", &prefix, "--env", "CAREEN_GATES=6", "--name", transaction];
+        self.start(transaction, &part, files);
+        let mut drawn = String::new();
+        eventually("the agent draws", || {
+            let logs = self.must(&format!("docker logs {transaction} 2>&1"));
+            let draw = logs.split_once(r#""gates":["#).and_then(|(_, rest)| rest.split_once(']'));
+            drawn = draw.map(|(gates, _)| gates.to_owned()).unwrap_or_default();
+            if drawn.is_empty() { Err(logs) } else { Ok(()) }
+        });
+        let gates: Vec<String> =
+            drawn.split(',').map(|number| gate(number.parse().expect("a number"))).collect();
+        let names: Vec<&str> = gates.iter().map(String::as_str).collect();
+        self.swarm.docker(&[&["rm", "--force"], &names[..]].concat());
     }
 
     /// Waits until the line of the transaction in the list says this.
@@ -103,8 +125,8 @@ impl Drop for DropIn<'_> {
 fn while_a_command_may_restart_a_managers_engine_its_lock_is_held_and_its_swarm_directory_is_copied() {
     let manager = Manager::new();
     manager.must("touch /run/careen-test-wait");
-    manager.start("touches", &IN_A_ROLLOUT, &[File::script("install", WAITS)]);
-    manager.await_list("touches", "running", Duration::from_secs(60));
+    manager.start_in_a_rollout("touches", &[File::script("install", WAITS)]);
+    manager.await_list("touches ", "running", Duration::from_secs(60));
     let labels = manager.must(LOCK);
     assert_contains(&labels, r#""careen.transaction":"touches""#);
     assert_contains(&labels, r#""careen.work":"command""#);
@@ -127,7 +149,7 @@ fn a_command_that_restarts_its_managers_engine_itself_gives_the_lock_back_when_t
     let manager = Manager::new();
     let before = manager.engine();
     let restarts = "#!/bin/sh\nsystemctl restart docker.service\n";
-    manager.start("itself", &IN_A_ROLLOUT, &[File::script("install", restarts)]);
+    manager.start_in_a_rollout("itself", &[File::script("install", restarts)]);
     manager.await_end("itself");
     manager.expect_restarted(&before);
     assert_eq!(manager.swarm.docker(&["config", "ls", "-q"]), "");
@@ -138,7 +160,7 @@ fn after_a_plain_no_of_prepare_nothing_is_locked_and_nothing_copied() {
     let manager = Manager::new();
     manager.must("touch /run/careen-test-wait");
     let prepare = File::script("prepare", "#!/bin/sh\necho no > \"$CAREEN_EXPECTS_RESTART\"\n");
-    manager.start("harmless", &IN_A_ROLLOUT, &[prepare, File::script("install", WAITS)]);
+    manager.start_in_a_rollout("harmless", &[prepare, File::script("install", WAITS)]);
     manager.await_list("harmless ", "running", Duration::from_secs(60));
     assert_eq!(manager.swarm.docker(&["config", "ls", "-q"]), "");
     assert_eq!(manager.must(COPIES), "");
@@ -155,7 +177,7 @@ fn a_manager_whose_loss_would_cost_the_quorum_does_not_begin_until_it_would_not(
         let managers = manager.must("docker node ls --format '{{.ManagerStatus}}'");
         if managers.contains("Reachable") { Ok(()) } else { Err(managers) }
     });
-    manager.start("quorum", &IN_A_ROLLOUT, &[File::script("install", "#!/bin/sh\necho ran\n")]);
+    manager.start_in_a_rollout("quorum", &[File::script("install", "#!/bin/sh\necho ran\n")]);
     manager.await_list("quorum", "waiting: quorum at risk: 2 of 2 managers", Duration::from_secs(60));
     assert!(!manager.must("careen-agent show quorum").contains(r#""event":"starting""#), "nothing is begun");
     manager.swarm.docker(&["node", "demote", &other]);

@@ -236,10 +236,7 @@ fn a_failed_command_is_taken_back_where_the_rollout_says_so() {
     let part = Part { image: payload(&swarm, "exit 7"), swarm: &swarm, id: "failing" };
     let agent = part.agent(1, &["CAREEN_ROLLBACK=1"]);
     part.go(&agent, r#""phase":"prepared""#);
-    part.await_report(
-        &agent,
-        r#""outcome":{"kind":"failed","phase":"command","exit":7,"rolled_back":true}"#,
-    );
+    part.await_report(&agent, r#""outcome":{"kind":"failed","phase":"command","exit":7,"rolled_back":true}"#);
     assert_eq!(part.on_host("cat /run/careen-test/ran"), "prepare\ninstall\nrollback\n");
     part.done(&[&agent]);
 }
