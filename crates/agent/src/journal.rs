@@ -114,8 +114,8 @@ impl Writer {
         self.settle()?;
         self.write(Timestamp::now(), &record)?;
         self.state = next;
-        if matches!(record, Record::Closed { .. }) {
-            // Nothing more comes: the file gives back what was reserved behind its end.
+        if matches!(record, Record::Closed { .. } | Record::Revoked { .. }) {
+            // Nothing more comes, or nothing before another supervisor opens it: the file gives back what was reserved behind its end.
             let _ = self.file.set_len(self.length);
         }
         Ok(())

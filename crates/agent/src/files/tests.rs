@@ -55,6 +55,24 @@ fn what_cannot_be_looked_at_is_not_absent() {
 }
 
 #[test]
+fn two_directories_change_places_and_a_link_is_the_same_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let (one, other) = (directory.path().join("one"), directory.path().join("other"));
+    for place in [&one, &other] {
+        create_dir(place, 0o700).unwrap();
+    }
+    write(one.join("journal"), "1").unwrap();
+    assert_eq!(hard_link(one.join("none"), other.join("none")).unwrap_err().kind(), io::ErrorKind::NotFound);
+    hard_link(one.join("journal"), other.join("journal")).unwrap();
+    write(other.join("more"), "2").unwrap();
+    exchange(&other, &one).unwrap();
+    assert_eq!(read_to_string(one.join("more")).unwrap(), "2");
+    write(one.join("journal"), "3").unwrap();
+    assert_eq!(read_to_string(other.join("journal")).unwrap(), "3");
+    assert_eq!(exchange(&one, &one.join("none")).unwrap_err().kind(), io::ErrorKind::NotFound);
+}
+
+#[test]
 fn a_new_name_replaces_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let (one, other) = (directory.path().join("one"), directory.path().join("other"));

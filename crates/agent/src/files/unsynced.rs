@@ -278,3 +278,26 @@ fn moved(path: &Path, old: &Path, new: &Path) -> Option<PathBuf> {
     let below = path.strip_prefix(old).ok()?;
     Some(if below.as_os_str().is_empty() { new.to_owned() } else { new.join(below) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_changed_places_for_good_is_found_where_it_is_now() {
+        let mut earlier = Undo::RenameBack { from: "/t/.new/a".into(), to: "/t/old/b".into(), kept: None };
+        earlier.exchanged(Path::new("/t/.new"), Path::new("/t/old"));
+        assert_eq!(earlier.paths(), ["/t/old/a", "/t/.new/b"].map(PathBuf::from).iter().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_changed_places_and_was_not_synced_changes_them_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let (one, other) = (directory.path().join("one"), directory.path().join("other"));
+        fs::create_dir(&one).unwrap();
+        fs::create_dir(&other).unwrap();
+        fs::write(one.join("file"), "1").unwrap();
+        Undo::ExchangeBack { one: one.clone(), other: other.clone() }.carry_out().unwrap();
+        assert!(other.join("file").exists() && !one.join("file").exists());
+    }
+}

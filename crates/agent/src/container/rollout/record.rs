@@ -153,9 +153,11 @@ fn write(directory: &TransactionDir, record: &Record) -> Result<(), Stop> {
 
 /// What another rollout's agent offered, and nobody begun, can not begin any more.
 fn void(directory: &TransactionDir, request: &Request) {
-    let offered = |state: &State| matches!(state.stage, Stage::Offered { .. });
-    if !state(directory).is_ok_and(|state| offered(&state)) {
-        return;
+    match state(directory) {
+        Ok(State { stage: Stage::Offered { .. }, .. }) => {}
+        Ok(_) => return,
+        // Whoever begins it reads the same journal, and refuses likewise.
+        Err(stop) => return say(stop),
     }
     let by = format!("the rollout {}, which came later", request.settings.run);
     if let Err(stop) = revoke(directory, &by) {
