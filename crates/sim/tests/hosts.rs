@@ -77,22 +77,10 @@ fn an_agent_that_says_revoked_and_has_not_written_it() {
 }
 
 #[test]
-fn an_agent_that_waits_for_a_host_whose_supervisor_only_waits() {
-    caught(|run| run.world.bend.waits_for_who_waits = true, "still is awaiting");
-}
-
-#[test]
 fn a_supervisor_that_acts_before_it_writes_that_it_will() {
     let killed = Accidents { supervisor_between: 30, ..Accidents::all() };
     let faults = Faults { accidents: killed, ..Faults::but_members() };
     caught_under(faults, |run| run.world.bend.acts_before_it_writes = true, "began twice");
-}
-
-#[test]
-fn a_supervisor_that_takes_a_go_that_the_one_before_it_had() {
-    let killed = Accidents { supervisor_between: 40, container: 20, ..Accidents::all() };
-    let faults = Faults { accidents: killed, ..Faults::but_members() };
-    caught_under(faults, |run| run.world.bend.keeps_an_old_go = true, "is restarted with");
 }
 
 #[test]
