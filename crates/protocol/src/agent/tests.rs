@@ -229,7 +229,7 @@ fn a_go_is_followed_and_a_refusal_and_an_accident_are_revoked_first() {
         let look = match seen {
             "go" => go(&agent),
             "refusal" => refusal(&agent),
-            _ => without(&six(), |number| number < 3 || number > 4),
+            _ => without(&six(), |number| !(3..=4).contains(&number)),
         };
         agent.step(looked(&look, 10)).unwrap();
         if seen != "accident" {

@@ -92,7 +92,7 @@ fn all_journals() -> Vec<State> {
         state(&ended_with(7)),
         with(std::slice::from_ref(&restarting)),
         with(&[restarting, settled(EngineOutcome::Up)]),
-        with(&[down.clone()]),
+        with(std::slice::from_ref(&down)),
         with(&[down, is_down]),
         with(&[rebooting()]),
         state(&[ended_with(194), vec![rebooting(), Record::Rebooted { boot: "two".into() }]].concat()),
