@@ -265,7 +265,8 @@ fn what_is_left_of_it_is_given_back(sim: &Sim) {
     assert!(sim.err().contains("nothing of careen's is left on w2"), "{}", sim.err());
     sim.0.borrow_mut().answer = Some(true);
     assert_eq!(exit(sim.call("abort --format json")), 0, "{}", sim.err());
-    let event: serde_json::Value = serde_json::from_str(&sim.out()).expect("JSON");
+    let event: serde_json::Value =
+        serde_json::from_str(&sim.out()).unwrap_or_else(|error| panic!("{error}: {}", sim.out()));
     assert_eq!((&event["event"], &event["nodes"][0]["hostname"]), (&"restored".into(), &"w1".into()));
     assert_eq!(event["configs"].as_array().map(Vec::len), Some(1), "{event}");
     {

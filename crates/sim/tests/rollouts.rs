@@ -9,8 +9,8 @@ use careen_sim::whole::Whole;
 use careen_sim::world::World;
 use careen_sim::{Faults, Run, scenario};
 use std::collections::BTreeSet;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// `CAREEN_SIM_ROLLOUTS=20000` plays more histories than the few of a quick check.
 fn seeds(count: u64) -> std::ops::Range<u64> {
@@ -30,7 +30,7 @@ fn random_rollouts(count: u64, faults: Faults, name: &str) -> BTreeSet<(&'static
             }
             match (Whole { seed, faults }).play() {
                 Ok((first, second)) => {
-                    let mut edges = edges.lock().unwrap();
+                    let mut edges = edges.lock().unwrap_or_else(PoisonError::into_inner);
                     edges.extend(first.world.edges);
                     edges.extend(second.world.edges);
                 }
@@ -44,13 +44,15 @@ fn random_rollouts(count: u64, faults: Faults, name: &str) -> BTreeSet<(&'static
     };
     let found = std::thread::scope(|scope| {
         let threads = [scope.spawn(play), scope.spawn(play)];
-        threads.into_iter().find_map(|thread| thread.join().unwrap())
+        threads
+            .into_iter()
+            .find_map(|thread| thread.join().unwrap_or_else(|_| Some("a thread has panicked".to_owned())))
     });
     if let Some(failure) = found {
         panic!("{failure}");
     }
     println!("{} histories of two rollouts each: {name}", seeds(count).end);
-    edges.into_inner().unwrap()
+    edges.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The edges of the picture in docs/rollout-states.md that lead to another state. `held` is never stored.
