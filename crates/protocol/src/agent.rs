@@ -327,11 +327,8 @@ impl Agent {
             }
             (At::Preflight, Event::Fit) => self.gathers(None),
             (At::Preflight, Event::Unfit { exit }) => {
-                let outcome = NodeOutcome::Failed {
-                    phase: HostPhase::Preflight,
-                    exit: exit.into(),
-                    rolled_back: None,
-                };
+                let outcome =
+                    NodeOutcome::Failed { phase: HostPhase::Preflight, exit: exit.into(), rolled_back: None };
                 self.finish(outcome, exit)
             }
             (At::Preparing, Event::Ran(ran)) if ran.is_success => self.gathers(None),
@@ -347,9 +344,7 @@ impl Agent {
             (
                 At::Gathering { offered: Some(_), .. } | At::Waiting(_) | At::Revoking(_),
                 Event::ToldToLeave,
-            ) => {
-                self.revoke(Then::Leave, "an agent that was told to leave before the go")
-            }
+            ) => self.revoke(Then::Leave, "an agent that was told to leave before the go"),
             (At::Revoking(then), Event::Revoked) => self.revoked(then),
             (At::Revoking(then), Event::TooLate) => self.too_late(then),
             // The host lost what it knew: nobody can say any more what was begun there.

@@ -417,9 +417,7 @@ impl Supervisor {
         let begun = matches!(state.stage, Stage::RestartingEngine { .. });
         match &view.engine_restart_wanted {
             _ if begun && !view.engine_up => self.write(Record::RestartingEngine { why }, Then::Restart(why)),
-            None if begun => {
-                self.write(Record::EngineSettled { outcome: EngineOutcome::Up }, Then::Decide)
-            }
+            None if begun => self.write(Record::EngineSettled { outcome: EngineOutcome::Up }, Then::Decide),
             wanted => {
                 let reason = wanted.clone().unwrap_or_else(|| "it was replaced".to_owned());
                 self.ask(wish(state, Restart::Engine, reason, view.boot_id.clone()))

@@ -111,7 +111,8 @@ impl World {
             if !self.nodes[index].power.host_is_up() {
                 continue;
             }
-            let runs = |one: &&crate::world::Container| one.process.is_some() && one.standing == Gate::Running;
+            let runs =
+                |one: &&crate::world::Container| one.process.is_some() && one.standing == Gate::Running;
             let keys: Vec<JobKey> =
                 self.nodes[index].containers.iter().filter(runs).map(|one| one.key.clone()).collect();
             for key in keys {

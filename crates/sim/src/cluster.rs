@@ -225,7 +225,16 @@ impl World {
             return Err(ActError::Exists);
         }
         let version = self.next_version();
-        self.jobs.push(SimJob { key: key.clone(), agent, version, stopped: false, tasks: Vec::new(), refused: None, refused_at: 0, stale });
+        self.jobs.push(SimJob {
+            key: key.clone(),
+            agent,
+            version,
+            stopped: false,
+            tasks: Vec::new(),
+            refused: None,
+            refused_at: 0,
+            stale,
+        });
         Ok(())
     }
 
@@ -263,7 +272,9 @@ impl World {
         if let Some(record) = record {
             self.note_label(id, &record, from != to);
         }
-        let Some(node) = self.nodes.iter_mut().find(|node| node.id == *id) else { return Err(ActError::Gone) };
+        let Some(node) = self.nodes.iter_mut().find(|node| node.id == *id) else {
+            return Err(ActError::Gone);
+        };
         if let Some(availability) = availability {
             let drains = availability == Availability::Drain && node.availability != Availability::Drain;
             if availability != Availability::Drain && node.availability == Availability::Drain {
@@ -300,7 +311,8 @@ impl World {
         }
         let mut all_services = services.services;
         for service in &mut all_services {
-            service.running = tasks.services.iter().find(|one| one.id == service.id).map_or(0, |one| one.running);
+            service.running =
+                tasks.services.iter().find(|one| one.id == service.id).map_or(0, |one| one.running);
         }
         let active = |node: &&SimNode| {
             node.role == Role::Manager && node.ready && node.availability == Availability::Active

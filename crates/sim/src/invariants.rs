@@ -145,7 +145,8 @@ impl World {
             Outcome::EngineDown { .. } | Outcome::RestartWanted { .. } | Outcome::Interrupted
         );
         if down && !said && id.part == Part::Command {
-            let line = format!("{id} on {} closes ({outcome}) and leaves the engine down", self.nodes[index].id);
+            let line =
+                format!("{id} on {} closes ({outcome}) and leaves the engine down", self.nodes[index].id);
             self.violation(line);
         }
     }

@@ -21,6 +21,6 @@ mod truth;
 pub mod whole;
 pub mod world;
 
-pub use cluster::View;
 pub use accidents::Accidents;
+pub use cluster::View;
 pub use run::{Ending, Failure, Faults, Run};

@@ -185,7 +185,8 @@ impl World {
 
     fn start_task_of_job(&mut self, index: usize, at: usize) {
         let plan = &self.nodes[index].host.plan;
-        let refused = plan.refuses_the_agent && self.now < plan.refuses_until && self.jobs[at].agent.is_some();
+        let refused =
+            plan.refuses_the_agent && self.now < plan.refuses_until && self.jobs[at].agent.is_some();
         let state = if refused { TaskState::Rejected } else { TaskState::Running };
         if let Some(last) = self.jobs[at].tasks.last_mut() {
             *last = state;

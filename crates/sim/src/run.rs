@@ -37,7 +37,17 @@ impl Faults {
     pub fn all() -> Self {
         let accidents = Accidents::all();
         let engine = 2;
-        Self { crash: 40, freeze: 15, second: 3, operator: 8, engine, cut_off: 3, death: 1, accidents, until: 1200 }
+        Self {
+            crash: 40,
+            freeze: 15,
+            second: 3,
+            operator: 8,
+            engine,
+            cut_off: 3,
+            death: 1,
+            accidents,
+            until: 1200,
+        }
     }
 
     /// By name, for the command line.

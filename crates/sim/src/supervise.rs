@@ -225,11 +225,17 @@ impl World {
             }
             Effect::WriteSupervised => {
                 let boot_id = self.nodes[index].host.boot_id();
-                return self.write(index, process, Record::Supervised { entry: Way::Systemd, pid: 7, boot_id });
+                return self.write(
+                    index,
+                    process,
+                    Record::Supervised { entry: Way::Systemd, pid: 7, boot_id },
+                );
             }
             Effect::Write(record) => return self.write_for(index, process, record),
             Effect::LetEngineComeUp if self.nodes[index].power == Power::Up => Event::Waited,
-            Effect::LetEngineComeUp if waited >= ENGINE_COMES_UP => Event::GaveUp("the engine is down".into()),
+            Effect::LetEngineComeUp if waited >= ENGINE_COMES_UP => {
+                Event::GaveUp("the engine is down".into())
+            }
             Effect::LetEngineComeUp => return Came::NotYet,
             Effect::Look => self.seen(index, process),
             Effect::AwaitTurnToRun | Effect::AwaitTurnToReboot if self.can_do_without(index) => Event::Waited,
@@ -459,9 +465,7 @@ impl World {
             return true;
         }
         let (members, reachable) = self.managers();
-        node.takes_part(self.now)
-            && self.leader.is_some()
-            && (members == 1 || reachable > members / 2 + 1)
+        node.takes_part(self.now) && self.leader.is_some() && (members == 1 || reachable > members / 2 + 1)
     }
 }
 
@@ -503,5 +507,12 @@ fn command_ends(host: &mut Host, attempt: u32) -> CommandEnd {
 
 fn result(outcome: Outcome) -> TransactionResult {
     let exit_code = outcome.exit_code();
-    TransactionResult { outcome, exit_code, output_bytes: 0, duration_ms: None, notes: Vec::new(), changes: None }
+    TransactionResult {
+        outcome,
+        exit_code,
+        output_bytes: 0,
+        duration_ms: None,
+        notes: Vec::new(),
+        changes: None,
+    }
 }

@@ -11,6 +11,9 @@ use careen_planner::state::{NodeRecord, Reason, Then};
 use careen_planner::{JobKey, JobRole, NodeId, Stage};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// A host whose agent said so within so many seconds counts as busy.
+const BUSY: u64 = 60;
+
 /// What happened.
 #[derive(Debug, Clone, Default)]
 pub struct Truth {
@@ -36,6 +39,10 @@ pub struct Truth {
     skipped: BTreeMap<NodeId, u64>,
     /// Nodes that a rollout is through with.
     pub done: BTreeSet<(NodeId, careen_planner::RolloutId)>,
+    /// When an agent last said of a node that another transaction has its host.
+    busy: BTreeMap<NodeId, u64>,
+    /// Nodes that failed because their host was busy for too long.
+    pub starved: Vec<(NodeId, careen_planner::RolloutId)>,
     /// Why nodes failed.
     pub failed: Vec<(NodeId, careen_planner::RolloutId, Reason)>,
 }
@@ -79,8 +86,10 @@ impl World {
                 let void = self.truth.void.entry(one).or_default();
                 *void = key.agent.max(*void);
             }
-            Said::Busy { .. }
-            | Said::Preparing
+            Said::Busy { .. } => {
+                self.truth.busy.insert(key.node.clone(), self.now);
+            }
+            Said::Preparing
             | Said::Running { .. }
             | Said::Restarting { .. }
             | Said::Verifying
@@ -105,6 +114,10 @@ impl World {
             }
             Stage::Failed { reason, .. } if is_new => {
                 self.truth.failed.push((node.clone(), record.rollout.clone(), *reason));
+                let busy = self.truth.busy.get(node).is_some_and(|at| self.now < at + BUSY);
+                if busy && *reason == Reason::TimeLimit {
+                    self.truth.starved.push((node.clone(), record.rollout.clone()));
+                }
             }
             Stage::Pending
             | Stage::Held { .. }
@@ -128,7 +141,10 @@ impl World {
             (&one.0, &one.1, one.2) == (node, &record.rollout, record.generation)
         };
         if takes_back && self.attempts.iter().any(|one| of_try(&one)) {
-            self.violation(format!("{node} is taken back although its command has begun: {:?}", record.stage));
+            self.violation(format!(
+                "{node} is taken back although its command has begun: {:?}",
+                record.stage
+            ));
         }
     }
 
@@ -167,14 +183,16 @@ impl World {
     /// A host loses its state directory.
     pub(crate) fn forget(&mut self, index: usize) {
         let node = &self.nodes[index];
-        let record = NodeRecord::decode(node.labels.get(careen_planner::state::RECORD_LABEL).map_or("", |text| text));
+        let record =
+            NodeRecord::decode(node.labels.get(careen_planner::state::RECORD_LABEL).map_or("", |text| text));
         if let Ok(record) = record
             && record.stage.is_after_the_go()
         {
             let id = Id::command(&record.rollout, record.generation);
-            let could_begin = node.host.files.get(&id).is_some_and(|files| {
-                !matches!(files.state.stage, HostStage::Revoked | HostStage::Prepared)
-            });
+            let could_begin =
+                node.host.files.get(&id).is_some_and(|files| {
+                    !matches!(files.state.stage, HostStage::Revoked | HostStage::Prepared)
+                });
             if could_begin {
                 let one = (node.id.clone(), (record.rollout.clone(), record.generation));
                 self.truth.forgotten.insert(one);
@@ -309,8 +327,8 @@ impl World {
         for node in self.nodes.iter().filter(|node| node.takes_part(self.now)) {
             let done = self.truth.done.contains(&(node.id.clone(), self.spec.id.clone()));
             let failed = matches!(self.stage(node), Some(Stage::Failed { .. }));
-            let failed = failed
-                || self.truth.failed.iter().any(|(one, id, _)| *one == node.id && *id == self.spec.id);
+            let failed =
+                failed || self.truth.failed.iter().any(|(one, id, _)| *one == node.id && *id == self.spec.id);
             for process in &node.host.processes {
                 let of_this = process.id.rollout == self.spec.id && process.id.part == Part::Command;
                 if process.only_waits() && (done || (of_this && !failed)) {

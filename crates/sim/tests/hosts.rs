@@ -6,9 +6,17 @@ use careen_model::transaction::State;
 use careen_protocol::agent::Known;
 use careen_protocol::gates::{Gate, Look};
 use careen_sim::{Accidents, Faults, Run};
-use support::{caught, caught_under};
+use support::Plays;
 
 mod support;
+
+fn caught(change: impl Fn(&mut Run), expected: &str) {
+    caught_under(Faults::all(), change, expected);
+}
+
+fn caught_under(faults: Faults, change: impl Fn(&mut Run), expected: &str) {
+    support::caught(Plays::One, faults, change, expected);
+}
 
 fn is_drawn(draw: Draw, number: u8) -> bool {
     draw.gates.contains(&number)
@@ -78,7 +86,8 @@ fn an_agent_that_says_revoked_and_has_not_written_it() {
 
 #[test]
 fn an_agent_that_waits_for_a_host_whose_supervisor_only_waits() {
-    caught(|run| run.world.bend.waits_for_who_waits = true, "still is awaiting");
+    let change = |run: &mut Run| run.world.bend.waits_for_who_waits = true;
+    support::caught(Plays::Two, Faults::all(), change, "fails in the next rollout: its host is busy");
 }
 
 #[test]
@@ -90,8 +99,8 @@ fn a_supervisor_that_acts_before_it_writes_that_it_will() {
 
 #[test]
 fn a_supervisor_that_takes_a_go_that_the_one_before_it_had() {
-    let killed = Accidents { supervisor_between: 40, container: 20, ..Accidents::all() };
-    let faults = Faults { accidents: killed, ..Faults::all() };
+    let killed = Accidents { supervisor_between: 40, reboot: 10, supervisor: 20, ..Accidents::all() };
+    let faults = Faults { accidents: killed, cut_off: 20, ..Faults::all() };
     caught_under(faults, |run| run.world.bend.keeps_an_old_go = true, "is restarted with");
 }
 

@@ -6,10 +6,14 @@ use careen_planner::rollout::{ASK_LABEL, Ask, Control};
 use careen_planner::state::{NodeRecord, RECORD_LABEL};
 use careen_planner::{Act, ControllerId, JobKey, JobRole, Observed, Pass, Stage};
 use careen_sim::world::World;
-use careen_sim::{Run, scenario};
-use support::caught;
+use careen_sim::{Faults, Run, scenario};
+use support::Plays;
 
 mod support;
+
+fn caught(change: impl Fn(&mut Run), expected: &str) {
+    support::caught(Plays::One, Faults::all(), change, expected);
+}
 
 #[test]
 fn a_planner_that_ignores_the_quorum() {

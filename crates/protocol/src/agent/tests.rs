@@ -262,7 +262,11 @@ fn one_that_is_told_to_leave_writes_revoked_first_and_the_journal_decides() {
     let effects = twice.step(Event::ToldToLeave).unwrap();
     assert!(matches!(effects.as_slice(), [Effect::Do(Do::Revoke { .. })]), "it still writes it down");
     let mut early = after(part(), [Event::Begin, Event::Known(Known::Nothing), Event::Fit, ran(true)]);
-    assert_eq!(early.step(Event::ToldToLeave).unwrap(), [Effect::Do(Do::Leave(DETACHED))], "it offered nothing");
+    assert_eq!(
+        early.step(Event::ToldToLeave).unwrap(),
+        [Effect::Do(Do::Leave(DETACHED))],
+        "it offered nothing"
+    );
 }
 
 /// An agent that the swarm has started again behind its go finds the host as new when it was installed anew meanwhile. The

@@ -295,7 +295,11 @@ fn a_second_attempt_that_gets_no_turn_is_closed() {
     for event in [Event::Cancelled("abort".into()), Event::GaveUp("no quorum".into())] {
         let mut driven = Driven::looks(ROLLOUT, None, &records);
         assert_eq!(driven.told(seen(host())), &Effect::AwaitTurnToRun);
-        assert!(matches!(driven.told(event), Effect::Close(Outcome::RestartWanted { .. })), "{:?}", driven.last);
+        assert!(
+            matches!(driven.told(event), Effect::Close(Outcome::RestartWanted { .. })),
+            "{:?}",
+            driven.last
+        );
     }
 }
 
@@ -358,7 +362,9 @@ fn a_cancel_in_every_wait_ends_the_transaction() {
 #[test]
 fn a_restart_waits_for_its_go_and_for_its_turn_and_gives_up_after_a_day() {
     let mut driven = Driven::looks(ROLLOUT, None, &ended_with(0));
-    let Effect::AwaitGo(wish) = driven.told(seen(wants_reboot())).clone() else { panic!("{:?}", driven.last) };
+    let Effect::AwaitGo(wish) = driven.told(seen(wants_reboot())).clone() else {
+        panic!("{:?}", driven.last)
+    };
     assert_eq!((wish.number, wish.kind), (1, Restart::Reboot));
     assert_eq!(driven.told(Event::Waited), &Effect::AwaitTurnToReboot);
     assert_eq!(driven.told(Event::Waited), &Effect::Reboot);
@@ -376,7 +382,9 @@ fn a_restart_waits_for_its_go_and_for_its_turn_and_gives_up_after_a_day() {
 fn a_restart_that_was_recorded_by_one_that_is_lost_needs_another_go() {
     let records = [ended_with(0), vec![rebooting()]].concat();
     let mut driven = Driven::looks(ROLLOUT, None, &records);
-    let Effect::AwaitGo(wish) = driven.told(seen(wants_reboot())).clone() else { panic!("{:?}", driven.last) };
+    let Effect::AwaitGo(wish) = driven.told(seen(wants_reboot())).clone() else {
+        panic!("{:?}", driven.last)
+    };
     assert_eq!(wish.number, 2);
     assert_eq!(driven.told(Event::Waited), &Effect::AwaitTurnToReboot);
     assert_eq!(driven.told(Event::Waited), &Effect::Reboot);
@@ -392,7 +400,9 @@ fn a_restart_that_was_recorded_by_one_that_is_lost_needs_another_go() {
         let mut refused = Driven::looks(ROLLOUT, None, &records);
         refused.told(seen(wants_engine()));
         assert_eq!(refused.told(event), &Effect::Look);
-        let Effect::Close(outcome) = refused.told(seen(wants_engine())).clone() else { panic!("{refused:?}") };
+        let Effect::Close(outcome) = refused.told(seen(wants_engine())).clone() else {
+            panic!("{refused:?}")
+        };
         assert_eq!(outcome.exit_code(), 246, "what was not done is said: {outcome}");
     }
     let mut down = Driven::looks(ROLLOUT, None, &records);
