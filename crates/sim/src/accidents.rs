@@ -23,6 +23,8 @@ pub struct Accidents {
     pub supervisor_between: u64,
     /// A supervisor is frozen for a while.
     pub supervisor_freeze: u64,
+    /// Somebody ends what a supervisor waits for: `careen-agent cancel`.
+    pub cancel: u64,
     /// A host loses its state directory.
     pub forget: u64,
     /// A host is installed anew while it is in the swarm.
@@ -46,6 +48,7 @@ impl Accidents {
             supervisor: 4,
             supervisor_between: 4,
             supervisor_freeze: 3,
+            cancel: 2,
             forget: 2,
             reimage: 1,
             engine_kill: 2,
@@ -91,6 +94,9 @@ impl Run {
         }
         if world.rng.permille(accidents.supervisor_freeze) {
             world.a_supervisor_freezes(index);
+        }
+        if world.rng.permille(accidents.cancel) {
+            world.somebody_cancels(index);
         }
         // Where the swarm's label is gone as well, nobody is left who could know.
         let known = !world.unlabelled_once.contains(&world.nodes[index].id);
@@ -232,6 +238,15 @@ impl World {
         let at = (self.rng.number() % node.host.processes.len() as u64) as usize;
         let process = node.host.processes.remove(at);
         let line = format!("{}: the supervisor of {} is killed", node.id, process.id);
+        self.say(line);
+    }
+
+    fn somebody_cancels(&mut self, index: usize) {
+        let node = &mut self.nodes[index];
+        let waits = |process: &&mut crate::supervise::Process| process.only_waits();
+        let Some(process) = node.host.processes.iter_mut().find(waits) else { return };
+        let line = format!("{}: somebody cancels {}", node.id, process.id);
+        process.end_wait("somebody on the host");
         self.say(line);
     }
 

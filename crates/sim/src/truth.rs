@@ -11,6 +11,9 @@ use careen_planner::state::{NodeRecord, Reason, Then};
 use careen_planner::{JobKey, JobRole, NodeId, Stage};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// A host whose agent said so within so many seconds counts as busy.
+const BUSY: u64 = 60;
+
 /// What happened.
 #[derive(Debug, Clone, Default)]
 pub struct Truth {
@@ -36,6 +39,10 @@ pub struct Truth {
     skipped: BTreeMap<NodeId, u64>,
     /// Nodes that a rollout is through with.
     pub done: BTreeSet<(NodeId, careen_planner::RolloutId)>,
+    /// When an agent last said of a node that another transaction has its host.
+    busy: BTreeMap<NodeId, u64>,
+    /// Nodes that failed because their host was busy for too long.
+    pub starved: Vec<(NodeId, careen_planner::RolloutId)>,
     /// Why nodes failed.
     pub failed: Vec<(NodeId, careen_planner::RolloutId, Reason)>,
     /// Nodes whose hosts lost their state directory.
@@ -81,8 +88,10 @@ impl World {
                 let void = self.truth.void.entry(one).or_default();
                 *void = key.agent.max(*void);
             }
-            Said::Busy { .. }
-            | Said::Preparing
+            Said::Busy { .. } => {
+                self.truth.busy.insert(key.node.clone(), self.now);
+            }
+            Said::Preparing
             | Said::Running { .. }
             | Said::Restarting { .. }
             | Said::Verifying
@@ -107,6 +116,10 @@ impl World {
             }
             Stage::Failed { reason, .. } if is_new => {
                 self.truth.failed.push((node.clone(), record.rollout.clone(), *reason));
+                let busy = self.truth.busy.get(node).is_some_and(|at| self.now < at + BUSY);
+                if busy && *reason == Reason::TimeLimit {
+                    self.truth.starved.push((node.clone(), record.rollout.clone()));
+                }
             }
             Stage::Pending
             | Stage::Held { .. }

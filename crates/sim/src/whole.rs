@@ -23,11 +23,16 @@ impl Whole {
 
     /// The same with something bent.
     pub fn play_bent(self, change: impl FnOnce(&mut Run)) -> Result<(Ending, Ending), Failure> {
-        let mut run = Run::new(scenario::random(self.seed)).with(self.faults);
-        change(&mut run);
-        let first = run.to_the_end()?;
+        let first = self.first_bent(change)?;
         let next = next(first.clone())?;
         Ok((first, next))
+    }
+
+    /// The first rollout alone, with something bent.
+    pub fn first_bent(self, change: impl FnOnce(&mut Run)) -> Result<Ending, Failure> {
+        let mut run = Run::new(scenario::random(self.seed)).with(self.faults);
+        change(&mut run);
+        run.to_the_end()
     }
 }
 
@@ -44,7 +49,10 @@ pub fn next(first: Ending) -> Result<Ending, Failure> {
         let theirs = matches!(reason, Reason::GoLost | Reason::AgentLost | Reason::Forgotten);
         (*rollout == spec.id && theirs).then(|| format!("{node} fails in the next rollout: {reason:?}"))
     };
-    let what: Vec<String> = second.world.truth.failed.iter().filter_map(inherited).collect();
+    let truth = &second.world.truth;
+    let starved = truth.starved.iter().filter(|(_, rollout)| *rollout == spec.id);
+    let starved = starved.map(|(node, _)| format!("{node} fails in the next rollout: its host is busy"));
+    let what: Vec<String> = truth.failed.iter().filter_map(inherited).chain(starved).collect();
     match what.is_empty() {
         true => Ok(second),
         false => Err(Failure { what, history: std::mem::take(&mut second.world.history) }),

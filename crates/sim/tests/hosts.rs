@@ -6,7 +6,7 @@ use careen_model::transaction::State;
 use careen_protocol::agent::Known;
 use careen_protocol::gates::{Gate, Look};
 use careen_sim::{Accidents, Faults, Run};
-use support::{caught, caught_under};
+use support::{Plays, caught, caught_in, caught_under};
 
 mod support;
 
@@ -77,10 +77,23 @@ fn an_agent_that_says_revoked_and_has_not_written_it() {
 }
 
 #[test]
+fn an_agent_that_waits_for_a_host_whose_supervisor_only_waits() {
+    let change = |run: &mut Run| run.world.bend.waits_for_who_waits = true;
+    caught_in(Plays::Two, Faults::all(), change, "fails in the next rollout: its host is busy");
+}
+
+#[test]
 fn a_supervisor_that_acts_before_it_writes_that_it_will() {
     let killed = Accidents { supervisor_between: 30, ..Accidents::all() };
     let faults = Faults { accidents: killed, ..Faults::but_members() };
     caught_under(faults, |run| run.world.bend.acts_before_it_writes = true, "began twice");
+}
+
+#[test]
+fn a_supervisor_that_takes_a_go_that_the_one_before_it_had() {
+    let killed = Accidents { supervisor_between: 40, reboot: 10, supervisor: 20, ..Accidents::all() };
+    let faults = Faults { accidents: killed, cut_off: 20, ..Faults::but_members() };
+    caught_under(faults, |run| run.world.bend.keeps_an_old_go = true, "is restarted with");
 }
 
 #[test]

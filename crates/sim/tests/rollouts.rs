@@ -1,7 +1,5 @@
 //! Rollouts in the simulator: random ones with everything that goes wrong, and one that is killed after every action.
 
-#![expect(clippy::unwrap_used, reason = "a test whose thread has died has failed")]
-
 use careen_planner::NodeId;
 use careen_planner::rollout::RolloutOutcome;
 use careen_sim::host::AttemptEnd;
