@@ -11,10 +11,6 @@ use support::{caught, caught_under};
 
 mod support;
 
-fn caught(change: impl Fn(&mut Run), expected: &str) {
-    support::caught(Plays::One, Faults::all(), change, expected);
-}
-
 #[test]
 fn a_planner_that_ignores_the_quorum() {
     fn all_managers_are_well(observed: &mut Observed, _: &ControllerId) {

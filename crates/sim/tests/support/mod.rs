@@ -1,5 +1,7 @@
 //! What the tests of invariants share.
 
+#![allow(dead_code, reason = "each test program uses its part of it")]
+
 use careen_sim::whole::Whole;
 use careen_sim::{Failure, Faults, Run};
 
@@ -7,7 +9,6 @@ use careen_sim::{Failure, Faults, Run};
 const SEEDS: u64 = 400;
 
 /// What is played: one rollout, or the next one behind it as well.
-#[allow(dead_code, reason = "each test program uses its part of it")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Plays {
     /// One.
@@ -18,7 +19,6 @@ pub enum Plays {
 
 /// Plays histories until one is caught at what it was expected to be. Nodes neither come nor go in them, and nobody deletes
 /// anything: rollouts that end early by that show less.
-#[allow(dead_code, reason = "each test program uses its part of it")]
 pub fn caught(change: impl Fn(&mut Run), expected: &str) {
     caught_under(Faults::but_members(), change, expected);
 }
