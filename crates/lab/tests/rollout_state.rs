@@ -232,8 +232,11 @@ fn results_and_history_are_read_as_they_were_written() {
     assert_eq!(rollout.control, Control::Running);
 
     let outcome = RolloutOutcome::Done;
-    scene.do_as(&mut controller, 1, Action::WriteHistory { outcome }).expect("written");
-    assert_eq!(scene.do_as(&mut controller, 1, Action::WriteHistory { outcome }), Err(ActError::Exists));
+    scene.do_as(&mut controller, 1, Action::WriteHistory { outcome, gone: Vec::new() }).expect("written");
+    assert_eq!(
+        scene.do_as(&mut controller, 1, Action::WriteHistory { outcome, gone: Vec::new() }),
+        Err(ActError::Exists)
+    );
     let control = Control::Finished { outcome };
     let finish = Action::SetControl { control: control.clone(), version: rollout.version };
     scene.do_as(&mut controller, 1, finish.clone()).expect("finished");
