@@ -123,7 +123,9 @@ impl World {
     /// whoever promotes that takes a second manager down himself.
     fn another_role(&mut self, index: usize) {
         let stage = self.stage(&self.nodes[index]);
-        let begun = stage.is_some_and(|stage| stage.is_in_maintenance());
+        // Whether somebody unlocks it is asked before a manager is begun, and not again.
+        let locks = self.autolock && stage.as_ref().is_some_and(Stage::is_before_the_go);
+        let begun = locks || stage.is_some_and(|stage| stage.is_in_maintenance());
         let able = self.nodes[index].power == Power::Up && self.nodes[index].ready;
         if !self.has_quorum() || begun || !able || self.leader == Some(index) {
             return;

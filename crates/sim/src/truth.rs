@@ -341,6 +341,8 @@ impl World {
                 failed || self.truth.failed.iter().any(|(one, id, _)| *one == node.id && *id == self.spec.id);
             // A host that left and joined again, and one of which somebody removed the label, is not asked any more.
             let asked = node.hostname == node.id.0 && !self.unlabelled_once.contains(&node.id);
+            // A node that was done may have been tried again, after somebody had removed its label.
+            let done = done && !failed;
             for process in &node.host.processes {
                 let of_command = process.id.rollout == self.spec.id && process.id.part == Part::Command;
                 let of_this = of_command && asked;
