@@ -90,13 +90,6 @@ fn a_supervisor_that_acts_before_it_writes_that_it_will() {
 }
 
 #[test]
-fn a_supervisor_that_takes_a_go_that_the_one_before_it_had() {
-    let killed = Accidents { supervisor_between: 40, reboot: 10, supervisor: 20, ..Accidents::all() };
-    let faults = Faults { accidents: killed, cut_off: 20, ..Faults::but_members() };
-    caught_under(faults, |run| run.world.bend.keeps_an_old_go = true, "is restarted with");
-}
-
-#[test]
 fn a_supervisor_to_which_a_boot_is_a_go() {
     caught(|run| run.world.bend.boot_is_a_go = true, "the command begins on");
 }

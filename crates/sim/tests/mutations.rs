@@ -214,19 +214,6 @@ fn a_planner_that_does_not_see_that_a_node_refuses_the_image() {
 }
 
 #[test]
-fn a_planner_that_takes_what_any_agent_said_for_the_word_of_the_last() {
-    fn of_the_last(observed: &mut Observed, _: &ControllerId) {
-        for report in &mut observed.reports {
-            let node = observed.nodes.iter().find(|node| node.id == report.node);
-            if let Some(record) = node.and_then(|node| NodeRecord::of(node).ok().flatten()) {
-                (report.generation, report.agent) = (record.generation, record.agent);
-            }
-        }
-    }
-    caught(|run| run.distort = of_the_last, "is taken back although its command has begun");
-}
-
-#[test]
 fn a_look_that_is_older_than_what_its_controller_has_done() {
     caught(|run| run.world.bend.looks_at_the_past = true, "is restarted with");
 }
