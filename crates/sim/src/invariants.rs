@@ -9,9 +9,6 @@ use careen_planner::spec::DrainPolicy;
 use careen_planner::state::Taken;
 use careen_planner::{Act, Action, ControllerId, Hold, NodeId, Pass, Stage};
 
-/// How long a host may not know of what its controller has decided: until an agent that is taken away is gone.
-const MOMENT: u64 = 20;
-
 impl World {
     /// **Nothing of an operator's is undone**: careen's change of an availability either remembers what the operator
     /// wanted, or is what the operator wants.
@@ -46,8 +43,9 @@ impl World {
         let theirs = node.wish_at > 0 && node.wish_at >= seen;
         // A node that is given up is as its operator wants it; its host may still be at work.
         let given_up = self.stage(node).is_some_and(|stage| stage.is_terminal());
-        // The controller gives an agent up and makes the node active for the next one; the go may have reached the first one.
-        let given_back = node.given_back_at > 0 && self.now <= node.given_back_at + MOMENT;
+        // The controller gives an agent up and makes the node active for the next one; the go may have reached the first one,
+        // and its supervisor may have been frozen since, or waits for its turn (docs/architecture.md, known and not mended).
+        let given_back = node.given_back_at > 0 && node.given_back_at >= seen;
         if given_up || self.spec.drain == DrainPolicy::Never || theirs || given_back {
             return;
         }

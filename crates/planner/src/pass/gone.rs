@@ -93,16 +93,20 @@ impl Work<'_> {
 }
 
 /// Whether a rollout whose config is not there was not over: something of it is left that its end takes away, and no
-/// history tells of it.
+/// history tells of it; or a node is in the middle of something, for a `retry` may follow the history.
 pub(super) fn was_removed(observed: &Observed, spec: &Spec) -> bool {
     let has_record = |node: &Node| {
         let record = NodeRecord::of(node).ok().flatten();
         record.is_some_and(|record| record.rollout == spec.id)
     };
+    let is_begun = |node: &Node| {
+        let record = NodeRecord::of(node).ok().flatten();
+        record.is_some_and(|record| record.rollout == spec.id && !record.stage.is_terminal())
+    };
     let lock = observed.lock.as_ref();
     let works = lock.is_some_and(|lock| lock.holder.is_some() && lock.rollout.as_ref() == Some(&spec.id));
-    !observed.history_written
-        && (works
-            || observed.nodes.iter().any(has_record)
-            || observed.jobs.iter().any(|job| job.key.rollout == spec.id))
+    let left = works
+        || observed.nodes.iter().any(has_record)
+        || observed.jobs.iter().any(|job| job.key.rollout == spec.id);
+    observed.nodes.iter().any(is_begun) || (left && !observed.history_written)
 }

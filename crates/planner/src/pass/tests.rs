@@ -1347,9 +1347,15 @@ fn a_rollout_whose_config_was_removed_is_told_apart_from_one_that_is_over() {
     assert_eq!(look(&held), End::Removed);
     assert_eq!(look(&labelled), End::Removed);
     assert_eq!(look(&services), End::Removed);
+    let failed = Stage::Failed { phase: Phase::Running, reason: Reason::TimeLimit };
     let over = |observed: &mut Observed| {
-        labelled(observed);
+        put(observed, "w1", &record(failed.clone()));
         observed.history_written = true;
     };
     assert_eq!(look(&over), End::Finished, "the next rollout swept it away");
+    let retried = |observed: &mut Observed| {
+        labelled(observed);
+        observed.history_written = true;
+    };
+    assert_eq!(look(&retried), End::Removed, "a retry came behind the history");
 }
