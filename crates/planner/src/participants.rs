@@ -79,8 +79,10 @@ pub fn is_forgotten(observed: &Observed, rollout: &RolloutId) -> bool {
         let record = NodeRecord::of(node).ok().flatten();
         record.is_some_and(|record| record.rollout == *rollout && (record.agent > 0 || record.generation > 1))
     };
+    let left_in_its_turn = observed.rollout.as_ref().is_some_and(|record| !record.gone.is_empty());
     observed.baseline.is_none()
-        && (observed.nodes.iter().any(begun)
+        && (left_in_its_turn
+            || observed.nodes.iter().any(begun)
             || !observed.results.is_empty()
             || observed.jobs.iter().any(|job| job.key.rollout == *rollout))
 }

@@ -29,6 +29,11 @@ impl World {
             _ if self.rng.permille(300) => {
                 self.say("somebody deletes the baseline");
                 self.baseline = None;
+                // As long as nothing had begun, the rollout begins anew with those that are there.
+                let observed = self.observe(&id);
+                if !participants::is_forgotten(&observed, &self.spec.id) {
+                    self.left.clear();
+                }
             }
             _ if self.rng.permille(500) => {
                 self.say("somebody deletes the rollout's config");

@@ -1320,6 +1320,8 @@ fn a_baseline_that_was_removed_pauses_and_only_an_abort_ends_it() {
     early.baseline = None;
     put(&mut early, "w1", &NodeRecord { agent: 0, ..record(Stage::Skipped { why: Skip::Asked }) });
     assert_eq!(words(&now(&early, &spec())), ["write-baseline"], "skipped before anything had begun");
+    tell(&mut early, Control::Running, Some(GoneMark::GivenUp));
+    assert_eq!(words(&now(&early, &spec())), ["set-control"], "the only one that had begun has left");
     observed.rollout.as_mut().unwrap().control = control;
     observed.nodes.truncate(4);
     for name in ["m1", "m2", "m3"] {
