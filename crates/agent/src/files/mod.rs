@@ -3,7 +3,7 @@
 //!
 //! In what is shipped these are the standard library's own calls. With the feature `fault-points`, which only
 //! tests/faults.rs is built with, each operation has a number, may fail when its turn has come, and may be the last one
-//! before the host loses power: what was not synced by then is lost, see [`faults`] and [`unsynced`].
+//! before the host loses power: what was not synced by then is lost, see `faults` and `unsynced`.
 
 #[cfg(feature = "fault-points")]
 mod faults;
