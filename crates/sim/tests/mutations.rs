@@ -214,11 +214,6 @@ fn a_planner_that_does_not_see_that_a_node_refuses_the_image() {
 }
 
 #[test]
-fn a_look_that_is_older_than_what_its_controller_has_done() {
-    caught(|run| run.world.bend.looks_at_the_past = true, "is restarted with");
-}
-
-#[test]
 fn writes_that_are_taken_whatever_version_they_are_for() {
     caught(|run| run.world.bend.ignores_versions = true, "its operator wants");
 }
