@@ -110,6 +110,16 @@ pub fn last_facts(root: &Path) -> PathBuf {
     root.join("facts.json")
 }
 
+/// Which machine this directory belongs to.
+pub fn machine(root: &Path) -> PathBuf {
+    root.join("machine.json")
+}
+
+/// Where the transactions of another machine lie, whose disk this machine's is a copy of. `id` is this machine's.
+pub fn transactions_of_another(root: &Path, id: &str) -> PathBuf {
+    root.join(format!("transactions-before-{id}"))
+}
+
 /// What lasts between runs (`CAREEN_STATE`).
 pub fn state(root: &Path) -> PathBuf {
     root.join("state")

@@ -21,6 +21,7 @@ mod host_view;
 mod journal;
 mod layout;
 mod lock;
+mod machine;
 mod manifest;
 mod operator;
 mod payload;
@@ -56,6 +57,8 @@ On the host:
   careen-agent cancel [--now] ID     stop its command
   careen-agent sweep [--all]         remove old output, or forget all closed transactions
   careen-agent facts                 what the host is made of and whether it wants a restart, as JSON
+  careen-agent machine               whether what careen keeps here is this machine's own, as JSON
+  careen-agent machine new|keep      say that this is another machine than the one it was copied from, or the same
   careen-agent --version
 
 In an installer image (its ENTRYPOINT):
@@ -85,6 +88,9 @@ fn main() -> ExitCode {
         ["sweep"] => done(operator::sweep(sweep::Keep::BY_DEFAULT).map(|()| 0)),
         ["sweep", "--all"] => done(operator::sweep(sweep::Keep::NOTHING).map(|()| 0)),
         ["facts"] => done(operator::facts().map(|()| 0)),
+        ["machine"] => done(machine::show(Path::new(layout::ROOT)).map(|()| 0)),
+        ["machine", "keep"] => done(machine::keep(Path::new(layout::ROOT)).map(|()| 0)),
+        ["machine", "new"] => done(machine::new(Path::new(layout::ROOT)).map(|()| 0)),
         ["cancel", id] => done(operator::cancel(id, false).map(|()| 0)),
         ["cancel", "--now", id] => done(operator::cancel(id, true).map(|()| 0)),
         ["--version" | "-V"] => {

@@ -6,6 +6,7 @@
 
 use crate::files;
 use crate::layout::{self, TransactionDir, file};
+use crate::machine::{self, Standing};
 use crate::say::say;
 use crate::unit::{Launch, find_systemd_run};
 use crate::{durable, journal};
@@ -113,6 +114,9 @@ pub fn disable_when_idle(root: &Path) {
 
 /// `careen-agent resume`, called by the unit: starts a supervisor for each open transaction.
 pub fn run(root: &Path) -> anyhow::Result<()> {
+    if let Standing::Copied { from, differences } = machine::look(root)? {
+        bail!("{}", machine::in_words(root, &from, &differences));
+    }
     let systemd_run = find_systemd_run().map_err(anyhow::Error::msg)?;
     let binary: PathBuf = files::read_link("/proc/self/exe")?;
     let mut failures = Vec::new();

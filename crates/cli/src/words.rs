@@ -322,6 +322,11 @@ fn about(hold: &Hold, node: &NodeStanding) -> Advice {
             "wait for it, or cancel it on the host",
             vec![format!("careen-agent logs -f {transaction}"), format!("careen-agent cancel {transaction}")],
         ),
+        Hold::Copied { .. } => say(
+            "say on the host whether it is another machine (new) or the same with other hardware (keep), or leave the node \
+             out; after the limit it fails",
+            vec!["careen-agent machine new".into(), "careen-agent machine keep".into(), skip()],
+        ),
         Hold::HostWorks { .. } | Hold::NoReport { .. } => {
             say("see what it prints", vec![format!("careen logs -f {name}")])
         }
@@ -421,6 +426,7 @@ pub const fn is_routine(hold: &Hold) -> bool {
         | Hold::ImageMissing { .. }
         | Hold::AgentRejected { .. }
         | Hold::HostBusy { .. }
+        | Hold::Copied { .. }
         | Hold::VolumeWouldMove { .. }
         | Hold::TakenAway { .. }
         | Hold::UnlockNeeded { .. }

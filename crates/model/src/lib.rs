@@ -16,6 +16,7 @@ pub mod exit;
 pub mod facts;
 pub mod id;
 pub mod journal;
+pub mod machine;
 pub mod manifest;
 pub mod mountinfo;
 pub mod output;

@@ -21,6 +21,12 @@ pub enum Said {
         /// Which.
         transaction: String,
     },
+    /// What careen keeps on the host came with a copy of another machine's disk. Nothing is begun until somebody says there
+    /// which machine it is.
+    Copied {
+        /// From which, in words.
+        from: String,
+    },
     /// `prepare` runs.
     Preparing,
     /// `prepare` is done; the agent waits for the go.

@@ -88,6 +88,11 @@ pub enum Hold {
         /// Which.
         transaction: String,
     },
+    /// What careen keeps on the host came with a copy of another machine's disk.
+    Copied {
+        /// From which, in words.
+        from: String,
+    },
     /// The host is at work.
     HostWorks {
         /// At what.
@@ -231,6 +236,7 @@ impl Hold {
             Self::ImageMissing { image: "sha256:00".into(), why: "No such image: sha256:00".into() },
             Self::AgentRejected { why: "invalid mount config".into() },
             Self::HostBusy { transaction: "k3x9-w1-g1".into() },
+            Self::Copied { from: "machine 4f2a (host web-1)".into() },
             Self::HostWorks { phase: Phase::Running },
             Self::NoReport { phase: Phase::Preparing },
             Self::VolumeWouldMove { service: "db".into(), source: "data".into() },
@@ -273,6 +279,7 @@ impl Hold {
             Self::ImageMissing { .. } => "image-missing",
             Self::AgentRejected { .. } => "agent-rejected",
             Self::HostBusy { .. } => "host-busy",
+            Self::Copied { .. } => "copied",
             Self::HostWorks { .. } => "host-works",
             Self::NoReport { .. } => "no-report",
             Self::VolumeWouldMove { .. } => "volume-would-move",
@@ -336,6 +343,11 @@ impl fmt::Display for Hold {
             }
             Self::AgentRejected { why } => write!(f, "the node refuses the agent: {why}"),
             Self::HostBusy { transaction } => write!(f, "the transaction {transaction} has the host"),
+            Self::Copied { from } => write!(
+                f,
+                "what careen keeps on the host was copied from {from}; nothing is begun until somebody says there which \
+                 machine it is"
+            ),
             Self::HostWorks { phase } => write!(f, "the host is at work ({})", phase.word()),
             Self::NoReport { phase } => {
                 write!(f, "the agent's report cannot be read now ({})", phase.word())

@@ -50,6 +50,12 @@ pub enum Known {
     Begun,
     /// A newer try of the rollout was here, or a later agent has offered this one.
     Newer,
+    /// What the host knows came with a copy of another machine's disk: nothing of it counts, and nobody has said yet which
+    /// machine this is.
+    Copied {
+        /// From which, in words.
+        from: String,
+    },
 }
 
 /// What happened to an agent, or what came of what it did last.
@@ -400,6 +406,10 @@ impl Agent {
     fn known(&mut self, known: &Known) -> Effects {
         match (known, self.part.collects) {
             (Known::Newer, _) => self.will(At::Gone, Do::Leave(REFUSED)),
+            (Known::Copied { from }, _) => {
+                let then = Box::new(Do::Read);
+                self.says(Said::Copied { from: from.clone() }, At::Reading, Do::WaitForHost { then })
+            }
             (Known::Begun, _) => self.follow(),
             (Known::Nothing, true) => self.says(Said::Forgotten, At::Staying(0), Do::Stay(0)),
             // From here on no agent before this one can begin it.
@@ -658,6 +668,7 @@ impl Event {
             Self::Known(Known::NotBegun { .. }) => "known-not-begun",
             Self::Known(Known::Begun) => "known-begun",
             Self::Known(Known::Newer) => "newer-known",
+            Self::Known(Known::Copied { .. }) => "copy-known",
             Self::Fit => "fit",
             Self::Unfit { .. } => "unfit",
             Self::Ran(ran) if ran.is_success => "succeeded",

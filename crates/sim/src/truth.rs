@@ -91,7 +91,8 @@ impl World {
             Said::Busy { .. } => {
                 self.truth.busy.insert(key.node.clone(), self.now);
             }
-            Said::Preparing
+            Said::Copied { .. }
+            | Said::Preparing
             | Said::Running { .. }
             | Said::Restarting { .. }
             | Said::Verifying

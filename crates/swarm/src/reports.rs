@@ -127,6 +127,7 @@ fn is_last(said: &Said) -> bool {
             true
         }
         Said::Busy { .. }
+        | Said::Copied { .. }
         | Said::Preparing
         | Said::Prepared { .. }
         | Said::Running { .. }

@@ -13,6 +13,7 @@ use crate::expectation::{self, may_touch_engine};
 use crate::files::{self, OpenOptions};
 use crate::layout::{self, TransactionDir, file};
 use crate::lock::Lock;
+use crate::machine::{self, Standing};
 use crate::payload::Source;
 use crate::say::say;
 use crate::stop::{OrRefuse, Stop};
@@ -58,6 +59,13 @@ pub(super) fn begin_to_create(root: &Path) -> Result<Lock, Stop> {
     let create_lock = layout::create_lock(root);
     let lock = Lock::take(&create_lock, || say("waiting for another agent on this host to start its work"));
     let creating = lock.map_err(|error| unusable(&create_lock, &error))?;
+    let unusable = |error| unusable_chain("tell whether this host's record is its own", &error);
+    match machine::look_and_record(root).map_err(unusable)? {
+        Standing::Own => {}
+        Standing::Copied { from, differences } => {
+            return Err(Stop::refused(machine::in_words(root, &from, &differences)));
+        }
+    }
     sweep_unfinished(root);
     Ok(creating)
 }

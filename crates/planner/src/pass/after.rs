@@ -54,6 +54,7 @@ impl Work<'_> {
             Some(Said::Restarting { kind }) => return Move::Step(Event::Restart(*kind), Wanted::Keep),
             Some(
                 Said::Busy { .. }
+                | Said::Copied { .. }
                 | Said::Preparing
                 | Said::Prepared { .. }
                 | Said::Running { .. }
@@ -128,6 +129,7 @@ impl Work<'_> {
             Some(
                 Said::Restarting { .. }
                 | Said::Busy { .. }
+                | Said::Copied { .. }
                 | Said::Preparing
                 | Said::Prepared { .. }
                 | Said::Cancelled { .. }
@@ -215,6 +217,7 @@ impl Work<'_> {
                 None,
                 Some(
                     Said::Busy { .. }
+                    | Said::Copied { .. }
                     | Said::Preparing
                     | Said::Prepared { .. }
                     | Said::Running { .. }

@@ -90,6 +90,7 @@ impl Work<'_> {
             Some(Said::Busy { transaction }) => {
                 Move::Wait(Hold::HostBusy { transaction: transaction.clone() })
             }
+            Some(Said::Copied { from }) => Move::Wait(Hold::Copied { from: from.clone() }),
             Some(_) => Move::Wait(Hold::HostWorks { phase }),
             None => Move::Wait(Hold::NoReport { phase }),
         }

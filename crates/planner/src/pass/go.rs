@@ -56,6 +56,7 @@ impl Work<'_> {
             Said::Revoked | Said::NotBegun => Some(lost(here)),
             Said::Forgotten => Some(Move::Fail(Reason::Forgotten)),
             Said::Busy { .. }
+            | Said::Copied { .. }
             | Said::Preparing
             | Said::Prepared { .. }
             | Said::Running { .. }

@@ -310,6 +310,7 @@ pub(super) fn agent_of(node: &NodeId, record: &NodeRecord) -> JobKey {
 pub(super) fn is_past_the_go(said: &Said) -> bool {
     match said {
         Said::Busy { .. }
+        | Said::Copied { .. }
         | Said::Preparing
         | Said::Prepared { .. }
         | Said::Cancelled { .. }

@@ -18,6 +18,10 @@ fn part() -> Part {
     }
 }
 
+fn copied() -> Known {
+    Known::Copied { from: "machine 4f2a (host web-1)".into() }
+}
+
 fn seconds(number: u64) -> Duration {
     Duration::from_secs(number)
 }
@@ -163,6 +167,7 @@ fn all_events() -> Vec<Event> {
         Event::Known(Known::NotBegun { offered: 2 }),
         Event::Known(Known::Begun),
         Event::Known(Known::Newer),
+        Event::Known(copied()),
         Event::Fit,
         Event::Unfit { exit: 248 },
         ran(true),

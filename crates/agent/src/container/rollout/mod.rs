@@ -257,7 +257,10 @@ impl Playing<'_> {
 
     fn carry_out(&mut self, what: Do) -> Result<Event, Stop> {
         match what {
-            Do::Read => record::known(&self.id, self.request, self.part).map(Event::Known),
+            Do::Read => match record::copied()? {
+                Some(from) => Ok(Event::Known(Known::Copied { from })),
+                None => record::known(&self.id, self.request, self.part).map(Event::Known),
+            },
             Do::Preflight => {
                 preflight::pass(self.request, self.part, &self.place)?;
                 Ok(Event::Fit)
@@ -378,7 +381,7 @@ impl Playing<'_> {
                     say(&stop);
                     Ok(Event::Revoked)
                 }
-                Known::Begun => Err(stop),
+                Known::Begun | Known::Copied { .. } => Err(stop),
             },
             event => event,
         }

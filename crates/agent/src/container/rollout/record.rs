@@ -5,7 +5,7 @@ use crate::container::Request;
 use crate::container::binary::Supervisor;
 use crate::container::create::{
     Creation, begin_to_create, check_same_work, read_manifest, refuse_if_busy, refuse_if_it_would_lock,
-    unusable,
+    unusable, unusable_chain,
 };
 use crate::container::follow::end_wait;
 use crate::container::identity::Place;
@@ -13,6 +13,7 @@ use crate::files;
 use crate::journal;
 use crate::layout::{self, TransactionDir, file};
 use crate::lock::Lock;
+use crate::machine::{self, Standing};
 use crate::manifest;
 use crate::payload::Source;
 use crate::say::say;
@@ -50,6 +51,23 @@ pub enum Offered {
     TooLate,
     /// An agent that came later has offered it.
     ByALaterAgent,
+}
+
+/// Whose record this host has, when it is not its own but came with a copy of another machine's disk. Then nothing that stands
+/// in it counts.
+pub fn copied() -> Result<Option<String>, Stop> {
+    let root = Path::new(layout::ROOT);
+    let looked = match machine::look(root) {
+        Ok(standing) => standing,
+        Err(error) => return Err(unusable_chain("tell whether this host's record is its own", &error)),
+    };
+    Ok(match looked {
+        Standing::Own => None,
+        Standing::Copied { from, differences } => {
+            say(machine::in_words(root, &from, &differences));
+            Some(from.to_string())
+        }
+    })
 }
 
 /// What this host knows of the try.
