@@ -278,7 +278,8 @@ mod tests {
         };
         assert_eq!(from, first);
         let words = in_words(root.path(), &from, &differences);
-        for part in [first.id.as_str(), THIS, OTHER, "careen-agent machine new", "careen-agent machine keep"] {
+        for part in [first.id.as_str(), THIS, OTHER, "careen-agent machine new", "careen-agent machine keep"]
+        {
             assert!(words.contains(part), "{part} is not in: {words}");
         }
         assert_eq!(read(root.path()).unwrap(), Some(first), "a look at a copy changes nothing");

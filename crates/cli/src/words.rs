@@ -363,6 +363,14 @@ fn about(hold: &Hold, node: &NodeStanding) -> Advice {
             vec!["careen-agent list".into(), format!("docker node update --label-rm careen.node {name}")],
         ),
         Hold::NodeGone { .. } => say("give it up when you need not wait for its host", vec![skip()]),
+        Hold::Rejoined { hostname, .. } => say(
+            "wait for its command, or give it up",
+            vec![format!("ssh {hostname} careen-agent list"), skip()],
+        ),
+        Hold::SeveralRejoined { .. } => say(
+            "say on the copies that they are other machines, or give the node up; after the limit that happens by itself",
+            vec!["careen-agent machine".into(), "careen-agent machine new".into(), skip()],
+        ),
         Hold::RecordRemoved => say(
             "find out what runs on that host, then leave the node out; after the limit it fails",
             vec!["careen-agent list".into(), skip()],
@@ -434,6 +442,8 @@ pub const fn is_routine(hold: &Hold) -> bool {
         | Hold::ManagerUnreachable
         | Hold::CorruptRecord { .. }
         | Hold::NodeGone { .. }
+        | Hold::Rejoined { .. }
+        | Hold::SeveralRejoined { .. }
         | Hold::RecordRemoved
         | Hold::BaselineRemoved
         | Hold::OtherRollout { .. } => false,

@@ -137,6 +137,8 @@ pub enum Action {
 pub struct AgentSpec {
     /// Its service.
     pub key: JobKey,
+    /// On which node, when that is another than the one that the try is for: it asks whether that host is it.
+    pub on: Option<NodeId>,
     /// Of which rollout.
     pub rollout: RolloutId,
     /// The payload's image.

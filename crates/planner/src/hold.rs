@@ -174,6 +174,18 @@ pub enum Hold {
         /// How many seconds it keeps its place, rounded up.
         seconds_left: u64,
     },
+    /// The node left the swarm in its turn, and its host is in the swarm again under another id: its command goes on there.
+    Rejoined {
+        /// As which.
+        node: NodeId,
+        /// That one's host name.
+        hostname: String,
+    },
+    /// The node left the swarm in its turn, and several hosts have the record of its try: all but one are copies.
+    SeveralRejoined {
+        /// Which.
+        nodes: Vec<NodeId>,
+    },
     /// The node's label was removed although the rollout had begun on it.
     RecordRemoved,
     /// The config that says how things stood before was removed although the rollout had begun.
@@ -254,6 +266,8 @@ impl Hold {
             Self::CorruptRecord { text: "9 later".into() },
             Self::OtherRollout { rollout: fixed_rollout() },
             Self::NodeGone { seconds_left: 1200 },
+            Self::Rejoined { node: node(), hostname: "w1".into() },
+            Self::SeveralRejoined { nodes: vec![node(), NodeId("w2".into())] },
             Self::RecordRemoved,
             Self::BaselineRemoved,
             Self::Moving,
@@ -297,6 +311,8 @@ impl Hold {
             Self::CorruptRecord { .. } => "corrupt-record",
             Self::OtherRollout { .. } => "other-rollout",
             Self::NodeGone { .. } => "node-gone",
+            Self::Rejoined { .. } => "rejoined",
+            Self::SeveralRejoined { .. } => "several-rejoined",
             Self::RecordRemoved => "record-removed",
             Self::BaselineRemoved => "baseline-removed",
             Self::Moving => "moving",
@@ -394,6 +410,19 @@ impl fmt::Display for Hold {
                 "the node left the swarm in its turn, and its host may still be at work; its place is kept for \
                  {seconds_left} s more"
             ),
+            Self::Rejoined { node, hostname } => write!(
+                f,
+                "the node left the swarm in its turn and joined again as {hostname} ({node}), where its command goes on"
+            ),
+            Self::SeveralRejoined { nodes } => {
+                let nodes: Vec<&str> = nodes.iter().map(|node| node.0.as_str()).collect();
+                write!(
+                    f,
+                    "the node left the swarm in its turn, and several nodes have its record: {}; all but one are copies, so \
+                     none is believed",
+                    nodes.join(", ")
+                )
+            }
             Self::RecordRemoved => f.write_str(
                 "somebody removed its label careen.node after the rollout had begun on it; nothing is begun anew",
             ),

@@ -249,6 +249,9 @@ pub struct Job {
     pub version: Version,
     /// Whether it was stopped: its current iteration fits nowhere, so that the containers of the one before go away.
     pub stopped: bool,
+    /// On which node, when that is another than the one that the try is for.
+    #[serde(default)]
+    pub on: Option<NodeId>,
     /// Its tasks of all iterations.
     pub tasks: Vec<TaskState>,
     /// Why its node refuses it, in the words of the node's engine.

@@ -114,7 +114,7 @@ pub fn last_try(observed: &Observed, rollout: &RolloutId, node: &NodeId) -> Opti
 /// behind a second agent there was a first one.
 fn has_begun(job: &Job) -> bool {
     let waits = !job.tasks.is_empty() && job.tasks.iter().all(|task| *task == TaskState::Pending);
-    job.key.role == JobRole::Agent && (!waits || job.key.agent > 1)
+    job.key.role == JobRole::Agent && job.on.is_none() && (!waits || job.key.agent > 1)
 }
 
 /// The participants that are no longer in the swarm.
@@ -134,7 +134,7 @@ pub fn gone(observed: &Observed, spec: &Spec) -> Result<Vec<GoneNode>, InvalidCo
 /// The last try and its last agent that the swarm remembers of a node whose label is not there: from any service, whether
 /// it reached the node or not, and from results. `None`: nothing was begun.
 pub fn trace(observed: &Observed, rollout: &RolloutId, node: &NodeId) -> Option<(u32, u32)> {
-    let of_node = |job: &&Job| job.key.rollout == *rollout && job.key.node == *node;
+    let of_node = |job: &&Job| job.key.rollout == *rollout && job.key.node == *node && job.on.is_none();
     let jobs = observed.jobs.iter().filter(of_node).map(|job| (job.key.generation, job.key.agent));
     jobs.max().max(last_try(observed, rollout, node))
 }

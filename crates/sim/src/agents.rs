@@ -62,7 +62,7 @@ impl AgentProcess {
         let _ = machine.step(Event::Begin);
         Self {
             machine,
-            id: Id::command(&key.rollout, key.generation),
+            id: Id::command(&key.rollout, &key.node, key.generation),
             number: key.agent,
             frozen_until: 0,
             told_to_leave: false,

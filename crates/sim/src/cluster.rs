@@ -456,6 +456,7 @@ fn observe_job(job: &SimJob) -> Job {
         key: job.key.clone(),
         version: job.version,
         stopped: job.stopped,
+        on: job.agent.as_ref().and_then(|agent| agent.on.clone()),
         tasks: job.tasks.clone(),
         refused: job.refused.clone(),
     }

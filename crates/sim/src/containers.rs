@@ -248,7 +248,7 @@ impl World {
         let lag = if self.hazard.lag > 0 { self.rng.between(0, self.hazard.lag) } else { 0 };
         let at = self.now.saturating_sub(lag);
         let log = self.logs.get(key)?;
-        if lost || !self.is_readable(&key.node) || log.gone.is_some_and(|gone| gone <= at) {
+        if lost || !self.is_readable(&self.place_of(key)) || log.gone.is_some_and(|gone| gone <= at) {
             return None;
         }
         let said = log.said.iter().rfind(|(when, _)| *when <= at).map(|(_, said)| said.clone())?;
@@ -259,6 +259,12 @@ impl World {
             agent: key.agent,
             said,
         })
+    }
+
+    /// The node that a service runs on.
+    fn place_of(&self, key: &JobKey) -> NodeId {
+        let job = self.jobs.iter().find(|job| job.key == *key);
+        job.map_or_else(|| key.node.clone(), |job| job.place().clone())
     }
 
     fn is_readable(&self, node: &NodeId) -> bool {

@@ -3,8 +3,8 @@
 use crate::supervise::Process;
 use careen_model::journal::{CommandEnd, Record};
 use careen_model::transaction::{Outcome, Policy, Rollback, Stage, State};
-use careen_planner::RolloutId;
 use careen_planner::observed::{Expectation, Restart};
+use careen_planner::{NodeId, RolloutId};
 use careen_protocol::agent::{Known, Ran, Step};
 use careen_protocol::supervisor::Leave;
 use std::collections::BTreeMap;
@@ -91,6 +91,8 @@ pub type Try = (RolloutId, u32);
 pub struct Id {
     /// Of which rollout.
     pub rollout: RolloutId,
+    /// For which node.
+    pub node: NodeId,
     /// Of which try.
     pub generation: u32,
     /// Which of the payload's commands.
@@ -112,8 +114,8 @@ pub enum Part {
 
 impl Id {
     /// The transaction of the rollout's own command.
-    pub fn command(rollout: &RolloutId, generation: u32) -> Self {
-        Self { rollout: rollout.clone(), generation, part: Part::Command }
+    pub fn command(rollout: &RolloutId, node: &NodeId, generation: u32) -> Self {
+        Self { rollout: rollout.clone(), node: node.clone(), generation, part: Part::Command }
     }
 
     /// The transaction of another command of the payload.

@@ -76,7 +76,7 @@ impl World {
             Some(leader) if leader > index => Some(leader - 1),
             leader => leader,
         };
-        for job in self.jobs.iter_mut().filter(|job| job.key.node == *id) {
+        for job in self.jobs.iter_mut().filter(|job| *job.place() == *id) {
             let orphan = |task: &&mut TaskState| matches!(task, TaskState::Starting | TaskState::Running);
             job.tasks.iter_mut().filter(orphan).for_each(|task| *task = TaskState::Failed);
         }

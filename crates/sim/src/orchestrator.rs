@@ -100,7 +100,7 @@ impl World {
                 self.jobs[index].tasks.push(TaskState::Pending);
                 continue;
             }
-            let node = self.node(&job.key.node);
+            let node = self.node(job.place());
             let able = node.is_some_and(|node| node.ready && node.availability == Availability::Active);
             let slow = self.rng.permille(400);
             if able && !slow {
@@ -150,7 +150,7 @@ impl World {
     fn sync_containers(&mut self, index: usize, hears: bool) {
         let id = self.nodes[index].id.clone();
         for at in 0..self.jobs.len() {
-            if self.jobs[at].key.node == id {
+            if *self.jobs[at].place() == id {
                 self.sync_job(index, at, hears);
             }
         }

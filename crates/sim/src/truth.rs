@@ -194,7 +194,7 @@ impl World {
         if let Ok(record) = record
             && record.stage.is_after_the_go()
         {
-            let id = Id::command(&record.rollout, record.generation);
+            let id = Id::command(&record.rollout, &node.id, record.generation);
             let could_begin =
                 node.host.files.get(&id).is_some_and(|files| {
                     !matches!(files.state.stage, HostStage::Revoked | HostStage::Prepared)
@@ -237,7 +237,7 @@ impl World {
     fn check_go(&mut self, index: usize, process: &Process) {
         let node = self.nodes[index].id.clone();
         let one = (node.clone(), (process.id.rollout.clone(), process.id.generation));
-        if let Err(why) = self.go_was_meant(&node, process) {
+        if let Err(why) = self.go_was_meant(process) {
             self.violation(format!("the command begins on {node} {why}"));
         }
         if let Some(go) = process.go
@@ -258,9 +258,9 @@ impl World {
         self.check_quorum(index);
     }
 
-    fn go_was_meant(&self, node: &NodeId, process: &Process) -> Result<(), String> {
+    fn go_was_meant(&self, process: &Process) -> Result<(), String> {
         let go = process.go.ok_or("without any agent's go")?;
-        let agent = self.agent_key(node, &process.id, go);
+        let agent = self.agent_key(&process.id, go);
         let drawn = self.truth.drawn.get(&(agent.clone(), 0)).ok_or("and its agent has drawn nothing")?;
         for gate in agent.gates(false) {
             let JobRole::Gate(number) = gate.role else { continue };
@@ -289,10 +289,10 @@ impl World {
         opened.zip(lost).is_some_and(|(opened, lost)| opened <= lost)
     }
 
-    fn agent_key(&self, node: &NodeId, id: &Id, agent: u32) -> JobKey {
+    fn agent_key(&self, id: &Id, agent: u32) -> JobKey {
         JobKey {
             rollout: id.rollout.clone(),
-            node: node.clone(),
+            node: id.node.clone(),
             generation: id.generation,
             agent,
             role: JobRole::Agent,
@@ -307,7 +307,7 @@ impl World {
             self.violation(format!("{node} restarts without a go"));
             return;
         };
-        let agent = self.agent_key(&node, &process.id, agent);
+        let agent = self.agent_key(&process.id, agent);
         let opened = |number: &u8| {
             let gate = agent.with_role(JobRole::Gate(*number));
             self.truth.opened.get(&gate).is_some_and(|(_, restart)| *restart)

@@ -221,6 +221,13 @@ pub struct SimJob {
     pub stale: bool,
 }
 
+impl SimJob {
+    /// The node that it runs on.
+    pub fn place(&self) -> &NodeId {
+        self.agent.as_ref().and_then(|agent| agent.on.as_ref()).unwrap_or(&self.key.node)
+    }
+}
+
 impl World {
     /// A node.
     pub fn node(&self, id: &NodeId) -> Option<&SimNode> {

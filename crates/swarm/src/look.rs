@@ -88,7 +88,7 @@ impl SwarmCluster {
             // Where Swarm made a second one, the last one is right.
             let of_job = tasks.iter().filter(|task| task.service == job.id && !task.node.is_empty());
             let Some(task) = of_job.max_by(|a, b| a.created_at.cmp(&b.created_at)) else { continue };
-            let ready = nodes.iter().any(|node| node.id == job.key.node && node.is_ready());
+            let ready = nodes.iter().any(|node| node.id == *job.place() && node.is_ready());
             let (over, terminal) = (task.state()?.is_over(), task.has_terminal());
             agents.push((job, Source { task: task.id.clone(), terminal, over, reachable: ready }));
         }
@@ -155,5 +155,12 @@ fn with_tasks(job: &JobService, tasks: &[&RawTask]) -> Result<Job, SwarmError> {
     let of_job = tasks.iter().filter(|task| task.service == job.id);
     let refused = of_job.clone().find_map(|task| task.refusal()).map(str::to_owned);
     let tasks = of_job.map(|task| task.state()).collect::<Result<_, _>>()?;
-    Ok(Job { key: job.key.clone(), version: job.version, stopped: job.stopped, tasks, refused })
+    Ok(Job {
+        key: job.key.clone(),
+        version: job.version,
+        stopped: job.stopped,
+        on: job.on.clone(),
+        tasks,
+        refused,
+    })
 }

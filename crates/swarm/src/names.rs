@@ -71,6 +71,9 @@ pub const GENERATION_LABEL: &str = "careen.generation";
 /// On a service: which agent of that try.
 pub const AGENT_LABEL: &str = "careen.agent";
 
+/// The label of an agent that asks on another node than the one its try is for: on which.
+pub const ON_LABEL: &str = "careen.on";
+
 /// On a service: what it is for.
 pub const ROLE_LABEL: &str = "careen.role";
 

@@ -263,6 +263,7 @@ pub fn key(node: &NodeId, role: JobRole) -> JobKey {
 
 pub fn agent(node: &NodeId) -> AgentSpec {
     AgentSpec {
+        on: None,
         key: key(node, JobRole::Agent),
         rollout: spec("k3x9").id,
         image: IMAGE.into(),

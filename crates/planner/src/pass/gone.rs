@@ -21,10 +21,16 @@ impl Work<'_> {
         let Some(Standing::Gone { stage: Stage::Gone { left } }) = self.standings.get(id) else { return };
         let left = *left;
         if left == Left::AtWork {
+            if self.control != Control::Aborting && self.is_asked(id) {
+                if !self.is_noted(id) {
+                    self.note(id);
+                }
+                return;
+            }
             let limit = self.spec.limits.node_down;
             let rest = limit.saturating_sub(self.watching.age(Key::Gone(id.clone())));
             let seconds_left = rest.as_secs_f64().ceil() as u64;
-            self.holds.insert(id.clone(), Hold::NodeGone { seconds_left });
+            self.holds.entry(id.clone()).or_insert(Hold::NodeGone { seconds_left });
             if rest == Duration::ZERO || self.control == Control::Aborting {
                 return self.mark(id, GoneMark::GivenUp, None);
             }
@@ -56,7 +62,7 @@ impl Work<'_> {
     }
 
     /// One write of the rollout's config in a pass: a second one would be refused.
-    fn mark(&mut self, node: &NodeId, mark: GoneMark, control: Option<Control>) {
+    pub(super) fn mark(&mut self, node: &NodeId, mark: GoneMark, control: Option<Control>) {
         let Some(rollout) = &self.observed.rollout else { return };
         if !std::mem::replace(&mut self.control_changed, true) {
             let (node, version) = (node.clone(), rollout.version);

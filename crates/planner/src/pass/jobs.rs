@@ -3,7 +3,7 @@
 use super::Work;
 use super::node::Here;
 use crate::action::{Action, AgentSpec};
-use crate::ids::{JobKey, JobRole};
+use crate::ids::{JobKey, JobRole, NodeId};
 use crate::observed::Job;
 use crate::spec::{FailureAction, RebootPolicy};
 
@@ -53,18 +53,34 @@ impl Work<'_> {
         let spec = self.spec;
         let locked_out = self.observed.autolock && here.node.is_manager() && !spec.unlock_by_hand;
         AgentSpec {
-            key: here.agent.clone(),
+            collects: here.record.stage.is_after_the_go(),
+            reboot: if locked_out { RebootPolicy::Never } else { spec.reboot },
+            unlock_key: spec.unlock_key.clone().filter(|_| here.node.is_manager()),
+            ..self.any_agent(here.agent.clone())
+        }
+    }
+
+    /// An agent that asks for a participant on another node what became of its try.
+    pub(super) fn question(&self, key: JobKey, on: NodeId) -> AgentSpec {
+        AgentSpec { on: Some(on), collects: true, reboot: RebootPolicy::Never, ..self.any_agent(key) }
+    }
+
+    fn any_agent(&self, key: JobKey) -> AgentSpec {
+        let spec = self.spec;
+        AgentSpec {
+            key,
+            on: None,
             rollout: spec.id.clone(),
             image: spec.image.clone(),
             payload: self.spec.payload.clone(),
             command: spec.command.clone(),
             args: spec.args.clone(),
-            collects: here.record.stage.is_after_the_go(),
-            reboot: if locked_out { RebootPolicy::Never } else { spec.reboot },
+            collects: false,
+            reboot: spec.reboot,
             engine_restart: spec.engine_restart,
             rollback: spec.policy.failure_action == FailureAction::Rollback,
             time_limit: spec.limits.running,
-            unlock_key: spec.unlock_key.clone().filter(|_| here.node.is_manager()),
+            unlock_key: None,
             unlock_by_hand: spec.unlock_by_hand,
             allow_unfit: spec.allow_unfit_hosts,
         }

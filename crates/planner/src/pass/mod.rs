@@ -20,6 +20,7 @@ mod jobs;
 mod lock;
 mod node;
 mod reap;
+mod rejoined;
 
 use crate::action::{Act, Action};
 use crate::availability::{self, Change};

@@ -64,6 +64,7 @@ fn jobs(observed: &mut Observed, name: &str, state: TaskState, said: Option<Said
             key,
             version: Version(2),
             stopped: false,
+            on: None,
             tasks: vec![state],
             refused: None,
         });
@@ -1213,6 +1214,143 @@ fn a_node_that_leaves_in_its_turn_is_a_failure_and_keeps_its_place() {
     tell(&mut observed, Control::Running, Some(GoneMark::GivenUp));
     let removed = ["remove-job"; 7];
     assert_eq!(words(&now(&observed, &spec())), [&["w2 e5 entering"][..], &removed].concat());
+}
+
+/// The agent that asks this node what became of w1's try, and what it says.
+fn asked(observed: &mut Observed, on: &str, agent: u32, said: Option<Said>) {
+    let key = JobKey { agent, ..key("w1", JobRole::Agent) };
+    observed.jobs.push(Job {
+        key,
+        version: Version(2),
+        stopped: false,
+        on: Some(NodeId(on.into())),
+        tasks: vec![TaskState::Running],
+        refused: None,
+    });
+    let node = NodeId("w1".into());
+    let report = |said| AgentReport { node, transaction: String::new(), generation: 1, agent, said };
+    observed.reports.extend(said.map(report));
+}
+
+/// w1 left in its turn, which is noted, and two nodes joined since: one with its host's name.
+fn joined_again() -> Observed {
+    let mut observed = left_in_its_turn();
+    for id in ["x1", "x2"] {
+        observed.nodes.push(worker(id));
+    }
+    node(&mut observed, "x2").hostname = "w1".into();
+    tell(&mut observed, Control::Running, Some(GoneMark::Noted));
+    observed
+}
+
+fn questions(pass: &Pass) -> Vec<(&str, u32)> {
+    let question = |act: &Act| match &act.action {
+        Action::CreateJob { agent } => {
+            assert!(agent.collects, "it may begin something: {agent:?}");
+            assert_eq!(agent.key.node, NodeId("w1".into()), "it works on another try: {agent:?}");
+            assert_eq!(agent.key.transaction(), key("w1", JobRole::Agent).transaction());
+            Some((agent.on.clone().expect("it is placed on w1, which is gone"), agent.key.agent))
+        }
+        _ => None,
+    };
+    let all: Vec<(NodeId, u32)> = pass.actions.iter().filter_map(question).collect();
+    all.into_iter().map(|(node, agent)| (if node.0 == "x1" { "x1" } else { "x2" }, agent)).collect()
+}
+
+#[test]
+fn hosts_that_joined_are_asked_whether_they_are_the_one_that_left() {
+    let mut observed = joined_again();
+    assert_eq!(questions(&now(&observed, &spec())), [("x1", 2)]);
+    asked(&mut observed, "x1", 2, None);
+    assert_eq!(questions(&now(&observed, &spec())), [("x2", 3)], "each once");
+    asked(&mut observed, "x2", 3, Some(Said::Forgotten));
+    let pass = now(&observed, &spec());
+    assert_eq!((questions(&pass), hold(&pass, "w1")), (vec![], "node-gone"), "they are other hosts");
+    assert!(words(&pass).iter().all(|word| word != "remove-job"), "{:?}", words(&pass));
+    // A question that was lost is asked again, and not for ever.
+    for agent in [4, 5] {
+        observed
+            .jobs
+            .iter_mut()
+            .filter(|job| job.on == Some(NodeId("x1".into())))
+            .for_each(|job| job.tasks = vec![TaskState::Failed]);
+        assert_eq!(questions(&now(&observed, &spec())), [("x1", agent)]);
+        asked(&mut observed, "x1", agent, None);
+    }
+    observed
+        .jobs
+        .iter_mut()
+        .filter(|job| job.on.is_some())
+        .for_each(|job| job.tasks = vec![TaskState::Failed]);
+    assert_eq!(questions(&now(&observed, &spec())), []);
+    assert!(words(&after(&observed, &spec(), 1200)).contains(&"mark-gone".to_owned()), "it has its limit");
+}
+
+#[test]
+fn who_is_down_takes_part_or_cannot_be_it_is_not_asked() {
+    let mut observed = joined_again();
+    node(&mut observed, "x1").status = NodeStatus::Down;
+    assert_eq!(questions(&now(&observed, &spec())), [("x2", 2)]);
+    let mut elsewhere = spec();
+    elsewhere.selection.constraints = vec!["node.hostname==nowhere".into()];
+    assert_eq!(
+        questions(&now(&observed, &elsewhere)),
+        [("x2", 2)],
+        "its name is enough: labels go with a node"
+    );
+    node(&mut observed, "w1").hostname = "x2".into();
+    assert_eq!(questions(&now(&observed, &elsewhere)), []);
+    assert_eq!(questions(&now(&left_in_its_turn(), &spec())), [], "nobody joined");
+    let mut observed = joined_again();
+    tell(&mut observed, Control::Aborting, Some(GoneMark::Noted));
+    assert_eq!(questions(&now(&observed, &spec())), [], "an abort waits for nothing");
+}
+
+#[test]
+fn what_the_host_says_that_joined_again_counts_for_the_node_that_left() {
+    let mut observed = joined_again();
+    asked(&mut observed, "x2", 2, Some(Said::Running { attempt: 1 }));
+    let pass = after(&observed, &spec(), 5000);
+    assert_eq!(hold(&pass, "w1"), "rejoined", "its place is kept while its command lives");
+    assert_eq!(words(&pass), ["beat"]);
+    let outcome = NodeOutcome::Succeeded;
+    observed.reports.clear();
+    observed.jobs.pop();
+    asked(
+        &mut observed,
+        "x2",
+        2,
+        Some(Said::Finished { outcome: outcome.clone(), record: Some("kernel".into()) }),
+    );
+    let pass = now(&observed, &spec());
+    let record = Some("its host joined again as w1 (x2)\nkernel".to_owned());
+    let result = NodeResult { node: NodeId("w1".into()), generation: 1, outcome, record };
+    assert_eq!(pass.actions[0].action, Action::WriteResult { result: result.clone() });
+    observed.results = vec![result];
+    let pass = now(&observed, &spec());
+    assert_eq!(pass.stages[&NodeId("w1".into())], Stage::Gone { left: Left::Done });
+    assert!(words(&pass).contains(&"w2 e5 entering".to_owned()), "its place is free: {:?}", words(&pass));
+    // Nothing was begun there, and nothing can be any more: nobody waits for it.
+    let mut observed = joined_again();
+    asked(&mut observed, "x2", 2, Some(Said::NotBegun));
+    assert_eq!(words(&now(&observed, &spec())), ["mark-gone"]);
+}
+
+#[test]
+fn of_two_hosts_with_the_record_of_one_none_is_believed() {
+    let mut observed = joined_again();
+    let finished = Said::Finished { outcome: NodeOutcome::Succeeded, record: None };
+    asked(&mut observed, "x1", 2, Some(finished));
+    asked(&mut observed, "x2", 3, Some(Said::Running { attempt: 1 }));
+    let pass = now(&observed, &spec());
+    assert_eq!((hold(&pass, "w1"), words(&pass).len()), ("several-rejoined", 0), "{:?}", words(&pass));
+    assert_eq!(words(&after(&observed, &spec(), 1200)), ["beat", "mark-gone"], "that does not last for ever");
+    // A copy that is known as one says so, and is none.
+    observed.reports.pop();
+    let node = NodeId("w1".into());
+    let said = Said::Copied { from: "machine 4f2a (host w1)".into() };
+    observed.reports.push(AgentReport { node, transaction: String::new(), generation: 1, agent: 3, said });
+    assert_eq!(words(&now(&observed, &spec())), ["write-result"]);
 }
 
 #[test]

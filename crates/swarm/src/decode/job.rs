@@ -17,8 +17,17 @@ pub struct JobService {
     pub key: JobKey,
     /// Its version.
     pub version: Version,
+    /// On which node, when that is another than the one that the try is for.
+    pub on: Option<NodeId>,
     /// Whether its current iteration fits nowhere.
     pub stopped: bool,
+}
+
+impl JobService {
+    /// The node that it runs on.
+    pub fn place(&self) -> &NodeId {
+        self.on.as_ref().unwrap_or(&self.key.node)
+    }
 }
 
 #[derive(Deserialize)]
@@ -64,7 +73,8 @@ pub fn job_service(value: &Value) -> Result<Option<JobService>, SwarmError> {
     }
     let constraints = value.pointer("/Spec/TaskTemplate/Placement/Constraints").and_then(Value::as_array);
     let stopped = constraints.is_some_and(|all| all.iter().any(|one| one == names::NOWHERE));
-    Ok(Some(JobService { id: raw.id, key, version: Version(raw.version.index), stopped }))
+    let on = label(names::ON_LABEL).cloned().map(NodeId);
+    Ok(Some(JobService { id: raw.id, key, version: Version(raw.version.index), on, stopped }))
 }
 
 #[cfg(test)]

@@ -32,7 +32,12 @@ pub fn agent(agent: &AgentSpec, spec: &Spec, epoch: u64) -> Option<Value> {
     let mut given = spec.given.clone();
     given.secrets.extend(agent.unlock_key.as_ref().map(unlock_key));
     given::add(&mut container, &given);
-    Some(job(&agent.key, epoch, container))
+    let mut service = job(&agent.key, epoch, container);
+    if let Some(on) = &agent.on {
+        service["Labels"][names::ON_LABEL] = json!(on.0);
+        service["TaskTemplate"]["Placement"]["Constraints"] = json!([format!("node.id=={on}")]);
+    }
+    Some(service)
 }
 
 /// The unlock key as the agent looks for it: by this name, for root alone.
@@ -181,6 +186,7 @@ mod tests {
 
     fn agent_spec() -> AgentSpec {
         AgentSpec {
+            on: None,
             key: key(JobRole::Agent),
             rollout: key(JobRole::Agent).rollout,
             image: "update@sha256:1".into(),
@@ -244,6 +250,19 @@ mod tests {
         ] {
             assert!(env.iter().any(|found| found == one), "{one} is not in {env:?}");
         }
+    }
+
+    #[test]
+    fn an_agent_that_asks_elsewhere_is_placed_there_and_read_back_so() {
+        let on = NodeId("x2mbrblb0k9i5q2wq3ygvfls9".into());
+        let spec = AgentSpec { on: Some(on.clone()), collects: true, ..agent_spec() };
+        let service = agent(&spec, &rollout(), 7).unwrap();
+        let placed = service.pointer("/TaskTemplate/Placement/Constraints").unwrap();
+        assert_eq!(*placed, json!([format!("node.id=={on}")]));
+        let read = decode::job_service(&json!({ "ID": "s1", "Version": { "Index": 3 }, "Spec": service }));
+        let read = read.unwrap().unwrap();
+        assert_eq!((&read.key, read.place(), read.on.as_ref()), (&spec.key, &on, Some(&on)));
+        assert!(env(&spec, &rollout()).contains(&"CAREEN_COLLECT=1".to_owned()));
     }
 
     #[test]

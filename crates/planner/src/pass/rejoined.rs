@@ -1,0 +1,158 @@
+//! A participant's host that joined the swarm again under another node's id: it is asked what became of the command.
+//!
+//! The swarm cannot tell that two nodes are one host; the host can, for its journals name the node that a try was for. So an
+//! agent that begins nothing is placed on every host that may be it. One that knows nothing of the try is another host. Of two
+//! that know it one is a copy, and none is believed.
+
+use super::Work;
+use crate::action::Action;
+use crate::hold::Hold;
+use crate::ids::{JobKey, JobRole, NodeId};
+use crate::observed::{Job, Node, NodeOutcome, Said};
+use crate::participants::{self, Participant};
+use crate::rollout::{GoneMark, NodeResult};
+use std::collections::BTreeSet;
+
+/// So often one host is asked: an agent may be lost.
+const QUESTIONS: usize = 3;
+
+/// What hosts that may be the participant's say.
+enum Answer<'a> {
+    /// None says that it is.
+    None,
+    /// This one is, and its command goes on.
+    Works(&'a Node),
+    /// This one is, and waits for a restart that nobody gives any more.
+    Waits,
+    /// This one is, and nothing was begun there, nor can be.
+    NotBegun,
+    /// This one is, and it is through.
+    Ended(&'a Node, &'a NodeOutcome, Option<&'a str>),
+    /// Two say so.
+    Several(Vec<NodeId>),
+}
+
+impl Work<'_> {
+    /// Whether the host of a participant that left in its turn is known to be in the swarm again: then what it says is dealt with.
+    /// Asks those that may be it.
+    pub(super) fn is_asked(&mut self, id: &NodeId) -> bool {
+        let hold = match self.answer(id) {
+            Answer::None => {
+                self.ask_the_next(id);
+                return false;
+            }
+            Answer::Waits => return false,
+            Answer::Works(node) => Hold::Rejoined { node: node.id.clone(), hostname: node.hostname.clone() },
+            Answer::Several(nodes) => Hold::SeveralRejoined { nodes },
+            Answer::NotBegun => {
+                self.mark(id, GoneMark::GivenUp, None);
+                Hold::Moving
+            }
+            Answer::Ended(node, outcome, record) => {
+                let as_whom = format!("its host joined again as {} ({})", node.hostname, node.id);
+                let record = record.map_or_else(|| as_whom.clone(), |record| format!("{as_whom}\n{record}"));
+                let generation = self.tried(id).0;
+                let (node, outcome) = (id.clone(), outcome.clone());
+                let result = NodeResult { node, generation, outcome, record: Some(record) };
+                self.actions.push(Action::WriteResult { result });
+                Hold::Moving
+            }
+        };
+        let is_certain = !matches!(hold, Hold::SeveralRejoined { .. });
+        self.holds.insert(id.clone(), hold);
+        is_certain
+    }
+
+    fn answer(&self, id: &NodeId) -> Answer<'_> {
+        let answers: Vec<(&Node, &Said)> = self.questions(id).filter_map(|job| self.said(job)).collect();
+        let nodes: BTreeSet<&NodeId> = answers.iter().map(|(node, _)| &node.id).collect();
+        if nodes.len() > 1 {
+            return Answer::Several(nodes.into_iter().cloned().collect());
+        }
+        let Some((node, said)) = answers.last() else { return Answer::None };
+        match said {
+            Said::Running { .. } | Said::Restarting { .. } | Said::Verifying => Answer::Works(node),
+            Said::NotBegun => Answer::NotBegun,
+            Said::Finished { outcome, record } => Answer::Ended(node, outcome, record.as_deref()),
+            Said::WantsRestart { .. }
+            | Said::Cancelled { .. }
+            | Said::Revoked
+            | Said::Busy { .. }
+            | Said::Copied { .. }
+            | Said::Preparing
+            | Said::Prepared { .. }
+            | Said::Forgotten => Answer::Waits,
+        }
+    }
+
+    /// What a host says that knows the try.
+    fn said(&self, job: &Job) -> Option<(&Node, &Said)> {
+        let node = self.observed.node(job.on.as_ref()?)?;
+        let said = self.observed.report(&job.key)?;
+        match said {
+            Said::Running { .. }
+            | Said::WantsRestart { .. }
+            | Said::Restarting { .. }
+            | Said::Verifying
+            | Said::Cancelled { .. }
+            | Said::NotBegun
+            | Said::Finished { .. } => Some((node, said)),
+            Said::Busy { .. }
+            | Said::Copied { .. }
+            | Said::Preparing
+            | Said::Prepared { .. }
+            | Said::Revoked
+            | Said::Forgotten => None,
+        }
+    }
+
+    /// The agents that ask for this participant elsewhere.
+    fn questions(&self, id: &NodeId) -> impl Iterator<Item = &Job> {
+        let about =
+            move |job: &&Job| job.on.is_some() && job.key.node == *id && job.key.rollout == self.spec.id;
+        self.observed.jobs.iter().filter(about)
+    }
+
+    /// One agent more, on a host that was not asked yet.
+    fn ask_the_next(&mut self, id: &NodeId) {
+        let Some(gone) = self.participants.iter().find(|one| one.id == *id) else { return };
+        let unasked = |node: &&Node| {
+            let asked: Vec<&Job> =
+                self.questions(id).filter(|job| job.on.as_ref() == Some(&node.id)).collect();
+            asked.len() < QUESTIONS
+                && asked.iter().all(|job| job.is_lost() && self.observed.report(&job.key).is_none())
+        };
+        let Some(node) = self.observed.nodes.iter().filter(|node| self.may_be(gone, node)).find(unasked)
+        else {
+            return;
+        };
+        let (generation, last) = self.tried(id);
+        let of_questions = self.questions(id).map(|job| job.key.agent).max();
+        let agent = last.max(of_questions.unwrap_or(0)) + 1;
+        let key = JobKey {
+            rollout: self.spec.id.clone(),
+            node: id.clone(),
+            generation,
+            agent,
+            role: JobRole::Agent,
+        };
+        let agent = self.question(key, node.id.clone());
+        self.actions.push(Action::CreateJob { agent: Box::new(agent) });
+    }
+
+    /// The try and its last agent.
+    fn tried(&self, id: &NodeId) -> (u32, u32) {
+        participants::last_try(self.observed, &self.spec.id, id).unwrap_or((1, 0))
+    }
+
+    /// Whether a node may be the host of a participant that left: one that takes no part, and has its name, or would have been
+    /// selected.
+    fn may_be(&self, gone: &Participant, node: &Node) -> bool {
+        let takes_part = self.participants.iter().any(|one| one.id == node.id);
+        let is_late = || {
+            let late = participants::latecomers(self.observed, self.spec).unwrap_or_default();
+            late.iter().any(|one| one.id == node.id)
+        };
+        !takes_part && node.is_ready() && (node.hostname == gone.hostname || is_late())
+    }
+}
