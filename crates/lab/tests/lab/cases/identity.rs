@@ -95,3 +95,39 @@ fn a_corrupt_record_is_an_error_and_not_a_reason_to_run() {
     assert_contains(&ran.stderr, "nobody knows whether its command ran");
     host.must("rm -rf /var/lib/careen/transactions/corrupt");
 }
+
+/// Makes of a host's record one that another machine wrote: what a host finds whose disk is a copy.
+const COPY: &str = r#"sed -i 's/"..:..:..:..:..:.."/"02:00:00:00:00:01"/' /var/lib/careen/machine.json"#;
+
+#[test]
+fn on_a_copy_of_another_hosts_disk_nothing_goes_on_and_nothing_counts_until_somebody_says_which_it_is() {
+    let host = host();
+    host.must("rm -f /run/careen-test-runs");
+    let image = host.script(COUNTS);
+    let run = || host.run(&image).env("CAREEN_TRANSACTION", "copied").go();
+    assert_eq!(run().expect(0).text(), "1\n");
+    let standing = || host.must("careen-agent machine");
+    assert_contains(&standing(), "\"standing\":\"own\"");
+    host.must(COPY);
+    assert_contains(&standing(), "\"standing\":\"copied\"");
+
+    let refused = run().expect(248);
+    for part in ["was copied from machine ", "careen-agent machine new", "careen-agent machine keep"] {
+        assert_contains(&refused.stderr, part);
+    }
+    let resumed = host.sh("careen-agent resume").expect("a shell on the host");
+    assert!(resumed.status == 1 && resumed.stderr.contains("was copied from machine "), "{resumed:?}");
+
+    // It is the same machine after all: what it knew counts again.
+    assert_contains(&host.must("careen-agent machine keep"), "what it had begun goes on");
+    assert_contains(&standing(), "\"standing\":\"own\"");
+    assert_contains(&run().expect(0).stderr, "nothing was run again");
+
+    // It is another one: what the original did was not done here.
+    host.must(COPY);
+    assert_contains(&host.must("careen-agent machine new"), "nothing was begun on it");
+    assert_eq!(host.must("careen-agent list"), "");
+    assert_eq!(run().expect(0).text(), "2\n");
+    host.must("rm -rf /var/lib/careen/transactions-before-* /var/lib/careen/transactions/copied");
+    host.must("rm /run/careen-test-runs");
+}
