@@ -295,6 +295,10 @@ impl Supervisor {
                 self.write(Record::Rebooted { boot }, Then::Decide)
             }
             (At::Closing, Event::Closed) => self.leave(Leave::Done),
+            // What it announces cannot be recorded, and is not done.
+            (At::Writing(then @ (Then::Run(_) | Then::Restart(..) | Then::Reboot(_))), Event::Cancelled(by)) => {
+                self.cancel_record(state, then, by)
+            }
             (at, Event::Cancelled(by)) if at.is_a_wait() => self.cancel(state, at, by),
             (at, Event::ToldToEnd) if at.is_a_wait() => self.leave(Leave::ToldToEnd),
             (at, _) => {
@@ -515,6 +519,22 @@ impl Supervisor {
             return self.write(Record::EngineSettled { outcome }, Then::Decide);
         }
         self.not_done(reason, &why)
+    }
+
+    fn cancel_record(&mut self, state: &State, then: Then, by: String) -> Effect {
+        let why = format!("cancelled by {by}");
+        self.cancelled = Some(by.clone());
+        match then {
+            Then::Run(start) => self.no_turn(state, start, by, &why),
+            Then::Restart(EngineRestart::Down, _) => {
+                self.no_restart(state, "the engine is down after the command", why)
+            }
+            Then::Restart(EngineRestart::Replaced, _) => {
+                self.no_restart(state, "the installed engine is not the one that runs", why)
+            }
+            Then::Reboot(_) => self.no_restart(state, "a reboot is due", why),
+            Then::Decide | Then::Watch | Then::Leave(_) => self.will(At::Looking, Effect::Look),
+        }
     }
 
     fn cancel(&mut self, state: &State, at: At, by: String) -> Effect {

@@ -445,6 +445,37 @@ fn a_go_that_counts_no_more_is_asked_for_again_before_the_record_and_behind_it()
     }
 }
 
+/// The journal cannot be written: what the record announces is not done.
+#[test]
+fn a_record_that_is_waited_for_can_be_cancelled_while_it_only_announces() {
+    let reached = |records: &[Record], view: HostView, go| {
+        let mut machine = Supervisor::new(alone(), true, Way::Systemd, go);
+        let state = state(records);
+        for event in [Event::Begin, Event::HostLock(true), Event::Written] {
+            machine.step(&state, event).unwrap();
+        }
+        if *machine.at() == At::Engine {
+            machine.step(&state, Event::Waited).unwrap();
+        }
+        machine.step(&state, seen(view)).unwrap();
+        if matches!(machine.at(), At::TurnToRestart(_)) {
+            machine.step(&state, Event::Waited).unwrap();
+        }
+        let effect = machine.step(&state, Event::Cancelled("somebody".into()));
+        effect.unwrap_or_else(|error| panic!("{error}: {machine:?}"))
+    };
+    let revoked = reached(&[], host(), None);
+    assert!(matches!(revoked, Effect::Write(Record::Revoked { .. })), "nothing was begun: {revoked:?}");
+    for view in [wants_engine(), wants_reboot(), HostView { engine_up: false, ..host() }] {
+        let Effect::Close(outcome) = reached(&ended_with(0), view, None) else { panic!("not closed") };
+        assert_eq!(outcome.exit_code(), 246, "{outcome}");
+    }
+    let mut ended = Supervisor::new(alone(), false, Way::Systemd, None);
+    ended.at = At::Writing(Then::Decide);
+    let heard = ended.step(&state(&ended_with(0)), Event::Cancelled("somebody".into()));
+    assert!(heard.is_err(), "what has happened is recorded all the same");
+}
+
 #[test]
 fn a_host_that_another_transaction_has_is_left_alone() {
     let busy = |policy, records: &[Record]| {
