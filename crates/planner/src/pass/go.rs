@@ -111,7 +111,7 @@ impl Work<'_> {
     pub(super) fn behind_the_go(&mut self, here: &Here<'_>, decided: Move) -> Move {
         let replaces = matches!(decided, Move::Step(Event::AgentLost | Event::Cancelled, _));
         let opened = self.closed_gates(here) < LEFT_AT_THE_COMMAND;
-        if !replaces || !opened || here.node.availability != Availability::Drain {
+        if !replaces || !opened || here.node.availability == Availability::Active {
             return decided;
         }
         let (node, record) = (here.node.id.clone(), here.record);
