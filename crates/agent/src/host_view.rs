@@ -10,11 +10,18 @@ use careen_model::facts::Facts;
 use careen_model::facts::restart::{RebootReason, RebootWish, engine_restart_wanted, reboot_wanted};
 use careen_model::manifest::Manifest;
 use careen_model::transaction::{HostView, Stage, State};
+use std::time::Duration;
 
 /// The kernel's boot id: another one means another boot, whatever any clock says.
 pub fn boot_id() -> anyhow::Result<String> {
     let path = "/proc/sys/kernel/random/boot_id";
     Ok(files::read_to_string(path).with_context(|| format!("failed to read {path}"))?.trim().to_owned())
+}
+
+/// The time since the boot, a suspension of the host included: the same for every process of the host, in a container or outside.
+pub fn since_boot() -> anyhow::Result<Duration> {
+    let clock = nix::time::ClockId::CLOCK_BOOTTIME;
+    Ok(nix::time::clock_gettime(clock).context("failed to read the clock")?.into())
 }
 
 /// What the host shows, and what of it a person should know although it decides nothing.
@@ -47,7 +54,8 @@ pub fn view(
     }
     let needs = observe_restart_needs();
     notes.extend(needs.notes);
-    let asked = directory.file(file::RESTART_ENGINE).symlink_metadata().is_ok();
+    let path = directory.file(file::RESTART_ENGINE);
+    let asked = files::is_there(&path).with_context(|| format!("failed to look for {}", path.display()))?;
     host.engine_restart_wanted = engine_restart_wanted(&needs.engine)
         .or_else(|| asked.then(|| "the command asks for a restart of the engine".to_owned()));
     // A host on its way down stops its engine: that is not the command's doing, and nothing can be started any more.

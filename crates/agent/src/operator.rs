@@ -1,6 +1,6 @@
 //! For a person logged in on the host: what runs here, what it printed, and how to stop it.
 
-use crate::container::{Printer, send_stop};
+use crate::container::{Printer, ask_to_stop};
 use crate::layout::{self, TransactionDir, file};
 use crate::lock::Lock;
 use crate::sweep::Keep;
@@ -14,6 +14,9 @@ use jiff::Timestamp;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
+
+/// How long a supervisor has to say why it cannot stop. One that stops says nothing.
+const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 
 fn open(id: &str) -> anyhow::Result<TransactionDir> {
     let id = TransactionId::parse(id)?;
@@ -105,9 +108,12 @@ pub fn cancel(id: &str, now: bool) -> anyhow::Result<()> {
     if let Stage::Closed(result) = journal::read(&directory.file(file::JOURNAL))?.1.stage {
         bail!("transaction {id} is closed already: its command {}", result.outcome);
     }
-    send_stop(&directory, "careen-agent cancel", now.then_some(0))
+    let answer = ask_to_stop(&directory, "careen-agent cancel", now.then_some(0), ANSWER_LIMIT)
         .with_context(|| format!("the supervisor of transaction {id} does not answer"))?;
-    println!("stopping the command of transaction {id}; 'careen-agent list' shows when it has ended");
+    match answer.as_str() {
+        "" => println!("stopping the command of transaction {id}; 'careen-agent list' shows when it has ended"),
+        answer => println!("transaction {id}: {answer}"),
+    }
     Ok(())
 }
 

@@ -1,12 +1,19 @@
 //! How a supervisor asks for the go before it restarts the engine or the host, and gets it: two files in the
-//! transaction's directory. Each go is for one wish, by its number; it is not kept for the next one.
+//! transaction's directory. Each go is for one wish, by its number, and counts for a while ([`careen_protocol::go`]).
 
-use crate::durable;
+use crate::host_view::{boot_id, since_boot};
+use crate::layout::{TransactionDir, file};
+use crate::say::say;
+use crate::{durable, files};
+use anyhow::Context;
 use careen_model::report::Restart;
+use careen_protocol::go::Go;
 use careen_protocol::supervisor::Wish;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 /// What lies in the file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +24,15 @@ struct Asked {
     boot: String,
 }
 
+/// A go, as it lies there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Given {
+    number: u32,
+    agent: u32,
+    boot: String,
+    seen: Duration,
+}
+
 /// Says what is wanted.
 pub fn ask(path: &Path, wish: &Wish) -> io::Result<()> {
     let Wish { number, kind, reason, boot } = wish.clone();
@@ -24,44 +40,96 @@ pub fn ask(path: &Path, wish: &Wish) -> io::Result<()> {
     durable::replace(path, 0o600, &serde_json::to_vec(&asked).map_err(io::Error::other)?)
 }
 
-/// Whether that is said already.
+/// Whether just that can be read there.
 pub fn is_asked(path: &Path, wish: &Wish) -> bool {
-    self::wish(path).as_ref() == Some(wish)
+    self::wish(path).is_ok_and(|found| found.as_ref() == Some(wish))
 }
 
-/// What is wanted; `None` when nothing is.
-pub fn wish(path: &Path) -> Option<Wish> {
-    let Asked { number, kind, reason, boot } =
-        serde_json::from_slice(&crate::files::read(path).ok()?).ok()?;
-    Some(Wish { number, kind, reason, boot })
+/// What is wanted; `None` when nothing is. What cannot be read is an error: somebody may wait for that go.
+pub fn wish(path: &Path) -> anyhow::Result<Option<Wish>> {
+    let asked: Option<Asked> = read(path)?;
+    Ok(asked.map(|Asked { number, kind, reason, boot }| Wish { number, kind, reason, boot }))
 }
 
-/// Gives the go for the wish of this number.
-pub fn give(path: &Path, number: u32) -> io::Result<()> {
-    durable::replace(path, 0o600, number.to_string().as_bytes())
+/// Passes a go on. It counts for some seconds, so it need not outlive a power cut, and must not.
+pub fn give(path: &Path, go: &Go) -> io::Result<()> {
+    let Go { number, agent, boot, seen } = go.clone();
+    let given = Given { number, agent, boot, seen };
+    durable::replace_unsynced(path, 0o600, &serde_json::to_vec(&given).map_err(io::Error::other)?)
 }
 
-/// Whether the go for this wish is given.
-pub fn is_given(path: &Path, wish: &Wish) -> bool {
-    crate::files::read_to_string(path).is_ok_and(|number| number == wish.number.to_string())
+/// Whether the go for the wish of this number is there and counts now. One that cannot be read does not, and that is said.
+pub fn counts(path: &Path, number: u32) -> bool {
+    let looked = || {
+        let Some(Given { number: of, agent, boot, seen }) = read(path)? else { return Ok(false) };
+        Ok(Go { number: of, agent, boot, seen }.counts(number, &boot_id()?, since_boot()?))
+    };
+    looked().unwrap_or_else(|error: anyhow::Error| {
+        say(format_args!("the go for the restart cannot be read, and does not count: {error:#}"));
+        false
+    })
+}
+
+/// Nothing is wanted any more, and no go counts. What stays does no harm: a go counts only for a while.
+pub fn forget(directory: &TransactionDir) {
+    for path in [directory.file(file::RESTART_WISH), directory.file(file::RESTART_GO)] {
+        if let Err(error) = durable::remove_file(&path) {
+            say(format_args!("{}: {error}", path.display()));
+        }
+    }
+}
+
+fn read<T: DeserializeOwned>(path: &Path) -> anyhow::Result<Option<T>> {
+    let bytes = match files::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).with_context(|| format!("failed to read {}", path.display())),
+    };
+    let parsed = serde_json::from_slice(&bytes);
+    parsed.map(Some).with_context(|| format!("{} is damaged", path.display()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn wish_for(number: u32) -> Wish {
+        Wish { number, kind: Restart::Engine, reason: "replaced".into(), boot: "b".into() }
+    }
+
     #[test]
-    fn a_go_is_for_one_wish() {
+    fn a_go_is_for_one_wish_and_counts_for_a_while() {
         let directory = tempfile::tempdir().unwrap();
         let (asked, given) = (directory.path().join("wish"), directory.path().join("go"));
-        assert_eq!(wish(&asked), None);
-        let boot = "b".to_owned();
-        let first = Wish { number: 1, kind: Restart::Engine, reason: "replaced".into(), boot };
+        assert_eq!(wish(&asked).unwrap(), None);
+        let first = wish_for(1);
         ask(&asked, &first).unwrap();
-        assert!(is_asked(&asked, &first));
-        assert!(!is_given(&given, &first));
-        give(&given, first.number).unwrap();
-        assert!(is_given(&given, &first));
-        assert!(!is_given(&given, &Wish { number: 2, ..first }), "another wish needs another go");
+        assert!(is_asked(&asked, &first) && !is_asked(&asked, &wish_for(2)));
+        assert!(!counts(&given, 1), "nobody gave it");
+        let (boot, now) = (boot_id().unwrap(), since_boot().unwrap());
+        let go = Go { number: 1, agent: 3, boot, seen: now };
+        give(&given, &go).unwrap();
+        assert!(counts(&given, 1));
+        assert!(!counts(&given, 2), "another wish needs another go");
+        let seen = now.saturating_sub(careen_protocol::go::GO_COUNTS);
+        give(&given, &Go { seen, ..go.clone() }).unwrap();
+        assert!(!counts(&given, 1), "whoever gave it may be gone");
+        give(&given, &Go { boot: "another".into(), ..go }).unwrap();
+        assert!(!counts(&given, 1), "it was for a boot that is over");
+    }
+
+    #[test]
+    fn a_damaged_wish_is_an_error_and_a_damaged_go_none() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x");
+        for damaged in ["", "{", "1", "{\"number\":1}", "\0\0\0\0"] {
+            std::fs::write(&path, damaged).unwrap();
+            let error = wish(&path).expect_err(damaged);
+            assert!(error.to_string().contains("is damaged"), "{error:#}");
+            assert!(!is_asked(&path, &wish_for(1)) && !counts(&path, 1), "{damaged}");
+        }
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        assert!(wish(&path).is_err(), "what cannot be read is not absent");
     }
 }

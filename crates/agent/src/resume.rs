@@ -14,15 +14,15 @@ use anyhow::{Context, bail};
 use careen_model::TransactionId;
 use careen_model::entry::Way;
 use careen_model::transaction::Stage;
+use std::io;
 use std::path::{Path, PathBuf};
 
 const UNIT: &str = "/etc/systemd/system/careen-resume.service";
 const WANTED: &str = "/etc/systemd/system/multi-user.target.wants/careen-resume.service";
 
 /// Whether a transaction can still go on by itself. What a rollout offers, or has revoked, waits for an agent.
-fn is_open(directory: &TransactionDir) -> bool {
-    // One that cannot be read is nobody's to resume.
-    journal::read(&directory.file(file::JOURNAL)).is_ok_and(|(_, state)| match state.stage {
+fn is_open(stage: &Stage) -> bool {
+    match stage {
         Stage::Closed(_) | Stage::Offered { .. } | Stage::Revoked => false,
         Stage::Prepared
         | Stage::Starting { .. }
@@ -34,14 +34,36 @@ fn is_open(directory: &TransactionDir) -> bool {
         | Stage::EngineSettled
         | Stage::Rebooting { .. }
         | Stage::Rebooted => true,
-    })
+    }
 }
 
-/// The open transactions of this host.
-fn open_transactions(root: &Path) -> Vec<TransactionId> {
-    let entries = files::read_dir(layout::transactions(root)).into_iter().flatten().flatten();
-    let ids = entries.filter_map(|entry| TransactionId::parse(&entry.file_name().to_string_lossy()).ok());
-    ids.filter(|id| is_open(&TransactionDir::new(root, id))).collect()
+/// What of this host's transactions is not closed.
+#[derive(Debug, Default)]
+struct Open {
+    transactions: Vec<TransactionId>,
+    /// Those of which nobody can tell, and why. They are nobody's to resume, and not over either.
+    unreadable: Vec<String>,
+}
+
+/// The open transactions of this host; an error when they cannot be listed.
+fn open_transactions(root: &Path) -> anyhow::Result<Open> {
+    let mut open = Open::default();
+    let path = layout::transactions(root);
+    let entries = match files::read_dir(&path) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(open),
+        Err(error) => return Err(error).with_context(|| format!("failed to read {}", path.display())),
+    };
+    for entry in entries {
+        let entry = entry.with_context(|| format!("failed to read {}", path.display()))?;
+        let Ok(id) = TransactionId::parse(&entry.file_name().to_string_lossy()) else { continue };
+        match journal::read(&TransactionDir::new(root, &id).file(file::JOURNAL)) {
+            Ok((_, state)) if is_open(&state.stage) => open.transactions.push(id),
+            Ok(_) => {}
+            Err(error) => open.unreadable.push(format!("{id}: {error:#}")),
+        }
+    }
+    Ok(open)
 }
 
 /// Makes sure that unfinished transactions are resumed after a boot. Where that cannot be had, the next agent does it.
@@ -94,16 +116,26 @@ fn unit_file(binary: &Path) -> String {
 }
 
 /// Whether the unit starts a binary below this directory.
-pub fn starts_from(directory: &Path) -> bool {
-    let unit = files::read_to_string(UNIT).unwrap_or_default();
-    unit.contains(&format!("{}/", directory.display()))
+pub fn starts_from(directory: &Path) -> io::Result<bool> {
+    match files::read_to_string(UNIT) {
+        Ok(unit) => Ok(unit.contains(&format!("{}/", directory.display()))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// Removes the unit when no transaction is open any more. Another supervisor may be closing its own at the same moment:
 /// both look only after their own is closed, so the last one sees none.
 pub fn disable_when_idle(root: &Path) {
-    if !open_transactions(root).is_empty() {
-        return;
+    match open_transactions(root) {
+        Ok(open) if !open.transactions.is_empty() => return,
+        // They may have been open, and a disk that is mended by the next boot tells.
+        Ok(open) if !open.unreadable.is_empty() => {
+            let which = open.unreadable.join("; ");
+            return say(format_args!("{UNIT} stays, it looks at the next boot again: {which}"));
+        }
+        Ok(_) => {}
+        Err(error) => return say(format_args!("{UNIT} stays, nobody knows what is open: {error:#}")),
     }
     for path in [WANTED, UNIT] {
         if let Err(error) = durable::remove_file(Path::new(path)) {
@@ -119,8 +151,8 @@ pub fn run(root: &Path) -> anyhow::Result<()> {
     }
     let systemd_run = find_systemd_run().map_err(anyhow::Error::msg)?;
     let binary: PathBuf = files::read_link("/proc/self/exe")?;
-    let mut failures = Vec::new();
-    for id in open_transactions(root) {
+    let Open { transactions, unreadable: mut failures } = open_transactions(root)?;
+    for id in transactions {
         let directory = TransactionDir::new(root, &id);
         let supervision = journal::read(&directory.file(file::JOURNAL))?.0.lines.len() + 1;
         let launch = Launch { id: id.clone(), supervision, binary: binary.clone(), go: None };
@@ -136,6 +168,26 @@ pub fn run(root: &Path) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_cannot_be_read_is_not_over() {
+        let root = tempfile::tempdir().unwrap();
+        assert!(open_transactions(root.path()).unwrap().transactions.is_empty(), "a host without any");
+        let transactions = layout::transactions(root.path());
+        std::fs::create_dir(&transactions).unwrap();
+        for (id, journal) in [("new", ""), ("damaged", "?\n")] {
+            std::fs::create_dir(transactions.join(id)).unwrap();
+            std::fs::write(transactions.join(id).join(file::JOURNAL), journal).unwrap();
+        }
+        let open = open_transactions(root.path()).unwrap();
+        assert_eq!(open.transactions.iter().map(|id| id.as_str()).collect::<Vec<_>>(), ["new"]);
+        let [unreadable] = open.unreadable.as_slice() else { panic!("{open:?}") };
+        assert!(unreadable.starts_with("damaged: "), "{unreadable}");
+        std::fs::remove_dir_all(&transactions).unwrap();
+        std::fs::write(&transactions, "").unwrap();
+        let error = open_transactions(root.path()).expect_err("it cannot be listed");
+        assert!(error.to_string().contains("failed to read"), "{error:#}");
+    }
 
     #[test]
     fn the_unit_checks_the_binary_before_it_starts_it() {

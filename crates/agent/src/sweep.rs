@@ -81,7 +81,9 @@ pub fn run(root: &Path, keep: Keep) -> usize {
             say(format_args!("the old transaction {id} could not be swept: {error}"));
         }
     }
-    sweep_binaries(root);
+    if let Err(error) = sweep_binaries(root) {
+        say(format_args!("old binaries stay, nobody knows which are used: {error:#}"));
+    }
     going.len()
 }
 
@@ -93,21 +95,35 @@ fn closed(root: &Path, id: TransactionId) -> Option<Closed> {
     matches!(state.stage, Stage::Closed(_) | Stage::Revoked).then_some(Closed { id, created })
 }
 
-fn sweep_binaries(root: &Path) {
-    let ids = files::read_dir(layout::transactions(root)).into_iter().flatten().flatten();
-    let manifests = ids.filter_map(|entry| manifest::read(&TransactionDir::at(entry.path())).ok());
-    let used: BTreeSet<String> = manifests.map(|manifest| manifest.binary_sha256).collect();
-    let linked = files::read_link(layout::LINK).unwrap_or_default();
+/// The binaries that this host's transactions name. One of a transaction that cannot be read may be what a boot resumes with.
+fn used_binaries(root: &Path) -> anyhow::Result<BTreeSet<String>> {
+    let mut used = BTreeSet::new();
+    for entry in files::read_dir(layout::transactions(root))? {
+        let entry = entry?;
+        if TransactionId::parse(&entry.file_name().to_string_lossy()).is_ok() {
+            used.insert(manifest::read(&TransactionDir::at(entry.path()))?.binary_sha256);
+        }
+    }
+    Ok(used)
+}
+
+fn sweep_binaries(root: &Path) -> anyhow::Result<()> {
+    let used = used_binaries(root)?;
+    let linked = match files::read_link(layout::LINK) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+        linked => linked.unwrap_or_default(),
+    };
     for base in layout::EXEC_CANDIDATES {
         for entry in files::read_dir(Path::new(base).join("bin")).into_iter().flatten().flatten() {
             let is_used = used.contains(entry.file_name().to_string_lossy().as_ref())
                 || linked.starts_with(entry.path())
-                || resume::starts_from(&entry.path());
+                || resume::starts_from(&entry.path())?;
             if !is_used {
                 let _ = durable::remove_tree(&entry.path()); // the next sweep tries again
             }
         }
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -134,6 +150,19 @@ mod tests {
         );
         assert_eq!(gone(&[100, 8], 100, 5, 9), [("d8".into(), Going::Output)]);
         assert!(gone(&[100, 10], 100, 5, 9).is_empty());
+    }
+
+    #[test]
+    fn while_a_manifest_cannot_be_read_nobody_knows_which_binaries_are_used() {
+        let root = tempfile::tempdir().unwrap();
+        assert!(used_binaries(root.path()).is_err(), "nothing can be listed");
+        let one = TransactionDir::new(root.path(), &TransactionId::parse("one").unwrap());
+        std::fs::create_dir_all(one.path()).unwrap();
+        std::fs::create_dir(layout::transactions(root.path()).join(".new-x")).unwrap();
+        std::fs::write(one.file(file::MANIFEST), "{").unwrap();
+        assert!(used_binaries(root.path()).is_err());
+        std::fs::remove_dir_all(one.path()).unwrap();
+        assert!(used_binaries(root.path()).unwrap().is_empty(), "what is no transaction yet names none");
     }
 
     #[test]

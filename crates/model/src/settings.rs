@@ -69,6 +69,10 @@ pub struct RolloutPart {
     pub unlock_by_hand: bool,
 }
 
+/// How long a restart's go counts from the look on in which an agent has seen it; the agent passes it on anew with each look. So
+/// long a controller waits, when it misses an agent, before it makes the node active for the next one.
+pub const GO_COUNTS: std::time::Duration = std::time::Duration::from_secs(10);
+
 /// A go takes two gates away out of so many at least.
 pub const LEAST_GATES: u8 = 4;
 

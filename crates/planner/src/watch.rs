@@ -32,6 +32,8 @@ pub(crate) enum Key {
     Aborting(NodeId, u32),
     /// This controller takes over, and cannot read what the node's agent says.
     Unread(NodeId),
+    /// This agent of this try is to be replaced, and may have passed on the go for a restart.
+    Replaced(NodeId, u32, u32),
     /// The participant is no longer in the swarm.
     Gone(NodeId),
     /// The node's label was removed.

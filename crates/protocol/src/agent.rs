@@ -91,7 +91,9 @@ pub enum Event {
     Looked {
         /// What it showed.
         look: Option<Look>,
-        /// A monotonic clock's reading.
+        /// The reading of the host's clock since its boot before the engine was asked.
+        asked: Duration,
+        /// The same clock's reading now.
         now: Duration,
         /// Any number.
         random: u64,
@@ -135,8 +137,16 @@ pub struct Ran {
 pub enum Effect {
     /// Say this to the controller, and again from time to time.
     Say(Said),
-    /// Pass the go for the restart of this number on to the supervisor.
-    PassGo(u32),
+    /// Pass the go for a restart on to the supervisor, in place of any that lies there. Said anew with each look that shows it:
+    /// it counts only for a while ([`crate::go`]).
+    PassGo {
+        /// The wish that it is for.
+        number: u32,
+        /// When the look began that showed it, on the host's clock since its boot.
+        seen: Duration,
+    },
+    /// Take a restart's go back, whoever passed it on. One that cannot be taken back counts only for a while.
+    TakeBackGo,
     /// End what the supervisor waits for.
     CancelWait,
     /// Do this next; what comes of it is the next event.
@@ -343,7 +353,7 @@ impl Agent {
             // A supervisor of an agent before this one was faster, or an agent that came after it.
             (At::Offering, Event::TooLate) => self.follow(),
             (At::Offering, Event::Known(Known::Newer)) => self.will(At::Gone, Do::Leave(REFUSED)),
-            (At::Gathering { offered, since }, Event::Looked { look, now, random }) => {
+            (At::Gathering { offered, since }, Event::Looked { look, now, random, .. }) => {
                 self.gather(offered, since, look.as_ref(), now, random)
             }
             (At::Waiting(watch), Event::Looked { look, now, .. }) => self.wait(watch, look.as_ref(), now),
@@ -363,13 +373,14 @@ impl Agent {
             (At::Following(_), Event::Revoked) => self.says(Said::Revoked, At::Staying(0), Do::Stay(0)),
             (At::Following(following), Event::Records(records)) => self.records(following, &records),
             (At::Following(following), Event::Wish(wish)) => self.wish(following, wish),
-            (At::Following(following), Event::Looked { look, now, random }) => {
-                self.look(following, look.as_ref(), now, random)
+            (At::Following(following), Event::Looked { look, asked, now, random }) => {
+                self.look(following, look.as_ref(), asked, now, random)
             }
             (At::Following(_), Event::Ran(ran)) => self.command_ended(&ran),
             // The supervisor may wait for its turn, and nothing may have begun.
             (At::Following(_), Event::ToldToLeave) => {
-                self.revoke(Then::Leave, "an agent that was told to leave before the command began")
+                let by = "an agent that was told to leave before the command began";
+                [vec![Effect::TakeBackGo], self.revoke(Then::Leave, by)].concat()
             }
             (At::RollingBack { phase, exit }, Event::Ran(ran)) => {
                 let rolled_back = Some(ran.is_success);
@@ -421,8 +432,9 @@ impl Agent {
         }
     }
 
+    /// What an agent before this one passed on was for the node as it was then.
     fn follow(&mut self) -> Effects {
-        self.will(At::Following(Following::default()), Do::Follow)
+        [vec![Effect::TakeBackGo], self.will(At::Following(Following::default()), Do::Follow)].concat()
     }
 
     fn revoke(&mut self, then: Then, by: &'static str) -> Effects {
@@ -506,9 +518,22 @@ impl Agent {
         Vec::new()
     }
 
-    fn look(&mut self, mut following: Following, look: Option<&Look>, now: Duration, random: u64) -> Effects {
+    fn look(
+        &mut self,
+        mut following: Following,
+        look: Option<&Look>,
+        asked: Duration,
+        now: Duration,
+        random: u64,
+    ) -> Effects {
         let effects = match (following.wish, following.cancelled) {
-            (Some(wish), false) => restart(&mut following, wish, look, now, random),
+            (Some(wish), false) => {
+                let verdict = following.watch.as_mut().map(|watch| watch.look(look, now));
+                match verdict {
+                    Some(verdict) => watched(&mut following, wish, verdict, asked),
+                    None => draw(&mut following, wish, look, now, random),
+                }
+            }
             (Some(_) | None, _) => Vec::new(),
         };
         self.at = At::Following(following);
@@ -547,18 +572,11 @@ fn failed(phase: HostPhase, ran: &Ran) -> NodeOutcome {
     NodeOutcome::Failed { phase, exit: ran.exit.into(), rolled_back: ran.rolled_back }
 }
 
-/// A supervisor waits for the go for a restart.
-fn restart(
-    following: &mut Following,
-    wish: Wish,
-    look: Option<&Look>,
-    now: Duration,
-    random: u64,
-) -> Effects {
-    let Some(watch) = &mut following.watch else { return draw(following, wish, look, now, random) };
-    match watch.look(look, now) {
+/// A supervisor waits for the go for a restart, or has it and waits for its turn: it is passed on as long as the gates say so.
+fn watched(following: &mut Following, wish: Wish, verdict: Verdict, seen: Duration) -> Effects {
+    match verdict {
         Verdict::Waits(_) => Vec::new(),
-        Verdict::Go => vec![Effect::PassGo(wish.number)],
+        Verdict::Go => vec![Effect::PassGo { number: wish.number, seen }],
         Verdict::Refused => vec![Effect::CancelWait],
         Verdict::Cancelled(why) => cancelled(following, why),
     }
@@ -580,7 +598,8 @@ fn draw(following: &mut Following, wish: Wish, look: Option<&Look>, now: Duratio
 
 fn cancelled(following: &mut Following, why: String) -> Effects {
     (following.cancelled, following.watch) = (true, None);
-    vec![Effect::Say(Said::Cancelled { why })]
+    // Behind the word the controller gives the node to the next agent.
+    vec![Effect::TakeBackGo, Effect::Say(Said::Cancelled { why })]
 }
 
 /// What goes on after this record, when that went on before it. What is over when an agent comes is not told as if it went

@@ -5,9 +5,11 @@
 //! arguments. The states are drawn in docs/protocol.md, and a test compares them with the code.
 //!
 //! - [`gates`]: what a go is, and how an agent tells one from everything that only looks like one.
+//! - [`go`]: a restart's go on its way from an agent to a supervisor, and how long it counts.
 //! - [`agent`]: an agent's part in a rollout, from the look at its host to its last word.
 //! - [`supervisor`]: what a supervisor does next: the host's lock, restarts and their gos, a cancel, a boot.
 
 pub mod agent;
 pub mod gates;
+pub mod go;
 pub mod supervisor;

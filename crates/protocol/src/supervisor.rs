@@ -46,8 +46,10 @@ pub enum At {
     TurnToRun(Start),
     /// It waits for the rollout's go.
     Go(Wish),
-    /// It waits until the swarm can do without this host, for a reboot.
-    TurnToReboot(Leaving),
+    /// It waits until the swarm can do without this host, for a restart.
+    TurnToRestart(Wish),
+    /// It looks whether the go still counts, behind the wait for its turn.
+    LookingAtGo(Wish),
     /// A program is being started.
     StartingProgram,
     /// A program runs.
@@ -73,10 +75,10 @@ pub enum Then {
     Run(Start),
     /// Watch the program that was started.
     Watch,
-    /// Start or restart the engine.
-    Restart(EngineRestart),
-    /// Reboot the host.
-    Reboot,
+    /// Start or restart the engine, with the go of this number.
+    Restart(EngineRestart, Option<u32>),
+    /// Reboot the host, likewise.
+    Reboot(Option<u32>),
     /// Leave.
     Leave(Leave),
 }
@@ -92,16 +94,7 @@ pub struct Start {
     pub engine_up: bool,
 }
 
-/// A reboot to come.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Leaving {
-    /// Why.
-    pub reason: String,
-    /// The boot that must end.
-    pub from_boot: String,
-}
-
-/// A restart that waits for its go.
+/// A restart to come; in a rollout it waits for its go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wish {
     /// Counted over the whole transaction, from 1. A go is for one number.
@@ -130,8 +123,10 @@ pub enum Event {
         /// Only an agent can bring them.
         secrets_are_missing: bool,
     },
-    /// What was waited for is there.
+    /// What was waited for is there; the go that was looked at counts.
     Waited,
+    /// The go that was looked at is not there, or counts no more; nothing was done.
+    GoIsVoid,
     /// What was waited for does not come, for this reason.
     GaveUp(String),
     /// Somebody ends the wait.
@@ -175,19 +170,31 @@ pub enum Effect {
     Look,
     /// Wait until the swarm can do without this host, right before the command.
     AwaitTurnToRun,
-    /// Wait for the rollout's go, at most for [`GO_LIMIT`]. A go of this number that lies there already was given to a
-    /// supervisor that was lost, for a node as it was then: it is taken away first, and does not count.
+    /// Say what is wanted, and wait for a go that counts ([`crate::go`]), at most for [`GO_LIMIT`]. A go that lies there already
+    /// was given to a supervisor that was lost, for a node as it was then: it is taken away first, and does not count. What
+    /// is wanted goes on being said until the restart begins, or does not come: so the agent goes on passing the go on.
     AwaitGo(Wish),
-    /// Wait until the swarm can do without this host, right before a reboot.
-    AwaitTurnToReboot,
+    /// Wait until the swarm can do without this host, right before a restart.
+    AwaitTurnToRestart,
+    /// Look whether the go of this number still counts: [`Event::Waited`] or [`Event::GoIsVoid`].
+    LookAtGo(u32),
     /// Start this program.
     StartProgram(Start),
     /// Watch it to its end: its output, its limit, whoever wants it stopped.
     WatchProgram,
-    /// Start or restart the engine.
-    RestartEngine(EngineRestart),
-    /// Reboot the host.
-    Reboot,
+    /// Start or restart the engine. With a number it is restarted only if that go counts at the very moment; else
+    /// [`Event::GoIsVoid`], and nothing is done.
+    RestartEngine {
+        /// Why.
+        why: EngineRestart,
+        /// The number of the go that it needs.
+        go: Option<u32>,
+    },
+    /// Reboot the host, likewise.
+    Reboot {
+        /// The number of the go that it needs.
+        go: Option<u32>,
+    },
     /// Wait until the rebooted host takes part in its swarm again, or that has taken too long.
     AwaitSwarm,
     /// Record the result, and remove what is left.
@@ -264,10 +271,15 @@ impl Supervisor {
             }
             (At::TurnToRun(start), Event::Waited) => self.record_start(start),
             (At::TurnToRun(start), Event::GaveUp(why)) => self.no_turn(state, start, why.clone(), &why),
-            (At::Go(wish), Event::Waited) => self.has_the_go(wish),
-            (At::Go(Wish { reason, .. }), Event::GaveUp(why)) => self.no_go(state, &reason, why),
-            (At::TurnToReboot(leaving), Event::Waited) => self.record_reboot(state, leaving),
-            (At::TurnToReboot(Leaving { reason, .. }), Event::GaveUp(why)) => self.not_done(&reason, &why),
+            (At::Go(wish), Event::Waited) => self.await_turn_to_restart(wish),
+            (At::TurnToRestart(wish), Event::Waited) => self.has_its_turn(state, wish),
+            (At::Go(wish) | At::TurnToRestart(wish), Event::GaveUp(why)) => {
+                self.no_restart(state, &wish.reason, why)
+            }
+            (At::LookingAtGo(wish), Event::Waited) => self.record_restart(state, wish),
+            (At::LookingAtGo(wish), Event::GoIsVoid) => self.await_go(wish),
+            // Recorded and not done: as one that takes over, it asks for another go.
+            (At::RestartingEngine | At::Rebooting, Event::GoIsVoid) => self.will(At::Looking, Effect::Look),
             (At::StartingProgram, Event::Started { pid }) => self.write(Record::Running { pid }, Then::Watch),
             (At::StartingProgram | At::Program, Event::Ended { end, left_behind, notes, cut_off }) => {
                 match cut_off {
@@ -283,6 +295,10 @@ impl Supervisor {
                 self.write(Record::Rebooted { boot }, Then::Decide)
             }
             (At::Closing, Event::Closed) => self.leave(Leave::Done),
+            // What it announces cannot be recorded, and is not done.
+            (At::Writing(then @ (Then::Run(_) | Then::Restart(..) | Then::Reboot(_))), Event::Cancelled(by)) => {
+                self.cancel_record(state, then, by)
+            }
             (at, Event::Cancelled(by)) if at.is_a_wait() => self.cancel(state, at, by),
             (at, Event::ToldToEnd) if at.is_a_wait() => self.leave(Leave::ToldToEnd),
             (at, _) => {
@@ -336,8 +352,8 @@ impl Supervisor {
             Then::Decide => self.will(At::Looking, Effect::Look),
             Then::Run(start) => self.will(At::StartingProgram, Effect::StartProgram(start)),
             Then::Watch => self.will(At::Program, Effect::WatchProgram),
-            Then::Restart(why) => self.will(At::RestartingEngine, Effect::RestartEngine(why)),
-            Then::Reboot => self.will(At::Rebooting, Effect::Reboot),
+            Then::Restart(why, go) => self.will(At::RestartingEngine, Effect::RestartEngine { why, go }),
+            Then::Reboot(go) => self.will(At::Rebooting, Effect::Reboot { go }),
             Then::Leave(why) => self.leave(why),
         }
     }
@@ -364,7 +380,7 @@ impl Supervisor {
             Action::RestartEngine(why) => self.restart_engine(state, &view, why),
             Action::Reboot { reason } => {
                 let wish = wish(state, Restart::Reboot, reason, view.boot_id);
-                self.ask(wish)
+                self.ask(state, wish)
             }
             Action::RebootNow => self.reboot_again(state, view.boot_id),
             Action::RecordRebooted if state.history.engine_was_up && self.cancelled.is_none() => {
@@ -414,15 +430,19 @@ impl Supervisor {
     /// for the node as it was then, which may run tasks again by now.
     fn restart_engine(&mut self, state: &State, view: &HostView, why: EngineRestart) -> Effect {
         if why == EngineRestart::Down || !self.policy.awaits_go {
-            return self.write(Record::RestartingEngine { why }, Then::Restart(why));
+            return self.write(Record::RestartingEngine { why }, Then::Restart(why, None));
         }
         let begun = matches!(state.stage, Stage::RestartingEngine { .. });
         match &view.engine_restart_wanted {
-            _ if begun && !view.engine_up => self.write(Record::RestartingEngine { why }, Then::Restart(why)),
+            // Starting it takes nobody down; to stop one that has come up meanwhile would need a go.
+            _ if begun && !view.engine_up => {
+                let why = EngineRestart::Down;
+                self.write(Record::RestartingEngine { why }, Then::Restart(why, None))
+            }
             None if begun => self.write(Record::EngineSettled { outcome: EngineOutcome::Up }, Then::Decide),
             wanted => {
                 let reason = wanted.clone().unwrap_or_else(|| "it was replaced".to_owned());
-                self.ask(wish(state, Restart::Engine, reason, view.boot_id.clone()))
+                self.ask(state, wish(state, Restart::Engine, reason, view.boot_id.clone()))
             }
         }
     }
@@ -430,38 +450,48 @@ impl Supervisor {
     /// The reboot is recorded, and whoever was about to do it was lost.
     fn reboot_again(&mut self, state: &State, boot: String) -> Effect {
         let reason = state.history.granted.last().cloned().unwrap_or_else(|| "a reboot is due".to_owned());
+        self.ask(state, wish(state, Restart::Reboot, reason, boot))
+    }
+
+    /// In a rollout a restart waits for its go, and then for its turn; alone an engine waits for its turn when it is restarted.
+    fn ask(&mut self, state: &State, wish: Wish) -> Effect {
+        match (self.policy.awaits_go, wish.kind) {
+            (true, _) => self.await_go(wish),
+            (false, Restart::Engine) => self.record_restart(state, wish),
+            (false, Restart::Reboot) => self.await_turn_to_restart(wish),
+        }
+    }
+
+    fn await_go(&mut self, wish: Wish) -> Effect {
+        self.will(At::Go(wish.clone()), Effect::AwaitGo(wish))
+    }
+
+    fn await_turn_to_restart(&mut self, wish: Wish) -> Effect {
+        self.will(At::TurnToRestart(wish), Effect::AwaitTurnToRestart)
+    }
+
+    /// The wait may have been long: the go may count no more.
+    fn has_its_turn(&mut self, state: &State, wish: Wish) -> Effect {
+        let number = wish.number;
         match self.policy.awaits_go {
-            true => self.ask(wish(state, Restart::Reboot, reason, boot)),
-            false => {
-                self.will(At::TurnToReboot(Leaving { reason, from_boot: boot }), Effect::AwaitTurnToReboot)
-            }
+            true => self.will(At::LookingAtGo(wish), Effect::LookAtGo(number)),
+            false => self.record_restart(state, wish),
         }
     }
 
-    fn record_reboot(&mut self, state: &State, leaving: Leaving) -> Effect {
-        if matches!(state.stage, Stage::Rebooting { .. }) {
-            return self.will(At::Rebooting, Effect::Reboot);
-        }
-        let Leaving { reason, from_boot } = leaving;
-        self.write(Record::Rebooting { reason, from_boot }, Then::Reboot)
-    }
-
-    fn ask(&mut self, wish: Wish) -> Effect {
-        match self.policy.awaits_go {
-            true => self.will(At::Go(wish.clone()), Effect::AwaitGo(wish)),
-            false => self.has_the_go(wish),
-        }
-    }
-
-    fn has_the_go(&mut self, wish: Wish) -> Effect {
+    fn record_restart(&mut self, state: &State, wish: Wish) -> Effect {
+        let go = self.policy.awaits_go.then_some(wish.number);
         match wish.kind {
             Restart::Engine => {
                 let why = EngineRestart::Replaced;
-                self.write(Record::RestartingEngine { why }, Then::Restart(why))
+                self.write(Record::RestartingEngine { why }, Then::Restart(why, go))
+            }
+            Restart::Reboot if matches!(state.stage, Stage::Rebooting { .. }) => {
+                self.will(At::Rebooting, Effect::Reboot { go })
             }
             Restart::Reboot => {
-                let leaving = Leaving { reason: wish.reason, from_boot: wish.boot };
-                self.will(At::TurnToReboot(leaving), Effect::AwaitTurnToReboot)
+                let Wish { reason, boot: from_boot, .. } = wish;
+                self.write(Record::Rebooting { reason, from_boot }, Then::Reboot(go))
             }
         }
     }
@@ -482,7 +512,7 @@ impl Supervisor {
         }
     }
 
-    fn no_go(&mut self, state: &State, reason: &str, why: String) -> Effect {
+    fn no_restart(&mut self, state: &State, reason: &str, why: String) -> Effect {
         if matches!(state.stage, Stage::RestartingEngine { .. }) {
             // Recorded by one that was lost, and not done.
             let outcome = EngineOutcome::Refused { reason: why };
@@ -491,13 +521,28 @@ impl Supervisor {
         self.not_done(reason, &why)
     }
 
+    fn cancel_record(&mut self, state: &State, then: Then, by: String) -> Effect {
+        let why = format!("cancelled by {by}");
+        self.cancelled = Some(by.clone());
+        match then {
+            Then::Run(start) => self.no_turn(state, start, by, &why),
+            Then::Restart(EngineRestart::Down, _) => {
+                self.no_restart(state, "the engine is down after the command", why)
+            }
+            Then::Restart(EngineRestart::Replaced, _) => {
+                self.no_restart(state, "the installed engine is not the one that runs", why)
+            }
+            Then::Reboot(_) => self.no_restart(state, "a reboot is due", why),
+            Then::Decide | Then::Watch | Then::Leave(_) => self.will(At::Looking, Effect::Look),
+        }
+    }
+
     fn cancel(&mut self, state: &State, at: At, by: String) -> Effect {
         let why = format!("cancelled by {by}");
         self.cancelled = Some(by.clone());
         match at {
             At::TurnToRun(start) => self.no_turn(state, start, by, &why),
-            At::Go(Wish { reason, .. }) => self.no_go(state, &reason, why),
-            At::TurnToReboot(Leaving { reason, .. }) => self.not_done(&reason, &why),
+            At::Go(wish) | At::TurnToRestart(wish) => self.no_restart(state, &wish.reason, why),
             At::Rebooting => self.not_done("a reboot was asked for", &why),
             At::RestartingEngine => {
                 // Whoever waited has started it, and it was not there yet.
@@ -510,6 +555,7 @@ impl Supervisor {
             | At::Host
             | At::Writing(_)
             | At::Looking
+            | At::LookingAtGo(_)
             | At::StartingProgram
             | At::Program
             | At::Closing
@@ -530,7 +576,7 @@ impl At {
             Self::Engine
             | Self::TurnToRun(_)
             | Self::Go(_)
-            | Self::TurnToReboot(_)
+            | Self::TurnToRestart(_)
             | Self::RestartingEngine
             | Self::Rebooting
             | Self::Swarm(_) => true,
@@ -538,6 +584,7 @@ impl At {
             | Self::Host
             | Self::Writing(_)
             | Self::Looking
+            | Self::LookingAtGo(_)
             | Self::StartingProgram
             | Self::Program
             | Self::Closing
@@ -555,7 +602,8 @@ impl At {
             Self::Looking => "looking",
             Self::TurnToRun(_) => "awaiting-turn-to-run",
             Self::Go(_) => "awaiting-go",
-            Self::TurnToReboot(_) => "awaiting-turn-to-reboot",
+            Self::TurnToRestart(_) => "awaiting-turn-to-restart",
+            Self::LookingAtGo(_) => "looking-at-its-go",
             Self::StartingProgram => "starting-program",
             Self::Program => "watching-program",
             Self::RestartingEngine => "restarting-engine",
@@ -577,6 +625,7 @@ impl Event {
             Self::Written => "written",
             Self::Seen { .. } => "seen",
             Self::Waited => "waited",
+            Self::GoIsVoid => "go-is-void",
             Self::GaveUp(_) => "gave-up",
             Self::Cancelled(_) => "cancelled",
             Self::ToldToEnd => "told-to-end",

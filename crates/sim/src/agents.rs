@@ -13,6 +13,7 @@ use careen_planner::spec::RebootPolicy;
 use careen_planner::{JobKey, JobRole};
 use careen_protocol::agent::{self, Agent, Do, Effect, Event, Known};
 use careen_protocol::gates::{Gate, Look};
+use careen_protocol::go::Go;
 use std::time::Duration;
 
 /// So many things are done in a second at most.
@@ -179,10 +180,15 @@ impl World {
                 }
                 self.said(index, key, said);
             }
-            Effect::PassGo(number) => {
-                let waits = host.process(&process.id).is_some();
-                if let Some(files) = host.files.get_mut(&process.id).filter(|_| waits) {
-                    files.go = Some((number, process.number));
+            Effect::PassGo { number, seen } => {
+                let (agent, boot) = (process.number, host.boot_id());
+                if let Some(files) = host.files.get_mut(&process.id) {
+                    files.go = Some(Go { number, agent, boot, seen });
+                }
+            }
+            Effect::TakeBackGo => {
+                if let Some(files) = host.files.get_mut(&process.id) {
+                    files.go = None;
                 }
             }
             Effect::CancelWait => {
@@ -384,7 +390,8 @@ impl World {
         if let Some(look) = &mut look {
             (self.bend.look)(look, process.drawn);
         }
-        Event::Looked { look, now: Duration::from_secs(self.now), random }
+        let now = Duration::from_secs(self.now);
+        Event::Looked { look, asked: now, now, random }
     }
 
     /// What the engine tells an agent of its containers.

@@ -19,8 +19,10 @@ pub struct Bend {
     pub revokes_by_word_only: bool,
     /// A supervisor acts first, and writes afterwards that it will.
     pub acts_before_it_writes: bool,
-    /// A supervisor takes a go that was passed on to the one before it.
+    /// A supervisor takes a go that was passed on to the one before it, however long ago.
     pub keeps_an_old_go: bool,
+    /// A supervisor that has seen its go does not look at it again.
+    pub looks_at_its_go_once: bool,
     /// Whoever only waits is called busy.
     pub waits_for_who_waits: bool,
     /// A supervisor that is started at a boot is given the go of the agent that offered last.
@@ -42,6 +44,7 @@ impl Default for Bend {
             revokes_by_word_only: false,
             acts_before_it_writes: false,
             keeps_an_old_go: false,
+            looks_at_its_go_once: false,
             waits_for_who_waits: false,
             boot_is_a_go: false,
             ignores_versions: false,

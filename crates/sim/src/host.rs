@@ -6,6 +6,7 @@ use careen_model::transaction::{Outcome, Policy, Rollback, Stage, State};
 use careen_planner::observed::{Expectation, Restart};
 use careen_planner::{NodeId, RolloutId};
 use careen_protocol::agent::{Known, Ran, Step};
+use careen_protocol::go::Go;
 use careen_protocol::supervisor::Leave;
 use std::collections::BTreeMap;
 
@@ -152,8 +153,8 @@ pub struct Files {
     pub policy: Policy,
     /// What its supervisor asks a go for.
     pub wish: Option<careen_protocol::supervisor::Wish>,
-    /// For which wish a go was passed on, and by which agent.
-    pub go: Option<(u32, u32)>,
+    /// The go for a restart that was passed on.
+    pub go: Option<Go>,
     /// Why the last supervisor left.
     pub left: Option<Leave>,
     /// When it was created.

@@ -43,10 +43,7 @@ impl World {
         let theirs = node.wish_at > 0 && node.wish_at >= seen;
         // A node that is given up is as its operator wants it; its host may still be at work.
         let given_up = self.stage(node).is_some_and(|stage| stage.is_terminal());
-        // The controller gives an agent up and makes the node active for the next one; the go may have reached the first one,
-        // and its supervisor may have been frozen since, or waits for its turn (docs/architecture.md, known and not mended).
-        let given_back = node.given_back_at > 0 && node.given_back_at >= seen;
-        if given_up || self.spec.drain == DrainPolicy::Never || theirs || given_back {
+        if given_up || self.spec.drain == DrainPolicy::Never || theirs {
             return;
         }
         let runs = |task: &&crate::world::SimTask| task.node == node.id && task.state == TaskState::Running;

@@ -340,6 +340,11 @@ impl Run {
     fn looked(&mut self, index: usize, turn: Turn) -> bool {
         match turn.pass.end {
             End::GoOn => {}
+            // Its last write came too late: what is left is given back by whoever removed the config.
+            End::Finished if self.world.removed => {
+                self.world.say(format!("{} stops: the config is gone", self.sitting[index].controller.id()));
+                return false;
+            }
             End::Finished => {
                 self.world.say("the rollout is over");
                 if !self.over {

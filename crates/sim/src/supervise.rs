@@ -7,6 +7,7 @@ use careen_model::journal::{CommandEnd, EngineOutcome, Record, TransactionResult
 use careen_model::transaction::{EngineRestart, HostView, Outcome, Phase, Stage, StopReason};
 use careen_planner::observed::{Restart, Role};
 use careen_protocol::supervisor::{Effect, Event, GO_LIMIT, Leave, Start, Supervisor};
+use std::time::Duration;
 
 /// So many steps are taken in a second at most.
 const STEPS: usize = 40;
@@ -108,7 +109,8 @@ impl Process {
 
     /// The go that it acts on.
     pub(crate) fn given(&self, host: &Host) -> Option<(u32, u32)> {
-        self.orphan.as_ref().or_else(|| host.files.get(&self.id))?.go
+        let files = self.orphan.as_ref().or_else(|| host.files.get(&self.id))?;
+        files.go.as_ref().map(|go| (go.number, go.agent))
     }
 
     fn files<'a>(&'a mut self, host: &'a mut Host) -> Option<&'a mut Files> {
@@ -242,26 +244,29 @@ impl World {
             }
             Effect::LetEngineComeUp => return Came::NotYet,
             Effect::Look => self.seen(index, process),
-            Effect::AwaitTurnToRun | Effect::AwaitTurnToReboot if self.can_do_without(index) => Event::Waited,
-            Effect::AwaitTurnToRun | Effect::AwaitTurnToReboot => return Came::NotYet,
+            Effect::AwaitTurnToRun | Effect::AwaitTurnToRestart if self.can_do_without(index) => {
+                Event::Waited
+            }
+            Effect::AwaitTurnToRun | Effect::AwaitTurnToRestart => return Came::NotYet,
             Effect::AwaitGo(wish) => {
-                let (keeps, now) = (self.bend.keeps_an_old_go, process.since);
-                let fresh = !std::mem::replace(&mut process.acted, true);
+                let keeps = self.bend.keeps_an_old_go;
+                let first = !std::mem::replace(&mut process.acted, true);
                 let Some(files) = process.files(&mut self.nodes[index].host) else { return Came::Gone };
-                if fresh {
+                if first {
                     files.wish = Some(wish.clone());
-                    files.go = files.go.filter(|_| keeps);
+                    files.go = files.go.take().filter(|_| keeps);
                 }
-                let given = files.go.is_some_and(|(number, _)| number == wish.number);
-                if given || self.now - now >= GO_LIMIT.as_secs() {
-                    files.wish = None;
-                }
-                match given {
+                let old = keeps && files.go.as_ref().is_some_and(|go| go.number == wish.number);
+                match old || self.go_counts(index, process, wish.number) {
                     true => Event::Waited,
-                    false if self.now - now >= GO_LIMIT.as_secs() => Event::GaveUp("nobody gave a go".into()),
+                    false if waited >= GO_LIMIT.as_secs() => Event::GaveUp("nobody gave a go".into()),
                     false => return Came::NotYet,
                 }
             }
+            Effect::LookAtGo(number) => match self.still_counts(index, process, Some(*number)) {
+                true => Event::Waited,
+                false => Event::GoIsVoid,
+            },
             // With the state directory the payload is gone.
             Effect::StartProgram(_) if process.orphan.is_some() => {
                 return ended(CommandEnd::NotStarted("no such file".into()));
@@ -271,8 +276,11 @@ impl World {
                 Event::Started { pid: 9 }
             }
             Effect::WatchProgram => return self.watch_program(index, process),
-            Effect::RestartEngine(why) => return self.restart_engine(index, process, *why, waited),
-            Effect::Reboot => {
+            Effect::RestartEngine { why, go } => {
+                return self.restart_engine(index, process, (*why, *go), waited);
+            }
+            Effect::Reboot { go } if !self.still_counts(index, process, *go) => Event::GoIsVoid,
+            Effect::Reboot { .. } => {
                 self.check_restart(index, &process.id);
                 self.check_unlock(index, &process.id);
                 self.take_down(index, Restart::Reboot);
@@ -338,8 +346,10 @@ impl World {
 
     fn write(&mut self, index: usize, process: &mut Process, record: Record) -> Came {
         let Some(files) = process.files(&mut self.nodes[index].host) else { return Came::Gone };
-        if !matches!(record, Record::Supervised { .. }) {
-            files.wish = None;
+        match record {
+            // What is wanted goes on being said until it is done.
+            Record::Supervised { .. } | Record::RestartingEngine { .. } | Record::Rebooting { .. } => {}
+            _ => files.wish = None,
         }
         let written = append(files, record);
         if let Err(error) = written {
@@ -416,7 +426,7 @@ impl World {
         &mut self,
         index: usize,
         process: &mut Process,
-        why: EngineRestart,
+        (why, go): (EngineRestart, Option<u32>),
         waited: u64,
     ) -> Came {
         if !process.acted {
@@ -426,6 +436,9 @@ impl World {
                     let reason = "quorum at risk".to_owned();
                     let refused = EngineOutcome::Refused { reason };
                     return if waited < ENGINE_RESTARTS { Came::NotYet } else { settled(refused) };
+                }
+                EngineRestart::Replaced if power == Power::Up && !self.still_counts(index, process, go) => {
+                    return Came::Event(Event::GoIsVoid);
                 }
                 EngineRestart::Replaced if power == Power::Up => {
                     self.check_restart(index, &process.id);
@@ -448,6 +461,18 @@ impl World {
             false if waited >= ENGINE_RESTARTS => settled(EngineOutcome::Down { words: "down".into() }),
             false => Came::NotYet,
         }
+    }
+
+    fn go_counts(&mut self, index: usize, process: &mut Process, number: u32) -> bool {
+        let (boot, now) = (self.nodes[index].host.boot_id(), Duration::from_secs(self.now));
+        let files = process.files(&mut self.nodes[index].host);
+        files.and_then(|files| files.go.as_ref()).is_some_and(|go| go.counts(number, &boot, now))
+    }
+
+    /// The look behind the wait for its turn, and right before the act.
+    fn still_counts(&mut self, index: usize, process: &mut Process, go: Option<u32>) -> bool {
+        let looks = !self.bend.looks_at_its_go_once && !self.bend.keeps_an_old_go;
+        go.is_none_or(|number| !looks || self.go_counts(index, process, number))
     }
 
     /// Takes an engine or a host down, through careen: as soon as this supervisor has done its step.

@@ -6,7 +6,7 @@ use careen_planner::rollout::{ASK_LABEL, Ask, Control, GoneMark};
 use careen_planner::state::{NodeRecord, RECORD_LABEL};
 use careen_planner::{Act, ControllerId, JobKey, JobRole, NodeId, Observed, Pass, Stage};
 use careen_sim::world::World;
-use careen_sim::{Faults, Run, scenario};
+use careen_sim::{Accidents, Faults, Run, scenario};
 use support::{caught, caught_under};
 
 mod support;
@@ -211,6 +211,33 @@ fn a_planner_that_does_not_see_that_a_node_refuses_the_image() {
         }
     }
     caught(|run| run.distort = on_its_way, "refuses the image, and nobody says so");
+}
+
+#[test]
+fn a_planner_that_takes_what_any_agent_said_for_the_word_of_the_last() {
+    fn of_the_last(observed: &mut Observed, _: &ControllerId) {
+        for report in &mut observed.reports {
+            let node = observed.nodes.iter().find(|node| node.id == report.node);
+            if let Some(record) = node.and_then(|node| NodeRecord::of(node).ok().flatten()) {
+                (report.generation, report.agent) = (record.generation, record.agent);
+            }
+        }
+    }
+    let change = |run: &mut Run| run.distort = of_the_last;
+    caught_under(many_agents(), change, "is taken back although its command has begun");
+}
+
+/// Agents are lost again and again, and operators leave nodes out meanwhile.
+fn many_agents() -> Faults {
+    let lost = Accidents { container: 40, oom: 10, freeze: 20, ..Accidents::all() };
+    Faults { accidents: lost, operator: 20, ..Faults::but_members() }
+}
+
+#[test]
+fn a_look_that_is_older_than_what_its_controller_has_done() {
+    let lag = Accidents { lag: 8, ..Accidents::all() };
+    let faults = Faults { accidents: lag, ..Faults::but_members() };
+    caught_under(faults, |run| run.world.bend.looks_at_the_past = true, "is restarted with");
 }
 
 #[test]

@@ -18,7 +18,8 @@ use careen_model::entry::Way;
 use careen_model::journal::{EngineOutcome, Journal, Record, TransactionResult};
 use careen_model::transaction::{EngineRestart, Stage};
 use nix::sys::signal::Signal;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
+use std::net::Shutdown;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -282,6 +283,27 @@ impl<T> OrLose<T> for io::Result<T> {
 pub fn send_stop(directory: &TransactionDir, by: &str, grace_ms: Option<u64>) -> io::Result<()> {
     let stop = control::Stop { by: by.to_owned(), grace_ms };
     UnixStream::connect(directory.file(file::CONTROL))?.write_all(&Message::Stop(stop).encode())
+}
+
+/// As [`send_stop`], and what the supervisor answers; nothing, when it does what it is asked.
+pub fn ask_to_stop(
+    directory: &TransactionDir,
+    by: &str,
+    grace_ms: Option<u64>,
+    limit: Duration,
+) -> io::Result<String> {
+    let stop = control::Stop { by: by.to_owned(), grace_ms };
+    let mut supervisor = UnixStream::connect(directory.file(file::CONTROL))?;
+    supervisor.write_all(&Message::Stop(stop).encode())?;
+    supervisor.shutdown(Shutdown::Write)?;
+    supervisor.set_read_timeout(Some(limit))?;
+    let mut answer = String::new();
+    match supervisor.read_to_string(&mut answer) {
+        // It was asked, and is at something else.
+        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::ConnectionReset) => {}
+        read => drop(read?),
+    }
+    Ok(answer)
 }
 
 /// Asks a transaction's supervisor to end what it waits for; a program that runs is left alone.

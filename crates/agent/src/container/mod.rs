@@ -17,7 +17,7 @@ mod rollout;
 mod secrets;
 mod terminal;
 
-pub use follow::send_stop;
+pub use follow::ask_to_stop;
 pub use printer::Printer;
 
 use crate::payload::Source;

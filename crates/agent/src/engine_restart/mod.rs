@@ -75,24 +75,26 @@ fn may_take(its_process_runs: bool, started_by_systemd: bool) -> Duration {
     }
 }
 
-/// Starts or restarts the engine, and waits until it takes part again.
+/// Starts or restarts the engine, and waits until it takes part again. `None` when its turn came and it may not be stopped any
+/// more: nothing was done then.
 pub fn carry_out(
     why: EngineRestart,
     manifest: &Manifest,
     patience: &mut dyn Patience,
-) -> Result<EngineOutcome, Ended> {
+    may_be_stopped: &dyn Fn() -> bool,
+) -> Result<Option<EngineOutcome>, Ended> {
     let mut restart = Restart::new(manifest, patience);
     let outcome = match why {
-        EngineRestart::Down => restart.start(None),
-        EngineRestart::Replaced => restart.restart(),
+        EngineRestart::Down => restart.start(None).map(Some),
+        EngineRestart::Replaced => restart.restart(may_be_stopped),
     };
     restart.patience.hold(None);
     outcome
 }
 
-/// Waits until this host may reboot: at once, but for managers, of which one goes down at a time, and only while the
-/// swarm keeps its quorum. The lock stays held through the reboot. The inner error says why it may not.
-pub fn await_reboot(manifest: &Manifest, patience: &mut dyn Patience) -> Result<Result<(), String>, Ended> {
+/// Waits until this host or its engine may go down: at once, but for managers, of which one goes down at a time, and only while the
+/// swarm keeps its quorum. The lock stays held through the restart. The inner error says why it may not.
+pub fn await_restart(manifest: &Manifest, patience: &mut dyn Patience) -> Result<Result<(), String>, Ended> {
     let mut restart = Restart::new(manifest, patience);
     let turn = restart.await_turn(Some(Work::Restart))?;
     restart.patience.hold(None);
@@ -180,6 +182,13 @@ pub fn after_command(held: Held, manifest: &Manifest, patience: &mut dyn Patienc
 
 /// Gives the lock back, if this transaction has it, for a command that does not begin.
 pub fn give_back(manifest: &Manifest) {
+    if manifest.may_touch_engine {
+        give_turn_back(manifest);
+    }
+}
+
+/// The same for a restart that does not come now.
+pub fn give_turn_back(manifest: &Manifest) {
     struct NoWait;
     impl Patience for NoWait {
         fn pause(&mut self, _: Duration) -> Result<(), Ended> {
@@ -187,9 +196,7 @@ pub fn give_back(manifest: &Manifest) {
         }
         fn hold(&mut self, _: Option<&str>) {}
     }
-    if manifest.may_touch_engine {
-        Restart::new(manifest, &mut NoWait).release_lock();
-    }
+    Restart::new(manifest, &mut NoWait).release_lock();
 }
 
 /// A lock that nobody keeps alive dies by itself, and the quorum is asked beside it.

@@ -26,12 +26,20 @@ struct FailedStop {
 }
 
 impl Restart<'_> {
-    pub(super) fn restart(&mut self) -> Result<EngineOutcome, Ended> {
+    pub(super) fn restart(
+        &mut self,
+        may_be_stopped: &dyn Fn() -> bool,
+    ) -> Result<Option<EngineOutcome>, Ended> {
         match self.await_turn(Some(Work::Restart))? {
-            Ok(Some(info)) => self.start(Some(&info)),
+            // Its turn may have taken long.
+            Ok(Some(_)) if !may_be_stopped() => {
+                self.release_lock();
+                Ok(None)
+            }
+            Ok(Some(info)) => self.start(Some(&info)).map(Some),
             // It was stopped, maybe by a supervisor that was lost then.
-            Ok(None) => self.start(None),
-            Err(reason) => Ok(EngineOutcome::Refused { reason }),
+            Ok(None) => self.start(None).map(Some),
+            Err(reason) => Ok(Some(EngineOutcome::Refused { reason })),
         }
     }
 

@@ -103,6 +103,17 @@ pub fn exists(path: impl AsRef<Path>) -> io::Result<bool> {
     }
 }
 
+/// Whether something has this name, a link that leads nowhere too. That it cannot be told is an error, not a no.
+pub fn is_there(path: impl AsRef<Path>) -> io::Result<bool> {
+    match symlink_metadata(path) {
+        Ok(_) => Ok(true),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
+}
+
 /// Whether a directory can be seen at this path.
 pub fn is_directory(path: impl AsRef<Path>) -> bool {
     metadata(path).is_ok_and(|found| found.is_dir())

@@ -2,7 +2,7 @@
 
 use crate::files;
 use careen_model::control::{Decoder, Message};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -61,26 +61,41 @@ impl Control {
 
     /// Accepts who waits, and returns what was said. A speaker who makes no sense is hung up on.
     pub fn take(&mut self) -> Vec<Message> {
+        self.hear(None)
+    }
+
+    /// The same; whoever wants something to end is told this. Who does not listen misses it.
+    pub fn take_and_answer(&mut self, answer: &str) -> Vec<Message> {
+        self.hear(Some(answer))
+    }
+
+    fn hear(&mut self, answer: Option<&str>) -> Vec<Message> {
         while let Some(Ok((stream, _))) = self.listener.as_ref().ok().map(UnixListener::accept) {
             if self.connections.len() < MAX_CONNECTIONS && stream.set_nonblocking(true).is_ok() {
                 self.connections.push(Connection { stream, decoder: Decoder::default() });
             }
         }
         let mut messages = Vec::new();
-        self.connections.retain_mut(|connection| connection.read(&mut messages));
+        self.connections.retain_mut(|connection| connection.read(&mut messages, answer));
         messages
     }
 }
 
 impl Connection {
     /// Reads what is there; `false` when the connection is over.
-    fn read(&mut self, messages: &mut Vec<Message>) -> bool {
+    fn read(&mut self, messages: &mut Vec<Message>, answer: Option<&str>) -> bool {
         let mut buffer = [0; 4096];
         loop {
             match self.stream.read(&mut buffer) {
                 Ok(0) => return false,
                 Ok(read) => match self.decoder.push(&buffer[..read]) {
-                    Ok(complete) => messages.extend(complete),
+                    Ok(complete) => {
+                        let ends = |message: &Message| matches!(message, Message::Stop(_) | Message::EndWait(_));
+                        if let Some(answer) = answer.filter(|_| complete.iter().any(ends)) {
+                            let _ = self.stream.write_all(answer.as_bytes()); // it may be gone
+                        }
+                        messages.extend(complete);
+                    }
                     Err(error) => {
                         crate::say::say(format_args!("hung up on a speaker at the control socket: {error}"));
                         return false;
@@ -98,7 +113,7 @@ impl Connection {
 mod tests {
     use super::*;
     use careen_model::control::Stop;
-    use std::io::Write;
+    use std::net::Shutdown;
 
     #[test]
     fn what_is_said_arrives_and_nonsense_is_hung_up_on() {
@@ -117,5 +132,27 @@ mod tests {
         drop(speaker);
         assert!(control.take().is_empty());
         assert_eq!(control.fds().len(), 1);
+    }
+
+    #[test]
+    fn who_cancels_hears_what_is_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("control.sock");
+        let mut control = Control::listen(&path).unwrap();
+        let answered = |control: &mut Control, message: Message, answer: Option<&str>| {
+            let mut speaker = UnixStream::connect(&path).unwrap();
+            speaker.write_all(&message.encode()).unwrap();
+            speaker.shutdown(Shutdown::Write).unwrap();
+            assert_eq!(control.hear(answer), [message]);
+            let mut heard = String::new();
+            speaker.read_to_string(&mut heard).unwrap();
+            heard
+        };
+        let stop = Message::Stop(Stop { by: "a test".into(), grace_ms: None });
+        assert_eq!(answered(&mut control, stop.clone(), Some("the disk is full")), "the disk is full");
+        let end_wait = Message::EndWait("a test".into());
+        assert_eq!(answered(&mut control, end_wait, Some("the disk is full")), "the disk is full");
+        assert_eq!(answered(&mut control, stop, None), "");
+        assert_eq!(answered(&mut control, Message::Input(vec![7]), Some("not for keys")), "");
     }
 }

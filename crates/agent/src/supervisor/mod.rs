@@ -40,6 +40,7 @@ use control::Control;
 use nix::sys::signal::Signal;
 use output::OutputLog;
 use program::Watch;
+use record::Recorded;
 use std::path::Path;
 use std::time::Duration;
 
@@ -47,6 +48,8 @@ use std::time::Duration;
 const DONE: u8 = 0;
 /// What a process exits with that found the host taken by another transaction.
 const HOST_BUSY: u8 = careen_model::AgentExit::HostBusy.code();
+/// What a process exits with that was cancelled before anything was begun, and could not record that.
+const CANCELLED: u8 = careen_model::AgentExit::RestartWanted.code();
 
 /// Supervises the transaction in this directory to its end, and returns the process's exit code (which only systemd
 /// looks at: the result is in the journal). `go` is the agent of a rollout whose go this supervisor carries.
@@ -78,6 +81,7 @@ pub fn run(entry: Way, root: &Path, directory: &TransactionDir, go: Option<u32>)
         notes: Vec::new(),
         host_notes: Vec::new(),
         engine_lock: None,
+        cancelled: None,
     };
     let code = supervisor.drive(go);
     resume::disable_when_idle(root);
@@ -103,6 +107,8 @@ pub(crate) fn remove_traces(directory: &TransactionDir, manifest: &Manifest) -> 
         ("the payload", durable::remove_tree(payload)),
         ("the secrets", durable::remove_tree(&secrets)),
         ("the wish for the engine", durable::remove_file(&directory.file(file::RESTART_ENGINE))),
+        ("the wish for a restart", durable::remove_file(&directory.file(file::RESTART_WISH))),
+        ("the go for a restart", durable::remove_file(&directory.file(file::RESTART_GO))),
         ("the environment", durable::remove_file(&directory.file(file::ENVIRONMENT))),
         ("the hold", crate::hold::clear(&directory.file(file::HOLD))),
         ("the control socket", durable::remove_file(&directory.file(file::CONTROL))),
@@ -132,6 +138,8 @@ struct Supervisor<'a> {
     host_notes: Vec<String>,
     /// The lock for engine restarts, while a command runs that may restart this manager's engine, and until what follows takes it.
     engine_lock: Option<engine_restart::Held>,
+    /// Who cancelled a record that could not be written.
+    cancelled: Option<String>,
 }
 
 /// A program of the payload that was started.
@@ -171,18 +179,28 @@ impl Supervisor<'_> {
             Effect::WriteSupervised => self.write_supervised()?,
             Effect::Write(record) => {
                 tell(&record);
-                self.record(&record)?;
-                Event::Written
+                match self.record(&record)? {
+                    Recorded::Done => Event::Written,
+                    Recorded::Cancelled(by) if matches!(record, Record::Revoked { .. }) => {
+                        say(format_args!(
+                            "cancelled by {by}: nothing was begun, and that could not be recorded. Look at the file system of {}",
+                            layout::ROOT
+                        ));
+                        return Ok(Done::Exit(CANCELLED));
+                    }
+                    Recorded::Cancelled(by) => Event::Cancelled(by),
+                }
             }
             Effect::LetEngineComeUp => self.let_engine_come_up(),
             Effect::Look => self.look()?,
             Effect::AwaitTurnToRun => self.await_turn_to_run(),
             Effect::AwaitGo(wish) => self.await_go(&wish),
-            Effect::AwaitTurnToReboot => self.await_turn_to_reboot(),
+            Effect::AwaitTurnToRestart => self.await_turn_to_restart(),
+            Effect::LookAtGo(number) => self.look_at_go(number),
             Effect::StartProgram(start) => self.start_program(start),
             Effect::WatchProgram => self.watch_program()?,
-            Effect::RestartEngine(why) => self.restart_engine(why),
-            Effect::Reboot => self.reboot(),
+            Effect::RestartEngine { why, go } => self.restart_engine(why, go),
+            Effect::Reboot { go } => self.reboot(go),
             Effect::AwaitSwarm => self.await_swarm(),
             Effect::Close(outcome) => {
                 self.close(outcome)?;
@@ -343,7 +361,7 @@ impl Supervisor<'_> {
             notes,
             changes: changes.map(Box::new),
         };
-        self.insist(&Record::Closed { result })
+        self.insist(&Record::Closed { result }).map(drop)
     }
 
     /// What the journal tells that a person should know, whoever wrote it.

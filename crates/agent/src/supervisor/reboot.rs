@@ -5,7 +5,7 @@ use super::Supervisor;
 use super::waiting::Waiting;
 use crate::durable;
 use crate::engine_restart::{self, Ended, INTERVAL, Patience};
-use crate::layout::file;
+use crate::layout::{TransactionDir, file};
 use crate::restart_go;
 use crate::say::say;
 use crate::signals::with_signals_unblocked;
@@ -61,10 +61,15 @@ impl Supervisor<'_> {
         event
     }
 
-    /// Until this host may reboot.
-    pub(super) fn await_turn_to_reboot(&mut self) -> Event {
+    /// Until this host may go down, for a restart of its engine or of itself. Where it may not, it gives its turn back.
+    pub(super) fn await_turn_to_restart(&mut self) -> Event {
         self.engine_lock = None; // taken over
-        self.wait_for(|manifest, waiting| engine_restart::await_reboot(manifest, waiting), turn)
+        let event = self.wait_for(|manifest, waiting| engine_restart::await_restart(manifest, waiting), turn);
+        if event != Event::Waited {
+            restart_go::forget(self.directory);
+            engine_restart::give_turn_back(&self.manifest);
+        }
+        event
     }
 
     /// In a rollout: until an agent passes the go for this restart on. The node must be empty first.
@@ -77,7 +82,7 @@ impl Supervisor<'_> {
         let deadline = Instant::now() + GO_LIMIT;
         let mut waiting = self.waiting();
         let event = loop {
-            if restart_go::is_given(&given, wish) {
+            if restart_go::counts(&given, wish.number) {
                 break Event::Waited;
             }
             if Instant::now() >= deadline {
@@ -94,12 +99,20 @@ impl Supervisor<'_> {
             }
         };
         waiting.hold(None);
-        for done in [asked, given] {
-            if let Err(error) = durable::remove_file(&done) {
-                say(format_args!("{}: {error}", done.display())); // its number makes it worthless
-            }
+        if event != Event::Waited {
+            restart_go::forget(self.directory);
         }
         event
+    }
+
+    /// Whether the go still counts, behind the wait for its turn. A turn that is of no use is given back.
+    pub(super) fn look_at_go(&self, number: u32) -> Event {
+        if restart_go::counts(&self.directory.file(file::RESTART_GO), number) {
+            return Event::Waited;
+        }
+        say("the go for the restart counts no more, its agent may be gone: asking for another one");
+        engine_restart::give_turn_back(&self.manifest);
+        Event::GoIsVoid
     }
 
     /// Until an engine that was up before the command, and that the command has started again, answers.
@@ -112,21 +125,28 @@ impl Supervisor<'_> {
         self.wait_for(|manifest, waiting| engine_restart::after_reboot(manifest, waiting), |()| Event::Waited)
     }
 
-    /// Starts or restarts the engine.
-    pub(super) fn restart_engine(&mut self, why: EngineRestart) -> Event {
-        let settled = |outcome| {
+    /// Starts or restarts the engine. One that needs a go is stopped only while that counts.
+    pub(super) fn restart_engine(&mut self, why: EngineRestart, go: Option<u32>) -> Event {
+        let settled = |outcome: Option<EngineOutcome>| {
+            let Some(outcome) = outcome else { return Event::GoIsVoid };
             if let EngineOutcome::Refused { reason } | EngineOutcome::Down { words: reason } = &outcome {
                 say(format_args!("the engine: {reason}"));
             }
             Event::Settled(outcome)
         };
         self.engine_lock = None; // taken over
-        self.wait_for(|manifest, waiting| engine_restart::carry_out(why, manifest, waiting), settled)
+        let directory = self.directory;
+        let may = || may_restart(directory, go);
+        self.wait_for(|manifest, waiting| engine_restart::carry_out(why, manifest, waiting, &may), settled)
     }
 
     /// Reboots the host. Returns when this process is told to end, for it is resumed after the boot, or when the host does
     /// not go down.
-    pub(super) fn reboot(&mut self) -> Event {
+    pub(super) fn reboot(&mut self, go: Option<u32>) -> Event {
+        if !may_restart(self.directory, go) {
+            engine_restart::give_turn_back(&self.manifest);
+            return Event::GoIsVoid;
+        }
         if let Err(error) = ask_for_reboot() {
             return Event::GaveUp(format!("{error:#}"));
         }
@@ -134,6 +154,17 @@ impl Supervisor<'_> {
             format!("a reboot was asked for, and did not happen within {} s", REBOOT_DEADLINE.as_secs());
         self.wait_for(|_, waiting| waiting.pause(REBOOT_DEADLINE), |()| Event::GaveUp(late))
     }
+}
+
+/// The last look, right before the act. What it needs a go for is wanted no more when it begins.
+fn may_restart(directory: &TransactionDir, go: Option<u32>) -> bool {
+    let Some(number) = go else { return true };
+    let counts = restart_go::counts(&directory.file(file::RESTART_GO), number);
+    match counts {
+        true => restart_go::forget(directory),
+        false => say("the go for the restart counts no more, and nothing was restarted: asking for another one"),
+    }
+    counts
 }
 
 fn turn(turn: Result<(), String>) -> Event {

@@ -7,6 +7,7 @@ use crate::layout::{self, file};
 use crate::say::say;
 use crate::{durable, files, readiness};
 use anyhow::Context;
+use careen_model::control::{Message, Stop};
 use careen_model::journal::Record;
 use careen_model::transaction::IllegalTransition;
 use nix::sys::signal::Signal;
@@ -22,12 +23,32 @@ const TRIES: u32 = 600;
 /// No shorter pause between them.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
 
+/// What became of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Recorded {
+    /// It is written, or owed.
+    Done,
+    /// It could not be written, and somebody cancelled what it announces.
+    Cancelled(String),
+}
+
+/// What was heard in a pause.
+#[derive(Debug, PartialEq, Eq)]
+enum Heard {
+    Nothing,
+    ToldToEnd,
+    Cancelled(String),
+}
+
 impl Supervisor<'_> {
     /// Records what the machine says. A command that lives is watched whatever becomes of its record; what comes next waits for
     /// every other one.
-    pub(super) fn record(&mut self, record: &Record) -> anyhow::Result<()> {
+    pub(super) fn record(&mut self, record: &Record) -> anyhow::Result<Recorded> {
         match record {
-            Record::Running { .. } | Record::Stopping { .. } => Ok(self.note(record)?),
+            Record::Running { .. } | Record::Stopping { .. } => {
+                self.note(record)?;
+                Ok(Recorded::Done)
+            }
             Record::Ended { .. } => self.note_end(record),
             // Of a program that this supervisor has seen to its end.
             Record::Interrupted if self.duration.is_some() => self.note_end(record),
@@ -60,13 +81,13 @@ impl Supervisor<'_> {
     }
 
     /// Records that the program has ended, and waits for that record: what comes next needs it.
-    fn note_end(&mut self, record: &Record) -> anyhow::Result<()> {
+    fn note_end(&mut self, record: &Record) -> anyhow::Result<Recorded> {
         self.note(record)?;
         if self.journal.owes().is_none() {
-            return Ok(());
+            return Ok(Recorded::Done);
         }
         say(format_args!("the command is over, and that cannot be recorded ({})", describe(record)));
-        let settled = self.until_written(|supervisor| supervisor.journal.settle());
+        let settled = self.until_written(record, |supervisor| supervisor.journal.settle());
         settled.map_err(|error| {
             self.leave_a_trace(record);
             error.context(
@@ -76,14 +97,15 @@ impl Supervisor<'_> {
     }
 
     /// Records what is about to be done, or what came of it, and waits for that as long as is reasonable.
-    pub(super) fn insist(&mut self, record: &Record) -> anyhow::Result<()> {
-        self.until_written(|supervisor| supervisor.journal.append(record))
+    pub(super) fn insist(&mut self, record: &Record) -> anyhow::Result<Recorded> {
+        self.until_written(record, |supervisor| supervisor.journal.append(record))
     }
 
     fn until_written(
         &mut self,
+        record: &Record,
         mut write: impl FnMut(&mut Self) -> anyhow::Result<()>,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<Recorded> {
         let patience = files::patience(PATIENCE);
         let deadline = Instant::now() + patience;
         let mut held = false;
@@ -92,32 +114,51 @@ impl Supervisor<'_> {
                 if held {
                     self.hold(None);
                 }
-                return Ok(());
+                return Ok(Recorded::Done);
             };
             if error.is::<IllegalTransition>() {
                 return Err(error);
             }
-            if Instant::now() >= deadline || self.told_to_end(patience / TRIES) {
-                return Err(error).with_context(|| format!("given up after {} s", patience.as_secs()));
+            if let Some(by) = self.cancelled.clone().filter(|_| matches!(record, Record::Revoked { .. })) {
+                return Ok(Recorded::Cancelled(by));
             }
             held = true;
-            self.hold(Some(&reason(&format!("{error:#}"))));
+            let reason = reason(&format!("{error:#}"));
+            self.hold(Some(&reason));
+            let heard = self.listen(patience / TRIES, &answer(record, &reason));
+            if Instant::now() >= deadline || heard == Heard::ToldToEnd {
+                return Err(error).with_context(|| format!("given up after {} s", patience.as_secs()));
+            }
+            if let Heard::Cancelled(by) = heard
+                && may_be_cancelled(record)
+            {
+                self.hold(None);
+                self.cancelled = Some(by.clone());
+                return Ok(Recorded::Cancelled(by));
+            }
         }
     }
 
-    /// Waits a little; whether this process was told to end meanwhile.
-    fn told_to_end(&self, pause: Duration) -> bool {
+    /// Waits a little, with its ears open. Whoever cancels gets this answer.
+    fn listen(&mut self, pause: Duration, answer: &str) -> Heard {
         let deadline = Instant::now() + pause.max(SHORTEST_PAUSE);
         while Instant::now() < deadline {
-            if readiness::wait(&[self.signals.as_fd()], Some(deadline)).is_err() {
+            let fds = [vec![self.signals.as_fd()], self.control.fds()].concat();
+            if readiness::wait(&fds, Some(deadline)).is_err() {
                 std::thread::sleep(SHORTEST_PAUSE); // a wait that fails must not spin
             }
             let signals = self.signals.take().unwrap_or_default();
             if signals.iter().any(|signal| *signal != Signal::SIGCHLD) {
-                return true;
+                return Heard::ToldToEnd;
+            }
+            for message in self.control.take_and_answer(answer) {
+                match message {
+                    Message::Stop(Stop { by, .. }) | Message::EndWait(by) => return Heard::Cancelled(by),
+                    Message::Input(_) | Message::Resize { .. } => {}
+                }
             }
         }
-        false
+        Heard::Nothing
     }
 
     fn tell_what_is_owed(&mut self) {
@@ -156,6 +197,34 @@ impl Supervisor<'_> {
     }
 }
 
+/// What announces something that nobody has begun; what has happened already is recorded whoever cancels.
+fn may_be_cancelled(record: &Record) -> bool {
+    match record {
+        Record::Starting { .. }
+        | Record::Revoked { .. }
+        | Record::RestartingEngine { .. }
+        | Record::Rebooting { .. } => true,
+        Record::Supervised { .. }
+        | Record::Offered { .. }
+        | Record::Running { .. }
+        | Record::Stopping { .. }
+        | Record::Ended { .. }
+        | Record::Interrupted
+        | Record::EngineSettled { .. }
+        | Record::Rebooted { .. }
+        | Record::Closed { .. } => false,
+    }
+}
+
+/// What somebody hears who cancels meanwhile.
+fn answer(record: &Record, reason: &str) -> String {
+    let what = record.name();
+    match may_be_cancelled(record) {
+        true => format!("'{what}' could not be recorded, and is not done: {reason}"),
+        false => format!("the record '{what}' is waited for, there is nothing to stop: {reason}"),
+    }
+}
+
 fn reason(error: &str) -> String {
     format!("{error}; the supervisor tries again: look at the file system of {}", layout::ROOT)
 }
@@ -164,5 +233,27 @@ fn describe(record: &Record) -> String {
     match record {
         Record::Ended { end, .. } => serde_json::to_string(end).unwrap_or_default(),
         other => other.name().to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use careen_model::journal::CommandEnd;
+    use careen_model::transaction::Phase;
+
+    #[test]
+    fn what_is_only_announced_may_be_cancelled_and_what_has_happened_is_waited_for() {
+        let starting = Record::Starting { phase: Phase::Command, attempt: 1, engine_up: true };
+        let end = CommandEnd::Exited(0);
+        let ended = Record::Ended { end, left_behind: Vec::new(), notes: Vec::new() };
+        assert!(may_be_cancelled(&starting) && !may_be_cancelled(&ended));
+        let reason = reason("No space left on device");
+        for (record, word) in [(starting, "is not done"), (ended, "is waited for")] {
+            let answer = answer(&record, &reason);
+            for part in [word, record.name(), "No space left on device", layout::ROOT] {
+                assert!(answer.contains(part), "{part}: {answer}");
+            }
+        }
     }
 }

@@ -5,6 +5,7 @@ use super::{End, Standing, Work};
 use crate::action::Action;
 use crate::hold::PauseReason;
 use crate::observed::{Job, Observed};
+use crate::participants;
 use crate::rollout::{ASK_LABEL, Control, RolloutOutcome};
 use crate::spec::Spec;
 use crate::state::{NodeRecord, RECORD_LABEL, Stage};
@@ -33,9 +34,14 @@ impl Work<'_> {
     /// A failure that paused the rollout is an operator's to judge, also when no other node is left: until then the node can
     /// be tried again.
     fn waits_for_its_operator(&self) -> bool {
+        // Who left is forgotten with it.
+        let nobody_knows_who_took_part =
+            self.observed.baseline.is_none() && participants::is_forgotten(self.observed, &self.spec.id);
         match &self.control {
             Control::Paused { why: PauseReason::BaselineRemoved } => true,
-            Control::Paused { .. } => self.standings.values().any(Standing::has_failed),
+            Control::Paused { .. } => {
+                nobody_knows_who_took_part || self.standings.values().any(Standing::has_failed)
+            }
             Control::Running | Control::Aborting | Control::Finished { .. } => false,
         }
     }

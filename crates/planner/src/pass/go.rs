@@ -11,8 +11,9 @@ use crate::hold::Hold;
 use crate::ids::{GATES, JobRole};
 use crate::observed::{Availability, Draw, Job, Node, Reachability, Said};
 use crate::rollout::{Ask, Control};
-use crate::state::{Goal, NodeRecord, Reason, Stage};
+use crate::state::{Event, Goal, NodeRecord, Reason, Stage};
 use crate::watch::Key;
+use careen_model::settings::GO_COUNTS;
 use std::time::Duration;
 
 /// How many gates are left when the go for a restart is given: of the four that a collecting agent has, or the other one
@@ -104,6 +105,19 @@ impl Work<'_> {
     /// Whether both gates of a restart's go are open, as far as the swarm's store tells without the agent's report.
     pub(super) fn restart_is_given(&self, here: &Here<'_>) -> bool {
         self.closed_gates(here) <= LEFT_AT_A_RESTART
+    }
+
+    /// A restart's go that an agent has passed on counts for a while after that agent was lost: only then the node may be made
+    /// active for the next one.
+    pub(super) fn behind_the_go(&mut self, here: &Here<'_>, decided: Move) -> Move {
+        let replaces = matches!(decided, Move::Step(Event::AgentLost | Event::Cancelled, _));
+        let opened = self.closed_gates(here) < LEFT_AT_THE_COMMAND;
+        if !replaces || !opened || here.node.availability == Availability::Active {
+            return decided;
+        }
+        let (node, record) = (here.node.id.clone(), here.record);
+        let age = self.watching.age(Key::Replaced(node, record.generation, record.agent));
+        if age < GO_COUNTS { Move::Wait(no_report(here)) } else { decided }
     }
 
     /// What follows for a node behind the label `running` when its operator does not want it any more. Whether the

@@ -74,12 +74,12 @@ impl Work<'_> {
         let age = self.watching.age(key);
         let here = Here { node, record, age, agent: agent_of(&node.id, record) };
         if let Some(withdrawn) = self.withdrawn(&here) {
-            return withdrawn;
+            return self.behind_the_go(&here, withdrawn);
         }
         if let Some(down) = self.down(&here) {
             return down;
         }
-        match &record.stage {
+        let decided = match &record.stage {
             Stage::Entering => self.entering(&here),
             Stage::Preparing => self.preparing(&here),
             Stage::Draining { goal: Goal::Run } => self.draining_for_the_command(&here),
@@ -96,7 +96,8 @@ impl Work<'_> {
             | Stage::Failed { .. }
             | Stage::Skipped { .. }
             | Stage::Gone { .. } => Move::Wait(Hold::Moving),
-        }
+        };
+        self.behind_the_go(&here, decided)
     }
 
     /// A node that does not report. While a restart is under way that is what is waited for.

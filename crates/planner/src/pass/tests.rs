@@ -430,6 +430,31 @@ fn a_go_that_no_gate_can_give_any_more_is_cancelled_a_few_times() {
     }
 }
 
+/// What the agent passed on may still count: the supervisor would restart a node that is active again.
+#[test]
+fn behind_a_restarts_go_a_drained_node_is_active_again_only_when_the_go_counts_no_more() {
+    let counts = careen_model::settings::GO_COUNTS.as_secs();
+    for (stage, said) in [
+        (Stage::Rebooting, None),
+        (Stage::RestartingEngine, Some(Said::Cancelled { why: "gate 3 ended".into() })),
+        (Stage::Verifying, None),
+    ] {
+        let mut observed = cluster();
+        let taken = Some(Taken { was: Active, set: Drain });
+        put(&mut observed, "w1", &NodeRecord { taken, ..record(stage.clone()) });
+        jobs(&mut observed, "w1", TaskState::Failed, said);
+        open(&mut observed, &[1, 4, 5]);
+        let early = after(&observed, &spec(), counts - 1);
+        assert_eq!((words(&early), hold(&early, "w1")), (vec!["beat".into()], "no-report"), "{stage:?}");
+        let late = words(&after(&observed, &spec(), counts));
+        assert!(late[1].ends_with("verifying := active"), "{stage:?}: {late:?}");
+        // A node that runs tasks anyway is not waited for.
+        node(&mut observed, "w1").availability = Active;
+        put(&mut observed, "w1", &record(stage));
+        assert!(words(&now(&observed, &spec()))[0].ends_with("verifying"));
+    }
+}
+
 #[test]
 fn who_lost_four_goes_is_taken_back_when_its_host_says_that_nothing_was_begun() {
     let mut observed = cluster();
@@ -1454,6 +1479,13 @@ fn a_baseline_that_was_removed_pauses_and_only_an_abort_ends_it() {
     let control = Control::Paused { why: PauseReason::BaselineRemoved };
     assert_eq!(pass.actions[0].action, Action::SetControl { control: control.clone(), version: Version(3) });
     assert_eq!(hold(&pass, "w2"), "baseline-removed");
+    // Somebody had paused it before: that is no end either, who left is forgotten.
+    let mut paused = observed.clone();
+    paused.rollout.as_mut().unwrap().control = Control::Paused { why: PauseReason::Asked };
+    for name in ["m1", "m2", "m3", "w2"] {
+        put(&mut paused, name, &record(Stage::Done));
+    }
+    assert_eq!(words(&now(&paused, &spec())), Vec::<String>::new());
     let mut early = cluster();
     early.baseline = None;
     put(&mut early, "w1", &NodeRecord { agent: 0, ..record(Stage::Skipped { why: Skip::Asked }) });

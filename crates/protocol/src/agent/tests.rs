@@ -49,7 +49,7 @@ fn broken() -> Look {
 }
 
 fn looked(look: &Look, at: u64) -> Event {
-    Event::Looked { look: Some(look.clone()), now: seconds(at), random: 7 }
+    Event::Looked { look: Some(look.clone()), asked: seconds(at), now: seconds(at), random: 7 }
 }
 
 fn ran(is_success: bool) -> Event {
@@ -103,7 +103,7 @@ fn refusal(agent: &Agent) -> Look {
 fn says(effects: &[Effect]) -> Option<&Said> {
     effects.iter().find_map(|effect| match effect {
         Effect::Say(said) => Some(said),
-        Effect::PassGo(_) | Effect::CancelWait | Effect::Do(_) => None,
+        Effect::PassGo { .. } | Effect::TakeBackGo | Effect::CancelWait | Effect::Do(_) => None,
     })
 }
 
@@ -175,7 +175,7 @@ fn all_events() -> Vec<Event> {
         Event::Busy { holder: "t".into(), only_waits: true },
         Event::Busy { holder: "t".into(), only_waits: false },
         Event::Offered { expects: Expectation::No },
-        Event::Looked { look: None, now: seconds(2), random: 0 },
+        Event::Looked { look: None, asked: seconds(2), now: seconds(2), random: 0 },
         Event::Revoked,
         Event::TooLate,
         Event::Records(vec![Record::Interrupted]),
@@ -257,7 +257,7 @@ fn one_that_is_told_to_leave_writes_revoked_first_and_the_journal_decides() {
     for events in [prepared(), begun()] {
         let mut agent = after(part(), events);
         let effects = agent.step(Event::ToldToLeave).unwrap();
-        assert!(matches!(effects.as_slice(), [Effect::Do(Do::Revoke { .. })]), "{effects:?}");
+        assert!(matches!(effects.last(), Some(Effect::Do(Do::Revoke { .. }))), "{effects:?}");
         let mut loser = agent.clone();
         assert_eq!(loser.step(Event::TooLate).unwrap(), [Effect::Do(Do::Leave(DETACHED))]);
         let effects = agent.step(Event::Revoked).unwrap();
@@ -287,7 +287,7 @@ fn a_try_is_offered_only_when_all_gates_run() {
     let effects = agent.step(Event::Known(Known::Newer)).unwrap();
     assert_eq!(effects, [Effect::Do(Do::Leave(REFUSED))], "a later agent was here meanwhile");
     let mut late = after(part(), fresh());
-    assert_eq!(late.step(Event::TooLate).unwrap(), [Effect::Do(Do::Follow)]);
+    assert_eq!(late.step(Event::TooLate).unwrap(), [Effect::TakeBackGo, Effect::Do(Do::Follow)]);
 }
 
 #[test]
@@ -301,11 +301,12 @@ fn one_that_collects_begins_nothing_and_says_what_the_journal_knows() {
     let (_, effects) = known(Known::Nothing);
     assert_eq!(says(&effects), Some(&Said::Forgotten));
     let (_, effects) = known(Known::Begun);
-    assert_eq!(effects, [Effect::Do(Do::Follow)]);
+    assert_eq!(effects, [Effect::TakeBackGo, Effect::Do(Do::Follow)]);
     let (mut agent, effects) = known(Known::NotBegun { offered: 1 });
     assert!(matches!(effects.as_slice(), [Effect::Do(Do::Revoke { .. })]), "{effects:?}");
     let mut loser = agent.clone();
-    assert_eq!(loser.step(Event::TooLate).unwrap(), [Effect::Do(Do::Follow)], "it was begun meanwhile");
+    let follows = [Effect::TakeBackGo, Effect::Do(Do::Follow)];
+    assert_eq!(loser.step(Event::TooLate).unwrap(), follows, "it was begun meanwhile");
     assert_eq!(says(&agent.step(Event::Revoked).unwrap()), Some(&Said::NotBegun));
     let (_, effects) = known(Known::Newer);
     assert_eq!(effects, [Effect::Do(Do::Leave(REFUSED))]);
@@ -355,7 +356,16 @@ fn a_wish_is_drawn_for_and_its_go_passed_on_or_refused_or_cancelled() {
             effects = agent.step(looked(&look, 5)).unwrap();
         }
         match seen {
-            "go" => assert_eq!(effects, [Effect::PassGo(1)]),
+            "go" => {
+                assert_eq!(effects, [Effect::PassGo { number: 1, seen: seconds(5) }]);
+                let slow = Event::Looked { look: Some(look), asked: seconds(6), now: seconds(9), random: 7 };
+                let again = [Effect::PassGo { number: 1, seen: seconds(6) }];
+                assert_eq!(agent.step(slow).unwrap(), again, "it counts from the look's beginning on");
+                let accident = agent.step(looked(&without(&six(), |_| true), 10)).unwrap();
+                let [Effect::TakeBackGo, Effect::Say(Said::Cancelled { .. })] = accident.as_slice() else {
+                    panic!("taken back before anybody hears of it: {accident:?}")
+                };
+            }
             "refusal" => assert_eq!(effects, [Effect::CancelWait]),
             _ => {
                 assert!(matches!(says(&effects), Some(Said::Cancelled { .. })), "{effects:?}");
@@ -364,6 +374,14 @@ fn a_wish_is_drawn_for_and_its_go_passed_on_or_refused_or_cancelled() {
             }
         }
     }
+}
+
+#[test]
+fn one_that_comes_and_one_that_leaves_takes_a_restarts_go_back() {
+    let mut agent = after(part(), [Event::Begin]);
+    assert_eq!(agent.step(Event::Known(Known::Begun)).unwrap()[0], Effect::TakeBackGo);
+    agent.step(wishes(1)).unwrap();
+    assert_eq!(agent.step(Event::ToldToLeave).unwrap()[0], Effect::TakeBackGo);
 }
 
 #[test]

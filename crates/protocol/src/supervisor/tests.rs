@@ -108,7 +108,6 @@ fn wish_of(kind: Restart) -> Wish {
 fn all_ats() -> Vec<At> {
     let start = Start { phase: Phase::Command, attempt: 1, engine_up: true };
     let again = Start { attempt: 2, ..start };
-    let leaving = Leaving { reason: "x".into(), from_boot: "one".into() };
     let mut ats = vec![
         At::New,
         At::Host,
@@ -118,7 +117,10 @@ fn all_ats() -> Vec<At> {
         At::TurnToRun(again),
         At::Go(wish_of(Restart::Engine)),
         At::Go(wish_of(Restart::Reboot)),
-        At::TurnToReboot(leaving),
+        At::TurnToRestart(wish_of(Restart::Engine)),
+        At::TurnToRestart(wish_of(Restart::Reboot)),
+        At::LookingAtGo(wish_of(Restart::Engine)),
+        At::LookingAtGo(wish_of(Restart::Reboot)),
         At::StartingProgram,
         At::Program,
         At::RestartingEngine,
@@ -132,8 +134,8 @@ fn all_ats() -> Vec<At> {
         Then::Decide,
         Then::Run(start),
         Then::Watch,
-        Then::Restart(why),
-        Then::Reboot,
+        Then::Restart(why, Some(1)),
+        Then::Reboot(Some(1)),
         Then::Leave(Leave::NoGo),
     ];
     ats.extend(after.map(At::Writing));
@@ -150,6 +152,7 @@ fn all_events() -> Vec<Event> {
         Event::HostLock(false),
         Event::Written,
         Event::Waited,
+        Event::GoIsVoid,
         Event::GaveUp("x".into()),
         Event::Cancelled("x".into()),
         Event::ToldToEnd,
@@ -312,7 +315,7 @@ fn a_cancel_in_every_wait_ends_the_transaction() {
             driven.told(seen(wants_engine()));
             driven
         }),
-        ("awaiting-turn-to-reboot", {
+        ("awaiting-turn-to-restart", {
             let mut driven = Driven::looks(ROLLOUT, None, &ended);
             driven.told(seen(wants_reboot()));
             driven.told(Event::Waited);
@@ -366,8 +369,10 @@ fn a_restart_waits_for_its_go_and_for_its_turn_and_gives_up_after_a_day() {
         panic!("{:?}", driven.last)
     };
     assert_eq!((wish.number, wish.kind), (1, Restart::Reboot));
-    assert_eq!(driven.told(Event::Waited), &Effect::AwaitTurnToReboot);
-    assert_eq!(driven.told(Event::Waited), &Effect::Reboot);
+    assert_eq!(driven.told(Event::Waited), &Effect::AwaitTurnToRestart);
+    assert_eq!(driven.told(Event::Waited), &Effect::LookAtGo(1), "the wait may have been long");
+    assert!(matches!(driven.state.stage, Stage::Ended { .. }), "nothing is recorded yet");
+    assert_eq!(driven.told(Event::Waited), &Effect::Reboot { go: Some(1) });
     assert!(matches!(driven.state.stage, Stage::Rebooting { .. }));
     let mut driven = Driven::looks(ROLLOUT, None, &ended_with(0));
     driven.told(seen(wants_engine()));
@@ -386,8 +391,9 @@ fn a_restart_that_was_recorded_by_one_that_is_lost_needs_another_go() {
         panic!("{:?}", driven.last)
     };
     assert_eq!(wish.number, 2);
-    assert_eq!(driven.told(Event::Waited), &Effect::AwaitTurnToReboot);
-    assert_eq!(driven.told(Event::Waited), &Effect::Reboot);
+    assert_eq!(driven.told(Event::Waited), &Effect::AwaitTurnToRestart);
+    assert_eq!(driven.told(Event::Waited), &Effect::LookAtGo(2));
+    assert_eq!(driven.told(Event::Waited), &Effect::Reboot { go: Some(2) });
 
     let restarting = Record::RestartingEngine { why: EngineRestart::Replaced };
     let records = [ended_with(0), vec![restarting]].concat();
@@ -407,9 +413,67 @@ fn a_restart_that_was_recorded_by_one_that_is_lost_needs_another_go() {
     }
     let mut down = Driven::looks(ROLLOUT, None, &records);
     let down_view = HostView { engine_up: false, ..wants_engine() };
-    assert!(matches!(down.told(seen(down_view)), Effect::RestartEngine(_)), "it takes nobody down");
+    let start = Effect::RestartEngine { why: EngineRestart::Down, go: None };
+    assert_eq!(down.told(seen(down_view)), &start, "it takes nobody down, and stops none that has come up");
     let mut alone = Driven::looks(self::alone(), None, &[ended_with(0), vec![rebooting()]].concat());
-    assert_eq!(alone.told(seen(host())), &Effect::AwaitTurnToReboot, "the quorum is asked again");
+    assert_eq!(alone.told(seen(host())), &Effect::AwaitTurnToRestart, "the quorum is asked again");
+    assert_eq!(alone.told(Event::Waited), &Effect::Reboot { go: None }, "alone nobody gives a go");
+}
+
+/// It was frozen, or waited long for its turn, and its agent is gone: the node may run tasks by now.
+#[test]
+fn a_go_that_counts_no_more_is_asked_for_again_before_the_record_and_behind_it() {
+    for (view, kind) in [(wants_engine(), Restart::Engine), (wants_reboot(), Restart::Reboot)] {
+        let mut driven = Driven::looks(ROLLOUT, None, &ended_with(0));
+        driven.told(seen(view.clone()));
+        driven.told(Event::Waited);
+        driven.told(Event::Waited);
+        let Effect::AwaitGo(again) = driven.told(Event::GoIsVoid).clone() else { panic!("{driven:?}") };
+        assert_eq!((again.number, again.kind), (1, kind), "nothing was recorded");
+        assert!(matches!(driven.state.stage, Stage::Ended { .. }));
+
+        driven.told(Event::Waited);
+        driven.told(Event::Waited);
+        let acts = driven.told(Event::Waited).clone();
+        assert!(
+            matches!(acts, Effect::RestartEngine { go: Some(1), .. } | Effect::Reboot { go: Some(1) }),
+            "{acts:?}"
+        );
+        assert_eq!(driven.told(Event::GoIsVoid), &Effect::Look, "recorded, and not done");
+        let Effect::AwaitGo(anew) = driven.told(seen(view)).clone() else { panic!("{driven:?}") };
+        assert_eq!((anew.number, anew.kind), (2, kind));
+    }
+}
+
+/// The journal cannot be written: what the record announces is not done.
+#[test]
+fn a_record_that_is_waited_for_can_be_cancelled_while_it_only_announces() {
+    let reached = |records: &[Record], view: HostView, go| {
+        let mut machine = Supervisor::new(alone(), true, Way::Systemd, go);
+        let state = state(records);
+        for event in [Event::Begin, Event::HostLock(true), Event::Written] {
+            machine.step(&state, event).unwrap();
+        }
+        if *machine.at() == At::Engine {
+            machine.step(&state, Event::Waited).unwrap();
+        }
+        machine.step(&state, seen(view)).unwrap();
+        if matches!(machine.at(), At::TurnToRestart(_)) {
+            machine.step(&state, Event::Waited).unwrap();
+        }
+        let effect = machine.step(&state, Event::Cancelled("somebody".into()));
+        effect.unwrap_or_else(|error| panic!("{error}: {machine:?}"))
+    };
+    let revoked = reached(&[], host(), None);
+    assert!(matches!(revoked, Effect::Write(Record::Revoked { .. })), "nothing was begun: {revoked:?}");
+    for view in [wants_engine(), wants_reboot(), HostView { engine_up: false, ..host() }] {
+        let Effect::Close(outcome) = reached(&ended_with(0), view, None) else { panic!("not closed") };
+        assert_eq!(outcome.exit_code(), 246, "{outcome}");
+    }
+    let mut ended = Supervisor::new(alone(), false, Way::Systemd, None);
+    ended.at = At::Writing(Then::Decide);
+    let heard = ended.step(&state(&ended_with(0)), Event::Cancelled("somebody".into()));
+    assert!(heard.is_err(), "what has happened is recorded all the same");
 }
 
 #[test]

@@ -22,7 +22,7 @@ use crate::restart_go;
 use crate::say::{chain, keep_reports_apart, say};
 use crate::signals::Signals;
 use crate::stop::{OrRefuse, Stop};
-use crate::{expectation, files, journal};
+use crate::{durable, expectation, files, host_view, journal};
 use careen_model::command::{Executable, judge};
 use careen_model::journal::{CommandEnd, Record, TransactionResult};
 use careen_model::payload::{PREPARE_COMMAND, ROLLBACK_COMMAND, VERIFY_COMMAND};
@@ -31,6 +31,7 @@ use careen_model::settings::RolloutPart;
 use careen_model::transaction::{Outcome, State};
 use careen_model::{AgentExit, TransactionId};
 use careen_protocol::agent::{Agent, Do, Effect, Event, Known, Part, Ran, Step, Wish};
+use careen_protocol::go::Go;
 use gates::Gates;
 use record::{Decided, Offered};
 use reporter::Reporter;
@@ -121,7 +122,8 @@ pub fn run(
         machine,
         reporter: Reporter::default(),
         gates: Gates::new(part, own_container),
-        begun: Instant::now(),
+        agent: part.agent,
+        trouble: None,
         changes: None,
         last_lines: None,
     };
@@ -147,7 +149,10 @@ struct Telling {
     machine: Agent,
     reporter: Reporter,
     gates: Gates,
-    begun: Instant,
+    /// Which agent of the try this is.
+    agent: u32,
+    /// Why it cannot see what the supervisor waits for, as it was said.
+    trouble: Option<String>,
     /// What the command changed on the host, for people.
     changes: Option<String>,
     /// The last lines of what failed, likewise.
@@ -162,9 +167,14 @@ impl Telling {
         for effect in effects {
             match effect {
                 Effect::Say(said) => self.say(said),
-                Effect::PassGo(number) => {
-                    if let Err(error) = restart_go::give(&directory.file(file::RESTART_GO), number) {
-                        say(format_args!("the go cannot be passed on: {}", chain(&error)));
+                Effect::PassGo { number, seen } => {
+                    if let Err(error) = self.pass_go(directory, number, seen) {
+                        say(format_args!("the go cannot be passed on: {error:#}"));
+                    }
+                }
+                Effect::TakeBackGo => {
+                    if let Err(error) = durable::remove_file(&directory.file(file::RESTART_GO)) {
+                        say(format_args!("the go for a restart counts for some seconds more: {error}"));
                     }
                 }
                 Effect::CancelWait => {
@@ -192,8 +202,16 @@ impl Telling {
         });
     }
 
-    fn looked(&self) -> Event {
-        Event::Looked { look: self.gates.look(), now: self.begun.elapsed(), random: random() }
+    fn pass_go(&self, directory: &TransactionDir, number: u32, seen: Duration) -> anyhow::Result<()> {
+        let go = Go { number, agent: self.agent, boot: host_view::boot_id()?, seen };
+        Ok(restart_go::give(&directory.file(file::RESTART_GO), &go)?)
+    }
+
+    /// An error when the clock cannot be read: then no look counts.
+    fn looked(&self) -> anyhow::Result<Event> {
+        let asked = host_view::since_boot()?;
+        let look = self.gates.look();
+        Ok(Event::Looked { look, asked, now: host_view::since_boot()?, random: random() })
     }
 }
 
@@ -207,18 +225,33 @@ impl Witness for OfTheCommand<'_> {
     }
 
     fn tick(&mut self, directory: &TransactionDir) {
-        let wish = restart_go::wish(&directory.file(file::RESTART_WISH));
-        let wish = wish.map(|wish| Wish { number: wish.number, kind: wish.kind });
-        self.tell(Event::Wish(wish), directory);
-        if self.0.machine.wants_looks() {
-            let looked = self.0.looked();
-            self.tell(looked, directory);
+        match self.look(directory) {
+            Ok(()) => self.0.trouble = None,
+            // Nothing is passed on meanwhile, so no go counts.
+            Err(error) => {
+                let words = format!("what the supervisor waits for cannot be seen: {error:#}");
+                if self.0.trouble.as_ref() != Some(&words) {
+                    say(&words);
+                }
+                self.0.trouble = Some(words);
+            }
         }
         self.0.reporter.again();
     }
 }
 
 impl OfTheCommand<'_> {
+    fn look(&mut self, directory: &TransactionDir) -> anyhow::Result<()> {
+        let wish = restart_go::wish(&directory.file(file::RESTART_WISH))?;
+        let wish = wish.map(|wish| Wish { number: wish.number, kind: wish.kind });
+        self.tell(Event::Wish(wish), directory);
+        if self.0.machine.wants_looks() {
+            let looked = self.0.looked()?;
+            self.tell(looked, directory);
+        }
+        Ok(())
+    }
+
     fn tell(&mut self, event: Event, directory: &TransactionDir) {
         if let Err(stop) = self.0.tell(event, directory) {
             say(&stop);
@@ -303,7 +336,10 @@ impl Playing<'_> {
     }
 
     fn look_at_gates(&mut self) -> Result<Event, Stop> {
-        Ok(if self.pause(INTERVAL)? { Event::ToldToLeave } else { self.telling.looked() })
+        match self.pause(INTERVAL)? {
+            true => Ok(Event::ToldToLeave),
+            false => self.telling.looked().map_err(|error| Stop::refused(format_args!("{error:#}"))),
+        }
     }
 
     fn offer(&mut self) -> Result<Event, Stop> {

@@ -72,9 +72,12 @@ pub fn copied() -> Result<Option<String>, Stop> {
 
 /// What this host knows of the try.
 pub fn known(id: &TransactionId, request: &Request, part: &RolloutPart) -> Result<Known, Stop> {
-    if let Some(newer) = others(id)?.into_iter().find(|other| is_newer(other, request, part)) {
-        say(format_args!("this host knows a newer try of this rollout, {newer}: this agent begins nothing"));
-        return Ok(Known::Newer);
+    for other in others(id)? {
+        let directory = TransactionDir::new(Path::new(layout::ROOT), &other);
+        if is_newer(id, &directory, &request.settings.run, part.generation)? {
+            say(format_args!("this host knows a newer try of this rollout, {other}: this agent begins nothing"));
+            return Ok(Known::Newer);
+        }
     }
     let directory = TransactionDir::new(Path::new(layout::ROOT), id);
     if !files::exists(directory.path()).or_refuse("look for the transaction")? {
@@ -84,11 +87,31 @@ pub fn known(id: &TransactionId, request: &Request, part: &RolloutPart) -> Resul
     Ok(if state.is_begun() { Known::Begun } else { Known::NotBegun { offered: state.history.offered } })
 }
 
-fn is_newer(other: &TransactionId, request: &Request, part: &RolloutPart) -> bool {
-    let directory = TransactionDir::new(Path::new(layout::ROOT), other);
-    manifest::read(&directory).is_ok_and(|other| {
-        other.awaits_go && other.run == request.settings.run && other.generation > u64::from(part.generation)
-    })
+/// Whether this directory holds a newer try of the rollout. One that cannot be read may be, where its name is that of a try of
+/// the same node; what else cannot be read there has nothing to do with this rollout.
+fn is_newer(
+    id: &TransactionId,
+    other: &TransactionDir,
+    rollout: &str,
+    generation: u32,
+) -> Result<bool, Stop> {
+    match manifest::read(other) {
+        Ok(other) => {
+            Ok(other.awaits_go && other.run == rollout && other.generation > u64::from(generation))
+        }
+        Err(error) if is_a_try_of_the_same(id.as_str(), other.path()) => Err(Stop::refused(format_args!(
+            "another try of this rollout on this host cannot be read, so nobody knows whether it is newer: {error:#}. \
+             Look at it there, and remove it when it is settled"
+        ))),
+        Err(_) => Ok(false),
+    }
+}
+
+/// Tries are named `ROLLOUT-NODE-gTRY`, and what else they run with something behind that.
+fn is_a_try_of_the_same(id: &str, other: &Path) -> bool {
+    let node = |name: &str| name.rfind("-g").map(|at| name[..at].to_owned());
+    let other = other.file_name().map(|name| node(&name.to_string_lossy()));
+    node(id).is_some_and(|node| other.flatten() == Some(node))
 }
 
 fn state(directory: &TransactionDir) -> Result<State, Stop> {
@@ -267,4 +290,23 @@ pub fn free(holder: &str, request: &Request) -> Result<(), Stop> {
         crate::readiness::wait(&[], Some(Instant::now() + Duration::from_millis(200))).or_refuse("wait")?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_try_that_cannot_be_read_may_be_newer_and_one_of_others_is_not() {
+        let root = tempfile::tempdir().unwrap();
+        let id = TransactionId::parse("k3x9-w1-g1").unwrap();
+        for (name, damaged) in [("k3x9-w1-g2", true), ("k3x9-w1-g2-p", true), ("k3x9-w2-g2", false), ("t1", false)] {
+            let other = TransactionDir::new(root.path(), &TransactionId::parse(name).unwrap());
+            std::fs::create_dir_all(other.path()).unwrap();
+            std::fs::write(other.file(file::MANIFEST), "{").unwrap();
+            let newer = is_newer(&id, &other, "k3x9", 1);
+            assert_eq!(newer.is_err(), damaged, "{name}");
+            assert!(newer.is_err_and(|stop| stop.exit == AgentExit::Refused) == damaged, "{name}");
+        }
+    }
 }
