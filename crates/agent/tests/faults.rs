@@ -468,6 +468,58 @@ fn a_command_whose_journal_is_lost_is_stopped_and_said_to_be_unclosed() {
     }
 }
 
+/// Supervises, and cancels as soon as the supervisor says that it waits for a record; then ends it where that must not.
+const SUPERVISE_AND_CANCEL: &str = r#"
+"$AGENT" supervise systemd t1 &
+supervisor=$!
+for _ in $(seq 1200); do
+	grep -qs "'$RECORD' to the journal" /run/careen/holds/t1 && break
+	sleep 0.05
+done
+env -u CAREEN_FAULTS -u CAREEN_FAULT_TRACE "$AGENT" cancel t1 > /var/lib/cancelled 2>&1 ||
+	echo 'it cannot be cancelled' >> /var/lib/violations
+[ "$RECORD" = starting ] || kill -TERM $supervisor
+wait $supervisor
+exit $?
+"#;
+
+/// The disk takes nothing any more from a record on. What that record only announces is not done; one of what has happened is waited
+/// for. Whoever cancels hears which, why, and what to do.
+#[test]
+fn a_cancel_is_heard_while_a_record_cannot_be_written() {
+    let case = &CASES[0];
+    let undisturbed = sandbox(case);
+    supervise(&undisturbed, "");
+    let trace = undisturbed.lines("trace");
+    let is_record = |line: &&String| line.contains(" Sync ") && line.contains("/journal.jsonl");
+    // Behind the one of its opening: supervised, starting, running, ended.
+    let syncs: Vec<Operation> = trace.iter().filter(is_record).map(|line| operation(line)).collect();
+    let enter = ENTER.split_once("timeout ").expect("it supervises").0;
+    for (record, at, code, told) in [
+        ("starting", 2, 246, "'starting' could not be recorded, and is not done"),
+        ("ended", 4, 1, "the record 'ended' is waited for"),
+    ] {
+        let sandbox = sandbox(case);
+        let mut command = sandbox.enter(&NAMESPACES, &format!("{enter}{SUPERVISE_AND_CANCEL}"));
+        command.env("CAREEN_FAULTS", format!("{}-:ENOSPC", syncs[at])).env("RECORD", record);
+        command.env("CAREEN_FAULT_TRACE", sandbox.path("trace")).env("CAREEN_FAULT_PATIENCE_MS", "120000");
+        command.env("CAREEN_FAULT_STASH", "/var/lib/stash");
+        let Output { status, stderr, .. } = command.output().expect("unshare is installed");
+        let said = String::from_utf8_lossy(&stderr);
+        assert_eq!(violations(&sandbox), Vec::<String>::new(), "{record}: {said}");
+        let answer = sandbox.lines("lib/cancelled").concat();
+        for word in [told, "No space left on device", "look at the file system of /var/lib/careen"] {
+            assert!(answer.contains(word), "{record}: {word}: {answer}: {said}");
+        }
+        assert_eq!(status.code(), Some(code), "{record}: {said}");
+        let begun = sandbox.lines("lib/begun").len();
+        assert_eq!((sandbox.state().history.has_begun(), begun), (record == "ended", usize::from(record == "ended")));
+        supervise(&sandbox, "");
+        let result = sandbox.result().expect("the next supervisor goes on");
+        assert_eq!(result.exit_code, if record == "ended" { 245 } else { case.exit }, "{record}: {result:?}");
+    }
+}
+
 /// What the kernel tells of processes cannot be read any more, as when the host has no file descriptors left.
 #[test]
 fn a_command_is_stopped_also_where_nothing_can_be_looked_up_in_proc() {
