@@ -97,7 +97,17 @@ fn a_paused_rollout_gives_no_go_until_it_is_resumed() {
 #[test]
 #[ignore = "takes minutes: the silence of a controller has to be noticed; tools/slow-test"]
 fn a_frozen_controller_that_wakes_up_after_an_abort_gives_no_go() {
-    let stage = stage("n4");
+    wakes_up_after_an_abort("n4");
+}
+
+#[test]
+#[ignore = "takes minutes: the silence of a controller has to be noticed; tools/slow-test"]
+fn a_frozen_controller_that_wakes_up_after_an_abort_gives_a_manager_no_go() {
+    wakes_up_after_an_abort("n3");
+}
+
+fn wakes_up_after_an_abort(node: &'static str) {
+    let stage = stage(node);
     let scene = &stage.scene;
     let rollout = stage.wait_for_the_go(&["--", "plain"]);
     let frozen = Frozen::now(scene, Process::find(scene, &rollout));
@@ -107,6 +117,6 @@ fn a_frozen_controller_that_wakes_up_after_an_abort_gives_no_go() {
     println!("{}{}", aborted.stdout, aborted.stderr);
     assert_eq!(scene.await_end()["control"]["outcome"], "aborted");
     println!("{}", frozen.thaw(&rollout).join("\n"));
-    assert_eq!(scene.ran("n4"), "prepare ", "nothing was begun");
+    assert_eq!(scene.ran(node), "prepare ", "nothing was begun");
     stage.next_rollout_ends_well();
 }
