@@ -184,7 +184,7 @@ impl Beats {
     }
 }
 
-/// Two accidents a rollout: with a third cancelled go the node would fail. The rollouts end by turns: one goes on, the next one
+/// Three accidents a rollout: with a fourth cancelled go the node would fail. The rollouts end by turns: one goes on, the next one
 /// is aborted; so each is the next one over a host that had accidents. At the end one more that nothing happens to.
 ///
 /// `CAREEN_TEST_ACCIDENT=prune` takes those alone whose name has that in it.
@@ -192,7 +192,7 @@ fn one_after_the_other(node: &'static str, accidents: &[Accident]) {
     let wanted = std::env::var("CAREEN_TEST_ACCIDENT").unwrap_or_default();
     let accidents: Vec<&Accident> = accidents.iter().filter(|one| one.name.contains(&wanted)).collect();
     let stage = stage(node);
-    for (accidents, end) in accidents.chunks(2).zip([End::GoOn, End::Abort].into_iter().cycle()) {
+    for (accidents, end) in accidents.chunks(3).zip([End::GoOn, End::Abort].into_iter().cycle()) {
         let rollout = stage.wait_for_the_go(&["--", "plain"]);
         for accident in accidents {
             happens(&stage, accident, &rollout);
@@ -267,14 +267,14 @@ fn half_a_go_is_no_go_on_a_manager() {
 }
 
 #[test]
-#[ignore = "slow: three agents one after the other; tools/slow-test"]
-fn after_three_cancelled_agents_the_node_fails_and_a_retry_goes_on() {
+#[ignore = "slow: four agents one after the other; tools/slow-test"]
+fn a_node_gets_three_more_agents_a_try_then_it_fails_and_a_retry_goes_on() {
     let stage = stage("n4");
     let Stage { scene, node, .. } = &stage;
     let rollout = stage.wait_for_the_go(&["--", "plain"]);
-    let kill = &CONTAINERS[0];
-    happens(&stage, kill, &rollout);
-    happens(&stage, kill, &rollout);
+    for _ in 0..3 {
+        happens(&stage, &CONTAINERS[0], &rollout);
+    }
     on_another_gate(&stage, "docker kill $gate");
     let failed = scene.await_state(node, "failed");
     let why = scene.careen(&["why", node]).stdout;
