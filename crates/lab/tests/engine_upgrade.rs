@@ -32,7 +32,8 @@ impl Drop for Down {
 }
 
 fn build(context: &Path) {
-    std::fs::write(context.join("Dockerfile"), "FROM careen/installer\nADD install /install/install\n")
+    let base = std::env::var("CAREEN_TEST_IMAGE").unwrap_or_else(|_| "careen/installer:latest".to_owned());
+    std::fs::write(context.join("Dockerfile"), format!("FROM {base}\nADD install /install/install\n"))
         .expect("written");
     std::fs::write(context.join("install"), INSTALL).expect("written");
     let mode = Command::new("chmod").arg("755").arg(context.join("install")).status().expect("chmod");
@@ -74,7 +75,8 @@ fn await_ready(manager: &Node, count: usize) -> String {
 #[test]
 #[ignore = "slow, and needs the machine's Debian mirror: make test-slow"]
 fn one_service_create_upgrades_every_engine() {
-    let mut spec = Spec::new(LAB.parse().expect("a name"));
+    let name = std::env::var("CAREEN_TEST_LAB").unwrap_or_else(|_| LAB.to_owned());
+    let mut spec = Spec::new(name.parse().expect("a name"));
     (spec.managers, spec.workers) = (Some(3), Some(2));
     let down = Down(spec);
     let lab = Lab::up(&down.0, Progress::shown()).expect("the lab");

@@ -256,6 +256,32 @@ impl Outcome {
     }
 }
 
+/// Why a reboot was not done that the settings forbid.
+const NO_REBOOT: &str = "CAREEN_REBOOT is never";
+/// The same of an engine restart.
+const NO_ENGINE_RESTART: &str = "CAREEN_ENGINE_RESTART is never";
+
+impl Outcome {
+    /// Whether a rollout may go on behind it. A command that did its work on a host that the rollout's own settings keep from
+    /// restarting is a success. One whose restart was to be done and was not (refused, cancelled, without a go) is none: what
+    /// it has installed does not run.
+    pub fn is_success(&self, command_is_done: bool) -> bool {
+        match self {
+            Self::Exited { status } => *status == 0,
+            Self::RestartWanted { reasons } => {
+                let forbidden = |why: &String| why.ends_with(NO_REBOOT) || why.ends_with(NO_ENGINE_RESTART);
+                command_is_done && reasons.iter().all(forbidden)
+            }
+            Self::Signaled { .. }
+            | Self::EngineDown { .. }
+            | Self::TimedOut
+            | Self::Stopped { .. }
+            | Self::NotStarted { .. }
+            | Self::Interrupted => false,
+        }
+    }
+}
+
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -597,7 +623,7 @@ fn after_the_command(history: &History, host: &HostView, policy: Policy) -> Acti
     let mut reasons = Vec::new();
     match reboot {
         Some(reason) if policy.reboot == Reboot::Never => {
-            reasons.push(format!("{reason}, and CAREEN_REBOOT is never"))
+            reasons.push(format!("{reason}, and {NO_REBOOT}"))
         }
         Some(reason) if history.reboots >= MAX_REBOOTS => {
             reasons.push(format!("{reason}, after {MAX_REBOOTS} reboots already"));
@@ -609,7 +635,7 @@ fn after_the_command(history: &History, host: &HostView, policy: Policy) -> Acti
     match (&host.engine_restart_wanted, &history.engine) {
         (None, _) | (Some(_), Some(EngineOutcome::Up)) => {}
         (Some(reason), _) if !policy.engine_restart => {
-            reasons.push(format!("{reason}, and CAREEN_ENGINE_RESTART is never"));
+            reasons.push(format!("{reason}, and {NO_ENGINE_RESTART}"));
         }
         (Some(_), None) => return Action::RestartEngine(EngineRestart::Replaced),
         (Some(reason), Some(EngineOutcome::Refused { reason: why } | EngineOutcome::Down { words: why })) => {

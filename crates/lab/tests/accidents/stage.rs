@@ -134,6 +134,16 @@ impl Stage {
         self.scene.assert_nothing_is_left();
     }
 
+    /// What the host has recorded of this rollout's commands, without what prepares and verifies them.
+    pub fn journal(&self, rollout: &str) -> Vec<String> {
+        let read = format!(
+            "for d in /var/lib/careen/transactions/{rollout}-*; do
+                case $d in *-[pv]) ;; *) cat $d/journal.jsonl 2>/dev/null ;; esac
+            done"
+        );
+        self.sh(&format!("{read}; :")).lines().map(str::to_owned).collect()
+    }
+
     /// The agents' containers that run on the node.
     pub fn agents(&self) -> Vec<String> {
         let list = "docker ps -q --no-trunc -f label=careen.role=agent";

@@ -3,7 +3,7 @@
 use crate::rollout::LONG;
 use crate::stage;
 use crate::stage::Stage;
-use careen_lab::{Poll, wait_until};
+use careen_lab::{Output, Poll, wait_until};
 
 /// A wait of a host's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,8 +14,54 @@ enum Wait {
     Paused,
     /// The command is done, and its supervisor waits for the go to restart the engine.
     Restart,
+    /// The engine is being stopped for the restart that the command wanted, and takes its time.
+    Engine,
+    /// A reboot was asked for, and the host does not go down.
+    Boot,
     /// Another transaction has the host.
     HostBusy,
+}
+
+/// docker.service does not stop as long as the host is told to hold it.
+const SLOW_STOP: &str = "mkdir -p /etc/systemd/system/docker.service.d
+cat >/etc/systemd/system/docker.service.d/careen-test.conf <<'end'
+[Service]
+ExecStop=/bin/sh -c 'while [ -e /run/careen-test/hold-stop ]; do sleep 0.2; done'
+TimeoutStopSec=infinity
+end
+systemctl daemon-reload
+touch /run/careen-test/hold-stop";
+
+/// Nothing comes of a reboot, as where something asks back before it.
+const NO_REBOOT: &str = r#"cat >/usr/local/sbin/systemctl <<'end'
+#!/bin/sh
+[ "$1" != reboot ] || exit 0
+exec /usr/bin/systemctl "$@"
+end
+chmod 755 /usr/local/sbin/systemctl"#;
+
+/// What both have left.
+const UNDO: &str = "rm -f /run/careen-test/hold-stop /usr/local/sbin/systemctl
+rm -f /etc/systemd/system/docker.service.d/careen-test.conf
+systemctl daemon-reload";
+
+/// A host in the way of its restarts, until this is dropped.
+struct InTheWay<'a>(&'a Stage);
+
+impl<'a> InTheWay<'a> {
+    fn put(stage: &'a Stage, script: &str) -> Self {
+        let put = Self(stage);
+        stage.sh(script);
+        put
+    }
+}
+
+impl Drop for InTheWay<'_> {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.scene.node(self.0.node).sh(UNDO).and_then(Output::ok) {
+            eprintln!("{error}");
+        }
+    }
 }
 
 /// What ends it.
@@ -29,8 +75,9 @@ enum By {
 
 impl Wait {
     /// Until the node waits so.
-    fn begin(self, stage: &Stage) {
+    fn begin(self, stage: &Stage) -> Option<InTheWay<'_>> {
         let Stage { scene, node, .. } = stage;
+        let mut in_the_way = None;
         match self {
             Self::Go => {
                 stage.wait_for_the_go(&["--", "plain"]);
@@ -52,6 +99,16 @@ impl Wait {
                 });
                 stage.sh("rm /run/careen-test/expects");
             }
+            Self::Engine => {
+                in_the_way = Some(InTheWay::put(stage, SLOW_STOP));
+                stage.start(&[]);
+                await_list(stage, "waiting: the engine is being stopped");
+            }
+            Self::Boot => {
+                in_the_way = Some(InTheWay::put(stage, NO_REBOOT));
+                stage.start(&["--", "reboot"]);
+                await_list(stage, "rebooting");
+            }
             Self::HostBusy => {
                 scene.hold(node, "install");
                 stage.sh(&format!(
@@ -63,24 +120,57 @@ impl Wait {
                 scene.await_hold(node, "host-busy");
             }
         }
+        in_the_way
+    }
+
+    /// Whether the command has run, so that the node cannot be left out any more.
+    fn is_behind_the_command(self) -> bool {
+        match self {
+            Self::Restart | Self::Engine | Self::Boot => true,
+            Self::Go | Self::Paused | Self::HostBusy => false,
+        }
     }
 
     /// What has run when it was ended, and nothing else may.
     fn had_run(self) -> &'static str {
         match self {
             Self::Go | Self::Paused => "prepare ",
-            Self::Restart => "prepare install ",
+            Self::Restart | Self::Engine | Self::Boot => "prepare install ",
             Self::HostBusy => "",
         }
     }
 }
 
+/// Until the host says this of its newest transaction.
+fn await_list(stage: &Stage, words: &str) {
+    let said = wait_until(&format!("{}: {words}", stage.node), LONG, || {
+        let seen = stage.scene.node(stage.node).sh("careen-agent list | tail -n 1")?.stdout;
+        Ok(if seen.contains(words) { Poll::Ready(()) } else { Poll::Pending(seen) })
+    });
+    said.unwrap_or_else(|error| panic!("{error}"));
+}
+
+/// Until the engine answers.
+fn await_engine(stage: &Stage) {
+    let up = wait_until(&format!("the engine of {} answers", stage.node), LONG, || {
+        let seen = stage.scene.node(stage.node).sh("docker info -f '{{.Swarm.LocalNodeState}}'")?;
+        let up = seen.status == 0 && seen.stdout.trim() == "active";
+        Ok(if up { Poll::Ready(()) } else { Poll::Pending(format!("{seen:?}")) })
+    });
+    up.unwrap_or_else(|error| panic!("{error}"));
+}
+
 fn is_ended(stage: &Stage, wait: Wait, by: By) {
-    wait.begin(stage);
+    let in_the_way = wait.begin(stage);
     let engine = stage.sh("cat /run/docker.pid");
     println!("\n== {wait:?}, ended by {by:?}\n{}", stage.scene.careen(&["why", stage.node]).stdout);
     match by {
         By::Abort => abort(stage),
+        By::Skip if wait.is_behind_the_command() => {
+            let skip = stage.scene.careen(&["skip", stage.node]);
+            assert!(skip.status != 0 && skip.stderr.contains("cannot be left out"), "{skip:?}");
+            abort(stage);
+        }
         By::Skip => skip(stage),
         By::Cancel => cancel(stage, wait),
     }
@@ -88,6 +178,11 @@ fn is_ended(stage: &Stage, wait: Wait, by: By) {
         finish_what_is_by_hand(stage, by);
     } else {
         assert_eq!(stage.scene.ran(stage.node), wait.had_run(), "nothing further began");
+    }
+    if wait == Wait::Engine {
+        drop(in_the_way);
+        await_engine(stage);
+    } else if wait != Wait::HostBusy {
         assert_eq!(stage.sh("cat /run/docker.pid"), engine, "the engine was not restarted");
     }
     println!("{}", stage.sh("careen-agent list | tail -n 3"));
@@ -116,7 +211,7 @@ fn cancel(stage: &Stage, wait: Wait) {
     let Stage { scene, node, .. } = stage;
     let id = match wait {
         Wait::HostBusy => scene.standing(node)["hold"]["transaction"].as_str().expect("an id").to_owned(),
-        Wait::Go | Wait::Paused | Wait::Restart => {
+        Wait::Go | Wait::Paused | Wait::Restart | Wait::Engine | Wait::Boot => {
             stage.sh("careen-agent list | tail -n 1 | cut -d' ' -f1").trim().to_owned()
         }
     };
@@ -127,8 +222,12 @@ fn cancel(stage: &Stage, wait: Wait) {
             assert_eq!(said.status, 0, "{said:?}");
             scene.await_done();
         }
-        Wait::Restart => {
+        Wait::Restart | Wait::Engine | Wait::Boot => {
             assert_eq!(said.status, 0, "{said:?}");
+            await_list(stage, "cancelled by careen-agent cancel");
+            if wait == Wait::Engine {
+                stage.sh("rm /run/careen-test/hold-stop"); // no agent can be told before the engine is there
+            }
             let failed = scene.await_state(node, "failed");
             println!("{failed}\n{}", scene.careen(&["why", node]).stdout);
             let why = scene.careen(&["why", node]).stdout;
@@ -183,6 +282,26 @@ fn a_skip_ends_every_wait_before_the_command() {
 fn every_wait_can_be_ended_on_the_host() {
     each("n4", &[(Wait::Restart, By::Cancel), (Wait::HostBusy, By::Cancel), (Wait::Go, By::Cancel)]);
     each("n3", &[(Wait::Restart, By::Cancel)]);
+}
+
+#[test]
+#[ignore = "slow: each wait has a rollout of its own, and one after it; tools/slow-test"]
+fn a_skip_behind_the_command_is_refused() {
+    each("n4", &[(Wait::Restart, By::Skip), (Wait::Boot, By::Skip)]);
+}
+
+#[test]
+#[ignore = "slow: an engine that stops late; tools/slow-test"]
+fn a_wait_for_the_engine_can_be_ended() {
+    each("n4", &[(Wait::Engine, By::Cancel), (Wait::Engine, By::Abort)]);
+    each("n3", &[(Wait::Engine, By::Cancel)]);
+}
+
+#[test]
+#[ignore = "slow: each wait has a rollout of its own, and one after it; tools/slow-test"]
+fn a_wait_for_a_boot_can_be_ended() {
+    each("n4", &[(Wait::Boot, By::Cancel), (Wait::Boot, By::Abort)]);
+    each("n3", &[(Wait::Boot, By::Cancel)]);
 }
 
 #[test]

@@ -60,6 +60,8 @@ impl Ears {
 pub struct Told {
     /// By the agent that waited.
     pub agent: Vec<String>,
+    /// In the journals of the rollout's commands on the host.
+    pub journal: Vec<String>,
     /// By the controller, on whichever manager it is.
     pub controller: Vec<String>,
     /// By `careen status` and `careen why`, whenever that changed.
@@ -70,9 +72,13 @@ impl Told {
     /// One row of the table.
     pub fn print(&self, accident: &str, node: &str, seconds: u64) {
         println!("\n== {accident} (on {node}, {seconds} s until all was calm again)");
-        for (who, words) in
-            [("agent", &self.agent), ("controller", &self.controller), ("status", &self.status)]
-        {
+        let told = [
+            ("agent", &self.agent),
+            ("journal", &self.journal),
+            ("controller", &self.controller),
+            ("status", &self.status),
+        ];
+        for (who, words) in told {
             for (index, line) in words.iter().enumerate() {
                 println!("   {:<10} | {line}", if index == 0 { who } else { "" });
             }

@@ -410,3 +410,23 @@ fn secrets_are_needed_where_the_command_may_still_start() {
     assert!(asked.may_start_command(ALL_ALLOWED));
     assert!(asked.step(&Record::Rebooted { boot: "two".into() }).unwrap().may_start_command(ALL_ALLOWED));
 }
+
+#[test]
+fn a_restart_that_the_settings_forbid_is_a_success_and_one_that_was_not_done_is_none() {
+    let wants = HostView {
+        reboot_wanted: Some("kernel".into()),
+        engine_restart_wanted: Some("replaced".into()),
+        ..host()
+    };
+    let Action::Close(forbidden) = decide(&ran(CommandEnd::Exited(0)), &wants, NOTHING_ALLOWED) else {
+        panic!("it is closed")
+    };
+    assert!(forbidden.is_success(true) && !forbidden.is_success(false), "{forbidden}");
+    let mut records = ran(CommandEnd::Exited(0));
+    records.push(Record::RestartingEngine { why: EngineRestart::Replaced });
+    records.push(Record::EngineSettled { outcome: EngineOutcome::Refused { reason: "no".into() } });
+    let wants = HostView { engine_restart_wanted: Some("replaced".into()), ..host() };
+    let Action::Close(refused) = decide(&records, &wants, ALL_ALLOWED) else { panic!("it is closed") };
+    assert!(refused.to_string().contains("which was not done"), "{refused}");
+    assert!(!refused.is_success(true), "{refused}");
+}

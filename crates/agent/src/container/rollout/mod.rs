@@ -28,7 +28,7 @@ use careen_model::journal::{CommandEnd, Record, TransactionResult};
 use careen_model::payload::{PREPARE_COMMAND, ROLLBACK_COMMAND, VERIFY_COMMAND};
 use careen_model::report::{Expectation, HostPhase, NodeOutcome, Said};
 use careen_model::settings::RolloutPart;
-use careen_model::transaction::{Outcome, State};
+use careen_model::transaction::Outcome;
 use careen_model::{AgentExit, TransactionId};
 use careen_protocol::agent::{Agent, Do, Effect, Event, Known, Part, Ran, Step, Wish};
 use careen_protocol::go::Go;
@@ -478,27 +478,12 @@ fn ended(joined: &Joined, result: &TransactionResult) -> Result<Ran, Stop> {
     let (_, state) = read.map_err(|error| {
         Stop::new(AgentExit::Interrupted, format_args!("the transaction's record is gone: {error:#}"))
     })?;
+    let command_is_done = state.history.end.as_ref().is_some_and(|end| end.end == CommandEnd::Exited(0));
     Ok(Ran {
         exit: result.exit_code,
-        is_success: is_success(&result.outcome, &state),
+        is_success: result.outcome.is_success(command_is_done),
         rolled_back: rolled_back(&result.outcome),
     })
-}
-
-/// Whether a rollout may go on. A command that did its work on a host that may not be restarted for it is a success:
-/// the rollout's own policy forbade the restart. One that asked to be run again is not.
-fn is_success(outcome: &Outcome, state: &State) -> bool {
-    let command_is_done = state.history.end.as_ref().is_some_and(|end| end.end == CommandEnd::Exited(0));
-    match outcome {
-        Outcome::Exited { status } => *status == 0,
-        Outcome::RestartWanted { .. } => command_is_done,
-        Outcome::Signaled { .. }
-        | Outcome::EngineDown { .. }
-        | Outcome::TimedOut
-        | Outcome::Stopped { .. }
-        | Outcome::NotStarted { .. }
-        | Outcome::Interrupted => false,
-    }
 }
 
 fn rolled_back(outcome: &Outcome) -> Option<bool> {
