@@ -40,7 +40,7 @@ demo: ## five Debian hosts get new packages and a new engine with `careen upgrad
 
 test: check sim-more deny crash-test lab-test ## everything that must be green: format, lint, unit tests, simulated rollouts, licences, crash and lab tests
 
-test-slow: test image ## what takes longer and needs the Debian mirror as well, by hand: engine upgrades, other kinds of host
+test-slow: image ## what takes longer, beside make test: engine upgrades, accidents with two engines, other kinds of host
 	tools/slow-test
 
 check: fmt lint unit sim doc ## the quick loop: no lab
