@@ -186,6 +186,7 @@ impl World {
                     files.go = Some(Go { number, agent, boot, seen });
                 }
             }
+            Effect::TakeBackGo if self.bend.keeps_an_old_go => {}
             Effect::TakeBackGo => {
                 if let Some(files) = host.files.get_mut(&process.id) {
                     files.go = None;

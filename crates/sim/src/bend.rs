@@ -19,7 +19,7 @@ pub struct Bend {
     pub revokes_by_word_only: bool,
     /// A supervisor acts first, and writes afterwards that it will.
     pub acts_before_it_writes: bool,
-    /// A supervisor takes a go that was passed on to the one before it, however long ago.
+    /// A supervisor takes a go that was passed on to the one before it, however long ago, and no agent takes one back.
     pub keeps_an_old_go: bool,
     /// A supervisor that has seen its go does not look at it again.
     pub looks_at_its_go_once: bool,

@@ -91,20 +91,24 @@ fn a_supervisor_that_acts_before_it_writes_that_it_will() {
 
 #[test]
 fn a_supervisor_that_takes_a_go_that_the_one_before_it_had() {
-    let killed = Accidents { supervisor_between: 40, reboot: 10, supervisor: 20, ..Accidents::all() };
-    let faults = Faults { accidents: killed, cut_off: 20, ..Faults::but_members() };
-    caught_under(faults, |run| run.world.bend.keeps_an_old_go = true, "is restarted with");
+    caught_under(slow_restarts(), |run| run.world.bend.keeps_an_old_go = true, "is restarted with");
 }
 
 #[test]
 fn a_supervisor_that_does_not_look_at_its_go_again() {
-    caught_under(slow_restarts(), |run| run.world.bend.looks_at_its_go_once = true, "is restarted with");
+    caught_under(slow_restarts(), |run| run.world.bend.looks_at_its_go_once = true, "restarts without a go");
 }
 
-/// Supervisors freeze and wait for their turn with a go in their hands, and lose their agents meanwhile.
+/// Supervisors freeze, are killed, and wait for their turn with a go in their hands, and lose their agents meanwhile.
 fn slow_restarts() -> Faults {
-    let slow = Accidents { supervisor_freeze: 40, container: 30, freeze: 10, ..Accidents::all() };
-    Faults { accidents: slow, cut_off: 20, ..Faults::but_members() }
+    let slow = Accidents {
+        supervisor_freeze: 60,
+        supervisor: 20,
+        supervisor_between: 20,
+        container: 15,
+        ..Accidents::all()
+    };
+    Faults { accidents: slow, cut_off: 30, ..Faults::but_members() }
 }
 
 #[test]

@@ -445,9 +445,10 @@ fn behind_a_restarts_go_a_drained_node_is_active_again_only_when_the_go_counts_n
         jobs(&mut observed, "w1", TaskState::Failed, said);
         open(&mut observed, &[1, 4, 5]);
         let early = after(&observed, &spec(), counts - 1);
-        assert_eq!((words(&early), hold(&early, "w1")), (vec!["beat".into()], "no-report"), "{stage:?}");
+        assert!(words(&early).iter().all(|word| word == "beat"), "{stage:?}: {early:?}");
+        assert_eq!(hold(&early, "w1"), "no-report");
         let late = words(&after(&observed, &spec(), counts));
-        assert!(late[1].ends_with("verifying := active"), "{stage:?}: {late:?}");
+        assert!(late.iter().any(|word| word.ends_with("verifying := active")), "{stage:?}: {late:?}");
         // A node that runs tasks anyway is not waited for.
         node(&mut observed, "w1").availability = Active;
         put(&mut observed, "w1", &record(stage));
