@@ -14,11 +14,13 @@ pub enum Poll<T> {
 
 /// Asks `probe` until it is ready. On timeout the error carries the last state seen.
 ///
-/// A probe that fails ends the wait: a probe decides itself which errors mean 'not yet'.
+/// A probe that fails ends the wait: a probe decides itself which errors mean 'not yet'. Between two probes as much time passes
+/// as one takes, at least: a machine under load is not kept busy by those who wait for it.
 pub fn wait_until<T>(what: &str, limit: Duration, mut probe: impl FnMut() -> Result<Poll<T>>) -> Result<T> {
     let start = Instant::now();
     let mut pause = Duration::from_millis(50);
     loop {
+        let asked = Instant::now();
         let last = match probe()? {
             Poll::Ready(value) => return Ok(value),
             Poll::Pending(seen) => seen,
@@ -26,7 +28,7 @@ pub fn wait_until<T>(what: &str, limit: Duration, mut probe: impl FnMut() -> Res
         if start.elapsed() >= limit {
             return Err(Error::TimedOut { what: what.to_owned(), limit, last });
         }
-        std::thread::sleep(pause);
+        std::thread::sleep(pause.max(asked.elapsed()));
         pause = (pause * 2).min(Duration::from_millis(500));
     }
 }
