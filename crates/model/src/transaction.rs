@@ -622,9 +622,7 @@ fn after_the_command(history: &History, host: &HostView, policy: Policy) -> Acti
     });
     let mut reasons = Vec::new();
     match reboot {
-        Some(reason) if policy.reboot == Reboot::Never => {
-            reasons.push(format!("{reason}, and {NO_REBOOT}"))
-        }
+        Some(reason) if policy.reboot == Reboot::Never => reasons.push(format!("{reason}, and {NO_REBOOT}")),
         Some(reason) if history.reboots >= MAX_REBOOTS => {
             reasons.push(format!("{reason}, after {MAX_REBOOTS} reboots already"));
         }
