@@ -111,7 +111,9 @@ pub fn cancel(id: &str, now: bool) -> anyhow::Result<()> {
     let answer = ask_to_stop(&directory, "careen-agent cancel", now.then_some(0), ANSWER_LIMIT)
         .with_context(|| format!("the supervisor of transaction {id} does not answer"))?;
     match answer.as_str() {
-        "" => println!("stopping the command of transaction {id}; 'careen-agent list' shows when it has ended"),
+        "" => {
+            println!("stopping the command of transaction {id}; 'careen-agent list' shows when it has ended")
+        }
         answer => println!("transaction {id}: {answer}"),
     }
     Ok(())

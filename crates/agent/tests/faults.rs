@@ -513,7 +513,10 @@ fn a_cancel_is_heard_while_a_record_cannot_be_written() {
         }
         assert_eq!(status.code(), Some(code), "{record}: {said}");
         let begun = sandbox.lines("lib/begun").len();
-        assert_eq!((sandbox.state().history.has_begun(), begun), (record == "ended", usize::from(record == "ended")));
+        assert_eq!(
+            (sandbox.state().history.has_begun(), begun),
+            (record == "ended", usize::from(record == "ended"))
+        );
         supervise(&sandbox, "");
         let result = sandbox.result().expect("the next supervisor goes on");
         assert_eq!(result.exit_code, if record == "ended" { 245 } else { case.exit }, "{record}: {result:?}");

@@ -296,9 +296,10 @@ impl Supervisor {
             }
             (At::Closing, Event::Closed) => self.leave(Leave::Done),
             // What it announces cannot be recorded, and is not done.
-            (At::Writing(then @ (Then::Run(_) | Then::Restart(..) | Then::Reboot(_))), Event::Cancelled(by)) => {
-                self.cancel_record(state, then, by)
-            }
+            (
+                At::Writing(then @ (Then::Run(_) | Then::Restart(..) | Then::Reboot(_))),
+                Event::Cancelled(by),
+            ) => self.cancel_record(state, then, by),
             (at, Event::Cancelled(by)) if at.is_a_wait() => self.cancel(state, at, by),
             (at, Event::ToldToEnd) if at.is_a_wait() => self.leave(Leave::ToldToEnd),
             (at, _) => {

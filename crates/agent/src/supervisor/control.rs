@@ -90,7 +90,8 @@ impl Connection {
                 Ok(0) => return false,
                 Ok(read) => match self.decoder.push(&buffer[..read]) {
                     Ok(complete) => {
-                        let ends = |message: &Message| matches!(message, Message::Stop(_) | Message::EndWait(_));
+                        let ends =
+                            |message: &Message| matches!(message, Message::Stop(_) | Message::EndWait(_));
                         if let Some(answer) = answer.filter(|_| complete.iter().any(ends)) {
                             let _ = self.stream.write_all(answer.as_bytes()); // it may be gone
                         }

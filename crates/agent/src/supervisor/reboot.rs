@@ -162,7 +162,9 @@ fn may_restart(directory: &TransactionDir, go: Option<u32>) -> bool {
     let counts = restart_go::counts(&directory.file(file::RESTART_GO), number);
     match counts {
         true => restart_go::forget(directory),
-        false => say("the go for the restart counts no more, and nothing was restarted: asking for another one"),
+        false => {
+            say("the go for the restart counts no more, and nothing was restarted: asking for another one")
+        }
     }
     counts
 }

@@ -57,7 +57,9 @@ pub fn known(id: &TransactionId, request: &Request, part: &RolloutPart) -> Resul
     for other in others(id)? {
         let directory = TransactionDir::new(Path::new(layout::ROOT), &other);
         if is_newer(id, &directory, &request.settings.run, part.generation)? {
-            say(format_args!("this host knows a newer try of this rollout, {other}: this agent begins nothing"));
+            say(format_args!(
+                "this host knows a newer try of this rollout, {other}: this agent begins nothing"
+            ));
             return Ok(Known::Newer);
         }
     }
@@ -78,9 +80,7 @@ fn is_newer(
     generation: u32,
 ) -> Result<bool, Stop> {
     match manifest::read(other) {
-        Ok(other) => {
-            Ok(other.awaits_go && other.run == rollout && other.generation > u64::from(generation))
-        }
+        Ok(other) => Ok(other.awaits_go && other.run == rollout && other.generation > u64::from(generation)),
         Err(error) if is_a_try_of_the_same(id.as_str(), other.path()) => Err(Stop::refused(format_args!(
             "another try of this rollout on this host cannot be read, so nobody knows whether it is newer: {error:#}. \
              Look at it there, and remove it when it is settled"
@@ -282,7 +282,9 @@ mod tests {
     fn a_try_that_cannot_be_read_may_be_newer_and_one_of_others_is_not() {
         let root = tempfile::tempdir().unwrap();
         let id = TransactionId::parse("k3x9-w1-g1").unwrap();
-        for (name, damaged) in [("k3x9-w1-g2", true), ("k3x9-w1-g2-p", true), ("k3x9-w2-g2", false), ("t1", false)] {
+        for (name, damaged) in
+            [("k3x9-w1-g2", true), ("k3x9-w1-g2-p", true), ("k3x9-w2-g2", false), ("t1", false)]
+        {
             let other = TransactionDir::new(root.path(), &TransactionId::parse(name).unwrap());
             std::fs::create_dir_all(other.path()).unwrap();
             std::fs::write(other.file(file::MANIFEST), "{").unwrap();
