@@ -91,7 +91,9 @@ fn a_supervisor_that_acts_before_it_writes_that_it_will() {
 
 #[test]
 fn a_supervisor_that_takes_a_go_that_the_one_before_it_had() {
-    caught_under(slow_restarts(), |run| run.world.bend.keeps_an_old_go = true, "is restarted with");
+    let slow = Accidents { supervisor_freeze: 150, container: 40, lag: 2, ..Accidents::default() };
+    let faults = Faults { accidents: slow, until: 1200, ..Faults::default() };
+    caught_under(faults, |run| run.world.bend.keeps_an_old_go = true, "is restarted with");
 }
 
 #[test]

@@ -1,12 +1,14 @@
 //! The invariants bite: a planner that is made to break one of its rules is caught, within a few histories.
 
 use careen_planner::action::Action;
-use careen_planner::observed::{Manager, Reachability, Said, TaskState};
+use careen_planner::observed::{AgentReport, Manager, Node, Reachability, Said, TaskState};
 use careen_planner::rollout::{ASK_LABEL, Ask, Control, GoneMark};
 use careen_planner::state::{NodeRecord, RECORD_LABEL};
 use careen_planner::{Act, ControllerId, JobKey, JobRole, NodeId, Observed, Pass, Stage};
 use careen_sim::world::World;
 use careen_sim::{Accidents, Faults, Run, scenario};
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use support::{caught, caught_under};
 
 mod support;
@@ -213,17 +215,34 @@ fn a_planner_that_does_not_see_that_a_node_refuses_the_image() {
     caught(|run| run.distort = on_its_way, "refuses the image, and nobody says so");
 }
 
+thread_local! {
+    /// Tries of which some agent has said that nothing of them was begun.
+    static NOT_BEGUN: RefCell<BTreeSet<(NodeId, u32)>> = const { RefCell::new(BTreeSet::new()) };
+}
+
+/// An agent that collects has said that nothing was begun, and the try went on with another one: its word is not that one's.
 #[test]
 fn a_planner_that_takes_what_any_agent_said_for_the_word_of_the_last() {
     fn of_the_last(observed: &mut Observed, _: &ControllerId) {
-        for report in &mut observed.reports {
-            let node = observed.nodes.iter().find(|node| node.id == report.node);
-            if let Some(record) = node.and_then(|node| NodeRecord::of(node).ok().flatten()) {
-                (report.generation, report.agent) = (record.generation, record.agent);
+        let says_so = observed.reports.iter().filter(|report| report.said == Said::NotBegun);
+        let said: Vec<(NodeId, u32)> =
+            says_so.map(|report| (report.node.clone(), report.generation)).collect();
+        NOT_BEGUN.with_borrow_mut(|not_begun| not_begun.extend(said));
+        let asks = |node: &Node| {
+            let record = NodeRecord::of(node).ok().flatten()?;
+            (record.stage == Stage::Verifying).then(|| (node.id.clone(), record.generation, record.agent))
+        };
+        for (node, generation, agent) in observed.nodes.iter().filter_map(asks) {
+            if NOT_BEGUN.with_borrow(|not_begun| not_begun.contains(&(node.clone(), generation))) {
+                let (transaction, said) = (String::new(), Said::NotBegun);
+                observed.reports.insert(0, AgentReport { node, transaction, generation, agent, said });
             }
         }
     }
-    let change = |run: &mut Run| run.distort = of_the_last;
+    let change = |run: &mut Run| {
+        NOT_BEGUN.with_borrow_mut(BTreeSet::clear);
+        run.distort = of_the_last;
+    };
     caught_under(many_agents(), change, "is taken back although its command has begun");
 }
 
