@@ -173,16 +173,7 @@ impl Files {
         let Stage::Closed(result) = &self.state.stage else { return None };
         let command_is_done =
             self.state.history.end.as_ref().is_some_and(|end| end.end == CommandEnd::Exited(0));
-        let is_success = match &result.outcome {
-            Outcome::Exited { status } => *status == 0,
-            Outcome::RestartWanted { .. } => command_is_done,
-            Outcome::Signaled { .. }
-            | Outcome::EngineDown { .. }
-            | Outcome::TimedOut
-            | Outcome::Stopped { .. }
-            | Outcome::NotStarted { .. }
-            | Outcome::Interrupted => false,
-        };
+        let is_success = result.outcome.is_success(command_is_done);
         let rolled_back = match &result.outcome {
             Outcome::EngineDown { rollback, .. } => match rollback {
                 Rollback::None => None,

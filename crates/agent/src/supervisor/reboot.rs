@@ -147,12 +147,21 @@ impl Supervisor<'_> {
             engine_restart::give_turn_back(&self.manifest);
             return Event::GoIsVoid;
         }
-        if let Err(error) = ask_for_reboot() {
-            return Event::GaveUp(format!("{error:#}"));
+        let event = match ask_for_reboot() {
+            Err(error) => Event::GaveUp(format!("{error:#}")),
+            Ok(()) => {
+                let late = format!(
+                    "a reboot was asked for, and did not happen within {} s",
+                    REBOOT_DEADLINE.as_secs()
+                );
+                self.wait_for(|_, waiting| waiting.pause(REBOOT_DEADLINE), |()| Event::GaveUp(late))
+            }
+        };
+        // Where the host may still go down, the turn stays until it is dead: no other manager should go now.
+        if event != Event::ToldToEnd && !may_go_down_yet() {
+            engine_restart::give_turn_back(&self.manifest);
         }
-        let late =
-            format!("a reboot was asked for, and did not happen within {} s", REBOOT_DEADLINE.as_secs());
-        self.wait_for(|_, waiting| waiting.pause(REBOOT_DEADLINE), |()| Event::GaveUp(late))
+        event
     }
 }
 
@@ -176,6 +185,26 @@ fn turn(turn: Result<(), String>) -> Event {
     }
 }
 
+/// Whether a reboot that was asked for may still come. Where nobody can tell, it may.
+fn may_go_down_yet() -> bool {
+    let ask = |words: &[&str]| {
+        let mut command = Command::new("systemctl");
+        command.args(words).env_clear().env("PATH", COMMAND_PATH).stdin(Stdio::null());
+        let output = with_signals_unblocked(&mut command).output().ok()?;
+        Some(String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let state = ask(&["is-system-running"]).unwrap_or_default();
+    let jobs = ask(&["list-jobs", "--no-legend", "--no-pager"]).unwrap_or_default();
+    !stays_up(&state, &jobs)
+}
+
+/// Whether systemd says that it is up, and has no job that ends that.
+fn stays_up(state: &str, jobs: &str) -> bool {
+    let is_up = ["running", "degraded", "starting", "maintenance"].contains(&state.trim());
+    let ends = ["reboot.target", "shutdown.target", "poweroff.target", "halt.target", "kexec.target"];
+    is_up && !jobs.split_whitespace().any(|word| ends.contains(&word))
+}
+
 fn ask_for_reboot() -> anyhow::Result<()> {
     let ways: [&[&str]; 3] = [&["systemctl", "reboot"], &["shutdown", "-r", "now"], &["reboot"]];
     let mut refusals = Vec::new();
@@ -193,4 +222,22 @@ fn ask_for_reboot() -> anyhow::Result<()> {
         }
     }
     bail!("the host cannot be rebooted: {}", refusals.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_stays_up_only_when_systemd_says_so_and_nothing_is_to_end_it() {
+        let install = "  123 apt-daily.service start running\n";
+        let reboot = "  124 reboot.target start waiting\n  125 umount.target start waiting\n";
+        for state in ["running\n", "degraded\n", "starting\n"] {
+            assert!(stays_up(state, "") && stays_up(state, install), "{state}");
+            assert!(!stays_up(state, reboot), "{state}");
+        }
+        for state in ["stopping\n", "offline\n", "unknown\n", ""] {
+            assert!(!stays_up(state, ""), "{state}");
+        }
+    }
 }
