@@ -38,7 +38,7 @@ pub const fn left(left: Left) -> &'static str {
         Left::AtWork => "it left the swarm in its turn, and its host may still be at work",
         Left::GivenUp => "it left the swarm in its turn; nobody knows what became of its host",
         Left::Failed => "it failed, and left the swarm",
-        Left::Done => "it left the swarm after it was done",
+        Left::Done => "it left the swarm, and its command is done",
     }
 }
 
