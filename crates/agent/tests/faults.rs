@@ -492,12 +492,12 @@ fn a_cancel_is_heard_while_a_record_cannot_be_written() {
     supervise(&undisturbed, "");
     let trace = undisturbed.lines("trace");
     let is_record = |line: &&String| line.contains(" Write ") && line.contains("/journal.jsonl");
-    // Supervised, starting, running, ended; behind 'running' the numbers depend on how the output comes.
+    // Supervised, starting, running, ended. Behind 'running', and its sync and two looks for a hold, numbers depend on the output.
     let writes: Vec<u64> = trace.iter().filter(is_record).map(|line| operation(line).number).collect();
     let enter = ENTER.split_once("timeout ").expect("it supervises").0;
     for (record, from, code, told) in [
         ("starting", writes[1], 246, "'starting' could not be recorded, and is not done"),
-        ("ended", writes[2] + 2, 1, "the record 'ended' is waited for"),
+        ("ended", writes[2] + 3, 1, "the record 'ended' is waited for"),
     ] {
         let sandbox = sandbox(case);
         let mut command = sandbox.enter(&NAMESPACES, &format!("{enter}{SUPERVISE_AND_CANCEL}"));
