@@ -106,9 +106,7 @@ impl View<'_> {
     pub(crate) fn carry_out(&mut self, action: &Action, epoch: u64) -> Result<(), ActError> {
         let world = &mut *self.world;
         // The real swarm's side looks at the lock before each action. That leaves a moment; here it is a wide one.
-        // Whoever removed the config has given everything back, and asks no lock.
-        let superseded = world.lock.as_ref().is_some_and(|lock| lock.epoch != epoch || lock.holder.is_none());
-        let stale = superseded || world.removed;
+        let stale = world.lock.as_ref().is_some_and(|lock| lock.epoch != epoch || lock.holder.is_none());
         match action {
             Action::TakeLock { epoch, version } => {
                 let found = world.lock.as_ref().map(|lock| lock.version);

@@ -262,7 +262,7 @@ impl Run {
         }
         self.sweep_on();
         self.somebody_helps();
-        if self.world.removed && !self.over {
+        if self.world.removed {
             self.give_everything_back();
         } else if !self.over {
             self.operator_answers();
@@ -281,14 +281,17 @@ impl Run {
         }
     }
 
-    /// The rollout's config is gone: its controllers stop, and an operator gives back what is left. It counts as aborted.
+    /// The rollout's config is gone: its controllers stop, and an operator gives back what is left, also what a controller that was
+    /// frozen meanwhile still does when it wakes up. It counts as aborted.
     fn give_everything_back(&mut self) {
         let now = self.world.now;
         let awake = self.sitting.iter().any(|one| now >= one.frozen_until);
         if awake || !self.world.has_quorum() {
             return;
         }
-        if let Next::Done(_) = self.world.give_everything_back() {
+        if let Next::Done(_) = self.world.give_everything_back()
+            && !self.over
+        {
             self.world.say("the rollout is given back");
             self.world.rollout.control = Control::Finished { outcome: RolloutOutcome::Aborted };
             (self.world.over_at, self.over) = (now, true);

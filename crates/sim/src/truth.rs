@@ -240,7 +240,9 @@ impl World {
         if let Err(why) = self.go_was_meant(process) {
             self.violation(format!("the command begins on {node} {why}"));
         }
+        // Behind a label and services that somebody deleted agents are counted anew.
         if let Some(go) = process.go
+            && !self.unlabelled_once.contains(&node)
             && self.truth.void.get(&one).is_some_and(|void| *void >= go)
         {
             self.violation(format!("the command begins on {node} though agent {go} was said to be revoked"));
