@@ -10,6 +10,7 @@
 mod rollout;
 
 mod controller;
+mod copies;
 mod rejoin;
 mod stage;
 mod table;
