@@ -187,16 +187,28 @@ pub fn give_back(manifest: &Manifest) {
     }
 }
 
+/// Whoever does not wait.
+struct NoWait;
+
+impl Patience for NoWait {
+    fn pause(&mut self, _: Duration) -> Result<(), Ended> {
+        Err(Ended)
+    }
+    fn hold(&mut self, _: Option<&str>) {}
+}
+
 /// The same for a restart that does not come now.
 pub fn give_turn_back(manifest: &Manifest) {
-    struct NoWait;
-    impl Patience for NoWait {
-        fn pause(&mut self, _: Duration) -> Result<(), Ended> {
-            Err(Ended)
-        }
-        fn hold(&mut self, _: Option<&str>) {}
-    }
     Restart::new(manifest, &mut NoWait).release_lock();
+}
+
+/// The same for one that does not come any more, if the engine takes part in its swarm.
+pub fn give_turn_back_where_up(manifest: &Manifest) {
+    let mut no_wait = NoWait;
+    let mut restart = Restart::new(manifest, &mut no_wait);
+    if engine_instance().is_some() && restart.look().is_ok() {
+        restart.release_lock();
+    }
 }
 
 /// A lock that nobody keeps alive dies by itself, and the quorum is asked beside it.

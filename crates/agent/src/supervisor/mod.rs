@@ -341,6 +341,7 @@ impl Supervisor<'_> {
 
     fn close(&mut self, outcome: Outcome) -> anyhow::Result<()> {
         self.give_back_engine_lock(&outcome);
+        self.give_back_turn(&outcome);
         let mut notes = std::mem::take(&mut self.notes);
         notes.extend(
             self.notes_of_the_journal()

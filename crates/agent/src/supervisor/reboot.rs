@@ -12,7 +12,7 @@ use crate::signals::with_signals_unblocked;
 use anyhow::{Context, bail};
 use careen_model::journal::EngineOutcome;
 use careen_model::settings::COMMAND_PATH;
-use careen_model::transaction::EngineRestart;
+use careen_model::transaction::{EngineRestart, Outcome, Stage};
 use careen_protocol::supervisor::{Event, GO_LIMIT, Wish};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -147,21 +147,22 @@ impl Supervisor<'_> {
             engine_restart::give_turn_back(&self.manifest);
             return Event::GoIsVoid;
         }
-        let event = match ask_for_reboot() {
-            Err(error) => Event::GaveUp(format!("{error:#}")),
-            Ok(()) => {
-                let late = format!(
-                    "a reboot was asked for, and did not happen within {} s",
-                    REBOOT_DEADLINE.as_secs()
-                );
-                self.wait_for(|_, waiting| waiting.pause(REBOOT_DEADLINE), |()| Event::GaveUp(late))
-            }
-        };
-        // Where the host may still go down, the turn stays until it is dead: no other manager should go now.
-        if event != Event::ToldToEnd && !may_go_down_yet() {
-            engine_restart::give_turn_back(&self.manifest);
+        if let Err(error) = ask_for_reboot() {
+            return Event::GaveUp(format!("{error:#}"));
         }
-        event
+        let late =
+            format!("a reboot was asked for, and did not happen within {} s", REBOOT_DEADLINE.as_secs());
+        self.wait_for(|_, waiting| waiting.pause(REBOOT_DEADLINE), |()| Event::GaveUp(late))
+    }
+
+    /// Before a transaction closes whose restart was to be done and was not: nothing goes down for it any more, so its turn is
+    /// another manager's. Where the host may still go down, or its engine does not take part, the turn stays until it is dead.
+    pub(super) fn give_back_turn(&self, outcome: &Outcome) {
+        let waits = matches!(outcome, Outcome::RestartWanted { .. }) && self.manifest.takes_host_lock;
+        let rebooting = matches!(self.journal.state().stage, Stage::Rebooting { .. });
+        if waits && !(rebooting && may_go_down_yet()) {
+            engine_restart::give_turn_back_where_up(&self.manifest);
+        }
     }
 }
 
