@@ -9,6 +9,7 @@ use crate::layout::{TransactionDir, file};
 use crate::restart_go;
 use crate::say::say;
 use crate::signals::with_signals_unblocked;
+use crate::tool;
 use anyhow::{Context, bail};
 use careen_model::journal::EngineOutcome;
 use careen_model::settings::COMMAND_PATH;
@@ -188,15 +189,9 @@ fn turn(turn: Result<(), String>) -> Event {
 
 /// Whether a reboot that was asked for may still come. Where nobody can tell, it may.
 fn may_go_down_yet() -> bool {
-    let ask = |words: &[&str]| {
-        let mut command = Command::new("systemctl");
-        command.args(words).env_clear().env("PATH", COMMAND_PATH).stdin(Stdio::null());
-        let output = with_signals_unblocked(&mut command).output().ok()?;
-        Some(String::from_utf8_lossy(&output.stdout).into_owned())
-    };
-    let state = ask(&["is-system-running"]).unwrap_or_default();
-    let jobs = ask(&["list-jobs", "--no-legend", "--no-pager"]).unwrap_or_default();
-    !stays_up(&state, &jobs)
+    let ask = |words: &[&str]| tool::ask("systemctl", words).ok().flatten();
+    let (state, jobs) = (ask(&["is-system-running"]), ask(&["list-jobs", "--no-legend", "--no-pager"]));
+    !state.zip(jobs).is_some_and(|(state, jobs)| stays_up(&state.output, &jobs.output))
 }
 
 /// Whether systemd says that it is up, and has no job that ends that.
