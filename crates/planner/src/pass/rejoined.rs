@@ -64,46 +64,31 @@ impl Work<'_> {
     }
 
     fn answer(&self, id: &NodeId) -> Answer<'_> {
-        let answers: Vec<(&Node, &Said)> = self.questions(id).filter_map(|job| self.said(job)).collect();
-        let nodes: BTreeSet<&NodeId> = answers.iter().map(|(node, _)| &node.id).collect();
+        let mut answers: Vec<(&NodeId, Answer<'_>)> =
+            self.questions(id).filter_map(|job| self.answer_of(job)).collect();
+        let nodes: BTreeSet<&NodeId> = answers.iter().map(|(node, _)| *node).collect();
         if nodes.len() > 1 {
             return Answer::Several(nodes.into_iter().cloned().collect());
         }
-        let Some((node, said)) = answers.last() else { return Answer::None };
-        match said {
-            Said::Running { .. } | Said::Restarting { .. } | Said::Verifying => Answer::Works(node),
-            Said::NotBegun => Answer::NotBegun,
-            Said::Finished { outcome, record } => Answer::Ended(node, outcome, record.as_deref()),
-            Said::WantsRestart { .. }
-            | Said::Cancelled { .. }
-            | Said::Revoked
-            | Said::Busy { .. }
-            | Said::Copied { .. }
-            | Said::Preparing
-            | Said::Prepared { .. }
-            | Said::Forgotten => Answer::Waits,
-        }
+        answers.pop().map_or(Answer::None, |(_, answer)| answer)
     }
 
-    /// What a host says that knows the try.
-    fn said(&self, job: &Job) -> Option<(&Node, &Said)> {
+    /// What a host answers that knows the try.
+    fn answer_of(&self, job: &Job) -> Option<(&NodeId, Answer<'_>)> {
         let node = self.observed.node(job.on.as_ref()?)?;
-        let said = self.observed.report(&job.key)?;
-        match said {
-            Said::Running { .. }
-            | Said::WantsRestart { .. }
-            | Said::Restarting { .. }
-            | Said::Verifying
-            | Said::Cancelled { .. }
-            | Said::NotBegun
-            | Said::Finished { .. } => Some((node, said)),
+        let answer = match self.observed.report(&job.key)? {
+            Said::Running { .. } | Said::Restarting { .. } | Said::Verifying => Answer::Works(node),
+            Said::WantsRestart { .. } | Said::Cancelled { .. } => Answer::Waits,
+            Said::NotBegun => Answer::NotBegun,
+            Said::Finished { outcome, record } => Answer::Ended(node, outcome, record.as_deref()),
             Said::Busy { .. }
             | Said::Copied { .. }
             | Said::Preparing
             | Said::Prepared { .. }
             | Said::Revoked
-            | Said::Forgotten => None,
-        }
+            | Said::Forgotten => return None,
+        };
+        Some((&node.id, answer))
     }
 
     /// The agents that ask for this participant elsewhere.
@@ -122,10 +107,8 @@ impl Work<'_> {
             asked.len() < QUESTIONS
                 && asked.iter().all(|job| job.is_lost() && self.observed.report(&job.key).is_none())
         };
-        let Some(node) = self.observed.nodes.iter().filter(|node| self.may_be(gone, node)).find(unasked)
-        else {
-            return;
-        };
+        let may_be = self.may_be(gone);
+        let Some(node) = may_be.into_iter().find(unasked) else { return };
         let (generation, last) = self.tried(id);
         let of_questions = self.questions(id).map(|job| job.key.agent).max();
         let agent = last.max(of_questions.unwrap_or(0)) + 1;
@@ -145,14 +128,15 @@ impl Work<'_> {
         participants::last_try(self.observed, &self.spec.id, id).unwrap_or((1, 0))
     }
 
-    /// Whether a node may be the host of a participant that left: one that takes no part, and has its name, or would have been
-    /// selected.
-    fn may_be(&self, gone: &Participant, node: &Node) -> bool {
-        let takes_part = self.participants.iter().any(|one| one.id == node.id);
-        let is_late = || {
-            let late = participants::latecomers(self.observed, self.spec).unwrap_or_default();
-            late.iter().any(|one| one.id == node.id)
+    /// The nodes that may be the host of a participant that left: ready ones that take no part, and have its name, or would have
+    /// been selected.
+    fn may_be(&self, gone: &Participant) -> Vec<&Node> {
+        let late = participants::latecomers(self.observed, self.spec).unwrap_or_default();
+        let is_one_of = |node: &Node, all: &[Participant]| all.iter().any(|one| one.id == node.id);
+        let may_be = |node: &&Node| {
+            let fits = node.hostname == gone.hostname || is_one_of(node, &late);
+            node.is_ready() && !is_one_of(node, &self.participants) && fits
         };
-        !takes_part && node.is_ready() && (node.hostname == gone.hostname || is_late())
+        self.observed.nodes.iter().filter(may_be).collect()
     }
 }
