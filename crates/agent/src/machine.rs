@@ -3,10 +3,11 @@
 //! The comparison is [`careen_model::machine`]; here is what it compares, and what follows on a host. Everything here is the
 //! host's own: the kernel tells a container's `/sys` of the host that mounted it, and PID 1's routes are the host's.
 
+use crate::facts::names_in;
 use crate::layout::{self, file};
 use crate::lock::Lock;
 use crate::say::say;
-use crate::{durable, files, resume};
+use crate::{durable, files, resume, transactions};
 use anyhow::{Context, bail};
 use careen_model::TransactionId;
 use careen_model::machine::{Difference, Hardware, Machine, SCHEMA, Verdict};
@@ -49,11 +50,6 @@ pub fn hardware() -> Hardware {
     Hardware::new(uuid.as_deref(), macs)
 }
 
-fn names_in(directory: &str) -> Vec<String> {
-    let entries = files::read_dir(directory).into_iter().flatten().flatten();
-    entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
-}
-
 fn of_device(name: &str, what: &str) -> PathBuf {
     Path::new(DEVICES).join(name).join(what)
 }
@@ -84,12 +80,9 @@ fn default_device(routes: &str) -> Option<&str> {
 /// The record of this host's machine; `None` where there is none yet.
 pub fn read(root: &Path) -> anyhow::Result<Option<Machine>> {
     let path = layout::machine(root);
-    let text = match files::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error).with_context(|| format!("failed to read {}", path.display())),
-    };
-    let machine: Machine = serde_json::from_str(&text).with_context(|| {
+    let read = files::read_if_there(&path).with_context(|| format!("failed to read {}", path.display()))?;
+    let Some(text) = read else { return Ok(None) };
+    let machine: Machine = serde_json::from_slice(&text).with_context(|| {
         format!(
             "{} says nothing that this version understands, so nobody knows whether {} is this machine's own: see \
              'careen-agent machine'",
@@ -239,14 +232,7 @@ fn creating(root: &Path) -> anyhow::Result<Lock> {
 
 /// A transaction whose supervisor lives.
 fn supervised(root: &Path) -> anyhow::Result<Option<TransactionId>> {
-    let entries = match files::read_dir(layout::transactions(root)) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error).context("failed to list the host's transactions"),
-    };
-    for entry in entries {
-        let name = entry.context("failed to list the host's transactions")?.file_name();
-        let Ok(id) = TransactionId::parse(&name.to_string_lossy()) else { continue };
+    for id in transactions::ids(root)? {
         let directory = layout::TransactionDir::new(root, &id);
         if Lock::is_held(&directory.file(file::SUPERVISOR_LOCK))? {
             return Ok(Some(id));

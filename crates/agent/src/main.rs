@@ -34,6 +34,7 @@ mod stop;
 mod supervisor;
 mod sweep;
 mod tool;
+mod transactions;
 mod unit;
 mod watch;
 mod withdraw;

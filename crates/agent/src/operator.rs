@@ -5,7 +5,7 @@ use crate::layout::{self, TransactionDir, file};
 use crate::lock::Lock;
 use crate::sweep::Keep;
 use crate::watch::Watch;
-use crate::{files, hold, journal, manifest};
+use crate::{files, hold, journal, manifest, transactions};
 use anyhow::{Context, bail};
 use careen_model::TransactionId;
 use careen_model::facts::restart;
@@ -45,16 +45,8 @@ fn standing(directory: &TransactionDir) -> anyhow::Result<String> {
 /// `careen-agent list`: every transaction of this host, the oldest first. One that cannot be read is listed as that,
 /// and makes the list fail.
 pub fn list() -> anyhow::Result<()> {
-    let root = layout::transactions(Path::new(layout::ROOT));
-    let entries = match files::read_dir(&root) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error).with_context(|| format!("failed to read {}", root.display())),
-    };
     let (mut rows, mut unreadable) = (Vec::new(), 0);
-    for entry in entries {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        let Ok(id) = TransactionId::parse(&name) else { continue };
+    for id in transactions::ids(Path::new(layout::ROOT))? {
         let directory = TransactionDir::new(Path::new(layout::ROOT), &id);
         let row = manifest::read(&directory)
             .and_then(|manifest| Ok((manifest.created.to_string(), manifest.command, standing(&directory)?)));

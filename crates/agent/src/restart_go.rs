@@ -80,11 +80,8 @@ pub fn forget(directory: &TransactionDir) {
 }
 
 fn read<T: DeserializeOwned>(path: &Path) -> anyhow::Result<Option<T>> {
-    let bytes = match files::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error).with_context(|| format!("failed to read {}", path.display())),
-    };
+    let read = files::read_if_there(path).with_context(|| format!("failed to read {}", path.display()))?;
+    let Some(bytes) = read else { return Ok(None) };
     let parsed = serde_json::from_slice(&bytes);
     parsed.map(Some).with_context(|| format!("{} is damaged", path.display()))
 }

@@ -9,7 +9,7 @@ use crate::layout::{self, TransactionDir, file};
 use crate::machine::{self, Standing};
 use crate::say::say;
 use crate::unit::{Launch, find_systemd_run};
-use crate::{durable, journal};
+use crate::{durable, journal, transactions};
 use anyhow::{Context, bail};
 use careen_model::TransactionId;
 use careen_model::entry::Way;
@@ -48,15 +48,7 @@ struct Open {
 /// The open transactions of this host; an error when they cannot be listed.
 fn open_transactions(root: &Path) -> anyhow::Result<Open> {
     let mut open = Open::default();
-    let path = layout::transactions(root);
-    let entries = match files::read_dir(&path) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(open),
-        Err(error) => return Err(error).with_context(|| format!("failed to read {}", path.display())),
-    };
-    for entry in entries {
-        let entry = entry.with_context(|| format!("failed to read {}", path.display()))?;
-        let Ok(id) = TransactionId::parse(&entry.file_name().to_string_lossy()) else { continue };
+    for id in transactions::ids(root)? {
         match journal::read(&TransactionDir::new(root, &id).file(file::JOURNAL)) {
             Ok((_, state)) if is_open(&state.stage) => open.transactions.push(id),
             Ok(_) => {}
@@ -117,11 +109,8 @@ fn unit_file(binary: &Path) -> String {
 
 /// Whether the unit starts a binary below this directory.
 pub fn starts_from(directory: &Path) -> io::Result<bool> {
-    match files::read_to_string(UNIT) {
-        Ok(unit) => Ok(unit.contains(&format!("{}/", directory.display()))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
-    }
+    let unit = files::read_if_there(UNIT)?.unwrap_or_default();
+    Ok(String::from_utf8_lossy(&unit).contains(&format!("{}/", directory.display())))
 }
 
 /// Removes the unit when no transaction is open any more. Another supervisor may be closing its own at the same moment:

@@ -59,8 +59,8 @@ pub(super) fn begin_to_create(root: &Path) -> Result<Lock, Stop> {
     let create_lock = layout::create_lock(root);
     let lock = Lock::take(&create_lock, || say("waiting for another agent on this host to start its work"));
     let creating = lock.map_err(|error| unusable(&create_lock, &error))?;
-    let unusable = |error| unusable_chain("tell whether this host's record is its own", &error);
-    match machine::look_and_record(root).map_err(unusable)? {
+    let looked = machine::look_and_record(root);
+    match looked.map_err(|error| unusable_chain("tell whether this host's record is its own", &error))? {
         Standing::Own => {}
         Standing::Copied { from, differences } => {
             return Err(Stop::refused(machine::in_words(root, &from, &differences)));

@@ -281,8 +281,14 @@ impl<T> OrLose<T> for io::Result<T> {
 
 /// Asks a transaction's supervisor to stop its command.
 pub fn send_stop(directory: &TransactionDir, by: &str, grace_ms: Option<u64>) -> io::Result<()> {
+    tell_to_stop(directory, by, grace_ms).map(drop)
+}
+
+fn tell_to_stop(directory: &TransactionDir, by: &str, grace_ms: Option<u64>) -> io::Result<UnixStream> {
     let stop = control::Stop { by: by.to_owned(), grace_ms };
-    UnixStream::connect(directory.file(file::CONTROL))?.write_all(&Message::Stop(stop).encode())
+    let mut supervisor = UnixStream::connect(directory.file(file::CONTROL))?;
+    supervisor.write_all(&Message::Stop(stop).encode())?;
+    Ok(supervisor)
 }
 
 /// As [`send_stop`], and what the supervisor answers; nothing, when it does what it is asked.
@@ -292,9 +298,7 @@ pub fn ask_to_stop(
     grace_ms: Option<u64>,
     limit: Duration,
 ) -> io::Result<String> {
-    let stop = control::Stop { by: by.to_owned(), grace_ms };
-    let mut supervisor = UnixStream::connect(directory.file(file::CONTROL))?;
-    supervisor.write_all(&Message::Stop(stop).encode())?;
+    let mut supervisor = tell_to_stop(directory, by, grace_ms)?;
     supervisor.shutdown(Shutdown::Write)?;
     supervisor.set_read_timeout(Some(limit))?;
     let mut answer = String::new();

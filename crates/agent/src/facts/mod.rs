@@ -57,7 +57,7 @@ fn kernel(notes: &mut Vec<String>) -> Kernel {
 }
 
 /// The names in a directory; none when there is no such directory.
-fn names_in(directory: &str) -> Vec<String> {
+pub fn names_in(directory: &str) -> Vec<String> {
     let entries = files::read_dir(directory).into_iter().flatten().flatten();
     entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
 }

@@ -103,6 +103,14 @@ pub fn exists(path: impl AsRef<Path>) -> io::Result<bool> {
     }
 }
 
+/// As [`read`], `None` where there is no such file. What cannot be read is an error, not absent.
+pub fn read_if_there(path: impl AsRef<Path>) -> io::Result<Option<Vec<u8>>> {
+    match read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        read => read.map(Some),
+    }
+}
+
 /// Whether something has this name, a link that leads nowhere too. That it cannot be told is an error, not a no.
 pub fn is_there(path: impl AsRef<Path>) -> io::Result<bool> {
     match symlink_metadata(path) {

@@ -19,6 +19,7 @@ use crate::payload::Source;
 use crate::say::say;
 use crate::stop::{OrRefuse, Stop};
 use crate::supervisor::remove_traces;
+use crate::transactions;
 use crate::watch::Watch;
 use careen_model::command::Executable;
 use careen_model::journal::Record;
@@ -128,15 +129,10 @@ pub fn found_here(id: &TransactionId) -> Result<BTreeSet<TransactionId>, Stop> {
 
 /// All other transactions of this host.
 fn others(id: &TransactionId) -> Result<Vec<TransactionId>, Stop> {
-    let entries = match files::read_dir(layout::transactions(Path::new(layout::ROOT))) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error).or_refuse("list the host's transactions"),
-    };
-    let names = entries.map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned()));
-    let names: Vec<String> = names.collect::<Result<_, _>>().or_refuse("list the host's transactions")?;
-    let ids = names.iter().filter_map(|name| TransactionId::parse(name).ok());
-    Ok(ids.filter(|other| other != id).collect())
+    let mut ids = transactions::ids(Path::new(layout::ROOT))
+        .map_err(|error| unusable_chain("list the host's transactions", &error))?;
+    ids.retain(|other| other != id);
+    Ok(ids)
 }
 
 /// Voids what agents of other rollouts offered here, brings the payload, and writes down that this agent offers.
