@@ -5,6 +5,7 @@
 //! agent offered the try; after `revoked` no agent that came before can begin anything, whatever it sees.
 
 use crate::gates::{Look, Verdict, Watch};
+use crate::go::COMMAND;
 use careen_model::journal::Record;
 use careen_model::report::{Expectation, HostPhase, NodeOutcome, Restart, Said};
 use careen_model::settings::LEAST_GATES;
@@ -137,15 +138,15 @@ pub struct Ran {
 pub enum Effect {
     /// Say this to the controller, and again from time to time.
     Say(Said),
-    /// Pass the go for a restart on to the supervisor, in place of any that lies there. Said anew with each look that shows it:
-    /// it counts only for a while ([`crate::go`]).
+    /// Pass a go on to the supervisor, in place of any that lies there. Said anew with each look that shows it: it counts only
+    /// for a while ([`crate::go`]).
     PassGo {
-        /// The wish that it is for.
+        /// What it is for: 0 is the command, else the wish of this number.
         number: u32,
         /// When the look began that showed it, on the host's clock since its boot.
         seen: Duration,
     },
-    /// Take a restart's go back, whoever passed it on. One that cannot be taken back counts only for a while.
+    /// Take a go back, whoever passed it on. One that cannot be taken back counts only for a while.
     TakeBackGo,
     /// End what the supervisor waits for.
     CancelWait,
@@ -269,6 +270,8 @@ pub enum Then {
 /// What an agent knows while it follows.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Following {
+    /// While the command is not begun: the go for it, which is passed on.
+    command: Option<Watch>,
     wish: Option<Wish>,
     watch: Option<Watch>,
     /// Since when a wish waits for gates.
@@ -317,7 +320,9 @@ impl Agent {
     pub fn wants_looks(&self) -> bool {
         match &self.at {
             At::Gathering { .. } | At::Waiting(_) => true,
-            At::Following(following) => following.wish.is_some() && !following.cancelled,
+            At::Following(following) => {
+                (following.wish.is_some() || following.command.is_some()) && !following.cancelled
+            }
             At::New
             | At::Reading
             | At::Preflight
@@ -356,7 +361,9 @@ impl Agent {
             (At::Gathering { offered, since }, Event::Looked { look, now, random, .. }) => {
                 self.gather(offered, since, look.as_ref(), now, random)
             }
-            (At::Waiting(watch), Event::Looked { look, now, .. }) => self.wait(watch, look.as_ref(), now),
+            (At::Waiting(watch), Event::Looked { look, asked, now, .. }) => {
+                self.wait(watch, look.as_ref(), asked, now)
+            }
             (
                 At::Gathering { offered: Some(_), .. } | At::Waiting(_) | At::Revoking(_),
                 Event::ToldToLeave,
@@ -474,10 +481,14 @@ impl Agent {
         self.will(At::Gathering { offered, since }, Do::LookAtGates)
     }
 
-    fn wait(&mut self, mut watch: Watch, look: Option<&Look>, now: Duration) -> Effects {
+    fn wait(&mut self, mut watch: Watch, look: Option<&Look>, asked: Duration, now: Duration) -> Effects {
         match watch.look(look, now) {
             Verdict::Waits(_) => self.will(At::Waiting(watch), Do::LookAtGates),
-            Verdict::Go => self.follow(),
+            Verdict::Go => {
+                let following = Following { command: Some(watch), ..Following::default() };
+                let go = Effect::PassGo { number: COMMAND, seen: asked };
+                [vec![go], self.will(At::Following(following), Do::Follow)].concat()
+            }
             Verdict::Refused => self.revoke(Then::Refused, "its rollout, which refused the go"),
             Verdict::Cancelled(why) => {
                 self.revoke(Then::Cancelled(why), "an agent that no go can reach any more")
@@ -503,6 +514,10 @@ impl Agent {
     }
 
     fn records(&mut self, mut following: Following, records: &[Record]) -> Effects {
+        let begins = |record: &Record| matches!(record, Record::Starting { .. } | Record::Revoked { .. });
+        if following.command.is_some() && records.iter().any(begins) {
+            following.command = None;
+        }
         let said = records.iter().fold(following.said.take(), after);
         let effects = said.iter().cloned().map(Effect::Say).collect();
         following.said = said;
@@ -527,14 +542,18 @@ impl Agent {
         random: u64,
     ) -> Effects {
         let effects = match (following.wish, following.cancelled) {
+            (None, false) => {
+                let verdict = following.command.as_mut().map(|watch| watch.look(look, now));
+                verdict.map_or(Vec::new(), |verdict| watched(&mut following, COMMAND, verdict, asked))
+            }
             (Some(wish), false) => {
                 let verdict = following.watch.as_mut().map(|watch| watch.look(look, now));
                 match verdict {
-                    Some(verdict) => watched(&mut following, wish, verdict, asked),
+                    Some(verdict) => watched(&mut following, wish.number, verdict, asked),
                     None => draw(&mut following, wish, look, now, random),
                 }
             }
-            (Some(_) | None, _) => Vec::new(),
+            (Some(_) | None, true) => Vec::new(),
         };
         self.at = At::Following(following);
         effects
@@ -572,11 +591,12 @@ fn failed(phase: HostPhase, ran: &Ran) -> NodeOutcome {
     NodeOutcome::Failed { phase, exit: ran.exit.into(), rolled_back: ran.rolled_back }
 }
 
-/// A supervisor waits for the go for a restart, or has it and waits for its turn: it is passed on as long as the gates say so.
-fn watched(following: &mut Following, wish: Wish, verdict: Verdict, seen: Duration) -> Effects {
+/// A supervisor waits for the go for a restart, or has it and waits for its turn, as it does before the command: it is passed on
+/// as long as the gates say so.
+fn watched(following: &mut Following, number: u32, verdict: Verdict, seen: Duration) -> Effects {
     match verdict {
         Verdict::Waits(_) => Vec::new(),
-        Verdict::Go => vec![Effect::PassGo { number: wish.number, seen }],
+        Verdict::Go => vec![Effect::PassGo { number, seen }],
         Verdict::Refused => vec![Effect::CancelWait],
         Verdict::Cancelled(why) => cancelled(following, why),
     }
@@ -597,7 +617,7 @@ fn draw(following: &mut Following, wish: Wish, look: Option<&Look>, now: Duratio
 }
 
 fn cancelled(following: &mut Following, why: String) -> Effects {
-    (following.cancelled, following.watch) = (true, None);
+    (following.cancelled, following.watch, following.command) = (true, None, None);
     // Behind the word the controller gives the node to the next agent.
     vec![Effect::TakeBackGo, Effect::Say(Said::Cancelled { why })]
 }

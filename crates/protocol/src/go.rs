@@ -9,10 +9,13 @@
 pub use careen_model::settings::GO_COUNTS;
 use std::time::Duration;
 
-/// A restart's go.
+/// The number of the go for the command. Restarts count from 1.
+pub const COMMAND: u32 = 0;
+
+/// A go on its way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Go {
-    /// For the wish of this number.
+    /// For the wish of this number, or for the [`COMMAND`].
     pub number: u32,
     /// Which agent of the try passed it on.
     pub agent: u32,

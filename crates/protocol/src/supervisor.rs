@@ -17,6 +17,13 @@ use std::time::Duration;
 /// How long a supervisor waits for a restart's go. Nobody gives one after that: the rollout is long over, or lost.
 pub const GO_LIMIT: Duration = Duration::from_secs(24 * 3600);
 
+/// How long it waits for its agent to pass the command's go on once more, behind the wait for its turn: an agent that lives
+/// does it about once a second, unless its engine is slow.
+pub const GO_TO_RUN_LIMIT: Duration = Duration::from_secs(60);
+
+/// Who revokes a start whose go has ended.
+const VOID: &str = "a supervisor whose agent did not pass the go on any more";
+
 /// A supervisor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Supervisor {
@@ -44,6 +51,8 @@ pub enum At {
     Looking,
     /// It waits until the swarm can do without this host, for the command.
     TurnToRun(Start),
+    /// It looks whether the go for the command still counts, behind the wait for its turn.
+    GoToRun(Start),
     /// It waits for the rollout's go.
     Go(Wish),
     /// It waits until the swarm can do without this host, for a restart.
@@ -125,7 +134,8 @@ pub enum Event {
     },
     /// What was waited for is there; the go that was looked at counts.
     Waited,
-    /// The go that was looked at is not there, or counts no more; nothing was done.
+    /// The go that was looked at is not there, or counts no more; nothing was done. While a start cannot be recorded it is told
+    /// so as well.
     GoIsVoid,
     /// What was waited for does not come, for this reason.
     GaveUp(String),
@@ -170,6 +180,9 @@ pub enum Effect {
     Look,
     /// Wait until the swarm can do without this host, right before the command.
     AwaitTurnToRun,
+    /// Wait until the go for the command counts ([`crate::go`]), at most for [`GO_TO_RUN_LIMIT`]: whoever passed it on may be gone,
+    /// and the node may run tasks again.
+    AwaitGoToRun,
     /// Say what is wanted, and wait for a go that counts ([`crate::go`]), at most for [`GO_LIMIT`]. A go that lies there already
     /// was given to a supervisor that was lost, for a node as it was then: it is taken away first, and does not count. What
     /// is wanted goes on being said until the restart begins, or does not come: so the agent goes on passing the go on.
@@ -269,8 +282,13 @@ impl Supervisor {
             (At::Looking, Event::Seen { view, secrets_are_missing }) => {
                 self.decide(state, view, secrets_are_missing)
             }
-            (At::TurnToRun(start), Event::Waited) => self.record_start(start),
+            // What has begun is gone on with under the go that it had.
+            (At::TurnToRun(start), Event::Waited) if !state.is_begun() => {
+                self.will(At::GoToRun(start), Effect::AwaitGoToRun)
+            }
+            (At::TurnToRun(start) | At::GoToRun(start), Event::Waited) => self.record_start(start),
             (At::TurnToRun(start), Event::GaveUp(why)) => self.no_turn(state, start, why.clone(), &why),
+            (At::GoToRun(_), Event::GaveUp(why)) => self.revoke(why),
             (At::Go(wish), Event::Waited) => self.await_turn_to_restart(wish),
             (At::TurnToRestart(wish), Event::Waited) => self.has_its_turn(state, wish),
             (At::Go(wish) | At::TurnToRestart(wish), Event::GaveUp(why)) => {
@@ -295,6 +313,8 @@ impl Supervisor {
                 self.write(Record::Rebooted { boot }, Then::Decide)
             }
             (At::Closing, Event::Closed) => self.leave(Leave::Done),
+            // The start could not be recorded for a while, and its agent may be gone by now.
+            (At::Writing(Then::Run(_)), Event::GoIsVoid) => self.revoke(VOID.to_owned()),
             // What it announces cannot be recorded, and is not done.
             (
                 At::Writing(then @ (Then::Run(_) | Then::Restart(..) | Then::Reboot(_))),
@@ -543,6 +563,7 @@ impl Supervisor {
         self.cancelled = Some(by.clone());
         match at {
             At::TurnToRun(start) => self.no_turn(state, start, by, &why),
+            At::GoToRun(_) => self.revoke(by),
             At::Go(wish) | At::TurnToRestart(wish) => self.no_restart(state, &wish.reason, why),
             At::Rebooting => self.not_done("a reboot was asked for", &why),
             At::RestartingEngine => {
@@ -576,6 +597,7 @@ impl At {
         match self {
             Self::Engine
             | Self::TurnToRun(_)
+            | Self::GoToRun(_)
             | Self::Go(_)
             | Self::TurnToRestart(_)
             | Self::RestartingEngine
@@ -602,6 +624,7 @@ impl At {
             Self::Engine => "awaiting-engine",
             Self::Looking => "looking",
             Self::TurnToRun(_) => "awaiting-turn-to-run",
+            Self::GoToRun(_) => "awaiting-go-to-run",
             Self::Go(_) => "awaiting-go",
             Self::TurnToRestart(_) => "awaiting-turn-to-restart",
             Self::LookingAtGo(_) => "looking-at-its-go",

@@ -23,6 +23,8 @@ pub struct Accidents {
     pub supervisor_between: u64,
     /// A supervisor is frozen for a while.
     pub supervisor_freeze: u64,
+    /// A supervisor takes its time to start, for each that is started.
+    pub supervisor_late: u64,
     /// Somebody ends what a supervisor waits for: `careen-agent cancel`.
     pub cancel: u64,
     /// A host loses its state directory.
@@ -48,6 +50,7 @@ impl Accidents {
             supervisor: 4,
             supervisor_between: 4,
             supervisor_freeze: 3,
+            supervisor_late: 30,
             cancel: 2,
             forget: 2,
             reimage: 1,

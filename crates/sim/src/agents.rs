@@ -340,7 +340,7 @@ impl World {
                 events.push(Event::Records(new));
             }
             events.push(Event::Wish(wish));
-            if wish.is_some() {
+            if wish.is_some() || process.machine.wants_looks() {
                 events.push(self.look_event(index, key, process));
             }
         }

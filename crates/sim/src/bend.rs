@@ -23,6 +23,8 @@ pub struct Bend {
     pub keeps_an_old_go: bool,
     /// A supervisor that has seen its go does not look at it again.
     pub looks_at_its_go_once: bool,
+    /// A supervisor begins the command on a go that was passed on to it once, however long ago.
+    pub begins_on_an_old_go: bool,
     /// Whoever only waits is called busy.
     pub waits_for_who_waits: bool,
     /// A supervisor that is started at a boot is given the go of the agent that offered last.
@@ -45,6 +47,7 @@ impl Default for Bend {
             acts_before_it_writes: false,
             keeps_an_old_go: false,
             looks_at_its_go_once: false,
+            begins_on_an_old_go: false,
             waits_for_who_waits: false,
             boot_is_a_go: false,
             ignores_versions: false,

@@ -92,6 +92,7 @@ impl World {
         if self.jobs.iter().any(|job| job.key.node == *id) {
             self.say(format!("somebody deletes the services of {id}"));
             self.jobs.retain(|job| job.key.node != *id);
+            self.services_deleted.insert(id.clone());
             self.forget_untraced();
         }
     }

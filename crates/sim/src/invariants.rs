@@ -28,11 +28,16 @@ impl World {
         }
     }
 
-    /// **A node is empty when its engine or host is restarted**, unless nobody wanted it drained, or its operator has
-    /// changed it since the look that the go rests on: a go is not tied to the node's version. (The real swarm's side
-    /// looks at the lock before each action, so that this is a short moment. The quorum is looked at by the agent.)
+    /// **A node is empty when its engine or host is restarted**, and the swarm can do without it.
     pub(crate) fn check_restart(&mut self, index: usize, id: &Id) {
         self.check_quorum(index);
+        self.check_empty(index, id, "is restarted");
+    }
+
+    /// **A node is empty when that happens for which it was drained**, unless nobody wanted it drained, or its operator has
+    /// changed it since the look that the go rests on: a go is not tied to the node's version. (The real swarm's side
+    /// looks at the lock before each action, so that this is a short moment. The quorum is looked at by the agent.)
+    pub(crate) fn check_empty(&mut self, index: usize, id: &Id, what: &str) {
         let node = &self.nodes[index];
         // What has left has no tasks, and nobody drains it.
         if id.rollout != self.spec.id || self.left.contains_key(&node.id) {
@@ -49,7 +54,7 @@ impl World {
         let runs = |task: &&crate::world::SimTask| task.node == node.id && task.state == TaskState::Running;
         let tasks = self.tasks.iter().filter(runs).count();
         if node.availability != Availability::Drain || tasks > 0 {
-            self.violation(format!("{} is restarted with {tasks} tasks, {:?}", node.id, node.availability));
+            self.violation(format!("{} {what} with {tasks} tasks, {:?}", node.id, node.availability));
         }
     }
 
@@ -107,12 +112,17 @@ impl World {
         node.host.files.iter().any(works)
     }
 
-    /// **A participant that left keeps its place while its host works**, until its time is over or an operator gives it up.
+    /// **A participant that left keeps its place while its host works**, until its time is over or an operator gives it up. Where
+    /// somebody deleted its services and it took its label along, nothing tells that it works.
     fn keeps_its_place(&self, node: &SimNode) -> bool {
+        let told = self.rollout.gone.contains_key(&node.id)
+            || !self.services_deleted.contains(&node.id)
+            || self.jobs.iter().any(|job| job.key.node == node.id);
         let limit = self.spec.limits.node_down.as_secs();
         let waits = self.left.get(&node.id).is_some_and(|at| self.now < at + limit);
         let over = matches!(self.rollout.control, Control::Aborting | Control::Finished { .. });
         waits
+            && told
             && !over
             && !self.removed
             && self.rollout.gone.get(&node.id) != Some(&GoneMark::GivenUp)

@@ -69,8 +69,8 @@ impl Faults {
     }
 
     fn hazard(&self) -> Hazard {
-        let Accidents { supervisor_between, lag, .. } = self.accidents;
-        Hazard { supervisor_between, lag }
+        let Accidents { supervisor_between, supervisor_late, lag, .. } = self.accidents;
+        Hazard { supervisor_between, supervisor_late, lag }
     }
 
     /// Everything but what happens to hosts and containers.

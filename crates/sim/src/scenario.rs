@@ -81,6 +81,7 @@ pub fn world(seed: u64, spec: Spec, managers: usize, workers: usize) -> World {
         outside: Vec::new(),
         unlabelled: BTreeSet::new(),
         unlabelled_once: BTreeSet::new(),
+        services_deleted: BTreeSet::new(),
         removed: false,
     }
 }

@@ -6,7 +6,8 @@ use careen_model::entry::Way;
 use careen_model::journal::{CommandEnd, EngineOutcome, Record, TransactionResult};
 use careen_model::transaction::{EngineRestart, HostView, Outcome, Phase, Stage, StopReason};
 use careen_planner::observed::{Restart, Role};
-use careen_protocol::supervisor::{Effect, Event, GO_LIMIT, Leave, Start, Supervisor};
+use careen_protocol::go::COMMAND;
+use careen_protocol::supervisor::{Effect, Event, GO_LIMIT, GO_TO_RUN_LIMIT, Leave, Start, Supervisor};
 use std::time::Duration;
 
 /// So many steps are taken in a second at most.
@@ -139,13 +140,15 @@ impl World {
     /// Starts a supervisor, unless there is one.
     pub(crate) fn start_supervisor(&mut self, index: usize, id: &Id, go: Option<u32>) {
         let now = self.now;
+        let late = self.rng.permille(self.hazard.supervisor_late).then(|| self.rng.between(2, 60));
         let host = &mut self.nodes[index].host;
         if host.process(id).is_some() {
             return;
         }
         let Some(files) = host.files.get_mut(id) else { return };
         files.left = None;
-        let process = Process::new(id.clone(), files, go, now);
+        let mut process = Process::new(id.clone(), files, go, now);
+        process.frozen_until = now + late.unwrap_or(0);
         host.processes.push(process);
     }
 
@@ -248,6 +251,15 @@ impl World {
                 Event::Waited
             }
             Effect::AwaitTurnToRun | Effect::AwaitTurnToRestart => return Came::NotYet,
+            Effect::AwaitGoToRun
+                if self.bend.begins_on_an_old_go || self.go_counts(index, process, COMMAND) =>
+            {
+                Event::Waited
+            }
+            Effect::AwaitGoToRun if waited >= GO_TO_RUN_LIMIT.as_secs() => {
+                Event::GaveUp("nobody passed the go on".into())
+            }
+            Effect::AwaitGoToRun => return Came::NotYet,
             Effect::AwaitGo(wish) => {
                 let keeps = self.bend.keeps_an_old_go;
                 let first = !std::mem::replace(&mut process.acted, true);

@@ -19,6 +19,8 @@ const BUSY: u64 = 60;
 pub struct Truth {
     /// For which agents the label `running` was written, under which epochs.
     announced: BTreeMap<JobKey, BTreeSet<u64>>,
+    /// For which of them the node had been drained.
+    drained: BTreeSet<JobKey>,
     /// The same for the labels of restarts.
     restarts: BTreeMap<JobKey, BTreeSet<u64>>,
     /// Gates that controllers opened: whether behind the label `running`, and behind that of a restart.
@@ -106,7 +108,10 @@ impl World {
     pub(crate) fn note_label(&mut self, node: &NodeId, record: &NodeRecord, is_new: bool) {
         let agent = agent_of(node, record);
         match &record.stage {
-            Stage::Running { .. } => {
+            Stage::Running { drained } => {
+                if *drained {
+                    self.truth.drained.insert(agent.clone());
+                }
                 self.truth.announced.entry(agent).or_default().insert(record.epoch);
             }
             Stage::RestartingEngine | Stage::Rebooting => {
@@ -256,6 +261,10 @@ impl World {
             matches!(stage, Some(Stage::Running { .. } | Stage::Verifying | Stage::Failed { .. }));
         if !announced && !self.unlabelled_once.contains(&node) {
             self.violation(format!("the command begins on {node} while its label says {stage:?}"));
+        }
+        let drained = process.go.map(|go| self.agent_key(&process.id, go));
+        if drained.is_some_and(|agent| self.truth.drained.contains(&agent)) {
+            self.check_empty(index, &process.id, "begins the command");
         }
         self.check_quorum(index);
     }

@@ -90,6 +90,8 @@ pub struct World {
     pub unlabelled: BTreeSet<NodeId>,
     /// The same, and those of which nobody could tell how far they were; a retry changes nothing of that.
     pub unlabelled_once: BTreeSet<NodeId>,
+    /// Nodes whose services somebody deleted.
+    pub services_deleted: BTreeSet<NodeId>,
     /// Whether somebody removed the rollout's config.
     pub removed: bool,
 }
@@ -163,6 +165,8 @@ pub enum Power {
 pub struct Hazard {
     /// A supervisor is killed behind one of its steps.
     pub supervisor_between: u64,
+    /// A supervisor that is started takes its time.
+    pub supervisor_late: u64,
     /// So old what an agent said may be when it is read, and so far apart the lists of one look.
     pub lag: u64,
 }
@@ -265,6 +269,7 @@ impl World {
         self.left.clear();
         self.unlabelled.clear();
         self.unlabelled_once.clear();
+        self.services_deleted.clear();
         self.removed = false;
         // Who was seen down when a rollout ended has come back by now, or never will.
         for node in &mut self.nodes {

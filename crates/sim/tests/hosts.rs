@@ -72,7 +72,11 @@ fn an_agent_that_takes_a_host_that_has_forgotten_for_one_that_has_not_begun() {
 fn an_agent_that_says_revoked_and_has_not_written_it() {
     let slow = Accidents { supervisor_freeze: 20, freeze: 20, ..Accidents::all() };
     let faults = Faults { accidents: slow, second: 10, ..Faults::but_members() };
-    let change = |run: &mut Run| run.world.bend.revokes_by_word_only = true;
+    // The go that counts only for a while is a second guard: without it the first one shows.
+    let change = |run: &mut Run| {
+        run.world.bend.revokes_by_word_only = true;
+        run.world.bend.begins_on_an_old_go = true;
+    };
     caught_under(faults, change, "was said to be revoked");
 }
 
@@ -91,14 +95,25 @@ fn a_supervisor_that_acts_before_it_writes_that_it_will() {
 
 #[test]
 fn a_supervisor_that_takes_a_go_that_the_one_before_it_had() {
+    caught_under(frozen(), |run| run.world.bend.keeps_an_old_go = true, "is restarted with");
+}
+
+/// Supervisors freeze, and lose their agents meanwhile.
+fn frozen() -> Faults {
     let slow = Accidents { supervisor_freeze: 150, container: 40, lag: 2, ..Accidents::default() };
-    let faults = Faults { accidents: slow, until: 1200, ..Faults::default() };
-    caught_under(faults, |run| run.world.bend.keeps_an_old_go = true, "is restarted with");
+    Faults { accidents: slow, until: 1200, ..Faults::default() }
 }
 
 #[test]
 fn a_supervisor_that_does_not_look_at_its_go_again() {
     caught_under(slow_restarts(), |run| run.world.bend.looks_at_its_go_once = true, "restarts without a go");
+}
+
+#[test]
+fn a_supervisor_that_begins_on_a_go_that_counts_no_more() {
+    let change = |run: &mut Run| run.world.bend.begins_on_an_old_go = true;
+    let late = Accidents { supervisor_late: 500, ..frozen().accidents };
+    caught_under(Faults { accidents: late, ..frozen() }, change, "begins the command with");
 }
 
 /// Supervisors freeze, are killed, and wait for their turn with a go in their hands, and lose their agents meanwhile.
@@ -115,7 +130,12 @@ fn slow_restarts() -> Faults {
 
 #[test]
 fn a_supervisor_to_which_a_boot_is_a_go() {
-    caught(|run| run.world.bend.boot_is_a_go = true, "the command begins on");
+    // Behind the second guard, as above.
+    let change = |run: &mut Run| {
+        run.world.bend.boot_is_a_go = true;
+        run.world.bend.begins_on_an_old_go = true;
+    };
+    caught(change, "the command begins on");
 }
 
 #[test]

@@ -189,11 +189,13 @@ impl Supervisor<'_> {
                         return Ok(Done::Exit(CANCELLED));
                     }
                     Recorded::Cancelled(by) => Event::Cancelled(by),
+                    Recorded::GoIsVoid => Event::GoIsVoid,
                 }
             }
             Effect::LetEngineComeUp => self.let_engine_come_up(),
             Effect::Look => self.look()?,
             Effect::AwaitTurnToRun => self.await_turn_to_run(),
+            Effect::AwaitGoToRun => self.await_go_to_run(),
             Effect::AwaitGo(wish) => self.await_go(&wish),
             Effect::AwaitTurnToRestart => self.await_turn_to_restart(),
             Effect::LookAtGo(number) => self.look_at_go(number),
@@ -235,7 +237,7 @@ impl Supervisor<'_> {
     }
 
     /// Ends. An agent that started this supervisor reads why where nothing of that is in the journal.
-    fn leave(&self, why: Leave) -> anyhow::Result<u8> {
+    fn leave(&mut self, why: Leave) -> anyhow::Result<u8> {
         match why {
             Leave::Done | Leave::ToldToEnd => Ok(DONE),
             Leave::AwaitsAgent => {
@@ -248,6 +250,9 @@ impl Supervisor<'_> {
                 let path = self.directory.file(file::LEFT);
                 if let Err(error) = durable::replace_unsynced(&path, 0o600, left_word(why).as_bytes()) {
                     say(format_args!("{}: {error}", path.display()));
+                }
+                if self.engine_lock.take().is_some() {
+                    engine_restart::give_back(&self.manifest);
                 }
                 for failed in match self.journal.state().stage {
                     Stage::Revoked => remove_traces(self.directory, &self.manifest),

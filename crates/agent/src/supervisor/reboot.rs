@@ -14,7 +14,8 @@ use anyhow::{Context, bail};
 use careen_model::journal::EngineOutcome;
 use careen_model::settings::COMMAND_PATH;
 use careen_model::transaction::{EngineRestart, Outcome, Stage};
-use careen_protocol::supervisor::{Event, GO_LIMIT, Wish};
+use careen_protocol::go::COMMAND;
+use careen_protocol::supervisor::{Event, GO_LIMIT, GO_TO_RUN_LIMIT, Wish};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -60,6 +61,38 @@ impl Supervisor<'_> {
             engine_restart::give_back(&self.manifest);
         }
         event
+    }
+
+    /// Until its agent has passed the go for the command on once more, behind the wait for its turn; nobody does it where that
+    /// agent is gone, and the node may run tasks again.
+    pub(super) fn await_go_to_run(&mut self) -> Event {
+        let deadline = Instant::now() + GO_TO_RUN_LIMIT;
+        let given = self.directory.file(file::RESTART_GO);
+        let mut waiting = self.waiting();
+        let event = loop {
+            if restart_go::counts(&given, COMMAND) {
+                break Event::Waited;
+            }
+            if Instant::now() >= deadline {
+                let limit = GO_TO_RUN_LIMIT.as_secs();
+                break Event::GaveUp(format!("its agent did not pass the go on any more, for {limit} s"));
+            }
+            waiting.hold(Some("its agent, which has to pass the go on once more"));
+            if let Err(Ended) = waiting.pause(INTERVAL) {
+                break waiting.ended();
+            }
+        };
+        waiting.hold(None);
+        if event != Event::Waited {
+            self.engine_lock = None;
+            engine_restart::give_back(&self.manifest);
+        }
+        event
+    }
+
+    /// Whether the go for the command counts now.
+    pub(super) fn has_go_to_run(&self) -> bool {
+        restart_go::counts(&self.directory.file(file::RESTART_GO), COMMAND)
     }
 
     /// Until this host may go down, for a restart of its engine or of itself. Where it may not, it gives its turn back.

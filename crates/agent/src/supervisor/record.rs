@@ -9,7 +9,7 @@ use crate::{durable, files, readiness};
 use anyhow::Context;
 use careen_model::control::{Message, Stop};
 use careen_model::journal::Record;
-use careen_model::transaction::IllegalTransition;
+use careen_model::transaction::{IllegalTransition, Phase};
 use nix::sys::signal::Signal;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
@@ -30,6 +30,8 @@ pub(super) enum Recorded {
     Done,
     /// It could not be written, and somebody cancelled what it announces.
     Cancelled(String),
+    /// It could not be written, and the go for what it announces has ended meanwhile.
+    GoIsVoid,
 }
 
 /// What was heard in a pause.
@@ -136,7 +138,18 @@ impl Supervisor<'_> {
                 self.cancelled = Some(by.clone());
                 return Ok(Recorded::Cancelled(by));
             }
+            if self.begins_on_a_go(record) && !self.has_go_to_run() {
+                say("the go for the command counts no more, its agent may be gone: it does not begin");
+                self.hold(None);
+                return Ok(Recorded::GoIsVoid);
+            }
         }
+    }
+
+    /// Whether the record announces what nothing but a go allows.
+    fn begins_on_a_go(&self, record: &Record) -> bool {
+        let starts = matches!(record, Record::Starting { phase: Phase::Command, .. });
+        starts && self.manifest.awaits_go && !self.journal.state().is_begun()
     }
 
     /// Waits a little, with its ears open. Whoever cancels gets this answer.
@@ -240,7 +253,6 @@ fn describe(record: &Record) -> String {
 mod tests {
     use super::*;
     use careen_model::journal::CommandEnd;
-    use careen_model::transaction::Phase;
 
     #[test]
     fn what_is_only_announced_may_be_cancelled_and_what_has_happened_is_waited_for() {

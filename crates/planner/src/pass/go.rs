@@ -11,7 +11,7 @@ use crate::hold::Hold;
 use crate::ids::{GATES, JobRole};
 use crate::observed::{Availability, Draw, Job, Node, Reachability, Said};
 use crate::rollout::{Ask, Control};
-use crate::state::{Event, Goal, NodeRecord, Reason, Stage};
+use crate::state::{Goal, NodeRecord, Reason, Stage};
 use crate::watch::Key;
 use careen_model::settings::GO_COUNTS;
 use std::time::Duration;
@@ -107,17 +107,18 @@ impl Work<'_> {
         self.closed_gates(here) <= LEFT_AT_A_RESTART
     }
 
-    /// A restart's go that an agent has passed on counts for a while after that agent was lost: only then the node may be made
-    /// active for the next one.
-    pub(super) fn behind_the_go(&mut self, here: &Here<'_>, decided: Move) -> Move {
-        let replaces = matches!(decided, Move::Step(Event::AgentLost | Event::Cancelled, _));
-        let opened = self.closed_gates(here) < LEFT_AT_THE_COMMAND;
-        if !replaces || !opened || here.node.availability == Availability::Active {
-            return decided;
+    /// Whether a go that an earlier agent of the try has passed on may still count on the host: it does for a while after that
+    /// agent was taken away. Only then the node may be made active for the one that collects.
+    pub(super) fn a_go_may_count(&mut self, here: &Here<'_>) -> bool {
+        let (node, generation, agent) = (&here.node.id, here.record.generation, here.record.agent);
+        let earlier = |job: &Job| {
+            let key = &job.key;
+            key.rollout == here.record.rollout && key.node == *node && key.generation == generation && key.agent < agent
+        };
+        if agent <= 1 || self.observed.jobs.iter().any(earlier) {
+            return agent > 1;
         }
-        let (node, record) = (here.node.id.clone(), here.record);
-        let age = self.watching.age(Key::Replaced(node, record.generation, record.agent));
-        if age < GO_COUNTS { Move::Wait(no_report(here)) } else { decided }
+        self.watching.age(Key::Replaced(node.clone(), generation, agent)) < GO_COUNTS
     }
 
     /// What follows for a node behind the label `running` when its operator does not want it any more. Whether the

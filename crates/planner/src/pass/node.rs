@@ -74,12 +74,12 @@ impl Work<'_> {
         let age = self.watching.age(key);
         let here = Here { node, record, age, agent: agent_of(&node.id, record) };
         if let Some(withdrawn) = self.withdrawn(&here) {
-            return self.behind_the_go(&here, withdrawn);
+            return withdrawn;
         }
         if let Some(down) = self.down(&here) {
             return down;
         }
-        let decided = match &record.stage {
+        match &record.stage {
             Stage::Entering => self.entering(&here),
             Stage::Preparing => self.preparing(&here),
             Stage::Draining { goal: Goal::Run } => self.draining_for_the_command(&here),
@@ -96,8 +96,7 @@ impl Work<'_> {
             | Stage::Failed { .. }
             | Stage::Skipped { .. }
             | Stage::Gone { .. } => Move::Wait(Hold::Moving),
-        };
-        self.behind_the_go(&here, decided)
+        }
     }
 
     /// A node that does not report. While a restart is under way that is what is waited for.
@@ -192,6 +191,7 @@ impl Work<'_> {
     pub(super) fn make_active(&mut self, here: &Here<'_>, hold: Hold) -> Move {
         match (here.node.availability, here.record.taken) {
             (Availability::Active, _) => Move::Wait(hold),
+            _ if self.a_go_may_count(here) => Move::Wait(hold),
             (Availability::Pause | Availability::Drain, Some(taken)) if taken.set == Availability::Active => {
                 self.taken_away(here, Availability::Active)
             }
@@ -250,7 +250,12 @@ pub(super) fn replaced(record: &NodeRecord, event: Event) -> Move {
     if record.agent >= MAX_AGENTS {
         return Move::Fail(Reason::AgentLost);
     }
-    Move::Step(event, Wanted::Be(Availability::Active))
+    // Behind the label `running` the go may still count on the host: the node stays as it is until it does not any more.
+    let wanted = match record.stage.is_after_the_go() {
+        true => Wanted::Keep,
+        false => Wanted::Be(Availability::Active),
+    };
+    Move::Step(event, wanted)
 }
 
 /// An agent that no go can reach is replaced, too, fewer times: something on that host takes containers away. Behind the

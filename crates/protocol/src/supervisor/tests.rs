@@ -115,6 +115,7 @@ fn all_ats() -> Vec<At> {
         At::Looking,
         At::TurnToRun(start),
         At::TurnToRun(again),
+        At::GoToRun(start),
         At::Go(wish_of(Restart::Engine)),
         At::Go(wish_of(Restart::Reboot)),
         At::TurnToRestart(wish_of(Restart::Engine)),
@@ -273,8 +274,29 @@ fn nothing_begins_without_the_go_of_the_agent_that_offered_last() {
     }
     let mut driven = Driven::looks(ROLLOUT, Some(3), &[offered()]);
     assert_eq!(driven.told(seen(host())), &Effect::AwaitTurnToRun, "the quorum, right before the command");
+    assert_eq!(driven.told(Event::Waited), &Effect::AwaitGoToRun, "the wait for its turn may have been long");
     assert!(matches!(driven.told(Event::Waited), Effect::StartProgram(_)));
     assert!(matches!(driven.state.stage, Stage::Starting { .. }), "its attempt is used before it is started");
+}
+
+#[test]
+fn a_command_whose_agent_passes_the_go_on_no_more_is_revoked() {
+    let behind_its_turn = || {
+        let mut driven = Driven::looks(ROLLOUT, Some(3), &[offered()]);
+        driven.told(seen(host()));
+        driven.told(Event::Waited);
+        driven
+    };
+    for event in [Event::GaveUp("its agent is gone".into()), Event::Cancelled("abort".into())] {
+        let mut driven = behind_its_turn();
+        assert_eq!(driven.told(event), &Effect::Leave(Leave::NoGo));
+        assert_eq!(driven.state.stage, Stage::Revoked);
+    }
+    let mut driven = behind_its_turn();
+    let record = driven.machine.step(&driven.state, Event::Waited).unwrap();
+    assert!(matches!(record, Effect::Write(Record::Starting { .. })));
+    assert_eq!(driven.told(Event::GoIsVoid), &Effect::Leave(Leave::NoGo), "the record could not be written");
+    assert_eq!(driven.state.stage, Stage::Revoked);
 }
 
 #[test]
@@ -287,6 +309,7 @@ fn a_cancel_before_the_command_revokes_and_one_that_comes_too_late_is_none() {
     }
     let mut driven = Driven::looks(ROLLOUT, Some(3), &[offered()]);
     driven.told(seen(host()));
+    driven.told(Event::Waited);
     driven.told(Event::Waited);
     let unexpected = driven.machine.step(&driven.state, Event::Cancelled("abort".into()));
     assert!(unexpected.is_err(), "whoever watches the program stops it");
