@@ -41,8 +41,8 @@ pub mod file {
     pub const EXPECTS_RESTART: &str = "expects-restart";
     /// What a supervisor wants to restart, and waits for the go for.
     pub const RESTART_WISH: &str = "restart-wish";
-    /// The go for it.
-    pub const RESTART_GO: &str = "restart-go";
+    /// The go for it, or for the command.
+    pub const GO: &str = "go";
     /// What the host was made of before the command.
     pub const FACTS_BEFORE: &str = "facts-before.json";
     /// The payload, where /var/lib is not noexec; removed at the end.

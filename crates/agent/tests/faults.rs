@@ -35,6 +35,10 @@ mount --bind "$SANDBOX/run" /run
 mount --bind "$SANDBOX/lib" /var/lib
 [ ! -d /etc/systemd/system ] || mount -t tmpfs none /etc/systemd/system
 set +e
+if [ -e "$SANDBOX/go" ]; then
+	printf '{"number":0,"agent":1,"boot":"%s","seen":{"secs":%d,"nanos":0}}' "$(cat /proc/sys/kernel/random/boot_id)" \
+		$(($(cut -d. -f1 /proc/uptime) - ${GO_AGE:-0})) > /var/lib/careen/transactions/t1/go
+fi
 timeout 60 "$AGENT" supervise systemd t1 $(cat "$SANDBOX/go" 2> /dev/null)
 code=$?
 if [ $code -lt 128 ] && grep -qs "[p]ayload/install" /proc/[0-9]*/cmdline; then
@@ -163,7 +167,8 @@ fn sandbox(case: &Case) -> Sandbox {
     sandbox
 }
 
-/// As an agent of a rollout leaves it behind: the command is offered, and its go is the agent's number.
+/// As an agent of a rollout leaves it behind: the command is offered, and its go is the agent's number. Whoever enters passes the go
+/// on, as that agent does.
 fn offer(sandbox: &Sandbox) {
     let path = sandbox.transaction("manifest.json");
     let mut manifest: Manifest = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
@@ -485,6 +490,22 @@ exit $?
 
 /// The disk is read-only from a record on. What that record only announces is not done; one of what has happened is waited
 /// for. Whoever cancels hears which, why, and what to do.
+#[test]
+fn a_command_whose_go_nobody_passes_on_any_more_does_not_begin() {
+    let case = CASES.iter().find(|case| case.awaits_go).expect("one of a rollout");
+    let sandbox = sandbox(case);
+    let mut command = sandbox.enter(&NAMESPACES, ENTER);
+    command.env("CAREEN_FAULT_PATIENCE_MS", "150").env("GO_AGE", "10");
+    let Output { status, stderr, .. } = command.output().expect("unshare is installed");
+    let said = String::from_utf8_lossy(&stderr);
+    assert!(
+        status.success() && said.contains("its agent did not pass the go on any more"),
+        "{status}: {said}"
+    );
+    assert_eq!(sandbox.state().stage, Stage::Revoked, "{said}");
+    assert_eq!(sandbox.lines("lib/finished"), [""; 0]);
+}
+
 #[test]
 fn a_cancel_is_heard_while_a_record_cannot_be_written() {
     let case = &CASES[0];

@@ -203,7 +203,7 @@ impl View<'_> {
                 }
                 world.check_nobody_is_forgotten(control, self.looked_at);
                 world.rollout.version = world.next_version();
-                world.rollout.control = control.clone();
+                world.sets_control(control.clone());
                 Ok(())
             }
             Action::MarkGone { node, mark, control, version } => {
@@ -213,7 +213,7 @@ impl View<'_> {
                 world.rollout.version = world.next_version();
                 world.rollout.gone.insert(node.clone(), *mark);
                 if let Some(control) = control {
-                    world.rollout.control = control.clone();
+                    world.sets_control(control.clone());
                 }
                 Ok(())
             }

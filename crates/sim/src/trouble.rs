@@ -92,7 +92,7 @@ impl Run {
         }
         world.rollout.version = world.next_version();
         world.say(format!("operator: {control:?}"));
-        world.rollout.control = control;
+        world.sets_control(control);
     }
 
     fn operator_asks(&mut self, index: usize, ask: Ask) {

@@ -62,6 +62,13 @@ fn agent_of(node: &NodeId, record: &NodeRecord) -> JobKey {
 }
 
 impl World {
+    /// Somebody pauses the rollout, goes on with it, or ends it.
+    pub(crate) fn sets_control(&mut self, control: Control) {
+        // In one second it may be resumed and paused again.
+        self.truth.paused = self.truth.paused.filter(|_| matches!(control, Control::Paused { .. }));
+        self.rollout.control = control;
+    }
+
     pub(crate) fn note_second(&mut self) {
         let now = self.now;
         let since = |is: bool, since: Option<u64>| is.then(|| since.unwrap_or(now));

@@ -108,7 +108,7 @@ pub(crate) fn remove_traces(directory: &TransactionDir, manifest: &Manifest) -> 
         ("the secrets", durable::remove_tree(&secrets)),
         ("the wish for the engine", durable::remove_file(&directory.file(file::RESTART_ENGINE))),
         ("the wish for a restart", durable::remove_file(&directory.file(file::RESTART_WISH))),
-        ("the go for a restart", durable::remove_file(&directory.file(file::RESTART_GO))),
+        ("the go", durable::remove_file(&directory.file(file::GO))),
         ("the environment", durable::remove_file(&directory.file(file::ENVIRONMENT))),
         ("the hold", crate::hold::clear(&directory.file(file::HOLD))),
         ("the control socket", durable::remove_file(&directory.file(file::CONTROL))),

@@ -3,13 +3,12 @@
 
 use super::Supervisor;
 use super::waiting::Waiting;
-use crate::durable;
 use crate::engine_restart::{self, Ended, INTERVAL, Patience};
 use crate::layout::{TransactionDir, file};
-use crate::restart_go;
 use crate::say::say;
 use crate::signals::with_signals_unblocked;
 use crate::tool;
+use crate::{durable, files, go};
 use anyhow::{Context, bail};
 use careen_model::journal::EngineOutcome;
 use careen_model::settings::COMMAND_PATH;
@@ -66,15 +65,16 @@ impl Supervisor<'_> {
     /// Until its agent has passed the go for the command on once more, behind the wait for its turn; nobody does it where that
     /// agent is gone, and the node may run tasks again.
     pub(super) fn await_go_to_run(&mut self) -> Event {
-        let deadline = Instant::now() + GO_TO_RUN_LIMIT;
-        let given = self.directory.file(file::RESTART_GO);
+        let limit = files::patience(GO_TO_RUN_LIMIT);
+        let deadline = Instant::now() + limit;
+        let given = self.directory.file(file::GO);
         let mut waiting = self.waiting();
         let event = loop {
-            if restart_go::counts(&given, COMMAND) {
+            if go::counts(&given, COMMAND) {
                 break Event::Waited;
             }
             if Instant::now() >= deadline {
-                let limit = GO_TO_RUN_LIMIT.as_secs();
+                let limit = limit.as_secs();
                 break Event::GaveUp(format!("its agent did not pass the go on any more, for {limit} s"));
             }
             waiting.hold(Some("its agent, which has to pass the go on once more"));
@@ -92,7 +92,7 @@ impl Supervisor<'_> {
 
     /// Whether the go for the command counts now.
     pub(super) fn has_go_to_run(&self) -> bool {
-        restart_go::counts(&self.directory.file(file::RESTART_GO), COMMAND)
+        go::counts(&self.directory.file(file::GO), COMMAND)
     }
 
     /// Until this host may go down, for a restart of its engine or of itself. Where it may not, it gives its turn back.
@@ -100,7 +100,7 @@ impl Supervisor<'_> {
         self.engine_lock = None; // taken over
         let event = self.wait_for(|manifest, waiting| engine_restart::await_restart(manifest, waiting), turn);
         if event != Event::Waited {
-            restart_go::forget(self.directory);
+            go::forget(self.directory);
             engine_restart::give_turn_back(&self.manifest);
         }
         event
@@ -108,7 +108,7 @@ impl Supervisor<'_> {
 
     /// In a rollout: until an agent passes the go for this restart on. The node must be empty first.
     pub(super) fn await_go(&mut self, wish: &Wish) -> Event {
-        let (asked, given) = (self.directory.file(file::RESTART_WISH), self.directory.file(file::RESTART_GO));
+        let (asked, given) = (self.directory.file(file::RESTART_WISH), self.directory.file(file::GO));
         // One that lies there was given to a supervisor that was lost, for a node as it was then.
         if let Err(error) = durable::remove_file(&given) {
             return Event::GaveUp(format!("{}: {error}", given.display()));
@@ -116,14 +116,14 @@ impl Supervisor<'_> {
         let deadline = Instant::now() + GO_LIMIT;
         let mut waiting = self.waiting();
         let event = loop {
-            if restart_go::counts(&given, wish.number) {
+            if go::counts(&given, wish.number) {
                 break Event::Waited;
             }
             if Instant::now() >= deadline {
                 break Event::GaveUp(format!("nobody gave the go, for {} h", GO_LIMIT.as_secs() / 3600));
             }
-            if !restart_go::is_asked(&asked, wish)
-                && let Err(error) = restart_go::ask(&asked, wish)
+            if !go::is_asked(&asked, wish)
+                && let Err(error) = go::ask(&asked, wish)
             {
                 say(format_args!("{}: {error}", asked.display()));
             }
@@ -134,14 +134,14 @@ impl Supervisor<'_> {
         };
         waiting.hold(None);
         if event != Event::Waited {
-            restart_go::forget(self.directory);
+            go::forget(self.directory);
         }
         event
     }
 
     /// Whether the go still counts, behind the wait for its turn. A turn that is of no use is given back.
     pub(super) fn look_at_go(&self, number: u32) -> Event {
-        if restart_go::counts(&self.directory.file(file::RESTART_GO), number) {
+        if go::counts(&self.directory.file(file::GO), number) {
             return Event::Waited;
         }
         say("the go for the restart counts no more, its agent may be gone: asking for another one");
@@ -203,9 +203,9 @@ impl Supervisor<'_> {
 /// The last look, right before the act. What it needs a go for is wanted no more when it begins.
 fn may_restart(directory: &TransactionDir, go: Option<u32>) -> bool {
     let Some(number) = go else { return true };
-    let counts = restart_go::counts(&directory.file(file::RESTART_GO), number);
+    let counts = go::counts(&directory.file(file::GO), number);
     match counts {
-        true => restart_go::forget(directory),
+        true => go::forget(directory),
         false => {
             say("the go for the restart counts no more, and nothing was restarted: asking for another one")
         }

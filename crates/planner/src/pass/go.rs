@@ -113,7 +113,10 @@ impl Work<'_> {
         let (node, generation, agent) = (&here.node.id, here.record.generation, here.record.agent);
         let earlier = |job: &Job| {
             let key = &job.key;
-            key.rollout == here.record.rollout && key.node == *node && key.generation == generation && key.agent < agent
+            key.rollout == here.record.rollout
+                && key.node == *node
+                && key.generation == generation
+                && key.agent < agent
         };
         if agent <= 1 || self.observed.jobs.iter().any(earlier) {
             return agent > 1;

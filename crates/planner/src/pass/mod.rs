@@ -423,8 +423,10 @@ impl Work<'_> {
             let why = PauseReason::NodeFailed { node: node.id.clone(), phase, why: reason };
             if !self.control_changed {
                 let control = Control::Paused { why: why.clone() };
-                self.actions.push(Action::SetControl { control, version: rollout.version });
+                self.actions.push(Action::SetControl { control: control.clone(), version: rollout.version });
                 self.control_changed = true;
+                // Nodes that are looked at later in this pass see it.
+                self.control = control;
             }
             self.holds.insert(node.id.clone(), Hold::Paused { why });
             return Ok(());

@@ -214,7 +214,11 @@ fn a_new_controller_takes_away_an_agent_that_has_not_said_that_it_began() {
     assert_eq!(words(&now(&observed, &spec())), ["w1 e5 running:drained active>drain"]);
     says(&mut observed, "w1", None);
     observed.jobs[0].tasks = vec![TaskState::Failed];
-    assert_eq!(words(&now(&observed, &spec())), ["w1 e5 verifying active>drain"], "there is no log to wait for");
+    assert_eq!(
+        words(&now(&observed, &spec())),
+        ["w1 e5 verifying active>drain"],
+        "there is no log to wait for"
+    );
     put(&mut observed, "w1", &old(Stage::Rebooting));
     assert_eq!(
         words(&now(&observed, &spec())),
@@ -832,7 +836,11 @@ fn an_abort_asks_the_host_first_where_nobody_knows_whether_the_command_began() {
         (Stage::Verifying, Some(works), vec!["w1 e5 failed:verifying:aborted"]),
         (restart(), None, vec![]),
         (Stage::Rebooting, None, vec![]),
-        (restart(), Some(Said::Cancelled { why: "half a go".into() }), vec!["w1 c1 e5 verifying active>drain"]),
+        (
+            restart(),
+            Some(Said::Cancelled { why: "half a go".into() }),
+            vec!["w1 c1 e5 verifying active>drain"],
+        ),
     ];
     for (stage, said, expected) in table {
         let mut observed = cluster();

@@ -16,9 +16,9 @@ use super::follow::{Witness, wait_to_be_stopped_until};
 use super::identity::{Own, Place};
 use super::last_lines;
 use super::{Followed, Request, carry_out, host, report_result};
+use crate::go;
 use crate::layout::{self, TransactionDir, file};
 use crate::payload::Source;
-use crate::restart_go;
 use crate::say::{chain, keep_reports_apart, say};
 use crate::signals::Signals;
 use crate::stop::{OrRefuse, Stop};
@@ -173,8 +173,8 @@ impl Telling {
                     }
                 }
                 Effect::TakeBackGo => {
-                    if let Err(error) = durable::remove_file(&directory.file(file::RESTART_GO)) {
-                        say(format_args!("the go for a restart counts for some seconds more: {error}"));
+                    if let Err(error) = durable::remove_file(&directory.file(file::GO)) {
+                        say(format_args!("the go counts for some seconds more: {error}"));
                     }
                 }
                 Effect::CancelWait => {
@@ -204,7 +204,7 @@ impl Telling {
 
     fn pass_go(&self, directory: &TransactionDir, number: u32, seen: Duration) -> anyhow::Result<()> {
         let go = Go { number, agent: self.agent, boot: host_view::boot_id()?, seen };
-        Ok(restart_go::give(&directory.file(file::RESTART_GO), &go)?)
+        Ok(go::give(&directory.file(file::GO), &go)?)
     }
 
     /// An error when the clock cannot be read: then no look counts.
@@ -242,7 +242,7 @@ impl Witness for OfTheCommand<'_> {
 
 impl OfTheCommand<'_> {
     fn look(&mut self, directory: &TransactionDir) -> anyhow::Result<()> {
-        let wish = restart_go::wish(&directory.file(file::RESTART_WISH))?;
+        let wish = go::wish(&directory.file(file::RESTART_WISH))?;
         let wish = wish.map(|wish| Wish { number: wish.number, kind: wish.kind });
         self.tell(Event::Wish(wish), directory);
         if self.0.machine.wants_looks() {

@@ -1,5 +1,6 @@
-//! How a supervisor asks for the go before it restarts the engine or the host, and gets it: two files in the
-//! transaction's directory. Each go is for one wish, by its number, and counts for a while ([`careen_protocol::go`]).
+//! How a go comes from an agent to a supervisor: a file in the transaction's directory. It is for the command or for one wish, by
+//! its number, and counts for a while ([`careen_protocol::go`]). Another file is the wish: how a supervisor asks for the go
+//! before it restarts the engine or the host.
 
 use crate::host_view::{boot_id, since_boot};
 use crate::layout::{TransactionDir, file};
@@ -58,21 +59,21 @@ pub fn give(path: &Path, go: &Go) -> io::Result<()> {
     durable::replace_unsynced(path, 0o600, &serde_json::to_vec(&given).map_err(io::Error::other)?)
 }
 
-/// Whether the go for the wish of this number is there and counts now. One that cannot be read does not, and that is said.
+/// Whether the go of this number is there and counts now. One that cannot be read does not, and that is said.
 pub fn counts(path: &Path, number: u32) -> bool {
     let looked = || {
         let Some(Given { number: of, agent, boot, seen }) = read(path)? else { return Ok(false) };
         Ok(Go { number: of, agent, boot, seen }.counts(number, &boot_id()?, since_boot()?))
     };
     looked().unwrap_or_else(|error: anyhow::Error| {
-        say(format_args!("the go for the restart cannot be read, and does not count: {error:#}"));
+        say(format_args!("the go cannot be read, and does not count: {error:#}"));
         false
     })
 }
 
 /// Nothing is wanted any more, and no go counts. What stays does no harm: a go counts only for a while.
 pub fn forget(directory: &TransactionDir) {
-    for path in [directory.file(file::RESTART_WISH), directory.file(file::RESTART_GO)] {
+    for path in [directory.file(file::RESTART_WISH), directory.file(file::GO)] {
         if let Err(error) = durable::remove_file(&path) {
             say(format_args!("{}: {error}", path.display()));
         }
