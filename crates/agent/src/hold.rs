@@ -6,6 +6,9 @@ use crate::{durable, files};
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// What the reason of a supervisor begins with that waits for a restart's go.
+pub const FOR_A_GO: &str = "the rollout's go";
+
 /// Where it is told when it cannot be told at this path, which is that of a transaction's hold.
 fn instead(path: &Path) -> Option<PathBuf> {
     Some(Path::new(layout::HOLDS).join(path.parent()?.file_name()?))

@@ -1,6 +1,6 @@
 //! Standard error: the agent's own lines, told apart from the command's by their prefix, and in a rollout its reports.
 
-use careen_model::report::{Said, Shared};
+use careen_model::report::{Report, Shared};
 use std::fmt;
 use std::io::{self, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -24,8 +24,8 @@ pub fn say(message: impl fmt::Display) {
 }
 
 /// Prints a report. Nobody may be listening any more.
-pub fn report(said: &Said) {
-    if let Ok(line) = said.line() {
+pub fn report(report: &Report) {
+    if let Ok(line) = report.line() {
         own_line(line);
     }
 }

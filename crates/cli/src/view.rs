@@ -356,7 +356,7 @@ mod tests {
             let mut observed = cluster();
             at(&mut observed.nodes[1], stage.clone(), None);
             let (node, transaction) = (observed.nodes[1].id.clone(), String::new());
-            let report = |said| AgentReport { node, transaction, generation: 1, agent: 1, said };
+            let report = |said| AgentReport { node, transaction, generation: 1, agent: 1, said, waits: None };
             observed.reports.extend(said.map(report));
             let (standing, _) = look(&observed, &spec(), &Watch::default(), Duration::ZERO).unwrap();
             let w1 = standing.nodes.iter().find(|node| node.hostname == "w1").unwrap();

@@ -327,6 +327,10 @@ fn about(hold: &Hold, node: &NodeStanding) -> Advice {
              out; after the limit it fails",
             vec!["careen-agent machine new".into(), "careen-agent machine keep".into(), skip()],
         ),
+        Hold::HostWaits { .. } => say(
+            "wait, or look on the host; a wait can be ended there",
+            vec!["careen-agent list".into(), format!("careen logs -f {name}")],
+        ),
         Hold::HostWorks { .. } | Hold::NoReport { .. } => {
             say("see what it prints", vec![format!("careen logs -f {name}")])
         }
@@ -435,6 +439,7 @@ pub const fn is_routine(hold: &Hold) -> bool {
         | Hold::AgentRejected { .. }
         | Hold::HostBusy { .. }
         | Hold::Copied { .. }
+        | Hold::HostWaits { .. }
         | Hold::VolumeWouldMove { .. }
         | Hold::TakenAway { .. }
         | Hold::UnlockNeeded { .. }

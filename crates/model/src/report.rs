@@ -140,7 +140,24 @@ pub enum HostPhase {
     Verify,
 }
 
-impl Said {
+/// A line of a report: what an agent says, and what the host waits for meanwhile.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// What is said.
+    #[serde(flatten)]
+    pub said: Said,
+    /// Why the supervisor waits, in words for people. Nothing is decided by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits: Option<String>,
+}
+
+impl From<Said> for Report {
+    fn from(said: Said) -> Self {
+        Self { said, waits: None }
+    }
+}
+
+impl Report {
     /// As a line of a log, without its newline.
     pub fn line(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string(self).map(|json| format!("{PREFIX}{json}"))
@@ -209,7 +226,7 @@ mod tests {
             assert_eq!(stream.before_own_line(), "\n", "the last line is not ended");
             assert_eq!(stream.before_own_line(), "");
         }
-        assert!(changed.lines().all(|line| Said::of_line(line).is_none()));
+        assert!(changed.lines().all(|line| Report::of_line(line).is_none()));
     }
 
     #[test]
@@ -222,17 +239,20 @@ mod tests {
             Said::Cancelled { why: "a gate ended".into() },
             Said::Finished { outcome: failed, record: Some("kernel: 1 → 2\n\u{1b}".into()) },
         ] {
-            let line = said.line().unwrap();
-            assert_eq!(Said::of_line(&line), Some(said.clone()));
-            assert_eq!(Said::of_line(&format!("{line}\r\n")), Some(said));
+            for waits in [None, Some("n2 is restarting its engine".to_owned())] {
+                let report = Report { said: said.clone(), waits };
+                let line = report.line().unwrap();
+                assert_eq!(Report::of_line(&line).as_ref(), Some(&report));
+                assert_eq!(Report::of_line(&format!("{line}\r\n")), Some(report));
+            }
         }
     }
 
     #[test]
     fn a_torn_or_foreign_line_says_nothing() {
-        let line = Said::Preparing.line().unwrap();
+        let line = Report::from(Said::Preparing).line().unwrap();
         for foreign in ["", "careen: note", &line[..line.len() - 1], &line[1..], &format!("{PREFIX}{{}}")] {
-            assert_eq!(Said::of_line(foreign), None, "{foreign}");
+            assert_eq!(Report::of_line(foreign), None, "{foreign}");
         }
     }
 }

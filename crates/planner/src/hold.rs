@@ -98,6 +98,11 @@ pub enum Hold {
         /// At what.
         phase: Phase,
     },
+    /// The host waits, and says why: for its turn among the managers, or until its journal can be written.
+    HostWaits {
+        /// Why, in words.
+        why: String,
+    },
     /// The agent says nothing that can be read now.
     NoReport {
         /// In which phase.
@@ -250,6 +255,7 @@ impl Hold {
             Self::HostBusy { transaction: "k3x9-w1-g1".into() },
             Self::Copied { from: "machine 4f2a (host web-1)".into() },
             Self::HostWorks { phase: Phase::Running },
+            Self::HostWaits { why: "n2 is restarting its engine: one manager at a time".into() },
             Self::NoReport { phase: Phase::Preparing },
             Self::VolumeWouldMove { service: "db".into(), source: "data".into() },
             Self::NotEmpty { services: vec!["web".into()], stuck: false },
@@ -295,6 +301,7 @@ impl Hold {
             Self::HostBusy { .. } => "host-busy",
             Self::Copied { .. } => "copied",
             Self::HostWorks { .. } => "host-works",
+            Self::HostWaits { .. } => "host-waits",
             Self::NoReport { .. } => "no-report",
             Self::VolumeWouldMove { .. } => "volume-would-move",
             Self::NotEmpty { .. } => "not-empty",
@@ -365,6 +372,7 @@ impl fmt::Display for Hold {
                  machine it is"
             ),
             Self::HostWorks { phase } => write!(f, "the host is at work ({})", phase.word()),
+            Self::HostWaits { why } => write!(f, "its host waits: {why}"),
             Self::NoReport { phase } => {
                 write!(f, "the agent's report cannot be read now ({})", phase.word())
             }

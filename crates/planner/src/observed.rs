@@ -2,7 +2,7 @@
 
 use crate::ids::{ControllerId, JobKey, NodeId, RolloutId, ServiceId, Version};
 use crate::rollout::{Baseline, NodeResult, RolloutRecord};
-pub use careen_model::report::{Draw, Expectation, HostPhase, NodeOutcome, Restart, Said};
+pub use careen_model::report::{Draw, Expectation, HostPhase, NodeOutcome, Report, Restart, Said};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -291,6 +291,8 @@ pub struct AgentReport {
     pub agent: u32,
     /// What.
     pub said: Said,
+    /// Why the host waits meanwhile, in words.
+    pub waits: Option<String>,
 }
 
 /// The lock over all rollouts of a swarm.
@@ -336,10 +338,19 @@ impl Observed {
 
     /// The last report of one agent.
     pub fn report(&self, agent: &JobKey) -> Option<&Said> {
+        self.last_report(agent).map(|report| &report.said)
+    }
+
+    /// Why the host of this agent waits, as it said last.
+    pub fn host_waits(&self, agent: &JobKey) -> Option<&str> {
+        self.last_report(agent)?.waits.as_deref()
+    }
+
+    fn last_report(&self, agent: &JobKey) -> Option<&AgentReport> {
         let of = |report: &&AgentReport| {
             report.node == agent.node && report.generation == agent.generation && report.agent == agent.agent
         };
-        self.reports.iter().find(of).map(|report| &report.said)
+        self.reports.iter().find(of)
     }
 
     /// The result of one try on one node.

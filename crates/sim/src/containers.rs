@@ -258,6 +258,7 @@ impl World {
             generation: key.generation,
             agent: key.agent,
             said,
+            waits: None,
         })
     }
 

@@ -9,7 +9,7 @@ use crate::decode::{self, JobService, RawTask};
 use crate::error::SwarmError;
 use crate::names;
 use crate::reports::Source;
-use careen_planner::observed::{AgentReport, Job, Node, Observed, Task};
+use careen_planner::observed::{AgentReport, Job, Node, Observed, Report, Task};
 use careen_planner::rollout::Control;
 use careen_planner::state::RECORD_LABEL;
 use careen_planner::{JobRole, NodeRecord};
@@ -95,12 +95,14 @@ impl SwarmCluster {
         let sources: Vec<Source> = agents.iter().map(|(_, source)| source.clone()).collect();
         let said = self.reports.look(&sources);
         let reports = agents.iter().zip(said).filter_map(|((job, _), said)| {
+            let Report { said, waits } = said?;
             Some(AgentReport {
                 node: job.key.node.clone(),
                 transaction: job.key.transaction()?.to_string(),
                 generation: job.key.generation,
                 agent: job.key.agent,
-                said: said?,
+                said,
+                waits,
             })
         });
         Ok(reports.collect())

@@ -6,7 +6,7 @@
 
 use crate::logs::last_report;
 use careen_engine::Engine;
-use careen_planner::observed::Said;
+use careen_planner::observed::{Report, Said};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -53,14 +53,14 @@ pub struct Source {
 /// What came of reading one log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Read {
-    said: Option<Said>,
+    said: Option<Report>,
     /// Whether that took long, or did not come in time.
     long: bool,
 }
 
 #[derive(Debug, Default)]
 struct Entry {
-    said: Option<Said>,
+    said: Option<Report>,
     reading: bool,
     /// Whether the task was over when the reading began that is under way, or was the last.
     over: bool,
@@ -114,15 +114,15 @@ impl Cache {
 
     /// What a task said last. What it said on its way counts only while it runs and its node can be asked: of a task
     /// that is gone nobody knows how far it came.
-    fn said(&self, source: &Source) -> Option<&Said> {
+    fn said(&self, source: &Source) -> Option<&Report> {
         let said = self.entries.get(&source.task)?.said.as_ref()?;
         (is_last(said) || (!source.over && source.reachable)).then_some(said)
     }
 }
 
 /// Whether an agent says nothing more after this that anybody waits for: another one takes its place.
-fn is_last(said: &Said) -> bool {
-    match said {
+fn is_last(report: &Report) -> bool {
+    match &report.said {
         Said::Finished { .. } | Said::Cancelled { .. } | Said::Revoked | Said::NotBegun | Said::Forgotten => {
             true
         }
@@ -155,7 +155,7 @@ impl Reports {
     }
 
     /// What these tasks said last, as far as it can be read now, in the same order.
-    pub fn look(&mut self, sources: &[Source]) -> Vec<Option<Said>> {
+    pub fn look(&mut self, sources: &[Source]) -> Vec<Option<Report>> {
         self.receiver.try_iter().for_each(|(task, read)| self.cache.take(&task, read, self.start.elapsed()));
         for source in self.cache.due(sources, self.start.elapsed()) {
             self.begin(source);
@@ -207,7 +207,7 @@ mod tests {
     }
 
     fn said(said: Said) -> Read {
-        Read { said: Some(said), long: false }
+        Read { said: Some(said.into()), long: false }
     }
 
     const NOTHING: Read = Read { said: None, long: true };
@@ -252,7 +252,7 @@ mod tests {
         cache.take("a", said(Said::Preparing), at(0));
         cache.due(&[source("a")], at(2));
         cache.take("a", NOTHING, at(7));
-        assert_eq!(cache.said(&source("a")), Some(&Said::Preparing));
+        assert_eq!(cache.said(&source("a")), Some(&Said::Preparing.into()));
         assert_eq!(cache.said(&Source { reachable: false, ..source("a") }), None, "its node is down");
         assert_eq!(cache.said(&over("a")), None, "nobody knows how far it came");
         cache.due(&[], at(20));
@@ -266,7 +266,7 @@ mod tests {
         cache.due(&[source("a")], at(0));
         cache.take("a", said(finished.clone()), at(0));
         assert!(cache.due(&[over("a")], at(100)).is_empty());
-        assert_eq!(cache.said(&Source { reachable: false, ..over("a") }), Some(&finished));
+        assert_eq!(cache.said(&Source { reachable: false, ..over("a") }), Some(&finished.into()));
     }
 
     #[test]

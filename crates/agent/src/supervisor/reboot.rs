@@ -8,7 +8,7 @@ use crate::layout::{TransactionDir, file};
 use crate::say::say;
 use crate::signals::with_signals_unblocked;
 use crate::tool;
-use crate::{durable, files, go};
+use crate::{durable, files, go, hold};
 use anyhow::{Context, bail};
 use careen_model::journal::EngineOutcome;
 use careen_model::settings::COMMAND_PATH;
@@ -127,7 +127,7 @@ impl Supervisor<'_> {
             {
                 say(format_args!("{}: {error}", asked.display()));
             }
-            waiting.hold(Some(&format!("the rollout's go, because {}", wish.reason)));
+            waiting.hold(Some(&format!("{}, because {}", hold::FOR_A_GO, wish.reason)));
             if let Err(Ended) = waiting.pause(INTERVAL) {
                 break waiting.ended();
             }

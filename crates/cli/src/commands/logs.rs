@@ -8,7 +8,7 @@ use crate::error::Failure;
 use crate::exit::Exit;
 use crate::text;
 use crate::view::{NodeStanding, Standing};
-use careen_planner::observed::Said;
+use careen_planner::observed::Report;
 use careen_planner::{JobKey, NodeId};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -133,5 +133,5 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
 
 /// Whether an agent speaks to its controller there, and not to people.
 pub(super) fn is_report(line: &LogLine) -> bool {
-    line.stream == Stream::Stderr && Said::of_line(&line.text).is_some()
+    line.stream == Stream::Stderr && Report::of_line(&line.text).is_some()
 }

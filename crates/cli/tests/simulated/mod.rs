@@ -320,7 +320,12 @@ impl Backend for Sim {
     fn logs(&mut self, agent: &JobKey, after: &LogPlace) -> Result<LogPage, BackendError> {
         let line = |stream, text: String| LogLine { stream, text };
         let all = [
-            line(Stream::Stderr, careen_planner::observed::Said::Preparing.line().unwrap()),
+            line(
+                Stream::Stderr,
+                careen_planner::observed::Report::from(careen_planner::observed::Said::Preparing)
+                    .line()
+                    .unwrap(),
+            ),
             line(Stream::Stdout, format!("Unpacking \x1b[31mlibc6\x1b[0m on {}", agent.node)),
         ];
         let read: usize = after.0.parse().unwrap_or(0);

@@ -79,7 +79,7 @@ impl Work<'_> {
         if limit.is_some_and(|limit| here.age >= limit) {
             return Move::Fail(Reason::TimeLimit);
         }
-        Move::Wait(if said.is_some() { Hold::HostWorks { phase } } else { Hold::NoReport { phase } })
+        Move::Wait(self.works(here, phase))
     }
 
     /// The command is done and the agent asks for a restart.
@@ -158,7 +158,11 @@ impl Work<'_> {
         };
         // Which gates are this restart's go stands in the report that asked for it, and nowhere else.
         let asks = unread && !self.restart_is_given(here) && !is_going_down(here);
-        Move::Wait(if asks { Hold::NoReport { phase } } else { Hold::Restarting { kind } })
+        Move::Wait(match asks {
+            true => Hold::NoReport { phase },
+            false if is_going_down(here) => Hold::Restarting { kind },
+            false => self.host_waits(here).unwrap_or(Hold::Restarting { kind }),
+        })
     }
 
     /// Why a restart that may begin does not: the agent looks at the quorum itself, too. A manager that does not take part
@@ -171,7 +175,10 @@ impl Work<'_> {
         let open = match self.next_gate(here, draw, For::Restart) {
             Err(other) => return other,
             Ok(None) => {
-                let waits = if is_going_down(here) { Hold::Restarting { kind } } else { Hold::GivingTheGo };
+                let waits = match is_going_down(here) {
+                    true => Hold::Restarting { kind },
+                    false => self.host_waits(here).unwrap_or(Hold::GivingTheGo),
+                };
                 return Move::Wait(self.kept_back(here).unwrap_or(waits));
             }
             Ok(Some(open)) => open,
@@ -252,6 +259,6 @@ impl Work<'_> {
         if here.record.taken.is_some_and(|taken| taken.set == Availability::Active) {
             return Move::Set(Wanted::Restore);
         }
-        Move::Wait(if said.is_some() { Hold::HostWorks { phase } } else { Hold::NoReport { phase } })
+        Move::Wait(self.works(here, phase))
     }
 }

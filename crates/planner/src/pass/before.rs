@@ -91,8 +91,7 @@ impl Work<'_> {
                 Move::Wait(Hold::HostBusy { transaction: transaction.clone() })
             }
             Some(Said::Copied { from }) => Move::Wait(Hold::Copied { from: from.clone() }),
-            Some(_) => Move::Wait(Hold::HostWorks { phase }),
-            None => Move::Wait(Hold::NoReport { phase }),
+            Some(_) | None => Move::Wait(self.works(here, phase)),
         }
     }
 

@@ -89,7 +89,10 @@ impl Work<'_> {
         let open = match self.next_gate(here, draw, For::Command) {
             Err(other) => return other,
             // The agent has not seen the go yet, or its own look at the quorum keeps it back.
-            Ok(None) => return Move::Wait(self.quorum(here).err().unwrap_or(Hold::GivingTheGo)),
+            Ok(None) => {
+                let waits = || self.host_waits(here).unwrap_or(Hold::GivingTheGo);
+                return Move::Wait(self.quorum(here).err().unwrap_or_else(waits));
+            }
             Ok(Some(open)) => open,
         };
         if drained && here.node.availability != Availability::Drain {

@@ -9,7 +9,7 @@ use crate::observed::{Availability, Node, NodeOutcome, Observed, Restart, Said};
 use crate::quorum;
 use crate::rollout::{Ask, Control, NodeResult};
 use crate::settle;
-use crate::state::{Event, Goal, NodeRecord, Reason, Skip, Stage, Then};
+use crate::state::{Event, Goal, NodeRecord, Phase, Reason, Skip, Stage, Then};
 use crate::watch::Key;
 use std::time::Duration;
 
@@ -197,6 +197,17 @@ impl Work<'_> {
             }
             (Availability::Pause | Availability::Drain, _) => Move::Set(Wanted::Be(Availability::Active)),
         }
+    }
+
+    /// What the agent says of a host that is at work.
+    pub(super) fn works(&self, here: &Here<'_>, phase: Phase) -> Hold {
+        let waits = self.host_waits(here);
+        let works = || self.observed.report(&here.agent).map(|_| Hold::HostWorks { phase });
+        waits.or_else(works).unwrap_or(Hold::NoReport { phase })
+    }
+
+    pub(super) fn host_waits(&self, here: &Here<'_>) -> Option<Hold> {
+        self.observed.host_waits(&here.agent).map(|why| Hold::HostWaits { why: why.to_owned() })
     }
 
     pub(super) fn may_go_on(&self) -> Result<(), Hold> {

@@ -80,6 +80,7 @@ fn says(observed: &mut Observed, name: &str, said: Option<Said>) {
         generation: 1,
         agent: 1,
         said,
+        waits: None,
     };
     observed.reports.retain(|report| report.node.0 != name);
     observed.reports.extend(said.map(report));
@@ -434,6 +435,30 @@ fn a_go_that_no_gate_can_give_any_more_is_cancelled_a_few_times() {
     }
 }
 
+#[test]
+fn why_a_host_waits_that_has_its_go_is_told() {
+    let why = "n2 is restarting its engine: one manager at a time";
+    let given = |stage: Stage, said: Said, gates: &[u8], waits: Option<&str>| {
+        let mut observed = cluster();
+        put(&mut observed, "w1", &record(stage));
+        jobs(&mut observed, "w1", TaskState::Running, Some(said));
+        observed.reports.iter_mut().for_each(|report| report.waits = waits.map(str::to_owned));
+        open(&mut observed, gates);
+        now(&observed, &spec()).holds[&NodeId("w1".into())].clone()
+    };
+    let waits = Hold::HostWaits { why: why.into() };
+    let running = || Stage::Running { drained: false };
+    for (stage, said, gates, without) in [
+        (running(), prepared(Expectation::No), vec![2, 5], Hold::GivingTheGo),
+        (running(), Said::Running { attempt: 1 }, vec![2, 5], Hold::HostWorks { phase: Phase::Running }),
+        (Stage::RestartingEngine, wants(Restart::Engine), vec![2, 5, 1, 4], Hold::GivingTheGo),
+        (Stage::Preparing, Said::Preparing, vec![], Hold::HostWorks { phase: Phase::Preparing }),
+    ] {
+        assert_eq!(given(stage.clone(), said.clone(), &gates, None), without);
+        assert_eq!(given(stage, said, &gates, Some(why)), waits);
+    }
+}
+
 /// What the agent passed on may still count: its supervisor would begin, or restart, on a node that is active again.
 #[test]
 fn behind_the_go_a_drained_node_is_active_again_only_when_no_go_counts_any_more() {
@@ -622,6 +647,7 @@ fn a_command_fails(stage: Stage, phase: Phase, becomes: &str) {
         generation: 1,
         agent: 1,
         said: Said::Finished { outcome, record: Some("{}".into()) },
+        waits: None,
     };
     observed.reports = vec![report];
     assert_eq!(words(&now(&observed, &spec())), ["write-result"], "what is known is written first");
@@ -1272,7 +1298,8 @@ fn asked(observed: &mut Observed, on: &str, agent: u32, said: Option<Said>) {
         refused: None,
     });
     let node = NodeId("w1".into());
-    let report = |said| AgentReport { node, transaction: String::new(), generation: 1, agent, said };
+    let report =
+        |said| AgentReport { node, transaction: String::new(), generation: 1, agent, said, waits: None };
     observed.reports.extend(said.map(report));
 }
 
@@ -1393,7 +1420,14 @@ fn of_two_hosts_with_the_record_of_one_none_is_believed() {
     observed.reports.pop();
     let node = NodeId("w1".into());
     let said = Said::Copied { from: "machine 4f2a (host w1)".into() };
-    observed.reports.push(AgentReport { node, transaction: String::new(), generation: 1, agent: 3, said });
+    observed.reports.push(AgentReport {
+        node,
+        transaction: String::new(),
+        generation: 1,
+        agent: 3,
+        said,
+        waits: None,
+    });
     assert_eq!(words(&now(&observed, &spec())), ["write-result"]);
 }
 

@@ -22,7 +22,7 @@ use crate::payload::Source;
 use crate::say::{chain, keep_reports_apart, say};
 use crate::signals::Signals;
 use crate::stop::{OrRefuse, Stop};
-use crate::{durable, expectation, files, host_view, journal};
+use crate::{durable, expectation, files, hold, host_view, journal};
 use careen_model::command::{Executable, judge};
 use careen_model::journal::{CommandEnd, Record, TransactionResult};
 use careen_model::payload::{PREPARE_COMMAND, ROLLBACK_COMMAND, VERIFY_COMMAND};
@@ -215,6 +215,11 @@ impl Telling {
     }
 }
 
+/// Why the supervisor waits; for a go it waits because nobody has given it yet, which the controller knows.
+fn waits(directory: &TransactionDir) -> Option<String> {
+    hold::read(&directory.file(file::HOLD)).filter(|why| !why.starts_with(hold::FOR_A_GO))
+}
+
 /// Follows the command itself: what `prepare` or `verify` do is told by other words.
 struct OfTheCommand<'a>(&'a mut Telling);
 
@@ -236,6 +241,7 @@ impl Witness for OfTheCommand<'_> {
                 self.0.trouble = Some(words);
             }
         }
+        self.0.reporter.waits(waits(directory).as_deref());
         self.0.reporter.again();
     }
 }
@@ -265,7 +271,8 @@ struct OfAnother<'a>(&'a mut Telling);
 impl Witness for OfAnother<'_> {
     fn records(&mut self, _: &TransactionDir, _: &[&Record]) {}
 
-    fn tick(&mut self, _: &TransactionDir) {
+    fn tick(&mut self, directory: &TransactionDir) {
+        self.0.reporter.waits(waits(directory).as_deref());
         self.0.reporter.again();
     }
 }
