@@ -82,20 +82,23 @@ impl SwarmCluster {
         jobs: &[JobService],
         tasks: &[&RawTask],
     ) -> Result<Vec<AgentReport>, SwarmError> {
-        let mut agents = Vec::new();
+        let (mut agents, mut sources) = (Vec::new(), Vec::new());
         let agent = |job: &&JobService| job.key.role == JobRole::Agent && job.key.rollout == self.spec.id;
         for job in jobs.iter().filter(agent) {
-            // Where Swarm made a second one, the last one is right.
             let of_job = tasks.iter().filter(|task| task.service == job.id && !task.node.is_empty());
-            let Some(task) = of_job.max_by(|a, b| a.created_at.cmp(&b.created_at)) else { continue };
+            let mut of_job: Vec<&&RawTask> = of_job.collect();
+            of_job.sort_by(|a, b| a.created_at.cmp(&b.created_at));
             let ready = nodes.iter().any(|node| node.id == *job.place() && node.is_ready());
-            let (over, terminal) = (task.state()?.is_over(), task.has_terminal());
-            agents.push((job, Source { task: task.id.clone(), terminal, over, reachable: ready }));
+            for task in &of_job {
+                let (over, terminal) = (task.state()?.is_over(), task.has_terminal());
+                sources.push(Source { task: task.id.clone(), terminal, over, reachable: ready });
+            }
+            agents.push((job, of_job.len()));
         }
-        let sources: Vec<Source> = agents.iter().map(|(_, source)| source.clone()).collect();
-        let said = self.reports.look(&sources);
-        let reports = agents.iter().zip(said).filter_map(|((job, _), said)| {
-            let Report { said, waits } = said?;
+        let mut said = self.reports.look(&sources).into_iter();
+        let reports = agents.iter().filter_map(|(job, tasks)| {
+            // Where Swarm made several, all but one say nothing.
+            let Report { said, waits } = said.by_ref().take(*tasks).flatten().last()?;
             Some(AgentReport {
                 node: job.key.node.clone(),
                 transaction: job.key.transaction()?.to_string(),

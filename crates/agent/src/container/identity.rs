@@ -121,7 +121,8 @@ impl Place {
     }
 }
 
-const SERVICE_ID: &str = "com.docker.swarm.service.id";
+/// On the container of each task of a service: the service's id.
+pub(super) const SERVICE_ID: &str = "com.docker.swarm.service.id";
 
 fn derive(request: &Request, container: &Container) -> TransactionId {
     match container.config.labels.get(SERVICE_ID) {

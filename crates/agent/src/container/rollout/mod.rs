@@ -10,6 +10,7 @@ mod leaked;
 mod preflight;
 mod record;
 mod reporter;
+mod twin;
 
 use super::create::Joined;
 use super::follow::{Witness, wait_to_be_stopped_until};
@@ -103,6 +104,10 @@ pub fn run(
 ) -> Result<u8, Stop> {
     keep_reports_apart();
     let place = Place::find(request, own)?;
+    if twin::is_one(&place)? {
+        stay(signals, &mut Reporter::default())?;
+        return Ok(AgentExit::Detached.code());
+    }
     if let Some(engine) = place.engine.as_ref().filter(|_| !request.settings.run.is_empty()) {
         leaked::remove(engine, &request.settings.run);
     }
