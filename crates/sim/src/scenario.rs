@@ -63,6 +63,7 @@ pub fn world(seed: u64, spec: Spec, managers: usize, workers: usize) -> World {
         spec,
         history: Vec::new(),
         violations: Vec::new(),
+        chances: 0,
         attempts: Vec::new(),
         edges: BTreeSet::new(),
         retries: BTreeMap::new(),
