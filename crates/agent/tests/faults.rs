@@ -183,6 +183,7 @@ fn offer(sandbox: &Sandbox) {
 fn supervise(sandbox: &Sandbox, faults: &str) -> (End, String) {
     let mut command = sandbox.enter(&NAMESPACES, ENTER);
     command.env("CAREEN_FAULTS", faults).env("CAREEN_FAULT_STASH", "/var/lib/stash");
+    command.env("CAREEN_FAULT_ALONE", "1");
     command.env("CAREEN_FAULT_TRACE", sandbox.path("trace")).env("CAREEN_FAULT_PATIENCE_MS", "150");
     let Output { status, stderr, .. } = command.output().expect("unshare is installed");
     let said = String::from_utf8_lossy(&stderr).into_owned();
@@ -610,6 +611,7 @@ fn run_agent(sandbox: &Sandbox, faults: &str) -> (i32, String) {
         ("CAREEN_ENGINE_RESTART", "never"),
         ("CAREEN_FAULTS", faults),
         ("CAREEN_FAULT_STASH", "/var/lib/stash"),
+        ("CAREEN_FAULT_ALONE", "1"),
         ("CAREEN_FAULT_TRACE", "/trace"),
     ] {
         command.env(name, value);

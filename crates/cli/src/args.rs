@@ -3,6 +3,7 @@
 use crate::given::{self, Named};
 use crate::phase_limit::{self, PhaseLimit};
 use careen_planner::constraint::Constraint;
+use careen_planner::failure::Ratio;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use std::num::NonZeroUsize;
@@ -261,8 +262,8 @@ pub struct HowArgs {
     #[arg(long, value_enum, default_value_t = FailureAction::Pause, value_name = "ACTION", help_heading = "Failures")]
     pub failure_action: FailureAction,
     /// Which part of the nodes may fail before that, from 0 to 1
-    #[arg(long, default_value = "0", value_parser = ratio, value_name = "RATIO", help_heading = "Failures")]
-    pub max_failure_ratio: f64,
+    #[arg(long, default_value = "0", value_name = "RATIO", help_heading = "Failures")]
+    pub max_failure_ratio: Ratio,
     /// The command's time limit on each host; none by default
     #[arg(long, value_parser = time_limit, value_name = "DURATION", help_heading = "Failures")]
     pub timeout: Option<Duration>,
@@ -433,9 +434,4 @@ fn time_limit(text: &str) -> Result<Duration, String> {
 
 fn phase_limit(text: &str) -> Result<PhaseLimit, String> {
     phase_limit::parse(text, duration)
-}
-
-fn ratio(text: &str) -> Result<f64, String> {
-    let ratio = text.parse::<f64>().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
-    ratio.ok_or_else(|| "a ratio is a number from 0 to 1, such as 0.2".to_owned())
 }

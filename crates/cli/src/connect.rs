@@ -70,6 +70,28 @@ pub enum NoManager {
         /// The host's name.
         name: String,
     },
+    /// The engine takes no part in the swarm that it belongs to, such as one whose certificate has expired.
+    #[error("{name} belongs to a swarm and takes no part in it: {why}")]
+    SwarmError {
+        /// The host's name.
+        name: String,
+        /// The engine's words.
+        why: String,
+    },
+    /// The host is on its way into a swarm.
+    #[error("{name} is joining a swarm, and is not in it yet")]
+    Joining {
+        /// The host's name.
+        name: String,
+    },
+    /// The engine says something of its swarm that is not known here.
+    #[error("{name} says that its part in its swarm is '{state}', and careen does not know what that means")]
+    UnknownState {
+        /// The host's name.
+        name: String,
+        /// The engine's word.
+        state: String,
+    },
     /// The managers have no leader, or this one does not reach it.
     #[error("the swarm of {name} does not answer: no manager leads, or {name} does not reach it")]
     NoLeader {
@@ -92,6 +114,14 @@ impl NoManager {
             }
             Self::Worker { .. } => "run careen on a manager's host; 'docker node ls' there lists them",
             Self::Locked { .. } => "type 'docker swarm unlock' on that host",
+            Self::SwarmError { .. } => {
+                "mend what it says, on that host ('docker info', and its engine's log); run careen on another manager's host \
+                 meanwhile"
+            }
+            Self::Joining { .. } => {
+                "wait for it: another manager may have to accept it, or none can be reached ('docker info')"
+            }
+            Self::UnknownState { .. } => "look at the engine: 'docker info' on that host",
             Self::NoLeader { .. } => {
                 "look at the managers: 'docker node ls' on each; a rollout waits meanwhile"
             }
@@ -159,10 +189,18 @@ fn judge(info: &Info) -> Result<(), NoManager> {
     match info.swarm.local_node_state.as_str() {
         "locked" => Err(NoManager::Locked { name }),
         "inactive" | "" => Err(NoManager::NoSwarm { name }),
-        _ if info.swarm.control_available => Ok(()),
-        _ if info.swarm.is_manager() => Err(NoManager::NoLeader { name }),
-        _ => Err(NoManager::Worker { name }),
+        "error" => Err(NoManager::SwarmError { name, why: words(&info.swarm.error) }),
+        "pending" => Err(NoManager::Joining { name }),
+        "active" if info.swarm.control_available => Ok(()),
+        "active" if info.swarm.is_manager() => Err(NoManager::NoLeader { name }),
+        "active" => Err(NoManager::Worker { name }),
+        state => Err(NoManager::UnknownState { name, state: state.to_owned() }),
     }
+}
+
+fn words(error: &str) -> String {
+    let error = error.trim();
+    if error.is_empty() { "its engine does not say why".to_owned() } else { error.to_owned() }
 }
 
 /// An error with all its causes in one line.
@@ -206,7 +244,7 @@ mod tests {
     fn what_an_engine_says_of_its_swarm() {
         let info = |state: &str, control, managers: &str| {
             let swarm = format!(
-                r#"{{"NodeID":"n1","LocalNodeState":"{state}","ControlAvailable":{control},"RemoteManagers":{managers}}}"#
+                r#"{{"NodeID":"n1","LocalNodeState":"{state}","ControlAvailable":{control},"RemoteManagers":{managers},"Error":"expired"}}"#
             );
             let swarm: SwarmInfo = serde_json::from_str(&swarm).unwrap();
             judge(&Info { name: "h1".into(), swarm, ..Info::default() })
@@ -219,5 +257,11 @@ mod tests {
         let others = r#"[{"NodeID":"n2"}]"#;
         assert_eq!(info("active", false, others), Err(NoManager::Worker { name: name() }));
         assert_eq!(info("active", false, this), Err(NoManager::NoLeader { name: name() }));
+        // A manager, but its certificate has expired.
+        let expired = NoManager::SwarmError { name: name(), why: "expired".into() };
+        assert_eq!(info("error", false, "null"), Err(expired));
+        assert_eq!(info("pending", false, "null"), Err(NoManager::Joining { name: name() }));
+        let unknown = NoManager::UnknownState { name: name(), state: "new".into() };
+        assert_eq!(info("new", true, this), Err(unknown));
     }
 }

@@ -143,7 +143,7 @@ mod tests {
             delay: Duration::from_secs(60),
             monitor: Duration::from_secs(5400),
             failure_action: careen_planner::spec::FailureAction::Rollback,
-            max_failure_ratio: 0.25,
+            max_failure_ratio: "0.25".parse().unwrap(),
         };
         assert_eq!(spec.policy, policy);
         assert_eq!((spec.drain, spec.reboot), (DrainPolicy::Always, RebootPolicy::Always));

@@ -133,6 +133,8 @@ pub struct SwarmInfo {
     pub control_available: bool,
     /// `inactive`, `pending`, `active`, `locked` or `error`.
     pub local_node_state: String,
+    /// Why it takes no part, in the engine's words.
+    pub error: String,
     /// The managers that this node knows of, itself among them if it is one.
     #[serde(deserialize_with = "null_is_empty")]
     pub remote_managers: Vec<RemoteManager>,

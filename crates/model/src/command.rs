@@ -8,6 +8,9 @@ use crate::exit::AgentExit;
 /// How many bytes of a command file are enough to judge it (the kernel itself reads 256 for `#!`).
 pub const HEAD_BYTES: usize = 512;
 
+/// So many bytes of a file the kernel reads to find its interpreter, the line's end included.
+const KERNEL_READS: usize = 256;
+
 /// What is known of a command's file.
 #[derive(Debug, Clone, Copy)]
 pub struct CommandFile<'a> {
@@ -43,10 +46,28 @@ pub enum NotRunnable {
          convert it to LF line ends (dos2unix, or '* text=auto eol=lf' in .gitattributes)"
     )]
     CrlfLineEnds,
+    /// The kernel finds no `#!` at the beginning, although there is one for whoever reads the file.
+    #[error(
+        "has {before} before its '#!', so the kernel does not see that and another interpreter would run it: {remedy}"
+    )]
+    HiddenMarker {
+        /// What is before it.
+        before: &'static str,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// It is text in two bytes a character.
+    #[error("is UTF-16 text, which no interpreter reads: save it as UTF-8 without a byte order mark")]
+    Utf16,
+    /// The kernel reads a part of the first line only.
+    #[error(
+        "has a first line of more than {KERNEL_READS} bytes, and the kernel reads no more of it: shorten it"
+    )]
+    LongFirstLine,
     /// The interpreter named after `#!` does not exist on the host.
     #[error("needs the interpreter {interpreter}, which is not on this host")]
     NoInterpreter {
-        /// As the file names it.
+        /// As the file names it; what cannot be seen is escaped.
         interpreter: String,
     },
     /// `#!` with nothing behind it.
@@ -73,6 +94,9 @@ impl NotRunnable {
             Self::NotAFile
             | Self::NoExecuteBit
             | Self::CrlfLineEnds
+            | Self::HiddenMarker { .. }
+            | Self::Utf16
+            | Self::LongFirstLine
             | Self::EmptyInterpreter
             | Self::OtherMachine { .. }
             | Self::Empty => AgentExit::NotExecutable,
@@ -99,10 +123,11 @@ pub fn judge(
     if let Some(after) = file.head.strip_prefix(b"#!") {
         return judge_script(after, host_has);
     }
+    is_read_otherwise(file.head)?;
     if file.head.starts_with(b"\x7fELF") {
         return judge_elf(file.head, host_machine);
     }
-    if first_line(file.head).ends_with(b"\r") {
+    if first_line(file.head).contains(&b'\r') {
         return Err(NotRunnable::CrlfLineEnds);
     }
     if file.head.contains(&0) {
@@ -116,23 +141,51 @@ pub fn judge(
 
 fn judge_script(after_marker: &[u8], host_has: impl Fn(&str) -> bool) -> Result<Executable, NotRunnable> {
     let line = first_line(after_marker);
-    if line.ends_with(b"\r") {
+    if line.contains(&b'\r') {
         return Err(NotRunnable::CrlfLineEnds);
+    }
+    if b"#!".len() + line.len() >= KERNEL_READS {
+        return Err(NotRunnable::LongFirstLine);
     }
     let line = String::from_utf8_lossy(line);
     let mut words = line.split([' ', '\t']).filter(|word| !word.is_empty());
     let Some(interpreter) = words.next() else { return Err(NotRunnable::EmptyInterpreter) };
     if !host_has(interpreter) {
-        return Err(NotRunnable::NoInterpreter { interpreter: interpreter.to_owned() });
+        return Err(NotRunnable::NoInterpreter { interpreter: visible(interpreter) });
     }
     // `#!/usr/bin/env python3`: env exists everywhere, what it starts may not.
     let through_env =
         interpreter.ends_with("/env").then(|| words.find(|word| !word.starts_with('-'))).flatten();
     match through_env {
         Some(program) if !program.contains('=') && !on_path(program, host_has) => {
-            Err(NotRunnable::NoInterpreter { interpreter: program.to_owned() })
+            Err(NotRunnable::NoInterpreter { interpreter: visible(program) })
         }
         Some(_) | None => Ok(Executable::Direct),
+    }
+}
+
+/// A text that a person would read as what it is meant to be, and the kernel does not.
+fn is_read_otherwise(head: &[u8]) -> Result<(), NotRunnable> {
+    const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+    if head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff") {
+        return Err(NotRunnable::Utf16);
+    }
+    let text = head.trim_ascii_start();
+    let (before, remedy) = if head.starts_with(BYTE_ORDER_MARK) {
+        ("a byte order mark", "save it as UTF-8 without one (sed -i '1s/^\\xEF\\xBB\\xBF//')")
+    } else if text.starts_with(b"#!") || text.starts_with(BYTE_ORDER_MARK) {
+        ("white space", "the file has to begin with '#!'")
+    } else {
+        return Ok(());
+    };
+    Err(NotRunnable::HiddenMarker { before, remedy })
+}
+
+/// As a person can see it: a no-break space behind `#!` looks like none.
+fn visible(name: &str) -> String {
+    match name.chars().all(|letter| letter.is_ascii_graphic()) {
+        true => name.to_owned(),
+        false => name.escape_default().to_string(),
     }
 }
 
@@ -200,7 +253,21 @@ mod tests {
     #[test]
     fn each_way_to_fail_has_its_own_words_and_code() {
         let missing = |name: &str| NotRunnable::NoInterpreter { interpreter: name.into() };
-        let cases: [(&[u8], NotRunnable, u8); 8] = [
+        let hidden = |before, remedy| NotRunnable::HiddenMarker { before, remedy };
+        let mark =
+            hidden("a byte order mark", "save it as UTF-8 without one (sed -i '1s/^\\xEF\\xBB\\xBF//')");
+        let white = hidden("white space", "the file has to begin with '#!'");
+        let long = [b"#!/bin/sh ", &[b'-'; 300][..], b"\n"].concat();
+        let cases: [(&[u8], NotRunnable, u8); 17] = [
+            (b"\xef\xbb\xbf#!/bin/sh\necho\n", mark.clone(), 126),
+            (b"\xef\xbb\xbfecho no marker\n", mark, 126),
+            (b" #!/bin/bash\n", white.clone(), 126),
+            (b"\n\n#!/bin/bash\n", white, 126),
+            (b"\xff\xfe#\0!\0/\0", NotRunnable::Utf16, 126),
+            (&long, NotRunnable::LongFirstLine, 126),
+            (b"#!/bin/sh\recho\r", NotRunnable::CrlfLineEnds, 126),
+            ("#!\u{a0}/bin/sh\n".as_bytes(), missing("\\u{a0}/bin/sh"), 127),
+            (b"#!bash\n", missing("bash"), 127),
             (b"#!/bin/zsh\n", missing("/bin/zsh"), 127),
             (b"#!/usr/bin/env python3\n", missing("python3"), 127),
             (b"#!/bin/sh\r\necho\r\n", NotRunnable::CrlfLineEnds, 126),

@@ -223,16 +223,21 @@ pub enum Outcome {
     NotStarted {
         /// Why.
         error: String,
+        /// How many attempts had begun before this one: then something was run.
+        #[serde(default, skip_serializing_if = "nothing")]
+        begun: u32,
     },
     /// The supervisor is gone and left no result: nobody knows how far the command came. It is not run again.
     Interrupted,
 }
 
 impl Outcome {
-    /// What the end of a command means by itself.
-    pub fn of(ended: &Ended) -> Self {
+    /// What the end of a command means by itself, which is that of its last attempt.
+    pub fn of(ended: &Ended, attempts: u32) -> Self {
         match (&ended.stopped, &ended.end) {
-            (_, CommandEnd::NotStarted(error)) => Self::NotStarted { error: error.clone() },
+            (_, CommandEnd::NotStarted(error)) => {
+                Self::NotStarted { error: error.clone(), begun: attempts.saturating_sub(1) }
+            }
             (Some(StopReason::TimeLimit), CommandEnd::Exited(_) | CommandEnd::Signaled(_)) => Self::TimedOut,
             (Some(reason), CommandEnd::Exited(_) | CommandEnd::Signaled(_)) => {
                 Self::Stopped { reason: reason.clone() }
@@ -250,8 +255,10 @@ impl Outcome {
             Self::RestartWanted { .. } => AgentExit::RestartWanted.code(),
             Self::EngineDown { .. } => AgentExit::EngineDown.code(),
             Self::TimedOut => AgentExit::TimeLimit.code(),
-            Self::Stopped { .. } | Self::Interrupted => AgentExit::Interrupted.code(),
-            Self::NotStarted { .. } => AgentExit::NotExecutable.code(),
+            Self::NotStarted { begun: 0, .. } => AgentExit::NotExecutable.code(),
+            Self::Stopped { .. } | Self::Interrupted | Self::NotStarted { .. } => {
+                AgentExit::Interrupted.code()
+            }
         }
     }
 }
@@ -298,10 +305,17 @@ impl fmt::Display for Outcome {
             }
             Self::TimedOut => f.write_str("was stopped at its time limit"),
             Self::Stopped { reason } => write!(f, "was stopped: {reason}"),
-            Self::NotStarted { error } => write!(f, "could not be started: {error}"),
+            Self::NotStarted { error, begun: 0 } => write!(f, "could not be started: {error}"),
+            Self::NotStarted { error, begun } => {
+                write!(f, "was interrupted: attempt {} could not be started: {error}", begun + 1)
+            }
             Self::Interrupted => f.write_str("was interrupted: its supervisor is gone and left no result"),
         }
     }
+}
+
+fn nothing(count: &u32) -> bool {
+    *count == 0
 }
 
 /// What came of a payload's rollback.
@@ -610,7 +624,7 @@ fn after_the_command(history: &History, host: &HostView, policy: Policy) -> Acti
     }
     let Some(ended) = &history.end else { return Action::Close(Outcome::Interrupted) };
     if !ended.is_clean() {
-        return Action::Close(Outcome::of(ended));
+        return Action::Close(Outcome::of(ended, history.attempts));
     }
     let asked =
         ended.asks_for_reboot().then(|| format!("the command asks for a reboot (status {REBOOT_ME})"));
@@ -640,7 +654,11 @@ fn after_the_command(history: &History, host: &HostView, policy: Policy) -> Acti
             reasons.push(format!("{reason}, which was not done: {why}"));
         }
     }
-    Action::Close(if reasons.is_empty() { Outcome::of(ended) } else { Outcome::RestartWanted { reasons } })
+    Action::Close(if reasons.is_empty() {
+        Outcome::of(ended, history.attempts)
+    } else {
+        Outcome::RestartWanted { reasons }
+    })
 }
 
 /// No other way into the host is left when its engine stays down: so it is tried, rolled back, and tried again.
@@ -679,7 +697,11 @@ fn after_the_reboot(history: &History, host: &HostView) -> Action {
         Some(ended) => {
             // The engine may still be starting: whoever acts waits for it.
             let down = history.engine_was_up && !host.engine_up && history.engine_tries < MAX_ENGINE_TRIES;
-            if down { Action::RestartEngine(EngineRestart::Down) } else { Action::Close(Outcome::of(ended)) }
+            if down {
+                Action::RestartEngine(EngineRestart::Down)
+            } else {
+                Action::Close(Outcome::of(ended, history.attempts))
+            }
         }
         None => Action::Close(Outcome::Interrupted),
     }

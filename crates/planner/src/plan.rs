@@ -113,8 +113,6 @@ pub enum Refusal {
     },
     /// No node at a time is no rollout.
     ParallelismZero,
-    /// The ratio is none.
-    BadFailureRatio,
     /// Nobody leads, so nothing that is seen of the managers counts.
     NoLeader,
     /// Too few managers would be left.
@@ -240,9 +238,6 @@ fn refusals_of_spec(observed: &Observed, spec: &Spec) -> Vec<Refusal> {
     if spec.policy.parallelism == 0 {
         refusals.push(Refusal::ParallelismZero);
     }
-    if !(0.0..=1.0).contains(&spec.policy.max_failure_ratio) {
-        refusals.push(Refusal::BadFailureRatio);
-    }
     let spread = spec.selection.spread.as_ref();
     let no_key = |key: &&String| {
         observed.nodes.first().is_some_and(|node| crate::constraint::value_of(key, node).is_none())
@@ -347,7 +342,6 @@ impl fmt::Display for Refusal {
             Self::NoSuchNode { name } => write!(f, "there is no node '{name}'"),
             Self::BadConstraint { text } => write!(f, "'{text}' is no placement constraint or key of one"),
             Self::ParallelismZero => f.write_str("parallelism 0: no node at a time is no rollout"),
-            Self::BadFailureRatio => f.write_str("max_failure_ratio must be between 0 and 1"),
             Self::NoLeader => write!(f, "{}", Hold::NoLeader),
             Self::QuorumAtRisk { node, step } => write!(
                 f,
@@ -477,10 +471,9 @@ mod tests {
         let mut observed = cluster();
         let mut spec = spec();
         spec.policy.parallelism = 0;
-        spec.policy.max_failure_ratio = 2.0;
         spec.selection.nodes = vec!["nobody".into()];
         let said = text(&observed, &spec);
-        for part in ["parallelism 0", "max_failure_ratio", "no node 'nobody'", "no node is left"] {
+        for part in ["parallelism 0", "no node 'nobody'", "no node is left"] {
             assert!(said.contains(part), "{said}");
         }
         let spec = crate::testing::spec();

@@ -1,5 +1,6 @@
 //! What a rollout is to do: stored once in a Swarm config, never changed. The words are Compose's where it has some.
 
+use crate::failure::Ratio;
 use crate::given::Given;
 use crate::ids::{NodeId, RolloutId};
 use serde::{Deserialize, Serialize};
@@ -89,7 +90,7 @@ pub struct Policy {
     /// What a failed node leads to.
     pub failure_action: FailureAction,
     /// Which part of the nodes may fail before that.
-    pub max_failure_ratio: f64,
+    pub max_failure_ratio: Ratio,
 }
 
 /// Who goes first.
@@ -198,7 +199,7 @@ impl Default for Policy {
             delay: Duration::ZERO,
             monitor: Duration::from_secs(15),
             failure_action: FailureAction::Pause,
-            max_failure_ratio: 0.0,
+            max_failure_ratio: Ratio::NOTHING,
         }
     }
 }

@@ -64,7 +64,7 @@ fn fitted_outcome(outcome: &Outcome) -> Outcome {
             Outcome::EngineDown { words: words(said), rollback: *rollback }
         }
         Outcome::Stopped { reason } => Outcome::Stopped { reason: fitted_reason(reason) },
-        Outcome::NotStarted { error } => Outcome::NotStarted { error: words(error) },
+        Outcome::NotStarted { error, begun } => Outcome::NotStarted { error: words(error), begun: *begun },
         Outcome::Exited { .. } | Outcome::Signaled { .. } | Outcome::TimedOut | Outcome::Interrupted => {
             outcome.clone()
         }

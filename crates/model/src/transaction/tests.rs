@@ -364,7 +364,7 @@ fn after_a_killed_command_nothing_restarts() {
 #[test]
 fn exit_codes_follow_the_contract() {
     let code =
-        |end: CommandEnd, stopped: Option<StopReason>| Outcome::of(&Ended { end, stopped }).exit_code();
+        |end: CommandEnd, stopped: Option<StopReason>| Outcome::of(&Ended { end, stopped }, 1).exit_code();
     assert_eq!(code(CommandEnd::Exited(0), None), 0);
     assert_eq!(code(CommandEnd::Exited(7), None), 7);
     assert_eq!(code(CommandEnd::Signaled(11), None), 139);
@@ -372,6 +372,10 @@ fn exit_codes_follow_the_contract() {
     assert_eq!(code(CommandEnd::Exited(0), Some(StopReason::Cancelled("x".into()))), 245);
     assert_eq!(code(CommandEnd::NotStarted("x".into()), None), 126);
     assert_eq!(Outcome::Interrupted.exit_code(), 245);
+    // What an earlier attempt had begun was not 'nothing'.
+    let again = Outcome::of(&Ended { end: CommandEnd::NotStarted("EIO".into()), stopped: None }, 2);
+    assert_eq!(again.exit_code(), 245);
+    assert_eq!(again.to_string(), "was interrupted: attempt 2 could not be started: EIO");
 }
 
 #[test]

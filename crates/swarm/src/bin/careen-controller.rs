@@ -98,7 +98,10 @@ fn removed(id: &RolloutId) -> String {
 /// The credentials for the image's registry, where it wants some.
 fn registry_auth() -> anyhow::Result<Option<RegistryAuth>> {
     match std::fs::read_to_string(REGISTRY_FILE) {
-        Ok(text) => Ok(RegistryAuth::of_header(&text)),
+        Ok(text) => match RegistryAuth::of_header(&text) {
+            Some(auth) => Ok(Some(auth)),
+            None => bail!("what is in {REGISTRY_FILE} are no credentials: somebody changed it"),
+        },
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).context(format!("cannot read {REGISTRY_FILE}")),
     }
