@@ -30,8 +30,8 @@ pub trait Backend {
     /// The spec of the rollout that is not over; `None` when there is none.
     fn active(&mut self) -> Result<Option<Spec>, BackendError>;
 
-    /// All rollouts that the swarm knows of, the newest first, those that are over included.
-    fn rollouts(&mut self) -> Result<Vec<Summary>, BackendError>;
+    /// All rollouts that the swarm knows of, those that are over included.
+    fn rollouts(&mut self) -> Result<Rollouts, BackendError>;
 
     /// An image by digest, or by id where no registry has it. Nothing is pulled.
     fn pin(&mut self, image: &str) -> Result<String, BackendError>;
@@ -98,6 +98,15 @@ pub trait Backend {
 
     /// What the controller `me` works with, on this rollout.
     fn cluster(&mut self, rollout: &RolloutId, me: &ControllerId) -> Result<Self::Cluster, BackendError>;
+}
+
+/// What the swarm knows of rollouts.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Rollouts {
+    /// What can be read, the newest first.
+    pub known: Vec<Summary>,
+    /// Records of rollouts that are over and cannot be read, in words.
+    pub unreadable: Vec<String>,
 }
 
 /// A rollout in a list.

@@ -29,6 +29,14 @@ pub enum UnusableHost {
         /// Its name.
         name: String,
     },
+    /// Nobody knows which context is chosen.
+    #[error("whether a docker context is chosen cannot be told: {path}: {why}")]
+    Config {
+        /// The docker CLI's config file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
 }
 
 /// Why no manager could be asked.
@@ -145,13 +153,26 @@ pub fn host(host: Option<&str>, context: Option<&str>) -> Result<Host, UnusableH
     }
 }
 
-/// The docker context that is chosen: DOCKER_CONTEXT, or what the docker CLI's config file says.
-pub fn context(variable: Option<String>, config: Option<&str>) -> Option<String> {
-    let chosen = || {
-        let config: serde_json::Value = serde_json::from_str(config?).ok()?;
-        Some(config.get("currentContext")?.as_str()?.to_owned())
+/// The docker context that is chosen: DOCKER_CONTEXT, or what the docker CLI's config file says, which is read only then. One
+/// that cannot be read is an error: the default engine may be that of another swarm.
+pub fn context(variable: Option<String>, config: Option<&Path>) -> Result<Option<String>, UnusableHost> {
+    let (Some(path), None) = (config, variable.as_ref().filter(|name| !name.is_empty())) else {
+        return Ok(variable.filter(|name| !name.is_empty()));
     };
-    variable.filter(|name| !name.is_empty()).or_else(chosen)
+    let unusable = |why: String| UnusableHost::Config { path: path.to_owned(), why };
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(unusable(error.to_string())),
+    };
+    // The parser's words could quote what is in the file.
+    let config: serde_json::Value =
+        serde_json::from_str(&text).map_err(|_| unusable("it is no JSON".to_owned()))?;
+    match config.get("currentContext") {
+        None | Some(serde_json::Value::Null) => Ok(None),
+        Some(serde_json::Value::String(name)) => Ok(Some(name.clone())),
+        Some(_) => Err(unusable("its currentContext is no name".to_owned())),
+    }
 }
 
 /// Connects to a manager's engine.
@@ -233,11 +254,23 @@ mod tests {
 
     #[test]
     fn the_context_is_the_variables_or_the_config_files() {
-        let config = Some(r#"{"auths":{},"currentContext":"prod"}"#);
-        assert_eq!(context(Some("test".into()), config).as_deref(), Some("test"));
-        assert_eq!(context(Some(String::new()), config).as_deref(), Some("prod"));
-        assert_eq!(context(None, Some("{}")), None);
-        assert_eq!(context(None, Some("torn")), None);
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("config.json");
+        let says = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            context(None, Some(&path))
+        };
+        assert_eq!(says(r#"{"auths":{},"currentContext":"prod"}"#), Ok(Some("prod".into())));
+        assert_eq!(context(Some(String::new()), Some(&path)), Ok(Some("prod".into())));
+        assert_eq!(says("{}"), Ok(None));
+        for damaged in ["torn", "", "{\"currentContext\":1}"] {
+            let error = says(damaged).unwrap_err().to_string();
+            assert!(error.contains(&path.display().to_string()), "{error}");
+            assert_eq!(context(Some("test".into()), Some(&path)), Ok(Some("test".into())), "{damaged}");
+        }
+        assert_eq!(context(None, Some(&directory.path().join("none"))), Ok(None));
+        assert!(context(None, Some(directory.path())).is_err(), "what cannot be read is not absent");
+        assert_eq!(context(None, None), Ok(None));
     }
 
     #[test]

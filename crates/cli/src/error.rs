@@ -113,6 +113,12 @@ pub enum Failure {
     /// The operator said no.
     #[error("not started; nothing was changed")]
     Declined,
+    /// Of a name nobody knows which node is meant.
+    #[error("{why}; nothing was changed")]
+    NamesNoNode {
+        /// Why.
+        why: String,
+    },
     /// There is no rollout to steer or to look at.
     #[error("no rollout is going on")]
     NoRollout,
@@ -217,6 +223,7 @@ impl Failure {
             | Self::NobodyToAsk
             | Self::NobodyToAskAboutThat
             | Self::NoNode { .. }
+            | Self::NamesNoNode { .. }
             | Self::Upgrade(_)
             | Self::Undeliverable(_)
             | Self::Given { .. }
@@ -318,7 +325,7 @@ impl Failure {
             Self::StillThere { .. } => {
                 Some("'docker service ps' shows where; the same command goes on where this one stopped")
             }
-            Self::NoNode { .. } => Some("'docker node ls' lists names and ids"),
+            Self::NoNode { .. } | Self::NamesNoNode { .. } => Some("'docker node ls' lists names and ids"),
             Self::RolloutRemoved { .. } => Some(
                 "'careen status' shows what is left of it; 'careen abort' gives back what it holds, 'careen restore NODE' one node",
             ),

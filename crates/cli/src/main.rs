@@ -34,7 +34,9 @@ fn main() -> ExitCode {
 }
 
 fn execute(cli: &Cli, console: &mut Process) -> Result<Exit, Failure> {
-    let host = connect::host(cli.common.host.as_deref(), docker_context().as_deref())?;
+    let given = cli.common.host.as_deref().filter(|host| !host.is_empty());
+    let context = if given.is_some() { None } else { docker_context()? };
+    let host = connect::host(given, context.as_deref())?;
     let credentials = Credentials::of_directory(docker_directory());
     if let Command::Image(ImageCommand::Push(args)) = &cli.command {
         let (engine, _) = connect::engine(&host)?;
@@ -46,9 +48,8 @@ fn execute(cli: &Cli, console: &mut Process) -> Result<Exit, Failure> {
     session.execute(&cli.command)
 }
 
-fn docker_context() -> Option<String> {
-    let config =
-        docker_directory().and_then(|directory| std::fs::read_to_string(directory.join("config.json")).ok());
+fn docker_context() -> Result<Option<String>, connect::UnusableHost> {
+    let config = docker_directory().map(|directory| directory.join("config.json"));
     connect::context(std::env::var("DOCKER_CONTEXT").ok(), config.as_deref())
 }
 

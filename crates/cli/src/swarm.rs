@@ -1,6 +1,6 @@
 //! The command line's [`Backend`] over careen-swarm: a manager's engine.
 
-use crate::backend::{Backend, BackendError, EndedNode, LogPage, LogPlace, Order, Summary};
+use crate::backend::{Backend, BackendError, EndedNode, LogPage, LogPlace, Order, Rollouts, Summary};
 use crate::connect::{NoManager, chain};
 use crate::registry::Credentials;
 use crate::unlock::Key;
@@ -12,7 +12,7 @@ use careen_planner::rollout::{Ask, Control, NodeResult};
 use careen_planner::spec::UnlockKey;
 use careen_planner::{Action, ControllerId, GivenFile, JobKey, JobRole, NodeId, Observed, RolloutId, Spec};
 use careen_swarm::{
-    GivenKind, History, PayloadFile, RequestError, Stored, Swarm, SwarmCluster, SwarmError,
+    GivenKind, History, PayloadFile, Remembered, RequestError, Stored, Swarm, SwarmCluster, SwarmError,
     place_of_a_new_one,
 };
 use serde_json::Value;
@@ -147,10 +147,11 @@ impl Backend for SwarmBackend {
         Ok(found.map(|rollout| rollout.spec))
     }
 
-    fn rollouts(&mut self) -> Result<Vec<Summary>, BackendError> {
+    fn rollouts(&mut self) -> Result<Rollouts, BackendError> {
         let stored = self.swarm.rollouts().map_err(|error| self.unanswered(&error))?;
-        let history = self.swarm.history().map_err(|error| self.unanswered(&error))?;
-        let told = |id: &RolloutId| history.iter().any(|history| history.rollout == *id);
+        let Remembered { histories, unreadable } =
+            self.swarm.history().map_err(|error| self.unanswered(&error))?;
+        let told = |id: &RolloutId| histories.iter().any(|history| history.rollout == *id);
         let open = stored.into_iter().filter(|rollout| !told(&rollout.spec.id)).rev();
         let open = open.map(|rollout| Summary {
             spec: rollout.spec,
@@ -159,7 +160,7 @@ impl Backend for SwarmBackend {
             submitted: Some(rollout.submitted),
             nodes: Vec::new(),
         });
-        Ok(open.chain(history.iter().map(summary)).collect())
+        Ok(Rollouts { known: open.chain(histories.iter().map(summary)).collect(), unreadable })
     }
 
     fn pin(&mut self, image: &str) -> Result<String, BackendError> {
@@ -282,7 +283,7 @@ impl Backend for SwarmBackend {
     }
 }
 
-fn summary(history: &History) -> Summary {
+fn summary(history: &careen_swarm::History) -> Summary {
     let node = |node: &careen_swarm::HistoryNode| {
         let of_node = |result: &&NodeResult| result.node == node.id && result.generation == node.generation;
         let (rollout, of) = (history.rollout.clone(), node.id.clone());

@@ -383,7 +383,33 @@ fn what_would_be_refused_is_said_and_exits_with_6() {
     assert_eq!(exit(sim.call("plan --image update --node w1")), 0);
     assert_eq!(exit(sim.call("status")), 0);
     assert_eq!(sim.out(), "no rollout is going on\n");
-    assert_eq!(exit(sim.call("why")), 1);
+}
+
+#[test]
+fn exit_codes_are_those_of_the_documents() {
+    let sim = swarm(1);
+    // 'status', 'why' and 'logs' are 0 when they could be answered.
+    assert_eq!(exit(sim.call("why")), 0);
+    assert_eq!(sim.out(), "no rollout is going on\n");
+    for command in ["plan --image update", "run --image update --yes"] {
+        let unknown = sim.call(&format!("{command} --node w9"));
+        assert!(
+            matches!(&unknown, Err(why) if why.to_string().contains("there is no node 'w9'")),
+            "{unknown:?}"
+        );
+        assert_eq!(exit(unknown), 2, "{command}");
+    }
+    assert!(sim.0.borrow().spec.is_none(), "nothing was submitted");
+}
+
+#[test]
+fn a_record_that_cannot_be_read_is_named_and_changes_nothing_else() {
+    let sim = swarm(1);
+    sim.0.borrow_mut().unreadable = vec!["the config careen.history.k3x9 is damaged".into()];
+    assert_eq!(exit(sim.call("run --image update --local --yes --monitor 5s")), 0, "a good run");
+    assert!(sim.err().contains("is left out: the config careen.history.k3x9 is damaged"), "{}", sim.err());
+    assert_eq!(exit(sim.call("status")), 0);
+    assert!(sim.out().contains("the last one, "), "{}", sim.out());
 }
 
 #[test]

@@ -106,6 +106,13 @@ pub enum Refusal {
         /// Its name.
         name: String,
     },
+    /// Several nodes are called so.
+    AmbiguousNode {
+        /// The name.
+        name: String,
+        /// Their ids.
+        ids: Vec<NodeId>,
+    },
     /// A constraint cannot be understood.
     BadConstraint {
         /// Its text.
@@ -230,11 +237,23 @@ pub fn plan(observed: &Observed, spec: &Spec) -> Plan {
     plan
 }
 
+/// Whether a name does not say which node is meant. An id does, whatever hosts are called.
+fn names_no_node(observed: &Observed, given: &str) -> Option<Refusal> {
+    if observed.nodes.iter().any(|node| node.id.0 == given) {
+        return None;
+    }
+    let named = observed.nodes.iter().filter(|node| node.hostname == given);
+    let ids: Vec<NodeId> = named.map(|node| node.id.clone()).collect();
+    match ids.len() {
+        0 => Some(Refusal::NoSuchNode { name: given.to_owned() }),
+        1 => None,
+        _ => Some(Refusal::AmbiguousNode { name: given.to_owned(), ids }),
+    }
+}
+
 fn refusals_of_spec(observed: &Observed, spec: &Spec) -> Vec<Refusal> {
-    let known =
-        |name: &String| observed.nodes.iter().any(|node| node.id.0 == *name || node.hostname == *name);
-    let unknown = spec.selection.nodes.iter().filter(|name| !known(name));
-    let mut refusals: Vec<Refusal> = unknown.map(|name| Refusal::NoSuchNode { name: name.clone() }).collect();
+    let mut refusals: Vec<Refusal> =
+        spec.selection.nodes.iter().filter_map(|name| names_no_node(observed, name)).collect();
     if spec.policy.parallelism == 0 {
         refusals.push(Refusal::ParallelismZero);
     }
@@ -340,6 +359,15 @@ impl fmt::Display for Refusal {
         match self {
             Self::NoNodes => f.write_str("no node is left to work on"),
             Self::NoSuchNode { name } => write!(f, "there is no node '{name}'"),
+            Self::AmbiguousNode { name, ids } => {
+                let ids: Vec<&str> = ids.iter().map(|id| id.0.as_str()).collect();
+                write!(
+                    f,
+                    "{} nodes are called '{name}': say which by its id, {}",
+                    ids.len(),
+                    ids.join(" or ")
+                )
+            }
             Self::BadConstraint { text } => write!(f, "'{text}' is no placement constraint or key of one"),
             Self::ParallelismZero => f.write_str("parallelism 0: no node at a time is no rollout"),
             Self::NoLeader => write!(f, "{}", Hold::NoLeader),
@@ -473,6 +501,18 @@ mod tests {
         spec.policy.parallelism = 0;
         spec.selection.nodes = vec!["nobody".into()];
         let said = text(&observed, &spec);
+        // One that joined anew, and what Swarm still has of it from before.
+        let mut twice = cluster();
+        let ghost = Node { id: NodeId("ghost".into()), ..twice.nodes[0].clone() };
+        let (id, name) = (twice.nodes[0].id.0.clone(), ghost.hostname.clone());
+        twice.nodes.push(ghost);
+        let named = |given: &str| {
+            let selection = crate::spec::Selection { nodes: vec![given.into()], ..spec.selection.clone() };
+            text(&twice, &Spec { selection, ..crate::testing::spec() })
+        };
+        let ambiguous = format!("2 nodes are called '{name}': say which by its id, {id} or ghost");
+        assert!(id == name || named(&name).contains(&ambiguous), "{}", named(&name));
+        assert!(!named("ghost").contains("are called"));
         for part in ["parallelism 0", "no node 'nobody'", "no node is left"] {
             assert!(said.contains(part), "{said}");
         }

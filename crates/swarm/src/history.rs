@@ -86,27 +86,42 @@ pub fn parts(history: &History) -> Result<Vec<Vec<u8>>, serde_json::Error> {
     std::iter::once(serde_json::to_vec(&first)).chain(rest).collect()
 }
 
-/// Puts the parts of all rollouts together, the newest rollout first.
-pub fn assemble(configs: Vec<ConfigObject>) -> Result<Vec<History>, SwarmError> {
+/// What is remembered of earlier rollouts.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Remembered {
+    /// What can be read, the newest first.
+    pub histories: Vec<History>,
+    /// What cannot, in words. Nothing depends on it: a rollout that is over is over.
+    pub unreadable: Vec<String>,
+}
+
+/// Puts the parts of all rollouts together.
+pub fn assemble(configs: Vec<ConfigObject>) -> Remembered {
     let mut by_name: BTreeMap<String, ConfigObject> =
         configs.into_iter().map(|config| (config.name.clone(), config)).collect();
     let firsts: Vec<String> = by_name.keys().filter(|name| is_first(name)).cloned().collect();
-    let mut histories = Vec::new();
+    let mut remembered = Remembered::default();
     for name in firsts {
         let Some(first) = by_name.remove(&name) else { continue };
-        let mut history: History = payload(&first)?;
-        history.ended = first.created.clone();
-        for part in 2..=part_count(&first)? {
-            let name = names::history(&history.rollout, part);
-            let missing =
-                || SwarmError::corrupt(format!("the config {}", first.name), format!("{name} is gone"));
-            let config = by_name.remove(&name).ok_or_else(missing)?;
-            history.results.extend(payload::<Part>(&config)?.results);
+        match one(&first, &mut by_name) {
+            Ok(history) => remembered.histories.push(history),
+            Err(error) => remembered.unreadable.push(error.to_string()),
         }
-        histories.push(history);
     }
-    histories.sort_by(|a, b| b.ended.cmp(&a.ended));
-    Ok(histories)
+    remembered.histories.sort_by(|a, b| b.ended.cmp(&a.ended));
+    remembered
+}
+
+fn one(first: &ConfigObject, parts: &mut BTreeMap<String, ConfigObject>) -> Result<History, SwarmError> {
+    let mut history: History = payload(first)?;
+    history.ended = first.created.clone();
+    for part in 2..=part_count(first)? {
+        let name = names::history(&history.rollout, part);
+        let missing = || SwarmError::corrupt(format!("the config {}", first.name), format!("{name} is gone"));
+        let config = parts.remove(&name).ok_or_else(missing)?;
+        history.results.extend(payload::<Part>(&config)?.results);
+    }
+    Ok(history)
 }
 
 /// Whether a config is the first part of a history: `careen.history.ID`.
@@ -191,17 +206,28 @@ mod tests {
             let configs = stored(&history, "2026");
             assert_eq!(configs.len(), expected);
             assert!(configs.iter().all(|config| config.data.len() <= LARGEST));
-            let read = assemble(configs).unwrap();
-            assert_eq!(read, [History { ended: "2026".into(), ..history }]);
+            let read = assemble(configs);
+            assert_eq!(read.unreadable, [""; 0]);
+            assert_eq!(read.histories, [History { ended: "2026".into(), ..history }]);
         }
     }
 
     #[test]
-    fn a_part_that_is_gone_is_an_error_that_names_it() {
-        let mut configs = stored(&history("k3x9", 30_000), "2026");
-        configs.remove(1);
-        let text = assemble(configs).unwrap_err().to_string();
-        assert!(text.contains("careen.history.k3x9.2 is gone"), "{text}");
+    fn a_record_that_cannot_be_read_is_named_and_the_others_are_read() {
+        let well = stored(&history("a1", 1), "2026");
+        let mut gone = stored(&history("k3x9", 30_000), "2026");
+        gone.remove(1);
+        let mut damaged = stored(&history("b2", 1), "2026");
+        damaged[0].data = b"{".to_vec();
+        let mut uncounted = stored(&history("c3", 1), "2026");
+        uncounted[0].labels.clear();
+        let read = assemble([well, gone, damaged, uncounted].concat());
+        let ids: Vec<&str> = read.histories.iter().map(|history| history.rollout.as_str()).collect();
+        assert_eq!(ids, ["a1"]);
+        assert_eq!(read.unreadable.len(), 3, "{:?}", read.unreadable);
+        for part in ["careen.history.k3x9.2 is gone", "careen.history.b2", "careen.history.c3"] {
+            assert!(read.unreadable.iter().any(|why| why.contains(part)), "{part}: {:?}", read.unreadable);
+        }
     }
 
     #[test]
@@ -219,7 +245,7 @@ mod tests {
         assert_eq!(superfluous(&all, 50, 1 << 20), ["a1-1", "a1-2", "a1-3"], "by size");
         assert_eq!(superfluous(&all, 0, 0).len(), 5, "the newest stays in any case");
         let newest_first: Vec<_> =
-            assemble(all).unwrap().into_iter().map(|one| one.rollout.to_string()).collect();
+            assemble(all).histories.into_iter().map(|one| one.rollout.to_string()).collect();
         assert_eq!(newest_first, ["a", "a3", "a2", "a1"]);
     }
 }

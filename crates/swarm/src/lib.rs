@@ -28,7 +28,7 @@ pub use api::Swarm;
 pub use controller::{Home, REGISTRY_FILE, place_of_a_new_one};
 pub use deliver::{GivenKind, PayloadFile};
 pub use error::SwarmError;
-pub use history::{History, HistoryNode};
+pub use history::{History, HistoryNode, Remembered};
 pub use remains::Stored;
 pub use rollouts::{Order, RequestError, Rollout};
 

@@ -4,7 +4,7 @@ use crate::api::{LabelChange, Swarm};
 use crate::decode::{self, ConfigObject};
 use crate::encode;
 use crate::error::{SwarmError, refusal};
-use crate::history::{self, History};
+use crate::history::{self, Remembered};
 use crate::names;
 use careen_controller::ActError;
 use careen_engine::EngineError;
@@ -196,9 +196,9 @@ impl Swarm {
         self.config(&names::rollout(id))?.map(|(_, config)| read(&config)).transpose()
     }
 
-    /// What became of earlier rollouts, the newest first.
-    pub fn history(&self) -> Result<Vec<History>, SwarmError> {
-        history::assemble(self.configs(&[names::HISTORIES])?)
+    /// What became of earlier rollouts.
+    pub fn history(&self) -> Result<Remembered, SwarmError> {
+        Ok(history::assemble(self.configs(&[names::HISTORIES])?))
     }
 
     /// Tells a rollout something, and says what it is told now.

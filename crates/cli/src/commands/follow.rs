@@ -191,7 +191,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
     ) -> Result<Exit, Failure> {
         self.wipe(following)?;
         let id = following.follower.spec().id.clone();
-        let summary = self.backend.rollouts()?.into_iter().find(|summary| summary.spec.id == id);
+        let summary = self.rollouts()?.into_iter().find(|summary| summary.spec.id == id);
         let outcome = outcome.or_else(|| summary.as_ref().and_then(ended));
         let Some(standing) = following.follower.standing().cloned() else {
             self.say(&format!("rollout {id} is over"))?;

@@ -57,7 +57,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
 
     /// Of a rollout that is over the swarm has no logs any more.
     fn logs_lie_on_hosts(&mut self, args: &LogsArgs) -> Result<Exit, Failure> {
-        let last = self.backend.rollouts()?.into_iter().next().ok_or(Failure::NoRollout)?;
+        let last = self.rollouts()?.into_iter().next().ok_or(Failure::NoRollout)?;
         let rollout = &last.spec.id;
         let asked = |node: &&EndedNode| {
             args.node.as_ref().is_none_or(|given| node.node.0 == *given || node.hostname == *given)

@@ -9,7 +9,7 @@ mod show;
 mod steer;
 
 use crate::args::{Command, Format};
-use crate::backend::Backend;
+use crate::backend::{Backend, Rollouts, Summary};
 use crate::console::Console;
 use crate::error::Failure;
 use crate::exit::Exit;
@@ -75,6 +75,15 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
     /// The rollout that is going on.
     fn active(&mut self) -> Result<Spec, Failure> {
         self.backend.active()?.ok_or(Failure::NoRollout)
+    }
+
+    /// The rollouts that the swarm knows of, the newest first. A record that cannot be read is named, and keeps nobody from the others.
+    fn rollouts(&mut self) -> Result<Vec<Summary>, Failure> {
+        let Rollouts { known, unreadable } = self.backend.rollouts()?;
+        for why in unreadable {
+            self.say(&format!("the record of a rollout that is over is left out: {why}"))?;
+        }
+        Ok(known)
     }
 
     /// Where it stands.

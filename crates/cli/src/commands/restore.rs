@@ -104,7 +104,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         observed: &Observed,
         going_on: Option<&RolloutId>,
     ) -> Result<Vec<LeftBehind>, Failure> {
-        let known: Vec<RolloutId> = self.backend.rollouts()?.into_iter().map(|one| one.spec.id).collect();
+        let known: Vec<RolloutId> = self.rollouts()?.into_iter().map(|one| one.spec.id).collect();
         let stored = self.backend.stored()?;
         Ok(left::left_behind(observed, stored, &known, going_on))
     }

@@ -35,6 +35,12 @@ impl Prospect {
         if let Some(rollout) = self.going_on.clone() {
             return Err(BackendError::OtherRollout { rollout }.into());
         }
+        let names_no_node = |refusal: &&Refusal| {
+            matches!(refusal, Refusal::NoSuchNode { .. } | Refusal::AmbiguousNode { .. })
+        };
+        if let Some(refusal) = self.plan.refusals.iter().find(names_no_node) {
+            return Err(Failure::NamesNoNode { why: refusal.to_string() });
+        }
         if self.plan.is_refused() { Err(Failure::Refused) } else { Ok(()) }
     }
 }

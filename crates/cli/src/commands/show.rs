@@ -11,7 +11,7 @@ use crate::{left, status, status_json, why};
 impl<B: Backend, C: Console> Session<'_, B, C> {
     pub(super) fn status(&mut self, follow: bool) -> Result<Exit, Failure> {
         let Some(spec) = self.backend.active()? else {
-            let last = self.backend.rollouts()?.into_iter().next();
+            let last = self.rollouts()?.into_iter().next();
             let observed = self.backend.observe(None)?;
             let left = self.remains(&observed, None)?;
             self.print(&status_json::idle(last.as_ref(), &left), |page| {
@@ -34,7 +34,8 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
     }
 
     pub(super) fn why(&mut self, node: Option<&str>) -> Result<Exit, Failure> {
-        let spec = self.active()?;
+        // Nothing blocks: how the last one ended is what is left to tell.
+        let Some(spec) = self.backend.active()? else { return self.status(false) };
         let (standing, _) = self.standing(&spec)?;
         let nodes = match node {
             Some(given) => vec![find(&standing, given)?],

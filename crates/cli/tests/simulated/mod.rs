@@ -2,7 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking, as tests do")]
 
 use careen_cli::args::{Cli, Format};
-use careen_cli::backend::{Backend, BackendError, LogLine, LogPage, LogPlace, Order, Stream, Summary};
+use careen_cli::backend::{
+    Backend, BackendError, LogLine, LogPage, LogPlace, Order, Rollouts, Stream, Summary,
+};
 use careen_cli::commands::Session;
 use careen_cli::console::{Colours, Console};
 use careen_cli::error::Failure;
@@ -31,6 +33,8 @@ pub struct Shared {
     pub world: World,
     /// What was submitted.
     pub spec: Option<Spec>,
+    /// Records of rollouts that are over, and that nobody can read.
+    pub unreadable: Vec<String>,
     /// The controller in the swarm, when one was started.
     pub in_swarm: Option<Controller>,
     pub out: String,
@@ -63,6 +67,7 @@ impl Sim {
         Self(Rc::new(RefCell::new(Shared {
             world,
             spec: None,
+            unreadable: Vec::new(),
             in_swarm: None,
             out: String::new(),
             err: String::new(),
@@ -177,10 +182,10 @@ impl Backend for Sim {
         Ok(self.0.borrow().spec.clone().filter(|_| !over))
     }
 
-    fn rollouts(&mut self) -> Result<Vec<Summary>, BackendError> {
+    fn rollouts(&mut self) -> Result<Rollouts, BackendError> {
         let shared = self.0.borrow();
         if shared.world.removed {
-            return Ok(Vec::new());
+            return Ok(Rollouts::default());
         }
         let summary = |spec| Summary {
             spec,
@@ -189,7 +194,8 @@ impl Backend for Sim {
             submitted: None,
             nodes: Vec::new(),
         };
-        Ok(shared.spec.clone().map(summary).into_iter().collect())
+        let known = shared.spec.clone().map(summary).into_iter().collect();
+        Ok(Rollouts { known, unreadable: shared.unreadable.clone() })
     }
 
     fn pin(&mut self, image: &str) -> Result<String, BackendError> {
