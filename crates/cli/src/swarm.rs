@@ -12,7 +12,7 @@ use careen_planner::rollout::{Ask, Control, NodeResult};
 use careen_planner::spec::UnlockKey;
 use careen_planner::{Action, ControllerId, GivenFile, JobKey, JobRole, NodeId, Observed, RolloutId, Spec};
 use careen_swarm::{
-    GivenKind, History, PayloadFile, Remembered, RequestError, Stored, Swarm, SwarmCluster, SwarmError,
+    GivenKind, PayloadFile, Remembered, RequestError, Stored, Swarm, SwarmCluster, SwarmError,
     place_of_a_new_one,
 };
 use serde_json::Value;

@@ -246,7 +246,7 @@ fn results_and_history_are_read_as_they_were_written() {
     assert!(seen.results.is_empty() && seen.history_written);
     assert_eq!(seen.rollout.map(|rollout| rollout.control), Some(control));
 
-    let history = swarm.history().expect("read");
+    let history = swarm.history().expect("read").histories;
     assert_eq!(history.len(), 1);
     assert_eq!((history[0].results.as_slice(), history[0].outcome), (&results[..], outcome));
     assert_eq!((history[0].by.as_deref(), &history[0].spec), (Some("alice"), &spec("k3x9")));
@@ -360,7 +360,7 @@ fn a_rollout_goes_through_a_real_swarm() {
     assert!(seen.jobs.is_empty() && seen.results.is_empty());
     assert_eq!(seen.lock.expect("it stays").holder, None);
     assert_eq!(scene.on_each("docker ps -q --filter label=careen.role"), ["", ""]);
-    let history = scene.swarm().history().expect("read");
+    let history = scene.swarm().history().expect("read").histories;
     assert_eq!((history.len(), history[0].results.len(), history[0].nodes.len()), (1, 2, 2));
     assert!(scene.swarm().find_active().expect("seen").is_none());
 }

@@ -3,14 +3,15 @@
 //! A drained node can be told nothing: no new task reaches it, and nothing that a controller writes. What it can see is that
 //! containers which run there are taken away. One container that is gone is no word, though: it may have been killed, or
 //! removed by hand, or all of them may go one after the other. So an agent has several gates, containers that only wait.
-//! Once all of them run it draws two and names them in its report. The go is that just these two are removed while the
-//! others, the agent and the engine's process stay, seen twice with some time between. The opposite, that just the others
+//! Once all of them run it draws two and names them in its report. The go is that just these two are told to stop and removed
+//! while the others, the agent and the engine's process stay, seen twice with some time between. One that was killed was not
+//! told to stop, as far as the engine knows that: `docker rm -f` and an OOM kill are no go whatever they hit. The opposite, that just the others
 //! are removed, refuses. Whatever else happens cancels: nothing is begun, and another agent has to ask again.
 
 use careen_model::removal::EngineInstance;
 use careen_model::report::Draw;
 use careen_model::settings::LEAST_GATES;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Between the two looks that a go takes.
@@ -46,6 +47,8 @@ pub struct Look {
     pub agent_runs: bool,
     /// Each gate by its number, with the moment of its creation as the engine tells it, where it is there.
     pub gates: BTreeMap<u8, (Gate, i64)>,
+    /// Those of which the engine knows that they did not end as one does that is told to stop.
+    pub killed: BTreeSet<u8>,
 }
 
 /// What a look amounts to.
@@ -223,6 +226,9 @@ impl Watch {
         if !look.agent_runs {
             return Word::Broken("the engine does not know this agent's container as running");
         }
+        if self.draw.gates.iter().any(|number| look.killed.contains(number)) {
+            return Word::Broken("a gate was killed, and not told to stop");
+        }
         let standing = |number: &u8| look.gates.get(number).map_or(Gate::Removed, |(standing, _)| *standing);
         let drawn = self.draw.gates.map(|number| standing(&number));
         let others: Vec<Gate> =
@@ -253,7 +259,7 @@ mod tests {
     fn look(gates: &[Gate]) -> Look {
         let numbered = gates.iter().zip(1_u8..);
         let gates = numbered.map(|(gate, number)| (number, (*gate, i64::from(number)))).collect();
-        Look { engine: engine(1), agent_runs: true, gates }
+        Look { engine: engine(1), agent_runs: true, gates, killed: BTreeSet::new() }
     }
 
     fn seconds(number: u64) -> Duration {
@@ -280,6 +286,22 @@ mod tests {
         let mut watch = self::watch();
         assert!(matches!(watch.look(Some(&look(&NO)), seconds(1)), Verdict::Waits(_)));
         assert_eq!(watch.look(Some(&look(&NO)), seconds(3)), Verdict::Refused);
+    }
+
+    #[test]
+    fn a_gate_that_was_killed_is_no_part_of_a_go() {
+        for (killed, gates) in
+            [([2, 5], GO), ([5, 5], GO), ([2, 2], [Running, Removed, Running, Running, Running, Running])]
+        {
+            let look = Look { killed: killed.into(), ..look(&gates) };
+            let verdict = watch().look(Some(&look), seconds(1));
+            assert!(matches!(verdict, Verdict::Cancelled(_)), "{killed:?}: {verdict:?}");
+        }
+        // What was no part of it, and of an earlier go, does not matter.
+        let others = Look { killed: [1].into(), ..look(&GO) };
+        let mut watch = watch();
+        watch.look(Some(&others), seconds(1));
+        assert_eq!(watch.look(Some(&others), seconds(3)), Verdict::Go);
     }
 
     #[test]

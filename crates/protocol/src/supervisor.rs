@@ -134,6 +134,11 @@ pub enum Event {
     },
     /// What was waited for is there; the go that was looked at counts.
     Waited,
+    /// The same before a command. The wait may have been long: whether the engine is up now is told anew.
+    MayRun {
+        /// An engine that is up before the command must be up behind it.
+        engine_up: bool,
+    },
     /// The go that was looked at is not there, or counts no more; nothing was done. While a start cannot be recorded it is told
     /// so as well.
     GoIsVoid,
@@ -178,10 +183,10 @@ pub enum Effect {
     LetEngineComeUp,
     /// Look at the host.
     Look,
-    /// Wait until the swarm can do without this host, right before the command.
+    /// Wait until the swarm can do without this host, right before the command: [`Event::MayRun`].
     AwaitTurnToRun,
     /// Wait until the go for the command counts ([`crate::go`]), at most for [`GO_TO_RUN_LIMIT`]: whoever passed it on may be gone,
-    /// and the node may run tasks again.
+    /// and the node may run tasks again. Then [`Event::MayRun`].
     AwaitGoToRun,
     /// Say what is wanted, and wait for a go that counts ([`crate::go`]), at most for [`GO_LIMIT`]. A go that lies there already
     /// was given to a supervisor that was lost, for a node as it was then: it is taken away first, and does not count. What
@@ -283,10 +288,12 @@ impl Supervisor {
                 self.decide(state, view, secrets_are_missing)
             }
             // What has begun is gone on with under the go that it had.
-            (At::TurnToRun(start), Event::Waited) if !state.is_begun() => {
+            (At::TurnToRun(start), Event::MayRun { .. }) if !state.is_begun() => {
                 self.will(At::GoToRun(start), Effect::AwaitGoToRun)
             }
-            (At::TurnToRun(start) | At::GoToRun(start), Event::Waited) => self.record_start(start),
+            (At::TurnToRun(start) | At::GoToRun(start), Event::MayRun { engine_up }) => {
+                self.record_start(Start { engine_up, ..start })
+            }
             (At::TurnToRun(start), Event::GaveUp(why)) => self.no_turn(state, start, why.clone(), &why),
             (At::GoToRun(_), Event::GaveUp(why)) => self.revoke(why),
             (At::Go(wish), Event::Waited) => self.await_turn_to_restart(wish),
@@ -649,6 +656,7 @@ impl Event {
             Self::Written => "written",
             Self::Seen { .. } => "seen",
             Self::Waited => "waited",
+            Self::MayRun { .. } => "may-run",
             Self::GoIsVoid => "go-is-void",
             Self::GaveUp(_) => "gave-up",
             Self::Cancelled(_) => "cancelled",

@@ -19,6 +19,8 @@ pub struct Accidents {
     pub freeze: u64,
     /// A supervisor is killed.
     pub supervisor: u64,
+    /// Two gates of a node are removed at once: `docker rm -f`.
+    pub pair: u64,
     /// A supervisor is killed behind one of its steps: for each step.
     pub supervisor_between: u64,
     /// A supervisor is frozen for a while.
@@ -48,6 +50,7 @@ impl Accidents {
             oom: 2,
             freeze: 4,
             supervisor: 4,
+            pair: 3,
             supervisor_between: 4,
             supervisor_freeze: 3,
             supervisor_late: 30,
@@ -83,6 +86,9 @@ impl Run {
         }
         if world.rng.permille(accidents.oom) {
             world.out_of_memory(index);
+        }
+        if world.rng.permille(accidents.pair) && up {
+            world.two_gates_are_removed(index);
         }
         if world.rng.permille(accidents.sweep) && up {
             let sweep = world.sweep(index);
@@ -193,6 +199,15 @@ impl World {
                 let key = self.rng.pick(&gates).clone();
                 self.end_container(index, &key, End::Kill);
             }
+        }
+    }
+
+    fn two_gates_are_removed(&mut self, index: usize) {
+        let mut gates = self.running(index, |key| key.role != JobRole::Agent);
+        for _ in 0..gates.len().min(2) {
+            let key = self.rng.pick(&gates).clone();
+            gates.retain(|gate| *gate != key);
+            self.end_container(index, &key, End::Remove);
         }
     }
 

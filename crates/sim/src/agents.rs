@@ -408,11 +408,21 @@ impl World {
             }
             JobRole::Gate(_) | JobRole::Agent => None,
         });
+        let number = |gate: &JobKey| match gate.role {
+            JobRole::Gate(number) => Some(number),
+            JobRole::Agent => None,
+        };
         let pid = u32::try_from(node.session).unwrap_or(u32::MAX);
         Some(Look {
             engine: Some(careen_model::removal::EngineInstance { pid, start_ticks: 0 }),
             agent_runs: node.containers.iter().any(runs),
             gates: gates.collect(),
+            killed: node
+                .killed
+                .iter()
+                .filter(|gate| gate.with_role(JobRole::Agent) == *key)
+                .filter_map(number)
+                .collect(),
         })
     }
 }

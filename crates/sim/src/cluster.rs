@@ -168,6 +168,10 @@ impl View<'_> {
             Action::RemoveJob { key } => {
                 let before = world.jobs.len();
                 world.jobs.retain(|job| job.key != *key);
+                // Who decided that had seen the label that somebody has deleted since.
+                if world.node(&key.node).is_some_and(|node| node.wish_at >= self.looked_at) {
+                    world.forget_untraced();
+                }
                 if world.jobs.len() == before { Err(ActError::Gone) } else { Ok(()) }
             }
             Action::WriteResult { result } => {

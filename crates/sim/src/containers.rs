@@ -163,7 +163,9 @@ impl World {
         let line = format!("{}: {how:?} {}", self.nodes[index].id, key.name());
         self.say(line);
         let now = self.now;
-        self.note_lost(key);
+        if how != End::Stop {
+            self.nodes[index].killed.insert(key.clone());
+        }
         match how {
             End::Remove => self.remove_container(index, key),
             End::Kill => {

@@ -98,7 +98,7 @@ impl World {
     }
 
     /// Of a node without label, services and results nobody can tell that it had begun. Its host can.
-    fn forget_untraced(&mut self) {
+    pub(crate) fn forget_untraced(&mut self) {
         let (jobs, results, spec) = (&self.jobs, &self.results, &self.spec);
         self.unlabelled.retain(|node| {
             jobs.iter().any(|job| job.key.node == *node && job.key.rollout == spec.id)

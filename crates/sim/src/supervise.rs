@@ -247,14 +247,13 @@ impl World {
             }
             Effect::LetEngineComeUp => return Came::NotYet,
             Effect::Look => self.seen(index, process),
-            Effect::AwaitTurnToRun | Effect::AwaitTurnToRestart if self.can_do_without(index) => {
-                Event::Waited
-            }
+            Effect::AwaitTurnToRun if self.can_do_without(index) => self.may_run(index),
+            Effect::AwaitTurnToRestart if self.can_do_without(index) => Event::Waited,
             Effect::AwaitTurnToRun | Effect::AwaitTurnToRestart => return Came::NotYet,
             Effect::AwaitGoToRun
                 if self.bend.begins_on_an_old_go || self.go_counts(index, process, COMMAND) =>
             {
-                Event::Waited
+                self.may_run(index)
             }
             Effect::AwaitGoToRun if waited >= GO_TO_RUN_LIMIT.as_secs() => {
                 Event::GaveUp("nobody passed the go on".into())
@@ -473,6 +472,10 @@ impl World {
             false if waited >= ENGINE_RESTARTS => settled(EngineOutcome::Down { words: "down".into() }),
             false => Came::NotYet,
         }
+    }
+
+    fn may_run(&self, index: usize) -> Event {
+        Event::MayRun { engine_up: self.nodes[index].power == Power::Up }
     }
 
     fn go_counts(&mut self, index: usize, process: &mut Process, number: u32) -> bool {

@@ -25,9 +25,6 @@ pub struct Truth {
     restarts: BTreeMap<JobKey, BTreeSet<u64>>,
     /// Gates that controllers opened: whether behind the label `running`, and behind that of a restart.
     opened: BTreeMap<JobKey, (bool, bool)>,
-    /// Gates that went by accident, and when; and up to when controllers had looked who opened gates.
-    lost: BTreeMap<JobKey, u64>,
-    opened_at: BTreeMap<JobKey, u64>,
     /// What agents drew, by number.
     drawn: BTreeMap<(JobKey, u32), [u8; 2]>,
     /// Up to which agent of a try somebody has said that nothing can begin any more.
@@ -173,9 +170,6 @@ impl World {
         let has = |epochs: Option<&BTreeSet<u64>>| epochs.is_some_and(|epochs| epochs.contains(&epoch));
         let behind = (has(self.truth.announced.get(&agent)), has(self.truth.restarts.get(&agent)));
         self.truth.opened.insert(gate.clone(), behind);
-        // What was lost since the look is not seen.
-        let seen = looked_at.saturating_sub(self.hazard.lag + 1);
-        self.truth.opened_at.entry(gate.clone()).or_insert(seen);
         let JobRole::Gate(number) = gate.role else { return };
         let drawn = self.truth.drawn.get(&(agent.clone(), 0));
         let begun = self.attempts.iter().any(|(node, rollout, generation, _)| {
@@ -276,48 +270,20 @@ impl World {
         self.check_quorum(index);
     }
 
-    fn go_was_meant(&mut self, process: &Process) -> Result<(), String> {
+    fn go_was_meant(&self, process: &Process) -> Result<(), String> {
         let go = process.go.ok_or("without any agent's go")?;
         let agent = self.agent_key(&process.id, go);
         let drawn = *self.truth.drawn.get(&(agent.clone(), 0)).ok_or("and its agent has drawn nothing")?;
-        if self.is_chance(&agent, &drawn) {
-            return Ok(());
-        }
         for gate in agent.gates(false) {
             let JobRole::Gate(number) = gate.role else { continue };
             match (drawn.contains(&number), self.truth.opened.get(&gate)) {
                 (true, Some((true, _))) | (false, None) => {}
                 (true, Some((false, _))) => return Err(format!("with gate {number} opened unannounced")),
-                (true, None) if self.completes(&gate, &drawn) => {}
                 (true, None) => return Err(format!("and nobody has opened gate {number}")),
                 (false, Some(_)) => return Err(format!("with gate {number} open, which was not drawn")),
             }
         }
         Ok(())
-    }
-
-    /// A gate goes by accident.
-    pub(crate) fn note_lost(&mut self, gate: &JobKey) {
-        self.truth.lost.entry(gate.clone()).or_insert(self.now);
-    }
-
-    /// Whether a gate went by accident after a controller had looked that opened the other one of the two: the go was being
-    /// given, and what it rests on was so a moment ago.
-    fn completes(&self, gate: &JobKey, drawn: &[u8; 2]) -> bool {
-        let other = drawn.iter().map(|number| gate.with_role(JobRole::Gate(*number))).find(|one| one != gate);
-        let opened = other.and_then(|other| self.truth.opened_at.get(&other));
-        let lost = self.truth.lost.get(gate);
-        opened.zip(lost).is_some_and(|(opened, lost)| opened <= lost)
-    }
-
-    /// Whether just the two gates that are the go went one by one by accident, and none beside them: nobody can tell that from a
-    /// go. It is counted.
-    fn is_chance(&mut self, agent: &JobKey, drawn: &[u8; 2]) -> bool {
-        let lost = |gate: &JobKey| self.truth.lost.contains_key(gate);
-        let is_drawn = |gate: &JobKey| matches!(gate.role, JobRole::Gate(number) if drawn.contains(&number));
-        let chance = agent.gates(false).all(|gate| is_drawn(&gate) == lost(&gate));
-        self.chances += u64::from(chance);
-        chance
     }
 
     fn agent_key(&self, id: &Id, agent: u32) -> JobKey {
@@ -340,18 +306,11 @@ impl World {
         };
         let agent = self.agent_key(&process.id, agent);
         let drawn = self.truth.drawn.get(&(agent.clone(), number)).copied();
-        if drawn.is_some_and(|drawn| self.is_chance(&agent, &drawn)) {
-            return;
-        }
         let opened = |number: &u8| {
             let gate = agent.with_role(JobRole::Gate(*number));
             self.truth.opened.get(&gate).is_some_and(|(_, restart)| *restart)
         };
-        let meant = |gates: [u8; 2]| {
-            let gate = |number: &u8| agent.with_role(JobRole::Gate(*number));
-            gates.iter().all(|number| opened(number) || self.completes(&gate(number), &gates))
-        };
-        if !drawn.is_some_and(meant) {
+        if !drawn.is_some_and(|gates| gates.iter().all(opened)) {
             self.violation(format!("{node} restarts, and nobody gave go {number} to agent {}", agent.agent));
         }
     }

@@ -54,8 +54,6 @@ pub struct World {
     pub history: Vec<String>,
     /// What must never be, and was.
     pub violations: Vec<String>,
-    /// How often somebody removed just the two gates that were the go, by chance.
-    pub chances: u64,
     /// Every attempt that ever began: node, rollout, try, attempt.
     pub attempts: Vec<(NodeId, RolloutId, u32, u32)>,
     /// Every edge that a node went along.
@@ -101,6 +99,8 @@ pub struct World {
 /// A node.
 #[derive(Debug, Clone)]
 pub struct SimNode {
+    /// Gates that were killed there, as its engine knows.
+    pub killed: BTreeSet<JobKey>,
     /// Its id.
     pub id: NodeId,
     /// Its host's name.

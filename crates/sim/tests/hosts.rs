@@ -14,9 +14,15 @@ fn is_drawn(draw: Draw, number: u8) -> bool {
     draw.gates.contains(&number)
 }
 
+/// A gate that was killed is one that is gone.
+fn how_they_ended_does_not_count(look: &mut Look, _: Option<Draw>) {
+    look.killed.clear();
+}
+
 /// As it was before: whatever gate is gone, that is a go.
 fn one_gate_is_a_go(look: &mut Look, draw: Option<Draw>) {
     let Some(draw) = draw else { return };
+    how_they_ended_does_not_count(look, Some(draw));
     let gone = |number: u8| look.gates.get(&number).is_none_or(|(gate, _)| *gate != Gate::Running);
     if (1..=6).any(gone) {
         look.gates = (1..=6).map(|number| (number, (Gate::Running, i64::from(number)))).collect();
@@ -27,6 +33,7 @@ fn one_gate_is_a_go(look: &mut Look, draw: Option<Draw>) {
 /// The gates that are to stay are not looked at.
 fn the_others_do_not_count(look: &mut Look, draw: Option<Draw>) {
     let Some(draw) = draw else { return };
+    how_they_ended_does_not_count(look, Some(draw));
     for number in (1..=6).filter(|number| !is_drawn(draw, *number)) {
         look.gates.insert(number, (Gate::Running, i64::from(number)));
     }
@@ -35,6 +42,7 @@ fn the_others_do_not_count(look: &mut Look, draw: Option<Draw>) {
 /// A gate that has ended counts as removed, and so do all that go with it.
 fn ended_is_removed(look: &mut Look, draw: Option<Draw>) {
     look.gates.retain(|_, (gate, _)| *gate == Gate::Running);
+    how_they_ended_does_not_count(look, draw);
     the_others_do_not_count(look, draw);
 }
 
@@ -48,6 +56,13 @@ fn an_agent_that_only_looks_at_the_gates_it_has_drawn() {
     let sweeps = Accidents { sweep: 20, ..Accidents::all() };
     let faults = Faults { accidents: sweeps, ..Faults::but_members() };
     caught_under(faults, |run| run.world.bend.look = the_others_do_not_count, "the command begins on");
+}
+
+#[test]
+fn an_agent_that_does_not_ask_how_its_gates_ended() {
+    let pairs = Accidents { pair: 20, ..Accidents::default() };
+    let faults = Faults { accidents: pairs, until: 1200, ..Faults::default() };
+    caught_under(faults, |run| run.world.bend.look = how_they_ended_does_not_count, "the command begins on");
 }
 
 #[test]
@@ -116,16 +131,11 @@ fn a_supervisor_that_begins_on_a_go_that_counts_no_more() {
     caught_under(Faults { accidents: late, ..frozen() }, change, "begins the command with");
 }
 
-/// Supervisors freeze, are killed, and wait for their turn with a go in their hands, and lose their agents meanwhile.
+/// Managers lose and find each other, so supervisors wait for their turn with a go in their hands, freeze, and lose their agents
+/// meanwhile.
 fn slow_restarts() -> Faults {
-    let slow = Accidents {
-        supervisor_freeze: 60,
-        supervisor: 20,
-        supervisor_between: 20,
-        container: 15,
-        ..Accidents::all()
-    };
-    Faults { accidents: slow, cut_off: 30, ..Faults::but_members() }
+    let slow = Accidents { supervisor_freeze: 60, container: 25, lag: 2, ..Accidents::default() };
+    Faults { accidents: slow, cut_off: 60, until: 1200, ..Faults::default() }
 }
 
 #[test]

@@ -55,10 +55,11 @@ impl Supervisor<'_> {
         );
         self.engine_lock = held;
         self.notes.extend(notes);
-        if event != Event::Waited {
-            // The wait may have ended behind the moment in which the lock was taken.
-            engine_restart::give_back(&self.manifest);
+        if event == Event::Waited {
+            return may_run();
         }
+        // The wait may have ended behind the moment in which the lock was taken.
+        engine_restart::give_back(&self.manifest);
         event
     }
 
@@ -71,7 +72,7 @@ impl Supervisor<'_> {
         let mut waiting = self.waiting();
         let event = loop {
             if go::counts(&given, COMMAND) {
-                break Event::Waited;
+                break may_run();
             }
             if Instant::now() >= deadline {
                 let limit = limit.as_secs();
@@ -83,7 +84,7 @@ impl Supervisor<'_> {
             }
         };
         waiting.hold(None);
-        if event != Event::Waited {
+        if !matches!(event, Event::MayRun { .. }) {
             self.engine_lock = None;
             engine_restart::give_back(&self.manifest);
         }
@@ -198,6 +199,11 @@ impl Supervisor<'_> {
             engine_restart::give_turn_back_where_up(&self.manifest);
         }
     }
+}
+
+/// What the command begins with: the engine may have gone, or come, while it was waited.
+fn may_run() -> Event {
+    Event::MayRun { engine_up: engine_restart::is_up() }
 }
 
 /// The last look, right before the act. What it needs a go for is wanted no more when it begins.

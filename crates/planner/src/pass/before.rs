@@ -29,13 +29,14 @@ impl Work<'_> {
         let jobs = self.jobs_of(here);
         let placed = jobs.iter().filter(|job| job.runs()).count();
         let of = usize::from(GATES) + 1;
+        let refused = jobs.iter().find_map(|job| job.refused.clone());
         if !missing.is_empty() {
-            return Move::Act(missing, Hold::Placing { placed, of });
+            let hold = refused.map_or(Hold::Placing { placed, of }, |why| self.refusal(why));
+            return Move::Act(missing, hold);
         }
         if let Some(replaced) = self.gives_up(here) {
             return replaced;
         }
-        let refused = jobs.iter().find_map(|job| job.refused.clone());
         if placed == of || self.observed.report(&here.agent).is_some_and(is_past_the_go) {
             return Move::Step(Event::Placed, Wanted::Keep);
         }
@@ -58,11 +59,15 @@ impl Work<'_> {
         if self.watching.age(key) >= ASK_AGAIN {
             return lost(here);
         }
+        Move::Wait(self.refusal(why))
+    }
+
+    fn refusal(&self, why: String) -> Hold {
         let image = self.spec.image.clone();
-        Move::Wait(match why.to_ascii_lowercase().contains("no such image") {
+        match why.to_ascii_lowercase().contains("no such image") {
             true => Hold::ImageMissing { image, why },
             false => Hold::AgentRejected { why },
-        })
+        }
     }
 
     pub(super) fn preparing(&mut self, here: &Here<'_>) -> Move {

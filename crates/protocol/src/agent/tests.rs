@@ -29,7 +29,7 @@ fn seconds(number: u64) -> Duration {
 fn look(gates: &[(u8, Gate)]) -> Look {
     let engine = Some(EngineInstance { pid: 1, start_ticks: 7 });
     let gates = gates.iter().map(|(number, gate)| (*number, (*gate, i64::from(*number)))).collect();
-    Look { engine, agent_runs: true, gates }
+    Look { engine, agent_runs: true, gates, killed: std::collections::BTreeSet::new() }
 }
 
 fn six() -> Look {

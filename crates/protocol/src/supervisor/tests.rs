@@ -13,6 +13,8 @@ const ROLLOUT: Policy = Policy {
     awaits_go: true,
 };
 
+const MAY_RUN: Event = Event::MayRun { engine_up: true };
+
 fn alone() -> Policy {
     Policy { awaits_go: false, ..ROLLOUT }
 }
@@ -153,6 +155,7 @@ fn all_events() -> Vec<Event> {
         Event::HostLock(false),
         Event::Written,
         Event::Waited,
+        Event::MayRun { engine_up: true },
         Event::GoIsVoid,
         Event::GaveUp("x".into()),
         Event::Cancelled("x".into()),
@@ -274,8 +277,10 @@ fn nothing_begins_without_the_go_of_the_agent_that_offered_last() {
     }
     let mut driven = Driven::looks(ROLLOUT, Some(3), &[offered()]);
     assert_eq!(driven.told(seen(host())), &Effect::AwaitTurnToRun, "the quorum, right before the command");
-    assert_eq!(driven.told(Event::Waited), &Effect::AwaitGoToRun, "the wait for its turn may have been long");
-    assert!(matches!(driven.told(Event::Waited), Effect::StartProgram(_)));
+    assert_eq!(driven.told(MAY_RUN), &Effect::AwaitGoToRun, "the wait for its turn may have been long");
+    // The engine was killed meanwhile: what is so now counts.
+    let started = driven.told(Event::MayRun { engine_up: false });
+    assert!(matches!(started, Effect::StartProgram(Start { engine_up: false, .. })), "{started:?}");
     assert!(matches!(driven.state.stage, Stage::Starting { .. }), "its attempt is used before it is started");
 }
 
@@ -284,7 +289,7 @@ fn a_command_whose_agent_passes_the_go_on_no_more_is_revoked() {
     let behind_its_turn = || {
         let mut driven = Driven::looks(ROLLOUT, Some(3), &[offered()]);
         driven.told(seen(host()));
-        driven.told(Event::Waited);
+        driven.told(MAY_RUN);
         driven
     };
     for event in [Event::GaveUp("its agent is gone".into()), Event::Cancelled("abort".into())] {
@@ -293,7 +298,7 @@ fn a_command_whose_agent_passes_the_go_on_no_more_is_revoked() {
         assert_eq!(driven.state.stage, Stage::Revoked);
     }
     let mut driven = behind_its_turn();
-    let record = driven.machine.step(&driven.state, Event::Waited).unwrap();
+    let record = driven.machine.step(&driven.state, MAY_RUN).unwrap();
     assert!(matches!(record, Effect::Write(Record::Starting { .. })));
     assert_eq!(driven.told(Event::GoIsVoid), &Effect::Leave(Leave::NoGo), "the record could not be written");
     assert_eq!(driven.state.stage, Stage::Revoked);
@@ -309,8 +314,8 @@ fn a_cancel_before_the_command_revokes_and_one_that_comes_too_late_is_none() {
     }
     let mut driven = Driven::looks(ROLLOUT, Some(3), &[offered()]);
     driven.told(seen(host()));
-    driven.told(Event::Waited);
-    driven.told(Event::Waited);
+    driven.told(MAY_RUN);
+    driven.told(MAY_RUN);
     let unexpected = driven.machine.step(&driven.state, Event::Cancelled("abort".into()));
     assert!(unexpected.is_err(), "whoever watches the program stops it");
 }

@@ -82,7 +82,6 @@ struct Sums {
     outcomes: [u64; 3],
     actions: usize,
     attempts: usize,
-    chances: u64,
     failures: BTreeMap<u64, Failure>,
 }
 
@@ -94,7 +93,6 @@ impl Sums {
                 self.outcomes[first.outcome as usize] += 1;
                 self.actions += first.actions + next.actions;
                 self.attempts += next.world.attempts.len();
-                self.chances += next.world.chances;
             }
             Err(failure) => {
                 println!("seed {seed}: {}", failure.what.join("; "));
@@ -130,12 +128,11 @@ fn many(asked: &Asked) -> ExitCode {
     let [done, failed, aborted] = sums.outcomes;
     println!(
         "{} histories of two rollouts each in {} s: {done} done, {failed} with failures, {aborted} aborted; \
-         {} actions, {} attempts of commands; {} gos by chance (docs/protocol.md); {} violations",
+         {} actions, {} attempts of commands; {} violations",
         sums.played,
         began.elapsed().as_secs(),
         sums.actions,
         sums.attempts,
-        sums.chances,
         sums.failures.len()
     );
     if sums.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }

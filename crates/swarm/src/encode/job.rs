@@ -15,8 +15,8 @@ const UNLOCK_KEY: &str = "unlock-key";
 /// How long an agent may take to leave; the command on the host goes on.
 const AGENT_GRACE_SECONDS: u64 = 10;
 
-/// How long a gate may take to go. It goes at once; this is for a host under load.
-const GATE_GRACE_SECONDS: u64 = 2;
+/// How long a gate may take to go. It goes at once; this is for a host under load: a gate that is killed is no part of a go.
+const GATE_GRACE_SECONDS: u64 = 10;
 
 /// The service of an agent; `None` when the node's id is none that a swarm gives.
 pub fn agent(agent: &AgentSpec, spec: &Spec, epoch: u64) -> Option<Value> {

@@ -213,7 +213,7 @@ impl Telling {
     }
 
     /// An error when the clock cannot be read: then no look counts.
-    fn looked(&self) -> anyhow::Result<Event> {
+    fn looked(&mut self) -> anyhow::Result<Event> {
         let asked = host_view::since_boot()?;
         let look = self.gates.look();
         Ok(Event::Looked { look, asked, now: host_view::since_boot()?, random: random() })
