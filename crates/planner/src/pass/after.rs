@@ -199,6 +199,8 @@ impl Work<'_> {
 
     pub(super) fn verifying(&mut self, here: &Here<'_>) -> Move {
         let phase = Phase::Verifying;
+        // Its time runs while the next agent's services are created.
+        let a_go_may_count = self.a_go_may_count(here);
         let said = self.observed.report(&here.agent);
         match (self.result(here), said) {
             (Some(NodeOutcome::Succeeded), _) => return Move::Step(Event::Verified, Wanted::Keep),
@@ -248,7 +250,10 @@ impl Work<'_> {
             return Move::Act(missing, Hold::Placing { placed, of: usize::from(COLLECTORS_GATES) + 1 });
         }
         if jobs.iter().any(|job| !job.runs() && !job.stopped && !job.is_lost()) {
-            return self.make_active(here, Hold::Placing { placed, of: jobs.len() });
+            return match a_go_may_count && here.node.availability != Availability::Active {
+                true => Move::Wait(Hold::Placing { placed, of: jobs.len() }),
+                false => self.make_active(here, Hold::Placing { placed, of: jobs.len() }),
+            };
         }
         let collects = self.gates_of(here).count() <= usize::from(COLLECTORS_GATES);
         if said.is_none() && collects && self.lost_a_gate(here) {

@@ -110,21 +110,20 @@ impl Work<'_> {
         self.closed_gates(here) <= LEFT_AT_A_RESTART
     }
 
-    /// Whether a go that an earlier agent of the try has passed on may still count on the host: it does for a while after that
-    /// agent was taken away. Only then the node may be made active for the one that collects.
+    /// Whether a go that an earlier agent of the try has passed on may still count on the host: it does while that agent may
+    /// live, and for a while longer. Only then the node may be made active for the one that collects.
     pub(super) fn a_go_may_count(&mut self, here: &Here<'_>) -> bool {
-        let (node, generation, agent) = (&here.node.id, here.record.generation, here.record.agent);
-        let earlier = |job: &Job| {
-            let key = &job.key;
-            key.rollout == here.record.rollout
-                && key.node == *node
-                && key.generation == generation
-                && key.agent < agent
+        let (agent, record) = (&here.agent, here.record);
+        let may_live = |job: &Job| {
+            let of_try = (&job.key.rollout, &job.key.node, job.key.generation)
+                == (&agent.rollout, &agent.node, agent.generation);
+            of_try && job.key.agent < agent.agent && job.key.role == JobRole::Agent && job.may_run()
         };
-        if agent <= 1 || self.observed.jobs.iter().any(earlier) {
-            return agent > 1;
+        if agent.agent <= 1 || self.observed.jobs.iter().any(may_live) {
+            return agent.agent > 1;
         }
-        self.watching.age(Key::Replaced(node.clone(), generation, agent)) < GO_COUNTS
+        let key = Key::Replaced(here.node.id.clone(), record.generation, record.agent);
+        self.watching.age(key) < GO_COUNTS
     }
 
     /// What follows for a node behind the label `running` when its operator does not want it any more. Whether the

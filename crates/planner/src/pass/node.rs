@@ -191,7 +191,6 @@ impl Work<'_> {
     pub(super) fn make_active(&mut self, here: &Here<'_>, hold: Hold) -> Move {
         match (here.node.availability, here.record.taken) {
             (Availability::Active, _) => Move::Wait(hold),
-            _ if self.a_go_may_count(here) => Move::Wait(hold),
             (Availability::Pause | Availability::Drain, Some(taken)) if taken.set == Availability::Active => {
                 self.taken_away(here, Availability::Active)
             }
