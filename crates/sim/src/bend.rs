@@ -31,8 +31,6 @@ pub struct Bend {
     pub boot_is_a_go: bool,
     /// What is written to the swarm is taken whatever version it is for.
     pub ignores_versions: bool,
-    /// A controller's look may be older than what that controller did last.
-    pub looks_at_the_past: bool,
     /// Agents and supervisors do not look at the quorum.
     pub ignores_quorum: bool,
 }
@@ -51,7 +49,6 @@ impl Default for Bend {
             waits_for_who_waits: false,
             boot_is_a_go: false,
             ignores_versions: false,
-            looks_at_the_past: false,
             ignores_quorum: false,
         }
     }

@@ -255,13 +255,6 @@ fn many_agents() -> Faults {
 }
 
 #[test]
-fn a_look_that_is_older_than_what_its_controller_has_done() {
-    let lag = Accidents { lag: 8, ..Accidents::all() };
-    let faults = Faults { accidents: lag, ..Faults::but_members() };
-    caught_under(faults, |run| run.world.bend.looks_at_the_past = true, "is restarted with");
-}
-
-#[test]
 fn writes_that_are_taken_whatever_version_they_are_for() {
     caught(|run| run.world.bend.ignores_versions = true, "its operator wants");
 }
