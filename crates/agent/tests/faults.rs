@@ -489,8 +489,6 @@ wait $supervisor
 exit $?
 "#;
 
-/// The disk is read-only from a record on. What that record only announces is not done; one of what has happened is waited
-/// for. Whoever cancels hears which, why, and what to do.
 #[test]
 fn a_command_whose_go_nobody_passes_on_any_more_does_not_begin() {
     let case = CASES.iter().find(|case| case.awaits_go).expect("one of a rollout");
@@ -507,6 +505,8 @@ fn a_command_whose_go_nobody_passes_on_any_more_does_not_begin() {
     assert_eq!(sandbox.lines("lib/finished"), [""; 0]);
 }
 
+/// The disk is read-only from a record on. What that record only announces is not done; one of what has happened is waited
+/// for. Whoever cancels hears which, why, and what to do.
 #[test]
 fn a_cancel_is_heard_while_a_record_cannot_be_written() {
     let case = &CASES[0];

@@ -1,5 +1,6 @@
 //! Which engine is asked, and whether it is a manager's. Nothing is changed here.
 
+use crate::docker_config;
 use careen_engine::{Engine, EngineError, Info};
 use std::error::Error;
 use std::io;
@@ -156,18 +157,12 @@ pub fn host(host: Option<&str>, context: Option<&str>) -> Result<Host, UnusableH
 /// The docker context that is chosen: DOCKER_CONTEXT, or what the docker CLI's config file says, which is read only then. One
 /// that cannot be read is an error: the default engine may be that of another swarm.
 pub fn context(variable: Option<String>, config: Option<&Path>) -> Result<Option<String>, UnusableHost> {
-    let (Some(path), None) = (config, variable.as_ref().filter(|name| !name.is_empty())) else {
-        return Ok(variable.filter(|name| !name.is_empty()));
-    };
+    if let Some(name) = variable.filter(|name| !name.is_empty()) {
+        return Ok(Some(name));
+    }
+    let Some(path) = config else { return Ok(None) };
     let unusable = |why: String| UnusableHost::Config { path: path.to_owned(), why };
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(unusable(error.to_string())),
-    };
-    // The parser's words could quote what is in the file.
-    let config: serde_json::Value =
-        serde_json::from_str(&text).map_err(|_| unusable("it is no JSON".to_owned()))?;
+    let Some(config) = docker_config::read(path).map_err(&unusable)? else { return Ok(None) };
     match config.get("currentContext") {
         None | Some(serde_json::Value::Null) => Ok(None),
         Some(serde_json::Value::String(name)) => Ok(Some(name.clone())),

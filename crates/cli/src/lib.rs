@@ -19,6 +19,7 @@ pub mod commands;
 pub mod connect;
 pub mod console;
 pub mod delivery;
+mod docker_config;
 pub mod error;
 pub mod exit;
 pub mod follow;

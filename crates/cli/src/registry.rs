@@ -1,10 +1,11 @@
 //! Credentials for registries, where docker keeps them: its config file, or a program that it names.
 
+use crate::docker_config;
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE};
 use careen_engine::RegistryAuth;
 use serde_json::{Value, json};
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -67,15 +68,7 @@ impl Credentials {
 
     fn read(&self) -> Result<Option<Value>, CredentialsError> {
         let Some(path) = &self.path else { return Ok(None) };
-        let unusable = |why: String| CredentialsError::File { path: path.clone(), why };
-        match std::fs::read_to_string(path) {
-            // The parser's words could quote what is in the file.
-            Ok(text) => {
-                serde_json::from_str(&text).map(Some).map_err(|_| unusable("it is no JSON".to_owned()))
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(unusable(error.to_string())),
-        }
+        docker_config::read(path).map_err(|why| CredentialsError::File { path: path.clone(), why })
     }
 }
 

@@ -32,7 +32,7 @@ pub(crate) enum Key {
     Aborting(NodeId, u32),
     /// This controller takes over, and cannot read what the node's agent says.
     Unread(NodeId),
-    /// This agent of this try is to be replaced, and may have passed on the go for a restart.
+    /// This agent of this try takes the place of one that may have passed a go on, and is gone.
     Replaced(NodeId, u32, u32),
     /// The participant is no longer in the swarm.
     Gone(NodeId),

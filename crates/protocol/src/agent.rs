@@ -515,7 +515,7 @@ impl Agent {
 
     fn records(&mut self, mut following: Following, records: &[Record]) -> Effects {
         let begins = |record: &Record| matches!(record, Record::Starting { .. } | Record::Revoked { .. });
-        if following.command.is_some() && records.iter().any(begins) {
+        if records.iter().any(begins) {
             following.command = None;
         }
         let said = records.iter().fold(following.said.take(), after);

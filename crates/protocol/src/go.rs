@@ -1,4 +1,4 @@
-//! A restart's go on its way from an agent to a supervisor.
+//! A go on its way from an agent to a supervisor.
 //!
 //! A go is for the node as it is while the agent that passes it on lives and sees its gates say so. So it is no order but a
 //! lease: the agent passes it on with every look, and each counts for [`GO_COUNTS`] from the beginning of that look. A

@@ -250,10 +250,8 @@ impl Work<'_> {
             return Move::Act(missing, Hold::Placing { placed, of: usize::from(COLLECTORS_GATES) + 1 });
         }
         if jobs.iter().any(|job| !job.runs() && !job.stopped && !job.is_lost()) {
-            return match a_go_may_count && here.node.availability != Availability::Active {
-                true => Move::Wait(Hold::Placing { placed, of: jobs.len() }),
-                false => self.make_active(here, Hold::Placing { placed, of: jobs.len() }),
-            };
+            let hold = Hold::Placing { placed, of: jobs.len() };
+            return if a_go_may_count { Move::Wait(hold) } else { self.make_active(here, hold) };
         }
         let collects = self.gates_of(here).count() <= usize::from(COLLECTORS_GATES);
         if said.is_none() && collects && self.lost_a_gate(here) {

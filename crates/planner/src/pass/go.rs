@@ -119,8 +119,11 @@ impl Work<'_> {
                 == (&agent.rollout, &agent.node, agent.generation);
             of_try && job.key.agent < agent.agent && job.key.role == JobRole::Agent && job.may_run()
         };
-        if agent.agent <= 1 || self.observed.jobs.iter().any(may_live) {
-            return agent.agent > 1;
+        if agent.agent <= 1 {
+            return false;
+        }
+        if self.observed.jobs.iter().any(may_live) {
+            return true;
         }
         let key = Key::Replaced(here.node.id.clone(), record.generation, record.agent);
         self.watching.age(key) < GO_COUNTS
