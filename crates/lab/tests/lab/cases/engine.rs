@@ -61,7 +61,9 @@ impl Manager {
         let gates: Vec<String> =
             drawn.split(',').map(|number| gate(number.parse().expect("a number"))).collect();
         let names: Vec<&str> = gates.iter().map(String::as_str).collect();
-        self.swarm.docker(&[&["rm", "--force"], &names[..]].concat());
+        // As Swarm takes them: told to end first. Gates that are killed are no part of a go.
+        self.swarm.docker(&[&["stop"], &names[..]].concat());
+        self.swarm.docker(&[&["rm"], &names[..]].concat());
     }
 
     /// Waits until the line of the transaction in the list says this.
