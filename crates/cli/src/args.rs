@@ -285,6 +285,9 @@ pub struct HowArgs {
     /// Drain although tasks start elsewhere without what is in their local volumes
     #[arg(long, help_heading = "What is refused otherwise")]
     pub allow_volume_moves: bool,
+    /// Drain although a task has no place elsewhere meanwhile, or no task of a service of several would run
+    #[arg(long, help_heading = "What is refused otherwise")]
+    pub allow_gaps: bool,
     /// Reboot autolocked managers: you will type the unlock key on each
     #[arg(long, help_heading = "What is refused otherwise")]
     pub unlock_by_hand: bool,

@@ -105,7 +105,10 @@ fn task_line(task: &TaskMove) -> String {
     let fate = match goes {
         Goes::Elsewhere { nodes: 1 } => "moves; 1 other node fits".to_owned(),
         Goes::Elsewhere { nodes } => format!("moves; {nodes} other nodes fit"),
-        Goes::Nowhere => "fits nowhere else and is down meanwhile".to_owned(),
+        Goes::Nowhere { why } => format!("fits nowhere else and is down meanwhile ({why})"),
+        Goes::Unknown { constraint } => {
+            format!("moves where '{constraint}' allows it, which this careen cannot read")
+        }
         Goes::WithTheNode => "global; stops and starts with the node".to_owned(),
         Goes::Stays => "a job; a drain does not stop it, and it is waited for".to_owned(),
     };

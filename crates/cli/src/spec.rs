@@ -72,6 +72,7 @@ fn of_how(how: &HowArgs, id: RolloutId, image: &str) -> Spec {
         engine_restart: how.engine_restart == EngineRestart::Auto,
         allow_quorum_loss: how.allow_quorum_loss,
         allow_volume_moves: how.allow_volume_moves,
+        allow_gaps: how.allow_gaps,
         unlock_by_hand: how.unlock_by_hand,
         allow_unfit_hosts: how.allow_unfit_hosts,
         limits: Limits { running: how.timeout, ..phase_limit::apply(&how.phase_timeouts) },
@@ -122,7 +123,7 @@ mod tests {
             "--command check --node w1 --node w2 --constraint node.role==worker --constraint node.labels.a!=b \
              --spread node.labels.zone --parallelism 3 --delay 1m --monitor 1h30m --failure-action rollback \
              --max-failure-ratio 0.25 --order managers-first --canaries 2 --drain always --reboot always \
-             --engine-restart never --allow-quorum-loss --allow-volume-moves --unlock-by-hand --allow-unfit-hosts --timeout 90s \
+             --engine-restart never --allow-quorum-loss --allow-volume-moves --allow-gaps --unlock-by-hand --allow-unfit-hosts --timeout 90s \
              --phase-timeout node-down=2m --phase-timeout rebooting=1h -- --fast now",
         )
         .unwrap();
@@ -148,7 +149,7 @@ mod tests {
         assert_eq!(spec.policy, policy);
         assert_eq!((spec.drain, spec.reboot), (DrainPolicy::Always, RebootPolicy::Always));
         assert!(!spec.engine_restart && spec.restarts);
-        assert!(spec.allow_quorum_loss && spec.allow_volume_moves && spec.unlock_by_hand);
+        assert!(spec.allow_quorum_loss && spec.allow_volume_moves && spec.allow_gaps && spec.unlock_by_hand);
         assert!(spec.allow_unfit_hosts);
         let limits = Limits {
             running: Some(Duration::from_secs(90)),

@@ -338,6 +338,15 @@ fn about(hold: &Hold, node: &NodeStanding) -> Advice {
             "pin the service to its node, leave the node out, or start a new rollout with --allow-volume-moves",
             vec![format!("docker service update --constraint-add node.id=={} {service}", node.node), skip()],
         ),
+        Hold::NoPlace { service, .. } => say(
+            "make room for it on another node, leave the node out, or start a new rollout with --allow-gaps",
+            vec![format!("docker service ps --no-trunc {service}"), skip()],
+        ),
+        Hold::AtZero { service } => say(
+            "start its tasks anew, so that they spread over the nodes that fit, leave the node out, or start a new rollout with \
+             --allow-gaps",
+            vec![format!("docker service update --force --detach {service}"), skip()],
+        ),
         Hold::NotEmpty { .. } => say(
             "wait, or stop what runs there",
             vec![format!("docker node ps --filter desired-state=running {name}")],
@@ -429,8 +438,9 @@ pub const fn is_routine(hold: &Hold) -> bool {
         | Hold::Restarting { .. }
         | Hold::CleaningUp
         | Hold::Monitoring { .. }
+        | Hold::NotEmpty { .. }
+        | Hold::NotReplaced { .. }
         | Hold::Moving => true,
-        Hold::NotEmpty { stuck, .. } | Hold::NotReplaced { stuck, .. } => !*stuck,
         Hold::LockHeld { .. }
         | Hold::QuorumAtRisk { .. }
         | Hold::NoLeader
@@ -441,6 +451,8 @@ pub const fn is_routine(hold: &Hold) -> bool {
         | Hold::Copied { .. }
         | Hold::HostWaits { .. }
         | Hold::VolumeWouldMove { .. }
+        | Hold::NoPlace { .. }
+        | Hold::AtZero { .. }
         | Hold::TakenAway { .. }
         | Hold::UnlockNeeded { .. }
         | Hold::ServicesWorse { .. }

@@ -1,9 +1,10 @@
 //! Swarm's placement constraints: `KEY==VALUE` and `KEY!=VALUE`. Used to select nodes, and to say where a task may go.
 //!
-//! Keys and comparison are those of swarmkit's constraint filter: values are compared without regard to case, an
-//! absent label is the empty text.
+//! Keys and comparison are those of swarmkit's `manager/constraint`: keys (but not the names of labels) and values are
+//! compared without regard to case, an absent label is the empty text, `node.ip` takes an address or a subnet.
 
 use crate::observed::{Node, Role};
+use std::net::IpAddr;
 
 /// One constraint.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +18,7 @@ pub struct Constraint {
 enum Key {
     Id,
     Hostname,
+    Ip,
     Role,
     Os,
     Arch,
@@ -27,7 +29,7 @@ enum Key {
 /// Why a text is no constraint.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "'{given}' is no placement constraint: KEY==VALUE or KEY!=VALUE with node.id, node.hostname, node.role, node.platform.os, node.platform.arch, node.labels.NAME or engine.labels.NAME"
+    "'{given}' is no placement constraint: KEY==VALUE or KEY!=VALUE with node.id, node.hostname, node.ip, node.role, node.platform.os, node.platform.arch, node.labels.NAME or engine.labels.NAME"
 )]
 pub struct InvalidConstraint {
     /// What was given.
@@ -49,14 +51,57 @@ impl Constraint {
 
     /// Whether a node fits.
     pub fn fits(&self, node: &Node) -> bool {
+        if self.key == Key::Ip {
+            return is_at(&node.offers.address, &self.value).is_some_and(|there| there == self.equal);
+        }
         self.key.of(node).eq_ignore_ascii_case(&self.value) == self.equal
     }
 }
 
-/// Whether a node fits all constraints. One that cannot be read excludes nothing and promises nothing: Swarm has
-/// accepted it, so it is of a kind that came after this program, and the task is taken for movable.
-pub fn fits_all(constraints: &[String], node: &Node) -> bool {
-    constraints.iter().filter_map(|text| Constraint::parse(text).ok()).all(|constraint| constraint.fits(node))
+/// Whether an address is this one, or in this subnet; `None` when the latter is neither, which fits no node. A node whose
+/// address is not known is in none.
+fn is_at(address: &str, place: &str) -> Option<bool> {
+    let canonical = |text: &str| text.parse::<IpAddr>().ok().map(|ip| ip.to_canonical());
+    let address = canonical(address);
+    let Some((network, bits)) = place.split_once('/') else {
+        return canonical(place).map(|place| address == Some(place));
+    };
+    let (network, bits) = (canonical(network)?, bits.parse::<u32>().ok()?);
+    let same_start =
+        |one: u128, other: u128, width: u32| bits == 0 || one >> (width - bits) == other >> (width - bits);
+    match (address, network) {
+        (Some(IpAddr::V4(address)), IpAddr::V4(network)) if bits <= 32 => {
+            Some(same_start(address.to_bits().into(), network.to_bits().into(), 32))
+        }
+        (Some(IpAddr::V6(address)), IpAddr::V6(network)) if bits <= 128 => {
+            Some(same_start(address.to_bits(), network.to_bits(), 128))
+        }
+        (_, network) => (bits <= if network.is_ipv4() { 32 } else { 128 }).then_some(false),
+    }
+}
+
+/// Whether a node fits all constraints.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fit {
+    /// It does.
+    Yes,
+    /// It does not.
+    No,
+    /// This one cannot be read: Swarm has accepted it, so it is of a kind that came after this program.
+    Unknown(String),
+}
+
+/// Whether a node fits all constraints, as far as they can be read.
+pub fn fit(constraints: &[String], node: &Node) -> Fit {
+    let mut unknown = None;
+    for text in constraints {
+        match Constraint::parse(text) {
+            Ok(constraint) if !constraint.fits(node) => return Fit::No,
+            Ok(_) => {}
+            Err(InvalidConstraint { given }) => unknown = Some(given),
+        }
+    }
+    unknown.map_or(Fit::Yes, Fit::Unknown)
 }
 
 /// A key's value on a node (`node.labels.zone`); `None` when there is no such key.
@@ -66,18 +111,20 @@ pub fn value_of<'a>(key: &str, node: &'a Node) -> Option<&'a str> {
 
 impl Key {
     fn parse(text: &str) -> Option<Self> {
-        match text {
+        // The prefix is compared without regard to case, the label's name is not.
+        let after = |prefix: &str| {
+            let (start, name) = text.split_at_checked(prefix.len())?;
+            (start.eq_ignore_ascii_case(prefix) && !name.is_empty()).then(|| name.to_owned())
+        };
+        let label = || after("node.labels.").map(Self::Label);
+        match text.to_ascii_lowercase().as_str() {
             "node.id" => Some(Self::Id),
             "node.hostname" => Some(Self::Hostname),
+            "node.ip" => Some(Self::Ip),
             "node.role" => Some(Self::Role),
             "node.platform.os" => Some(Self::Os),
             "node.platform.arch" => Some(Self::Arch),
-            _ => {
-                let name = |prefix| text.strip_prefix(prefix).filter(|name: &&str| !name.is_empty());
-                name("node.labels.")
-                    .map(|name| Self::Label(name.to_owned()))
-                    .or_else(|| name("engine.labels.").map(|name| Self::EngineLabel(name.to_owned())))
-            }
+            _ => label().or_else(|| after("engine.labels.").map(Self::EngineLabel)),
         }
     }
 
@@ -85,6 +132,7 @@ impl Key {
         match self {
             Self::Id => &node.id.0,
             Self::Hostname => &node.hostname,
+            Self::Ip => &node.offers.address,
             Self::Role => match node.role {
                 Role::Worker => "worker",
                 Role::Manager => "manager",
@@ -106,6 +154,7 @@ mod tests {
     fn constraints_are_read_and_fit_as_swarm_reads_them() {
         let mut node = worker("w1");
         node.labels.insert("zone".into(), "North".into());
+        node.offers.address = "10.0.7.3".into();
         let table = [
             ("node.hostname==w1", true),
             ("node.hostname != w1", false),
@@ -115,6 +164,18 @@ mod tests {
             ("node.labels.zone!=north", false),
             ("node.labels.none!=north", true),
             ("node.platform.os==linux", true),
+            ("Node.Role==Worker", true),
+            ("node.labels.Zone==north", false),
+            ("NODE.LABELS.zone==north", true),
+            ("node.ip==10.0.7.3", true),
+            ("node.ip!=10.0.7.3", false),
+            ("node.ip==10.0.0.0/16", true),
+            ("node.ip==10.0.7.0/31", false),
+            ("node.ip!=192.168.0.0/16", true),
+            ("node.ip==0.0.0.0/0", true),
+            ("node.ip==2001:db8::/32", false),
+            ("node.ip!=10.0.0.0/33", false),
+            ("node.ip!=somewhere", false),
         ];
         for (text, fits) in table {
             assert_eq!(Constraint::parse(text).unwrap().fits(&node), fits, "{text}");
@@ -123,5 +184,23 @@ mod tests {
             assert!(Constraint::parse(bad).is_err(), "{bad}");
         }
         assert_eq!(value_of("node.labels.zone", &node), Some("North"));
+    }
+
+    #[test]
+    fn subnets_of_version_6_and_addresses_that_are_written_in_two_ways() {
+        assert_eq!(is_at("2001:db8:1::7", "2001:db8::/32"), Some(true));
+        assert_eq!(is_at("2001:db9::7", "2001:db8::/32"), Some(false));
+        assert_eq!(is_at("::ffff:10.0.7.3", "10.0.7.3"), Some(true));
+        assert_eq!(is_at("", "10.0.7.3"), Some(false), "a node that never said its address");
+        assert_eq!(is_at("10.0.7.3", "10.0.7.3/x"), None);
+    }
+
+    #[test]
+    fn a_constraint_of_a_later_swarm_promises_nothing_and_excludes_nothing() {
+        let node = worker("w1");
+        let later = "node.gpu==yes".to_owned();
+        assert_eq!(fit(&[later.clone()], &node), Fit::Unknown(later.clone()));
+        assert_eq!(fit(&[later, "node.role==manager".into()], &node), Fit::No);
+        assert_eq!(fit(&["node.role==worker".into()], &node), Fit::Yes);
     }
 }

@@ -1,13 +1,13 @@
 //! Whether a node is drained, what moves then, and when it is empty.
 
-use crate::constraint::fits_all;
 use crate::hold::Hold;
-use crate::observed::{
-    Availability, Expectation, Mode, Mount, MountKind, Node, Observed, Service, Task, TaskState,
-};
+use crate::ids::NodeId;
+use crate::observed::{Availability, Expectation, Mode, Mount, MountKind, Node, Observed, Service, Task, TaskState};
 use crate::rollout::Baseline;
+use crate::scheduler::{self, Gap, Place, Scheduler};
 use crate::spec::{DrainPolicy, Spec};
 use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path};
 
 /// What a drain does to one task.
@@ -30,8 +30,16 @@ pub enum Goes {
         /// How many fit and are active now.
         nodes: usize,
     },
-    /// Nowhere: no other node fits its constraints. It is down until the node is back.
-    Nowhere,
+    /// Nowhere: no other node takes it. It is down until the node is back.
+    Nowhere {
+        /// Why, as Swarm says it.
+        why: String,
+    },
+    /// Nobody knows: it has a constraint that this version of careen cannot read.
+    Unknown {
+        /// Its text.
+        constraint: String,
+    },
     /// It is stopped and started again with the node: a global service.
     WithTheNode,
     /// It goes on: a drain does not stop the tasks of jobs.
@@ -55,37 +63,65 @@ pub fn before_a_restart(spec: &Spec) -> bool {
     }
 }
 
-/// What a drain of this node does to each of its tasks.
-pub fn moves(observed: &Observed, node: &Node) -> Vec<TaskMove> {
+/// What a drain of this node does to each of its tasks, while the others are away, too.
+pub fn moves(observed: &Observed, others: &BTreeSet<NodeId>, node: &Node) -> Vec<TaskMove> {
+    let places: BTreeMap<&str, Place> = scheduler::places(observed, others, &node.id)
+        .into_iter()
+        .map(|(task, place)| (task.id.as_str(), place))
+        .collect();
     let task_move = |task: &Task| {
         let service = observed.service(&task.service);
-        let goes = match service {
-            _ if task.job => Goes::Stays,
-            // Nobody knows it: the worst.
-            None => Goes::Nowhere,
-            Some(service) => match (service.mode, others(observed, service, node)) {
-                (Mode::Global, _) => Goes::WithTheNode,
-                (Mode::Replicated, 0) => Goes::Nowhere,
-                (Mode::Replicated, nodes) => Goes::Elsewhere { nodes },
-            },
+        let goes = match (places.get(task.id.as_str()).cloned(), service) {
+            (Some(Place::On { of: nodes, .. }), _) => Goes::Elsewhere { nodes },
+            (Some(Place::Nowhere { why }), _) => Goes::Nowhere { why },
+            (Some(Place::Unknown { constraint }), _) => Goes::Unknown { constraint },
+            (None, Some(Service { mode: Mode::Global, .. })) if !task.job => Goes::WithTheNode,
+            (None, _) => Goes::Stays,
         };
-        let leaves_behind = match goes {
-            Goes::Elsewhere { .. } => service.and_then(|service| local_data(&service.mounts)),
-            Goes::Nowhere | Goes::WithTheNode | Goes::Stays => None,
-        };
-        let service = service.map_or_else(|| task.service.0.clone(), |service| service.name.clone());
-        TaskMove { service, goes, leaves_behind }
+        let leaves_behind = service.filter(|service| could_move(observed, service, node));
+        TaskMove {
+            service: name_of(observed, task),
+            goes,
+            leaves_behind: leaves_behind.and_then(|service| local_data(&service.mounts)),
+        }
     };
-    tasks_on(observed, node).map(task_move).collect()
+    tasks_on(observed, node).filter(|task| task.wanted || task.job).map(task_move).collect()
 }
 
-/// A hold when a task would start elsewhere without its data.
-pub fn volume_hold(observed: &Observed, spec: &Spec, node: &Node) -> Option<Hold> {
-    if spec.allow_volume_moves || node.availability == Availability::Drain {
+/// Whether a task of this service could start on another node, now or when that is back or has room again.
+fn could_move(observed: &Observed, service: &Service, node: &Node) -> bool {
+    let others = || observed.nodes.iter().filter(|other| other.id != node.id);
+    service.mode == Mode::Replicated && others().any(|other| scheduler::could_take(other, service))
+}
+
+/// What speaks against draining this node while the others are away, too: a task that would start elsewhere without its data,
+/// or have no place, or a service of which nothing would run.
+pub fn hold(observed: &Observed, spec: &Spec, others: &BTreeSet<NodeId>, node: &Node) -> Option<Hold> {
+    if node.availability == Availability::Drain {
         return None;
     }
-    moves(observed, node).into_iter().find_map(|task| {
-        task.leaves_behind.map(|source| Hold::VolumeWouldMove { service: task.service, source })
+    volume_hold(observed, spec, node).or_else(|| gap_hold(observed, spec, others, node))
+}
+
+fn volume_hold(observed: &Observed, spec: &Spec, node: &Node) -> Option<Hold> {
+    if spec.allow_volume_moves {
+        return None;
+    }
+    let moving = |task: &&Task| task.wanted && !task.job;
+    tasks_on(observed, node).filter(moving).find_map(|task| {
+        let service = observed.service(&task.service)?;
+        let source = local_data(&service.mounts).filter(|_| could_move(observed, service, node))?;
+        Some(Hold::VolumeWouldMove { service: service.name.clone(), source })
+    })
+}
+
+fn gap_hold(observed: &Observed, spec: &Spec, others: &BTreeSet<NodeId>, node: &Node) -> Option<Hold> {
+    if spec.allow_gaps {
+        return None;
+    }
+    scheduler::gap(observed, others, &node.id).map(|gap| match gap {
+        Gap::NoPlace { service, why } => Hold::NoPlace { service, why },
+        Gap::AtZero { service } => Hold::AtZero { service },
     })
 }
 
@@ -95,25 +131,20 @@ pub fn still_running(observed: &Observed, node: &Node) -> Vec<String> {
     names(tasks_on(observed, node).map(|task| name_of(observed, task)))
 }
 
-/// Services that could run elsewhere, and have fewer tasks than before.
-pub fn not_replaced(observed: &Observed, baseline: &Baseline, node: &Node) -> Vec<String> {
+/// Services that have fewer tasks than before, and are to run elsewhere. Where gaps are allowed that is what has a place now.
+pub fn not_replaced(observed: &Observed, spec: &Spec, baseline: &Baseline, node: &Node) -> Vec<String> {
+    let now = Scheduler::without(observed, &BTreeSet::new());
+    let elsewhere = |service: &Service| match spec.allow_gaps {
+        true => scheduler::has_place(&now, service),
+        false => could_move(observed, service, node),
+    };
     let short = observed.services.iter().filter(|service| {
         service.mode == Mode::Replicated
             && !crate::settle::is_ignored(service)
             && crate::settle::is_worse(service, baseline)
-            && others(observed, service, node) > 0
+            && elsewhere(service)
     });
     names(short.map(|service| service.name.clone()))
-}
-
-/// How many other nodes could take a task of this service now.
-fn others(observed: &Observed, service: &Service, node: &Node) -> usize {
-    observed.nodes.iter().filter(|other| other.id != node.id && takes(other, service)).count()
-}
-
-/// Whether Swarm may place a task of this service on a node now. Resources are not looked at.
-pub(crate) fn takes(node: &Node, service: &Service) -> bool {
-    node.availability == Availability::Active && node.is_ready() && fits_all(&service.constraints, node)
 }
 
 fn tasks_on<'a>(observed: &'a Observed, node: &'a Node) -> impl Iterator<Item = &'a Task> {
@@ -176,10 +207,12 @@ mod tests {
     #[test]
     fn what_moves_and_what_cannot() {
         let observed = cluster();
-        let moves = moves(&observed, &observed.nodes[0]);
+        let moves = moves(&observed, &BTreeSet::new(), &observed.nodes[0]);
         let goes: Vec<&Goes> = moves.iter().map(|task| &task.goes).collect();
         let elsewhere = Goes::Elsewhere { nodes: 1 };
-        assert_eq!(goes, [&elsewhere, &Goes::Nowhere, &elsewhere, &Goes::WithTheNode, &Goes::Stays]);
+        let why = "1 node not available for new tasks; scheduling constraints not satisfied on 1 node".to_owned();
+        let nowhere = Goes::Nowhere { why };
+        assert_eq!(goes, [&elsewhere, &nowhere, &elsewhere, &Goes::WithTheNode, &Goes::Stays]);
         assert_eq!(moves[2].leaves_behind.as_deref(), Some("pgdata"));
     }
 
@@ -197,6 +230,26 @@ mod tests {
         observed.services[2].mounts[0].read_only = false;
         observed.services[2].constraints = vec!["node.id==w1".into()];
         assert_eq!(volume_hold(&observed, &spec, &observed.nodes[0]), None, "pinned data waits for its node");
+        observed.services[2].constraints.clear();
+        observed.nodes[1].status = crate::observed::NodeStatus::Down;
+        assert!(volume_hold(&observed, &spec, &observed.nodes[0]).is_some(), "w2 takes it when it is back");
+    }
+
+    #[test]
+    fn gaps_hold_a_drain_unless_they_are_allowed() {
+        let mut observed = cluster();
+        let mut spec = Spec { allow_volume_moves: true, ..spec() };
+        let none = BTreeSet::new();
+        let held = |observed: &Observed, spec: &Spec| hold(observed, spec, &none, &observed.nodes[0]);
+        let name = |hold: Option<Hold>| hold.map(|hold| hold.name());
+        assert_eq!(name(held(&observed, &spec)), Some("no-place"), "the pinned one");
+        observed.tasks.retain(|task| task.service.0 != "pinned");
+        assert_eq!(name(held(&observed, &spec)), Some("at-zero"), "web has only this task");
+        spec.allow_gaps = true;
+        assert_eq!(held(&observed, &spec), None);
+        spec.allow_gaps = false;
+        observed.nodes[0].availability = Availability::Drain;
+        assert_eq!(held(&observed, &spec), None, "it is drained");
     }
 
     #[test]
@@ -224,7 +277,17 @@ mod tests {
         let baseline = crate::settle::baseline(&observed);
         observed.services[0].running = 1;
         observed.services[1].running = 0;
-        assert_eq!(not_replaced(&observed, &baseline, &w1), ["web"], "the pinned one cannot be elsewhere");
+        let mut spec = spec();
+        let missing = |observed: &Observed, spec: &Spec| not_replaced(observed, spec, &baseline, &w1);
+        assert_eq!(missing(&observed, &spec), ["web"], "the pinned one cannot be elsewhere");
+        observed.nodes[0].availability = Availability::Drain;
+        // With no room anywhere it is waited for, unless that was allowed.
+        observed.services[0].needs.max_per_node = 1;
+        let more = |node: &str| Task { id: format!("web.{node}.2"), ..task("web", node) };
+        observed.tasks.extend([more("w1"), more("w2")]);
+        assert_eq!(missing(&observed, &spec), ["web"]);
+        spec.allow_gaps = true;
+        assert!(missing(&observed, &spec).is_empty());
     }
 
     #[test]

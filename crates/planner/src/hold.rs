@@ -115,19 +115,27 @@ pub enum Hold {
         /// The volume or path.
         source: String,
     },
+    /// A task would have no place elsewhere.
+    NoPlace {
+        /// Of which service.
+        service: String,
+        /// Why, as Swarm says it.
+        why: String,
+    },
+    /// Nothing would run of a service that should have several tasks.
+    AtZero {
+        /// Which.
+        service: String,
+    },
     /// Tasks still run on the drained node.
     NotEmpty {
         /// Their services, or jobs.
         services: Vec<String>,
-        /// Whether it takes longer than the limit.
-        stuck: bool,
     },
     /// Replacements do not run elsewhere yet.
     NotReplaced {
         /// The services.
         services: Vec<String>,
-        /// Whether it takes longer than the limit.
-        stuck: bool,
     },
     /// Somebody else changed the node's availability.
     TakenAway {
@@ -258,8 +266,13 @@ impl Hold {
             Self::HostWaits { why: "n2 is restarting its engine: one manager at a time".into() },
             Self::NoReport { phase: Phase::Preparing },
             Self::VolumeWouldMove { service: "db".into(), source: "data".into() },
-            Self::NotEmpty { services: vec!["web".into()], stuck: false },
-            Self::NotReplaced { services: vec!["web".into()], stuck: true },
+            Self::NoPlace {
+                service: "db".into(),
+                why: "scheduling constraints not satisfied on 4 nodes".into(),
+            },
+            Self::AtZero { service: "web".into() },
+            Self::NotEmpty { services: vec!["web".into()] },
+            Self::NotReplaced { services: vec!["web".into()] },
             Self::TakenAway { now: Availability::Active, needed: Availability::Drain },
             Self::GivingTheGo,
             Self::RefusingTheRestart,
@@ -304,6 +317,8 @@ impl Hold {
             Self::HostWaits { .. } => "host-waits",
             Self::NoReport { .. } => "no-report",
             Self::VolumeWouldMove { .. } => "volume-would-move",
+            Self::NoPlace { .. } => "no-place",
+            Self::AtZero { .. } => "at-zero",
             Self::NotEmpty { .. } => "not-empty",
             Self::NotReplaced { .. } => "not-replaced",
             Self::TakenAway { .. } => "taken-away",
@@ -380,11 +395,17 @@ impl fmt::Display for Hold {
                 f,
                 "{service} would start elsewhere without what is in {source}: pin it, or --allow-volume-moves"
             ),
-            Self::NotEmpty { services, stuck } => {
-                write!(f, "the drained node still runs {}{}", services.join(", "), longer(*stuck))
+            Self::NoPlace { service, why } => {
+                write!(f, "{service} would have no place elsewhere ({why}): make room, or --allow-gaps")
             }
-            Self::NotReplaced { services, stuck } => {
-                write!(f, "not running elsewhere yet: {}{}", services.join(", "), longer(*stuck))
+            Self::AtZero { service } => {
+                write!(f, "no task of {service} would run meanwhile: spread it over more nodes, or --allow-gaps")
+            }
+            Self::NotEmpty { services } => {
+                write!(f, "the drained node still runs {}", services.join(", "))
+            }
+            Self::NotReplaced { services } => {
+                write!(f, "not running elsewhere yet: {}", services.join(", "))
             }
             Self::TakenAway { now, needed } => write!(
                 f,
@@ -455,10 +476,6 @@ impl fmt::Display for PauseReason {
             }
         }
     }
-}
-
-fn longer(stuck: bool) -> &'static str {
-    if stuck { ", for longer than the limit" } else { "" }
 }
 
 fn list(nodes: &[NodeId]) -> String {

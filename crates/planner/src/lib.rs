@@ -8,7 +8,8 @@
 //! - [`state`]: where one node stands, and what may follow (docs/rollout-states.md)
 //! - [`hold`]: why something waits
 //! - [`participants`]: who takes part, whoever joins or leaves
-//! - [`order`], [`quorum`], [`drain`], [`availability`], [`settle`], [`failure`]: one question each
+//! - [`order`], [`quorum`], [`drain`], [`availability`], [`settle`], [`failure`]: one question each;
+//!   [`scheduler`]: where Swarm places tasks, by [`constraint`] and [`needs`]
 //! - [`plan()`]: what a rollout would do; [`view()`]: how it stands; [`pass()`]: what a controller does now, [`action`]:
 //!   how it says so; [`remains`]: what is left, and how it is given back without a controller
 
@@ -20,6 +21,7 @@ pub mod failure;
 pub mod given;
 pub mod hold;
 pub mod ids;
+pub mod needs;
 pub mod observed;
 pub mod order;
 pub mod participants;
@@ -28,6 +30,7 @@ pub mod plan;
 pub mod quorum;
 pub mod remains;
 pub mod rollout;
+pub mod scheduler;
 pub mod settle;
 pub mod spec;
 pub mod state;

@@ -2,6 +2,7 @@
 
 use crate::ids::{ControllerId, JobKey, NodeId, RolloutId, ServiceId, Version};
 use crate::rollout::{Baseline, NodeResult, RolloutRecord};
+pub use crate::needs::{HostPort, Needs, Offers, Platform, Plugin, Resources};
 pub use careen_model::report::{Draw, Expectation, HostPhase, NodeOutcome, Report, Restart, Said};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -67,6 +68,9 @@ pub struct Node {
     pub labels: BTreeMap<String, String>,
     /// Its engine's labels.
     pub engine_labels: BTreeMap<String, String>,
+    /// What it offers to tasks.
+    #[serde(default)]
+    pub offers: Offers,
     /// Containers that no swarm service owns, as far as somebody looked.
     pub plain_containers: Vec<String>,
 }
@@ -154,6 +158,9 @@ pub struct Service {
     pub running: u64,
     /// Its placement constraints, as they were written.
     pub constraints: Vec<String>,
+    /// What else each of its tasks asks of a node.
+    #[serde(default)]
+    pub needs: Needs,
     /// Its own labels.
     pub labels: BTreeMap<String, String>,
     /// What its tasks mount from their node.
@@ -208,6 +215,9 @@ pub struct Task {
     pub state: TaskState,
     /// Whether Swarm wants it to run.
     pub wanted: bool,
+    /// What is reserved for it.
+    #[serde(default)]
+    pub reserved: Resources,
 }
 
 /// How far a task is.

@@ -1,17 +1,18 @@
 //! What a rollout would do, for `careen plan`: asked of the same functions that the controller asks, and nothing is
 //! changed.
 
-use crate::constraint::fits_all;
 use crate::drain::{self, TaskMove};
 use crate::hold::Hold;
 use crate::ids::{NodeId, RolloutId};
-use crate::observed::{Availability, Expectation, Mode, Node, Observed, Role, Service};
+use crate::observed::{Availability, Expectation, Mode, Node, Observed, Role, Service, TaskState};
 use crate::order;
 use crate::participants::Participant;
 use crate::quorum;
+use crate::scheduler::{self, Place};
 use crate::spec::{RebootPolicy, Spec};
 use crate::state::{NodeRecord, Skip};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// What a rollout would do.
@@ -225,13 +226,16 @@ pub fn plan(observed: &Observed, spec: &Spec) -> Plan {
     }
     let participants: Vec<Participant> =
         selected.nodes.iter().map(|node| Participant::of(node, spec, None)).collect();
+    // What each wave finds is what those before it leave: tasks do not move back by themselves.
+    let mut ahead = Ahead { observed: observed.clone(), away: BTreeSet::new() };
     for wave in order::waves(observed, spec, &participants) {
+        ahead.all_are_back();
         let nodes: Vec<&Node> = wave.iter().filter_map(|id| observed.node(id)).collect();
         for node in &nodes {
             look_at(observed, spec, node, &mut plan);
         }
         let quorum = nodes.iter().find_map(|node| step(observed, node));
-        let nodes = nodes.iter().map(|node| planned(observed, spec, node)).collect();
+        let nodes = nodes.iter().map(|node| planned(&mut ahead, spec, node)).collect();
         plan.waves.push(PlannedWave { nodes, quorum });
     }
     plan
@@ -315,7 +319,40 @@ fn look_at(observed: &Observed, spec: &Spec, node: &Node, plan: &mut Plan) {
     }
 }
 
-fn planned(observed: &Observed, spec: &Spec, node: &Node) -> PlannedNode {
+/// The swarm as it will be when a wave's turn comes, as far as Swarm's scheduler is known.
+struct Ahead {
+    observed: Observed,
+    /// The nodes of this wave that are drained already.
+    away: BTreeSet<NodeId>,
+}
+
+impl Ahead {
+    /// The wave before is through: what waits for a place has one where there is one.
+    fn all_are_back(&mut self) {
+        self.away.clear();
+        let places = scheduler::waiting(&self.observed).into_iter();
+        self.take_places(places.map(|(task, place)| (task.id.clone(), place)).collect());
+    }
+
+    fn drain(&mut self, node: &Node) {
+        let places = scheduler::places(&self.observed, &self.away, &node.id).into_iter();
+        self.take_places(places.map(|(task, place)| (task.id.clone(), place)).collect());
+        self.away.insert(node.id.clone());
+    }
+
+    fn take_places(&mut self, places: Vec<(String, Place)>) {
+        for (id, place) in places {
+            let Some(task) = self.observed.tasks.iter_mut().find(|task| task.id == id) else { continue };
+            (task.node, task.state) = match place {
+                Place::On { node, .. } => (Some(node), TaskState::Running),
+                Place::Nowhere { .. } | Place::Unknown { .. } => (None, TaskState::Pending),
+            };
+        }
+    }
+}
+
+fn planned(ahead: &mut Ahead, spec: &Spec, node: &Node) -> PlannedNode {
+    let observed = &ahead.observed;
     let kept = node.availability != Availability::Active;
     let drain = if kept {
         PlannedDrain::Kept
@@ -328,20 +365,24 @@ fn planned(observed: &Observed, spec: &Spec, node: &Node) -> PlannedNode {
     };
     let drains = matches!(drain, PlannedDrain::Yes | PlannedDrain::IfNeeded);
     let down = (!node.is_ready()).then_some(Hold::NodeDown);
-    let volume = drains.then(|| drain::volume_hold(observed, spec, node)).flatten();
+    let against = drains.then(|| drain::hold(observed, spec, &ahead.away, node)).flatten();
     let unfinished = |record: &NodeRecord| record.rollout != spec.id && !record.stage.is_terminal();
     let other = NodeRecord::of(node).ok().flatten().filter(unfinished);
     let other = other.map(|record| Hold::OtherRollout { rollout: record.rollout });
-    PlannedNode {
+    let planned = PlannedNode {
         node: node.id.clone(),
         hostname: node.hostname.clone(),
         role: node.role,
         drain,
-        tasks: if drains { drain::moves(observed, node) } else { Vec::new() },
+        tasks: if drains { drain::moves(observed, &ahead.away, node) } else { Vec::new() },
         plain_containers: node.plain_containers.clone(),
         attracts: if kept { attracts(observed, node) } else { Vec::new() },
-        holds: down.into_iter().chain(other).chain(volume).collect(),
+        holds: down.into_iter().chain(other).chain(against).collect(),
+    };
+    if drains {
+        ahead.drain(node);
     }
+    planned
 }
 
 /// What Swarm would place on a node as soon as it is active: global services, and tasks that wait for a place.
@@ -350,7 +391,7 @@ fn attracts(observed: &Observed, node: &Node) -> Vec<String> {
         Mode::Global => true,
         Mode::Replicated => service.running < service.desired,
     };
-    let fits = |service: &&Service| fits_all(&service.constraints, node);
+    let fits = |service: &&Service| scheduler::could_take(node, service);
     observed.services.iter().filter(waits).filter(fits).map(|service| service.name.clone()).collect()
 }
 
@@ -456,6 +497,21 @@ mod tests {
         assert!(matches!(&w2.holds[..], [Hold::VolumeWouldMove { service, .. }] if service == "data"));
         let json = serde_json::to_string(&plan).unwrap();
         assert_eq!(serde_json::from_str::<Plan>(&json).unwrap(), plan);
+    }
+
+    #[test]
+    fn a_plan_looks_ahead_at_what_earlier_waves_leave() {
+        let mut observed = cluster();
+        observed.nodes.retain(|node| !node.is_manager());
+        observed.services.truncate(1);
+        observed.tasks.truncate(2);
+        observed.nodes.insert(0, manager("m1"));
+        observed.nodes[0].availability = Availability::Drain;
+        let plan = plan(&observed, &spec());
+        assert!(plan.waves[0].nodes[0].holds.is_empty(), "w2 serves meanwhile");
+        let w2 = &plan.waves[1].nodes[0];
+        assert_eq!(w2.holds, [Hold::AtZero { service: "web".into() }], "both tasks are there by then");
+        assert_eq!(w2.tasks.len(), 2);
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! 'Not worse than before': how services stood when the rollout began, and how they stand now.
 
-use crate::drain::takes;
 use crate::hold::Hold;
 use crate::observed::{Node, Observed, Reachability, Service};
 use crate::rollout::{Baseline, Strength};
+use crate::scheduler::{Scheduler, has_place};
+use std::collections::BTreeSet;
 
 /// A service with this label set to `ignore` holds nothing up.
 pub const SETTLE_LABEL: &str = "careen.settle";
@@ -30,10 +31,11 @@ pub fn unwell(observed: &Observed, baseline: &Baseline, node: &Node) -> Option<H
     (!services.is_empty()).then_some(Hold::ServicesWorse { services })
 }
 
-/// The services that are worse than before and could be better: one that no active node takes waits for a node that is
-/// down, drained or failed, and is reported there.
+/// The services that are worse than before and could be better: one that no node takes now waits for one that is
+/// down, drained, failed or full, and is reported there.
 fn worse(observed: &Observed, baseline: &Baseline) -> Vec<String> {
-    let could_run = |service: &Service| observed.nodes.iter().any(|node| takes(node, service));
+    let now = Scheduler::without(observed, &BTreeSet::new());
+    let could_run = |service: &Service| has_place(&now, service);
     let mut names: Vec<String> = observed
         .services
         .iter()

@@ -42,6 +42,9 @@ pub struct Spec {
     pub allow_quorum_loss: bool,
     /// Drain although tasks start elsewhere without the data of their local volumes.
     pub allow_volume_moves: bool,
+    /// Drain although a task has no place elsewhere meanwhile, or no task of a service of several would run.
+    #[serde(default)]
+    pub allow_gaps: bool,
     /// Reboot managers that ask for a key afterwards: somebody will type it.
     pub unlock_by_hand: bool,
     /// Where the key lies with which managers are unlocked after an engine restart.
@@ -223,6 +226,7 @@ impl Spec {
             restarts: false,
             allow_quorum_loss: false,
             allow_volume_moves: false,
+            allow_gaps: false,
             unlock_by_hand: false,
             unlock_key: None,
             allow_unfit_hosts: false,

@@ -2,7 +2,8 @@
 
 use crate::ids::{NodeId, RolloutId, ServiceId, Version};
 use crate::observed::{
-    Availability, Manager, Mode, Node, NodeStatus, Reachability, Role, Service, Task, TaskState,
+    Availability, Manager, Mode, Needs, Node, NodeStatus, Offers, Reachability, Resources, Role, Service, Task,
+    TaskState,
 };
 use crate::spec::Spec;
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ pub fn worker(name: &str) -> Node {
         arch: "x86_64".into(),
         labels: BTreeMap::new(),
         engine_labels: BTreeMap::new(),
+        offers: Offers::default(),
         plain_containers: Vec::new(),
     }
 }
@@ -52,6 +54,7 @@ pub fn service(name: &str, replicas: u64) -> Service {
         desired: replicas,
         running: replicas,
         constraints: Vec::new(),
+        needs: Needs::default(),
         labels: BTreeMap::new(),
         mounts: Vec::new(),
     }
@@ -66,5 +69,6 @@ pub fn task(service: &str, node: &str) -> Task {
         node: Some(NodeId(node.into())),
         state: TaskState::Running,
         wanted: true,
+        reserved: Resources::default(),
     }
 }

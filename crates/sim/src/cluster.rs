@@ -3,8 +3,8 @@
 use crate::world::{SimJob, SimNode, SimService, World};
 use careen_controller::{ActError, Cluster, Unseen};
 use careen_planner::observed::{
-    Availability, ControllerPlace, Job, Lock, Manager, Mode, Mount, MountKind, Node, NodeStatus,
-    Reachability, Role, Service, Task, TaskState,
+    Availability, ControllerPlace, Job, Lock, Manager, Mode, Mount, MountKind, Needs, Node, NodeStatus, Offers,
+    Reachability, Resources, Role, Service, Task, TaskState,
 };
 use careen_planner::state::{NodeRecord, RECORD_LABEL};
 use careen_planner::{Act, Action, ControllerId, JobKey, NodeId, Observed, ServiceId, Version};
@@ -306,6 +306,7 @@ impl World {
             self.check_ownership(id, wish, availability, record.and_then(|record| record.taken));
             if drains && wish != Availability::Drain {
                 self.check_volumes(id, looked_at);
+                self.check_gaps(id, looked_at);
             }
         }
         Ok(())
@@ -412,6 +413,7 @@ impl World {
             arch: "x86_64".into(),
             labels: node.labels.clone(),
             engine_labels: BTreeMap::new(),
+            offers: Offers::default(),
             plain_containers: Vec::new(),
         }
     }
@@ -432,6 +434,7 @@ impl World {
             },
             running: self.tasks.iter().filter(running).count() as u64,
             constraints: service.pinned.iter().map(|node| format!("node.id=={node}")).collect(),
+            needs: Needs::default(),
             labels: BTreeMap::new(),
             mounts: service.has_volume.then(volume).into_iter().collect(),
         }
@@ -445,6 +448,7 @@ impl World {
             node: Some(task.node.clone()),
             state: task.state,
             wanted: task.wanted,
+            reserved: Resources::default(),
         };
         self.tasks.iter().enumerate().map(observe).collect()
     }

@@ -8,6 +8,7 @@ use careen_planner::rollout::{Control, GoneMark, NodeResult, RolloutOutcome};
 use careen_planner::spec::DrainPolicy;
 use careen_planner::state::Taken;
 use careen_planner::{Act, Action, ControllerId, Hold, NodeId, Pass, Stage};
+use std::collections::BTreeSet;
 
 impl World {
     /// **Nothing of an operator's is undone**: careen's change of an availability either remembers what the operator
@@ -198,6 +199,48 @@ impl World {
         if let Some(task) = self.tasks.iter().find(moves) {
             let name = self.services[task.service].name.clone();
             self.violation(format!("{id} is drained, and a task of {name} would start empty elsewhere"));
+        }
+    }
+
+    /// Notes which services are served by several nodes.
+    pub(crate) fn note_spread(&mut self) {
+        for index in 0..self.services.len() {
+            if self.serving(index).len() > 1 {
+                self.services[index].spread_at = self.now;
+            }
+        }
+    }
+
+    /// The nodes that serve: where a task runs that is to run.
+    fn serving(&self, service: usize) -> BTreeSet<NodeId> {
+        let serves = |node: &NodeId| {
+            self.node(node).is_some_and(|node| node.ready && node.availability != Availability::Drain)
+        };
+        let runs = |task: &&SimTask| {
+            task.service == service && task.wanted && task.state == TaskState::Running && serves(&task.node)
+        };
+        self.tasks.iter().filter(runs).map(|task| task.node.clone()).collect()
+    }
+
+    /// **No service of several tasks is taken to zero**, unless that is allowed: a node is not drained while it alone serves,
+    /// as far as the controller could see when it looked.
+    pub(crate) fn check_gaps(&mut self, id: &NodeId, looked_at: u64) {
+        if self.spec.allow_gaps {
+            return;
+        }
+        let seen = looked_at.saturating_sub(self.hazard.lag + 8);
+        let here = |index: &usize| {
+            let served = |task: &SimTask| {
+                task.service == *index && task.node == *id && task.state == TaskState::Running && task.due < seen
+            };
+            let service = &self.services[*index];
+            let alone = self.serving(*index).iter().all(|node| node == id);
+            let several = service.mode == Mode::Replicated && service.replicas > 1;
+            several && alone && service.spread_at < seen && self.tasks.iter().any(served)
+        };
+        if let Some(index) = (0..self.services.len()).find(here) {
+            let name = self.services[index].name.clone();
+            self.violation(format!("{id} is drained, and nothing of {name} runs meanwhile"));
         }
     }
 

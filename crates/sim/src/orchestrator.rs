@@ -61,8 +61,10 @@ impl World {
                 }
                 Mode::Replicated => {
                     for _ in live.len() as u64..service.replicas {
-                        let load =
-                            |node: &&NodeId| self.tasks.iter().filter(|task| task.node == **node).count();
+                        let load = |node: &&NodeId| {
+                            let here = self.tasks.iter().filter(|task| task.node == **node && task.wanted);
+                            (here.clone().filter(|task| task.service == index).count(), here.count())
+                        };
                         let Some(node) = able.iter().min_by_key(load).cloned() else { break };
                         self.start_task(index, node);
                     }

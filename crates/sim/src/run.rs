@@ -395,7 +395,10 @@ impl Run {
         self.held_since.retain(|node, _| pass.holds.contains_key(node));
         for (node, hold) in &pass.holds {
             match hold {
-                Hold::QuorumAtRisk { .. } | Hold::VolumeWouldMove { .. } => {
+                Hold::QuorumAtRisk { .. }
+                | Hold::VolumeWouldMove { .. }
+                | Hold::NoPlace { .. }
+                | Hold::AtZero { .. } => {
                     self.at_risk_since.entry(node.clone()).or_insert(now);
                 }
                 Hold::NoReport { .. } => {}

@@ -118,7 +118,14 @@ pub fn node(role: Role, name: &str) -> SimNode {
 
 /// A service of a user.
 pub fn service(name: &str, replicas: u64) -> SimService {
-    SimService { name: name.to_owned(), mode: Mode::Replicated, replicas, pinned: None, has_volume: false }
+    SimService {
+        name: name.to_owned(),
+        mode: Mode::Replicated,
+        replicas,
+        pinned: None,
+        has_volume: false,
+        spread_at: 0,
+    }
 }
 
 /// A random one.
@@ -175,6 +182,7 @@ fn random_spec(rng: &mut Rng) -> Spec {
     spec.reboot = *rng.pick(&[RebootPolicy::Auto, RebootPolicy::Asked, RebootPolicy::Never]);
     spec.restarts = rng.permille(200);
     spec.allow_volume_moves = rng.permille(300);
+    spec.allow_gaps = rng.permille(600);
     spec.unlock_by_hand = rng.permille(500);
     let key = || UnlockKey { id: "key".into(), name: "key".into() };
     spec.unlock_key = rng.permille(500).then(key);

@@ -186,6 +186,8 @@ pub struct SimService {
     pub pinned: Option<NodeId>,
     /// Whether its tasks write to a local volume.
     pub has_volume: bool,
+    /// When its tasks served on several nodes last.
+    pub spread_at: u64,
 }
 
 /// A task of a user's service.
@@ -318,6 +320,7 @@ impl World {
             self.place_jobs();
         }
         self.node_agents();
+        self.note_spread();
         self.supervisors();
         self.outsiders();
         self.agents();

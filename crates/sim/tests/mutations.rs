@@ -203,6 +203,15 @@ fn a_planner_that_does_not_see_volumes() {
 }
 
 #[test]
+fn a_planner_that_takes_a_service_to_zero() {
+    let change = |run: &mut Run| {
+        run.disobey = |spec| spec.allow_gaps = true;
+        run.world.spec.allow_gaps = false;
+    };
+    caught(change, "runs meanwhile");
+}
+
+#[test]
 fn a_planner_that_does_not_see_that_a_node_refuses_the_image() {
     fn on_its_way(observed: &mut Observed, _: &ControllerId) {
         for job in &mut observed.jobs {

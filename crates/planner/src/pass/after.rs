@@ -25,7 +25,10 @@ impl Work<'_> {
         if here.node.availability != Availability::Drain {
             return self.taken_away(here, Availability::Drain);
         }
-        match self.is_empty(here).and_then(|()| self.quorum(here)) {
+        if let Err(other) = self.emptied(here) {
+            return other;
+        }
+        match self.quorum(here) {
             Err(hold) => Move::Wait(hold),
             Ok(()) => Move::Step(Event::Restart(kind), Wanted::Keep),
         }
@@ -96,13 +99,16 @@ impl Work<'_> {
         let drains = drain::before_a_restart(self.spec);
         let drained = here.node.availability == Availability::Drain;
         if drains && !drained {
-            return match drain::volume_hold(self.observed, self.spec, here.node) {
+            return match self.drain_hold(here.node) {
                 Some(hold) => Move::Wait(hold),
                 None => Move::Step(Event::Drain(Goal::Restart(kind)), Wanted::Be(Availability::Drain)),
             };
         }
-        let empty = if drains { self.is_empty(here) } else { Ok(()) };
-        match empty.and_then(|()| self.quorum(here)) {
+        if drains && self.is_empty(here).is_err() {
+            // Drained for the command, or by its operator: the time in which it has to be empty begins now.
+            return Move::Step(Event::Drain(Goal::Restart(kind)), Wanted::Be(Availability::Drain));
+        }
+        match self.quorum(here) {
             Err(hold) => Move::Wait(hold),
             Ok(()) => Move::Step(Event::Restart(kind), Wanted::Keep),
         }
@@ -187,8 +193,8 @@ impl Work<'_> {
             if here.node.availability != Availability::Drain {
                 return self.taken_away(here, Availability::Drain);
             }
-            if let Err(hold) = self.is_empty(here) {
-                return Move::Wait(hold);
+            if let Err(other) = self.emptied(here) {
+                return other;
             }
         }
         match self.quorum(here) {

@@ -113,7 +113,7 @@ impl Work<'_> {
                 Move::Step(Event::Go { drained: false }, Wanted::Restore)
             }
             (true, Availability::Active | Availability::Pause) => {
-                match drain::volume_hold(self.observed, self.spec, here.node) {
+                match self.drain_hold(here.node) {
                     Some(hold) => Move::Wait(hold),
                     None => Move::Step(Event::Drain(Goal::Run), Wanted::Be(Availability::Drain)),
                 }
@@ -137,8 +137,10 @@ impl Work<'_> {
         if here.node.availability != Availability::Drain {
             return self.taken_away(here, Availability::Drain);
         }
-        let ready = self.is_empty(here).and_then(|()| self.may_go_on()).and_then(|()| self.quorum(here));
-        match ready {
+        if let Err(other) = self.emptied(here) {
+            return other;
+        }
+        match self.may_go_on().and_then(|()| self.quorum(here)) {
             Err(hold) => Move::Wait(hold),
             Ok(()) => Move::Step(Event::Go { drained: true }, Wanted::Keep),
         }

@@ -13,6 +13,7 @@ use crate::rollout::{Baseline, Control};
 use crate::settle;
 use crate::state::{Event, NodeRecord, Reason, Stage};
 use crate::watch::Key;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 impl Work<'_> {
@@ -46,8 +47,10 @@ impl Work<'_> {
         }
         let surely_drained = drain::before_the_command(self.spec, Expectation::Unknown);
         let kept = crate::availability::operators(node, record.taken) != Availability::Active;
-        let volume = (surely_drained && !kept).then(|| drain::volume_hold(self.observed, self.spec, node));
-        match volume.flatten() {
+        let against = (surely_drained && !kept).then(|| {
+            drain::hold(self.observed, self.spec, &self.others(node, has_begun), node)
+        });
+        match against.flatten() {
             Some(hold) => Move::Wait(hold),
             None => Move::Step(Event::Enter, Wanted::Be(Availability::Active)),
         }
@@ -95,17 +98,24 @@ impl Work<'_> {
 
     /// Whether one more node may begin.
     fn place(&self, node: &Node) -> Result<(), Hold> {
-        let begun =
-            |(id, one): (&NodeId, &Standing)| (!is_waiting(one) && !is_through(one)).then(|| id.clone());
-        let nodes: Vec<NodeId> = self.standings.iter().filter_map(begun).collect();
-        self.limits(node, nodes)
+        self.limits(node, self.others(node, has_begun).into_iter().collect())
     }
 
     /// Whether one more node may go where it is missed. Asked again where the node is taken out of service: a label
     /// `entering` of a controller that was frozen and woke up may have come between.
     pub(super) fn maintenance(&self, node: &Node) -> Result<(), Hold> {
-        let others = self.standings.iter().filter(|(id, one)| **id != node.id && one.is_in_maintenance());
-        self.limits(node, others.map(|(id, _)| id.clone()).collect())
+        self.limits(node, self.others(node, Standing::is_in_maintenance).into_iter().collect())
+    }
+
+    /// What speaks against draining this node now, when it has its turn.
+    pub(super) fn drain_hold(&self, node: &Node) -> Option<Hold> {
+        drain::hold(self.observed, self.spec, &self.others(node, Standing::is_in_maintenance), node)
+    }
+
+    /// The other nodes that stand so.
+    fn others(&self, node: &Node, so: impl Fn(&Standing) -> bool) -> BTreeSet<NodeId> {
+        let others = self.standings.iter().filter(|(id, one)| **id != node.id && so(one));
+        others.map(|(id, _)| id.clone()).collect()
     }
 
     fn limits(&self, node: &Node, nodes: Vec<NodeId>) -> Result<(), Hold> {
@@ -139,6 +149,10 @@ impl Work<'_> {
         let action = Action::MoveController { away_from: node.id.clone() };
         Some(Move::Act(vec![action], Hold::ControllerHere))
     }
+}
+
+fn has_begun(standing: &Standing) -> bool {
+    !is_waiting(standing) && !is_through(standing)
 }
 
 fn is_through(standing: &Standing) -> bool {

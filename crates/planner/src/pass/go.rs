@@ -98,11 +98,12 @@ impl Work<'_> {
         if drained && here.node.availability != Availability::Drain {
             return self.taken_away(here, Availability::Drain);
         }
-        let empty = if drained { self.is_empty(here) } else { Ok(()) };
-        match self.may_go_on().and(empty).and_then(|()| self.quorum(here)) {
-            Err(hold) => Move::Wait(hold),
-            Ok(()) => Move::Act(vec![open], Hold::GivingTheGo),
+        if let Err(hold) = self.may_go_on() {
+            return Move::Wait(hold);
         }
+        let empty = if drained { self.emptied(here) } else { Ok(()) };
+        let ready = empty.and_then(|()| self.quorum(here).map_err(Move::Wait));
+        ready.err().unwrap_or(Move::Act(vec![open], Hold::GivingTheGo))
     }
 
     /// Whether both gates of a restart's go are open, as far as the swarm's store tells without the agent's report.

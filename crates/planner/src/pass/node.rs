@@ -220,15 +220,22 @@ impl Work<'_> {
         quorum::may_go_down(self.observed, here.node, self.spec.allow_quorum_loss)
     }
 
+    /// Waits until the drained node is empty, as long as a drain may take.
+    pub(super) fn emptied(&self, here: &Here<'_>) -> Result<(), Move> {
+        self.is_empty(here).map_err(|hold| match here.age >= self.spec.limits.draining {
+            true => Move::Fail(Reason::TimeLimit),
+            false => Move::Wait(hold),
+        })
+    }
+
     pub(super) fn is_empty(&self, here: &Here<'_>) -> Result<(), Hold> {
-        let stuck = here.age >= self.spec.limits.draining;
         let services = drain::still_running(self.observed, here.node);
         if !services.is_empty() {
-            return Err(Hold::NotEmpty { services, stuck });
+            return Err(Hold::NotEmpty { services });
         }
         let baseline = self.observed.baseline.clone().unwrap_or_default();
-        let services = drain::not_replaced(self.observed, &baseline, here.node);
-        if services.is_empty() { Ok(()) } else { Err(Hold::NotReplaced { services, stuck }) }
+        let services = drain::not_replaced(self.observed, self.spec, &baseline, here.node);
+        if services.is_empty() { Ok(()) } else { Err(Hold::NotReplaced { services }) }
     }
 
     pub(super) fn result(&self, here: &Here<'_>) -> Option<&NodeOutcome> {

@@ -17,7 +17,7 @@ impl Work<'_> {
     pub(super) fn reap(&mut self) {
         let observed = self.observed;
         for job in observed.jobs.iter().filter(|job| !is_needed(observed, &self.spec.id, &job.key)) {
-            let removal = removal(observed, job);
+            let removal = removal(observed, job).filter(|action| !is_last_trace(observed, job, action));
             if removal.as_ref().is_some_and(|action| !self.actions.contains(action)) {
                 self.actions.extend(removal);
             }
@@ -43,6 +43,19 @@ pub(super) fn is_needed(observed: &Observed, rollout: &RolloutId, key: &JobKey) 
             current && !over && record.stage != Stage::Pending
         }
     }
+}
+
+/// Whether this would take away the last that tells, beside its label, that a node's host is at work. The label goes with a
+/// node that leaves, so an agent's service stays until the next agent has one.
+fn is_last_trace(observed: &Observed, job: &Job, action: &Action) -> bool {
+    let Some(Ok(Some(record))) = observed.node(&job.key.node).map(NodeRecord::of) else { return false };
+    let of_try = record.rollout == job.key.rollout && record.generation == job.key.generation;
+    let next = JobKey { agent: record.agent, ..job.key.clone() };
+    matches!(action, Action::RemoveJob { .. })
+        && job.key.role == JobRole::Agent
+        && of_try
+        && record.stage.is_after_the_go()
+        && observed.job(&next).is_none()
 }
 
 /// The next step on the way out of the swarm for one service.

@@ -688,6 +688,48 @@ fn operators_retry_and_skip() {
 }
 
 #[test]
+fn the_last_that_tells_of_a_host_at_work_stays_until_the_next_agent_has_a_service() {
+    let mut observed = cluster();
+    put(&mut observed, "w1", &NodeRecord { agent: 2, ..record(Stage::Verifying) });
+    jobs(&mut observed, "w1", TaskState::Shutdown, None);
+    observed.jobs.truncate(1);
+    observed.jobs[0].stopped = true;
+    node(&mut observed, "w1").status = NodeStatus::Down;
+    let removes = |observed: &Observed| {
+        let removes = |act: &Act| matches!(act.action, Action::RemoveJob { .. });
+        now(observed, &spec()).actions.iter().any(removes)
+    };
+    assert!(!removes(&observed), "nothing can be placed on a node that is down: it would be forgotten with its node");
+    let second = Job { key: JobKey { agent: 2, ..key("w1", JobRole::Agent) }, ..observed.jobs[0].clone() };
+    observed.jobs.push(Job { stopped: false, tasks: vec![TaskState::Pending], ..second });
+    node(&mut observed, "w1").status = NodeStatus::Ready;
+    assert!(removes(&observed));
+}
+
+#[test]
+fn a_drain_that_takes_too_long_is_a_failure_and_taken_back_before_the_command() {
+    let mut spec = spec();
+    spec.policy.failure_action = crate::spec::FailureAction::Continue;
+    let limit = spec.limits.draining;
+    for (goal, expected) in [
+        (Goal::Run, "w1 e5 restoring:failed:draining:time-limit active>drain"),
+        (Goal::Restart(Restart::Reboot), "w1 e5 failed:draining:time-limit active>drain"),
+    ] {
+        let mut observed = cluster();
+        put(&mut observed, "w1", &record(Stage::Draining { goal }));
+        jobs(&mut observed, "w1", TaskState::Running, Some(match goal {
+            Goal::Run => prepared(Expectation::Yes),
+            Goal::Restart(kind) => wants(kind),
+        }));
+        observed.tasks.push(task("web", "w1"));
+        let early = now(&observed, &spec);
+        assert_eq!(early.holds[&NodeId("w1".into())].name(), "not-empty", "{early:?}");
+        let late = pass(&observed, &spec, &me(), &early.watch, limit).unwrap();
+        assert!(words(&late).contains(&expected.to_owned()), "{:?}", words(&late));
+    }
+}
+
+#[test]
 fn an_agent_is_taken_away_before_its_gates() {
     let mut observed = cluster();
     let then = Then::Skip { why: Skip::Asked };

@@ -4,6 +4,7 @@
 //! object. Nothing that cannot be read is taken for absent.
 
 mod job;
+mod needs;
 mod node;
 mod record;
 mod service;

@@ -1,8 +1,9 @@
 //! Nodes.
 
+use super::needs::{RawPlugin, RawResources};
 use super::{Index, named, null_is_empty, object};
 use crate::error::SwarmError;
-use careen_planner::observed::{Availability, Manager, Node, NodeStatus, Reachability, Role};
+use careen_planner::observed::{Availability, Manager, Node, NodeStatus, Offers, Plugin, Reachability, Role};
 use careen_planner::{NodeId, Version};
 use serde::Deserialize;
 use serde_json::Value;
@@ -36,6 +37,8 @@ struct Spec {
 struct Description {
     hostname: String,
     platform: Platform,
+    #[serde(deserialize_with = "null_is_empty")]
+    resources: RawResources,
     engine: Engine,
 }
 
@@ -53,12 +56,16 @@ struct Engine {
     engine_version: String,
     #[serde(deserialize_with = "null_is_empty")]
     labels: BTreeMap<String, String>,
+    #[serde(deserialize_with = "null_is_empty")]
+    plugins: Vec<RawPlugin>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Status {
     state: NodeStatus,
+    #[serde(default)]
+    addr: String,
 }
 
 #[derive(Deserialize)]
@@ -78,6 +85,11 @@ pub fn node(value: &Value) -> Result<Node, SwarmError> {
     let manager =
         |status: ManagerStatus| Manager { leader: status.leader, reachability: status.reachability };
     let engine = raw.description.engine;
+    let offers = Offers {
+        address: raw.status.addr,
+        resources: raw.description.resources.into(),
+        plugins: engine.plugins.into_iter().map(Plugin::from).collect(),
+    };
     Ok(Node {
         id: NodeId(raw.id),
         hostname: raw.description.hostname,
@@ -92,6 +104,7 @@ pub fn node(value: &Value) -> Result<Node, SwarmError> {
         arch: raw.description.platform.architecture,
         labels: raw.spec.labels,
         engine_labels: engine.labels,
+        offers,
         plain_containers: Vec::new(),
     })
 }
@@ -143,8 +156,29 @@ mod tests {
         assert_eq!((worker.engine.as_str(), worker.api), ("20.10.24+dfsg1", (1, 41)));
         assert_eq!((worker.os.as_str(), worker.arch.as_str()), ("linux", "x86_64"));
         assert!(worker.is_ready() && worker.availability == Availability::Active);
+        assert_eq!(worker.offers.address, "10.213.2.12");
         assert!(leader.is_leader() && leader.is_manager());
         assert_eq!(leader.manager.unwrap().reachability, Reachability::Reachable);
+    }
+
+    #[test]
+    fn what_a_node_offers() {
+        let mut value = recorded().remove(0);
+        value["Description"]["Resources"] = serde_json::json!({
+            "NanoCPUs": 2_000_000_000_i64,
+            "MemoryBytes": 1024,
+            "GenericResources": [
+                { "NamedResourceSpec": { "Kind": "gpu", "Value": "a1" } },
+                { "NamedResourceSpec": { "Kind": "gpu", "Value": "a2" } },
+                { "DiscreteResourceSpec": { "Kind": "ssd", "Value": 3 } },
+            ],
+        });
+        value["Description"]["Engine"]["Plugins"] = serde_json::json!([{ "Type": "Log", "Name": "gelf" }]);
+        let offers = node(&value).unwrap().offers;
+        assert_eq!((offers.resources.nano_cpus, offers.resources.memory), (2_000_000_000, 1024));
+        assert_eq!(offers.resources.generic, BTreeMap::from([("gpu".into(), 2), ("ssd".into(), 3)]));
+        let log = |name: &str| Plugin { kind: "Log".into(), name: name.into() };
+        assert!(offers.has(&log("gelf")) && !offers.has(&log("splunk")));
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! Services that are no jobs.
 
+use super::needs::{RawPlatform, RawPort, RawRequirements};
 use super::{named, null_is_empty, object};
 use crate::error::SwarmError;
 use crate::names;
 use careen_planner::ServiceId;
-use careen_planner::observed::{Mode, Mount, MountKind, Service, Task, TaskState};
+use careen_planner::observed::{Mode, Mount, MountKind, Needs, Platform, Plugin, Service, Task, TaskState};
 use serde::Deserialize;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -26,6 +27,15 @@ struct Spec {
     labels: BTreeMap<String, String>,
     task_template: Template,
     mode: BTreeMap<String, Value>,
+    #[serde(default, deserialize_with = "null_is_empty")]
+    endpoint_spec: EndpointSpec,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct EndpointSpec {
+    #[serde(deserialize_with = "null_is_empty")]
+    ports: Vec<RawPort>,
 }
 
 #[derive(Deserialize)]
@@ -35,6 +45,10 @@ struct Template {
     container_spec: ContainerSpec,
     #[serde(default, deserialize_with = "null_is_empty")]
     placement: Placement,
+    #[serde(default, deserialize_with = "null_is_empty")]
+    resources: RawRequirements,
+    #[serde(default, deserialize_with = "null_is_empty")]
+    log_driver: DriverConfig,
 }
 
 /// Services of plugins and networks have none.
@@ -50,6 +64,9 @@ struct ContainerSpec {
 struct Placement {
     #[serde(deserialize_with = "null_is_empty")]
     constraints: Vec<String>,
+    max_replicas: u64,
+    #[serde(deserialize_with = "null_is_empty")]
+    platforms: Vec<RawPlatform>,
 }
 
 #[derive(Deserialize)]
@@ -103,13 +120,22 @@ pub fn service(value: &Value, tasks: &[Task]) -> Result<Option<Service>, SwarmEr
     };
     // What a controller mounts is its host's engine, and no data: it is as well off elsewhere.
     let is_ours = raw.spec.labels.get(names::ROLE_LABEL).is_some_and(|role| role == names::CONTROLLER_ROLE);
-    let mounts = raw.spec.task_template.container_spec.mounts.into_iter().filter(|_| !is_ours);
+    let template = raw.spec.task_template;
+    let needs = Needs {
+        max_per_node: template.placement.max_replicas,
+        platforms: template.placement.platforms.into_iter().map(Platform::from).collect(),
+        reserved: template.resources.into(),
+        ports: raw.spec.endpoint_spec.ports.into_iter().filter_map(RawPort::of_the_node).collect(),
+        plugins: plugins(&template.container_spec.mounts, &template.log_driver),
+    };
+    let mounts = template.container_spec.mounts.into_iter().filter(|_| !is_ours);
     Ok(Some(Service {
         name: raw.spec.name,
         mode,
         desired,
         running,
-        constraints: raw.spec.task_template.placement.constraints,
+        constraints: template.placement.constraints,
+        needs,
         labels: raw.spec.labels,
         mounts: mounts.map(mount).collect(),
         id,
@@ -127,6 +153,16 @@ fn mode(raw: &Raw, value: &Value) -> Result<Option<Mode>, SwarmError> {
     } else {
         Err(SwarmError::corrupt(named("service", value), "it has no mode that is known"))
     }
+}
+
+/// The plugins without which Swarm does not place a task: those of its volumes and of its log.
+fn plugins(mounts: &[RawMount], log: &DriverConfig) -> BTreeSet<Plugin> {
+    let plugin = |kind: &str, name: &str| Plugin { kind: kind.to_owned(), name: name.to_owned() };
+    let volumes = mounts.iter().filter(|mount| mount.kind == "volume");
+    let volumes = volumes.map(|mount| mount.volume_options.driver_config.name.as_str());
+    let volumes = volumes.filter(|name| !name.is_empty() && *name != "local");
+    let log = Some(log.name.as_str()).filter(|name| !name.is_empty() && *name != "none");
+    volumes.map(|name| plugin("Volume", name)).chain(log.map(|name| plugin("Log", name))).collect()
 }
 
 fn mount(raw: RawMount) -> Mount {
@@ -171,6 +207,30 @@ mod tests {
     }
 
     #[test]
+    fn what_each_task_asks_of_its_node() {
+        let mut value = recorded().remove(0);
+        assert_eq!(service(&value, &[]).unwrap().unwrap().needs, Needs::default());
+        let template = &mut value["Spec"]["TaskTemplate"];
+        template["Placement"]["MaxReplicas"] = 2.into();
+        template["Placement"]["Platforms"] = serde_json::json!([{ "Architecture": "amd64", "OS": "linux" }, {}]);
+        template["Resources"]["Reservations"] = serde_json::json!({ "NanoCPUs": 500, "MemoryBytes": 64 });
+        template["LogDriver"] = serde_json::json!({ "Name": "gelf", "Options": { "gelf-address": "udp://x:1" } });
+        template["ContainerSpec"]["Mounts"][1]["VolumeOptions"]["DriverConfig"]["Name"] = "rexray".into();
+        value["Spec"]["EndpointSpec"]["Ports"] = serde_json::json!([
+            { "Protocol": "tcp", "TargetPort": 80, "PublishedPort": 8080, "PublishMode": "host" },
+            { "Protocol": "tcp", "TargetPort": 81, "PublishMode": "host" },
+            { "Protocol": "udp", "TargetPort": 82, "PublishedPort": 82, "PublishMode": "ingress" },
+        ]);
+        let needs = service(&value, &[]).unwrap().unwrap().needs;
+        assert_eq!((needs.max_per_node, needs.platforms.len()), (2, 2));
+        assert_eq!((needs.reserved.nano_cpus, needs.reserved.memory), (500, 64));
+        let plugin = |kind: &str, name: &str| Plugin { kind: kind.into(), name: name.into() };
+        assert_eq!(needs.plugins, BTreeSet::from([plugin("Log", "gelf"), plugin("Volume", "rexray")]));
+        let ports: Vec<u32> = needs.ports.iter().map(|port| port.port).collect();
+        assert_eq!(ports, [8080], "one that Swarm chooses, and one of the mesh, are never taken");
+    }
+
+    #[test]
     fn a_controllers_socket_is_no_data_that_would_be_left_behind() {
         let mut value = recorded().remove(0);
         value["Spec"]["Labels"][names::ROLE_LABEL] = names::CONTROLLER_ROLE.into();
@@ -187,6 +247,7 @@ mod tests {
             node: Some(NodeId("w1".into())),
             state,
             wanted,
+            reserved: careen_planner::observed::Resources::default(),
         };
         let tasks = [
             task(true, TaskState::Running),

@@ -1,5 +1,6 @@
 //! Tasks.
 
+use super::needs::RawRequirements;
 use super::{null_is_empty, object};
 use crate::error::SwarmError;
 use careen_planner::observed::{Task, TaskState};
@@ -48,6 +49,8 @@ struct Status {
 struct Spec {
     #[serde(deserialize_with = "null_is_empty")]
     container_spec: ContainerSpec,
+    #[serde(deserialize_with = "null_is_empty")]
+    resources: RawRequirements,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Default)]
@@ -101,6 +104,7 @@ impl RawTask {
             node: (!self.node.is_empty()).then(|| NodeId(self.node.clone())),
             state: self.state()?,
             wanted: self.is_wanted(),
+            reserved: self.spec.resources.clone().into(),
         })
     }
 }

@@ -1,0 +1,449 @@
+//! Where Swarm places tasks, decided as its own scheduler does (swarmkit, `manager/scheduler`: `filter.go`,
+//! `nodeinfo.go`), for all nodes that are away at once.
+//!
+//! Plugins of networks and volumes of the cluster (CSI) are not looked at: what needs one is taken for placeable where
+//! all else fits.
+
+use crate::constraint::{Fit, fit};
+use crate::ids::{NodeId, ServiceId};
+use crate::observed::{Availability, HostPort, Mode, Node, Observed, Platform, Resources, Service, Task, TaskState};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Where a task goes whose node is away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// To this node, the least loaded of so many that take it.
+    On {
+        /// Which.
+        node: NodeId,
+        /// How many take it.
+        of: usize,
+    },
+    /// Nowhere.
+    Nowhere {
+        /// Why, as Swarm says it: `host-mode port already in use on 1 node`.
+        why: String,
+    },
+    /// Nobody knows: the nodes that may take it have to fit this constraint, which cannot be read.
+    Unknown {
+        /// Its text.
+        constraint: String,
+    },
+}
+
+/// Why a node takes no task of a service, in the order in which Swarm looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Misfit {
+    Away,
+    Resources,
+    Plugin,
+    Constraint,
+    Platform,
+    HostPort,
+    MaxReplicas,
+}
+
+/// Whether a node takes a task.
+enum Takes<'a> {
+    Yes,
+    No(Misfit),
+    Unknown(&'a str),
+}
+
+/// The swarm's nodes with what is placed on them.
+#[derive(Debug)]
+pub struct Scheduler<'a> {
+    observed: &'a Observed,
+    loads: BTreeMap<&'a NodeId, Load<'a>>,
+}
+
+#[derive(Debug)]
+struct Load<'a> {
+    node: &'a Node,
+    is_away: bool,
+    tasks: usize,
+    of_service: BTreeMap<&'a ServiceId, u64>,
+    free: Resources,
+    ports: BTreeSet<&'a HostPort>,
+}
+
+impl<'a> Scheduler<'a> {
+    /// The swarm while these nodes take no tasks and lose those that they have. Tasks that wait for a place have taken
+    /// theirs, where there is one: they come before all others.
+    pub fn without(observed: &'a Observed, away: &BTreeSet<NodeId>) -> Self {
+        let mut scheduler = Self::of(observed, away);
+        observed.tasks.iter().filter(|task| waits(task)).for_each(|task| drop(scheduler.place(task)));
+        scheduler
+    }
+
+    /// With what is placed now.
+    fn of(observed: &'a Observed, away: &BTreeSet<NodeId>) -> Self {
+        let load = |node: &'a Node| Load {
+            node,
+            is_away: away.contains(&node.id) || node.availability != Availability::Active || !node.is_ready(),
+            tasks: 0,
+            of_service: BTreeMap::new(),
+            free: node.offers.resources.clone(),
+            ports: BTreeSet::new(),
+        };
+        let loads = observed.nodes.iter().map(|node| (&node.id, load(node))).collect();
+        let mut scheduler = Self { observed, loads };
+        for task in observed.tasks.iter().filter(|task| !task.state.is_over()) {
+            if let Some(node) = &task.node {
+                scheduler.add(task, node);
+            }
+        }
+        scheduler
+    }
+
+    /// Where Swarm would place this task, which has its place then.
+    pub fn place(&mut self, task: &'a Task) -> Place {
+        let Some(service) = self.observed.service(&task.service) else {
+            return Place::Nowhere { why: "its service is not known".to_owned() };
+        };
+        let place = self.find(service, &task.reserved);
+        if let Place::On { node, .. } = &place
+            && let Some(node) = self.observed.node(node)
+        {
+            self.add(task, &node.id);
+        }
+        place
+    }
+
+    /// Where Swarm would place one more task of this service.
+    pub fn find(&self, service: &Service, reserved: &Resources) -> Place {
+        let mut able: Vec<&Load<'_>> = Vec::new();
+        let mut unknown = None;
+        let mut misfits: BTreeMap<Misfit, usize> = BTreeMap::new();
+        for load in self.loads.values() {
+            match load.takes(service, reserved) {
+                Takes::Yes => able.push(load),
+                Takes::Unknown(constraint) => unknown = Some(constraint.to_owned()),
+                Takes::No(why) => *misfits.entry(why).or_default() += 1,
+            }
+        }
+        let of = able.len();
+        let order = |load: &&Load<'_>| (load.of(&service.id), load.tasks);
+        match (able.into_iter().min_by_key(order), unknown) {
+            (Some(load), _) => Place::On { node: load.node.id.clone(), of },
+            (None, Some(constraint)) => Place::Unknown { constraint },
+            (None, None) => Place::Nowhere { why: in_words(&misfits) },
+        }
+    }
+
+    fn add(&mut self, task: &'a Task, node: &NodeId) {
+        let service = self.observed.service(&task.service);
+        let Some(load) = self.loads.get_mut(node) else { return };
+        load.free.take(&task.reserved);
+        load.ports.extend(service.into_iter().flat_map(|service| &service.needs.ports));
+        if task.wanted {
+            load.tasks += 1;
+            *load.of_service.entry(&task.service).or_default() += 1;
+        }
+    }
+}
+
+impl Load<'_> {
+    fn of(&self, service: &ServiceId) -> u64 {
+        self.of_service.get(service).copied().unwrap_or(0)
+    }
+
+    fn takes<'s>(&self, service: &'s Service, reserved: &Resources) -> Takes<'s> {
+        let needs = &service.needs;
+        let full = needs.max_per_node > 0 && self.of(&service.id) >= needs.max_per_node;
+        let (is_fit, unknown) = match never_fits(service, self.node) {
+            Takes::No(misfit) => (Some(misfit), None),
+            Takes::Unknown(text) => (None, Some(text)),
+            Takes::Yes => (None, None),
+        };
+        let found = [
+            self.is_away.then_some(Misfit::Away),
+            (!reserved.is_none() && !self.free.hold(reserved)).then_some(Misfit::Resources),
+            is_fit,
+            needs.ports.iter().any(|port| self.ports.contains(port)).then_some(Misfit::HostPort),
+            full.then_some(Misfit::MaxReplicas),
+        ];
+        match (found.into_iter().flatten().next(), unknown) {
+            (Some(misfit), _) => Takes::No(misfit),
+            (None, Some(text)) => Takes::Unknown(text),
+            (None, None) => Takes::Yes,
+        }
+    }
+}
+
+/// What does not change while a node is away for a moment, or full.
+fn never_fits<'s>(service: &'s Service, node: &Node) -> Takes<'s> {
+    let platform = Platform { os: node.os.clone(), arch: node.arch.clone() };
+    let needs = &service.needs;
+    if !needs.plugins.iter().all(|plugin| node.offers.has(plugin)) {
+        return Takes::No(Misfit::Plugin);
+    }
+    let fit = fit(&service.constraints, node);
+    if fit == Fit::No {
+        return Takes::No(Misfit::Constraint);
+    }
+    if !needs.platforms.is_empty() && !needs.platforms.iter().any(|one| one.runs_on(&platform)) {
+        return Takes::No(Misfit::Platform);
+    }
+    let unreadable = |text: &&String| matches!(fit, Fit::Unknown(ref unknown) if unknown == *text);
+    service.constraints.iter().find(unreadable).map_or(Takes::Yes, |text| Takes::Unknown(text))
+}
+
+/// Whether a node takes a task of this service at some time, as it is labelled and equipped now: it may be away or full
+/// at the moment. Also where nobody knows.
+pub fn could_take(node: &Node, service: &Service) -> bool {
+    match never_fits(service, node) {
+        Takes::Yes | Takes::Unknown(_) => true,
+        Takes::No(_) => false,
+    }
+}
+
+/// The services of which one more task has a place, or had one if nodes were not full.
+pub fn has_place(scheduler: &Scheduler<'_>, service: &Service) -> bool {
+    match scheduler.find(service, &service.needs.reserved) {
+        Place::On { .. } | Place::Unknown { .. } => true,
+        Place::Nowhere { .. } => false,
+    }
+}
+
+/// What the loss of a node would do to the services that have tasks on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Gap {
+    /// A task would have no place.
+    NoPlace {
+        /// Of which service.
+        service: String,
+        /// Why, as Swarm says it.
+        why: String,
+    },
+    /// No task of a service of several would run.
+    AtZero {
+        /// Which.
+        service: String,
+    },
+}
+
+/// What draining this node would leave missing while the others are away, too; the first that is found.
+pub fn gap(observed: &Observed, others: &BTreeSet<NodeId>, node: &NodeId) -> Option<Gap> {
+    let no_place = places(observed, others, node).into_iter().find_map(|(task, place)| match place {
+        Place::Nowhere { why } => Some(Gap::NoPlace { service: name_of(observed, task), why }),
+        Place::On { .. } | Place::Unknown { .. } => None,
+    });
+    no_place.or_else(|| at_zero(observed, others, node))
+}
+
+/// Where each task goes that a drain of this node moves, while the others are away, too: those of replicated services that
+/// Swarm wants to run.
+pub fn places<'a>(observed: &'a Observed, others: &BTreeSet<NodeId>, node: &NodeId) -> Vec<(&'a Task, Place)> {
+    let mut away = others.clone();
+    away.insert(node.clone());
+    let mut scheduler = Scheduler::without(observed, &away);
+    // What is on the others still comes first: they were drained before.
+    for other in others.iter().filter(|other| *other != node) {
+        let tasks: Vec<&Task> = moved(observed, other).collect();
+        tasks.into_iter().for_each(|task| drop(scheduler.place(task)));
+    }
+    moved(observed, node).map(|task| (task, scheduler.place(task))).collect()
+}
+
+/// Where each task goes that waits for a place.
+pub fn waiting(observed: &Observed) -> Vec<(&Task, Place)> {
+    let mut scheduler = Scheduler::of(observed, &BTreeSet::new());
+    observed.tasks.iter().filter(|task| waits(task)).map(|task| (task, scheduler.place(task))).collect()
+}
+
+fn waits(task: &Task) -> bool {
+    task.wanted && !task.job && task.node.is_none() && !task.state.is_over()
+}
+
+fn moved<'a>(observed: &'a Observed, node: &NodeId) -> impl Iterator<Item = &'a Task> {
+    let replicated = |task: &Task| {
+        let service = observed.service(&task.service);
+        service.is_none_or(|service| service.mode == Mode::Replicated)
+    };
+    let live = |task: &&Task| task.wanted && !task.job && !task.state.is_over();
+    let here = move |task: &&Task| task.node.as_ref() == Some(node);
+    observed.tasks.iter().filter(live).filter(here).filter(move |task| replicated(task))
+}
+
+/// A service that should have several tasks keeps one. Of a service of one task its operator knows that it stops whenever
+/// it moves.
+fn at_zero(observed: &Observed, others: &BTreeSet<NodeId>, node: &NodeId) -> Option<Gap> {
+    let serves = |task: &&Task| task.wanted && task.state == TaskState::Running;
+    let stays = |task: &&Task| {
+        let on = task.node.as_ref().filter(|on| *on != node && !others.contains(*on));
+        on.and_then(|on| observed.node(on)).is_some_and(Node::is_ready)
+    };
+    let several = |service: &&Service| service.mode == Mode::Replicated && service.desired > 1;
+    observed.services.iter().filter(several).find_map(|service| {
+        let mut tasks = observed.tasks.iter().filter(|task| task.service == service.id).filter(serves);
+        let here = tasks.clone().any(|task| task.node.as_ref() == Some(node));
+        (here && !tasks.any(|task| stays(&task))).then(|| Gap::AtZero { service: service.name.clone() })
+    })
+}
+
+fn name_of(observed: &Observed, task: &Task) -> String {
+    observed.service(&task.service).map_or_else(|| task.service.0.clone(), |service| service.name.clone())
+}
+
+/// As Swarm says it: `scheduling constraints not satisfied on 2 nodes; insufficient resources on 1 node`.
+fn in_words(misfits: &BTreeMap<Misfit, usize>) -> String {
+    let said: Vec<String> = misfits.iter().map(|(misfit, nodes)| misfit.on(*nodes)).collect();
+    if said.is_empty() { "there is no other node".to_owned() } else { said.join("; ") }
+}
+
+impl Misfit {
+    fn on(self, nodes: usize) -> String {
+        let nodes = if nodes == 1 { "1 node".to_owned() } else { format!("{nodes} nodes") };
+        match self {
+            Self::Away => format!("{nodes} not available for new tasks"),
+            Self::Resources => format!("insufficient resources on {nodes}"),
+            Self::Plugin => format!("missing plugin on {nodes}"),
+            Self::Constraint => format!("scheduling constraints not satisfied on {nodes}"),
+            Self::Platform => format!("unsupported platform on {nodes}"),
+            Self::HostPort => format!("host-mode port already in use on {nodes}"),
+            Self::MaxReplicas => format!("max replicas per node limit exceeded on {nodes}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observed::{Needs, Plugin};
+    use crate::testing::{service, task, worker};
+
+    fn id(name: &str) -> NodeId {
+        NodeId(name.into())
+    }
+
+    fn away(names: &[&str]) -> BTreeSet<NodeId> {
+        names.iter().map(|name| id(name)).collect()
+    }
+
+    /// `web` on w1 and w2 of three workers.
+    fn cluster() -> Observed {
+        Observed {
+            nodes: vec![worker("w1"), worker("w2"), worker("w3")],
+            services: vec![service("web", 2)],
+            tasks: vec![task("web", "w1"), task("web", "w2")],
+            ..Observed::default()
+        }
+    }
+
+    fn goes(observed: &Observed, node: &str) -> String {
+        match &places(observed, &BTreeSet::new(), &id(node))[..] {
+            [(_, Place::On { node, of })] => format!("{node} of {of}"),
+            [(_, Place::Nowhere { why })] => why.clone(),
+            [(_, Place::Unknown { constraint })] => format!("? {constraint}"),
+            places => format!("{places:?}"),
+        }
+    }
+
+    #[test]
+    fn each_of_swarms_filters_keeps_a_task_from_a_node() {
+        let port = HostPort { protocol: "tcp".into(), port: 80 };
+        let half = Resources { memory: 600, ..Resources::default() };
+        let offer = |observed: &mut Observed| {
+            observed.nodes.iter_mut().for_each(|node| node.offers.resources.memory = 1000);
+            observed.tasks.iter_mut().for_each(|task| task.reserved = half.clone());
+        };
+        type Change<'a> = &'a dyn Fn(&mut Observed);
+        let needs = |observed: &mut Observed, needs: Needs| observed.services[0].needs = needs;
+        let table: [(Change<'_>, &str); 10] = [
+            (&|_| {}, "w3 of 2"),
+            (
+                &|observed| needs(observed, Needs { max_per_node: 1, ..Needs::default() }),
+                "w3 of 1",
+            ),
+            (
+                &|observed| {
+                    needs(observed, Needs { max_per_node: 1, ..Needs::default() });
+                    observed.nodes[2].availability = Availability::Drain;
+                },
+                "2 nodes not available for new tasks; max replicas per node limit exceeded on 1 node",
+            ),
+            (
+                &|observed| {
+                    needs(observed, Needs { ports: [port.clone()].into(), ..Needs::default() });
+                    observed.nodes[2].status = crate::observed::NodeStatus::Down;
+                },
+                "2 nodes not available for new tasks; host-mode port already in use on 1 node",
+            ),
+            (&|observed| offer(observed), "w3 of 1"),
+            (
+                &|observed| {
+                    offer(observed);
+                    observed.nodes[2].offers.resources.memory = 500;
+                },
+                "1 node not available for new tasks; insufficient resources on 2 nodes",
+            ),
+            (
+                &|observed| {
+                    let arm = Platform { os: "linux".into(), arch: "arm64".into() };
+                    needs(observed, Needs { platforms: vec![arm], ..Needs::default() });
+                    observed.nodes[1].arch = "aarch64".into();
+                },
+                "w2 of 1",
+            ),
+            (
+                &|observed| {
+                    let plugin = Plugin { kind: "Volume".into(), name: "rexray".into() };
+                    needs(observed, Needs { plugins: [plugin].into(), ..Needs::default() });
+                },
+                "1 node not available for new tasks; missing plugin on 2 nodes",
+            ),
+            (
+                &|observed| observed.services[0].constraints = vec!["node.hostname==w1".into()],
+                "1 node not available for new tasks; scheduling constraints not satisfied on 2 nodes",
+            ),
+            (&|observed| observed.services[0].constraints = vec!["node.gpu==1".into()], "? node.gpu==1"),
+        ];
+        for (number, (change, expected)) in table.into_iter().enumerate() {
+            let mut observed = cluster();
+            change(&mut observed);
+            assert_eq!(goes(&observed, "w1"), expected, "row {number}");
+        }
+    }
+
+    #[test]
+    fn tasks_that_move_together_do_not_get_the_same_place_twice() {
+        let mut observed = cluster();
+        observed.services[0].needs.max_per_node = 1;
+        assert_eq!(gap(&observed, &away(&[]), &id("w1")), None);
+        let why = "2 nodes not available for new tasks; max replicas per node limit exceeded on 1 node";
+        let no_place = Gap::NoPlace { service: "web".into(), why: why.into() };
+        assert_eq!(gap(&observed, &away(&["w2"]), &id("w1")), Some(no_place.clone()), "w2's task has the place");
+        // The same while w2's task is on its way.
+        observed.tasks[1].node = None;
+        observed.tasks[1].state = TaskState::Pending;
+        observed.nodes[1].availability = Availability::Drain;
+        assert_eq!(gap(&observed, &away(&[]), &id("w1")), Some(no_place));
+    }
+
+    #[test]
+    fn one_of_several_tasks_keeps_running() {
+        let at_zero = Some(Gap::AtZero { service: "web".into() });
+        let mut observed = cluster();
+        assert_eq!(gap(&observed, &away(&["w2"]), &id("w1")), at_zero, "both at once");
+        assert_eq!(gap(&observed, &away(&["w2"]), &id("w3")), None, "nothing of it is there");
+        observed.tasks[1].state = TaskState::Starting;
+        assert_eq!(gap(&observed, &away(&[]), &id("w1")), at_zero, "the other one does not run yet");
+        observed.tasks[1] = Task { id: "web.2".into(), ..task("web", "w1") };
+        assert_eq!(gap(&observed, &away(&[]), &id("w1")), at_zero, "both on one node");
+        observed.services[0].desired = 1;
+        assert_eq!(gap(&observed, &away(&[]), &id("w1")), None, "who runs one task knows that it stops");
+    }
+
+    #[test]
+    fn what_could_fit_is_not_what_fits_now() {
+        let mut observed = cluster();
+        observed.nodes[1].status = crate::observed::NodeStatus::Down;
+        observed.nodes[2].availability = Availability::Pause;
+        let service = &observed.services[0];
+        assert!(observed.nodes.iter().all(|node| could_take(node, service)));
+        assert!(goes(&observed, "w1").starts_with("3 nodes not available"));
+        assert!(has_place(&Scheduler::without(&observed, &away(&[])), service));
+        assert!(!has_place(&Scheduler::without(&observed, &away(&["w1"])), service));
+    }
+}
