@@ -111,6 +111,12 @@ pub struct UpgradeArgs {
     /// Upgrade to nothing but security updates
     #[arg(long, help_heading = "Packages")]
     pub security_only: bool,
+    /// Let this package go although nothing takes its place; can be repeated
+    #[arg(long = "allow-removal", value_name = "NAME", help_heading = "Packages")]
+    pub may_go: Vec<String>,
+    /// Let any package go although nothing takes its place, but the engine, ssh and the kernel
+    #[arg(long = "allow-removals", help_heading = "Packages")]
+    pub any_may_go: bool,
     /// Also upgrade hosts with dnf, zypper or apk, which was never tried on real hosts
     #[arg(long, help_heading = "Packages")]
     pub experimental: bool,

@@ -39,6 +39,11 @@ pub trait Backend {
     /// The same for an image that only the asked engine is to be asked for.
     fn pin_here(&mut self, image: &str) -> Result<String, BackendError>;
 
+    /// Looks into an image, for these files. `None` when the asked engine does not have it: nothing is pulled.
+    fn look_into(&mut self, _image: &str, _files: &[String]) -> Result<Option<ImageLook>, BackendError> {
+        Ok(None)
+    }
+
     /// Whether this user has credentials for the registry of an image.
     fn has_credentials(&mut self, image: &str) -> Result<bool, BackendError>;
 
@@ -98,6 +103,15 @@ pub trait Backend {
 
     /// What the controller `me` works with, on this rollout.
     fn cluster(&mut self, rollout: &RolloutId, me: &ControllerId) -> Result<Self::Cluster, BackendError>;
+}
+
+/// What an image says of itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ImageLook {
+    /// For which contract it was made; none when it does not say.
+    pub protocol: Option<String>,
+    /// What it does not have of what it was asked for.
+    pub missing: Vec<String>,
 }
 
 /// What the swarm knows of rollouts.

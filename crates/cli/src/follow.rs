@@ -58,6 +58,9 @@ pub enum Change {
         node: NodeId,
         /// Its host's name.
         hostname: String,
+        /// What it is called where it is shown.
+        #[serde(skip)]
+        shown: String,
         /// The state's name.
         state: &'static str,
         /// As a sentence.
@@ -69,6 +72,9 @@ pub enum Change {
         node: NodeId,
         /// Its host's name.
         hostname: String,
+        /// What it is called where it is shown.
+        #[serde(skip)]
+        shown: String,
         /// The hold's name.
         hold: &'static str,
         /// As a sentence.
@@ -81,8 +87,8 @@ impl Change {
     pub fn line(&self) -> String {
         match self {
             Self::Control { text, .. } => text.clone(),
-            Self::State { hostname, text, .. } => format!("{hostname}: {text}"),
-            Self::Hold { hostname, text, .. } => format!("{hostname} waits: {text}"),
+            Self::State { shown, text, .. } => format!("{shown}: {text}"),
+            Self::Hold { shown, text, .. } => format!("{shown} waits: {text}"),
         }
     }
 }
@@ -182,6 +188,7 @@ fn state_change(was: Option<&NodeStanding>, node: &NodeStanding, now: &Standing)
     Some(Change::State {
         node: node.node.clone(),
         hostname: node.hostname.clone(),
+        shown: node.shown.clone(),
         state: node.stage.name(),
         text: format!("{}{}", words::stage(&node.stage), why.unwrap_or_default()),
     })
@@ -197,6 +204,7 @@ fn hold_change(was: Option<&NodeStanding>, node: &NodeStanding, now: &Standing) 
     Some(Change::Hold {
         node: node.node.clone(),
         hostname: node.hostname.clone(),
+        shown: node.shown.clone(),
         hold: hold.name(),
         text: now.with_names(&words::hold(hold)),
     })

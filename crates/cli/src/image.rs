@@ -1,7 +1,8 @@
 //! An image's name becomes its digest, so that every node runs the same one whatever happens to the name meanwhile.
 
-use careen_engine::EngineError;
-use serde_json::Value;
+use crate::backend::ImageLook;
+use careen_engine::{Engine, EngineError};
+use serde_json::{Value, json};
 
 /// Why there is none: what was tried, or an engine that cannot be asked.
 type NoPin = Result<String, EngineError>;
@@ -29,6 +30,28 @@ pub fn pin(image: &str, get: impl Fn(&str) -> Result<Value, EngineError>) -> Res
         (Ok(first), Ok(second)) => Ok(format!("{first}; {second}")),
         (Err(error), _) | (_, Err(error)) => Err(error),
     })
+}
+
+/// The label with which an image says which careen it is made for, and what this one wants there.
+const PROTOCOL_LABEL: &str = "careen.protocol";
+pub const PROTOCOL: &str = "1";
+
+/// What an image of this engine's has, seen in a container that never starts and is removed at once. `None` when the engine does
+/// not have the image.
+pub fn look_into(engine: &Engine, image: &str, files: &[String]) -> Result<Option<ImageLook>, EngineError> {
+    let found: Value = match engine.get(&format!("/images/{image}/json")) {
+        Err(error) if error.is_not_found() => return Ok(None),
+        found => found?,
+    };
+    let label = found.pointer("/Config/Labels").and_then(|labels| labels.get(PROTOCOL_LABEL));
+    let protocol = label.and_then(Value::as_str).map(str::to_owned);
+    let container = engine.create_container(&json!({ "Image": image, "Cmd": ["never"] }))?;
+    let has = |file: &String| engine.has_path(&container, file).map(|has| (!has).then(|| file.clone()));
+    let missing = files.iter().filter_map(|file| has(file).transpose()).collect::<Result<Vec<_>, _>>();
+    let removed = engine.remove_container(&container);
+    let missing = missing?;
+    removed?;
+    Ok(Some(ImageLook { protocol, missing }))
 }
 
 /// Whether a name's first part is a registry's host.

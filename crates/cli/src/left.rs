@@ -1,5 +1,6 @@
 //! What rollouts that do not go on have left in the swarm: a page's lines, and JSON. Pure.
 
+use crate::step::{Step, Verb};
 use crate::text::{Look, Page, Span};
 use crate::words;
 use careen_planner::observed::Availability;
@@ -96,11 +97,11 @@ fn node(node: &LabelledNode) -> String {
 }
 
 /// The commands that give it back.
-pub fn next(left: &LeftBehind) -> Vec<String> {
+pub fn next(left: &LeftBehind) -> Vec<Step> {
     if left.removed {
-        return vec!["careen abort".to_owned()];
+        return vec![Verb::Abort.step()];
     }
-    left.remains.nodes.iter().map(|node| format!("careen restore {}", node.hostname)).collect()
+    left.remains.nodes.iter().map(|node| Verb::Restore.node(&node.typed)).collect()
 }
 
 /// What one rollout has left, in JSON.
@@ -112,7 +113,7 @@ pub struct LeftJson<'a> {
     services: Vec<String>,
     configs: Vec<&'a str>,
     secrets: Vec<&'a str>,
-    next: Vec<String>,
+    next: Vec<Step>,
 }
 
 #[derive(Debug, Serialize)]

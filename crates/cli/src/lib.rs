@@ -6,7 +6,7 @@
 //! - [`backend`]: what is needed of a swarm, as a trait; [`swarm`]: over careen-swarm; [`connect`]: which engine is asked
 //! - [`commands`]: one flow for each command
 //! - [`left`]: what rollouts that do not go on have left
-//! - [`view`]: where a rollout stands; [`words`]: as sentences; [`status`], [`status_json`], [`why`],
+//! - [`view`]: where a rollout stands; [`words`]: as sentences, with each [`step`] that comes next; [`status`], [`status_json`], [`why`],
 //!   [`plan_page`]: as pages and JSON
 //! - [`follow`], [`progress`]: what an onlooker is told while it goes on
 //! - [`console`], [`text`]: the terminal; [`exit`], [`error`]: how a call ends
@@ -35,6 +35,7 @@ pub mod registry;
 pub mod spec;
 pub mod status;
 pub mod status_json;
+pub mod step;
 pub mod swarm;
 pub mod text;
 pub mod unlock;

@@ -4,6 +4,7 @@ use crate::given::name_of;
 use crate::text::{Look, Page, Span};
 use crate::words;
 use careen_planner::drain::{Goes, TaskMove};
+use careen_planner::names::Names;
 use careen_planner::observed::Node;
 use careen_planner::plan::{Plan, PlannedDrain, PlannedNode, PlannedWave};
 use careen_planner::{Given, GivenFile, Observed, RolloutId, Spec};
@@ -28,8 +29,9 @@ pub fn page(plan: &Plan, spec: &Spec, observed: &Observed, page: &mut Page) {
     if !plan.skipped.is_empty() {
         page.gap();
     }
+    let shown = |node| Names::of(observed).shown(node);
     for node in &plan.skipped {
-        page.line(format!("left out: {}, {}", node.hostname, words::skip(node.why)));
+        page.line(format!("left out: {}, {}", shown(&node.node), words::skip(node.why)));
     }
     if !plan.warnings.is_empty() || !plan.refusals.is_empty() {
         page.gap();
@@ -55,7 +57,8 @@ fn wave(number: usize, wave: &PlannedWave, observed: &Observed, page: &mut Page)
     for node in &wave.nodes {
         let leads = observed.node(&node.node).is_some_and(Node::is_leader);
         let role = if leads { "manager, the leader" } else { words::role(node.role) };
-        page.line(format!("  {} ({role}), {}", node.hostname, drain(node.drain)));
+        let name = Names::of(observed).shown(&node.node);
+        page.line(format!("  {name} ({role}), {}", drain(node.drain)));
         for text in tasks(&node.tasks) {
             page.line(format!("      {text}"));
         }
@@ -117,7 +120,7 @@ fn task_line(task: &TaskMove) -> String {
 }
 
 fn names(observed: &Observed, text: &str) -> String {
-    observed.nodes.iter().fold(text.to_owned(), |text, node| text.replace(&node.id.0, &node.hostname))
+    Names::of(observed).in_text(text)
 }
 
 /// `careen plan --format json`.

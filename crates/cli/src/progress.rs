@@ -21,9 +21,11 @@ pub fn picture(standing: &Standing, last_lines: &BTreeMap<NodeId, String>, colou
     let rows = works.iter().take(SHOWN).map(|node| {
         let age = node.age.map(|age| span(age.as_secs())).unwrap_or_default();
         let hold = words::detail(node).map(|text| standing.with_names(&text)).unwrap_or_default();
-        let words = last_lines.get(&node.node).cloned().unwrap_or(hold);
+        // What keeps it says most; where nothing does, what its host prints.
+        let kept = node.hold.as_ref().is_some_and(|hold| !words::is_routine(hold) || words::is_drain(hold));
+        let words = last_lines.get(&node.node).filter(|_| !kept).cloned().unwrap_or(hold);
         vec![
-            Span::from(format!("  {}", node.hostname)),
+            Span::from(format!("  {}", node.shown)),
             Span::new(status::stage_look(&node.stage), words::stage(&node.stage)),
             age.into(),
             Span::new(Look::Dim, words),

@@ -34,6 +34,8 @@ pub fn of_upgrade(args: &UpgradeArgs, id: RolloutId, image: &str) -> Result<Spec
         security_only: args.security_only,
         packages: args.packages.clone(),
         experimental: args.experimental,
+        may_go: args.may_go.clone(),
+        any_may_go: args.any_may_go,
     };
     Ok(Spec {
         payload: Some(UPGRADE_PAYLOAD.to_owned()),
@@ -206,11 +208,12 @@ mod tests {
         let plain = Spec { payload: Some("/upgrade".into()), reboot: RebootPolicy::Auto, ..plain };
         assert_eq!(upgrade("").unwrap(), plain);
         let spec = upgrade(
-            "--engine --package vim --package runc --security-only --experimental --reboot always --node w1",
+            "--engine --package vim --package runc --security-only --experimental --allow-removal old --allow-removals \
+             --reboot always --node w1",
         );
         let spec = spec.unwrap();
-        let args = ["--engine", "--security-only", "--experimental", "--package", "vim", "--package", "runc"];
-        assert_eq!(spec.args, args);
+        let args = "--engine --security-only --experimental --allow-removals --package vim --package runc --allow-removal old";
+        assert_eq!(spec.args.join(" "), args);
         assert!(spec.reboot == RebootPolicy::Always && spec.restarts && spec.selection.nodes == ["w1"]);
         assert_eq!(upgrade("--package runc"), Err(InvalidOptions::Engine("runc".into())));
         assert_eq!(upgrade("--package vim-"), Err(InvalidOptions::Name("vim-".into())));

@@ -1,6 +1,7 @@
 //! `careen status`: where the rollout stands, as a page. Pure.
 
 use crate::backend::{EndedNode, Summary};
+use crate::step::{Step, Verb};
 use crate::text::{Look, Page, Span, span};
 use crate::view::{NodeStanding, Standing, Totals};
 use crate::words;
@@ -119,7 +120,7 @@ fn row(standing: &Standing, node: &NodeStanding) -> Vec<Span> {
     let age = node.age.filter(|_| node.stage.is_in_maintenance());
     let age = age.map_or_else(|| "-".to_owned(), |age| span(age.as_secs()));
     vec![
-        node.hostname.clone().into(),
+        node.shown.clone().into(),
         words::role(node.role).into(),
         Span::new(stage_look(&node.stage), words::stage(&node.stage)),
         age.into(),
@@ -185,22 +186,22 @@ pub fn stage_look(stage: &Stage) -> Look {
 }
 
 /// The commands that come next; none while everything goes its way.
-pub fn next(standing: &Standing) -> Vec<String> {
+pub fn next(standing: &Standing) -> Vec<Step> {
     if matches!(standing.control, Some(Control::Aborting)) {
         return Vec::new();
     }
     let troubled = standing.nodes.iter().filter(|node| node.has_failed() || node.is_gone());
-    let mut commands: Vec<String> = troubled.flat_map(|node| words::advice(node).commands).collect();
-    commands.retain(|command| command.starts_with("careen "));
+    let mut commands: Vec<Step> = troubled.flat_map(|node| words::advice(node).commands).collect();
+    commands.retain(Step::is_careen);
     if matches!(standing.control, Some(Control::Paused { .. })) {
-        commands.push("careen resume".to_owned());
-        commands.push("careen abort".to_owned());
+        commands.push(Verb::Resume.step());
+        commands.push(Verb::Abort.step());
     }
     let held = |node: &&NodeStanding| {
         !node.is_gone() && node.hold.as_ref().is_some_and(|hold| !words::is_routine(hold))
     };
     if let Some(node) = standing.nodes.iter().find(held) {
-        commands.push(format!("careen why {}", node.hostname));
+        commands.push(Verb::Why.node(&node.typed));
     }
     commands
 }

@@ -3,6 +3,7 @@
 use crate::backend::{EndedNode, Summary};
 use crate::left::{self, LeftBehind, LeftJson};
 use crate::status::next;
+use crate::step::Step;
 use crate::view::{NodeStanding, Standing, Totals};
 use crate::words;
 use careen_planner::observed::Availability;
@@ -34,7 +35,7 @@ struct RolloutJson<'a> {
     nodes: Vec<NodeJson<'a>>,
     totals: Totals,
     not_taken_in: Vec<LateJson<'a>>,
-    next: Vec<String>,
+    next: Vec<Step>,
 }
 
 #[derive(Debug, Serialize)]

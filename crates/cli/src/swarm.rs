@@ -185,6 +185,10 @@ impl Backend for SwarmBackend {
         image::pin_here(image, |path| self.engine.get(path)).map_err(|error| self.no_image(image, error))
     }
 
+    fn look_into(&mut self, image: &str, files: &[String]) -> Result<Option<ImageLook>, BackendError> {
+        image::look_into(&self.engine, image, files).map_err(backend_error)
+    }
+
     fn has_credentials(&mut self, image: &str) -> Result<bool, BackendError> {
         Ok(self.registry_auth(image)?.is_some())
     }

@@ -1,6 +1,7 @@
 //! Where a rollout stands, as people want to know it: asked of the planner's own pass, as if this process were the
 //! controller. Pure, and nothing is carried out.
 
+use careen_planner::names::Names;
 use careen_planner::observed::{Availability, Lock, Node, Role};
 use careen_planner::order;
 use careen_planner::participants::{self, Participant};
@@ -26,6 +27,8 @@ pub struct Standing {
     pub nodes: Vec<NodeStanding>,
     /// Nodes that would be selected now and take no part: they joined later, or their labels fit only since.
     pub not_taken_in: Vec<Participant>,
+    /// What nodes are called: those of the swarm, and those that left it.
+    names: Names,
 }
 
 /// Where one node stands.
@@ -35,6 +38,10 @@ pub struct NodeStanding {
     pub node: NodeId,
     /// Its host's name.
     pub hostname: String,
+    /// What it is called where it is shown.
+    pub shown: String,
+    /// What it is called in a command.
+    pub typed: String,
     /// What it is.
     pub role: Role,
     /// In which wave it has its turn, from 1; none when it has none.
@@ -104,7 +111,7 @@ pub fn look(
     });
     let pass = pass(&seen, spec, &me, watch, now)?;
     let participants = participants::participants(observed, spec)?;
-    let waves = order::waves(observed, spec, &participants);
+    let waves = order::waves(spec, &participants);
     let in_turn =
         waves.iter().enumerate().flat_map(|(wave, nodes)| nodes.iter().map(move |id| (wave + 1, id)));
     let in_turn = in_turn.filter_map(|(wave, id)| {
@@ -128,14 +135,28 @@ pub fn look(
             None => NodeStanding { stage, ..bare(one) },
         })
     });
+    let names = names(observed, &participants);
+    let called = |node: NodeStanding| NodeStanding {
+        shown: names.shown(&node.node),
+        typed: names.typed(&node.node),
+        ..node
+    };
     let standing = Standing {
         rollout: spec.id.clone(),
         control: observed.rollout.as_ref().map(|rollout| rollout.control.clone()),
         controller: holder(observed, spec),
-        nodes: in_turn.chain(left_out).collect(),
+        nodes: in_turn.chain(left_out).map(called).collect(),
         not_taken_in: participants::latecomers(observed, spec)?,
+        names: names.clone(),
     };
     Ok((standing, pass.watch))
+}
+
+fn names(observed: &Observed, participants: &[Participant]) -> Names {
+    let in_swarm = observed.nodes.iter().map(|node| (node.id.clone(), node.hostname.clone()));
+    let known = participants.iter().map(|one| (one.id.clone(), one.hostname.clone()));
+    // What a node is called now comes last, and counts.
+    Names::new(known.chain(in_swarm))
 }
 
 fn holder(observed: &Observed, spec: &Spec) -> Option<ControllerId> {
@@ -164,6 +185,8 @@ fn standing(
     NodeStanding {
         node: node.id.clone(),
         hostname: node.hostname.clone(),
+        shown: node.hostname.clone(),
+        typed: node.id.to_string(),
         role: node.role,
         wave,
         generation: tried.map_or(1, |(generation, _)| generation),
@@ -208,6 +231,8 @@ fn bare(one: &Participant) -> NodeStanding {
     NodeStanding {
         node: one.id.clone(),
         hostname: one.hostname.clone(),
+        shown: one.hostname.clone(),
+        typed: one.id.to_string(),
         role: one.role,
         wave: None,
         generation: 1,
@@ -269,7 +294,7 @@ impl Standing {
 
     /// Puts host names in the place of ids: people know nodes by these.
     pub fn with_names(&self, text: &str) -> String {
-        self.nodes.iter().fold(text.to_owned(), |text, node| text.replace(&node.node.0, &node.hostname))
+        self.names.in_text(text)
     }
 
     /// What is known of how long nodes have been where they are.
@@ -282,6 +307,11 @@ impl Standing {
 }
 
 impl NodeStanding {
+    /// Whether careen drained it and is through with it: it stays so until it is tried again or given back.
+    pub fn stays_drained(&self) -> bool {
+        self.taken && self.stage.is_terminal() && self.availability == Some(Availability::Drain)
+    }
+
     /// Whether nothing was begun on it.
     pub fn is_waiting(&self) -> bool {
         matches!(self.stage, Stage::Pending | Stage::Held { .. })

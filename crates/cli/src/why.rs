@@ -1,5 +1,6 @@
 //! `careen why`: what exactly blocks, what to do about it, and what to type. Pure.
 
+use crate::step::Verb;
 use crate::text::{Look, Page, Span};
 use crate::view::{NodeStanding, Standing};
 use crate::{status, status_json, words};
@@ -26,7 +27,7 @@ pub fn page(standing: &Standing, nodes: &[&NodeStanding], page: &mut Page) {
         page.gap();
         let state = Span::new(status::stage_look(&node.stage), words::stage(&node.stage));
         let why = words::detail(node).map(|text| format!(": {}", standing.with_names(&text)));
-        let who = format!("{} ({}) is ", node.hostname, words::role(node.role));
+        let who = format!("{} ({}) is ", node.shown, words::role(node.role));
         page.spans(&[who.into(), state, why.unwrap_or_default().into()]);
         words::last_lines(node).for_each(|line| page.spans(&["    | ".into(), Span::new(Look::Dim, line)]));
         say(&words::advice(node), page);
@@ -49,7 +50,7 @@ fn waits_its_turn(node: &NodeStanding) -> bool {
 /// Those that wait for nothing but their turn.
 fn turns(waiting: &[&NodeStanding]) -> Option<String> {
     const NAMED: usize = 5;
-    let names: Vec<&str> = waiting.iter().take(NAMED).map(|node| node.hostname.as_str()).collect();
+    let names: Vec<&str> = waiting.iter().take(NAMED).map(|node| node.shown.as_str()).collect();
     let more = waiting.len().saturating_sub(NAMED);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let verb = if waiting.len() == 1 { "waits for its" } else { "wait for their" };
@@ -65,19 +66,17 @@ fn say(advice: &words::Advice, page: &mut Page) {
 
 /// What is to be done about the rollout as a whole.
 fn of_rollout(standing: &Standing) -> Option<words::Advice> {
-    let advice = |text, commands: &[&str]| {
-        let commands = commands.iter().map(|command| (*command).to_owned()).collect();
+    let advice = |text, verbs: &[Verb]| {
+        let commands = verbs.iter().map(|verb| verb.step()).collect();
         Some(words::Advice { text, commands })
     };
     match &standing.control {
         Some(Control::Paused { why: PauseReason::BaselineRemoved }) => {
-            advice("nobody knows any more which nodes take part; end it", &["careen abort"])
+            advice("nobody knows any more which nodes take part; end it", &[Verb::Abort])
         }
-        Some(Control::Paused { .. }) => {
-            advice("it waits for an operator", &["careen resume", "careen abort"])
-        }
+        Some(Control::Paused { .. }) => advice("it waits for an operator", &[Verb::Resume, Verb::Abort]),
         Some(Control::Running | Control::Aborting) if standing.controller.is_none() => {
-            advice("no controller works on it; this starts one", &["careen resume"])
+            advice("no controller works on it; this starts one", &[Verb::Resume])
         }
         Some(Control::Running | Control::Aborting | Control::Finished { .. }) | None => None,
     }

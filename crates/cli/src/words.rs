@@ -1,6 +1,8 @@
 //! States, failures and holds as sentences, and what an operator can do about them. Pure.
 
+use crate::step::{Step, Verb};
 use crate::view::NodeStanding;
+use careen_planner::names::is_plain;
 use careen_planner::observed::{Availability, Restart, Role};
 use careen_planner::rollout::{Control, RolloutOutcome};
 use careen_planner::state::{Goal, Left, Phase, Reason, Skip, Then};
@@ -213,43 +215,42 @@ pub struct Advice {
     /// As a sentence; empty when there is nothing to do but wait.
     pub text: &'static str,
     /// What to type.
-    pub commands: Vec<String>,
+    pub commands: Vec<Step>,
 }
 
 /// What is to be done about a node: a failed one, or one that is held.
 pub fn advice(node: &NodeStanding) -> Advice {
-    let name = &node.hostname;
+    let name = &node.typed;
     if let Stage::Gone { left } = &node.stage {
         return about_gone(*left, name);
     }
     let Some(reason) = failed_because(&node.stage) else {
         return node.hold.as_ref().map_or_else(Advice::default, |hold| about(hold, node));
     };
-    let (text, look) = match reason {
+    let (text, look): (_, Step) = match reason {
         // There is nobody to ask for its logs.
         Reason::NodeDown => (
             "look at the host; when it is back, try it again, or leave it out",
-            format!("docker node inspect --pretty {name}"),
+            format!("docker node inspect --pretty {name}").into(),
         ),
         Reason::GoLost => (
             "find out what takes containers away on that host, then try it again or leave it out",
-            format!("ssh {name} docker ps -a --filter label=careen.role"),
+            on_host(&node.hostname, "docker ps -a --filter label=careen.role"),
         ),
         Reason::Forgotten | Reason::RecordRemoved => (
             "find out what that host has run; a retry runs the command there, whatever it did before",
-            format!("ssh {name} careen-agent list"),
+            on_host(&node.hostname, "careen-agent list"),
         ),
         Reason::Exit(_)
         | Reason::Preflight
         | Reason::TimeLimit
         | Reason::AgentLost
         | Reason::TakenAway
-        | Reason::Aborted => (
-            "read what it printed, mend it, then try it again or leave it out",
-            format!("careen logs {name}"),
-        ),
+        | Reason::Aborted => {
+            ("read what it printed, mend it, then try it again or leave it out", Verb::Logs.node(name))
+        }
     };
-    Advice { text, commands: vec![look, format!("careen retry {name}"), format!("careen skip {name}")] }
+    Advice { text, commands: vec![look, Verb::Retry.node(name), Verb::Skip.node(name)] }
 }
 
 fn failed_because(stage: &Stage) -> Option<Reason> {
@@ -276,11 +277,11 @@ fn about_gone(left: Left, name: &str) -> Advice {
     match left {
         Left::AtWork => Advice {
             text: "find out what became of its host (careen-agent list there); when you need not wait for it, give it up",
-            commands: vec![format!("careen skip {name}")],
+            commands: vec![Verb::Skip.node(name)],
         },
         Left::GivenUp | Left::Failed => Advice {
             text: "find out what became of its host; it cannot be tried again in this rollout",
-            commands: vec!["careen-agent list".to_owned()],
+            commands: vec!["careen-agent list".into()],
         },
         Left::BeforeItsTurn | Left::Done => Advice::default(),
     }
@@ -288,14 +289,14 @@ fn about_gone(left: Left, name: &str) -> Advice {
 
 /// What docs/rollout-states.md says of each hold.
 fn about(hold: &Hold, node: &NodeStanding) -> Advice {
-    let name = &node.hostname;
-    let skip = || format!("careen skip {name}");
-    let say = |text, commands: Vec<String>| Advice { text, commands };
+    let name = &node.typed;
+    let skip = || Verb::Skip.node(name);
+    let say = |text, commands: Vec<Step>| Advice { text, commands };
     let wait = Advice::default;
     match hold {
         Hold::LockHeld { .. } => say("wait for it; a dead one is replaced after 45 s", vec![]),
         Hold::Paused { .. } => {
-            say("say how the rollout goes on", vec!["careen resume".into(), "careen abort".into()])
+            say("say how the rollout goes on", vec![Verb::Resume.step(), Verb::Abort.step()])
         }
         Hold::QuorumAtRisk { .. } => say(
             "bring the other managers back, or leave this one out",
@@ -304,23 +305,30 @@ fn about(hold: &Hold, node: &NodeStanding) -> Advice {
         Hold::NoLeader => say("look at the managers", vec!["docker node ls --filter role=manager".into()]),
         Hold::NodeDown => say(
             "look at the host; after the limit the node fails",
-            vec![format!("docker node inspect --pretty {name}")],
+            vec![format!("docker node inspect --pretty {name}").into()],
+        ),
+        Hold::NotReporting => say(
+            "if it lasts: look at the host; after the limit the node fails",
+            vec![format!("docker node inspect --pretty {name}").into()],
         ),
         Hold::ImageMissing { image, .. } => say(
             "bring the image to the node, or to a registry that all nodes reach; then it goes on by itself within a minute",
-            vec![bring(image, name), skip()],
+            vec![bring(image, &node.hostname), skip()],
         ),
         Hold::AgentRejected { .. } => say(
             "mend what it says; then it goes on by itself within a minute",
-            vec![format!("docker service ps --no-trunc {}", job(node)), skip()],
+            vec![format!("docker service ps --no-trunc {}", job(node)).into(), skip()],
         ),
         Hold::Placing { .. } => say(
             "if it lasts: does the node get the image?",
-            vec![format!("docker service ps --no-trunc {}", job(node))],
+            vec![format!("docker service ps --no-trunc {}", job(node)).into()],
         ),
         Hold::HostBusy { transaction } => say(
             "wait for it, or cancel it on the host",
-            vec![format!("careen-agent logs -f {transaction}"), format!("careen-agent cancel {transaction}")],
+            vec![
+                format!("careen-agent logs -f {transaction}").into(),
+                format!("careen-agent cancel {transaction}").into(),
+            ],
         ),
         Hold::Copied { .. } => say(
             "say on the host whether it is another machine (new) or the same with other hardware (keep), or leave the node \
@@ -329,57 +337,66 @@ fn about(hold: &Hold, node: &NodeStanding) -> Advice {
         ),
         Hold::HostWaits { .. } => say(
             "wait, or look on the host; a wait can be ended there",
-            vec!["careen-agent list".into(), format!("careen logs -f {name}")],
+            vec!["careen-agent list".into(), Verb::Follow.node(name)],
         ),
         Hold::HostWorks { .. } | Hold::NoReport { .. } => {
-            say("see what it prints", vec![format!("careen logs -f {name}")])
+            say("see what it prints", vec![Verb::Follow.node(name)])
         }
         Hold::VolumeWouldMove { service, .. } => say(
             "pin the service to its node, leave the node out, or start a new rollout with --allow-volume-moves",
-            vec![format!("docker service update --constraint-add node.id=={} {service}", node.node), skip()],
+            vec![
+                format!("docker service update --constraint-add node.id=={} {service}", node.node).into(),
+                skip(),
+            ],
         ),
         Hold::NoPlace { service, .. } => say(
             "make room for it on another node, leave the node out, or start a new rollout with --allow-gaps",
-            vec![format!("docker service ps --no-trunc {service}"), skip()],
+            vec![format!("docker service ps --no-trunc {service}").into(), skip()],
         ),
         Hold::AtZero { service } => say(
             "start its tasks anew, so that they spread over the nodes that fit, leave the node out, or start a new rollout with \
              --allow-gaps",
-            vec![format!("docker service update --force --detach {service}"), skip()],
+            vec![format!("docker service update --force --detach {service}").into(), skip()],
         ),
-        Hold::NotEmpty { .. } => say(
-            "wait, or stop what runs there",
-            vec![format!("docker node ps --filter desired-state=running {name}")],
-        ),
+        Hold::NotEmpty { .. } => {
+            say("wait, or stop what runs there", vec![format!("docker node ps {name}").into()])
+        }
         Hold::NotReplaced { services, .. } => say(
             "make room elsewhere, or scale them down",
-            services.iter().map(|service| format!("docker service ps --no-trunc {service}")).collect(),
+            services.iter().map(|service| format!("docker service ps --no-trunc {service}").into()).collect(),
         ),
         Hold::TakenAway { needed, .. } => say(
             "change it back, or leave the node out; after the limit it fails",
-            vec![format!("docker node update --availability {} {name}", needed.word()), skip()],
+            vec![format!("docker node update --availability {} {name}", needed.word()).into(), skip()],
         ),
-        Hold::UnlockNeeded { command } => say("type the unlock key on its host", vec![command.clone()]),
+        Hold::UnlockNeeded { command } => {
+            say("type the unlock key on its host", vec![command.clone().into()])
+        }
         Hold::ServicesWorse { services } => say(
             "mend them, or label them careen.settle=ignore; after the limit the node fails",
-            services.iter().map(|service| format!("docker service ps --no-trunc {service}")).collect(),
+            services.iter().map(|service| format!("docker service ps --no-trunc {service}").into()).collect(),
         ),
         Hold::ManagerUnreachable => {
             say("if it lasts: look at its engine", vec!["docker node ls --filter role=manager".into()])
         }
         Hold::CorruptRecord { .. } => say(
             "find out what runs on that host, then remove the label",
-            vec!["careen-agent list".into(), format!("docker node update --label-rm careen.node {name}")],
+            vec![
+                "careen-agent list".into(),
+                format!("docker node update --label-rm careen.node {name}").into(),
+            ],
         ),
         Hold::OtherRollout { .. } => say(
             "finish or abort that one; when it is gone, find out what runs on that host, then remove the label",
-            vec!["careen-agent list".into(), format!("docker node update --label-rm careen.node {name}")],
+            vec![
+                "careen-agent list".into(),
+                format!("docker node update --label-rm careen.node {name}").into(),
+            ],
         ),
         Hold::NodeGone { .. } => say("give it up when you need not wait for its host", vec![skip()]),
-        Hold::Rejoined { hostname, .. } => say(
-            "wait for its command, or give it up",
-            vec![format!("ssh {hostname} careen-agent list"), skip()],
-        ),
+        Hold::Rejoined { hostname, .. } => {
+            say("wait for its command, or give it up", vec![on_host(hostname, "careen-agent list"), skip()])
+        }
         Hold::SeveralRejoined { .. } => say(
             "say on the copies that they are other machines, or give the node up; after the limit that happens by itself",
             vec!["careen-agent machine".into(), "careen-agent machine new".into(), skip()],
@@ -389,7 +406,7 @@ fn about(hold: &Hold, node: &NodeStanding) -> Advice {
             vec!["careen-agent list".into(), skip()],
         ),
         Hold::BaselineRemoved => {
-            say("nobody knows any more which nodes take part; end the rollout", vec!["careen abort".into()])
+            say("nobody knows any more which nodes take part; end the rollout", vec![Verb::Abort.step()])
         }
         Hold::TakingOver
         | Hold::Starting
@@ -408,15 +425,26 @@ fn about(hold: &Hold, node: &NodeStanding) -> Advice {
 }
 
 /// What brings an image to a host: out of its registry, or from here where no registry has it.
-fn bring(image: &str, host: &str) -> String {
+fn bring(image: &str, host: &str) -> Step {
     match image.contains('@') {
-        true => format!("ssh {host} docker pull {image}"),
-        false => format!("docker save {image} | ssh {host} docker load"),
+        true => on_host(host, &format!("docker pull {image}")),
+        false => format!("docker save {image} | {}", on_host(host, "docker load")).into(),
     }
+}
+
+/// What is to be typed on a host. A name that is more than one to a shell is left to who types it.
+fn on_host(host: &str, command: &str) -> Step {
+    let host = if is_plain(host) { host } else { "HOST" };
+    format!("ssh {host} {command}").into()
 }
 
 fn job(node: &NodeStanding) -> String {
     node.agent.as_ref().map_or_else(|| "SERVICE".to_owned(), careen_planner::JobKey::name)
+}
+
+/// Whether a drained node is waited for.
+pub const fn is_drain(hold: &Hold) -> bool {
+    matches!(hold, Hold::NotEmpty { .. } | Hold::NotReplaced { .. })
 }
 
 /// Whether a hold is how rollouts go, and nothing that an operator wants to be told of.
@@ -430,6 +458,7 @@ pub const fn is_routine(hold: &Hold) -> bool {
         | Hold::Delay { .. }
         | Hold::OtherManager { .. }
         | Hold::ControllerHere
+        | Hold::NotReporting
         | Hold::Placing { .. }
         | Hold::HostWorks { .. }
         | Hold::NoReport { .. }

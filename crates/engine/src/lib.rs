@@ -249,6 +249,17 @@ impl Engine {
         self.post::<Created>("/containers/create", body).map(|created| created.id)
     }
 
+    /// Creates a container with this name and returns its id.
+    pub fn create_named_container(&self, name: &str, body: &Value) -> Result<String, EngineError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Created {
+            id: String,
+        }
+        let path = format!("/containers/create?name={}", escaped(name));
+        self.post::<Created>(&path, body).map(|created| created.id)
+    }
+
     /// Starts a container.
     pub fn start_container(&self, id: &str) -> Result<(), EngineError> {
         // Without any body: engines take another one for the host's configuration of old, and refuse it.
@@ -271,6 +282,17 @@ impl Engine {
     pub fn last_words(&self, id: &str) -> Result<String, EngineError> {
         let path = format!("/containers/{id}/logs?stdout=1&stderr=1&tail=5");
         self.get_bytes(&path).map(|frames| demultiplex(&frames))
+    }
+
+    /// Whether a container has something at this path. It need not have been started.
+    pub fn has_path(&self, container: &str, path: &str) -> Result<bool, EngineError> {
+        let path = format!("/containers/{container}/archive?path={}", escaped(path));
+        let answer = self.agent.head(self.url(&path)).call();
+        match self.bytes(format!("HEAD {path}"), answer) {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_not_found() => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Removes a container, running or not.

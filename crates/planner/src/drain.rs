@@ -2,7 +2,9 @@
 
 use crate::hold::Hold;
 use crate::ids::NodeId;
-use crate::observed::{Availability, Expectation, Mode, Mount, MountKind, Node, Observed, Service, Task, TaskState};
+use crate::observed::{
+    Availability, Expectation, Mode, Mount, MountKind, Node, Observed, Service, Task, TaskState,
+};
 use crate::rollout::Baseline;
 use crate::scheduler::{self, Gap, Place, Scheduler};
 use crate::spec::{DrainPolicy, Spec};
@@ -80,7 +82,7 @@ pub fn moves(observed: &Observed, others: &BTreeSet<NodeId>, node: &Node) -> Vec
         };
         let leaves_behind = service.filter(|service| could_move(observed, service, node));
         TaskMove {
-            service: name_of(observed, task),
+            service: observed.task_name(task),
             goes,
             leaves_behind: leaves_behind.and_then(|service| local_data(&service.mounts)),
         }
@@ -128,7 +130,7 @@ fn gap_hold(observed: &Observed, spec: &Spec, others: &BTreeSet<NodeId>, node: &
 /// What keeps a drained node from being empty, by service. Tasks of other people's jobs count: a drain leaves them
 /// running, a restart would not.
 pub fn still_running(observed: &Observed, node: &Node) -> Vec<String> {
-    names(tasks_on(observed, node).map(|task| name_of(observed, task)))
+    names(tasks_on(observed, node).map(|task| observed.task_name(task)))
 }
 
 /// Services that have fewer tasks than before, and are to run elsewhere. Where gaps are allowed that is what has a place now.
@@ -150,10 +152,6 @@ pub fn not_replaced(observed: &Observed, spec: &Spec, baseline: &Baseline, node:
 fn tasks_on<'a>(observed: &'a Observed, node: &'a Node) -> impl Iterator<Item = &'a Task> {
     let runs = |task: &Task| matches!(task.state, TaskState::Starting | TaskState::Running);
     observed.tasks.iter().filter(move |task| task.node.as_ref() == Some(&node.id) && runs(task))
-}
-
-fn name_of(observed: &Observed, task: &Task) -> String {
-    observed.service(&task.service).map_or_else(|| task.service.0.clone(), |service| service.name.clone())
 }
 
 fn names(names: impl Iterator<Item = String>) -> Vec<String> {
@@ -210,7 +208,8 @@ mod tests {
         let moves = moves(&observed, &BTreeSet::new(), &observed.nodes[0]);
         let goes: Vec<&Goes> = moves.iter().map(|task| &task.goes).collect();
         let elsewhere = Goes::Elsewhere { nodes: 1 };
-        let why = "1 node not available for new tasks; scheduling constraints not satisfied on 1 node".to_owned();
+        let why =
+            "1 node not available for new tasks; scheduling constraints not satisfied on 1 node".to_owned();
         let nowhere = Goes::Nowhere { why };
         assert_eq!(goes, [&elsewhere, &nowhere, &elsewhere, &Goes::WithTheNode, &Goes::Stays]);
         assert_eq!(moves[2].leaves_behind.as_deref(), Some("pgdata"));

@@ -64,6 +64,8 @@ pub enum Hold {
     ControllerHere,
     /// The node does not report.
     NodeDown,
+    /// The same while its command runs, which may restart the engine or the host.
+    NotReporting,
     /// Agent and gates are on their way to the node.
     Placing {
         /// How many of them run.
@@ -257,6 +259,7 @@ impl Hold {
             Self::OtherManager { node: node() },
             Self::ControllerHere,
             Self::NodeDown,
+            Self::NotReporting,
             Self::Placing { placed: 1, of: 7 },
             Self::ImageMissing { image: "sha256:00".into(), why: "No such image: sha256:00".into() },
             Self::AgentRejected { why: "invalid mount config".into() },
@@ -308,6 +311,7 @@ impl Hold {
             Self::OtherManager { .. } => "other-manager",
             Self::ControllerHere => "controller-here",
             Self::NodeDown => "node-down",
+            Self::NotReporting => "not-reporting",
             Self::Placing { .. } => "placing",
             Self::ImageMissing { .. } => "image-missing",
             Self::AgentRejected { .. } => "agent-rejected",
@@ -373,6 +377,9 @@ impl fmt::Display for Hold {
             Self::OtherManager { node } => write!(f, "another manager is in maintenance: {node}"),
             Self::ControllerHere => f.write_str("the controller runs here and moves away first"),
             Self::NodeDown => f.write_str("the node is down"),
+            Self::NotReporting => f.write_str(
+                "the node does not report: its command may have restarted the engine or the host, or something hangs there",
+            ),
             Self::Placing { placed, of } => {
                 write!(f, "careen's services are being placed: {placed} of {of} run")
             }

@@ -9,7 +9,7 @@
 //! - [`hold`]: why something waits
 //! - [`participants`]: who takes part, whoever joins or leaves
 //! - [`order`], [`quorum`], [`drain`], [`availability`], [`settle`], [`failure`]: one question each;
-//!   [`scheduler`]: where Swarm places tasks, by [`constraint`] and [`needs`]
+//!   [`scheduler`]: where Swarm places tasks, by [`constraint`] and [`needs`]; [`names`]: how nodes are called
 //! - [`plan()`]: what a rollout would do; [`view()`]: how it stands; [`pass()`]: what a controller does now, [`action`]:
 //!   how it says so; [`remains`]: what is left, and how it is given back without a controller
 
@@ -21,6 +21,7 @@ pub mod failure;
 pub mod given;
 pub mod hold;
 pub mod ids;
+pub mod names;
 pub mod needs;
 pub mod observed;
 pub mod order;

@@ -139,8 +139,7 @@ mod tests {
 
     #[test]
     fn a_plugin_is_found_by_its_name_with_or_without_latest() {
-        let offers =
-            Offers { plugins: [plugin("Volume", "rexray:latest")].into(), ..Offers::default() };
+        let offers = Offers { plugins: [plugin("Volume", "rexray:latest")].into(), ..Offers::default() };
         assert!(offers.has(&plugin("Volume", "rexray")) && offers.has(&plugin("Volume", "rexray:latest")));
         assert!(!offers.has(&plugin("Volume", "rex")));
         assert!(offers.has(&plugin("Log", "gelf")), "it names no log drivers at all");

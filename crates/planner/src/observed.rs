@@ -1,8 +1,8 @@
 //! What a controller sees of the swarm at one moment. Everything that is decided is decided from this.
 
 use crate::ids::{ControllerId, JobKey, NodeId, RolloutId, ServiceId, Version};
-use crate::rollout::{Baseline, NodeResult, RolloutRecord};
 pub use crate::needs::{HostPort, Needs, Offers, Platform, Plugin, Resources};
+use crate::rollout::{Baseline, NodeResult, RolloutRecord};
 pub use careen_model::report::{Draw, Expectation, HostPhase, NodeOutcome, Report, Restart, Said};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -207,6 +207,9 @@ pub struct Task {
     pub id: String,
     /// Its service; a job's task names the job's service.
     pub service: ServiceId,
+    /// What people know it by: its service's name, or where that was removed, what it runs. Empty when nobody looked.
+    #[serde(default)]
+    pub called: String,
     /// Whether it belongs to a job (of others: careen's own are in [`Observed::jobs`]).
     pub job: bool,
     /// Its node, when it is placed.
@@ -339,6 +342,15 @@ impl Observed {
     /// A service by its id.
     pub fn service(&self, id: &ServiceId) -> Option<&Service> {
         self.services.iter().find(|service| service.id == *id)
+    }
+
+    /// What people know a task by.
+    pub fn task_name(&self, task: &Task) -> String {
+        match (task.called.is_empty(), self.service(&task.service)) {
+            (false, _) => task.called.clone(),
+            (true, Some(service)) => service.name.clone(),
+            (true, None) => task.service.0.clone(),
+        }
     }
 
     /// One of careen's own services.

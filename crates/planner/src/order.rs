@@ -3,7 +3,7 @@
 use crate::constraint::{Constraint, InvalidConstraint};
 use crate::ids::NodeId;
 use crate::observed::{Node, Observed, Role};
-use crate::participants::Participant;
+use crate::participants::{Participant, Turn};
 use crate::spec::{NodeOrder, Spec};
 use crate::state::Skip;
 
@@ -51,16 +51,17 @@ fn unfit(node: &Node) -> Option<Skip> {
 }
 
 /// All waves, nodes that are through or gone included: so a wave keeps its nodes while the rollout goes on. Canaries,
-/// workers of one zone after the other, then managers one by one: the controller's node next to last, the leader last.
-pub fn waves(observed: &Observed, spec: &Spec, participants: &[Participant]) -> Vec<Wave> {
+/// workers of one zone after the other, then managers one by one, the leader last; behind them what was down at the start,
+/// one by one: nobody waits for it, and it is nobody's canary.
+pub fn waves(spec: &Spec, participants: &[Participant]) -> Vec<Wave> {
+    let taking_part = participants.iter().filter(|node| node.skip.is_none());
+    let (mut down, up): (Vec<&Participant>, Vec<&Participant>) =
+        taking_part.partition(|node| node.turn == Turn::Down);
     let (mut managers, mut workers): (Vec<&Participant>, Vec<&Participant>) =
-        participants.iter().filter(|node| node.skip.is_none()).partition(|node| node.role == Role::Manager);
+        up.into_iter().partition(|node| node.role == Role::Manager);
     workers.sort_by_key(|node| (&node.zone, &node.hostname, &node.id));
-    let controller = observed.controller.as_ref().map(|place| &place.node);
-    let leads = |node: &Participant| observed.node(&node.id).is_some_and(Node::is_leader);
-    managers.sort_by_key(|node| {
-        (leads(node), controller == Some(&node.id), &node.zone, &node.hostname, &node.id)
-    });
+    managers.sort_by_key(|node| (node.turn, &node.zone, &node.hostname, &node.id));
+    down.sort_by_key(|node| (node.role, &node.hostname, &node.id));
     let alone =
         |nodes: &[&Participant]| nodes.iter().map(|node| vec![node.id.clone()]).collect::<Vec<Wave>>();
     let canaries = spec.policy.canaries.min(workers.len());
@@ -69,17 +70,17 @@ pub fn waves(observed: &Observed, spec: &Spec, participants: &[Participant]) -> 
         let waves = zone.chunks(spec.policy.parallelism.max(1));
         of_workers.extend(waves.map(|wave| wave.iter().map(|node| node.id.clone()).collect::<Wave>()));
     }
-    let of_managers = alone(&managers);
+    let (of_managers, of_down) = (alone(&managers), alone(&down));
     match spec.policy.order {
-        NodeOrder::WorkersFirst => [of_workers, of_managers].concat(),
-        NodeOrder::ManagersFirst => [of_managers, of_workers].concat(),
+        NodeOrder::WorkersFirst => [of_workers, of_managers, of_down].concat(),
+        NodeOrder::ManagersFirst => [of_managers, of_workers, of_down].concat(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observed::ControllerPlace;
+    use crate::observed::NodeStatus;
     use crate::participants::selected;
     use crate::testing::{manager, spec, worker};
 
@@ -93,26 +94,37 @@ mod tests {
             node.labels.insert("zone".into(), zone.into());
             nodes.push(node);
         }
-        let controller = Some(ControllerPlace { node: NodeId("m2".into()), movable: true });
-        Observed { nodes, controller, ..Observed::default() }
+        Observed { nodes, ..Observed::default() }
     }
 
     fn text(observed: &Observed, spec: &Spec) -> String {
-        let waves = waves(observed, spec, &selected(observed, spec).unwrap());
+        let waves = waves(spec, &selected(observed, spec).unwrap());
         let words =
             waves.iter().map(|wave| wave.iter().map(|id| id.0.as_str()).collect::<Vec<_>>().join("+"));
         words.collect::<Vec<_>>().join(" ")
     }
 
     #[test]
-    fn canary_workers_managers_the_controllers_node_and_the_leader() {
+    fn canary_workers_managers_and_the_leader() {
         let mut spec = spec();
-        assert_eq!(text(&cluster(), &spec), "w1 w2 w3 w4 w5 m3 m2 m1");
+        assert_eq!(text(&cluster(), &spec), "w1 w2 w3 w4 w5 m2 m3 m1");
         spec.policy.parallelism = 2;
-        assert_eq!(text(&cluster(), &spec), "w1 w2+w3 w4+w5 m3 m2 m1");
+        assert_eq!(text(&cluster(), &spec), "w1 w2+w3 w4+w5 m2 m3 m1");
         spec.policy.canaries = 0;
         spec.policy.order = NodeOrder::ManagersFirst;
-        assert_eq!(text(&cluster(), &spec), "m3 m2 m1 w1+w2 w3+w4 w5");
+        assert_eq!(text(&cluster(), &spec), "m2 m3 m1 w1+w2 w3+w4 w5");
+    }
+
+    #[test]
+    fn what_is_down_at_the_start_is_last_and_no_canary() {
+        let mut observed = cluster();
+        let down = |name: &str, observed: &mut Observed| {
+            let node = observed.nodes.iter_mut().find(|node| node.hostname == name);
+            node.unwrap().status = NodeStatus::Down;
+        };
+        down("w1", &mut observed);
+        down("m2", &mut observed);
+        assert_eq!(text(&observed, &spec()), "w2 w3 w4 w5 m3 m1 w1 m2");
     }
 
     #[test]
@@ -120,9 +132,9 @@ mod tests {
         let mut spec = spec();
         spec.policy.parallelism = 4;
         spec.policy.canaries = 0;
-        assert_eq!(text(&cluster(), &spec), "w1+w2+w3+w4 w5 m3 m2 m1");
+        assert_eq!(text(&cluster(), &spec), "w1+w2+w3+w4 w5 m2 m3 m1");
         spec.selection.spread = Some("node.labels.zone".into());
-        assert_eq!(text(&cluster(), &spec), "w1+w2+w3 w4+w5 m3 m2 m1");
+        assert_eq!(text(&cluster(), &spec), "w1+w2+w3 w4+w5 m2 m3 m1");
     }
 
     #[test]

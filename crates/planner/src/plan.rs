@@ -1,10 +1,13 @@
 //! What a rollout would do, for `careen plan`: asked of the same functions that the controller asks, and nothing is
 //! changed.
 
+use crate::availability;
 use crate::drain::{self, TaskMove};
 use crate::hold::Hold;
 use crate::ids::{NodeId, RolloutId};
-use crate::observed::{Availability, Expectation, Mode, Node, Observed, Role, Service, TaskState};
+use crate::observed::{
+    Availability, Expectation, Mode, Node, Observed, Reachability, Role, Service, TaskState,
+};
 use crate::order;
 use crate::participants::Participant;
 use crate::quorum;
@@ -147,6 +150,22 @@ pub enum Refusal {
         /// Its name.
         name: String,
     },
+    /// The image is not made for careen.
+    ImageLacks {
+        /// Which.
+        image: String,
+        /// Files that it has to have.
+        files: Vec<String>,
+    },
+    /// The image is made for another careen.
+    ImageOfAnother {
+        /// Which.
+        image: String,
+        /// Its number; none when it has none.
+        has: Option<String>,
+        /// The number that this careen wants.
+        wants: String,
+    },
     /// A node's label cannot be read.
     CorruptRecord {
         /// Which node's.
@@ -180,12 +199,20 @@ pub enum Warning {
         /// Which.
         node: NodeId,
     },
+    /// It is down: its turn is the last.
+    NodeDown {
+        /// Which.
+        node: NodeId,
+    },
     /// An earlier rollout left it so.
     LeftBehind {
         /// Which node.
         node: NodeId,
         /// Which rollout.
         rollout: RolloutId,
+        /// Whether it left the node drained, or paused.
+        #[serde(default)]
+        drained: bool,
     },
 }
 
@@ -228,7 +255,7 @@ pub fn plan(observed: &Observed, spec: &Spec) -> Plan {
         selected.nodes.iter().map(|node| Participant::of(node, spec, None)).collect();
     // What each wave finds is what those before it leave: tasks do not move back by themselves.
     let mut ahead = Ahead { observed: observed.clone(), away: BTreeSet::new() };
-    for wave in order::waves(observed, spec, &participants) {
+    for wave in order::waves(spec, &participants) {
         ahead.all_are_back();
         let nodes: Vec<&Node> = wave.iter().filter_map(|id| observed.node(id)).collect();
         for node in &nodes {
@@ -272,20 +299,23 @@ fn refusals_of_spec(observed: &Observed, spec: &Spec) -> Vec<Refusal> {
 /// The managers while this one is down; `None` for a worker, and when nobody leads.
 fn step(observed: &Observed, node: &Node) -> Option<QuorumStep> {
     let quorum = quorum::count(observed).filter(|_| node.is_manager())?;
-    let takes_part =
-        node.manager.is_some_and(|manager| manager.reachability == crate::observed::Reachability::Reachable);
     Some(QuorumStep {
         members: quorum.members,
-        left: quorum.reachable - usize::from(takes_part),
+        left: quorum.reachable - usize::from(takes_part(node)),
         needed: quorum.members / 2 + 1,
     })
+}
+
+fn takes_part(node: &Node) -> bool {
+    node.manager.is_some_and(|manager| manager.reachability == Reachability::Reachable)
 }
 
 /// Refusals and warnings about one node.
 fn look_at(observed: &Observed, spec: &Spec, node: &Node, plan: &mut Plan) {
     let id = || node.id.clone();
     if let Some(step) = step(observed, node) {
-        let at_risk = quorum::may_go_down(observed, node, false).is_err();
+        // One that is off already takes nothing away.
+        let at_risk = takes_part(node) && quorum::may_go_down(observed, node, false).is_err();
         if step.members == 1 {
             plan.warnings.push(Warning::OnlyManager { node: id() });
         } else if at_risk && spec.allow_quorum_loss {
@@ -307,13 +337,17 @@ fn look_at(observed: &Observed, spec: &Spec, node: &Node, plan: &mut Plan) {
     if observed.autolock && node.is_manager() && spec.engine_restart && !unlocks {
         plan.refusals.push(Refusal::AutolockedEngine { node: id() });
     }
+    if !node.is_ready() {
+        plan.warnings.push(Warning::NodeDown { node: id() });
+    }
     match NodeRecord::of(node) {
         Err(corrupt) => plan.refusals.push(Refusal::CorruptRecord { node: id(), text: corrupt.text }),
         // While it goes on it has nodes that are done, too: those it does not leave behind.
         Ok(Some(record))
             if record.rollout != spec.id && matches!(record.stage, crate::state::Stage::Failed { .. }) =>
         {
-            plan.warnings.push(Warning::LeftBehind { node: id(), rollout: record.rollout });
+            let drained = availability::left_by_another(node, &spec.id).is_some();
+            plan.warnings.push(Warning::LeftBehind { node: id(), rollout: record.rollout, drained });
         }
         Ok(Some(_) | None) => {}
     }
@@ -353,7 +387,8 @@ impl Ahead {
 
 fn planned(ahead: &mut Ahead, spec: &Spec, node: &Node) -> PlannedNode {
     let observed = &ahead.observed;
-    let kept = node.availability != Availability::Active;
+    let left = availability::left_by_another(node, &spec.id);
+    let kept = availability::operators(node, left) != Availability::Active;
     let drain = if kept {
         PlannedDrain::Kept
     } else if drain::before_the_command(spec, Expectation::Unknown) {
@@ -430,6 +465,17 @@ impl fmt::Display for Refusal {
                 f.write_str("the unlock key is not this swarm's: 'docker swarm unlock-key' shows it")
             }
             Self::NoSuchSecret { name } => write!(f, "there is no secret '{name}' in the swarm"),
+            Self::ImageLacks { image, files } => write!(
+                f,
+                "the image {image} has no {}: build it FROM careen/installer, with the command below /install",
+                files.join(" and no ")
+            ),
+            Self::ImageOfAnother { image, has, wants } => write!(
+                f,
+                "the image {image} is made for another careen: its label careen.protocol is {}, and this one wants {wants}; build \
+                 it FROM careen/installer of this version",
+                has.as_deref().unwrap_or("missing")
+            ),
             Self::CorruptRecord { node, text } => {
                 write!(
                     f,
@@ -458,9 +504,20 @@ impl fmt::Display for Warning {
             Self::UnlockByHand { node } => {
                 write!(f, "after a reboot of {node} somebody has to type the unlock key there")
             }
-            Self::LeftBehind { node, rollout } => {
+            Self::NodeDown { node } => {
+                write!(
+                    f,
+                    "{node} is down: its turn is the last, and it fails if it does not come back for it"
+                )
+            }
+            Self::LeftBehind { node, rollout, drained: false } => {
                 write!(f, "the rollout {rollout} failed on {node} and left it as it is")
             }
+            Self::LeftBehind { node, rollout, drained: true } => write!(
+                f,
+                "the rollout {rollout} failed on {node} and left it drained: a success there gives it back, or \
+                 'careen restore {node}' now"
+            ),
         }
     }
 }
@@ -469,6 +526,7 @@ impl fmt::Display for Warning {
 mod tests {
     use super::*;
     use crate::observed::{Mount, MountKind, NodeStatus};
+    use crate::state::Taken;
     use crate::testing::{manager, service, spec, task, worker};
 
     fn cluster() -> Observed {
@@ -523,14 +581,25 @@ mod tests {
             observed.nodes[index].labels.insert(crate::state::RECORD_LABEL.into(), record.encode());
         };
         let (phase, reason) = (crate::state::Phase::Running, crate::state::Reason::Exit(1));
-        left(3, crate::state::Stage::Failed { phase, reason });
+        let failed = crate::state::Stage::Failed { phase, reason };
+        left(3, failed.clone());
         left(4, crate::state::Stage::Preparing);
         left(0, crate::state::Stage::Done);
         let plan = plan(&observed, &spec());
-        let warning = Warning::LeftBehind { node: NodeId("w1".into()), rollout: other.clone() };
-        assert_eq!(plan.warnings, [warning]);
+        let warning =
+            |drained| Warning::LeftBehind { node: NodeId("w1".into()), rollout: other.clone(), drained };
+        assert_eq!(plan.warnings, [warning(false)]);
         assert!(plan.waves[0].nodes[0].holds.is_empty());
         assert_eq!(plan.waves[1].nodes[0].holds[0], Hold::OtherRollout { rollout: other.clone() });
+        // What careen drained is not kept so by its operator.
+        let taken = Some(Taken { was: Availability::Active, set: Availability::Drain });
+        let record = NodeRecord { stage: failed, taken, ..NodeRecord::new(&other, 1) };
+        observed.nodes[3].labels.insert(crate::state::RECORD_LABEL.into(), record.encode());
+        observed.nodes[3].availability = Availability::Drain;
+        let drained = crate::plan(&observed, &spec());
+        assert_eq!(drained.waves[0].nodes[0].drain, PlannedDrain::IfNeeded);
+        assert_eq!(drained.warnings, [warning(true)]);
+        assert!(drained.warnings[0].to_string().contains("'careen restore w1'"));
     }
 
     #[test]
@@ -540,10 +609,12 @@ mod tests {
         observed.services[0].running = 1;
         observed.nodes[3].status = NodeStatus::Down;
         let plan = plan(&observed, &spec());
-        let w2 = &plan.waves[1].nodes[0];
+        let w2 = &plan.waves[0].nodes[0];
         assert_eq!(w2.drain, PlannedDrain::Kept);
         assert_eq!(w2.attracts, ["web", "global"]);
-        assert_eq!(plan.waves[0].nodes[0].holds, [Hold::NodeDown]);
+        let last = &plan.waves[4].nodes[0];
+        assert_eq!((last.hostname.as_str(), &last.holds[..]), ("w1", &[Hold::NodeDown][..]));
+        assert_eq!(plan.warnings, [Warning::NodeDown { node: NodeId("w1".into()) }]);
     }
 
     #[test]

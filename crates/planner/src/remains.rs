@@ -7,6 +7,7 @@
 use crate::action::Action;
 use crate::availability;
 use crate::ids::{JobKey, JobRole, NodeId, RolloutId};
+use crate::names::Names;
 use crate::observed::{Availability, Job, Node, Observed};
 use crate::rollout::ASK_LABEL;
 use crate::state::{CorruptRecord, NodeRecord, Phase, RECORD_LABEL, Reason, Stage, Taken};
@@ -29,6 +30,8 @@ pub struct LabelledNode {
     pub id: NodeId,
     /// Its host's name.
     pub hostname: String,
+    /// What it is called in a command.
+    pub typed: String,
     /// Where it stood.
     pub stage: Stage,
     /// What its availability is.
@@ -38,10 +41,11 @@ pub struct LabelledNode {
 }
 
 impl LabelledNode {
-    fn of(node: &Node, record: &NodeRecord) -> Self {
+    fn of(node: &Node, names: &Names, record: &NodeRecord) -> Self {
         Self {
             id: node.id.clone(),
             hostname: node.hostname.clone(),
+            typed: names.typed(&node.id),
             stage: record.stage.clone(),
             availability: node.availability,
             taken: record.taken.filter(|taken| taken.set == node.availability),
@@ -56,10 +60,11 @@ impl LabelledNode {
 
 /// What is left of all rollouts but the one that goes on.
 pub fn remains(observed: &Observed, going_on: Option<&RolloutId>) -> BTreeMap<RolloutId, Remains> {
+    let names = Names::of(observed);
     let mut all: BTreeMap<RolloutId, Remains> = BTreeMap::new();
     for node in &observed.nodes {
         if let Ok(Some(record)) = NodeRecord::of(node) {
-            let labelled = LabelledNode::of(node, &record);
+            let labelled = LabelledNode::of(node, &names, &record);
             all.entry(record.rollout).or_default().nodes.push(labelled);
         }
     }

@@ -6,7 +6,9 @@
 
 use crate::constraint::{Fit, fit};
 use crate::ids::{NodeId, ServiceId};
-use crate::observed::{Availability, HostPort, Mode, Node, Observed, Platform, Resources, Service, Task, TaskState};
+use crate::observed::{
+    Availability, HostPort, Mode, Node, Observed, Platform, Resources, Service, Task, TaskState,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Where a task goes whose node is away.
@@ -226,7 +228,7 @@ pub enum Gap {
 /// What draining this node would leave missing while the others are away, too; the first that is found.
 pub fn gap(observed: &Observed, others: &BTreeSet<NodeId>, node: &NodeId) -> Option<Gap> {
     let no_place = places(observed, others, node).into_iter().find_map(|(task, place)| match place {
-        Place::Nowhere { why } => Some(Gap::NoPlace { service: name_of(observed, task), why }),
+        Place::Nowhere { why } => Some(Gap::NoPlace { service: observed.task_name(task), why }),
         Place::On { .. } | Place::Unknown { .. } => None,
     });
     no_place.or_else(|| at_zero(observed, others, node))
@@ -234,7 +236,11 @@ pub fn gap(observed: &Observed, others: &BTreeSet<NodeId>, node: &NodeId) -> Opt
 
 /// Where each task goes that a drain of this node moves, while the others are away, too: those of replicated services that
 /// Swarm wants to run.
-pub fn places<'a>(observed: &'a Observed, others: &BTreeSet<NodeId>, node: &NodeId) -> Vec<(&'a Task, Place)> {
+pub fn places<'a>(
+    observed: &'a Observed,
+    others: &BTreeSet<NodeId>,
+    node: &NodeId,
+) -> Vec<(&'a Task, Place)> {
     let mut away = others.clone();
     away.insert(node.clone());
     let mut scheduler = Scheduler::without(observed, &away);
@@ -280,10 +286,6 @@ fn at_zero(observed: &Observed, others: &BTreeSet<NodeId>, node: &NodeId) -> Opt
         let here = tasks.clone().any(|task| task.node.as_ref() == Some(node));
         (here && !tasks.any(|task| stays(&task))).then(|| Gap::AtZero { service: service.name.clone() })
     })
-}
-
-fn name_of(observed: &Observed, task: &Task) -> String {
-    observed.service(&task.service).map_or_else(|| task.service.0.clone(), |service| service.name.clone())
 }
 
 /// As Swarm says it: `scheduling constraints not satisfied on 2 nodes; insufficient resources on 1 node`.
@@ -352,10 +354,7 @@ mod tests {
         let needs = |observed: &mut Observed, needs: Needs| observed.services[0].needs = needs;
         let table: [(Change<'_>, &str); 10] = [
             (&|_| {}, "w3 of 2"),
-            (
-                &|observed| needs(observed, Needs { max_per_node: 1, ..Needs::default() }),
-                "w3 of 1",
-            ),
+            (&|observed| needs(observed, Needs { max_per_node: 1, ..Needs::default() }), "w3 of 1"),
             (
                 &|observed| {
                     needs(observed, Needs { max_per_node: 1, ..Needs::default() });
@@ -413,7 +412,11 @@ mod tests {
         assert_eq!(gap(&observed, &away(&[]), &id("w1")), None);
         let why = "2 nodes not available for new tasks; max replicas per node limit exceeded on 1 node";
         let no_place = Gap::NoPlace { service: "web".into(), why: why.into() };
-        assert_eq!(gap(&observed, &away(&["w2"]), &id("w1")), Some(no_place.clone()), "w2's task has the place");
+        assert_eq!(
+            gap(&observed, &away(&["w2"]), &id("w1")),
+            Some(no_place.clone()),
+            "w2's task has the place"
+        );
         // The same while w2's task is on its way.
         observed.tasks[1].node = None;
         observed.tasks[1].state = TaskState::Pending;

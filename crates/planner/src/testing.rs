@@ -2,8 +2,8 @@
 
 use crate::ids::{NodeId, RolloutId, ServiceId, Version};
 use crate::observed::{
-    Availability, Manager, Mode, Needs, Node, NodeStatus, Offers, Reachability, Resources, Role, Service, Task,
-    TaskState,
+    Availability, Manager, Mode, Needs, Node, NodeStatus, Offers, Reachability, Resources, Role, Service,
+    Task, TaskState,
 };
 use crate::spec::Spec;
 use std::collections::BTreeMap;
@@ -65,6 +65,7 @@ pub fn task(service: &str, node: &str) -> Task {
     Task {
         id: format!("{service}.{node}"),
         service: ServiceId(service.into()),
+        called: service.into(),
         job: false,
         node: Some(NodeId(node.into())),
         state: TaskState::Running,

@@ -75,6 +75,11 @@ pub enum Event {
     },
     /// A command of the payload has ended: `prepare`, the command itself, `rollback` or `verify`.
     Ran(Ran),
+    /// Whether a new container starts on the host.
+    Probed {
+        /// Whether it does.
+        starts: bool,
+    },
     /// Another transaction has the host.
     Busy {
         /// Which.
@@ -175,6 +180,8 @@ pub enum Do {
     },
     /// See to it that the command is supervised, with this agent's go, and follow it to its end.
     Follow,
+    /// Start a new container and see it end: an engine that answers may have a runtime that starts none.
+    Probe,
     /// End what the holder of the host waits for, and try the last thing again.
     Free {
         /// Which transaction.
@@ -248,6 +255,8 @@ pub enum At {
     },
     /// `verify` runs.
     Verifying,
+    /// A new container is started, to see whether any would.
+    Probing,
     /// It stays until it is taken away.
     Staying(u8),
     /// It is gone.
@@ -331,6 +340,7 @@ impl Agent {
             | At::Revoking(_)
             | At::RollingBack { .. }
             | At::Verifying
+            | At::Probing
             | At::Staying(_)
             | At::Gone => false,
         }
@@ -393,8 +403,12 @@ impl Agent {
                 let rolled_back = Some(ran.is_success);
                 self.finish(NodeOutcome::Failed { phase, exit: exit.into(), rolled_back }, exit)
             }
-            (At::Verifying, Event::Ran(ran)) if ran.is_success => self.finish(NodeOutcome::Succeeded, 0),
+            (At::Verifying, Event::Ran(ran)) if ran.is_success => self.will(At::Probing, Do::Probe),
             (At::Verifying, Event::Ran(ran)) => self.failed(HostPhase::Verify, &ran),
+            (At::Probing, Event::Probed { starts: true }) => self.finish(NodeOutcome::Succeeded, 0),
+            (At::Probing, Event::Probed { starts: false }) => {
+                self.failed(HostPhase::Verify, &Ran { exit: 1, is_success: false, rolled_back: None })
+            }
             (at, Event::Busy { holder, only_waits }) if at.needs_the_host() => {
                 self.busy(at, holder, only_waits)
             }
@@ -562,7 +576,7 @@ impl Agent {
     fn command_ended(&mut self, ran: &Ran) -> Effects {
         match ran.is_success {
             true if self.part.has_verify => self.says(Said::Verifying, At::Verifying, Do::Run(Step::Verify)),
-            true => self.finish(NodeOutcome::Succeeded, 0),
+            true => self.will(At::Probing, Do::Probe),
             false => self.failed(HostPhase::Command, ran),
         }
     }
@@ -673,6 +687,7 @@ impl At {
             | Self::Gathering { .. }
             | Self::Waiting(_)
             | Self::Revoking(_)
+            | Self::Probing
             | Self::Staying(_)
             | Self::Gone => Do::Offer,
         }
@@ -692,6 +707,7 @@ impl At {
             Self::Following(_) => "following",
             Self::RollingBack { .. } => "rolling-back",
             Self::Verifying => "verifying",
+            Self::Probing => "probing",
             Self::Staying(_) => "staying",
             Self::Gone => "gone",
         }
@@ -712,6 +728,8 @@ impl Event {
             Self::Unfit { .. } => "unfit",
             Self::Ran(ran) if ran.is_success => "succeeded",
             Self::Ran(_) => "failed",
+            Self::Probed { starts: true } => "container-starts",
+            Self::Probed { starts: false } => "container-fails",
             Self::Busy { .. } => "busy",
             Self::Offered { .. } => "offered",
             Self::Looked { .. } => "looked",

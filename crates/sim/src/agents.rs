@@ -233,6 +233,10 @@ impl World {
             Do::LookAtGates => self.looked(index, key, process).into_iter().collect(),
             Do::Revoke { by } => self.revoke(index, process, by).into_iter().collect(),
             Do::Follow => self.follows(index, key, process),
+            Do::Probe => {
+                let starts = self.nodes[index].host.plan.starts_containers;
+                vec![Event::Probed { starts: starts || self.bend.starts_no_container }]
+            }
             Do::Free { holder, then } => self.free(index, process, &holder, *then),
             Do::WaitForHost { then } => {
                 if self.now >= process.since + ASKS_AGAIN {

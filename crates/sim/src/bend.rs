@@ -25,6 +25,8 @@ pub struct Bend {
     pub looks_at_its_go_once: bool,
     /// A supervisor begins the command on a go that was passed on to it once, however long ago.
     pub begins_on_an_old_go: bool,
+    /// An agent does not look whether a container starts.
+    pub starts_no_container: bool,
     /// Whoever only waits is called busy.
     pub waits_for_who_waits: bool,
     /// A supervisor that is started at a boot is given the go of the agent that offered last.
@@ -46,6 +48,7 @@ impl Default for Bend {
             keeps_an_old_go: false,
             looks_at_its_go_once: false,
             begins_on_an_old_go: false,
+            starts_no_container: false,
             waits_for_who_waits: false,
             boot_is_a_go: false,
             ignores_versions: false,

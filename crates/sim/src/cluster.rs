@@ -3,8 +3,8 @@
 use crate::world::{SimJob, SimNode, SimService, World};
 use careen_controller::{ActError, Cluster, Unseen};
 use careen_planner::observed::{
-    Availability, ControllerPlace, Job, Lock, Manager, Mode, Mount, MountKind, Needs, Node, NodeStatus, Offers,
-    Reachability, Resources, Role, Service, Task, TaskState,
+    Availability, ControllerPlace, Job, Lock, Manager, Mode, Mount, MountKind, Needs, Node, NodeStatus,
+    Offers, Reachability, Resources, Role, Service, Task, TaskState,
 };
 use careen_planner::state::{NodeRecord, RECORD_LABEL};
 use careen_planner::{Act, Action, ControllerId, JobKey, NodeId, Observed, ServiceId, Version};
@@ -175,6 +175,7 @@ impl View<'_> {
                 if world.jobs.len() == before { Err(ActError::Gone) } else { Ok(()) }
             }
             Action::WriteResult { result } => {
+                world.check_result(result);
                 if world
                     .results
                     .iter()
@@ -444,6 +445,7 @@ impl World {
         let observe = |(index, task): (usize, &crate::world::SimTask)| Task {
             id: index.to_string(),
             service: ServiceId(self.services[task.service].name.clone()),
+            called: self.services[task.service].name.clone(),
             job: false,
             node: Some(task.node.clone()),
             state: task.state,

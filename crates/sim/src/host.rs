@@ -35,6 +35,8 @@ pub struct HostPlan {
     pub verify_works: bool,
     /// Whether the payload has a `rollback`.
     pub has_rollback: bool,
+    /// Whether a new container starts there when the command is done.
+    pub starts_containers: bool,
     /// Whether the host never comes back from its first reboot.
     pub dies_at_reboot: bool,
     /// How many seconds the command takes.
@@ -68,6 +70,7 @@ impl Default for HostPlan {
             wants: None,
             verify_works: true,
             has_rollback: false,
+            starts_containers: true,
             dies_at_reboot: false,
             takes: 10,
             boots_in: 25,

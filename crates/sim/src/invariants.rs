@@ -113,7 +113,8 @@ impl World {
         node.host.files.iter().any(works)
     }
 
-    /// **A participant that left keeps its place while its host works**, until its time is over or an operator gives it up. Where
+    /// **A participant that left keeps its place while its host works**, until its time is over or an operator gives it up, or it was through
+    /// with it before. Where
     /// somebody deleted its services and it took its label along, nothing tells that it works.
     fn keeps_its_place(&self, node: &SimNode) -> bool {
         let told = self.rollout.gone.contains_key(&node.id)
@@ -124,6 +125,7 @@ impl World {
         let over = matches!(self.rollout.control, Control::Aborting | Control::Finished { .. });
         waits
             && told
+            && !self.left_out_of_turn.contains(&node.id)
             && !over
             && !self.removed
             && self.rollout.gone.get(&node.id) != Some(&GoneMark::GivenUp)
@@ -231,7 +233,10 @@ impl World {
         let seen = looked_at.saturating_sub(self.hazard.lag + 8);
         let here = |index: &usize| {
             let served = |task: &SimTask| {
-                task.service == *index && task.node == *id && task.state == TaskState::Running && task.due < seen
+                task.service == *index
+                    && task.node == *id
+                    && task.state == TaskState::Running
+                    && task.due < seen
             };
             let service = &self.services[*index];
             let alone = self.serving(*index).iter().all(|node| node == id);
@@ -241,6 +246,14 @@ impl World {
         if let Some(index) = (0..self.services.len()).find(here) {
             let name = self.services[index].name.clone();
             self.violation(format!("{id} is drained, and nothing of {name} runs meanwhile"));
+        }
+    }
+
+    /// **A node is called done only where a new container starts.**
+    pub(crate) fn check_result(&mut self, result: &NodeResult) {
+        let broken = |node: &SimNode| node.id == result.node && !node.host.plan.starts_containers;
+        if result.outcome == NodeOutcome::Succeeded && self.nodes.iter().any(broken) {
+            self.violation(format!("{} is done, and no container starts there", result.node));
         }
     }
 

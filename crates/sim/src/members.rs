@@ -65,6 +65,11 @@ impl World {
             return;
         }
         let from = self.stage(&self.nodes[index]).map_or("pending", |stage| stage.name());
+        let waits =
+            |stage: &Stage| stage.is_terminal() || matches!(stage, Stage::Pending | Stage::Held { .. });
+        if self.stage(&self.nodes[index]).as_ref().is_none_or(waits) {
+            self.left_out_of_turn.insert(id.clone());
+        }
         self.take_containers_away(index, false);
         let mut node = self.nodes.remove(index);
         self.say(format!("{id} leaves the swarm ({from})"));

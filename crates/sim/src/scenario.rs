@@ -78,6 +78,7 @@ pub fn world(seed: u64, spec: Spec, managers: usize, workers: usize) -> World {
         go_looked_at: BTreeMap::new(),
         over_at: 0,
         left: BTreeMap::new(),
+        left_out_of_turn: BTreeSet::new(),
         outside: Vec::new(),
         unlabelled: BTreeSet::new(),
         unlabelled_once: BTreeSet::new(),
@@ -214,6 +215,7 @@ pub(crate) fn random_plan(rng: &mut Rng) -> HostPlan {
         boots_in: rng.between(6, 40),
         is_fit: !rng.permille(15),
         has_rollback: rng.permille(500),
+        starts_containers: !rng.permille(15),
         stops_the_engine: rng.permille(40),
         refuses_until: *rng.pick(&[u64::MAX, 150, 400]),
     }

@@ -84,6 +84,8 @@ pub struct World {
     pub over_at: u64,
     /// Participants that left while the rollout went on, and when.
     pub left: BTreeMap<NodeId, u64>,
+    /// Those of them that were through, or waited for another try: nobody was kept waiting for them before either.
+    pub left_out_of_turn: BTreeSet<NodeId>,
     /// Hosts of nodes that left: what was begun on them goes on.
     pub outside: Vec<SimNode>,
     /// Nodes whose label somebody removed after the rollout had begun on them.

@@ -96,6 +96,12 @@ fn an_agent_that_says_revoked_and_has_not_written_it() {
 }
 
 #[test]
+fn an_agent_that_takes_an_engine_that_answers_for_a_whole_one() {
+    let change = |run: &mut Run| run.world.bend.starts_no_container = true;
+    caught(change, "no container starts there");
+}
+
+#[test]
 fn an_agent_that_waits_for_a_host_whose_supervisor_only_waits() {
     let change = |run: &mut Run| run.world.bend.waits_for_who_waits = true;
     caught_in(Plays::Two, Faults::all(), change, "fails in the next rollout: its host is busy");

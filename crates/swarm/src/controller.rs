@@ -167,6 +167,7 @@ fn service(id: &RolloutId, image: &str, secret: Option<&GivenFile>) -> Value {
         "TaskTemplate": {
             "ContainerSpec": {
                 "Image": image,
+                "User": ROOT,
                 "Command": [PROGRAM, id.as_str()],
                 "Env": ["CAREEN_CONTROLLER_MOVABLE=1"],
                 "Mounts": [{ "Type": "bind", "Source": SOCKETS[0], "Target": SOCKETS[1] }],
@@ -187,6 +188,7 @@ fn service(id: &RolloutId, image: &str, secret: Option<&GivenFile>) -> Value {
 fn container(id: &RolloutId, image: &str) -> Value {
     json!({
         "Image": image,
+        "User": ROOT,
         "Entrypoint": [PROGRAM, id.as_str()],
         "Cmd": [],
         "Labels": labels(id),
@@ -222,6 +224,7 @@ mod tests {
         assert_eq!(service["TaskTemplate"]["ContainerSpec"]["Command"], command);
         let container = container(&id, "update:1");
         assert_eq!(container["Entrypoint"], command);
+        assert_eq!((&service["TaskTemplate"]["ContainerSpec"]["User"], &container["User"]), (&json!("0:0"), &json!("0:0")));
         assert_eq!(container["HostConfig"]["Binds"][0], "/var/run/docker.sock:/run/docker.sock");
         assert_eq!(service["Labels"][names::ROLE_LABEL], names::CONTROLLER_ROLE);
         assert_eq!(

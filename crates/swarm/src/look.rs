@@ -14,11 +14,20 @@ use careen_planner::rollout::Control;
 use careen_planner::state::RECORD_LABEL;
 use careen_planner::{JobRole, NodeRecord};
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// With more nodes than this the tasks that are being stopped are asked for without naming nodes: the request's line
 /// has a limit.
 const NODES_IN_A_FILTER: usize = 100;
+
+/// The names of services, jobs among them, by their ids.
+fn names_of(services: &[Value]) -> BTreeMap<String, String> {
+    let name = |value: &Value| {
+        let name = value.pointer("/Spec/Name").and_then(Value::as_str)?;
+        Some((value.get("ID").and_then(Value::as_str)?.to_owned(), name.to_owned()))
+    };
+    services.iter().filter_map(name).collect()
+}
 
 impl SwarmCluster {
     /// Everything, or why there is nothing that can be relied on. [`careen_controller::Cluster::observe`] says the same
@@ -30,7 +39,8 @@ impl SwarmCluster {
         let all_tasks = self.tasks(&nodes, &jobs)?;
         let is_ours = |task: &&RawTask| jobs.iter().any(|job| job.id == task.service);
         let (ours, others): (Vec<&RawTask>, Vec<&RawTask>) = all_tasks.iter().partition(is_ours);
-        let tasks = others.iter().map(|task| task.planned()).collect::<Result<Vec<Task>, _>>()?;
+        let names = names_of(&services);
+        let tasks = others.iter().map(|task| task.planned(&names)).collect::<Result<Vec<Task>, _>>()?;
         // What runs on a node that does not report counts for nothing, though Swarm may not have given it up yet.
         let down =
             |task: &&Task| nodes.iter().any(|node| task.node.as_ref() == Some(&node.id) && !node.is_ready());

@@ -4,6 +4,7 @@ use crate::change::{Change, Removal, Simulation};
 use crate::dpkg::{Package, State};
 use crate::names;
 use crate::options::Options;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 /// Reads the output of `apt-get -s`. Lines that are none of ours are for people.
@@ -48,6 +49,60 @@ fn change(rest: &str) -> Option<Change> {
         origin: origin.to_owned(),
     })
 }
+
+/// Which of the packages that go are replaced by one that comes, from `apt-cache show` of those that come: a package takes the
+/// place of what it provides, and of what it both replaces and conflicts with or breaks.
+pub fn replaced(records: &str, removals: &[Removal]) -> BTreeSet<String> {
+    let names = |text: &str| -> BTreeSet<String> {
+        let name = |one: &str| one.trim().split([' ', ':', '(']).next().unwrap_or_default().to_owned();
+        text.split([',', '|']).map(name).collect()
+    };
+    let mut replaced = BTreeSet::new();
+    for record in records.split("\n\n") {
+        let field = |name: &str| {
+            let line = record.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+            line.map(names).unwrap_or_default()
+        };
+        let against: BTreeSet<String> = field("Conflicts").union(&field("Breaks")).cloned().collect();
+        let takes: BTreeSet<String> = field("Replaces").intersection(&against).cloned().collect();
+        replaced.extend(takes.union(&field("Provides")).cloned());
+    }
+    let goes: BTreeSet<&str> = removals.iter().map(|removal| names::plain(&removal.name)).collect();
+    replaced.retain(|name| goes.contains(name.as_str()));
+    replaced
+}
+
+/// What is to be done about a repository that apt refuses; nothing where apt's own words are all that is known.
+pub fn advice(said: &str) -> Option<&'static str> {
+    // What apt prints, in its own order of how sure it is.
+    const KNOWN: [(&str, &str); 7] = [
+        (
+            "changed its '",
+            "A repository calls itself something else than before: find out at its own pages whether that is right, then type \
+             'apt-get update --allow-releaseinfo-change' on the host, and 'careen retry'",
+        ),
+        ("EXPKEYSIG", EXPIRED_KEY),
+        ("KEYEXPIRED", EXPIRED_KEY),
+        (
+            "NO_PUBKEY",
+            "The host does not have a repository's key: get it from the repository's own pages, then 'careen retry'",
+        ),
+        (
+            "is expired (invalid since",
+            "A repository's lists are older than they may be: look whether its mirror is still updated, and whether the host's \
+             clock is right",
+        ),
+        ("is not valid yet", "A repository's lists are of the future: the host's clock is wrong"),
+        (
+            "does not have a Release file",
+            "A repository is not where the host's sources say: it may have been archived, or the release is over",
+        ),
+    ];
+    KNOWN.iter().find(|(words, _)| said.contains(words)).map(|(_, advice)| *advice)
+}
+
+const EXPIRED_KEY: &str =
+    "A repository's key has expired: get its new one from the repository's own pages, then 'careen retry'";
 
 /// `NAME [VERSION]`.
 fn removal(rest: &str) -> Option<Removal> {
@@ -201,6 +256,26 @@ mod tests {
             ]
         );
         assert_eq!(simulation.changes[0].origin, "Debian:12.9/stable, Debian-Security:12/stable-security");
+    }
+
+    #[test]
+    fn what_takes_a_packages_place_says_so_itself() {
+        let records = "Package: libfoo1t64\nProvides: libfoo1 (= 2), libfoo-abi\nReplaces: libfoo1\nBreaks: libfoo1 (<< 2)\n\n\
+                       Package: new-tool\nReplaces: old-tool, files-of\nConflicts: old-tool\n\n\
+                       Package: mover\nReplaces: files-of (<< 3)\n";
+        let removals = ["libfoo1:amd64", "old-tool", "files-of", "keepalived"];
+        let removals = removals.map(|name| Removal { name: name.into(), version: "1".into() });
+        let replaced: Vec<String> = replaced(records, &removals).into_iter().collect();
+        assert_eq!(replaced, ["libfoo1", "old-tool"], "some of its files moved: that is no replacement");
+    }
+
+    #[test]
+    fn what_apt_refuses_comes_with_what_to_do() {
+        let label = "E: Repository 'http://x bookworm InRelease' changed its 'Label' value from 'A' to 'B'\n";
+        assert!(advice(label).unwrap().contains("--allow-releaseinfo-change"));
+        let key = "W: GPG error: http://x InRelease: The following signatures were invalid: EXPKEYSIG 7638D0442B90D010\n";
+        assert!(advice(key).unwrap().contains("key has expired"));
+        assert_eq!(advice("E: Could not get lock\n"), None);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What a package manager says that it would do, in the words of none of them.
 
+use std::collections::BTreeSet;
+
 /// A package that would be installed or upgraded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
@@ -31,12 +33,22 @@ pub struct Simulation {
     pub removals: Vec<Removal>,
     /// There is a newer version, and the package manager leaves it.
     pub kept_back: Vec<String>,
+    /// Packages whose place one that comes takes, as that says itself.
+    pub replaced: BTreeSet<String>,
 }
 
 impl Simulation {
     /// Whether nothing would be done.
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty() && self.removals.is_empty()
+    }
+
+    /// Whether something takes the place of a package that goes: another one that says so, or another version of it, as dnf does
+    /// with kernels, of which it keeps three.
+    pub fn replaces(&self, removal: &Removal) -> bool {
+        let name = crate::names::plain(&removal.name);
+        self.replaced.contains(name)
+            || self.changes.iter().any(|change| crate::names::plain(&change.name) == name)
     }
 
     /// Whether a kernel comes.

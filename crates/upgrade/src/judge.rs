@@ -14,6 +14,14 @@ pub enum Refusal {
         .0.name, .1.words()
     )]
     Removes(Removal, Part),
+    /// The host would lose something, and nothing takes its place.
+    #[error(
+        "it would remove {} ({}), and nothing takes its place: something that comes conflicts with it. Nothing was changed. Say \
+         --allow-removal {} if it may go, or find out what wants that ('apt-get -s dist-upgrade' on the host), and hold it back \
+         ('apt-mark hold NAME')",
+        .0.name, .0.version, names::plain(&.0.name)
+    )]
+    Loses(Removal),
     /// The engine is to be left alone, and the package manager would not.
     #[error(
         "it would upgrade {} ({} to {}), which belongs to the container engine. Nothing was changed. Say --engine, or \
@@ -25,13 +33,18 @@ pub enum Refusal {
 
 /// Every reason against it.
 pub fn judge(simulation: &Simulation, options: &Options) -> Vec<Refusal> {
-    let lost = simulation.removals.iter().filter_map(|removal| {
-        let part = names::part(&removal.name)?;
-        (!is_replaced(part, simulation)).then(|| Refusal::Removes(removal.clone(), part))
+    let lost = simulation.removals.iter().filter_map(|removal| match names::part(&removal.name) {
+        Some(part) => (!is_replaced(part, simulation)).then(|| Refusal::Removes(removal.clone(), part)),
+        None => (!may_go(removal, simulation, options)).then(|| Refusal::Loses(removal.clone())),
     });
     let touched =
         simulation.changes.iter().filter(|change| !options.engine && names::is_engine(&change.name));
     lost.chain(touched.cloned().map(Refusal::TouchesEngine)).collect()
+}
+
+fn may_go(removal: &Removal, simulation: &Simulation, options: &Options) -> bool {
+    let named = |name: &String| *name == removal.name || *name == names::plain(&removal.name);
+    options.any_may_go || options.may_go.iter().any(named) || simulation.replaces(removal)
 }
 
 /// An old kernel that goes while a newer one comes leaves a host that boots: dnf keeps three.
@@ -87,7 +100,7 @@ mod tests {
         Simulation {
             changes: changes.iter().map(|name| change(name)).collect(),
             removals: removals.iter().map(removal).collect(),
-            kept_back: Vec::new(),
+            ..Simulation::default()
         }
     }
 
@@ -105,8 +118,29 @@ mod tests {
                 "{why:?}"
             );
         }
-        assert!(refused(&["vim"], &["vim-common"], false).is_empty());
         assert!(refused(&["kernel-core"], &["kernel-core"], false).is_empty(), "the oldest of three");
+    }
+
+    #[test]
+    fn a_package_that_goes_without_another_in_its_place_goes_only_if_it_may() {
+        let mut going = simulation(&["newlib"], &["keepalived", "libold:amd64"]);
+        let names = |simulation: &Simulation, options: &str| -> Vec<String> {
+            let options = Options::parse(options.split_whitespace().map(str::to_owned)).unwrap();
+            judge(simulation, &options).iter().map(ToString::to_string).collect()
+        };
+        let why = names(&going, "");
+        assert!(
+            why.len() == 2 && why[0].contains("keepalived") && why[1].contains("--allow-removal libold ")
+        );
+        assert!(names(&going, "--allow-removals").is_empty());
+        assert_eq!(names(&going, "--allow-removal keepalived").len(), 1);
+        going.replaced.insert("libold".into());
+        assert!(names(&going, "--allow-removal keepalived").is_empty());
+        assert_eq!(names(&simulation(&[], &["docker.io"]), "--allow-removals").len(), 1, "never that");
+        assert!(
+            names(&simulation(&["kernel-modules"], &["kernel-modules"]), "").is_empty(),
+            "the oldest of three"
+        );
     }
 
     #[test]

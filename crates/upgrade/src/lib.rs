@@ -8,6 +8,7 @@
 //! - [`dnf`], [`zypper`], [`apk`]: the words of the others
 //! - [`judge`]: whether it may be done, and whether a restart is to be expected
 //! - [`plan`]: what `prepare` decided, for `install` to keep to
+//! - [`room`]: whether there is room for it
 //! - [`report`]: for people
 
 pub mod apk;
@@ -20,4 +21,5 @@ pub mod names;
 pub mod options;
 pub mod plan;
 pub mod report;
+pub mod room;
 pub mod zypper;

@@ -13,17 +13,24 @@ pub struct Options {
     pub packages: Vec<String>,
     /// `--experimental`: also where it was not tried on real hosts.
     pub experimental: bool,
+    /// `--allow-removal NAME`: this package may go although nothing takes its place.
+    pub may_go: Vec<String>,
+    /// `--allow-removals`: any may, but those that a host cannot do without.
+    pub any_may_go: bool,
 }
 
 /// Why the arguments were refused. Nothing was done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidOptions {
     /// Not one of ours.
-    #[error("'{0}' is not understood: use --engine, --security-only, --package NAME or --experimental")]
+    #[error(
+        "'{0}' is not understood: use --engine, --security-only, --package NAME, --allow-removal NAME, --allow-removals or \
+         --experimental"
+    )]
     Unknown(String),
     /// `--package` and nothing behind it.
-    #[error("--package wants a package's name")]
-    NoName,
+    #[error("{0} wants a package's name")]
+    NoName(&'static str),
     /// A name that no distribution would give.
     #[error("'{}' is no package's name", .0.escape_default())]
     Name(String),
@@ -31,6 +38,9 @@ pub enum InvalidOptions {
     #[error("{0} belongs to the container engine: say --engine, too")]
     Engine(String),
 }
+
+const PACKAGE: &str = "--package";
+const MAY_GO: &str = "--allow-removal";
 
 impl Options {
     /// Reads the arguments of a command.
@@ -42,10 +52,13 @@ impl Options {
                 "--engine" => options.engine = true,
                 "--security-only" => options.security_only = true,
                 "--experimental" => options.experimental = true,
-                "--package" => options.packages.push(args.next().ok_or(InvalidOptions::NoName)?),
-                other => match other.strip_prefix("--package=") {
-                    Some(name) => options.packages.push(name.to_owned()),
-                    None => return Err(InvalidOptions::Unknown(arg)),
+                "--allow-removals" => options.any_may_go = true,
+                PACKAGE => options.packages.push(args.next().ok_or(InvalidOptions::NoName(PACKAGE))?),
+                MAY_GO => options.may_go.push(args.next().ok_or(InvalidOptions::NoName(MAY_GO))?),
+                other => match other.split_once('=') {
+                    Some((PACKAGE, name)) => options.packages.push(name.to_owned()),
+                    Some((MAY_GO, name)) => options.may_go.push(name.to_owned()),
+                    Some(_) | None => return Err(InvalidOptions::Unknown(arg)),
                 },
             }
         }
@@ -54,7 +67,7 @@ impl Options {
 
     /// Refuses what contradicts itself.
     pub fn check(self) -> Result<Self, InvalidOptions> {
-        if let Some(bad) = self.packages.iter().find(|name| !is_name(name)) {
+        if let Some(bad) = self.packages.iter().chain(&self.may_go).find(|name| !is_name(name)) {
             return Err(InvalidOptions::Name(bad.clone()));
         }
         let engine = self.packages.iter().find(|name| names::is_engine(name));
@@ -70,9 +83,13 @@ impl Options {
             (self.engine, "--engine"),
             (self.security_only, "--security-only"),
             (self.experimental, "--experimental"),
+            (self.any_may_go, "--allow-removals"),
         ];
         let flags = flags.into_iter().filter(|(is_set, _)| *is_set).map(|(_, flag)| flag.to_owned());
-        flags.chain(self.packages.iter().flat_map(|name| ["--package".to_owned(), name.clone()])).collect()
+        let named = |flag: &'static str, names: &[String]| {
+            names.iter().flat_map(|name| [flag.to_owned(), name.clone()]).collect::<Vec<_>>()
+        };
+        flags.chain(named(PACKAGE, &self.packages)).chain(named(MAY_GO, &self.may_go)).collect()
     }
 }
 
@@ -98,8 +115,11 @@ mod tests {
             security_only: true,
             packages: vec!["openssl".into(), "g++".into(), "libc6:i386".into()],
             experimental: true,
+            may_go: vec!["keepalived".into()],
+            any_may_go: true,
         };
         assert_eq!(Options::parse(options.to_args()), Ok(options));
+        assert_eq!(parse("--allow-removal=nfs-common").unwrap().may_go, ["nfs-common"]);
         assert_eq!(parse(""), Ok(Options::default()));
         assert_eq!(parse("--package=vim").unwrap().packages, ["vim"]);
     }
@@ -110,7 +130,9 @@ mod tests {
             let args = ["--package".to_owned(), name.to_owned()];
             assert_eq!(Options::parse(args), Err(InvalidOptions::Name(name.to_owned())), "{name}");
         }
-        assert_eq!(parse("--package"), Err(InvalidOptions::NoName));
+        assert_eq!(parse("--package"), Err(InvalidOptions::NoName("--package")));
+        assert_eq!(parse("--allow-removal"), Err(InvalidOptions::NoName("--allow-removal")));
+        assert_eq!(parse("--allow-removal vim-"), Err(InvalidOptions::Name("vim-".into())));
         assert_eq!(parse("--all"), Err(InvalidOptions::Unknown("--all".into())));
     }
 

@@ -85,7 +85,7 @@ mod tests {
         Simulation {
             changes: changes.iter().map(change).collect(),
             removals: removals.iter().map(removal).collect(),
-            kept_back: Vec::new(),
+            ..Simulation::default()
         }
     }
 

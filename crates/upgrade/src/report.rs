@@ -63,6 +63,7 @@ mod tests {
             changes: vec![change("vim", Some("1")), change("new", None)],
             removals: vec![Removal { name: "old".into(), version: "1".into() }],
             kept_back: vec!["a".into(), "b".into()],
+            ..Simulation::default()
         };
         let expected = ["vim 1 -> 2 (Debian:12)", "new 2 is new (Debian:12)", "old 1 is removed"];
         assert_eq!(lines(&simulation), expected);

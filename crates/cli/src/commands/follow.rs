@@ -9,6 +9,7 @@ use crate::error::Failure;
 use crate::exit::Exit;
 use crate::follow::{Change, Follower, Seen, Verdict};
 use crate::progress::{Screen, picture};
+use crate::step::{Step, Verb};
 use crate::text::{self, Look, Page, Span};
 use crate::view::{NodeStanding, Standing};
 use crate::{status, status_json, words};
@@ -64,7 +65,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
             };
             match verdict {
                 Verdict::GoesOn => self.console.wait(INTERVAL),
-                Verdict::Paused => return self.paused(&mut following, ""),
+                Verdict::Paused => return self.paused(&mut following, false),
                 Verdict::Over(outcome) => return self.over(&mut following, outcome),
                 Verdict::Removed => return self.removed(&mut following),
             }
@@ -147,14 +148,11 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
     }
 
     /// It waits for an operator: what happened, where, and what can be typed.
-    pub(super) fn paused(&mut self, following: &mut Following, flag: &str) -> Result<Exit, Failure> {
+    pub(super) fn paused(&mut self, following: &mut Following, local: bool) -> Result<Exit, Failure> {
         self.wipe(following)?;
         let Some(standing) = following.follower.standing() else { return Ok(Exit::Paused) };
-        let mut next = status::next(standing);
-        if !flag.is_empty() {
-            let steers = |line: &String| !line.contains(" logs ") && !line.contains(" why ");
-            next.iter_mut().filter(|line| steers(line)).for_each(|line| *line += flag);
-        }
+        let next = status::next(standing).into_iter();
+        let next: Vec<Step> = next.map(|step| if local { step.locally() } else { step }).collect();
         if self.format == Format::Json {
             let event = json!({
                 "event": "paused", "rollout": standing.rollout, "control": standing.control,
@@ -205,7 +203,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
                 standing.nodes.iter().map(|node| status_json::node(&standing, node)).collect();
             let event = json!({
                 "event": "end", "rollout": id, "outcome": outcome,
-                "totals": standing.totals(), "nodes": nodes,
+                "totals": standing.totals(), "nodes": nodes, "next": give_back(&standing),
             });
             self.console.out(&(text::json_line(&event)? + "\n"))?;
             return Ok(exit_of(outcome));
@@ -223,6 +221,12 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         if nodes.iter().any(|node| node.record.is_some()) {
             status::results(&nodes, &mut page);
         }
+        let next = give_back(&standing);
+        if !next.is_empty() {
+            page.gap();
+            page.line("careen left nodes drained; this gives them back:");
+            next.iter().for_each(|step| page.line(format!("  {step}")));
+        }
         self.console.out(&page.into_text())?;
         Ok(exit_of(outcome))
     }
@@ -232,10 +236,16 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
 fn last_words(standing: &Standing, tails: &BTreeMap<NodeId, Tail>, page: &mut Page) {
     for node in standing.nodes.iter().filter(|node| node.has_failed() || node.is_gone()) {
         let why = words::detail(node).map(|text| standing.with_names(&text)).unwrap_or_default();
-        page.spans(&[Span::new(Look::Bad, &node.hostname), format!(": {why}").into()]);
+        page.spans(&[Span::new(Look::Bad, &node.shown), format!(": {why}").into()]);
         let lines = tails.get(&node.node).map(|tail| tail.lines.iter()).into_iter().flatten();
         lines.for_each(|line| page.spans(&["    ".into(), Span::new(Look::Dim, line)]));
     }
+}
+
+/// What gives back the nodes that stay drained behind the rollout.
+fn give_back(standing: &Standing) -> Vec<Step> {
+    let drained = standing.nodes.iter().filter(|node| node.stays_drained());
+    drained.map(|node| Verb::Restore.node(&node.typed)).collect()
 }
 
 /// Whether a line shows how far a host is. What changed is told with the result, and would push the command's last words out.

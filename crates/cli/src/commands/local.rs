@@ -129,7 +129,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
     fn left(&mut self, mut following: Following, left: Option<Left>) -> Result<Exit, Failure> {
         match left {
             Some(Left::Failed(failure)) => Err(failure),
-            Some(Left::Paused) => self.paused(&mut following, " --local"),
+            Some(Left::Paused) => self.paused(&mut following, true),
             Some(Left::Interrupted) | None => {
                 self.wipe(&mut following)?;
                 let id = &following.follower.spec().id;

@@ -152,7 +152,31 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         let refusal = self.check_the_key(how, &mut spec, key.as_ref())?;
         let mut plan = plan(&observed, &spec);
         plan.refusals.extend(refusal);
+        plan.refusals.extend(self.look_into_the_image(&spec, &files)?);
         Ok(Prospect { spec, observed, plan, files, key, going_on })
+    }
+
+    /// An image that is not made for this careen, or lacks what is to run, fails on the first node, or before a controller comes up
+    /// that could say so.
+    fn look_into_the_image(
+        &mut self,
+        spec: &Spec,
+        files: &[PayloadFile],
+    ) -> Result<Option<Refusal>, Failure> {
+        let payload = spec.payload.as_deref().unwrap_or(PAYLOAD);
+        let command = format!("{payload}/{}", spec.command);
+        let programs = ["/careen-agent", "/careen-controller"].map(str::to_owned);
+        let brought = files.iter().any(|file| file.target == command);
+        let wanted: Vec<String> = programs.into_iter().chain((!brought).then_some(command)).collect();
+        let Some(look) = self.backend.look_into(&spec.image, &wanted)? else { return Ok(None) };
+        let image = spec.image_name.clone().unwrap_or_else(|| spec.image.clone());
+        Ok(if !look.missing.is_empty() {
+            Some(Refusal::ImageLacks { image, files: look.missing })
+        } else if look.protocol.as_deref() != Some(image::PROTOCOL) {
+            Some(Refusal::ImageOfAnother { image, has: look.protocol, wants: image::PROTOCOL.to_owned() })
+        } else {
+            None
+        })
     }
 
     /// A wrong key shows before anything is restarted, and not on a manager that stays locked. What is in a secret no

@@ -6,6 +6,7 @@ use crate::backend::{Backend, Order};
 use crate::console::Console;
 use crate::error::Failure;
 use crate::exit::Exit;
+use crate::step::Verb;
 use crate::text;
 use crate::view::NodeStanding;
 use crate::words;
@@ -88,7 +89,14 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
             Ask::Skip => "is left out",
         };
         let then = if stays { "; the rollout stays paused: 'careen resume'" } else { "" };
-        self.told(&spec, ask.word(), Some(node), &format!("{what}{then}"))?;
+        let drained = match ask == Ask::Skip && node.stays_drained() {
+            true => format!(
+                "; careen left it drained: '{}' gives it back when the rollout is over",
+                Verb::Restore.node(&node.typed)
+            ),
+            false => String::new(),
+        };
+        self.told(&spec, ask.word(), Some(node), &format!("{what}{drained}{then}"))?;
         self.carry_on(spec, args.local)
     }
 
@@ -108,7 +116,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
                 "node": node.map(|node| &node.node),
             }))?,
             Format::Text => match node {
-                Some(node) => text::neutral(&format!("{} {what}", node.hostname)),
+                Some(node) => text::neutral(&format!("{} {what}", node.shown)),
                 None => format!("rollout {} {what}", spec.id),
             },
         };

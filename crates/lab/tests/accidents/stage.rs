@@ -63,12 +63,11 @@ impl Stage {
     pub fn keep_something_there(&self) {
         self.without_what_stays();
         self.sh("mkdir -p /run/careen-stays");
+        self.label(self.node, "--label-add careen-test.stays=yes");
         let create = format!(
-            "docker node update --label-add careen-test.stays=yes {node} >/dev/null
-            docker service create -d -q --no-resolve-image --name stays --restart-delay 2s \
+            "docker service create -d -q --no-resolve-image --name stays --restart-delay 2s \
             --constraint node.labels.careen-test.stays==yes --entrypoint '/careen-agent gate' \
             --mount type=bind,src=/run/careen-stays,dst=/stays,readonly {image}",
-            node = self.node,
             image = self.scene.image,
         );
         self.scene.sh(OTHER, &create);
@@ -79,7 +78,18 @@ impl Stage {
             Ok(if there { Poll::Ready(()) } else { Poll::Pending(seen) })
         });
         runs.unwrap_or_else(|error| panic!("{error}"));
-        self.scene.sh(OTHER, &format!("docker node update --label-add careen-test.stays=yes {OTHER}"));
+        self.label(OTHER, "--label-add careen-test.stays=yes");
+    }
+
+    /// Changes a node's labels, which careen may be doing at the same moment: Swarm refuses the later one then.
+    fn label(&self, node: &str, change: &str) {
+        let update = format!("docker node update {change} {node} 2>&1");
+        let done = wait_until("the label is changed", LONG, || {
+            let said = self.scene.node(OTHER).sh(&update)?;
+            let is_late = said.status != 0 && said.stdout.contains("out of sequence");
+            Ok(if is_late { Poll::Pending(said.stdout) } else { Poll::Ready(said.ok().map(drop)) })
+        });
+        done.and_then(|changed| changed).unwrap_or_else(|error| panic!("{error}"));
     }
 
     /// From now on what stays can run on the other host, so that nothing is in the way of the go.
@@ -89,10 +99,12 @@ impl Stage {
 
     /// Removes it everywhere.
     pub fn without_what_stays(&self) {
-        let remove = "docker service rm stays >/dev/null 2>&1
-            for node in $(docker node ls -q); do docker node update --label-rm careen-test.stays $node >/dev/null 2>&1; done
-            rm -rf /run/careen-stays";
-        self.scene.node(OTHER).sh(remove).expect("exec");
+        self.scene.node(OTHER).sh("docker service rm stays; rm -rf /run/careen-stays").expect("exec");
+        let labelled = "docker node ls -q | xargs docker node inspect --format \
+            '{{if index .Spec.Labels \"careen-test.stays\"}}{{.ID}}{{end}}'";
+        for node in self.scene.sh(OTHER, labelled).split_whitespace() {
+            self.label(node, "--label-rm careen-test.stays");
+        }
     }
 
     /// What an operator would do after an earlier test's failure, now that no rollout is going on. A supervisor that waits is

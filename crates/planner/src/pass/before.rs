@@ -112,12 +112,10 @@ impl Work<'_> {
             (false, Availability::Active | Availability::Pause) => {
                 Move::Step(Event::Go { drained: false }, Wanted::Restore)
             }
-            (true, Availability::Active | Availability::Pause) => {
-                match self.drain_hold(here.node) {
-                    Some(hold) => Move::Wait(hold),
-                    None => Move::Step(Event::Drain(Goal::Run), Wanted::Be(Availability::Drain)),
-                }
-            }
+            (true, Availability::Active | Availability::Pause) => match self.drain_hold(here.node) {
+                Some(hold) => Move::Wait(hold),
+                None => Move::Step(Event::Drain(Goal::Run), Wanted::Be(Availability::Drain)),
+            },
         }
     }
 

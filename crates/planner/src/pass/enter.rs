@@ -47,9 +47,8 @@ impl Work<'_> {
         }
         let surely_drained = drain::before_the_command(self.spec, Expectation::Unknown);
         let kept = crate::availability::operators(node, record.taken) != Availability::Active;
-        let against = (surely_drained && !kept).then(|| {
-            drain::hold(self.observed, self.spec, &self.others(node, has_begun), node)
-        });
+        let against = (surely_drained && !kept)
+            .then(|| drain::hold(self.observed, self.spec, &self.others(node, has_begun), node));
         match against.flatten() {
             Some(hold) => Move::Wait(hold),
             None => Move::Step(Event::Enter, Wanted::Be(Availability::Active)),

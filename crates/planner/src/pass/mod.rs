@@ -144,7 +144,7 @@ pub fn pass(
 ) -> Result<Pass, PassError> {
     let mut watching = Watching::new(watch, now);
     let participants = participants::participants(observed, spec)?;
-    let waves = order::waves(observed, spec, &participants);
+    let waves = order::waves(spec, &participants);
     let Some(rollout) = &observed.rollout else {
         let end = if gone::was_removed(observed, spec) { End::Removed } else { End::Finished };
         return Ok(empty(watching.after, end));
@@ -244,8 +244,10 @@ fn standing(observed: &Observed, node: &Node, rollout: &RolloutId, epoch: u64) -
             None => Standing::Ours { record: new(), stored: false },
         },
         Ok(Some(record)) if record.rollout == *rollout => Standing::Ours { record, stored: true },
-        // What an earlier rollout left drained is its operator's by now: nobody watched it since.
-        Ok(Some(record)) if record.stage.is_terminal() => Standing::Ours { record: new(), stored: false },
+        Ok(Some(record)) if record.stage.is_terminal() => {
+            let taken = availability::left_by_another(node, rollout);
+            Standing::Ours { record: NodeRecord { taken, ..new() }, stored: false }
+        }
         Ok(Some(record)) => Standing::Foreign(record.rollout),
     }
 }

@@ -117,9 +117,11 @@ impl Work<'_> {
                 (limits.restarting_engine, here.age, Hold::Restarting { kind: Restart::Engine })
             }
             Stage::Rebooting => (limits.rebooting, here.age, self.rebooting_hold(here.node)),
-            // The command may restart the engine itself.
+            // The command may restart the engine itself, or the host; more is not known.
             Stage::Running { .. } => {
-                (limits.rebooting.max(limits.node_down), age, self.rebooting_hold(here.node))
+                let hold =
+                    if self.asks_for_the_key(here.node) { unlock_needed() } else { Hold::NotReporting };
+                (limits.rebooting.max(limits.node_down), age, hold)
             }
             Stage::Pending
             | Stage::Held { .. }

@@ -6,6 +6,7 @@ use crate::observed::{
     AgentReport, ControllerPlace, Draw, Expectation, HostPhase, Job, Manager, NodeOutcome, NodeStatus,
     Reachability, Restart, Said, TaskState,
 };
+use crate::participants::Turn;
 use crate::rollout::{Ask, Baseline, GoneMark, NodeResult, RolloutOutcome, RolloutRecord};
 use crate::state::{Goal, Phase, Skip, Taken};
 use crate::testing::{manager, rollout, service, spec, task, worker};
@@ -699,7 +700,10 @@ fn the_last_that_tells_of_a_host_at_work_stays_until_the_next_agent_has_a_servic
         let removes = |act: &Act| matches!(act.action, Action::RemoveJob { .. });
         now(observed, &spec()).actions.iter().any(removes)
     };
-    assert!(!removes(&observed), "nothing can be placed on a node that is down: it would be forgotten with its node");
+    assert!(
+        !removes(&observed),
+        "nothing can be placed on a node that is down: it would be forgotten with its node"
+    );
     let second = Job { key: JobKey { agent: 2, ..key("w1", JobRole::Agent) }, ..observed.jobs[0].clone() };
     observed.jobs.push(Job { stopped: false, tasks: vec![TaskState::Pending], ..second });
     node(&mut observed, "w1").status = NodeStatus::Ready;
@@ -717,10 +721,15 @@ fn a_drain_that_takes_too_long_is_a_failure_and_taken_back_before_the_command() 
     ] {
         let mut observed = cluster();
         put(&mut observed, "w1", &record(Stage::Draining { goal }));
-        jobs(&mut observed, "w1", TaskState::Running, Some(match goal {
-            Goal::Run => prepared(Expectation::Yes),
-            Goal::Restart(kind) => wants(kind),
-        }));
+        jobs(
+            &mut observed,
+            "w1",
+            TaskState::Running,
+            Some(match goal {
+                Goal::Run => prepared(Expectation::Yes),
+                Goal::Restart(kind) => wants(kind),
+            }),
+        );
         observed.tasks.push(task("web", "w1"));
         let early = now(&observed, &spec);
         assert_eq!(early.holds[&NodeId("w1".into())].name(), "not-empty", "{early:?}");
@@ -783,7 +792,13 @@ fn labels_that_cannot_be_read_and_other_rollouts_hold_the_node() {
     other.taken = Some(Taken { was: Active, set: Drain });
     put(&mut observed, "w1", &other);
     let entered = words(&now(&observed, &spec()));
-    assert_eq!(entered, ["w1 e5 entering drain>active := active"], "drained, and nobody watched it since");
+    assert_eq!(entered, ["w1 e5 entering := active"], "what careen drained is given back");
+    node(&mut observed, "w1").availability = Availability::Pause;
+    assert_eq!(
+        words(&now(&observed, &spec())),
+        ["w1 e5 entering pause>active := active"],
+        "somebody changed it"
+    );
 }
 
 #[test]
@@ -1182,7 +1197,7 @@ fn taking_part(observed: &mut Observed, names: &[&str]) {
             crate::observed::Role::Worker
         };
         let (id, hostname) = (NodeId((*name).into()), (*name).to_owned());
-        Participant { id, hostname, role, zone: String::new(), skip: None }
+        Participant { id, hostname, role, turn: Turn::Usual, zone: String::new(), skip: None }
     };
     let nodes = Some(names.iter().map(of).collect());
     observed.baseline = Some(Baseline { nodes, ..Baseline::default() });

@@ -100,6 +100,10 @@ fn refusal(agent: &Agent) -> Look {
     without(&six(), |number| !drawn.contains(&number))
 }
 
+fn starts(starts: bool) -> Event {
+    Event::Probed { starts }
+}
+
 fn says(effects: &[Effect]) -> Option<&Said> {
     effects.iter().find_map(|effect| match effect {
         Effect::Say(said) => Some(said),
@@ -129,7 +133,8 @@ fn all_agents() -> Vec<Agent> {
     let following = after(part(), begun());
     let rolling_back = after(part(), [begun(), vec![ran(false)]].concat());
     let verifying = after(part(), [begun(), vec![ran(true)]].concat());
-    let staying = after(bare.clone(), [begun(), vec![ran(true)]].concat());
+    let probing = after(bare.clone(), [begun(), vec![ran(true)]].concat());
+    let staying = after(bare.clone(), [begun(), vec![ran(true), starts(true)]].concat());
     vec![
         agent(part()),
         after(part(), [Event::Begin]),
@@ -153,6 +158,7 @@ fn all_agents() -> Vec<Agent> {
         after(bare, begun()),
         rolling_back,
         verifying,
+        probing,
         staying.clone(),
         told(staying),
     ]
@@ -454,11 +460,13 @@ fn the_last_word_is_how_it_ended_and_a_failure_is_taken_back_where_the_rollout_s
             _ => None,
         }
     };
-    assert_eq!(outcome(part(), vec![ran(true), ran(true)]), Some(NodeOutcome::Succeeded));
+    assert_eq!(outcome(part(), vec![ran(true), ran(true)]), None, "a container has to start first");
+    assert_eq!(outcome(part(), vec![ran(true), ran(true), starts(true)]), Some(NodeOutcome::Succeeded));
     let failed = |phase, rolled_back| Some(NodeOutcome::Failed { phase, exit: 1, rolled_back });
     let keeps = Part { rolls_back: false, ..part() };
     assert_eq!(outcome(keeps.clone(), vec![ran(false)]), failed(HostPhase::Command, None));
-    assert_eq!(outcome(keeps, vec![ran(true), ran(false)]), failed(HostPhase::Verify, None));
+    assert_eq!(outcome(keeps.clone(), vec![ran(true), ran(false)]), failed(HostPhase::Verify, None));
+    assert_eq!(outcome(keeps, vec![ran(true), ran(true), starts(false)]), failed(HostPhase::Verify, None));
     assert_eq!(outcome(part(), vec![ran(false), ran(true)]), failed(HostPhase::Command, Some(true)));
     let saved = Event::Ran(Ran { exit: 249, is_success: false, rolled_back: Some(false) });
     let down = NodeOutcome::Failed { phase: HostPhase::Command, exit: 249, rolled_back: Some(false) };

@@ -212,9 +212,11 @@ mod tests {
         assert_eq!(service(&value, &[]).unwrap().unwrap().needs, Needs::default());
         let template = &mut value["Spec"]["TaskTemplate"];
         template["Placement"]["MaxReplicas"] = 2.into();
-        template["Placement"]["Platforms"] = serde_json::json!([{ "Architecture": "amd64", "OS": "linux" }, {}]);
+        template["Placement"]["Platforms"] =
+            serde_json::json!([{ "Architecture": "amd64", "OS": "linux" }, {}]);
         template["Resources"]["Reservations"] = serde_json::json!({ "NanoCPUs": 500, "MemoryBytes": 64 });
-        template["LogDriver"] = serde_json::json!({ "Name": "gelf", "Options": { "gelf-address": "udp://x:1" } });
+        template["LogDriver"] =
+            serde_json::json!({ "Name": "gelf", "Options": { "gelf-address": "udp://x:1" } });
         template["ContainerSpec"]["Mounts"][1]["VolumeOptions"]["DriverConfig"]["Name"] = "rexray".into();
         value["Spec"]["EndpointSpec"]["Ports"] = serde_json::json!([
             { "Protocol": "tcp", "TargetPort": 80, "PublishedPort": 8080, "PublishMode": "host" },
@@ -243,6 +245,7 @@ mod tests {
         let task = |wanted, state| Task {
             id: "t".into(),
             service: ServiceId(values[0]["ID"].as_str().unwrap().into()),
+            called: String::new(),
             job: false,
             node: Some(NodeId("w1".into())),
             state,

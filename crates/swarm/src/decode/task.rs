@@ -7,6 +7,7 @@ use careen_planner::observed::{Task, TaskState};
 use careen_planner::{NodeId, ServiceId};
 use serde::Deserialize;
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// A task as the API tells it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -58,6 +59,7 @@ struct Spec {
 struct ContainerSpec {
     #[serde(rename = "TTY")]
     tty: bool,
+    image: String,
 }
 
 impl RawTask {
@@ -95,9 +97,13 @@ impl RawTask {
         !matches!(self.desired_state.as_str(), "shutdown" | "remove" | "failed" | "rejected" | "orphaned")
     }
 
-    /// As the planner wants to know it.
-    pub fn planned(&self) -> Result<Task, SwarmError> {
+    /// As the planner wants to know it; the names are those of all services, jobs among them.
+    pub fn planned(&self, names: &BTreeMap<String, String>) -> Result<Task, SwarmError> {
+        // Tasks of a service that was removed go on for a while.
+        let image = self.spec.container_spec.image.split('@').next().unwrap_or_default();
+        let removed = || format!("a task of a removed service ({image})");
         Ok(Task {
+            called: names.get(&self.service).cloned().unwrap_or_else(removed),
             id: self.id.clone(),
             service: ServiceId(self.service.clone()),
             job: self.job_iteration.as_ref().is_some_and(|iteration| !iteration.is_null()),
@@ -126,7 +132,7 @@ mod tests {
     fn tasks_as_20_10_24_tells_them() {
         let tasks: Vec<RawTask> = recorded().iter().map(|value| task(value).unwrap()).collect();
         let brief = |task: &RawTask| {
-            let planned = task.planned().unwrap();
+            let planned = task.planned(&BTreeMap::new()).unwrap();
             (planned.state, planned.wanted, planned.job, planned.node.is_some(), task.has_terminal())
         };
         let found: Vec<_> = tasks.iter().map(brief).collect();
@@ -142,6 +148,10 @@ mod tests {
             (TaskState::Pending, true, true, false, false),
         ];
         assert_eq!(found, expected);
+        let names = BTreeMap::from([(tasks[0].service.clone(), "every".to_owned())]);
+        assert_eq!(tasks[0].planned(&names).unwrap().called, "every");
+        let removed = tasks[3].planned(&names).unwrap().called;
+        assert!(removed.starts_with("a task of a removed service ("), "{removed}");
         let refusals: Vec<&str> = tasks.iter().filter_map(RawTask::refusal).collect();
         assert!(
             refusals.len() == 2 && refusals.iter().all(|why| why.starts_with("create nfs: missing")),

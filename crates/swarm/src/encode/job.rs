@@ -76,6 +76,8 @@ fn job(key: &JobKey, epoch: u64, mut container: Value) -> Value {
         names::ROLE_LABEL: names::role_word(key.role),
         names::EPOCH_LABEL: epoch.to_string(),
     });
+    // Whatever user the payload's image has: what works on a host is root there.
+    container["User"] = "0:0".into();
     // On the container too: for whoever looks on the host, where a container's service may be gone.
     container["Labels"] = labels.clone();
     json!({

@@ -7,11 +7,31 @@ use careen_upgrade::apt::{self, Sizes};
 use careen_upgrade::change::Simulation;
 use careen_upgrade::dpkg::{self, Package};
 use careen_upgrade::options::Options;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::Command;
 
 /// How dpkg treats a configuration file that somebody changed: it stays, and nobody is asked.
 const KEEP_CONFIGURATION: [&str; 2] = ["--force-confdef", "--force-confold"];
+
+/// What of an apt.conf would change the words that are read, or what is done.
+const OWN_SETTINGS: [&str; 15] = [
+    "Dpkg::Use-Pty=0",
+    "Dpkg::Progress-Fancy=0",
+    "APT::Color=0",
+    "APT::Get::Show-Versions=0",
+    "APT::Get::Show-Upgraded=1",
+    "APT::Get::Show-User-Simulation-Note=0",
+    "APT::Get::Simulate=0",
+    "APT::Get::Download-Only=0",
+    "APT::Get::Assume-No=0",
+    "APT::Get::Print-URIs=0",
+    "APT::Get::Trivial-Only=0",
+    "APT::Get::AutomaticRemove=0",
+    "APT::Get::Purge=0",
+    "APT::Get::Remove=1",
+    "APT::Cache::AllVersions=1",
+];
 
 /// What is installed.
 pub fn installed() -> Result<Vec<Package>, Fail> {
@@ -50,14 +70,30 @@ impl<'a> Apt<'a> {
         let host = Directories::of_the_host()?;
         self.work.take_lists(&host.lists)?;
         self.work.pin(&host.preferences, &apt::preferences(installed, self.options))?;
-        tool::run(self.command().arg("update"))
+        let updated = tool::run_and_keep(self.command().arg("update"));
+        updated.map_err(|(fail, said)| match apt::advice(&said) {
+            Some(advice) => Fail::Repository(Box::new(fail), advice),
+            None => fail,
+        })
     }
 
     /// What would be done. Takes no lock.
     pub fn simulate(&self) -> Result<Simulation, Fail> {
         let verb = self.verb()?;
         let text = tool::read(self.command().arg("--simulate").args(verb), &[])?;
-        Ok(apt::simulation(&text))
+        let mut simulation = apt::simulation(&text);
+        if !simulation.removals.is_empty() {
+            simulation.replaced = self.replaced(&simulation)?;
+        }
+        Ok(simulation)
+    }
+
+    /// Which of what goes has something in its place. A package that nothing can be said of replaces nothing.
+    fn replaced(&self, simulation: &Simulation) -> Result<BTreeSet<String>, Fail> {
+        let comes = simulation.changes.iter().map(|change| format!("{}={}", change.name, change.to));
+        let mut ask = self.settled("apt-cache");
+        ask.arg("show").args(comes);
+        Ok(apt::replaced(&tool::read(&mut ask, &[100])?, &simulation.removals))
     }
 
     /// How much it is. Asked in the words that come before the question, which is answered with no.
@@ -104,9 +140,16 @@ impl<'a> Apt<'a> {
     }
 
     fn command(&self) -> Command {
-        let work = self.work;
-        let mut command = tool::command("apt-get");
+        let mut command = self.settled("apt-get");
         command.arg("--quiet");
+        command
+    }
+
+    /// A program of apt's with our directory, and with whatever changes its words or its doing as we want it: the host's own
+    /// apt.conf may say anything.
+    fn settled(&self, program: &str) -> Command {
+        let work = self.work;
+        let mut command = tool::command(program);
         let settings = [
             format!("Dir::State::lists={}", work.lists().display()),
             format!("Dir::Cache::archives={}", work.archives().display()),
@@ -117,10 +160,10 @@ impl<'a> Apt<'a> {
             format!("DPkg::Lock::Timeout={}", dpkg_lock::LIMIT.as_secs()),
             "APT::Update::Error-Mode=any".to_owned(),
             "Acquire::Retries=3".to_owned(),
-            "Dpkg::Use-Pty=0".to_owned(),
         ];
+        let own = OWN_SETTINGS.map(str::to_owned);
         let keep = KEEP_CONFIGURATION.map(|option| format!("Dpkg::Options::={option}"));
-        for setting in settings.iter().chain(&keep) {
+        for setting in settings.iter().chain(&own).chain(&keep) {
             command.args(["-o", setting]);
         }
         command

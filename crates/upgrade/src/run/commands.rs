@@ -11,7 +11,6 @@ use careen_upgrade::names;
 use careen_upgrade::options::Options;
 use careen_upgrade::plan::Plan;
 use careen_upgrade::report;
-use std::path::Path;
 
 /// Before the drain: mends dpkg, decides, downloads.
 pub fn prepare(options: &Options) -> Result<u8, Fail> {
@@ -84,6 +83,11 @@ fn prepared(options: &Options) -> Result<(Work, Simulation), Fail> {
             return Err(Fail::Surprise(surprises.join(", ")));
         }
         refuse(&simulation, options)?;
+        if !simulation.is_empty() {
+            // The drain took its time, and the disk is everybody's.
+            let sizes = Apt::new(&work, options).sizes()?;
+            space::check(sizes, None, simulation.brings_a_kernel()).inspect_err(|_| drop(work.remove()))?;
+        }
         return Ok((work, simulation));
     }
     say!("nothing was prepared for this: deciding and downloading now");
@@ -100,12 +104,7 @@ fn decide_and_download(work: &Work, options: &Options) -> Result<Simulation, Fai
     tell(&installed, options, &simulation);
     refuse(&simulation, options)?;
     if !simulation.is_empty() {
-        let sizes = apt.sizes()?;
-        space::check(&work.archives(), sizes.download, "the packages")?;
-        space::check(Path::new("/usr"), sizes.grows, "what they install")?;
-        if simulation.brings_a_kernel() {
-            space::check_boot(Path::new("/boot"))?;
-        }
+        space::check(apt.sizes()?, Some(&work.archives()), simulation.brings_a_kernel())?;
         apt.download()?;
     }
     work.seal(&Plan::new(&transaction(), options.to_args(), &simulation))?;

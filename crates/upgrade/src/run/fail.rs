@@ -49,6 +49,9 @@ pub enum Fail {
         /// Its last words, where they were not printed before.
         said: String,
     },
+    /// A repository that apt refuses, and what to do about it.
+    #[error("{0}. {1}. Nothing was changed")]
+    Repository(Box<Fail>, &'static str),
     /// Somebody else has the package manager.
     #[error(
         "{path} was held by {holder} for {minutes} minutes. Wait until that is through, or end it there, and try again \
@@ -80,16 +83,17 @@ pub enum Fail {
     )]
     Surprise(String),
     /// Too little space.
-    #[error("{path} has {free} free, and {needed} are needed for {what}. Nothing was changed")]
+    #[error(
+        "{free} are free where {needed} are needed, for {what}. Make room there, then try again ('careen retry'). Nothing was \
+         changed"
+    )]
     Space {
-        /// On which file system.
-        path: String,
         /// How much there is.
         free: String,
         /// How much is wanted.
         needed: String,
-        /// What for.
-        what: &'static str,
+        /// Where, and what for.
+        what: String,
     },
     /// A file or directory.
     #[error("cannot {action} {path}: {source}")]

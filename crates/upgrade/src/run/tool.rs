@@ -1,6 +1,7 @@
 //! Programs of the host.
 
 use super::fail::Fail;
+use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Output, Stdio};
 
 /// What every program is told: nobody is there to answer, nothing is to be restarted but by careen, and the words are
@@ -52,6 +53,28 @@ pub fn run(command: &mut Command) -> Result<(), Fail> {
         return Ok(());
     }
     Err(Fail::Tool { words: words(command), status: status.to_string(), said: String::new() })
+}
+
+/// Runs it with its output going where ours goes, and keeps what it said on standard error for who has to tell its failure.
+pub fn run_and_keep(command: &mut Command) -> Result<(), (Fail, String)> {
+    let tell = |command: &Command, source| (start(command, source), String::new());
+    let mut child = command.stderr(Stdio::piped()).spawn().map_err(|source| tell(command, source))?;
+    let mut said = String::new();
+    for line in child.stderr.take().into_iter().flat_map(|lines| BufReader::new(lines).split(b'\n')) {
+        let Ok(line) = line else { break };
+        let line = String::from_utf8_lossy(&line);
+        eprintln!("{line}");
+        said.push_str(&line);
+        said.push('\n');
+    }
+    let status = child.wait().map_err(|source| tell(command, source))?;
+    match status.success() {
+        true => Ok(()),
+        false => {
+            let fail = Fail::Tool { words: words(command), status: status.to_string(), said: String::new() };
+            Err((fail, said))
+        }
+    }
 }
 
 fn start(command: &Command, source: std::io::Error) -> Fail {

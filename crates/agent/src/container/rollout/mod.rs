@@ -8,6 +8,7 @@
 mod gates;
 mod leaked;
 mod preflight;
+mod probe;
 mod record;
 mod reporter;
 mod twin;
@@ -34,6 +35,7 @@ use careen_model::{AgentExit, TransactionId};
 use careen_protocol::agent::{Agent, Do, Effect, Event, Known, Part, Ran, Step, Wish};
 use careen_protocol::go::Go;
 use gates::Gates;
+use probe::Probe;
 use record::{Decided, Offered};
 use reporter::Reporter;
 use std::collections::BTreeSet;
@@ -46,6 +48,10 @@ const INTERVAL: Duration = Duration::from_secs(1);
 
 /// When a busy host is asked again.
 const HOST_AGAIN: Duration = Duration::from_secs(5);
+
+/// For how long a container that does not start is tried again, and how often.
+const PROBE_LIMIT: Duration = Duration::from_secs(60);
+const PROBE_AGAIN: Duration = Duration::from_secs(3);
 
 /// So many characters of what changed travel with a result: the host has it all.
 const MOST_WORDS: usize = 2000;
@@ -311,6 +317,7 @@ impl Playing<'_> {
                 Ok(Event::Fit)
             }
             Do::Run(step) => self.run_step(step),
+            Do::Probe => self.probe(),
             Do::Offer => self.offer(),
             Do::LookAtGates => self.look_at_gates(),
             Do::Revoke { by } => self.revoke(by),
@@ -328,6 +335,26 @@ impl Playing<'_> {
                 Ok(Event::ToldToLeave)
             }
             Do::Leave(_) => Ok(Event::ToldToLeave),
+        }
+    }
+
+    /// Sees whether a new container starts. The engine may be on its way up again, so it is tried for a while.
+    fn probe(&mut self) -> Result<Event, Stop> {
+        let Some(own) = self.place.container.clone() else { return Ok(Event::Probed { starts: true }) };
+        let program = std::env::current_exe().or_refuse("find this program")?;
+        let probe = Probe { own: &own, program: &program, name: format!("careen-probe-{}", self.id) };
+        let until = Instant::now() + PROBE_LIMIT;
+        loop {
+            let Err(why) = probe.start() else { return Ok(Event::Probed { starts: true }) };
+            if Instant::now() >= until {
+                let words = format!("no new container starts on this host: {why}");
+                say(&words);
+                self.telling.last_lines = Some(shortened(&words));
+                return Ok(Event::Probed { starts: false });
+            }
+            if self.pause(PROBE_AGAIN)? {
+                return Ok(Event::ToldToLeave);
+            }
         }
     }
 

@@ -1,0 +1,68 @@
+//! Whether a new container starts on this host. An engine that answers may have a runtime that starts none: after an upgrade of
+//! runc, say, all that runs goes on, and everything that is placed on the node fails.
+
+use careen_engine::{Container, Engine, EngineError};
+use serde_json::json;
+use std::path::Path;
+
+/// Containers with this role are ours, and nobody's gates or agents.
+const ROLE: &str = "probe";
+
+/// What is started, and under which name.
+#[derive(Debug)]
+pub struct Probe<'a> {
+    /// The container that this agent runs in: its image is on the host.
+    pub own: &'a Container,
+    /// Where the agent lies in it.
+    pub program: &'a Path,
+    /// The new container's name.
+    pub name: String,
+}
+
+impl Probe<'_> {
+    /// Starts a container and sees it end; an error in the engine's or its runtime's own words when it does not. What an earlier
+    /// try has left of it is removed before, and what this one leaves behind.
+    pub fn start(&self) -> Result<(), String> {
+        let engine = Engine::connect().map_err(|error| error.to_string())?;
+        self.remove(&engine).map_err(|error| error.to_string())?;
+        let started = self.start_on(&engine);
+        let removed = self.remove(&engine).map_err(|error| error.to_string());
+        started.and(removed)
+    }
+
+    fn start_on(&self, engine: &Engine) -> Result<(), String> {
+        let body = json!({
+            "Image": self.own.image,
+            "Entrypoint": [self.program],
+            "Cmd": ["--version"],
+            "Labels": { "careen.role": ROLE },
+            "HostConfig": { "NetworkMode": "none" },
+        });
+        let ended = engine.create_named_container(&self.name, &body).and_then(|id| {
+            engine.start_container(&id)?;
+            Ok((engine.wait_container(&id)?, id))
+        });
+        match ended.map_err(|error| in_its_words(&error))? {
+            (0, _) => Ok(()),
+            (status, id) => {
+                let said = engine.last_words(&id).unwrap_or_default();
+                Err(format!("it ended with status {status}: {}", said.trim()))
+            }
+        }
+    }
+
+    fn remove(&self, engine: &Engine) -> Result<(), EngineError> {
+        match engine.remove_container(&self.name) {
+            Err(error) if !error.is_not_found() => Err(error),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+}
+
+/// What the engine says of it, without what was asked.
+fn in_its_words(error: &EngineError) -> String {
+    match error {
+        EngineError::Answer { message, .. } => message.clone(),
+        other => other.to_string(),
+    }
+}

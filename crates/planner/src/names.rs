@@ -1,0 +1,96 @@
+//! How nodes are called: by their hosts' names, as people know them, and by their ids where a name is not one node's (one
+//! that joined anew and its ghost, machines that were cloned) or could do something else when it is typed.
+
+use crate::ids::NodeId;
+use crate::observed::Observed;
+use std::collections::BTreeMap;
+
+/// The names of a swarm's nodes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Names {
+    hosts: BTreeMap<NodeId, String>,
+    count: BTreeMap<String, usize>,
+}
+
+impl Names {
+    /// Of these nodes: ids and host names. One that is named twice counts once.
+    pub fn new(nodes: impl IntoIterator<Item = (NodeId, String)>) -> Self {
+        let hosts: BTreeMap<NodeId, String> = nodes.into_iter().collect();
+        let mut count: BTreeMap<String, usize> = BTreeMap::new();
+        hosts.values().for_each(|host| *count.entry(host.clone()).or_default() += 1);
+        Self { hosts, count }
+    }
+
+    /// Of all nodes of the swarm.
+    pub fn of(observed: &Observed) -> Self {
+        Self::new(observed.nodes.iter().map(|node| (node.id.clone(), node.hostname.clone())))
+    }
+
+    /// For reading: `w1`, or `w1 (x3f…)` where several are called so. The id where nobody knows a name.
+    pub fn shown(&self, id: &NodeId) -> String {
+        match self.hosts.get(id) {
+            Some(host) if self.is_unique(host) => host.clone(),
+            Some(host) => format!("{host} ({id})"),
+            None => id.to_string(),
+        }
+    }
+
+    /// For a command that is typed: the name, where it is one node's and nothing but a name to a shell, else the id.
+    pub fn typed(&self, id: &NodeId) -> String {
+        let name = self.hosts.get(id).filter(|host| self.is_unique(host) && is_plain(host));
+        name.cloned().unwrap_or_else(|| id.to_string())
+    }
+
+    /// A text with names in the place of ids.
+    pub fn in_text(&self, text: &str) -> String {
+        self.hosts.keys().fold(text.to_owned(), |text, id| match text.contains(&id.0) {
+            // What is shown may contain the id itself.
+            true => text.split(&id.0).collect::<Vec<_>>().join(&self.shown(id)),
+            false => text,
+        })
+    }
+
+    fn is_unique(&self, host: &str) -> bool {
+        self.count.get(host) == Some(&1)
+    }
+}
+
+/// Whether a host's name is what names of hosts are made of, and no option.
+pub fn is_plain(host: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    host.chars().all(plain) && host.starts_with(|c: char| c.is_ascii_alphanumeric())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(nodes: &[(&str, &str)]) -> Names {
+        Names::new(nodes.iter().map(|(id, host)| (NodeId((*id).into()), (*host).to_owned())))
+    }
+
+    #[test]
+    fn a_name_that_is_one_nodes_is_what_it_is_called() {
+        let names = names(&[("a1", "w1"), ("b2", "w2"), ("c3", "w2"), ("d4", "w4;curl x"), ("e5", "-v")]);
+        let [one, twice, odd, option] = ["a1", "b2", "d4", "e5"].map(|id| NodeId(id.into()));
+        assert_eq!((names.shown(&one).as_str(), names.typed(&one).as_str()), ("w1", "w1"));
+        assert_eq!((names.shown(&twice).as_str(), names.typed(&twice).as_str()), ("w2 (b2)", "b2"));
+        assert_eq!(
+            (names.typed(&odd).as_str(), names.typed(&option).as_str()),
+            ("d4", "e5"),
+            "not for a shell"
+        );
+        assert_eq!(names.shown(&NodeId("gone".into())), "gone");
+        assert_eq!(names.in_text("without a1 and b2, c3"), "without w1 and w2 (b2), w2 (c3)");
+    }
+
+    #[test]
+    fn what_is_typed_is_nothing_but_a_name() {
+        for plain in ["w1", "db-1.example.org", "N_2"] {
+            assert!(is_plain(plain), "{plain}");
+        }
+        for odd in ["", "-v", "a b", "$(x)", "a;b", "ü", "a'b", ".."] {
+            assert!(!is_plain(odd), "{odd}");
+        }
+    }
+}
