@@ -242,7 +242,8 @@ mod tests {
         observed.nodes = vec![manager("m1"), manager("m2"), manager("m3"), worker("w1"), worker("w2")];
         observed.nodes[4].availability = Availability::Drain;
         observed.services = vec![service("web", 2), data, global];
-        observed.tasks = vec![task("web", "w1"), task("web", "w1"), task("data", "w1")];
+        let second = careen_planner::observed::Task { id: "web.2".into(), ..task("web", "w1") };
+        observed.tasks = vec![task("web", "w1"), second, task("data", "w1")];
         observed
     }
 
@@ -268,6 +269,7 @@ wave 2
 
 wave 3: 2 of 3 managers take part meanwhile, 2 must
   m1 (manager, the leader), drained if a restart or reboot is needed
+      web: moves; 3 other nodes fit
 "
         );
     }

@@ -1,6 +1,8 @@
 //! The command line's [`Backend`] over careen-swarm: a manager's engine.
 
-use crate::backend::{Backend, BackendError, EndedNode, LogPage, LogPlace, Order, Rollouts, Summary};
+use crate::backend::{
+    Backend, BackendError, EndedNode, ImageLook, LogPage, LogPlace, Order, Rollouts, Summary,
+};
 use crate::connect::{NoManager, chain};
 use crate::registry::Credentials;
 use crate::unlock::Key;
@@ -186,7 +188,7 @@ impl Backend for SwarmBackend {
     }
 
     fn look_into(&mut self, image: &str, files: &[String]) -> Result<Option<ImageLook>, BackendError> {
-        image::look_into(&self.engine, image, files).map_err(backend_error)
+        image::look_into(&self.engine, image, files).map_err(|error| from_engine(&error, &self.name))
     }
 
     fn has_credentials(&mut self, image: &str) -> Result<bool, BackendError> {

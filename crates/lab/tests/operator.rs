@@ -193,7 +193,12 @@ fn a_swarm_of_one_host_is_rebooted_and_has_its_tasks_again() {
     let scene = scene("-alone", 1, 0, 5);
     let (ids, counts) = (boot_ids(&scene), boots(&scene));
     let plan = scene.careen(&["plan", "--image", &scene.image]);
-    assert!(plan.stdout.contains("web: fits nowhere else and is down meanwhile (4 tasks)"), "{plan:?}");
+    assert!(
+        plan.stdout.contains(
+            "web: fits nowhere else and is down meanwhile (1 node not available for new tasks) (4 tasks)"
+        ),
+        "{plan:?}"
+    );
     scene.start(&["--", "reboot"]);
     await_done(&scene);
     assert_rebooted_once(&scene, &ids, &counts);
@@ -291,11 +296,16 @@ fn starts_jobs_twice(scene: &Scene, round: u32) -> bool {
     );
     let tasks = || scene.sh("n1", &format!("docker service ps -q probe{round}")).lines().count();
     scene.sh("n1", &create);
-    let placed = wait_until("each node has its task", LONG, || {
+    let placed = wait_until("each node has its task", Duration::from_secs(30), || {
         let seen = tasks();
         Ok(if seen >= 2 { Poll::Ready(()) } else { Poll::Pending(format!("{seen} tasks")) })
     });
-    placed.unwrap_or_else(|error| panic!("{error}"));
+    if let Err(nobody) = placed {
+        // The other way round (docs/swarm-facts.md): a manager that leads and has no orchestrator left.
+        println!("round {round}: {nobody}");
+        scene.sh("n1", &format!("docker service rm probe{round}"));
+        return false;
+    }
     // Both orchestrators are told of the service at once; by now the second has seen to it as well, if there is one.
     let more = wait_until("a node has two", Duration::from_secs(5), || {
         let seen = tasks();
@@ -461,7 +471,7 @@ fn how_a_rollout_ended_is_the_exit_code() {
     assert_eq!(goes_on.status, 3, "over, with a failed node: {goes_on:?}");
     let paused = plain(&[]);
     assert_eq!(paused.status, 4, "paused: {paused:?}");
-    let other = ["run", "--image", &scene.image, "--yes"];
+    let other = ["run", "--image", &scene.image, "--yes", "--allow-gaps"];
     assert_fails(&scene, "n1", &other, 6, &["is going on", "careen abort"]);
     let followed = scene.careen(&["abort", "--local"]);
     assert_eq!(followed.status, 3, "aborted: {followed:?}");

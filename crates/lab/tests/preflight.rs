@@ -114,7 +114,16 @@ fn a_plan_says_what_becomes_of_each_task_and_no_drain_hangs() {
     scene.await_hold("n4", "volume-would-move");
     assert_eq!(scene.careen(&["abort"]).status, 0);
     assert_eq!(scene.await_end(), "aborted");
-    let ran = scene.run(&[&["--allow-volume-moves"], &drain[..]].concat());
+    assert_eq!(scene.run(&[&["--detach", "--allow-volume-moves"], &drain[..]].concat()).status, 0);
+    scene.await_hold("n4", "no-place");
+    assert_eq!(
+        scene.sh("n1", "docker node inspect -f '{{.Spec.Availability}}' n4"),
+        "active\n",
+        "it is not drained"
+    );
+    assert_eq!(scene.careen(&["abort"]).status, 0);
+    assert_eq!(scene.await_end(), "aborted");
+    let ran = scene.run(&[&["--allow-volume-moves", "--allow-gaps"], &drain[..]].concat());
     assert_eq!(ran.status, 0, "{ran:?}");
     await_on(&scene, "pinned", "n4");
     await_on(&scene, "movable", "n3");

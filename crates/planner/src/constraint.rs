@@ -199,7 +199,7 @@ mod tests {
     fn a_constraint_of_a_later_swarm_promises_nothing_and_excludes_nothing() {
         let node = worker("w1");
         let later = "node.gpu==yes".to_owned();
-        assert_eq!(fit(&[later.clone()], &node), Fit::Unknown(later.clone()));
+        assert_eq!(fit(std::slice::from_ref(&later), &node), Fit::Unknown(later.clone()));
         assert_eq!(fit(&[later, "node.role==manager".into()], &node), Fit::No);
         assert_eq!(fit(&["node.role==worker".into()], &node), Fit::Yes);
     }

@@ -156,6 +156,9 @@ fn labels(id: &RolloutId) -> Value {
     json!({ names::ROLLOUT_LABEL: id.as_str(), names::ROLE_LABEL: names::CONTROLLER_ROLE })
 }
 
+/// Whatever user the payload's image has: the manager's engine is root's to use.
+const ROOT: &str = "0:0";
+
 fn service(id: &RolloutId, image: &str, secret: Option<&GivenFile>) -> Value {
     let mut own = labels(id);
     // It is none of the services that nodes are taken care for: one that is frozen or cannot start would hold up whoever
@@ -224,7 +227,10 @@ mod tests {
         assert_eq!(service["TaskTemplate"]["ContainerSpec"]["Command"], command);
         let container = container(&id, "update:1");
         assert_eq!(container["Entrypoint"], command);
-        assert_eq!((&service["TaskTemplate"]["ContainerSpec"]["User"], &container["User"]), (&json!("0:0"), &json!("0:0")));
+        assert_eq!(
+            (&service["TaskTemplate"]["ContainerSpec"]["User"], &container["User"]),
+            (&json!("0:0"), &json!("0:0"))
+        );
         assert_eq!(container["HostConfig"]["Binds"][0], "/var/run/docker.sock:/run/docker.sock");
         assert_eq!(service["Labels"][names::ROLE_LABEL], names::CONTROLLER_ROLE);
         assert_eq!(

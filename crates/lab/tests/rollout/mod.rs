@@ -106,15 +106,15 @@ impl Scene {
         serde_json::from_str(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
     }
 
-    /// `careen run` of the payload.
+    /// `careen run` of the payload. Gaps are allowed: some of these swarms have two nodes, or one.
     pub fn run(&self, flags: &[&str]) -> Output {
-        let fixed = ["run", "--image", &self.image, "--yes", "--monitor", "1s"];
+        let fixed = ["run", "--image", &self.image, "--yes", "--monitor", "1s", "--allow-gaps"];
         self.careen(&[&fixed[..], flags].concat())
     }
 
     /// The same without following it: the rollout's id.
     pub fn start(&self, flags: &[&str]) -> String {
-        let fixed = ["run", "--image", &self.image, "--yes", "--detach", "--monitor", "1s"];
+        let fixed = ["run", "--image", &self.image, "--yes", "--detach", "--monitor", "1s", "--allow-gaps"];
         let output = self.careen(&[&fixed[..], flags].concat());
         assert_eq!(output.status, 0, "{output:?}");
         self.json(&["status"])["rollout"]["id"].as_str().expect("a rollout goes on").to_owned()

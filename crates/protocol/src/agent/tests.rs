@@ -159,6 +159,7 @@ fn all_agents() -> Vec<Agent> {
         rolling_back,
         verifying,
         probing,
+        after(part(), [begun(), vec![ran(true), ran(true)]].concat()),
         staying.clone(),
         told(staying),
     ]
@@ -178,6 +179,8 @@ fn all_events() -> Vec<Event> {
         Event::Unfit { exit: 248 },
         ran(true),
         ran(false),
+        starts(true),
+        starts(false),
         Event::Busy { holder: "t".into(), only_waits: true },
         Event::Busy { holder: "t".into(), only_waits: false },
         Event::Offered { expects: Expectation::No },

@@ -6,7 +6,7 @@ use careen_sim::whole::Whole;
 use careen_sim::{Failure, Faults, Run};
 
 /// So many histories at most are played until one is caught.
-const SEEDS: u64 = 400;
+const SEEDS: u64 = 800;
 
 /// What is played: one rollout, or the next one behind it as well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
