@@ -1,8 +1,11 @@
 //! HTTP over a unix socket. There is no name to resolve: a static binary must not.
 
+use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, UnixAddr, socket};
 use std::io::{Read, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport,
@@ -23,11 +26,23 @@ impl<In: Transport> Connector<In> for UnixConnector {
         details: &ConnectionDetails<'_>,
         _: Option<In>,
     ) -> Result<Option<UnixTransport>, ureq::Error> {
-        let stream = UnixStream::connect(&self.socket)?;
+        let limit = details.timeout.not_zero().map(|limit| *limit);
+        let stream = connect(&self.socket, limit).map_err(|error| timed_out(error, &details.timeout))?;
         let buffers =
             LazyBuffers::new(details.config.input_buffer_size(), details.config.output_buffer_size());
         Ok(Some(UnixTransport { stream, buffers }))
     }
+}
+
+/// Connects, for at most so long: to a socket whose owner hangs, and whose queue is full, one waits for ever else. (A socket's
+/// limit for sending is that of its connecting, too: unix(7), socket(7).)
+fn connect(path: &Path, limit: Option<Duration>) -> std::io::Result<UnixStream> {
+    let socket = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+    let stream = UnixStream::from(socket);
+    stream.set_write_timeout(limit)?;
+    socket::connect(stream.as_raw_fd(), &UnixAddr::new(path)?)?;
+    stream.set_write_timeout(None)?;
+    Ok(stream)
 }
 
 /// One connection to it.
@@ -88,5 +103,25 @@ impl Resolver for NoNames {
         let mut addresses = self.empty();
         addresses.push(std::net::SocketAddr::from(([127, 0, 0, 1], 80)));
         Ok(addresses)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::sys::socket::{Backlog, bind, listen};
+
+    #[test]
+    fn a_socket_whose_owner_hangs_is_not_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("hung.sock");
+        let owner = socket(AddressFamily::Unix, SockType::Stream, SockFlag::empty(), None).unwrap();
+        bind(owner.as_raw_fd(), &UnixAddr::new(&path).unwrap()).unwrap();
+        listen(&owner, Backlog::new(0).unwrap()).unwrap();
+        // One waits in its queue; the next one finds that full.
+        let queued = connect(&path, None).unwrap();
+        let error = connect(&path, Some(Duration::from_millis(50))).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock, "{error}");
+        drop(queued);
     }
 }

@@ -280,8 +280,11 @@ impl World {
         // Who was seen down when a rollout ended has come back by now, or never will.
         for node in &mut self.nodes {
             node.unseen_at = 0;
-            // What the one before left drained is the operator's.
-            node.wish = node.availability;
+            // What the one before left drained is still careen's, while it is so.
+            let record = node.labels.get(RECORD_LABEL).and_then(|text| NodeRecord::decode(text).ok());
+            let taken = record.filter(|record| record.stage.is_terminal()).and_then(|record| record.taken);
+            let taken = taken.filter(|taken| taken.set == node.availability);
+            node.wish = taken.map_or(node.availability, |taken| taken.was);
         }
     }
 
