@@ -5,6 +5,7 @@ use crate::step::{Step, Verb};
 use crate::text::{Look, Page, Span, span};
 use crate::view::{NodeStanding, Standing, Totals};
 use crate::words;
+use careen_model::cause::telling;
 use careen_planner::observed::Availability;
 use careen_planner::participants::Participant;
 use careen_planner::rollout::Control;
@@ -85,7 +86,7 @@ fn ended(node: &EndedNode) -> Vec<Span> {
         _ => None,
     };
     let record = node.record.as_deref().map(|record| match node.stage {
-        Stage::Failed { .. } => record.lines().last().unwrap_or_default().to_owned(),
+        Stage::Failed { .. } => telling(record).unwrap_or_default().to_owned(),
         _ => in_short(record),
     });
     let text: Vec<String> = why.into_iter().chain(record).collect();

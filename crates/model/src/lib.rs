@@ -8,6 +8,7 @@
 //! so that each decision can be tested without a host.
 
 pub mod capability;
+pub mod cause;
 pub mod command;
 pub mod container;
 pub mod control;

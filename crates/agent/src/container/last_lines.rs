@@ -2,27 +2,29 @@
 
 use crate::files::{self, File};
 use crate::layout::{TransactionDir, file};
+use careen_model::cause::lines_that_matter;
 use careen_model::output::{Extent, IndexReader, Record, Room};
 use std::io;
 
-/// How many lines.
-const LINES: usize = 5;
-
 /// How many of the last bytes they are looked for in.
-const BYTES: usize = 4096;
+const BYTES: usize = 32 << 10;
 
-/// The last lines of what a command wrote; none where the output cannot be read: the host has it, and nothing depends
+/// How many characters of a line: all of them together travel with a result.
+const LONGEST: usize = 130;
+
+/// What matters of what a command wrote: its last lines, and those before them that look like the cause; none where the output cannot be read: the host has it, and nothing depends
 /// on it here. `limit` is the one under which it was written.
 pub fn of(directory: &TransactionDir, limit: u64) -> Vec<String> {
     let bytes = last_bytes(directory, limit).unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes).into_owned();
-    let mut lines: Vec<&str> = text.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
-    let from = lines.len().saturating_sub(LINES);
-    lines.drain(from..).map(str::to_owned).collect()
+    let lines: Vec<&str> = text.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
+    lines_that_matter(&lines).into_iter().map(|line| line.chars().take(LONGEST).collect()).collect()
 }
 
 fn last_bytes(directory: &TransactionDir, limit: u64) -> io::Result<Vec<u8>> {
     let room = Room::of_limit(limit);
+    // What is older than the ring is long has been written over.
+    let most = BYTES.min(usize::try_from(limit / 2).unwrap_or(BYTES));
     let index = files::read(directory.file(file::INDEX))?;
     let records = IndexReader::default().push(&index).map_err(io::Error::other)?;
     let (head, tail) = (File::open(directory.file(file::OUTPUT))?, File::open(directory.file(file::TAIL))?);
@@ -31,7 +33,7 @@ fn last_bytes(directory: &TransactionDir, limit: u64) -> io::Result<Vec<u8>> {
     for record in records.iter().rev() {
         pieces.push(read(record, &room, &head, &tail)?);
         found += record.length as usize;
-        if found >= BYTES {
+        if found >= most {
             break;
         }
     }
@@ -65,9 +67,8 @@ mod tests {
         }
         output.append(Stream::Stderr, b"E: no room left\r\n\n");
         output.finish();
-        assert_eq!(
-            of(&directory, 8192),
-            ["line 2996", "line 2997", "line 2998", "line 2999", "E: no room left"]
-        );
+        let lines = of(&directory, 8192);
+        assert_eq!(lines.len(), 10, "{lines:?}");
+        assert_eq!((lines[0].as_str(), lines[9].as_str()), ("line 2991", "E: no room left"));
     }
 }
