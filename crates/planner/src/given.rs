@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// All of it. A spec of an older version has none.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct Given {
     /// Environment variables, `KEY=VALUE`.
     pub environment: Vec<String>,
@@ -20,6 +20,7 @@ pub struct Given {
 
 /// A config or a secret as a file in the agent's container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct GivenFile {
     /// Its id in the swarm.
     pub id: String,
@@ -52,5 +53,16 @@ mod tests {
         let mut old = serde_json::to_value(&spec).unwrap();
         assert!(old.as_object_mut().unwrap().remove("given").is_none(), "nothing is not written");
         assert_eq!(serde_json::from_value::<Spec>(old).unwrap(), spec);
+        // What a later careen asks for is not left out without a word.
+        for place in ["", "/policy", "/selection", "/limits", "/given"] {
+            let mut later = serde_json::to_value(Spec {
+                given: super::Given { registry_auth: true, ..super::Given::default() },
+                ..spec.clone()
+            })
+            .unwrap();
+            later.pointer_mut(place).unwrap()["windows"] = "22:00-04:00".into();
+            let error = serde_json::from_value::<Spec>(later).unwrap_err().to_string();
+            assert!(error.contains("unknown field `windows`"), "{place}: {error}");
+        }
     }
 }

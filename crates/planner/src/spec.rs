@@ -8,6 +8,7 @@ use std::time::Duration;
 
 /// A rollout.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Spec {
     /// Its id.
     pub id: RolloutId,
@@ -59,6 +60,7 @@ pub struct Spec {
 
 /// The Swarm secret that holds the unlock key. The key itself is never in a spec.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct UnlockKey {
     /// The secret's id.
     pub id: String,
@@ -68,6 +70,7 @@ pub struct UnlockKey {
 
 /// Which nodes a rollout is about. An empty list does not limit.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Selection {
     /// By id or host name.
     pub nodes: Vec<String>,
@@ -79,6 +82,7 @@ pub struct Selection {
 
 /// Order, pace and failures.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Policy {
     /// Workers or managers first.
     pub order: NodeOrder,
@@ -146,6 +150,7 @@ pub enum RebootPolicy {
 
 /// How long each phase may take. None of these kills what runs on a host: they end careen's waiting.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Limits {
     /// Until the agent is placed and runs.
     pub entering: Duration,
