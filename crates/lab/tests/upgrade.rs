@@ -327,9 +327,58 @@ fn a_full_disk_is_seen_before_anything_is_downloaded() {
     let full = scene.alone("prepare");
     scene.on("n2", "umount /var/cache/careen; rmdir /var/cache/careen");
     assert_eq!(full.status, 1, "{}", full.stdout);
-    let short = "archives (the packages). Make room there, then try again ('careen retry'). Nothing was changed";
+    let short =
+        "archives (the packages). Make room there, then try again ('careen retry'). Nothing was changed";
     assert!(full.stdout.contains(short), "{}", full.stdout);
     assert_eq!(scene.on("n2", "version careen-test-one"), "installed 1");
+}
+
+/// Everything in an apt.conf that changes what apt says or does.
+const KNOBS: &str = "
+cat >/etc/apt/apt.conf.d/99careen-test <<'END'
+quiet \"2\";
+APT::Color \"true\";
+APT::Get::Show-Versions \"true\";
+APT::Get::Show-User-Simulation-Note \"true\";
+APT::Get::Simulate \"true\";
+APT::Get::Download-Only \"true\";
+APT::Get::Assume-No \"true\";
+APT::Get::AutomaticRemove \"true\";
+APT::Get::Purge \"true\";
+Dpkg::Progress-Fancy \"true\";
+Dpkg::Use-Pty \"true\";
+END
+";
+
+#[test]
+fn what_goes_and_is_not_replaced_is_refused_whatever_the_hosts_apt_conf_says() {
+    let scene = Scene::new();
+    let set = "
+        for name in vip lib net; do pkg careen-test-$name 1; done; publish
+        install_now careen-test-vip careen-test-lib careen-test-net
+        pkg careen-test-net 2 'Conflicts: careen-test-vip'; publish
+    ";
+    scene.on("n2", &format!("{set}{KNOBS}"));
+    let refused = scene.alone("prepare");
+    let allowed = scene.alone("install --allow-removal careen-test-vip");
+    // A library that takes the place of another one needs no word.
+    let replaced = "'Provides: careen-test-lib' 'Replaces: careen-test-lib' 'Conflicts: careen-test-lib'";
+    scene.on(
+        "n2",
+        &format!(
+            "pkg careen-test-lib2 1 {replaced}; pkg careen-test-net 3 'Depends: careen-test-lib2'; publish"
+        ),
+    );
+    let moved = scene.alone("install");
+    scene.on("n2", "rm /etc/apt/apt.conf.d/99careen-test");
+    assert_eq!(refused.status, 1, "{}", refused.stdout);
+    let why = "it would remove careen-test-vip (1), and nothing takes its place";
+    assert!(refused.stdout.contains(why), "{}", refused.stdout);
+    assert!(refused.stdout.contains("--allow-removal careen-test-vip if it may go"), "{}", refused.stdout);
+    assert_eq!((allowed.status, moved.status), (0, 0), "{}{}", allowed.stdout, moved.stdout);
+    assert!(moved.stdout.contains("careen-test-lib 1 is removed"), "{}", moved.stdout);
+    let versions = "for name in vip lib lib2 net; do version careen-test-$name; echo; done";
+    assert_eq!(scene.on("n2", versions), "\n\ninstalled 1\ninstalled 3\n", "{}", moved.stdout);
 }
 
 #[test]
