@@ -75,6 +75,8 @@ impl Run {
                 if !world.services.is_empty() {
                     let at = (world.rng.number() % world.services.len() as u64) as usize;
                     world.services[at].replicas = replicas;
+                    // One that had a single task may have several wanted now: who looked before knows nothing of it.
+                    world.services[at].spread_at = world.now;
                 }
             }
             14 | 15 => self.operator_says(Control::Paused { why: PauseReason::Asked }),
