@@ -161,6 +161,14 @@ pub fn gone(observed: &Observed, spec: &Spec) -> Result<Vec<GoneNode>, InvalidCo
         .collect())
 }
 
+/// Whether the rollout that a node's label speaks of has nothing to do there any more. `entering` without a service is the word of
+/// a controller that was frozen while its rollout was aborted, and woke up after its end: nothing was begun.
+pub fn is_over(observed: &Observed, node: &Node, record: &NodeRecord) -> bool {
+    let has_services =
+        || observed.jobs.iter().any(|job| job.key.rollout == record.rollout && job.key.node == node.id);
+    record.stage.is_terminal() || record.stage == Stage::Entering && !has_services()
+}
+
 /// The last try and its last agent that the swarm remembers of a node whose label is not there: from any service, whether
 /// it reached the node or not, and from results. `None`: nothing was begun.
 pub fn trace(observed: &Observed, rollout: &RolloutId, node: &NodeId) -> Option<(u32, u32)> {

@@ -9,7 +9,7 @@ use crate::observed::{
     Availability, Expectation, Mode, Node, Observed, Reachability, Role, Service, TaskState,
 };
 use crate::order;
-use crate::participants::Participant;
+use crate::participants::{self, Participant};
 use crate::quorum;
 use crate::scheduler::{self, Place};
 use crate::spec::{RebootPolicy, Spec};
@@ -346,7 +346,7 @@ fn look_at(observed: &Observed, spec: &Spec, node: &Node, plan: &mut Plan) {
         Ok(Some(record))
             if record.rollout != spec.id && matches!(record.stage, crate::state::Stage::Failed { .. }) =>
         {
-            let drained = availability::left_by_another(node, &spec.id).is_some();
+            let drained = availability::left_by_another(observed, node, &spec.id).is_some();
             plan.warnings.push(Warning::LeftBehind { node: id(), rollout: record.rollout, drained });
         }
         Ok(Some(_) | None) => {}
@@ -387,7 +387,7 @@ impl Ahead {
 
 fn planned(ahead: &mut Ahead, spec: &Spec, node: &Node) -> PlannedNode {
     let observed = &ahead.observed;
-    let left = availability::left_by_another(node, &spec.id);
+    let left = availability::left_by_another(observed, node, &spec.id);
     let kept = availability::operators(node, left) != Availability::Active;
     let drain = if kept {
         PlannedDrain::Kept
@@ -401,7 +401,8 @@ fn planned(ahead: &mut Ahead, spec: &Spec, node: &Node) -> PlannedNode {
     let drains = matches!(drain, PlannedDrain::Yes | PlannedDrain::IfNeeded);
     let down = (!node.is_ready()).then_some(Hold::NodeDown);
     let against = drains.then(|| drain::hold(observed, spec, &ahead.away, node)).flatten();
-    let unfinished = |record: &NodeRecord| record.rollout != spec.id && !record.stage.is_terminal();
+    let unfinished =
+        |record: &NodeRecord| record.rollout != spec.id && !participants::is_over(observed, node, record);
     let other = NodeRecord::of(node).ok().flatten().filter(unfinished);
     let other = other.map(|record| Hold::OtherRollout { rollout: record.rollout });
     let planned = PlannedNode {

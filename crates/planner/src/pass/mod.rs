@@ -244,8 +244,8 @@ fn standing(observed: &Observed, node: &Node, rollout: &RolloutId, epoch: u64) -
             None => Standing::Ours { record: new(), stored: false },
         },
         Ok(Some(record)) if record.rollout == *rollout => Standing::Ours { record, stored: true },
-        Ok(Some(record)) if record.stage.is_terminal() => {
-            let taken = availability::left_by_another(node, rollout);
+        Ok(Some(record)) if participants::is_over(observed, node, &record) => {
+            let taken = availability::left_by_another(observed, node, rollout);
             Standing::Ours { record: NodeRecord { taken, ..new() }, stored: false }
         }
         Ok(Some(record)) => Standing::Foreign(record.rollout),

@@ -788,6 +788,13 @@ fn labels_that_cannot_be_read_and_other_rollouts_hold_the_node() {
     put(&mut observed, "w1", &other);
     observed.jobs.clear();
     assert_eq!(hold(&now(&observed, &spec()), "w1"), "other-rollout");
+    // Of a controller that woke up after its rollout's end; with a service it may be at something.
+    put(&mut observed, "w1", &NodeRecord { stage: Stage::Entering, ..other.clone() });
+    assert_eq!(words(&now(&observed, &spec())), ["w1 e5 entering"]);
+    jobs(&mut observed, "w1", TaskState::Running, None);
+    observed.jobs.iter_mut().for_each(|job| job.key.rollout = other.rollout.clone());
+    assert_eq!(hold(&now(&observed, &spec()), "w1"), "other-rollout");
+    observed.jobs.clear();
     other.stage = Stage::Failed { phase: Phase::Rebooting, reason: Reason::NodeDown };
     other.taken = Some(Taken { was: Active, set: Drain });
     put(&mut observed, "w1", &other);
