@@ -169,7 +169,8 @@ impl View<'_> {
                 let before = world.jobs.len();
                 world.jobs.retain(|job| job.key != *key);
                 // Who decided that had seen the label that somebody has deleted since.
-                if world.node(&key.node).is_some_and(|node| node.wish_at >= self.looked_at) {
+                let seen = self.looked_at.saturating_sub(world.hazard.lag + 1);
+                if world.node(&key.node).is_some_and(|node| node.wish_at >= seen) {
                     world.forget_untraced();
                 }
                 if world.jobs.len() == before { Err(ActError::Gone) } else { Ok(()) }
