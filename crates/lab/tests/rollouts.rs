@@ -73,6 +73,38 @@ fn an_abort_gives_back_what_it_may_and_names_the_failed_node() {
     scene.assert_nothing_is_left();
 }
 
+/// A runtime that starts no container any more; what runs goes on, and the engine answers.
+const BREAK_RUNC: &str = r#"cat >/run/break-runc <<'END'
+#!/bin/sh
+set -e
+mv /usr/sbin/runc /usr/sbin/runc.good
+cat >/usr/sbin/runc <<'RUNC'
+#!/bin/sh
+case " $* " in *" create "*) echo 'no containers today' >&2; exit 1 ;; esac
+exec /usr/sbin/runc.good "$@"
+RUNC
+chmod 755 /usr/sbin/runc
+END"#;
+
+#[test]
+fn a_node_on_which_no_container_starts_any_more_is_not_done_and_the_next_one_does_not_begin() {
+    let scene = scene();
+    scene.sh("n1", BREAK_RUNC);
+    let script = ["--script", "/run/break-runc", "--drain", "never", "--canaries", "0"];
+    let ran = scene.run(&[&script[..], &["--node", "n2", "--node", "n3"]].concat());
+    let why = scene.careen(&["why", "n2"]).stdout;
+    scene.sh("n2", "mv /usr/sbin/runc.good /usr/sbin/runc");
+    assert_eq!(ran.status, 4, "{ran:?}");
+    assert!(
+        why.contains("no new container starts on this host") && why.contains("no containers today"),
+        "{why}"
+    );
+    assert_eq!(scene.sh("n3", "ls /usr/sbin/runc*"), "/usr/sbin/runc\n");
+    assert_eq!(scene.careen(&["abort"]).status, 0);
+    assert_eq!(scene.await_end()["control"]["outcome"], "aborted");
+    scene.assert_nothing_is_left();
+}
+
 #[test]
 fn a_wrong_call_changes_nothing() {
     let scene = scene();

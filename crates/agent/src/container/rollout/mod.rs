@@ -50,7 +50,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const HOST_AGAIN: Duration = Duration::from_secs(5);
 
 /// For how long a container that does not start is tried again, and how often.
-const PROBE_LIMIT: Duration = Duration::from_secs(60);
+const PROBE_LIMIT: Duration = Duration::from_secs(30);
 const PROBE_AGAIN: Duration = Duration::from_secs(3);
 
 /// So many characters of what changed travel with a result: the host has it all.
