@@ -119,11 +119,12 @@ fn healthy_hosts_are_all_done_once_whatever_happens_to_controllers() {
             let plan = &mut node.host.plan;
             (plan.prepare_works, plan.verify_works) = (true, true);
             (plan.refuses_the_agent, plan.dies_at_reboot) = (false, false);
-            (plan.is_fit, plan.stops_the_engine) = (true, false);
+            (plan.is_fit, plan.stops_the_engine, plan.starts_containers) = (true, false, true);
             plan.attempts = vec![AttemptEnd::Well];
         }
         world.services.iter_mut().for_each(|service| service.has_volume = false);
         world.autolock = false;
+        world.spec.allow_gaps = true;
         let ending = Run::new(world).with(Faults::controllers()).to_the_end();
         let ending = ending.unwrap_or_else(|failure| panic!("{failure}\nseed {seed}"));
         assert_eq!(ending.outcome, RolloutOutcome::Done, "seed {seed}");
