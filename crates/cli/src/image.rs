@@ -33,7 +33,7 @@ pub fn pin(image: &str, get: impl Fn(&str) -> Result<Value, EngineError>) -> Res
 }
 
 /// The label with which an image says which careen it is made for, and what this one wants there.
-const PROTOCOL_LABEL: &str = "careen.protocol";
+pub const PROTOCOL_LABEL: &str = "careen.protocol";
 pub const PROTOCOL: &str = "1";
 
 /// What an image of this engine's has, seen in a container that never starts and is removed at once. `None` when the engine does

@@ -315,8 +315,9 @@ fn summary(history: &careen_swarm::History) -> Summary {
 fn plain_containers(listed: &Value) -> Vec<String> {
     let is_plain = |container: &&Value| {
         let labels = container.get("Labels").and_then(Value::as_object);
-        let of_somebody =
-            |name: &String| name.starts_with("com.docker.swarm.") || name.starts_with("careen.");
+        // An image's own label is on every container that somebody makes of it.
+        let ours = |name: &String| name.starts_with("careen.") && name != image::PROTOCOL_LABEL;
+        let of_somebody = |name: &String| name.starts_with("com.docker.swarm.") || ours(name);
         !labels.is_some_and(|labels| labels.keys().any(of_somebody))
     };
     let name = |container: &Value| {
@@ -401,6 +402,21 @@ mod tests {
         let stops = said(503, "This node is not a swarm manager. Use \"docker swarm init\" to connect.");
         assert_eq!(stops, "m1 takes no part in its swarm now");
         assert!(said(500, "something else").contains("answered 500 to GET /nodes: something else"));
+    }
+
+    #[test]
+    fn a_plain_container_is_one_that_somebody_made_by_hand_also_of_a_payloads_image() {
+        let container = |name: &str, label: &str| {
+            let labels = serde_json::Map::from_iter([(label.to_owned(), json!("x"))]);
+            json!({ "Names": [format!("/{name}")], "Labels": labels })
+        };
+        let listed = json!([
+            container("by-hand", "maintainer"),
+            container("of-the-image", image::PROTOCOL_LABEL),
+            container("task", "com.docker.swarm.task.id"),
+            container("gate", "careen.role"),
+        ]);
+        assert_eq!(plain_containers(&listed), ["by-hand", "of-the-image"]);
     }
 
     #[test]

@@ -161,12 +161,28 @@ pub fn gone(observed: &Observed, spec: &Spec) -> Result<Vec<GoneNode>, InvalidCo
         .collect())
 }
 
-/// Whether the rollout that a node's label speaks of has nothing to do there any more. `entering` without a service is the word of
-/// a controller that was frozen while its rollout was aborted, and woke up after its end: nothing was begun.
+/// Whether the rollout that a node's label speaks of has nothing to do there any more. `pending`, and `entering` without a service,
+/// are the words of a controller that was frozen while its rollout was aborted, and woke up after its end: nothing was begun.
 pub fn is_over(observed: &Observed, node: &Node, record: &NodeRecord) -> bool {
     let has_services =
         || observed.jobs.iter().any(|job| job.key.rollout == record.rollout && job.key.node == node.id);
-    record.stage.is_terminal() || record.stage == Stage::Entering && !has_services()
+    match record.stage {
+        Stage::Pending => true,
+        Stage::Entering => !has_services(),
+        Stage::Held { .. }
+        | Stage::Preparing
+        | Stage::Draining { .. }
+        | Stage::Running { .. }
+        | Stage::RestartingEngine
+        | Stage::Rebooting
+        | Stage::Verifying
+        | Stage::Restoring { .. }
+        | Stage::Settling
+        | Stage::Done
+        | Stage::Failed { .. }
+        | Stage::Skipped { .. }
+        | Stage::Gone { .. } => record.stage.is_terminal(),
+    }
 }
 
 /// The last try and its last agent that the swarm remembers of a node whose label is not there: from any service, whether

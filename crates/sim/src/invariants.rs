@@ -311,7 +311,11 @@ impl World {
     pub fn check_end(&mut self) {
         for index in 0..self.nodes.len() {
             let node = &self.nodes[index];
-            let failed = matches!(self.stage(node), Some(Stage::Failed { .. } | Stage::Skipped { .. }));
+            // Of one that had failed a controller that woke up too late may say that it is to be tried again.
+            let failed = matches!(
+                self.stage(node),
+                Some(Stage::Failed { .. } | Stage::Skipped { .. } | Stage::Pending)
+            );
             let stays =
                 failed && node.availability == Availability::Drain && node.wish != Availability::Drain;
             if node.availability != node.wish && !stays {

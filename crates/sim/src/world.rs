@@ -282,7 +282,9 @@ impl World {
             node.unseen_at = 0;
             // What the one before left drained is still careen's, while it is so.
             let record = node.labels.get(RECORD_LABEL).and_then(|text| NodeRecord::decode(text).ok());
-            let taken = record.filter(|record| record.stage.is_terminal()).and_then(|record| record.taken);
+            let over =
+                |stage: &Stage| stage.is_terminal() || matches!(stage, Stage::Pending | Stage::Entering);
+            let taken = record.filter(|record| over(&record.stage)).and_then(|record| record.taken);
             let taken = taken.filter(|taken| taken.set == node.availability);
             node.wish = taken.map_or(node.availability, |taken| taken.was);
         }
