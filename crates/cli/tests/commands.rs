@@ -195,7 +195,7 @@ fn a_node_that_leaves_in_its_turn_is_told_and_given_up_and_the_end_is_no_success
     sim.0.borrow_mut().world.join("w1-again", "w1");
     assert_eq!(exit(sim.call("status")), 0);
     let out = sim.out();
-    assert!(out.contains("a node of the same name joined as w1-again"), "{out}");
+    assert!(out.contains("a node of the same name joined as w1 (w1-again)"), "{out}");
     assert!(out.contains("\n0 of 3 nodes done, 2 waiting, 1 gone\nnot taken in: w1 (w1-again), "), "{out}");
     assert_eq!(exit(sim.call("status --format json")), 0);
     let status: serde_json::Value = serde_json::from_str(&sim.out()).unwrap();
@@ -215,10 +215,10 @@ fn a_node_that_leaves_in_its_turn_is_told_and_given_up_and_the_end_is_no_success
     );
     assert_eq!(exit(sim.call("skip w1 --local")), 3, "{}{}", sim.out(), sim.err());
     let out = sim.out();
-    assert!(out.starts_with("w1 is given up: nobody waits for its host any more\n"), "{out}");
+    assert!(out.starts_with("w1 (w1) is given up: nobody waits for its host any more\n"), "{out}");
     assert!(
         out.contains(
-            "is finished, with nodes that failed or left: 2 of 3 nodes done, 1 gone\nw1: it left the swarm"
+            "is finished, with nodes that failed or left: 2 of 3 nodes done, 1 gone\nw1 (w1): it left the swarm"
         ),
         "{out}"
     );

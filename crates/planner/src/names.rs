@@ -41,13 +41,22 @@ impl Names {
         name.cloned().unwrap_or_else(|| id.to_string())
     }
 
-    /// A text with names in the place of ids.
+    /// A text with names in the place of ids. Whole words alone are ids: a name may begin as one.
     pub fn in_text(&self, text: &str) -> String {
-        self.hosts.keys().fold(text.to_owned(), |text, id| match text.contains(&id.0) {
-            // What is shown may contain the id itself.
-            true => text.split(&id.0).collect::<Vec<_>>().join(&self.shown(id)),
-            false => text,
-        })
+        let of_word = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        let mut said = String::with_capacity(text.len());
+        let mut rest = text;
+        while !rest.is_empty() {
+            let word = rest.find(|c| !of_word(c)).unwrap_or(rest.len());
+            let (word, after) = rest.split_at(word);
+            let id = NodeId(word.to_owned());
+            said.push_str(&if self.hosts.contains_key(&id) { self.shown(&id) } else { id.0 });
+            let between = after.find(of_word).unwrap_or(after.len());
+            let (between, after) = after.split_at(between);
+            said.push_str(between);
+            rest = after;
+        }
+        said
     }
 
     fn is_unique(&self, host: &str) -> bool {
@@ -81,7 +90,8 @@ mod tests {
             "not for a shell"
         );
         assert_eq!(names.shown(&NodeId("gone".into())), "gone");
-        assert_eq!(names.in_text("without a1 and b2, c3"), "without w1 and w2 (b2), w2 (c3)");
+        assert_eq!(names.in_text("without a1 and b2, c3: \u{fc}"), "without w1 and w2 (b2), w2 (c3): \u{fc}");
+        assert_eq!(names.in_text("a1-again, xa1 (a1)"), "a1-again, xa1 (w1)");
     }
 
     #[test]

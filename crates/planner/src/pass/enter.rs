@@ -39,11 +39,12 @@ impl Work<'_> {
             let fail = age >= self.spec.limits.node_down;
             return if fail { Move::Fail(Reason::NodeDown) } else { Move::Wait(Hold::NodeDown) };
         }
-        if let Some(moving) = self.controller_leaves(node) {
-            return moving;
-        }
+        // Before the controller leaves: two nodes that both may not begin would send it to and fro.
         if let Err(hold) = self.place(node) {
             return Move::Wait(hold);
+        }
+        if let Some(moving) = self.controller_leaves(node) {
+            return moving;
         }
         let surely_drained = drain::before_the_command(self.spec, Expectation::Unknown);
         let kept = crate::availability::operators(node, record.taken) != Availability::Active;
