@@ -84,7 +84,8 @@ case " $* " in *" create "*) echo 'no containers today' >&2; exit 1 ;; esac
 exec /usr/sbin/runc.good "$@"
 RUNC
 chmod 755 /usr/sbin/runc
-END"#;
+END
+chmod 755 /run/break-runc"#;
 
 #[test]
 fn a_node_on_which_no_container_starts_any_more_is_not_done_and_the_next_one_does_not_begin() {
@@ -96,7 +97,7 @@ fn a_node_on_which_no_container_starts_any_more_is_not_done_and_the_next_one_doe
     scene.sh("n2", "[ ! -e /usr/sbin/runc.good ] || mv /usr/sbin/runc.good /usr/sbin/runc");
     assert_eq!(ran.status, 4, "{ran:?}");
     assert!(
-        why.contains("no new container starts on this host") && why.contains("no containers today"),
+        why.contains("no new container starts on this host") && why.contains("OCI runtime create failed"),
         "{why}"
     );
     assert_eq!(scene.sh("n3", "ls /usr/sbin/runc*"), "/usr/sbin/runc\n");
