@@ -241,7 +241,8 @@ impl World {
     pub(crate) fn reports(&mut self) -> Vec<AgentReport> {
         let now = self.now;
         self.logs.retain(|_, log| log.gone.is_none_or(|gone| now - gone < FORGOTTEN));
-        let keys: Vec<JobKey> = self.logs.keys().cloned().collect();
+        // Of an earlier rollout's agents, which may be left, nobody asks for the log.
+        let keys: Vec<JobKey> = self.logs.keys().filter(|key| key.rollout == self.spec.id).cloned().collect();
         keys.into_iter().filter_map(|key| self.report(&key)).collect()
     }
 
