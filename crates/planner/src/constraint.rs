@@ -82,23 +82,23 @@ fn is_at(address: &str, place: &str) -> Option<bool> {
 
 /// Whether a node fits all constraints.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fit {
+pub enum Fit<'a> {
     /// It does.
     Yes,
     /// It does not.
     No,
     /// This one cannot be read: Swarm has accepted it, so it is of a kind that came after this program.
-    Unknown(String),
+    Unknown(&'a str),
 }
 
 /// Whether a node fits all constraints, as far as they can be read.
-pub fn fit(constraints: &[String], node: &Node) -> Fit {
+pub fn fit<'a>(constraints: &'a [String], node: &Node) -> Fit<'a> {
     let mut unknown = None;
     for text in constraints {
         match Constraint::parse(text) {
             Ok(constraint) if !constraint.fits(node) => return Fit::No,
             Ok(_) => {}
-            Err(InvalidConstraint { given }) => unknown = Some(given),
+            Err(InvalidConstraint { .. }) => unknown = Some(text.as_str()),
         }
     }
     unknown.map_or(Fit::Yes, Fit::Unknown)
@@ -199,8 +199,8 @@ mod tests {
     fn a_constraint_of_a_later_swarm_promises_nothing_and_excludes_nothing() {
         let node = worker("w1");
         let later = "node.gpu==yes".to_owned();
-        assert_eq!(fit(std::slice::from_ref(&later), &node), Fit::Unknown(later.clone()));
-        assert_eq!(fit(&[later, "node.role==manager".into()], &node), Fit::No);
+        assert_eq!(fit(std::slice::from_ref(&later), &node), Fit::Unknown(&later));
+        assert_eq!(fit(&[later.clone(), "node.role==manager".into()], &node), Fit::No);
         assert_eq!(fit(&["node.role==worker".into()], &node), Fit::Yes);
     }
 }

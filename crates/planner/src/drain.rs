@@ -135,10 +135,10 @@ pub fn still_running(observed: &Observed, node: &Node) -> Vec<String> {
 
 /// Services that have fewer tasks than before, and are to run elsewhere. Where gaps are allowed that is what has a place now.
 pub fn not_replaced(observed: &Observed, spec: &Spec, baseline: &Baseline, node: &Node) -> Vec<String> {
-    let now = Scheduler::without(observed, &BTreeSet::new());
-    let elsewhere = |service: &Service| match spec.allow_gaps {
-        true => scheduler::has_place(&now, service),
-        false => could_move(observed, service, node),
+    let now = spec.allow_gaps.then(|| Scheduler::without(observed, &BTreeSet::new()));
+    let elsewhere = |service: &Service| match &now {
+        Some(now) => scheduler::has_place(now, service),
+        None => could_move(observed, service, node),
     };
     let short = observed.services.iter().filter(|service| {
         service.mode == Mode::Replicated

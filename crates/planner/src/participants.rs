@@ -166,23 +166,8 @@ pub fn gone(observed: &Observed, spec: &Spec) -> Result<Vec<GoneNode>, InvalidCo
 pub fn is_over(observed: &Observed, node: &Node, record: &NodeRecord) -> bool {
     let has_services =
         || observed.jobs.iter().any(|job| job.key.rollout == record.rollout && job.key.node == node.id);
-    match record.stage {
-        Stage::Pending => true,
-        Stage::Entering => !has_services(),
-        Stage::Held { .. }
-        | Stage::Preparing
-        | Stage::Draining { .. }
-        | Stage::Running { .. }
-        | Stage::RestartingEngine
-        | Stage::Rebooting
-        | Stage::Verifying
-        | Stage::Restoring { .. }
-        | Stage::Settling
-        | Stage::Done
-        | Stage::Failed { .. }
-        | Stage::Skipped { .. }
-        | Stage::Gone { .. } => record.stage.is_terminal(),
-    }
+    let is_intent = || record.stage == Stage::Entering && !has_services();
+    record.stage == Stage::Pending || record.stage.is_terminal() || is_intent()
 }
 
 /// The last try and its last agent that the swarm remembers of a node whose label is not there: from any service, whether

@@ -180,15 +180,13 @@ fn never_fits<'s>(service: &'s Service, node: &Node) -> Takes<'s> {
     if !needs.plugins.iter().all(|plugin| node.offers.has(plugin)) {
         return Takes::No(Misfit::Plugin);
     }
-    let fit = fit(&service.constraints, node);
-    if fit == Fit::No {
-        return Takes::No(Misfit::Constraint);
+    let runs = needs.platforms.is_empty() || needs.platforms.iter().any(|one| one.runs_on(&platform));
+    match fit(&service.constraints, node) {
+        Fit::No => Takes::No(Misfit::Constraint),
+        Fit::Yes | Fit::Unknown(_) if !runs => Takes::No(Misfit::Platform),
+        Fit::Unknown(text) => Takes::Unknown(text),
+        Fit::Yes => Takes::Yes,
     }
-    if !needs.platforms.is_empty() && !needs.platforms.iter().any(|one| one.runs_on(&platform)) {
-        return Takes::No(Misfit::Platform);
-    }
-    let unreadable = |text: &&String| matches!(fit, Fit::Unknown(ref unknown) if unknown == *text);
-    service.constraints.iter().find(unreadable).map_or(Takes::Yes, |text| Takes::Unknown(text))
 }
 
 /// Whether a node takes a task of this service at some time, as it is labelled and equipped now: it may be away or full
@@ -200,7 +198,7 @@ pub fn could_take(node: &Node, service: &Service) -> bool {
     }
 }
 
-/// The services of which one more task has a place, or had one if nodes were not full.
+/// Whether one more task of this service has a place, or nobody knows.
 pub fn has_place(scheduler: &Scheduler<'_>, service: &Service) -> bool {
     match scheduler.find(service, &service.needs.reserved) {
         Place::On { .. } | Place::Unknown { .. } => true,
