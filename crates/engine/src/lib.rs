@@ -241,23 +241,21 @@ impl Engine {
 
     /// Creates a container and returns its id.
     pub fn create_container(&self, body: &Value) -> Result<String, EngineError> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "PascalCase")]
-        struct Created {
-            id: String,
-        }
-        self.post::<Created>("/containers/create", body).map(|created| created.id)
+        self.create("/containers/create", body)
     }
 
     /// Creates a container with this name and returns its id.
     pub fn create_named_container(&self, name: &str, body: &Value) -> Result<String, EngineError> {
+        self.create(&format!("/containers/create?name={}", escaped(name)), body)
+    }
+
+    fn create(&self, path: &str, body: &Value) -> Result<String, EngineError> {
         #[derive(Deserialize)]
         #[serde(rename_all = "PascalCase")]
         struct Created {
             id: String,
         }
-        let path = format!("/containers/create?name={}", escaped(name));
-        self.post::<Created>(&path, body).map(|created| created.id)
+        self.post::<Created>(path, body).map(|created| created.id)
     }
 
     /// Starts a container.
@@ -298,6 +296,11 @@ impl Engine {
     /// Removes a container, running or not.
     pub fn remove_container(&self, id: &str) -> Result<(), EngineError> {
         self.delete(&format!("/containers/{id}?force=1&v=1"))
+    }
+
+    /// Removes a container, running or not; one that is gone already is no error.
+    pub fn remove_container_if_there(&self, id: &str) -> Result<(), EngineError> {
+        if_there(self.remove_container(id))
     }
 
     /// The managers of the swarm. Only a manager can be asked.
@@ -383,10 +386,7 @@ impl Engine {
 
     /// Removes a config; one that is gone is removed already.
     pub fn remove_config(&self, id: &str) -> Result<(), EngineError> {
-        match self.delete(&format!("/configs/{id}")) {
-            Err(error) if !error.is_not_found() => Err(error),
-            Ok(()) | Err(_) => Ok(()),
-        }
+        if_there(self.delete(&format!("/configs/{id}")))
     }
 
     /// Asks for something. Whoever wants to know more than is here brings types of its own.
@@ -450,6 +450,14 @@ impl Engine {
 
     fn unreachable(&self, source: ureq::Error) -> EngineError {
         EngineError::Unreachable { socket: self.socket.clone(), source: Box::new(source) }
+    }
+}
+
+/// What is gone is removed already.
+fn if_there(removed: Result<(), EngineError>) -> Result<(), EngineError> {
+    match removed {
+        Err(error) if !error.is_not_found() => Err(error),
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 

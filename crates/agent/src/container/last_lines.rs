@@ -12,7 +12,8 @@ const BYTES: usize = 32 << 10;
 /// How many characters of a line: all of them together travel with a result.
 const LONGEST: usize = 130;
 
-/// What matters of what a command wrote: its last lines, and those before them that look like the cause; none where the output cannot be read: the host has it, and nothing depends
+/// What matters of what a command wrote: its last lines, and those before them that look like the cause; none where the output
+/// cannot be read: the host has it, and nothing depends
 /// on it here. `limit` is the one under which it was written.
 pub fn of(directory: &TransactionDir, limit: u64) -> Vec<String> {
     let bytes = last_bytes(directory, limit).unwrap_or_default();

@@ -24,7 +24,7 @@ struct Listed {
 pub fn remove(engine: &Engine, rollout: &str) {
     let removed = find(engine).and_then(|found| {
         let leaked = of_other_rollouts(&found, rollout);
-        leaked.iter().try_for_each(|container| remove_one(engine, container))?;
+        leaked.iter().try_for_each(|container| engine.remove_container_if_there(&container.id))?;
         Ok(leaked.len())
     });
     match removed {
@@ -39,13 +39,6 @@ pub fn remove(engine: &Engine, rollout: &str) {
 fn find(engine: &Engine) -> Result<Vec<Listed>, EngineError> {
     let filter = format!("{{\"label\":[\"{ROLE}\",\"com.docker.swarm.task.id\"]}}");
     engine.get(&format!("/containers/json?all=1&filters={}", escaped(&filter)))
-}
-
-fn remove_one(engine: &Engine, container: &Listed) -> Result<(), EngineError> {
-    match engine.remove_container(&container.id) {
-        Err(error) if !error.is_not_found() => Err(error),
-        Ok(()) | Err(_) => Ok(()),
-    }
 }
 
 /// Agents first: to one that still waits, the end of its gate would be a go.

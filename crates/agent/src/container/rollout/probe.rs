@@ -24,10 +24,10 @@ impl Probe<'_> {
     /// try has left of it is removed before, and what this one leaves behind.
     pub fn start(&self) -> Result<(), String> {
         let engine = Engine::connect().map_err(|error| error.to_string())?;
-        self.remove(&engine).map_err(|error| error.to_string())?;
+        let remove = || engine.remove_container_if_there(&self.name).map_err(|error| error.to_string());
+        remove()?;
         let started = self.start_on(&engine);
-        let removed = self.remove(&engine).map_err(|error| error.to_string());
-        started.and(removed)
+        started.and(remove())
     }
 
     fn start_on(&self, engine: &Engine) -> Result<(), String> {
@@ -48,13 +48,6 @@ impl Probe<'_> {
                 let said = engine.last_words(&id).unwrap_or_default();
                 Err(format!("it ended with status {status}: {}", said.trim()))
             }
-        }
-    }
-
-    fn remove(&self, engine: &Engine) -> Result<(), EngineError> {
-        match engine.remove_container(&self.name) {
-            Err(error) if !error.is_not_found() => Err(error),
-            Ok(()) | Err(_) => Ok(()),
         }
     }
 }
