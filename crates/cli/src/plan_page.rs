@@ -12,6 +12,7 @@ use serde::Serialize;
 
 /// The page. The observed swarm gives the nodes' names.
 pub fn page(plan: &Plan, spec: &Spec, observed: &Observed, page: &mut Page) {
+    let names = Names::of(observed);
     page.line(format!("payload  {}", words::payload(spec)));
     if spec.image_name.is_some() {
         page.line(format!("image    {}", spec.image));
@@ -24,27 +25,26 @@ pub fn page(plan: &Plan, spec: &Spec, observed: &Observed, page: &mut Page) {
     page.line(format!("nodes    {nodes}, in {} {waves}", plan.waves.len()));
     for (number, wave) in plan.waves.iter().enumerate() {
         page.gap();
-        self::wave(number + 1, wave, observed, page);
+        self::wave(number + 1, wave, observed, &names, page);
     }
     if !plan.skipped.is_empty() {
         page.gap();
     }
-    let shown = |node| Names::of(observed).shown(node);
     for node in &plan.skipped {
-        page.line(format!("left out: {}, {}", shown(&node.node), words::skip(node.why)));
+        page.line(format!("left out: {}, {}", names.shown(&node.node), words::skip(node.why)));
     }
     if !plan.warnings.is_empty() || !plan.refusals.is_empty() {
         page.gap();
     }
     for warning in &plan.warnings {
-        page.spans(&[Span::new(Look::Warn, "warning: "), names(observed, &warning.to_string()).into()]);
+        page.spans(&[Span::new(Look::Warn, "warning: "), names.in_text(&warning.to_string()).into()]);
     }
     for refusal in &plan.refusals {
-        page.spans(&[Span::new(Look::Bad, "refused: "), names(observed, &refusal.to_string()).into()]);
+        page.spans(&[Span::new(Look::Bad, "refused: "), names.in_text(&refusal.to_string()).into()]);
     }
 }
 
-fn wave(number: usize, wave: &PlannedWave, observed: &Observed, page: &mut Page) {
+fn wave(number: usize, wave: &PlannedWave, observed: &Observed, names: &Names, page: &mut Page) {
     let quorum = wave.quorum.map(|step| match step.members {
         // No number says it as well as the warning below.
         1 => ": the only manager".to_owned(),
@@ -57,16 +57,16 @@ fn wave(number: usize, wave: &PlannedWave, observed: &Observed, page: &mut Page)
     for node in &wave.nodes {
         let leads = observed.node(&node.node).is_some_and(Node::is_leader);
         let role = if leads { "manager, the leader" } else { words::role(node.role) };
-        let name = Names::of(observed).shown(&node.node);
+        let name = names.shown(&node.node);
         page.line(format!("  {name} ({role}), {}", drain(node.drain)));
         for text in tasks(&node.tasks) {
             page.line(format!("      {text}"));
         }
-        details(node, observed, page);
+        details(node, names, page);
     }
 }
 
-fn details(node: &PlannedNode, observed: &Observed, page: &mut Page) {
+fn details(node: &PlannedNode, names: &Names, page: &mut Page) {
     if !node.plain_containers.is_empty() {
         let containers = node.plain_containers.join(", ");
         page.line(format!("      containers of no service, which stop with the engine: {containers}"));
@@ -75,7 +75,7 @@ fn details(node: &PlannedNode, observed: &Observed, page: &mut Page) {
         page.line(format!("      Swarm may place there while it is active: {}", node.attracts.join(", ")));
     }
     for hold in &node.holds {
-        let text = names(observed, &hold.to_string());
+        let text = names.in_text(&hold.to_string());
         page.spans(&["      ".into(), Span::new(Look::Warn, "would wait: "), text.into()]);
     }
 }
@@ -117,10 +117,6 @@ fn task_line(task: &TaskMove) -> String {
     };
     let data = leaves_behind.as_ref().map(|source| format!(", without what is in {source}"));
     format!("{service}: {fate}{}", data.unwrap_or_default())
-}
-
-fn names(observed: &Observed, text: &str) -> String {
-    Names::of(observed).in_text(text)
 }
 
 /// `careen plan --format json`.
@@ -202,6 +198,7 @@ pub fn json<'a>(
     observed: &Observed,
     going_on: Option<&'a RolloutId>,
 ) -> PlanJson<'a> {
+    let names = Names::of(observed);
     PlanJson {
         refused: plan.is_refused() || going_on.is_some(),
         going_on: going_on.map(RolloutId::as_str),
@@ -212,13 +209,13 @@ pub fn json<'a>(
         given: Listed::of(&spec.given),
         waves: &plan.waves,
         skipped: &plan.skipped,
-        refusals: plan.refusals.iter().map(|what| said(what, observed)).collect(),
-        warnings: plan.warnings.iter().map(|what| said(what, observed)).collect(),
+        refusals: plan.refusals.iter().map(|what| said(what, &names)).collect(),
+        warnings: plan.warnings.iter().map(|what| said(what, &names)).collect(),
     }
 }
 
-fn said<'a, T: std::fmt::Display>(what: &'a T, observed: &Observed) -> Said<'a, T> {
-    Said { what, text: names(observed, &what.to_string()) }
+fn said<'a, T: std::fmt::Display>(what: &'a T, names: &Names) -> Said<'a, T> {
+    Said { what, text: names.in_text(&what.to_string()) }
 }
 
 #[cfg(test)]
