@@ -202,6 +202,8 @@ fn a_power_cut_keeps_what_was_synced() {
 
 fn down_leaves_nothing() {
     ok(careen_lab(&["down"]));
+    // The last lab takes the engine with it.
+    ok(careen_lab(&["engine"]));
     let filter = format!("label=careen.lab={LAB}");
     for list in [&["ps", "--all"][..], &["network", "ls"], &["volume", "ls"]] {
         let words = list.iter().copied().chain(["--quiet", "--filter", &filter]);
