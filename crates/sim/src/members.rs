@@ -65,8 +65,10 @@ impl World {
             return;
         }
         let from = self.stage(&self.nodes[index]).map_or("pending", |stage| stage.name());
-        let waits =
-            |stage: &Stage| stage.is_terminal() || matches!(stage, Stage::Pending | Stage::Held { .. });
+        // What is at work on the host of one that has just entered is of a try that had failed.
+        let waits = |stage: &Stage| {
+            stage.is_terminal() || matches!(stage, Stage::Pending | Stage::Held { .. } | Stage::Entering)
+        };
         if self.stage(&self.nodes[index]).as_ref().is_none_or(waits) {
             self.left_out_of_turn.insert(id.clone());
         }

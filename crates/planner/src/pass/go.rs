@@ -98,11 +98,9 @@ impl Work<'_> {
         if drained && here.node.availability != Availability::Drain {
             return self.taken_away(here, Availability::Drain);
         }
-        if let Err(hold) = self.may_go_on() {
-            return Move::Wait(hold);
-        }
         let empty = if drained { self.emptied(here) } else { Ok(()) };
-        let ready = empty.and_then(|()| self.quorum(here).map_err(Move::Wait));
+        let may = || self.may_go_on().and_then(|()| self.quorum(here)).map_err(Move::Wait);
+        let ready = empty.and_then(|()| may());
         ready.err().unwrap_or(Move::Act(vec![open], Hold::GivingTheGo))
     }
 

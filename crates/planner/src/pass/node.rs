@@ -3,7 +3,7 @@
 use super::{Move, Wanted, Work};
 use crate::action::Action;
 use crate::drain;
-use crate::hold::Hold;
+use crate::hold::{Hold, PauseReason};
 use crate::ids::{JobKey, JobRole, NodeId};
 use crate::observed::{Availability, Node, NodeOutcome, Observed, Restart, Said};
 use crate::quorum;
@@ -54,7 +54,29 @@ impl Work<'_> {
         if early && ask == Some(Ask::Skip) {
             return Some(Move::Step(Event::Skip(Skip::Asked), Wanted::Keep));
         }
-        Some(if begun { self.begun(node, record) } else { self.pending(node, record) })
+        if !begun {
+            return Some(self.pending(node, record));
+        }
+        match (self.begun(node, record), self.paused_for(node, record)) {
+            (Move::Wait(_), Some(reason)) => Some(Move::Fail(reason)),
+            (decided, _) => Some(decided),
+        }
+    }
+
+    /// Why the rollout is paused for this node, which is where it failed: what the pause says is carried out, also by a
+    /// controller that has not seen how long it took, unless the node's next step is due.
+    fn paused_for(&self, node: &Node, record: &NodeRecord) -> Option<Reason> {
+        match &self.control {
+            Control::Paused { why: PauseReason::NodeFailed { node: failed, phase, why } } => {
+                (*failed == node.id && Some(*phase) == record.stage.phase()).then_some(*why)
+            }
+            Control::Paused {
+                why: PauseReason::Asked | PauseReason::NodeGone { .. } | PauseReason::BaselineRemoved,
+            }
+            | Control::Running
+            | Control::Aborting
+            | Control::Finished { .. } => None,
+        }
     }
 
     /// Whether a write answers what the operator asked.

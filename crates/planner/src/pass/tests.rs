@@ -665,6 +665,33 @@ fn a_command_fails(stage: Stage, phase: Phase, becomes: &str) {
 }
 
 #[test]
+fn what_a_pause_says_of_a_node_is_carried_out() {
+    let mut observed = cluster();
+    observed.services = vec![service("web", 1)];
+    observed.tasks = vec![task("web", "w1")];
+    put(&mut observed, "w1", &record(Stage::Running { drained: true }));
+    jobs(&mut observed, "w1", TaskState::Running, Some(prepared(Expectation::No)));
+    assert_eq!(hold(&now(&observed, &spec()), "w1"), "not-empty");
+    let late = |observed: &Observed| words(&after(observed, &spec(), 15 * 60))[1..].to_vec();
+    assert_eq!(late(&observed), ["set-control"], "it is not empty in time");
+    let fails = ["w1 e5 failed:running:time-limit active>drain"];
+    let paused = |phase: Phase| {
+        let why = PauseReason::NodeFailed { node: NodeId("w1".into()), phase, why: Reason::TimeLimit };
+        Control::Paused { why }
+    };
+    observed.rollout.as_mut().unwrap().control = paused(Phase::Running);
+    assert_eq!(late(&observed), fails);
+    assert_eq!(words(&now(&observed, &spec())), fails, "and so does a controller that is new");
+    says(&mut observed, "w1", None);
+    assert_eq!(words(&now(&observed, &spec())), fails, "that has read nothing yet");
+    says(&mut observed, "w1", Some(Said::Verifying));
+    assert_eq!(words(&now(&observed, &spec())), ["w1 e5 verifying active>drain"], "its next step is due");
+    observed.rollout.as_mut().unwrap().control = paused(Phase::Draining);
+    says(&mut observed, "w1", Some(Said::Running { attempt: 1 }));
+    assert_eq!(hold(&now(&observed, &spec()), "w1"), "host-works", "it is elsewhere by now");
+}
+
+#[test]
 fn operators_retry_and_skip() {
     let failed = Stage::Failed { phase: Phase::Running, reason: Reason::TimeLimit };
     let taken = Some(Taken { was: Active, set: Drain });
