@@ -4,12 +4,15 @@
 //! the pid namespace of the host's PID 1 count.
 
 use crate::files;
+use crate::host_view::since_boot;
 use careen_model::facts::restart::EngineProcess;
 use careen_model::removal::EngineInstance;
 use careen_model::settings::COMMAND_PATH;
+use nix::unistd::{SysconfVar, sysconf};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The programs that keep running, and that an upgrade replaces below their feet.
 const PROGRAMS: [&str; 2] = ["dockerd", "containerd"];
@@ -20,6 +23,13 @@ pub fn engine_instance() -> Option<EngineInstance> {
         .iter()
         .find_map(|path| files::read_to_string(path).ok()?.trim().parse::<u32>().ok());
     by_file.and_then(instance).or_else(|| named(&["dockerd"]).into_iter().find_map(|(_, pid)| instance(pid)))
+}
+
+/// How long this process has run; `None` where that cannot be told.
+pub fn age(instance: EngineInstance) -> Option<Duration> {
+    let ticks = u64::try_from(sysconf(SysconfVar::CLK_TCK).ok()??).ok().filter(|ticks| *ticks > 0)?;
+    let started = Duration::from_millis(instance.start_ticks.saturating_mul(1000) / ticks);
+    Some(since_boot().ok()?.saturating_sub(started))
 }
 
 /// Every running dockerd and containerd of the host, and whether its program is still installed.

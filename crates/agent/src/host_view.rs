@@ -44,6 +44,9 @@ pub fn view(
         go: None,
         boot_id: boot_id()?,
         engine_up: crate::engine_restart::is_up(),
+        // Whoever looks then has waited for the swarm, and given up.
+        called_down: matches!(state.stage, Stage::EngineSettled | Stage::Rebooted)
+            && crate::engine_restart::is_called_down(),
         engine_restart_wanted: None,
         reboot_wanted: None,
         reboot_wanted_before: false,

@@ -311,6 +311,14 @@ fn about(hold: &Hold, node: &NodeStanding) -> Advice {
             "if it lasts: look at the host; after the limit the node fails",
             vec![format!("docker node inspect --pretty {name}").into()],
         ),
+        Hold::CalledDown => say(
+            "its host starts the engine once more behind a restart of careen's; if this lasts: start it there",
+            vec![start_engine(node)],
+        ),
+        Hold::Restarting { .. } => say(
+            "if it lasts although the host is up, the swarm may go on calling it down: start its engine again there",
+            vec![start_engine(node)],
+        ),
         Hold::ImageMissing { image, .. } => say(
             "bring the image to the node, or to a registry that all nodes reach; then it goes on by itself within a minute",
             vec![bring(image, &node.hostname), skip()],
@@ -417,7 +425,6 @@ fn about(hold: &Hold, node: &NodeStanding) -> Advice {
         | Hold::ControllerHere
         | Hold::GivingTheGo
         | Hold::RefusingTheRestart
-        | Hold::Restarting { .. }
         | Hold::CleaningUp
         | Hold::Monitoring { .. }
         | Hold::Moving => wait(),
@@ -430,6 +437,11 @@ fn bring(image: &str, host: &str) -> Step {
         true => on_host(host, &format!("docker pull {image}")),
         false => format!("docker save {image} | {}", on_host(host, "docker load")).into(),
     }
+}
+
+/// What makes a host register with its swarm anew.
+fn start_engine(node: &NodeStanding) -> Step {
+    on_host(&node.hostname, "systemctl restart docker")
 }
 
 /// What is to be typed on a host. A name that is more than one to a shell is left to who types it.
@@ -474,6 +486,7 @@ pub const fn is_routine(hold: &Hold) -> bool {
         | Hold::QuorumAtRisk { .. }
         | Hold::NoLeader
         | Hold::NodeDown
+        | Hold::CalledDown
         | Hold::ImageMissing { .. }
         | Hold::AgentRejected { .. }
         | Hold::HostBusy { .. }

@@ -7,10 +7,11 @@ mod transport;
 
 pub use registry::{Pushed, RegistryAuth};
 
-use careen_model::quorum::Manager;
+use careen_model::quorum::{Called, Manager};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use transport::{NoNames, UnixConnector};
@@ -332,7 +333,11 @@ impl Engine {
                 node: node.id,
                 reachable: status.reachability == "reachable",
                 leader: status.leader,
-                ready: node.status.state == "ready",
+                called: match node.status.state.as_str() {
+                    "ready" => Called::Ready,
+                    "down" => Called::Down,
+                    _ => Called::Other,
+                },
             }
         };
         Ok(nodes.into_iter().map(manager).collect())
@@ -428,6 +433,17 @@ impl Engine {
         self.bytes(format!("GET {path}"), answer)
     }
 
+    /// Asks for bytes that may be many, and gives them as they come. The limit is for all of them: past it reading is an error.
+    pub fn reader_within(&self, path: &str, limit: Duration) -> Result<impl Read + use<>, EngineError> {
+        let request = self.agent.get(self.url(path));
+        let answer = request.config().timeout_global(Some(limit)).build().call();
+        let mut response = answer.map_err(|source| self.unreachable(source))?;
+        if response.status().is_success() {
+            return Ok(response.into_body().into_reader());
+        }
+        self.refusal(format!("GET {path}"), &mut response)
+    }
+
     fn url(&self, path: &str) -> String {
         format!("http://docker{}{path}", self.prefix)
     }
@@ -438,14 +454,23 @@ impl Engine {
 
     fn bytes(&self, request: String, answer: Answer) -> Result<Vec<u8>, EngineError> {
         let mut response = answer.map_err(|source| self.unreachable(source))?;
-        let body = response.body_mut().with_config().limit(LONGEST_ANSWER);
-        let body = body.read_to_vec().map_err(|source| self.unreachable(source))?;
         let status = response.status();
         if status.is_success() || status.as_u16() == 304 {
-            return Ok(body);
+            return self.body(&mut response);
         }
-        let message = error_message(&String::from_utf8_lossy(&body));
-        Err(EngineError::Answer { status: status.as_u16(), request, message })
+        self.refusal(request, &mut response)
+    }
+
+    fn body(&self, response: &mut Response) -> Result<Vec<u8>, EngineError> {
+        let body = response.body_mut().with_config().limit(LONGEST_ANSWER);
+        body.read_to_vec().map_err(|source| self.unreachable(source))
+    }
+
+    /// What the engine says of why it does not do what is asked.
+    fn refusal<T>(&self, request: String, response: &mut Response) -> Result<T, EngineError> {
+        let status = response.status().as_u16();
+        let message = error_message(&String::from_utf8_lossy(&self.body(response)?));
+        Err(EngineError::Answer { status, request, message })
     }
 
     fn unreachable(&self, source: ureq::Error) -> EngineError {
@@ -461,7 +486,9 @@ fn if_there(removed: Result<(), EngineError>) -> Result<(), EngineError> {
     }
 }
 
-type Answer = Result<ureq::http::Response<ureq::Body>, ureq::Error>;
+type Response = ureq::http::Response<ureq::Body>;
+
+type Answer = Result<Response, ureq::Error>;
 
 fn parse<T: DeserializeOwned>(request: String, text: &str) -> Result<T, EngineError> {
     serde_json::from_str(text).map_err(|source| EngineError::Malformed { request, source })

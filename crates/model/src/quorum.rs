@@ -12,8 +12,19 @@ pub struct Manager {
     pub reachable: bool,
     /// Whether it leads.
     pub leader: bool,
-    /// Whether its node is ready: an engine that was just started is reachable before it is.
-    pub ready: bool,
+    /// What the swarm calls its node: an engine that was just started is reachable before it is ready.
+    pub called: Called,
+}
+
+/// What a swarm calls a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Called {
+    /// It reports.
+    Ready,
+    /// It has missed its heartbeats.
+    Down,
+    /// Nobody knows yet, or it left.
+    Other,
 }
 
 /// Why a list of managers does not let one of them go down, or does not count it as back.
@@ -45,10 +56,18 @@ pub fn takes_part(managers: &[Manager], node: &str) -> Result<(), NotNow> {
     let missing = match managers.iter().find(|manager| manager.node == node) {
         None => "a member",
         Some(manager) if !manager.reachable => "reachable",
-        Some(manager) if !manager.ready => "ready",
+        Some(manager) if manager.called != Called::Ready => "ready",
         Some(_) => return Ok(()),
     };
     Err(NotNow::NotBack { missing })
+}
+
+/// Whether the swarm calls this manager's node down although it takes part in the quorum: its engine is up, and reaches the
+/// others. For a moment that is so behind each start; a swarm that goes on so has lost the node's session, and takes it back when
+/// its engine is started again.
+pub fn is_called_down(managers: &[Manager], node: &str) -> bool {
+    let it = managers.iter().find(|manager| manager.node == node);
+    led(managers).is_ok() && it.is_some_and(|it| it.reachable && it.called == Called::Down)
 }
 
 fn led(managers: &[Manager]) -> Result<(), NotNow> {
@@ -133,7 +152,7 @@ mod tests {
             node: format!("m{index}"),
             reachable: seen != '-',
             leader: seen == 'L',
-            ready: true,
+            called: Called::Ready,
         };
         seen.chars().enumerate().map(manager).collect()
     }
@@ -143,6 +162,20 @@ mod tests {
         let risk = QuorumAtRisk { members: 3, reachable: 2, needed: 2 };
         assert_eq!(may_go_down(&managers("L-R")), Err(NotNow::QuorumAtRisk(risk)));
         assert_eq!(may_go_down(&managers("LRR")), Ok(()));
+    }
+
+    #[test]
+    fn called_down_is_who_takes_part_and_is_not_listed_so() {
+        let called = |seen: &str, called| {
+            let mut managers = managers(seen);
+            managers[1].called = called;
+            (is_called_down(&managers, "m1"), takes_part(&managers, "m1").is_ok())
+        };
+        assert_eq!(called("LRR", Called::Down), (true, false));
+        assert_eq!(called("LRR", Called::Ready), (false, true));
+        assert_eq!(called("LRR", Called::Other), (false, false), "a new leader has not heard of it yet");
+        assert_eq!(called("L-R", Called::Down), (false, false), "it is down");
+        assert_eq!(called("RRR", Called::Down), (false, false), "nobody leads");
     }
 
     #[test]
@@ -162,7 +195,7 @@ mod tests {
         assert_eq!(takes_part(&managers("L-"), "m1"), Err(NotNow::NotBack { missing: "reachable" }));
         assert_eq!(takes_part(&managers("LR"), "m2"), Err(NotNow::NotBack { missing: "a member" }));
         let mut starting = managers("LR");
-        starting[1].ready = false;
+        starting[1].called = Called::Other;
         assert_eq!(takes_part(&starting, "m1"), Err(NotNow::NotBack { missing: "ready" }));
     }
 }

@@ -121,6 +121,8 @@ pub struct History {
     pub rolled_back: bool,
     /// How often the engine was started or restarted.
     pub engine_tries: u32,
+    /// Whether it was restarted because the swarm went on calling the node down; that is done once.
+    pub was_called_down: bool,
     /// What came of the last time.
     pub engine: Option<EngineOutcome>,
     /// Reboots that were begun.
@@ -157,6 +159,21 @@ pub enum EngineRestart {
     Down,
     /// The installed engine is not the one that runs.
     Replaced,
+    /// It is up, its manager takes part, and the swarm goes on calling the node down.
+    CalledDown,
+}
+
+impl EngineRestart {
+    /// What is so while it has not been done.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Down => "the engine is down after the command",
+            Self::Replaced => "the installed engine is not the one that runs",
+            Self::CalledDown => {
+                "the swarm goes on calling this node down, although its engine is up and its manager takes part"
+            }
+        }
+    }
 }
 
 /// Why a program was stopped.
@@ -387,7 +404,10 @@ impl State {
                 Stage::Ended { .. } | Stage::EngineSettled | Stage::RestartingEngine { .. } | Stage::Rebooted,
                 Record::RestartingEngine { why },
             ) => {
-                history.engine_tries += 1;
+                match why {
+                    EngineRestart::Down | EngineRestart::Replaced => history.engine_tries += 1,
+                    EngineRestart::CalledDown => history.was_called_down = true,
+                }
                 Stage::RestartingEngine { why: *why }
             }
             (Stage::RestartingEngine { .. }, Record::EngineSettled { outcome }) => {
@@ -552,6 +572,8 @@ pub struct HostView {
     pub boot_id: String,
     /// Whether the engine is up.
     pub engine_up: bool,
+    /// Whether the engine is up, its manager takes part, and the swarm has gone on calling the node down for a while.
+    pub called_down: bool,
     /// Why the installed engine must be restarted to take effect.
     pub engine_restart_wanted: Option<String>,
     /// Why the distribution wants a reboot.
@@ -610,7 +632,7 @@ pub fn next(state: &State, host: &HostView, policy: Policy) -> Action {
         Stage::RestartingEngine { why } => Action::RestartEngine(*why),
         Stage::Rebooting { from_boot } if *from_boot == host.boot_id => Action::RebootNow,
         Stage::Rebooting { .. } => Action::RecordRebooted,
-        Stage::Rebooted => after_the_reboot(history, host),
+        Stage::Rebooted => after_the_reboot(history, host, policy),
         Stage::Closed(_) => Action::Nothing,
     }
 }
@@ -654,11 +676,20 @@ fn after_the_command(history: &History, host: &HostView, policy: Policy) -> Acti
             reasons.push(format!("{reason}, which was not done: {why}"));
         }
     }
+    if is_to_be_heard_of(history, host, policy) {
+        return Action::RestartEngine(EngineRestart::CalledDown);
+    }
     Action::Close(if reasons.is_empty() {
         Outcome::of(ended, history.attempts)
     } else {
         Outcome::RestartWanted { reasons }
     })
+}
+
+/// Whether a restart of the engine is to bring the node back into its swarm's list. It is part of the restart that came before:
+/// once, and where restarts are allowed.
+fn is_to_be_heard_of(history: &History, host: &HostView, policy: Policy) -> bool {
+    host.called_down && host.engine_up && policy.engine_restart && !history.was_called_down
 }
 
 /// No other way into the host is left when its engine stays down: so it is tried, rolled back, and tried again.
@@ -689,7 +720,7 @@ fn engine_down(history: &History, rollback: Rollback) -> Outcome {
 }
 
 /// A wish of the distribution's that survives its reboot is not repeated; it stands in the facts of the result.
-fn after_the_reboot(history: &History, host: &HostView) -> Action {
+fn after_the_reboot(history: &History, host: &HostView, policy: Policy) -> Action {
     match &history.end {
         Some(ended) if ended.asks_for_reboot() => {
             Action::Start { phase: Phase::Command, attempt: history.attempts + 1 }
@@ -699,6 +730,8 @@ fn after_the_reboot(history: &History, host: &HostView) -> Action {
             let down = history.engine_was_up && !host.engine_up && history.engine_tries < MAX_ENGINE_TRIES;
             if down {
                 Action::RestartEngine(EngineRestart::Down)
+            } else if is_to_be_heard_of(history, host, policy) {
+                Action::RestartEngine(EngineRestart::CalledDown)
             } else {
                 Action::Close(Outcome::of(ended, history.attempts))
             }

@@ -66,6 +66,8 @@ pub enum Hold {
     NodeDown,
     /// The same while its command runs, which may restart the engine or the host.
     NotReporting,
+    /// The manager takes part, so its engine is up, and the swarm goes on calling its node down.
+    CalledDown,
     /// Agent and gates are on their way to the node.
     Placing {
         /// How many of them run.
@@ -260,6 +262,7 @@ impl Hold {
             Self::ControllerHere,
             Self::NodeDown,
             Self::NotReporting,
+            Self::CalledDown,
             Self::Placing { placed: 1, of: 7 },
             Self::ImageMissing { image: "sha256:00".into(), why: "No such image: sha256:00".into() },
             Self::AgentRejected { why: "invalid mount config".into() },
@@ -312,6 +315,7 @@ impl Hold {
             Self::ControllerHere => "controller-here",
             Self::NodeDown => "node-down",
             Self::NotReporting => "not-reporting",
+            Self::CalledDown => "called-down",
             Self::Placing { .. } => "placing",
             Self::ImageMissing { .. } => "image-missing",
             Self::AgentRejected { .. } => "agent-rejected",
@@ -379,6 +383,9 @@ impl fmt::Display for Hold {
             Self::NodeDown => f.write_str("the node is down"),
             Self::NotReporting => f.write_str(
                 "the node does not report: its command may have restarted the engine or the host, or something hangs there",
+            ),
+            Self::CalledDown => f.write_str(
+                "the swarm goes on calling the node down, although its manager takes part: its engine is up",
             ),
             Self::Placing { placed, of } => {
                 write!(f, "careen's services are being placed: {placed} of {of} run")

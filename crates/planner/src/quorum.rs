@@ -1,8 +1,8 @@
 //! May this manager go down now? The rule is careen-model's; here it is put to what the swarm says.
 
 use crate::hold::Hold;
-use crate::observed::{Node, Observed, Reachability};
-use careen_model::quorum::{self, Quorum};
+use crate::observed::{Node, NodeStatus, Observed, Reachability};
+use careen_model::quorum::{self, Called, Quorum};
 
 /// Counts the managers. None when no manager says that it leads: then the list is from a manager without a leader, and
 /// what it says of the others is old.
@@ -15,9 +15,18 @@ fn managers(observed: &Observed) -> Vec<quorum::Manager> {
         node: node.id.0.clone(),
         reachable: node.manager.is_some_and(|manager| manager.reachability == Reachability::Reachable),
         leader: node.is_leader(),
-        ready: node.is_ready(),
+        called: match node.status {
+            NodeStatus::Ready => Called::Ready,
+            NodeStatus::Down => Called::Down,
+            NodeStatus::Unknown | NodeStatus::Disconnected => Called::Other,
+        },
     };
     observed.nodes.iter().filter(|node| node.is_manager()).map(manager).collect()
+}
+
+/// Whether the swarm calls a node down whose manager takes part.
+pub fn is_called_down(observed: &Observed, node: &Node) -> bool {
+    quorum::is_called_down(&managers(observed), &node.id.0)
 }
 
 /// Whether a node may go down, as far as the quorum goes. A worker always may.

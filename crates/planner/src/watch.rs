@@ -22,6 +22,8 @@ pub(crate) enum Key {
     Stage(NodeId, u32, &'static str),
     /// The node is down.
     Down(NodeId),
+    /// The node is down, and its manager takes part.
+    CalledDown(NodeId),
     /// Everything looks well on this node.
     Well(NodeId),
     /// Somebody else changed the availability of this node.

@@ -641,7 +641,7 @@ fn cancelled(following: &mut Following, why: String) -> Effects {
 fn after(said: Option<Said>, record: &Record) -> Option<Said> {
     match record {
         Record::Starting { phase: Phase::Command, attempt, .. } => Some(Said::Running { attempt: *attempt }),
-        Record::RestartingEngine { why: EngineRestart::Replaced } => {
+        Record::RestartingEngine { why: EngineRestart::Replaced | EngineRestart::CalledDown } => {
             Some(Said::Restarting { kind: Restart::Engine })
         }
         Record::Rebooting { .. } => Some(Said::Restarting { kind: Restart::Reboot }),

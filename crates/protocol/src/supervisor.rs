@@ -142,6 +142,8 @@ pub enum Event {
     /// The go that was looked at is not there, or counts no more; nothing was done. While a start cannot be recorded it is told
     /// so as well.
     GoIsVoid,
+    /// The swarm could do without this host when it was asked, and cannot any more: nothing was done.
+    TurnIsLost,
     /// What was waited for does not come, for this reason.
     GaveUp(String),
     /// Somebody ends the wait.
@@ -186,7 +188,8 @@ pub enum Effect {
     /// Wait until the swarm can do without this host, right before the command: [`Event::MayRun`].
     AwaitTurnToRun,
     /// Wait until the go for the command counts ([`crate::go`]), at most for [`GO_TO_RUN_LIMIT`]: whoever passed it on may be gone,
-    /// and the node may run tasks again. Then [`Event::MayRun`].
+    /// and the node may run tasks again. Then [`Event::MayRun`], if the swarm can still do without this host; else
+    /// [`Event::TurnIsLost`].
     AwaitGoToRun,
     /// Say what is wanted, and wait for a go that counts ([`crate::go`]), at most for [`GO_LIMIT`]. A go that lies there already
     /// was given to a supervisor that was lost, for a node as it was then: it is taken away first, and does not count. What
@@ -208,7 +211,8 @@ pub enum Effect {
         /// The number of the go that it needs.
         go: Option<u32>,
     },
-    /// Reboot the host, likewise.
+    /// Reboot the host, likewise, and if the swarm can still do without it: else [`Event::TurnIsLost`]. Its record may have had to
+    /// wait.
     Reboot {
         /// The number of the go that it needs.
         go: Option<u32>,
@@ -296,6 +300,9 @@ impl Supervisor {
             }
             (At::TurnToRun(start), Event::GaveUp(why)) => self.no_turn(state, start, why.clone(), &why),
             (At::GoToRun(_), Event::GaveUp(why)) => self.revoke(why),
+            (At::GoToRun(start), Event::TurnIsLost) => {
+                self.will(At::TurnToRun(start), Effect::AwaitTurnToRun)
+            }
             (At::Go(wish), Event::Waited) => self.await_turn_to_restart(wish),
             (At::TurnToRestart(wish), Event::Waited) => self.has_its_turn(state, wish),
             (At::Go(wish) | At::TurnToRestart(wish), Event::GaveUp(why)) => {
@@ -304,7 +311,9 @@ impl Supervisor {
             (At::LookingAtGo(wish), Event::Waited) => self.record_restart(state, wish),
             (At::LookingAtGo(wish), Event::GoIsVoid) => self.await_go(wish),
             // Recorded and not done: as one that takes over, it asks for another go.
-            (At::RestartingEngine | At::Rebooting, Event::GoIsVoid) => self.will(At::Looking, Effect::Look),
+            (At::RestartingEngine | At::Rebooting, Event::GoIsVoid) | (At::Rebooting, Event::TurnIsLost) => {
+                self.will(At::Looking, Effect::Look)
+            }
             (At::StartingProgram, Event::Started { pid }) => self.write(Record::Running { pid }, Then::Watch),
             (At::StartingProgram | At::Program, Event::Ended { end, left_behind, notes, cut_off }) => {
                 match cut_off {
@@ -430,12 +439,7 @@ impl Supervisor {
             Action::Start { phase, .. } => {
                 Some(self.not_done(&format!("another start of the {phase} is due"), &why))
             }
-            Action::RestartEngine(EngineRestart::Down) => {
-                Some(self.not_done("the engine is down after the command", &why))
-            }
-            Action::RestartEngine(EngineRestart::Replaced) => {
-                Some(self.not_done("the installed engine is not the one that runs", &why))
-            }
+            Action::RestartEngine(restart) => Some(self.not_done(restart.words(), &why)),
             Action::Reboot { reason } => Some(self.not_done(reason, &why)),
             Action::RebootNow => Some(self.not_done("a reboot is due", &why)),
             Action::RecordInterrupted | Action::RecordRebooted | Action::Close(_) | Action::Nothing => None,
@@ -454,20 +458,36 @@ impl Supervisor {
         self.write(Record::Starting { phase, attempt, engine_up }, Then::Run(start))
     }
 
+    fn restart_engine(&mut self, state: &State, view: &HostView, why: EngineRestart) -> Effect {
+        let begun = matches!(state.stage, Stage::RestartingEngine { .. });
+        match why {
+            // Starting it takes nobody down; to stop one that has come up meanwhile would need a go.
+            EngineRestart::Down => self.now_restart(why),
+            EngineRestart::Replaced if !self.policy.awaits_go => self.now_restart(why),
+            // Starting it takes nobody down; to stop one that has come up meanwhile would need a go.
+            EngineRestart::Replaced | EngineRestart::CalledDown if begun && !view.engine_up => {
+                self.now_restart(EngineRestart::Down)
+            }
+            EngineRestart::Replaced => self.restart_replaced(state, view, begun),
+            // The second half of a restart that had its go, and done once.
+            EngineRestart::CalledDown if begun => self.engine_is_up(),
+            EngineRestart::CalledDown => self.now_restart(why),
+        }
+    }
+
+    fn now_restart(&mut self, why: EngineRestart) -> Effect {
+        self.write(Record::RestartingEngine { why }, Then::Restart(why, None))
+    }
+
+    fn engine_is_up(&mut self) -> Effect {
+        self.write(Record::EngineSettled { outcome: EngineOutcome::Up }, Then::Decide)
+    }
+
     /// Of a restart that a supervisor had begun which was lost, nobody knows more than the host shows. In a rollout its go was
     /// for the node as it was then, which may run tasks again by now.
-    fn restart_engine(&mut self, state: &State, view: &HostView, why: EngineRestart) -> Effect {
-        if why == EngineRestart::Down || !self.policy.awaits_go {
-            return self.write(Record::RestartingEngine { why }, Then::Restart(why, None));
-        }
-        let begun = matches!(state.stage, Stage::RestartingEngine { .. });
+    fn restart_replaced(&mut self, state: &State, view: &HostView, begun: bool) -> Effect {
         match &view.engine_restart_wanted {
-            // Starting it takes nobody down; to stop one that has come up meanwhile would need a go.
-            _ if begun && !view.engine_up => {
-                let why = EngineRestart::Down;
-                self.write(Record::RestartingEngine { why }, Then::Restart(why, None))
-            }
-            None if begun => self.write(Record::EngineSettled { outcome: EngineOutcome::Up }, Then::Decide),
+            None if begun => self.engine_is_up(),
             wanted => {
                 let reason = wanted.clone().unwrap_or_else(|| "it was replaced".to_owned());
                 self.ask(state, wish(state, Restart::Engine, reason, view.boot_id.clone()))
@@ -554,12 +574,7 @@ impl Supervisor {
         self.cancelled = Some(by.clone());
         match then {
             Then::Run(start) => self.no_turn(state, start, by, &why),
-            Then::Restart(EngineRestart::Down, _) => {
-                self.no_restart(state, "the engine is down after the command", why)
-            }
-            Then::Restart(EngineRestart::Replaced, _) => {
-                self.no_restart(state, "the installed engine is not the one that runs", why)
-            }
+            Then::Restart(restart, _) => self.no_restart(state, restart.words(), why),
             Then::Reboot(_) => self.no_restart(state, "a reboot is due", why),
             Then::Decide | Then::Watch | Then::Leave(_) => self.will(At::Looking, Effect::Look),
         }
@@ -658,6 +673,7 @@ impl Event {
             Self::Waited => "waited",
             Self::MayRun { .. } => "may-run",
             Self::GoIsVoid => "go-is-void",
+            Self::TurnIsLost => "turn-is-lost",
             Self::GaveUp(_) => "gave-up",
             Self::Cancelled(_) => "cancelled",
             Self::ToldToEnd => "told-to-end",

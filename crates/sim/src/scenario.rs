@@ -110,6 +110,7 @@ pub fn node(role: Role, name: &str) -> SimNode {
         killed: BTreeSet::new(),
         host: Host::default(),
         leaks: false,
+        called_down_until: 0,
         orphaned: false,
         locked: false,
         locked_at: 0,

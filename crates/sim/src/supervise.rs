@@ -19,6 +19,9 @@ const ENGINE_RESTARTS: u64 = 300;
 /// How long it waits for the swarm after a reboot.
 const SWARM_IS_BACK: u64 = 300;
 
+/// How long it waits when all that is missing is that its node is called down.
+const GOES_ON_CALLED_DOWN: u64 = 60;
+
 /// A supervisor that lives.
 #[derive(Debug, Clone)]
 pub struct Process {
@@ -253,7 +256,10 @@ impl World {
             Effect::AwaitGoToRun
                 if self.bend.begins_on_an_old_go || self.go_counts(index, process, COMMAND) =>
             {
-                self.may_run(index)
+                match self.can_do_without(index) {
+                    true => self.may_run(index),
+                    false => Event::TurnIsLost,
+                }
             }
             Effect::AwaitGoToRun if waited >= GO_TO_RUN_LIMIT.as_secs() => {
                 Event::GaveUp("nobody passed the go on".into())
@@ -291,6 +297,7 @@ impl World {
                 return self.restart_engine(index, process, (*why, *go), waited);
             }
             Effect::Reboot { go } if !self.still_counts(index, process, *go) => Event::GoIsVoid,
+            Effect::Reboot { .. } if !self.can_do_without(index) => Event::TurnIsLost,
             Effect::Reboot { .. } => {
                 self.check_restart(index, &process.id);
                 self.check_unlock(index, &process.id);
@@ -302,6 +309,9 @@ impl World {
                 match node.takes_part(self.now) && node.ready {
                     true => Event::Waited,
                     false if waited >= SWARM_IS_BACK => Event::GaveUp("not back".into()),
+                    false if waited >= GOES_ON_CALLED_DOWN && self.is_called_down(index) => {
+                        Event::GaveUp("called down".into())
+                    }
                     false => return Came::NotYet,
                 }
             }
@@ -377,6 +387,7 @@ impl World {
             go: None,
             boot_id: node.host.boot_id(),
             engine_up: node.power == Power::Up,
+            called_down: self.is_called_down(index),
             engine_restart_wanted: (node.host.engine_replaced && of_command).then(|| "replaced".to_owned()),
             reboot_wanted: (node.host.reboot_wanted && of_command).then(|| "a newer kernel".to_owned()),
             reboot_wanted_before: false,
@@ -455,10 +466,16 @@ impl World {
                     self.check_restart(index, &process.id);
                     self.take_down(index, Restart::Engine);
                 }
+                EngineRestart::CalledDown if power == Power::Up && !self.can_do_without(index) => {
+                    let reason = "quorum at risk".to_owned();
+                    let refused = EngineOutcome::Refused { reason };
+                    return if waited < ENGINE_RESTARTS { Came::NotYet } else { settled(refused) };
+                }
+                EngineRestart::CalledDown if power == Power::Up => self.take_down(index, Restart::Engine),
                 EngineRestart::Down if power == Power::EngineDown(u64::MAX) => {
                     self.nodes[index].power = Power::EngineDown(self.now + 3);
                 }
-                EngineRestart::Replaced | EngineRestart::Down => {}
+                EngineRestart::Replaced | EngineRestart::Down | EngineRestart::CalledDown => {}
             }
             process.acted = true;
             return Came::NotYet;
@@ -500,6 +517,12 @@ impl World {
             Restart::Reboot => Power::HostDown(self.now + plan.boots_in),
         };
         self.pending_down = Some((power, kind));
+    }
+
+    /// What a manager reads of itself over its host's socket.
+    fn is_called_down(&self, index: usize) -> bool {
+        let node = &self.nodes[index];
+        node.takes_part(self.now) && !node.ready && self.now < node.called_down_until && self.leader.is_some()
     }
 
     /// A supervisor's own look at the quorum, over its host's socket.

@@ -127,6 +127,8 @@ pub struct SimNode {
     pub session: u64,
     /// Whether the managers see it.
     pub ready: bool,
+    /// Until when the leader goes on calling it down although it takes part, unless its engine starts again.
+    pub called_down_until: u64,
     /// Since when `ready` is not what it should be.
     pub differs_since: Option<u64>,
     /// When the managers last did not see it.
@@ -354,7 +356,10 @@ impl World {
             return;
         }
         node.power = Power::Up;
-        node.down_through_us = false;
+        let through_us = std::mem::take(&mut node.down_through_us);
+        // By the clock and not by chance: other histories stay as they are.
+        let lost = boots && through_us && node.role == Role::Manager && now % 8 == 0;
+        node.called_down_until = if lost { now + CALLED_DOWN } else { 0 };
         let line = format!("{} is up again", node.id);
         self.say(line);
         self.engine_starts(index);
@@ -391,8 +396,9 @@ impl World {
 
     fn node_status(&mut self) {
         let now = self.now;
-        for node in &mut self.nodes {
-            let reports = node.takes_part(now);
+        let leader = self.leader;
+        for (index, node) in self.nodes.iter_mut().enumerate() {
+            let reports = node.takes_part(now) && (leader == Some(index) || now >= node.called_down_until);
             if !node.ready {
                 node.unseen_at = now;
             }
@@ -416,6 +422,9 @@ impl World {
         record.and_then(Result::ok).map(|record| record.stage)
     }
 }
+
+/// So long a leader was once seen to call a node down that took part.
+const CALLED_DOWN: u64 = 14 * 60;
 
 impl SimNode {
     /// Whether it takes part as a manager.

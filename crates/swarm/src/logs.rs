@@ -1,30 +1,87 @@
 //! What an agent's log says. Pure.
 
 use careen_planner::observed::Report;
+use std::io::{self, BufReader, Read};
+
+/// So much of a line is kept: more than the longest report has (15 KiB, in careen-model). A longer line is none of careen's.
+const LONGEST_LINE: usize = 64 << 10;
+
+/// The stream that reports are on, in the engine's frames.
+const STDERR: u8 = 2;
 
 /// The last report in a log. Without a terminal the engine sends frames (stream, length, bytes), and reports are on
-/// standard error; with one it sends the bytes as they are.
-pub fn last_report(log: &[u8], terminal: bool) -> Option<Report> {
-    let text = match terminal {
-        true => log.to_vec(),
-        false => standard_error(log),
-    };
-    String::from_utf8_lossy(&text).lines().rev().find_map(Report::of_line)
+/// standard error; with one it sends the bytes as they are. A log is as long as the host's log driver lets it grow, so no
+/// more of it is held than one line. An error of reading is one: what was read before it need not be the last.
+pub fn last_report(log: impl Read, terminal: bool) -> io::Result<Option<Report>> {
+    let mut log = BufReader::new(log);
+    let mut lines = Lines::default();
+    if terminal {
+        read_to_end(log, |bytes| lines.push(bytes))?;
+        return Ok(lines.end());
+    }
+    let mut header = [0; 8];
+    while read_whole(&mut log, &mut header)? {
+        let length = u32::from_be_bytes([header[4], header[5], header[6], header[7]]);
+        let body = log.by_ref().take(u64::from(length));
+        // A torn frame at the end gives what there is of it.
+        read_to_end(body, |bytes| {
+            if header[0] == STDERR {
+                lines.push(bytes);
+            }
+        })?;
+    }
+    Ok(lines.end())
 }
 
-/// The bytes of standard error. A torn frame at the end gives what there is of it.
-fn standard_error(mut frames: &[u8]) -> Vec<u8> {
-    const STDERR: u8 = 2;
-    let mut text = Vec::new();
-    while let Some((header, rest)) = frames.split_first_chunk::<8>() {
-        let length = u32::from_be_bytes([header[4], header[5], header[6], header[7]]) as usize;
-        let (body, rest) = rest.split_at(length.min(rest.len()));
-        if header[0] == STDERR {
-            text.extend_from_slice(body);
-        }
-        frames = rest;
+/// Whether there was enough to fill the buffer.
+fn read_whole(from: &mut impl Read, buffer: &mut [u8]) -> io::Result<bool> {
+    match from.read_exact(buffer) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        read => read.map(|()| true),
     }
-    text
+}
+
+fn read_to_end(mut from: impl Read, mut each: impl FnMut(&[u8])) -> io::Result<()> {
+    let mut buffer = [0; 8192];
+    loop {
+        match from.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(read) => each(&buffer[..read]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Looks for reports line by line.
+#[derive(Default)]
+struct Lines {
+    /// What there is of the current line.
+    line: Vec<u8>,
+    last: Option<Report>,
+}
+
+impl Lines {
+    fn push(&mut self, bytes: &[u8]) {
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let room = LONGEST_LINE.saturating_sub(self.line.len());
+            self.line.extend_from_slice(&piece[..piece.len().min(room)]);
+            if piece.ends_with(b"\n") {
+                self.ends_line();
+            }
+        }
+    }
+
+    fn ends_line(&mut self) {
+        let line = String::from_utf8_lossy(&self.line);
+        self.last = Report::of_line(&line).or(self.last.take());
+        self.line.clear();
+    }
+
+    fn end(mut self) -> Option<Report> {
+        self.ends_line();
+        self.last
+    }
 }
 
 #[cfg(test)]
@@ -35,11 +92,15 @@ mod tests {
     const PREPARED: Said =
         Said::Prepared { restart: Expectation::Unknown, draw: Draw { number: 0, gates: [2, 5] } };
 
+    fn found(log: &[u8], terminal: bool) -> Option<Report> {
+        last_report(log, terminal).unwrap()
+    }
+
     #[test]
     fn the_last_report_of_a_recorded_log() {
-        assert_eq!(last_report(include_bytes!("../fixtures/task-log.bin"), false), Some(PREPARED.into()));
+        assert_eq!(found(include_bytes!("../fixtures/task-log.bin"), false), Some(PREPARED.into()));
         assert_eq!(
-            last_report(include_bytes!("../fixtures/task-log-terminal.bin"), true),
+            found(include_bytes!("../fixtures/task-log-terminal.bin"), true),
             Some(PREPARED.into())
         );
     }
@@ -52,11 +113,35 @@ mod tests {
         };
         let (one, two) = line.split_at(20);
         let log = [frame(2, one), frame(1, "noise"), frame(2, two)].concat();
-        assert_eq!(last_report(&log, false), Some(Said::Preparing.into()));
+        assert_eq!(found(&log, false), Some(Said::Preparing.into()));
         let torn = [frame(2, &line), frame(2, "careen-report {\"phase\":\"ver")].concat();
-        assert_eq!(last_report(&torn, false), Some(Said::Preparing.into()), "the one before the torn one");
-        assert_eq!(last_report(&log[..20], false), None);
-        assert_eq!(last_report(&frame(1, &line), false), None, "a command may print what it likes");
-        assert_eq!(last_report(b"", false), None);
+        assert_eq!(found(&torn, false), Some(Said::Preparing.into()), "the one before the torn one");
+        assert_eq!(found(&log[..20], false), None);
+        assert_eq!(found(&frame(1, &line), false), None, "a command may print what it likes");
+        assert_eq!(found(b"", false), None);
+    }
+
+    #[test]
+    fn a_line_without_end_is_not_held_and_hides_nothing() {
+        let report = format!("{}\n", Report::from(Said::Preparing).line().unwrap());
+        let noise = io::repeat(b'x').take(3 * LONGEST_LINE as u64);
+        let log = report.as_bytes().chain(noise).chain(&b"\n"[..]);
+        let mut lines = Lines::default();
+        read_to_end(log, |bytes| lines.push(bytes)).unwrap();
+        assert!(lines.line.capacity() <= 2 * LONGEST_LINE, "{}", lines.line.capacity());
+        assert_eq!(lines.end(), Some(Said::Preparing.into()));
+    }
+
+    #[test]
+    fn a_log_that_breaks_off_has_no_last_report() {
+        struct Breaks;
+        impl Read for Breaks {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::TimedOut.into())
+            }
+        }
+        let report = format!("{}\n", Report::from(Said::Preparing).line().unwrap());
+        let error = last_report(report.as_bytes().chain(Breaks), true).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 }

@@ -8,6 +8,7 @@ use crate::logs::last_report;
 use careen_engine::Engine;
 use careen_planner::observed::{Report, Said};
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
@@ -179,7 +180,10 @@ impl Reports {
 fn read(engine: &Engine, source: &Source) -> Read {
     let streams = if source.terminal { "stderr=1&stdout=1" } else { "stderr=1" };
     let path = format!("/tasks/{}/logs?{streams}", source.task);
-    let ask = |path: &str| engine.get_bytes_within(path, LIMIT).map(|log| last_report(&log, source.terminal));
+    let ask = |path: &str| {
+        let log = engine.reader_within(path, LIMIT).map_err(io::Error::other)?;
+        last_report(log, source.terminal)
+    };
     let begin = Instant::now();
     let said = match ask(&format!("{path}&tail={TAIL}")) {
         Ok(None) => ask(&path),

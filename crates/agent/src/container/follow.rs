@@ -217,13 +217,13 @@ impl Follower {
                     say(format_args!("attempt {attempt} of the {phase}"))
                 }
                 Record::Stopping { reason } => say(format_args!("stopping the command: {reason}")),
-                Record::RestartingEngine { why: EngineRestart::Down } => {
-                    say("the engine is down after the command: starting it")
+                Record::RestartingEngine { why: why @ EngineRestart::Down } => {
+                    say(format_args!("{}: starting it", why.words()));
                 }
-                Record::RestartingEngine { why: EngineRestart::Replaced } => {
-                    say(
-                        "the installed engine is not the one that runs: restarting it, which ends this container",
-                    );
+                Record::RestartingEngine {
+                    why: why @ (EngineRestart::Replaced | EngineRestart::CalledDown),
+                } => {
+                    say(format_args!("{}: restarting the engine, which ends this container", why.words()));
                 }
                 Record::EngineSettled { outcome: EngineOutcome::Up } => say("the engine is up"),
                 Record::EngineSettled { outcome: EngineOutcome::Refused { reason } } => {

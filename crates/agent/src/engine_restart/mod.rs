@@ -16,12 +16,13 @@ mod turn;
 
 pub use beat::Held;
 
-use crate::engine_process::engine_instance;
+use crate::engine_process::{self, engine_instance};
 use crate::layout;
 use crate::say::{chain, say};
-use careen_engine::{Engine, Info};
+use careen_engine::{Engine, EngineError, Info};
 use careen_model::journal::EngineOutcome;
 use careen_model::manifest::Manifest;
+use careen_model::quorum;
 use careen_model::transaction::{EngineRestart, Stage};
 use lock::Work;
 use std::path::Path;
@@ -52,6 +53,22 @@ pub trait Patience {
 /// Whether the engine's process runs and answers. The process first: asking a socket that systemd holds would start it.
 pub fn is_up() -> bool {
     engine_instance().is_some() && Engine::connect().is_ok()
+}
+
+/// How long an engine has to be up before a swarm that calls its node down counts as one that goes on so.
+const CALLED_DOWN: Duration = Duration::from_secs(60);
+
+/// Whether the engine has been up for a while, its manager takes part, and the swarm calls the node down all the same.
+/// A worker cannot ask that.
+pub fn is_called_down() -> bool {
+    let old = |instance| engine_process::age(instance).is_some_and(|age| age >= CALLED_DOWN);
+    engine_instance().is_some_and(old)
+        && Engine::connect().and_then(|engine| called_down(&engine)).unwrap_or(false)
+}
+
+fn called_down(engine: &Engine) -> Result<bool, EngineError> {
+    let info = engine.info()?;
+    Ok(info.swarm.is_manager() && quorum::is_called_down(&engine.managers()?, &info.swarm.node_id))
 }
 
 /// Waits for an engine that the command has started and that does not answer yet. An init script does not wait for
@@ -86,7 +103,7 @@ pub fn carry_out(
     let mut restart = Restart::new(manifest, patience);
     let outcome = match why {
         EngineRestart::Down => restart.start(None).map(Some),
-        EngineRestart::Replaced => restart.restart(may_be_stopped),
+        EngineRestart::Replaced | EngineRestart::CalledDown => restart.restart(may_be_stopped),
     };
     restart.patience.hold(None);
     outcome
@@ -141,6 +158,20 @@ pub fn before_command(
     let begin = restart.before_command(attempt)?;
     restart.patience.hold(None);
     Ok(begin)
+}
+
+/// Whether the swarm can still do without this host, for a command of a rollout that waited for its turn before: see
+/// [`before_command`]. Else why not.
+pub fn may_still_run(manifest: &Manifest) -> Result<(), String> {
+    match manifest.awaits_go && manifest.takes_host_lock {
+        true => may_still_go_down(manifest),
+        false => Ok(()),
+    }
+}
+
+/// The same for a host that waited for its turn to go down.
+pub fn may_still_go_down(manifest: &Manifest) -> Result<(), String> {
+    Restart::new(manifest, &mut NoWait).has_turn()
 }
 
 /// Holds the lock again for a supervisor that takes a transaction over in this stage, if the one before held it.
@@ -224,11 +255,13 @@ struct Restart<'a> {
     patience: &'a mut dyn Patience,
     /// Whether the manager was locked when it was looked at last, and somebody has to type the key.
     locked: bool,
+    /// Since when all that is missing is that the swarm calls the node down.
+    called_down: Option<Instant>,
 }
 
 impl<'a> Restart<'a> {
     fn new(manifest: &'a Manifest, patience: &'a mut dyn Patience) -> Self {
-        Self { manifest, patience, locked: false }
+        Self { manifest, patience, locked: false, called_down: None }
     }
 }
 
@@ -275,7 +308,7 @@ impl Restart<'_> {
     fn await_part(&mut self) -> Result<Result<(), String>, Ended> {
         let begun = Instant::now();
         while let Err(reason) = self.look() {
-            if begun.elapsed() >= self.up_limit() {
+            if begun.elapsed() >= self.up_limit() || self.goes_on_called_down() {
                 return Ok(Err(reason));
             }
             self.patience.hold(Some(&reason));

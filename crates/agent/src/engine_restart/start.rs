@@ -1,7 +1,7 @@
 //! Stops the engine and starts it again; whatever becomes of the stop, it is started.
 
 use super::lock::Work;
-use super::{Ended, INTERVAL, Restart, UNLOCK_KEY, service, stop};
+use super::{CALLED_DOWN, Ended, INTERVAL, Restart, UNLOCK_KEY, service, stop};
 use crate::engine_process::engine_instance;
 use crate::files;
 use crate::host_view::is_shutting_down;
@@ -9,8 +9,9 @@ use crate::layout;
 use crate::say::{chain, say};
 use careen_engine::{Engine, Info};
 use careen_model::journal::EngineOutcome;
-use careen_model::quorum::takes_part;
+use careen_model::quorum::{is_called_down, takes_part};
 use careen_model::removal::EngineInstance;
+use careen_model::transaction::EngineRestart;
 use std::time::{Duration, Instant};
 
 /// How long an engine may take from its start to taking part in its swarm.
@@ -58,7 +59,8 @@ impl Restart<'_> {
                 Ok(()) => return Ok(self.settled(failed)),
                 Err(reason) => reason,
             };
-            if begun.elapsed() >= self.up_limit() || said.is_some() && !service::may_come() {
+            let over = begun.elapsed() >= self.up_limit() || self.goes_on_called_down();
+            if over || said.is_some() && !service::may_come() {
                 if before.is_none() && self.engine_is_active() {
                     // Nobody asked the swarm before this engine went down: it may have lost its quorum elsewhere.
                     say(format_args!("the engine is up, but {waiting_for}"));
@@ -114,6 +116,7 @@ impl Restart<'_> {
     /// Whether the engine is up and takes part in its swarm, if it has one; else what is missing.
     pub(super) fn look(&mut self) -> Result<(), String> {
         self.locked = false;
+        let called_down_since = self.called_down.take();
         if engine_instance().is_none() {
             return Err("the engine's process does not run".into());
         }
@@ -124,10 +127,19 @@ impl Restart<'_> {
             "pending" | "error" => Err(format!("the node is {} in its swarm", info.swarm.local_node_state)),
             _ if info.swarm.is_manager() => {
                 let managers = engine.managers().map_err(|error| chain(&error))?;
+                if is_called_down(&managers, &info.swarm.node_id) {
+                    self.called_down = called_down_since.or_else(|| Some(Instant::now()));
+                    return Err(EngineRestart::CalledDown.words().to_owned());
+                }
                 takes_part(&managers, &info.swarm.node_id).map_err(|reason| reason.to_string())
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether the swarm has called the node down for so long that it would go on so.
+    pub(super) fn goes_on_called_down(&self) -> bool {
+        self.called_down.is_some_and(|since| since.elapsed() >= CALLED_DOWN)
     }
 
     /// Whether the engine answers, and is a member of its swarm by its own word.

@@ -46,6 +46,15 @@ impl Restart<'_> {
         }
     }
 
+    /// Whether the swarm can do without this host's engine at this moment; else why not.
+    pub fn has_turn(&self) -> Result<(), String> {
+        match self.try_turn(None, &mut lock::Watch::default()) {
+            Ok(Turn::Ours(_) | Turn::Down) => Ok(()),
+            Ok(Turn::NotYet(reason)) => Err(reason),
+            Err(error) => Err(chain(&error)),
+        }
+    }
+
     fn try_turn(&self, work: Option<Work>, watch: &mut lock::Watch) -> Result<Turn, EngineError> {
         if engine_instance().is_none() {
             return Ok(Turn::Down);
@@ -88,13 +97,14 @@ fn may_begin(managers: &[Manager], allow_quorum_loss: bool) -> Result<(), NotNow
 #[cfg(test)]
 mod tests {
     use super::*;
+    use careen_model::quorum::Called;
 
     fn managers(leader: bool, reachable: &[bool]) -> Vec<Manager> {
         let manager = |(index, reachable): (usize, &bool)| Manager {
             node: format!("m{index}"),
             reachable: *reachable,
             leader: leader && index == 0,
-            ready: true,
+            called: Called::Ready,
         };
         reachable.iter().enumerate().map(manager).collect()
     }

@@ -420,11 +420,11 @@ pub(crate) const fn left_word(why: Leave) -> &'static str {
 /// What a person reads in the unit's log beside the journal.
 fn tell(record: &Record) {
     match record {
-        Record::RestartingEngine { why: EngineRestart::Down } => {
-            say("the engine is down after the command: starting it");
+        Record::RestartingEngine { why: why @ EngineRestart::Down } => {
+            say(format_args!("{}: starting it", why.words()));
         }
-        Record::RestartingEngine { why: EngineRestart::Replaced } => {
-            say("the installed engine is not the one that runs: restarting it");
+        Record::RestartingEngine { why: why @ (EngineRestart::Replaced | EngineRestart::CalledDown) } => {
+            say(format_args!("{}: restarting the engine", why.words()));
         }
         Record::Rebooting { reason, .. } => say(format_args!("rebooting: {reason}")),
         Record::Revoked { by } => say(format_args!("nothing was begun: revoked by {by}")),

@@ -72,7 +72,13 @@ impl Supervisor<'_> {
         let mut waiting = self.waiting();
         let event = loop {
             if go::counts(&given, COMMAND) {
-                break may_run();
+                break match engine_restart::may_still_run(&self.manifest) {
+                    Ok(()) => may_run(),
+                    Err(why) => {
+                        say(format_args!("{why}: waiting for its turn again"));
+                        Event::TurnIsLost
+                    }
+                };
             }
             if Instant::now() >= deadline {
                 let limit = limit.as_secs();
@@ -171,13 +177,21 @@ impl Supervisor<'_> {
         };
         self.engine_lock = None; // taken over
         let directory = self.directory;
-        let may = || may_restart(directory, go);
+        let may = || match why {
+            EngineRestart::Down | EngineRestart::Replaced => may_restart(directory, go),
+            EngineRestart::CalledDown => engine_restart::is_called_down(),
+        };
         self.wait_for(|manifest, waiting| engine_restart::carry_out(why, manifest, waiting, &may), settled)
     }
 
     /// Reboots the host. Returns when this process is told to end, for it is resumed after the boot, or when the host does
     /// not go down.
     pub(super) fn reboot(&mut self, go: Option<u32>) -> Event {
+        if let Err(why) = engine_restart::may_still_go_down(&self.manifest) {
+            say(format_args!("the host is not rebooted now: {why}"));
+            engine_restart::give_turn_back(&self.manifest);
+            return Event::TurnIsLost;
+        }
         if !may_restart(self.directory, go) {
             engine_restart::give_turn_back(&self.manifest);
             return Event::GoIsVoid;

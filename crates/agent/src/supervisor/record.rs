@@ -2,6 +2,7 @@
 //! waits for it. Meanwhile the supervisor goes on, with its locks, and says why.
 
 use super::Supervisor;
+use crate::engine_restart;
 use crate::hold;
 use crate::layout::{self, file};
 use crate::say::say;
@@ -138,8 +139,10 @@ impl Supervisor<'_> {
                 self.cancelled = Some(by.clone());
                 return Ok(Recorded::Cancelled(by));
             }
-            if self.begins_on_a_go(record) && !self.has_go_to_run() {
-                say("the go for the command counts no more, its agent may be gone: it does not begin");
+            if self.begins_on_a_go(record)
+                && let Err(why) = self.may_still_begin()
+            {
+                say(format_args!("{why}: the command does not begin"));
                 self.hold(None);
                 return Ok(Recorded::GoIsVoid);
             }
@@ -150,6 +153,14 @@ impl Supervisor<'_> {
     fn begins_on_a_go(&self, record: &Record) -> bool {
         let starts = matches!(record, Record::Starting { phase: Phase::Command, .. });
         starts && self.manifest.awaits_go && !self.journal.state().is_begun()
+    }
+
+    /// Whether what a start rests on is still so, behind a wait for its record.
+    fn may_still_begin(&self) -> Result<(), String> {
+        if !self.has_go_to_run() {
+            return Err("the go for the command counts no more, its agent may be gone".to_owned());
+        }
+        engine_restart::may_still_run(&self.manifest)
     }
 
     /// Waits a little, with its ears open. Whoever cancels gets this answer.

@@ -288,6 +288,39 @@ fn a_wanted_reboot_is_done_once_and_seen_by_its_boot_id() {
 }
 
 #[test]
+fn a_node_that_its_swarm_goes_on_calling_down_gets_its_engine_started_once_more() {
+    let view = HostView { boot_id: "two".into(), called_down: true, ..host() };
+    let rebooted = |status| {
+        [ran(CommandEnd::Exited(status)), vec![rebooting(), Record::Rebooted { boot: "two".into() }]].concat()
+    };
+    let restart = Action::RestartEngine(EngineRestart::CalledDown);
+    let done = Action::Close(Outcome::Exited { status: 0 });
+    let mut records = rebooted(0);
+    assert_eq!(decide(&records, &view, ALL_ALLOWED), restart);
+    assert_eq!(decide(&records, &view, NOTHING_ALLOWED), done, "where restarts are not allowed it is none");
+    let again = Action::Start { phase: Phase::Command, attempt: 2 };
+    assert_eq!(decide(&rebooted(REBOOT_ME), &view, ALL_ALLOWED), again, "the command is due");
+    records.push(Record::RestartingEngine { why: EngineRestart::CalledDown });
+    assert_eq!(decide(&records, &view, ALL_ALLOWED), restart, "a supervisor that takes over goes on");
+    let mut down = records.clone();
+    down.push(settled(EngineOutcome::Down { words: "no".into() }));
+    let start = Action::RestartEngine(EngineRestart::Down);
+    let is_down = HostView { engine_up: false, called_down: false, ..view.clone() };
+    assert_eq!(
+        decide(&down[..], &is_down, ALL_ALLOWED),
+        Action::Start { phase: Phase::Rollback, attempt: 1 }
+    );
+    let mut up = records.clone();
+    up.push(settled(EngineOutcome::Up));
+    assert_eq!(decide(&up, &is_down, ALL_ALLOWED), start, "up, and down again");
+    assert_eq!(decide(&up, &view, ALL_ALLOWED), done, "once");
+    let replaced = [Record::RestartingEngine { why: EngineRestart::Replaced }, settled(EngineOutcome::Up)];
+    let records = [ran(CommandEnd::Exited(0)), replaced.to_vec()].concat();
+    assert_eq!(decide(&records, &view, ALL_ALLOWED), restart, "behind a restart of the engine, too");
+    assert_eq!(decide(&records, &host(), ALL_ALLOWED), done);
+}
+
+#[test]
 fn a_reboot_that_was_wanted_before_the_command_is_no_fault_of_the_command() {
     let records = ran(CommandEnd::Exited(0));
     let wants = HostView { reboot_wanted: Some("kernel".into()), reboot_wanted_before: true, ..host() };

@@ -19,6 +19,9 @@ pub const MAX_AGENTS: u32 = 12;
 /// So many agents of one try are placed because the go for the one before was cancelled on its host.
 pub const MAX_CANCELLED: u32 = 3;
 
+/// So long a swarm may call a node down whose manager takes part; its host starts the engine again then.
+const CALLED_DOWN: Duration = Duration::from_secs(60);
+
 /// One node in one pass.
 pub(super) struct Here<'a> {
     pub(super) node: &'a Node,
@@ -158,7 +161,16 @@ impl Work<'_> {
             | Stage::Skipped { .. }
             | Stage::Gone { .. } => (limits.node_down, age, Hold::NodeDown),
         };
-        Some(if age >= limit { Move::Fail(Reason::NodeDown) } else { Move::Wait(hold) })
+        if age >= limit {
+            return Some(Move::Fail(Reason::NodeDown));
+        }
+        Some(Move::Wait(if self.is_called_down(here.node) { Hold::CalledDown } else { hold }))
+    }
+
+    /// Whether the swarm goes on calling a node down whose manager takes part. Behind each start that is so for a moment.
+    fn is_called_down(&mut self, node: &Node) -> bool {
+        quorum::is_called_down(self.observed, node)
+            && self.watching.age(Key::CalledDown(node.id.clone())) >= CALLED_DOWN
     }
 
     fn rebooting_hold(&self, node: &Node) -> Hold {

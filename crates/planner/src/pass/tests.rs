@@ -665,6 +665,28 @@ fn a_command_fails(stage: Stage, phase: Phase, becomes: &str) {
 }
 
 #[test]
+fn a_manager_that_takes_part_and_is_called_down_is_not_told_as_rebooting() {
+    let mut observed = cluster();
+    put(
+        &mut observed,
+        "m2",
+        &NodeRecord { taken: Some(Taken { was: Active, set: Drain }), ..record(Stage::Rebooting) },
+    );
+    node(&mut observed, "m2").status = NodeStatus::Down;
+    assert_eq!(
+        hold(&after(&observed, &spec(), 59), "m2"),
+        "restarting",
+        "behind each start it is so for a moment"
+    );
+    assert_eq!(hold(&after(&observed, &spec(), 60), "m2"), "called-down");
+    node(&mut observed, "m2").manager =
+        Some(Manager { leader: false, reachability: Reachability::Unreachable });
+    assert_eq!(hold(&after(&observed, &spec(), 60), "m2"), "restarting", "it is away");
+    let limit = spec().limits.rebooting.as_secs();
+    assert_eq!(words(&after(&observed, &spec(), limit))[1..], ["set-control"], "whatever it is called");
+}
+
+#[test]
 fn what_a_pause_says_of_a_node_is_carried_out() {
     let mut observed = cluster();
     observed.services = vec![service("web", 1)];

@@ -96,6 +96,7 @@ fn all_journals() -> Vec<State> {
         with(&[restarting, settled(EngineOutcome::Up)]),
         with(std::slice::from_ref(&down)),
         with(&[down, is_down]),
+        with(&[Record::RestartingEngine { why: EngineRestart::CalledDown }]),
         with(&[rebooting()]),
         state(&[ended_with(194), vec![rebooting(), Record::Rebooted { boot: "two".into() }]].concat()),
         with(&[rebooting(), Record::Rebooted { boot: "two".into() }]),
@@ -157,6 +158,7 @@ fn all_events() -> Vec<Event> {
         Event::Waited,
         Event::MayRun { engine_up: true },
         Event::GoIsVoid,
+        Event::TurnIsLost,
         Event::GaveUp("x".into()),
         Event::Cancelled("x".into()),
         Event::ToldToEnd,
@@ -166,7 +168,8 @@ fn all_events() -> Vec<Event> {
         Event::Settled(EngineOutcome::Up),
         Event::Closed,
     ];
-    for view in [host(), wants_reboot(), wants_engine(), down, other_boot] {
+    let called_down = HostView { called_down: true, ..host() };
+    for view in [host(), wants_reboot(), wants_engine(), down, other_boot, called_down] {
         events.push(seen(view.clone()));
         events.push(Event::Seen { view, secrets_are_missing: true });
     }
@@ -446,6 +449,41 @@ fn a_restart_that_was_recorded_by_one_that_is_lost_needs_another_go() {
     let mut alone = Driven::looks(self::alone(), None, &[ended_with(0), vec![rebooting()]].concat());
     assert_eq!(alone.told(seen(host())), &Effect::AwaitTurnToRestart, "the quorum is asked again");
     assert_eq!(alone.told(Event::Waited), &Effect::Reboot { go: None }, "alone nobody gives a go");
+}
+
+#[test]
+fn an_engine_whose_node_is_called_down_is_restarted_under_the_go_that_there_was() {
+    let rebooted = [ended_with(0), vec![rebooting(), Record::Rebooted { boot: "two".into() }]].concat();
+    let called_down = HostView { boot_id: "two".into(), called_down: true, ..host() };
+    let why = EngineRestart::CalledDown;
+    for policy in [ROLLOUT, alone()] {
+        let mut driven = Driven::looks(policy, None, &rebooted);
+        let restart = Effect::RestartEngine { why, go: None };
+        assert_eq!(driven.told(seen(called_down.clone())), &restart);
+        assert_eq!(driven.state.stage, Stage::RestartingEngine { why }, "recorded before");
+        assert_eq!(driven.told(Event::Settled(EngineOutcome::Up)), &Effect::Look);
+        let close = Effect::Close(Outcome::Exited { status: 0 });
+        assert_eq!(driven.told(seen(called_down.clone())), &close, "once");
+
+        // It is listed again, or the supervisor was killed behind its record.
+        let records = [rebooted.clone(), vec![Record::RestartingEngine { why }]].concat();
+        let mut over = Driven::looks(policy, None, &records);
+        assert_eq!(
+            over.told(seen(called_down.clone())),
+            &Effect::Look,
+            "one that is up is not stopped again"
+        );
+        assert_eq!(over.state.stage, Stage::EngineSettled);
+        let mut stopped = Driven::looks(policy, None, &records);
+        let down = HostView { engine_up: false, called_down: false, ..called_down.clone() };
+        let start = Effect::RestartEngine { why: EngineRestart::Down, go: None };
+        assert_eq!(stopped.told(seen(down)), &start, "what it had stopped is started");
+
+        let mut cancelled = Driven::looks(policy, None, &rebooted);
+        cancelled.told(seen(called_down.clone()));
+        cancelled.told(Event::Cancelled("abort".into()));
+        assert_eq!(cancelled.state.stage, Stage::EngineSettled);
+    }
 }
 
 /// It was frozen, or waited long for its turn, and its agent is gone: the node may run tasks by now.
