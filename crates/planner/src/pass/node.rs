@@ -164,7 +164,8 @@ impl Work<'_> {
         if age >= limit {
             return Some(Move::Fail(Reason::NodeDown));
         }
-        Some(Move::Wait(if self.is_called_down(here.node) { Hold::CalledDown } else { hold }))
+        let asks = matches!(hold, Hold::UnlockNeeded { .. });
+        Some(Move::Wait(if !asks && self.is_called_down(here.node) { Hold::CalledDown } else { hold }))
     }
 
     /// Whether the swarm goes on calling a node down whose manager takes part. Behind each start that is so for a moment.
