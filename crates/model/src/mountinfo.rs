@@ -1,5 +1,7 @@
 //! The kernel's table of mounts, `/proc/self/mountinfo` (proc_pid_mountinfo(5)).
 
+use std::path::Path;
+
 /// One mount as a process sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mount {
@@ -11,6 +13,10 @@ pub struct Mount {
     pub options: Vec<String>,
     /// The file system's type.
     pub fs_type: String,
+    /// What is mounted: a device, or a word of the file system's own.
+    pub source: String,
+    /// Options of the file system itself (`upperdir=…`).
+    pub super_options: Vec<String>,
 }
 
 impl Mount {
@@ -18,6 +24,19 @@ impl Mount {
     pub fn has(&self, option: &str) -> bool {
         self.options.iter().any(|set| set == option)
     }
+
+    /// The value of one of the file system's own options.
+    pub fn value(&self, option: &str) -> Option<&str> {
+        self.super_options.iter().find_map(|set| set.strip_prefix(option)?.strip_prefix('='))
+    }
+}
+
+/// The mount that an absolute path lies on: the deepest, and of several at one place the last, which covers the others.
+pub fn mount_of<'a>(mounts: &'a [Mount], path: &str) -> Option<&'a Mount> {
+    let path = Path::new(path);
+    let holds = |mount: &&Mount| path.starts_with(&mount.mount_point);
+    // Of several greatest ones, `max_by_key` gives the last.
+    mounts.iter().filter(holds).max_by_key(|mount| Path::new(&mount.mount_point).components().count())
 }
 
 /// Parses the whole table. Lines that do not have the documented form are left out: the kernel adds fields, and a
@@ -48,8 +67,12 @@ fn parse_line(line: &str) -> Option<Mount> {
     let root = unescape(left.next()?);
     let mount_point = unescape(left.next()?);
     let options = left.next()?.split(',').map(str::to_owned).collect();
-    let fs_type = right.split(' ').next()?.to_owned();
-    Some(Mount { root, mount_point, options, fs_type })
+    let mut right = right.split(' ');
+    let fs_type = right.next()?.to_owned();
+    // Each line has both, but nothing that decided before them needed them.
+    let source = unescape(right.next().unwrap_or_default());
+    let super_options = right.next().unwrap_or_default().split(',').map(unescape).collect();
+    Some(Mount { root, mount_point, options, fs_type, source, super_options })
 }
 
 /// The kernel writes space, tab, newline and backslash as three octal digits.
@@ -111,5 +134,23 @@ nonsense
         assert!(mounts[3].has("ro"));
         assert_eq!(mounts[4].mount_point, "/host/mnt/with space");
         assert_eq!(mounts[4].root, "/a b");
+        assert_eq!(mounts[4].source, "/dev/vda");
+        assert_eq!((mounts[0].value("lowerdir"), mounts[0].value("upperdir")), (Some("/l"), None));
+    }
+
+    #[test]
+    fn a_path_lies_on_the_deepest_mount_and_on_the_last_of_several() {
+        let line = |point: &str, source: &str| format!("1 2 0:130 / {point} rw - ext4 {source} rw\n");
+        let table = [
+            line("/", "root"),
+            line("/var/lib", "below"),
+            line("/var/lib", "above"),
+            line("/var/l", "other"),
+        ];
+        let mounts = parse(&table.concat());
+        for (path, source) in [("/var/lib/careen", "above"), ("/var/lib", "above"), ("/var/libx", "root")] {
+            assert_eq!(mount_of(&mounts, path).map(|mount| mount.source.as_str()), Some(source), "{path}");
+        }
+        assert_eq!(mount_of(&[], "/"), None);
     }
 }

@@ -1,8 +1,13 @@
-//! The engine's configuration file, read as far as it can be without the engine's own judgement.
+//! The engine's configuration file with the flags that its unit gives it, read as far as that can be without the engine's own
+//! judgement.
 
-use serde_json::Value;
+use super::settings::{Dropped, dropped, flag, in_both, is_on};
+use serde_json::{Map, Value};
 
-/// How the engine's configuration file is.
+/// Where an engine looks for its configuration, unless a flag says otherwise.
+const USUAL: &str = "/etc/docker/daemon.json";
+
+/// How the engine's configuration is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DaemonJson {
     /// There is none, or one that is well.
@@ -16,22 +21,135 @@ pub enum DaemonJson {
     },
 }
 
-impl DaemonJson {
-    /// From its text, and from what `dockerd --validate` said of it, where that could be asked (since 23.0).
-    pub fn of(text: &str, refused: Option<String>) -> Self {
-        let read = match serde_json::from_str::<Value>(text) {
-            // An engine takes an empty file for none.
-            Err(_) if text.trim().is_empty() => return Self::Well,
-            Err(error) => return Self::Invalid { why: format!("it is no JSON: {error}") },
-            Ok(read) => read,
-        };
-        match (&read, refused) {
-            (Value::Object(_), Some(why)) => Self::Invalid { why },
-            (Value::Object(keys), None) if keys.get("live-restore") == Some(&Value::Bool(true)) => {
-                Self::LiveRestore
-            }
-            (Value::Object(_), None) => Self::Well,
-            (_, _) => Self::Invalid { why: "it is no JSON object".to_owned() },
+/// What `dockerd --validate` said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// The installed one cannot be asked: it is older than 23.0, or nobody knows how it would be started.
+    NotAsked,
+    /// It would start with this.
+    Accepted,
+    /// It would not.
+    Refused {
+        /// Why, in its words.
+        why: String,
+    },
+}
+
+/// What an engine is told when it starts.
+#[derive(Debug, Clone, Copy)]
+pub struct Told<'a> {
+    /// The path of its configuration, see [`config_file`].
+    pub path: &'a str,
+    /// The text there; `None` when there is no such file.
+    pub text: Option<&'a str>,
+    /// The flags that its unit gives it.
+    pub arguments: &'a [String],
+}
+
+/// Where the engine that is started with these flags has its configuration.
+pub fn config_file(arguments: &[String]) -> String {
+    flag(arguments, "config-file").filter(|path| path.starts_with('/')).unwrap_or_else(|| USUAL.to_owned())
+}
+
+impl Told<'_> {
+    /// The file's keys; nothing for an engine that takes an empty file for none. The error says why it is no configuration.
+    fn keys(&self) -> Result<Map<String, Value>, String> {
+        // Since 24.0 engines take a byte order mark.
+        let text = self.text.unwrap_or_default().trim_start_matches('\u{feff}');
+        if text.trim().is_empty() {
+            return Ok(Map::new());
         }
+        match serde_json::from_str::<Value>(text) {
+            Ok(Value::Object(keys)) => Ok(keys),
+            Ok(_) => Err(format!("{}: it is no JSON object", self.path)),
+            Err(error) => Err(format!("{}: it is no JSON: {error}", self.path)),
+        }
+    }
+
+    /// Which of it some later engine refuses.
+    pub fn dropped(&self) -> Vec<Dropped> {
+        self.keys().map(|keys| dropped(&keys, self.arguments, self.path)).unwrap_or_default()
+    }
+}
+
+impl DaemonJson {
+    /// From what the engine is told, and from what `dockerd --validate` said of it, where that could be asked.
+    pub fn of(told: Told<'_>, verdict: Verdict) -> Self {
+        let keys = match (told.keys(), verdict) {
+            (Err(why), _) | (Ok(_), Verdict::Refused { why }) => return Self::Invalid { why },
+            (Ok(keys), Verdict::NotAsked) => {
+                let both = in_both(&keys, told.arguments);
+                let marked = told.text.is_some_and(|text| text.starts_with('\u{feff}'));
+                if !both.is_empty() {
+                    let why = format!(
+                        "{} is both in {} and on the command line in docker.service: remove it from one of them",
+                        both.join(", "),
+                        told.path
+                    );
+                    return Self::Invalid { why };
+                }
+                if marked {
+                    return Self::Invalid { why: format!("{} begins with a byte order mark", told.path) };
+                }
+                keys
+            }
+            (Ok(keys), Verdict::Accepted) => keys,
+        };
+        match is_on(&keys, told.arguments, "live-restore") {
+            true => Self::LiveRestore,
+            false => Self::Well,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(text: &str, flags: &str, verdict: Verdict) -> DaemonJson {
+        let arguments: Vec<String> = flags.split_whitespace().map(str::to_owned).collect();
+        DaemonJson::of(Told { path: USUAL, text: Some(text), arguments: &arguments }, verdict)
+    }
+
+    fn why(text: &str, flags: &str, verdict: Verdict) -> String {
+        match of(text, flags, verdict) {
+            DaemonJson::Invalid { why } => why,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn configuration_files() {
+        let refused = || Verdict::Refused { why: "unknown key deebug".into() };
+        let plain = |text: &str| of(text, "", Verdict::NotAsked);
+        assert_eq!(plain("{}"), DaemonJson::Well);
+        assert_eq!(plain(" \n"), DaemonJson::Well);
+        assert_eq!(plain(r#"{"live-restore": true}"#), DaemonJson::LiveRestore);
+        assert_eq!(plain(r#"{"live-restore": false}"#), DaemonJson::Well);
+        assert_eq!(of("{}", "--live-restore", Verdict::Accepted), DaemonJson::LiveRestore);
+        assert!(why("{\"debug\": true,}", "", Verdict::NotAsked).contains("line 1"));
+        assert!(why("[]", "", Verdict::NotAsked).contains("object"));
+        assert!(why(r#"{"deebug": true}"#, "", refused()).contains("deebug"));
+    }
+
+    #[test]
+    fn an_engine_that_cannot_be_asked_is_checked_for_what_stands_at_both_places() {
+        let file = r#"{"hosts": ["tcp://0.0.0.0:2376"]}"#;
+        let words = why(file, "-H fd://", Verdict::NotAsked);
+        assert!(
+            words.starts_with("hosts is both in /etc/docker/daemon.json and on the command line"),
+            "{words}"
+        );
+        assert_eq!(of(file, "-H fd://", Verdict::Accepted), DaemonJson::Well, "it knows better");
+        assert_eq!(of("\u{feff}{}", "", Verdict::Accepted), DaemonJson::Well);
+        assert!(why("\u{feff}{}", "", Verdict::NotAsked).contains("byte order mark"));
+    }
+
+    #[test]
+    fn a_flag_may_name_another_file() {
+        let at = |flags: &str| config_file(&flags.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
+        assert_eq!(at("-H fd:// --config-file /etc/dockerd.json -D"), "/etc/dockerd.json");
+        assert_eq!(at("--config-file=/etc/d.json"), "/etc/d.json");
+        assert_eq!(at("-H fd://"), USUAL);
     }
 }

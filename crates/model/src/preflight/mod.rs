@@ -5,13 +5,23 @@
 
 mod daemon_json;
 mod dpkg;
+mod lasting;
+mod others;
+mod problem;
+mod selinux;
+mod settings;
 mod storage;
+mod unit;
 
-pub use daemon_json::DaemonJson;
+pub use daemon_json::{DaemonJson, Told, Verdict, config_file};
 pub use dpkg::{Dpkg, dpkg_state};
-pub use storage::Removed;
-
-use std::fmt;
+pub use lasting::{Lasting, Marks, by_mounts};
+pub use others::{Manners, Somebody, UPDATER_LIMIT, look as look_for_others, wait_for};
+pub use problem::{Engine, Problem};
+pub use selinux::{Selinux, is_confined};
+pub use settings::Dropped;
+pub use storage::{Removed, major};
+pub use unit::{Files, Start, Unit, docker_service};
 
 /// What was seen of a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,8 +30,20 @@ pub struct HostFacts {
     pub engine: Result<EngineSays, String>,
     /// The version of dockerd on the disk.
     pub installed: Option<String>,
-    /// The engine's configuration file.
+    /// How the host's service manager would start the engine.
+    pub unit: Unit,
+    /// The engine's configuration: its file, and the flags that its unit gives it.
     pub daemon_json: DaemonJson,
+    /// What of that later engines refuse.
+    pub dropped: Vec<Dropped>,
+    /// Whether what careen writes down outlives a boot.
+    pub memory: Lasting,
+    /// Who else is about to act on the host.
+    pub others: Vec<Somebody>,
+    /// How SELinux is there.
+    pub selinux: Selinux,
+    /// The version of systemd, where that is the host's PID 1 and tells it.
+    pub systemd: Option<u32>,
     /// How the packages of a host with dpkg are.
     pub dpkg: Dpkg,
     /// How the host stands towards its swarm's unlock key.
@@ -55,52 +77,14 @@ pub enum Unlock {
 pub struct Ahead {
     /// Whether the engine may be started anew: by itself, or with its host.
     pub engine_start: bool,
+    /// Whether the host may be rebooted.
+    pub reboot: bool,
+    /// Whether anything is done there at all.
+    pub works: bool,
     /// Whether somebody types the unlock key.
     pub unlock_by_hand: bool,
     /// Whether the operator wants to go on whatever is found, to mend it for example.
     pub allow_unfit: bool,
-}
-
-/// What is wrong with a host.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Problem {
-    /// Root in a container is another user on the host: userns-remap, or a rootless engine.
-    MappedUsers,
-    /// The engine cannot be asked at all.
-    NoEngine {
-        /// Why.
-        why: String,
-    },
-    /// Containers are to outlive the engine: one in a swarm does not start with that.
-    LiveRestore,
-    /// The engine's configuration cannot be read.
-    DaemonJson {
-        /// Why, in dockerd's own words where it can be asked.
-        why: String,
-    },
-    /// The installed engine does not have the driver in which the running one has its images.
-    StorageDriver {
-        /// Which driver.
-        driver: String,
-        /// What is installed.
-        installed: String,
-    },
-    /// An engine of a later release does not have it.
-    StorageDriverAges {
-        /// Which driver.
-        driver: String,
-        /// The release that dropped it.
-        removed: Removed,
-    },
-    /// Packages that `dpkg --configure -a` does not bring into order.
-    Dpkg {
-        /// What dpkg says, or the packages.
-        why: String,
-    },
-    /// The unlock key in the agent's secret is not the swarm's.
-    WrongUnlockKey,
-    /// The manager asks for a key after its engine was started, and nobody gave one.
-    NoUnlockKey,
 }
 
 /// What came of it.
@@ -118,6 +102,8 @@ enum Bites {
     Always,
     /// When something is installed.
     Work,
+    /// When the host is rebooted.
+    Reboot,
     /// When the engine is started.
     EngineStart,
     /// With another engine than the one that is there.
@@ -129,7 +115,8 @@ pub fn judge(facts: &HostFacts, ahead: Ahead) -> Findings {
     let (problems, warnings) =
         problems(facts, ahead).into_iter().partition(|problem| match problem.bites() {
             Bites::Always => true,
-            Bites::Work => !ahead.allow_unfit,
+            Bites::Work => ahead.works && !ahead.allow_unfit,
+            Bites::Reboot => ahead.reboot && !ahead.allow_unfit,
             Bites::EngineStart => ahead.engine_start && !ahead.allow_unfit,
             Bites::Later => false,
         });
@@ -137,18 +124,7 @@ pub fn judge(facts: &HostFacts, ahead: Ahead) -> Findings {
 }
 
 fn problems(facts: &HostFacts, ahead: Ahead) -> Vec<Problem> {
-    let mut found = Vec::new();
-    match &facts.engine {
-        Err(why) => found.push(Problem::NoEngine { why: why.clone() }),
-        Ok(says) => found.extend(storage(says, facts.installed.as_deref())),
-    }
-    let runs_so = facts.engine.as_ref().is_ok_and(|says| says.live_restore);
-    if runs_so || facts.daemon_json == DaemonJson::LiveRestore {
-        found.push(Problem::LiveRestore);
-    }
-    if let DaemonJson::Invalid { why } = &facts.daemon_json {
-        found.push(Problem::DaemonJson { why: why.clone() });
-    }
+    let mut found = of_the_engine(facts);
     if let Dpkg::Broken { why } = &facts.dpkg {
         found.push(Problem::Dpkg { why: why.clone() });
     }
@@ -157,14 +133,96 @@ fn problems(facts: &HostFacts, ahead: Ahead) -> Vec<Problem> {
         Unlock::Missing if !ahead.unlock_by_hand => found.push(Problem::NoUnlockKey),
         Unlock::Missing | Unlock::NotAsked | Unlock::Right => {}
     }
+    match &facts.memory {
+        Lasting::Lasts => {}
+        Lasting::Forgets { why } => found.push(Problem::Forgets { why: why.clone() }),
+        Lasting::Unknown { why } if ahead.reboot => found.push(Problem::MayForget { why: why.clone() }),
+        Lasting::Unknown { .. } => {}
+    }
+    if let Selinux::Enforcing { .. } = &facts.selinux {
+        found.push(Problem::Selinux);
+    }
+    match facts.systemd {
+        Some(version) if version < SYSTEMD_LEAST => found.push(Problem::Systemd { version }),
+        Some(version) if version < SYSTEMD_TRIED => found.push(Problem::OldSystemd { version }),
+        Some(_) | None => {}
+    }
+    found.extend(of_others(&facts.others, ahead));
     found
 }
+
+fn of_the_engine(facts: &HostFacts) -> Vec<Problem> {
+    let mut found = Vec::new();
+    let installed = facts.installed.as_deref();
+    match &facts.engine {
+        Err(why) => found.push(Problem::NoEngine { why: why.clone() }),
+        Ok(says) => found.extend(storage(says, installed)),
+    }
+    let runs_so = facts.engine.as_ref().is_ok_and(|says| says.live_restore);
+    if runs_so || facts.daemon_json == DaemonJson::LiveRestore {
+        found.push(Problem::LiveRestore);
+    }
+    if let DaemonJson::Invalid { why } = &facts.daemon_json {
+        found.push(Problem::DaemonJson { why: why.clone() });
+    }
+    match &facts.unit {
+        Unit::Broken { why } => found.push(Problem::EngineUnit { why: why.clone() }),
+        Unit::Unclear { why } => found.push(Problem::UnclearUnit { why: why.clone() }),
+        Unit::None | Unit::Starts(_) => {}
+    }
+    found.extend(facts.dropped.iter().map(|dropped| of_dropped(dropped, installed, Engine::Installed)));
+    found
+}
+
+fn of_dropped(dropped: &Dropped, engine: Option<&str>, which: Engine) -> Problem {
+    let dropped = dropped.clone();
+    match engine.filter(|version| dropped.removed.is_before(version)) {
+        Some(version) => Problem::Setting { dropped, version: version.to_owned(), which },
+        None => Problem::SettingAges { dropped },
+    }
+}
+
+/// What only careful people want to hear is said where it may be of consequence.
+fn of_others(others: &[Somebody], ahead: Ahead) -> impl Iterator<Item = Problem> {
+    let counts = move |somebody: &&Somebody| match somebody {
+        Somebody::Shutdown { .. } | Somebody::Updater { .. } => ahead.works,
+        Somebody::Inhibitor { .. } => ahead.reboot,
+        Somebody::Person { .. } => ahead.reboot || ahead.engine_start,
+    };
+    others.iter().filter(counts).cloned().map(Problem::Somebody)
+}
+
+/// What keeps an engine that is to come from starting as this host would start it. `driver` is the storage driver of the one that
+/// runs, where it is known; the version may be that of a package.
+pub fn against_engine(version: &str, dropped: &[Dropped], driver: Option<&str>) -> Vec<Problem> {
+    let settings = dropped
+        .iter()
+        .filter(|dropped| dropped.removed.is_before(version))
+        .map(|dropped| of_dropped(dropped, Some(version), Engine::Coming));
+    let driver =
+        driver.filter(|driver| storage::removed_in(driver).is_some_and(|gone| gone.is_before(version)));
+    let storage = driver.map(|driver| Problem::StorageDriver {
+        driver: driver.to_owned(),
+        version: version.to_owned(),
+        which: Engine::Coming,
+    });
+    settings.chain(storage).collect()
+}
+
+/// The first systemd that can be asked over the system bus for a unit (`systemd-run --wait`): from a container no other way
+/// leads to it.
+const SYSTEMD_LEAST: u32 = 232;
+
+/// The first with all that careen asks for in a unit (`Type=exec`); before it `Type=simple` stands in.
+const SYSTEMD_TRIED: u32 = 240;
 
 fn storage(says: &EngineSays, installed: Option<&str>) -> Option<Problem> {
     let removed = storage::removed_in(&says.driver)?;
     let driver = says.driver.clone();
     Some(match installed.filter(|version| removed.is_before(version)) {
-        Some(version) => Problem::StorageDriver { driver, installed: version.to_owned() },
+        Some(version) => {
+            Problem::StorageDriver { driver, version: version.to_owned(), which: Engine::Installed }
+        }
         None => Problem::StorageDriverAges { driver, removed },
     })
 }
@@ -173,61 +231,6 @@ fn storage(says: &EngineSays, installed: Option<&str>) -> Option<Problem> {
 /// user namespace. (A host that is itself a container with mapped users is its own root all the same.)
 pub fn is_hosts_root(own: &str, inits: &str) -> bool {
     own.split_whitespace().eq(inits.split_whitespace())
-}
-
-impl Problem {
-    fn bites(&self) -> Bites {
-        match self {
-            Self::MappedUsers | Self::NoEngine { .. } => Bites::Always,
-            Self::Dpkg { .. } => Bites::Work,
-            Self::LiveRestore
-            | Self::DaemonJson { .. }
-            | Self::StorageDriver { .. }
-            | Self::WrongUnlockKey
-            | Self::NoUnlockKey => Bites::EngineStart,
-            Self::StorageDriverAges { .. } => Bites::Later,
-        }
-    }
-}
-
-/// What is wrong, and what to do.
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::MappedUsers => f.write_str(
-                "root in a container is nobody on this host (the engine has userns-remap, or is rootless), and a service cannot \
-                 ask for the host's own users: leave the node out, or take userns-remap out of its daemon.json",
-            ),
-            Self::NoEngine { why } => {
-                write!(f, "the host's engine cannot be asked, so no go would be seen: {why}")
-            }
-            Self::LiveRestore => f.write_str(
-                "live-restore is on, and an engine in a swarm does not start with it: remove it from daemon.json",
-            ),
-            Self::DaemonJson { why } => {
-                write!(f, "the engine would not start again with its daemon.json: {why}")
-            }
-            Self::StorageDriver { driver, installed } => write!(
-                f,
-                "the engine {installed} that is installed has no storage driver '{driver}' any more, and would not find its \
-                 images: move to overlay2 first"
-            ),
-            Self::StorageDriverAges { driver, removed } => write!(
-                f,
-                "the storage driver '{driver}' is gone from engine {removed} on: move to overlay2 before such an upgrade"
-            ),
-            Self::Dpkg { why } => {
-                write!(f, "dpkg is left in a state that 'dpkg --configure -a' does not mend: {why}")
-            }
-            Self::WrongUnlockKey => f.write_str(
-                "the secret 'unlock-key' is not the key of this swarm: 'docker swarm unlock-key' on a manager shows it",
-            ),
-            Self::NoUnlockKey => f.write_str(
-                "the swarm is autolocked, and this manager would stay locked after its engine was started: give the key \
-                 (--unlock-key-file), or --engine-restart never",
-            ),
-        }
-    }
 }
 
 #[cfg(test)]
