@@ -22,7 +22,9 @@ pub fn engine_instance() -> Option<EngineInstance> {
     let by_file = ["/run/docker.pid", "/var/run/docker.pid"]
         .iter()
         .find_map(|path| files::read_to_string(path).ok()?.trim().parse::<u32>().ok());
-    by_file.and_then(instance).or_else(|| named(&["dockerd"]).into_iter().find_map(|(_, pid)| instance(pid)))
+    by_file
+        .and_then(instance)
+        .or_else(|| processes_named(&["dockerd"]).into_iter().find_map(|(_, pid)| instance(pid)))
 }
 
 /// How long this process has run; `None` where that cannot be told.
@@ -41,7 +43,7 @@ pub fn engine_processes() -> Vec<EngineProcess> {
         let installed = find_program(&program).is_some();
         Some(EngineProcess { program, pid, executable, installed })
     };
-    named(&PROGRAMS).into_iter().filter_map(process).collect()
+    processes_named(&PROGRAMS).into_iter().filter_map(process).collect()
 }
 
 /// Whether the host's process of this name runs another file than the one that is installed. One that was removed
@@ -54,7 +56,7 @@ pub fn is_replaced(program: &str) -> bool {
 
 /// The programs that run, and of which every process runs the very file that is installed.
 pub fn running_as_installed() -> Vec<&'static str> {
-    let processes = named(&PROGRAMS);
+    let processes = processes_named(&PROGRAMS);
     let is_current = |program: &&str| {
         let installed = find_program(program).and_then(|path| file_id(&path));
         let mut its = processes.iter().filter(|(name, _)| name == program).peekable();
@@ -74,8 +76,8 @@ pub fn find_program(name: &str) -> Option<PathBuf> {
     COMMAND_PATH.split(':').map(|directory| Path::new(directory).join(name)).find(|path| files::is_file(path))
 }
 
-/// Name and id of the host's processes with one of these names.
-fn named(names: &[&str]) -> Vec<(String, u32)> {
+/// Name and id of the host's processes with one of these names (of which the kernel keeps 15 characters).
+pub fn processes_named(names: &[&str]) -> Vec<(String, u32)> {
     // Where PID 1 is shut off even from root, this process is the host's itself, unless it came by chroot alone.
     let namespace = pid_namespace("1").or_else(|_| pid_namespace("self")).ok();
     let processes = files::read_dir("/proc").into_iter().flatten().flatten();
@@ -134,10 +136,10 @@ mod tests {
     #[test]
     fn processes_are_found_by_their_name() {
         let own = fs::read_to_string("/proc/self/comm").unwrap();
-        let found = named(&[own.trim_end()]);
+        let found = processes_named(&[own.trim_end()]);
         // A test that runs in a container of its own pid namespace sees its own PID 1, so this holds there, too.
         assert!(found.iter().any(|(_, pid)| *pid == std::process::id()), "{found:?}");
-        assert!(named(&["no such process"]).is_empty());
+        assert!(processes_named(&["no such process"]).is_empty());
     }
 
     #[test]
@@ -151,7 +153,7 @@ mod tests {
         while !fs::read_to_string(&stat).unwrap().contains(") Z ") {
             std::thread::yield_now();
         }
-        assert_eq!(named(&["careen-ended"]), []);
+        assert_eq!(processes_named(&["careen-ended"]), []);
         child.wait().unwrap();
     }
 

@@ -110,6 +110,15 @@ pub fn last_facts(root: &Path) -> PathBuf {
     root.join("facts.json")
 }
 
+/// The id of the boot in which careen first worked on this host: one that is there after another boot tells that the directory
+/// outlives them.
+pub fn boot_mark(root: &Path) -> PathBuf {
+    root.join("boot")
+}
+
+/// The name of its twin in the engine's data directory, where that is another file system.
+pub const BOOT_MARK_TWIN: &str = "careen-boot";
+
 /// Which machine this directory belongs to.
 pub fn machine(root: &Path) -> PathBuf {
     root.join("machine.json")

@@ -11,6 +11,7 @@ use careen_model::settings::COMMAND_PATH;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
+use std::collections::BTreeMap;
 use std::io::{self, Read, Seek};
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
@@ -27,7 +28,7 @@ const OUTPUT_LIMIT: usize = 32 * 1024 * 1024;
 pub fn must(words: &[&str], limit: Duration) -> Result<(), String> {
     let told = match find_program(words[0]) {
         None => Err("is not installed".to_owned()),
-        Some(path) => run_to_exit(&mut Command::new(path), &words[1..], limit),
+        Some(path) => run_to_exit(&mut Command::new(path), &words[1..], &BTreeMap::new(), limit),
     };
     match told {
         Ok(Answer { status: 0, .. }) => Ok(()),
@@ -36,6 +37,19 @@ pub fn must(words: &[&str], limit: Duration) -> Result<(), String> {
         }
         Err(error) => Err(format!("'{}' {error}", words.join(" "))),
     }
+}
+
+/// How a tool ended that was started with these variables, and what it wrote to both its streams. `program` may be a path. Its
+/// arguments are nobody else's to read, so no error repeats them.
+pub fn told(
+    program: &str,
+    arguments: &[&str],
+    environment: &BTreeMap<String, String>,
+    limit: Duration,
+) -> Result<Answer, String> {
+    let path = find_program(program).ok_or_else(|| format!("{program} is not installed"))?;
+    run_to_exit(&mut Command::new(path), arguments, environment, limit)
+        .map_err(|error| format!("{program} {error}"))
 }
 
 /// How a tool ended and what it wrote, if the host has it. What went wrong is an error in words.
@@ -73,20 +87,25 @@ fn spelled(program: &str, arguments: &[&str]) -> String {
 fn run(command: &mut Command, arguments: &[&str], limit: Duration) -> Result<Answer, String> {
     let deadline = Instant::now() + limit;
     command.stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = start(command.args(arguments))?;
+    let mut child = start(command.args(arguments), &BTreeMap::new())?;
     let ended = read(&mut child, deadline).and_then(|output| Ok((output, wait(&mut child, deadline)?)));
     answer(&mut child, ended)
 }
 
 /// As [`run`], with both streams, and not to their end: a daemon that the tool started may keep them.
-fn run_to_exit(command: &mut Command, arguments: &[&str], limit: Duration) -> Result<Answer, String> {
+fn run_to_exit(
+    command: &mut Command,
+    arguments: &[&str],
+    environment: &BTreeMap<String, String>,
+    limit: Duration,
+) -> Result<Answer, String> {
     let deadline = Instant::now() + limit;
     let words = memfd_create("words", MFdFlags::MFD_CLOEXEC).map_err(|error| error.to_string())?;
     let mut words = Descriptor::from(words);
     let both = words.try_clone().and_then(|stdout| Ok((stdout, words.try_clone()?)));
     let (stdout, stderr) = both.map_err(|error| error.to_string())?;
     command.stdout(stdout).stderr(stderr);
-    let mut child = start(command.args(arguments))?;
+    let mut child = start(command.args(arguments), environment)?;
     let ended = wait(&mut child, deadline).and_then(|status| {
         let mut output = Vec::new();
         words.rewind()?;
@@ -96,8 +115,8 @@ fn run_to_exit(command: &mut Command, arguments: &[&str], limit: Duration) -> Re
     answer(&mut child, ended)
 }
 
-fn start(command: &mut Command) -> Result<Child, String> {
-    command.env_clear().env("PATH", COMMAND_PATH).env("LC_ALL", "C").current_dir("/");
+fn start(command: &mut Command, environment: &BTreeMap<String, String>) -> Result<Child, String> {
+    command.env_clear().envs(environment).env("PATH", COMMAND_PATH).env("LC_ALL", "C").current_dir("/");
     command.stdin(Stdio::null()).process_group(0);
     with_signals_unblocked(command).spawn().map_err(|error| format!("cannot be started: {error}"))
 }
@@ -183,6 +202,15 @@ mod tests {
         // What stays behind with the tool's streams in its hands is not waited for.
         assert_eq!(must(&["sh", "-c", "setsid sleep 60 & exit 0"], Duration::from_secs(30)), Ok(()));
         assert_eq!(must(&["no-such-tool"], TIME_LIMIT), Err("'no-such-tool' is not installed".into()));
+    }
+
+    #[test]
+    fn a_tool_is_given_variables_and_both_its_streams_are_taken() {
+        let environment = BTreeMap::from([("SECRET".to_owned(), "s".to_owned())]);
+        let answer = told("/bin/sh", &["-c", "echo $SECRET; echo x >&2; exit 3"], &environment, TIME_LIMIT);
+        assert_eq!(answer, Ok(Answer { status: 3, output: "s\nx\n".into() }));
+        let missing = told("no-such-tool", &["--password=x"], &environment, TIME_LIMIT).unwrap_err();
+        assert_eq!(missing, "no-such-tool is not installed");
     }
 
     #[test]

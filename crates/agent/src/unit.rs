@@ -40,17 +40,9 @@ impl Launch {
         let mut command = Command::new(systemd_run);
         with_signals_unblocked(&mut command);
         command.env_clear().env("PATH", careen_model::settings::COMMAND_PATH).env("LC_ALL", "C");
-        command.args(["--quiet", "--collect", "--unit", &self.unit()]);
+        command.args(["--quiet", "--unit", &self.unit()]);
         command.arg(format!("--description=careen transaction {}", self.id));
-        // The supervisor ends its command itself, with the command's own grace period; what a command leaves behind
-        // belongs to the host.
-        command.args(["--property=Type=exec", "--property=KillMode=process", "--property=TasksMax=infinity"]);
-        command.arg("--property=TimeoutStopSec=infinity");
-        if systemd_run_knows_oom_policy(systemd_run) {
-            // A child of the command's that runs out of memory is the command's to bear: by default systemd then stops the
-            // unit, and dpkg with it.
-            command.arg("--property=OOMPolicy=continue");
-        }
+        command.args(known(systemd_version(systemd_run)));
         if over_the_bus {
             command.arg("--wait");
         }
@@ -81,21 +73,43 @@ impl Launch {
     }
 }
 
-/// The first systemd that has `OOMPolicy=`; older ones refuse a unit with it, and let it live on anyway.
-const OOM_POLICY_SINCE: u32 = 243;
+/// What is asked for in a unit, the first systemd that knows it (its NEWS), and what takes its place before that. One that does
+/// not know a word refuses the whole unit.
+const ASKED: [(&str, u32, Option<&str>); 6] = [
+    // Nothing of a unit that failed stays behind.
+    ("--collect", 236, None),
+    // systemd-run says so when the program cannot be executed; without it, the unit's end does.
+    ("--property=Type=exec", 240, Some("--property=Type=simple")),
+    // The supervisor ends its command itself, with the command's own grace period; what a command leaves behind belongs to the
+    // host.
+    ("--property=KillMode=process", 0, None),
+    ("--property=TasksMax=infinity", 228, None),
+    ("--property=TimeoutStopSec=infinity", 229, Some("--property=TimeoutStopSec=0")),
+    // A child of the command's that runs out of memory is the command's to bear: by default systemd then stops the unit, and dpkg
+    // with it. Before it had the choice it did not.
+    ("--property=OOMPolicy=continue", 243, None),
+];
 
-fn systemd_run_knows_oom_policy(systemd_run: &Path) -> bool {
+/// What a systemd of this version is asked for; of one that does not tell its version, what every one knows.
+fn known(version: Option<u32>) -> impl Iterator<Item = &'static str> {
+    let version = version.unwrap_or_default();
+    ASKED
+        .iter()
+        .filter_map(move |(asked, since, before)| if version >= *since { Some(*asked) } else { *before })
+}
+
+/// The version of the host's systemd, as its systemd-run tells it.
+pub fn systemd_version(systemd_run: &Path) -> Option<u32> {
     let mut command = Command::new(systemd_run);
     command.arg("--version").env_clear().env("LC_ALL", "C").stdin(Stdio::null()).stderr(Stdio::null());
-    let answer = with_signals_unblocked(&mut command).output();
-    answer.is_ok_and(|answer| knows_oom_policy(&String::from_utf8_lossy(&answer.stdout)))
+    let answer = with_signals_unblocked(&mut command).output().ok()?;
+    version_of(&String::from_utf8_lossy(&answer.stdout))
 }
 
 /// `systemd 252 (252.38-1~deb12u1)` is how it begins.
-fn knows_oom_policy(version: &str) -> bool {
+fn version_of(answer: &str) -> Option<u32> {
     let digits = |word: &str| word.chars().take_while(char::is_ascii_digit).collect::<String>();
-    let number = version.strip_prefix("systemd ").and_then(|rest| digits(rest).parse::<u32>().ok());
-    number.is_some_and(|number| number >= OOM_POLICY_SINCE)
+    answer.strip_prefix("systemd ").and_then(|rest| digits(rest).parse().ok())
 }
 
 /// The host's systemd-run, if systemd is its PID 1 (sd_booted(3)) and it has one.
@@ -115,16 +129,48 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_systemd_that_does_not_know_the_oom_policy_is_not_given_it() {
-        for (version, knows) in [
-            ("systemd 252 (252.38-1~deb12u1)\n+PAM +AUDIT\n", true),
-            ("systemd 243\n+PAM\n", true),
-            ("systemd 258~rc1 (258~rc1-1)\n", true),
-            ("systemd 241 (241)\n", false),
-            ("systemd 219\n", false),
-            ("", false),
+    fn a_systemd_tells_its_version() {
+        for (answer, version) in [
+            ("systemd 252 (252.38-1~deb12u1)\n+PAM +AUDIT\n", Some(252)),
+            ("systemd 243\n+PAM\n", Some(243)),
+            ("systemd 258~rc1 (258~rc1-1)\n", Some(258)),
+            ("systemd 219\n", Some(219)),
+            ("", None),
         ] {
-            assert_eq!(knows_oom_policy(version), knows, "{version:?}");
+            assert_eq!(version_of(answer), version, "{answer:?}");
         }
+    }
+
+    /// One word that a systemd does not know, and it refuses the unit.
+    #[test]
+    fn a_systemd_is_asked_for_what_it_knows() {
+        let asked =
+            |version| known(version).map(|word| word.trim_start_matches("--property=")).collect::<Vec<_>>();
+        let (kill, tasks, stop) = ("KillMode=process", "TasksMax=infinity", "TimeoutStopSec=infinity");
+        for (version, expected) in [
+            (Some(252), vec!["--collect", "Type=exec", kill, tasks, stop, "OOMPolicy=continue"]),
+            (Some(241), vec!["--collect", "Type=exec", kill, tasks, stop]),
+            (Some(239), vec!["--collect", "Type=simple", kill, tasks, stop]),
+            (Some(232), vec!["Type=simple", kill, tasks, stop]),
+            (Some(219), vec!["Type=simple", kill, "TimeoutStopSec=0"]),
+            (None, vec!["Type=simple", kill, "TimeoutStopSec=0"]),
+        ] {
+            assert_eq!(asked(version), expected, "{version:?}");
+        }
+    }
+
+    #[test]
+    fn a_unit_is_asked_for_with_what_the_version_knows() {
+        let directory = tempfile::tempdir().unwrap();
+        let old = directory.path().join("systemd-run");
+        std::fs::write(&old, "#!/bin/sh\necho 'systemd 239 (239-82.el8)'\n").unwrap();
+        let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(&old, executable).unwrap();
+        let id = TransactionId::parse("t1").unwrap();
+        let launch = Launch { id, supervision: 1, binary: "/x".into(), go: None };
+        let command = launch.systemd_run(&old, Way::Systemd, true);
+        let words: Vec<_> = command.get_args().map(|word| word.to_string_lossy().into_owned()).collect();
+        assert!(words.contains(&"--property=Type=simple".to_owned()), "{words:?}");
+        assert!(words.contains(&"--wait".to_owned()) && !words.iter().any(|word| word.contains("OOMPolicy")));
     }
 }

@@ -285,6 +285,10 @@ pub struct HowArgs {
     #[arg(long, value_enum, default_value_t = EngineRestart::Auto, value_name = "WHEN", help_heading = "Hosts")]
     pub engine_restart: EngineRestart,
 
+    /// Wait for programs that ask for no shutdown of their host (systemd-inhibit), and for people at its console
+    #[arg(long, help_heading = "Hosts")]
+    pub respect_inhibitors: bool,
+
     /// Take a manager down although the others are no majority: the swarm stands still meanwhile
     #[arg(long, help_heading = "What is refused otherwise")]
     pub allow_quorum_loss: bool,

@@ -77,6 +77,7 @@ fn of_how(how: &HowArgs, id: RolloutId, image: &str) -> Spec {
         allow_gaps: how.allow_gaps,
         unlock_by_hand: how.unlock_by_hand,
         allow_unfit_hosts: how.allow_unfit_hosts,
+        respect_inhibitors: how.respect_inhibitors,
         limits: Limits { running: how.timeout, ..phase_limit::apply(&how.phase_timeouts) },
         ..Spec::run(id, image)
     }
@@ -125,7 +126,8 @@ mod tests {
             "--command check --node w1 --node w2 --constraint node.role==worker --constraint node.labels.a!=b \
              --spread node.labels.zone --parallelism 3 --delay 1m --monitor 1h30m --failure-action rollback \
              --max-failure-ratio 0.25 --order managers-first --canaries 2 --drain always --reboot always \
-             --engine-restart never --allow-quorum-loss --allow-volume-moves --allow-gaps --unlock-by-hand --allow-unfit-hosts --timeout 90s \
+             --engine-restart never --allow-quorum-loss --allow-volume-moves --allow-gaps --unlock-by-hand --allow-unfit-hosts \
+             --respect-inhibitors --timeout 90s \
              --phase-timeout node-down=2m --phase-timeout rebooting=1h -- --fast now",
         )
         .unwrap();
@@ -152,7 +154,7 @@ mod tests {
         assert_eq!((spec.drain, spec.reboot), (DrainPolicy::Always, RebootPolicy::Always));
         assert!(!spec.engine_restart && spec.restarts);
         assert!(spec.allow_quorum_loss && spec.allow_volume_moves && spec.allow_gaps && spec.unlock_by_hand);
-        assert!(spec.allow_unfit_hosts);
+        assert!(spec.allow_unfit_hosts && spec.respect_inhibitors);
         let limits = Limits {
             running: Some(Duration::from_secs(90)),
             node_down: Duration::from_secs(120),

@@ -61,6 +61,9 @@ pub struct Manifest {
     /// Whether a manager may go down although the others are no majority.
     #[serde(default)]
     pub allow_quorum_loss: bool,
+    /// Whether a reboot waits for programs that ask for no shutdown and for people at the console.
+    #[serde(default)]
+    pub respect_inhibitors: bool,
     /// Whether the command may stop or restart the engine itself: in a rollout, unless `prepare` said that it does not. One
     /// manager at a time runs such a command.
     #[serde(default)]

@@ -119,6 +119,9 @@ pub struct Settings {
     /// `CAREEN_QUORUM_LOSS`: `refused` (the default) or `allowed`: whether a manager may go down although the others are
     /// no majority.
     pub allow_quorum_loss: bool,
+    /// `CAREEN_INHIBITORS`: `override` (the default) or `respect`: whether a reboot waits for programs that ask for no shutdown and
+    /// for people at the console.
+    pub respect_inhibitors: bool,
     /// Its part in a rollout, if it has one.
     pub rollout: Option<RolloutPart>,
 }
@@ -185,6 +188,12 @@ impl Settings {
             allow_quorum_loss: choice(get, "CAREEN_QUORUM_LOSS", "refused or allowed", |text| match text {
                 "refused" => Some(false),
                 "allowed" => Some(true),
+                _ => None,
+            })?
+            .unwrap_or(false),
+            respect_inhibitors: choice(get, "CAREEN_INHIBITORS", "override or respect", |text| match text {
+                "override" => Some(false),
+                "respect" => Some(true),
                 _ => None,
             })?
             .unwrap_or(false),
@@ -384,6 +393,7 @@ mod tests {
             ("CAREEN_IDEMPOTENT", "1"),
             ("CAREEN_OUTPUT_LIMIT", "64MiB"),
             ("CAREEN_PAYLOAD", "/upgrade"),
+            ("CAREEN_INHIBITORS", "respect"),
         ]))
         .unwrap();
         assert_eq!(settings.host_entry, HostEntry::Only(Way::Chroot));
@@ -394,6 +404,7 @@ mod tests {
         assert_eq!((settings.reboot, settings.engine_restart), (Reboot::Wanted, EngineRestarts::Never));
         assert_eq!((settings.idempotent, settings.output_limit), (true, 64 << 20));
         assert_eq!(settings.payload, "/upgrade");
+        assert!(settings.respect_inhibitors);
     }
 
     #[test]
@@ -409,6 +420,7 @@ mod tests {
             ("CAREEN_TRANSACTION", "../etc", "transaction id"),
             ("CAREEN_REBOOT", "sometimes", "never, asked, wanted or always"),
             ("CAREEN_ENGINE_RESTART", "yes", "auto or never"),
+            ("CAREEN_INHIBITORS", "1", "override or respect"),
             ("CAREEN_PAYLOAD", "upgrade", "a directory"),
             ("CAREEN_PAYLOAD", "/", "a directory"),
             ("CAREEN_PAYLOAD", "/host/etc", "a directory"),

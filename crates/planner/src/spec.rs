@@ -54,6 +54,9 @@ pub struct Spec {
     /// Work on hosts that preflight finds unfit.
     #[serde(default)]
     pub allow_unfit_hosts: bool,
+    /// Wait for programs that ask for no shutdown of their host, and for people at its console, before it goes down.
+    #[serde(default)]
+    pub respect_inhibitors: bool,
     /// How long each phase may take.
     pub limits: Limits,
 }
@@ -235,6 +238,7 @@ impl Spec {
             unlock_by_hand: false,
             unlock_key: None,
             allow_unfit_hosts: false,
+            respect_inhibitors: false,
             limits: Limits::default(),
         }
     }

@@ -5,14 +5,18 @@ use crate::files::{self, File, OpenOptions};
 use crate::payload::pump;
 use crate::say::say;
 use crate::stop::Stop;
-use crate::{durable, layout};
+use crate::{durable, layout, tool};
 use anyhow::Context;
 use careen_model::id::hex;
 use nix::sys::statvfs::FsFlags;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The open binary of this process, whatever has become of its path.
 const OWN_BINARY: &str = "/proc/self/exe";
+
+/// How long it may take to label a file.
+const LABEL_LIMIT: Duration = Duration::from_secs(20);
 
 /// This binary, and where the host lets it be executed.
 #[derive(Debug)]
@@ -58,6 +62,7 @@ impl Supervisor {
             files::rename(&unfinished, &target)?;
             durable::sync_directory(directory)?;
         }
+        label(&target);
         link(&target);
         Ok(target)
     }
@@ -82,6 +87,19 @@ fn executable_base() -> Result<PathBuf, Stop> {
         durable::private_directory(Path::new(base)).map_err(|error| unusable(Path::new(base), &error))?;
     }
     Ok(PathBuf::from(base))
+}
+
+/// On a host with SELinux systemd starts what has a program's label. Set each time: a host that is labelled anew takes it away.
+fn label(binary: &Path) {
+    if !files::exists("/sys/fs/selinux/enforce").unwrap_or(false) {
+        return;
+    }
+    let path = binary.display().to_string();
+    if let Err(words) = tool::must(&["chcon", "-t", "bin_t", &path], LABEL_LIMIT) {
+        say(format_args!(
+            "warning: systemd may refuse to start {path}, which has no program's label: {words}"
+        ));
+    }
 }
 
 /// Best effort: a host without a writable /usr/local/sbin still works, its people type a longer path.

@@ -19,7 +19,7 @@ use crate::say::say;
 use crate::stop::{OrRefuse, Stop};
 use crate::sweep::Keep;
 use crate::withdraw::withdraw;
-use crate::{journal, manifest};
+use crate::{journal, manifest, memory};
 use anyhow::Context;
 use careen_model::AgentExit;
 use careen_model::command::{Executable, judge};
@@ -27,7 +27,8 @@ use careen_model::entry::Way;
 use careen_model::journal::Record;
 use careen_model::manifest::{Manifest, Payload, SCHEMA};
 use careen_model::payload::{ROLLBACK_COMMAND, takes_host_lock};
-use careen_model::settings::{CommandContext, EngineRestarts, command_environment};
+use careen_model::preflight::{Lasting, Problem};
+use careen_model::settings::{CommandContext, EngineRestarts, Reboot, command_environment};
 use careen_model::transaction::{Stage, State};
 use jiff::Timestamp;
 use std::path::Path;
@@ -96,6 +97,7 @@ pub fn ensure_supervised(
     } else {
         refuse_if_busy(root, request)?;
         refuse_if_it_would_lock(request, place)?;
+        refuse_if_it_would_forget(request)?;
         let supervisor = Supervisor::find()?;
         Creation { request, source, how, place, root, supervisor: &supervisor }.create(&directory)?;
         Some(supervisor)
@@ -255,6 +257,21 @@ pub(super) fn refuse_if_it_would_lock(request: &Request, place: &Place) -> Resul
     )))
 }
 
+/// Behind a reboot a host that forgets would begin the same work again, and reboot again. A rollout's preflight looks closer.
+fn refuse_if_it_would_forget(request: &Request) -> Result<(), Stop> {
+    if !takes_host_lock(&request.command) || request.settings.reboot == Reboot::Never {
+        return Ok(());
+    }
+    match memory::of_this_host() {
+        Lasting::Lasts => Ok(()),
+        Lasting::Forgets { why } => Err(Stop::refused(Problem::Forgets { why })),
+        Lasting::Unknown { why } => {
+            say(format_args!("warning: {}", Problem::MayForget { why }));
+            Ok(())
+        }
+    }
+}
+
 /// Removes what agents left that were killed while they created a transaction. The caller holds `create.lock`, so
 /// nobody is creating one.
 fn sweep_unfinished(root: &Path) {
@@ -365,6 +382,7 @@ impl Creation<'_> {
             has_secrets: !self.place.own.secrets.is_empty(),
             awaits_go: settings.rollout.is_some(),
             allow_quorum_loss: settings.allow_quorum_loss,
+            respect_inhibitors: settings.respect_inhibitors,
             may_touch_engine: settings.rollout.is_some()
                 && takes_host_lock(&self.request.command)
                 && may_touch_engine(expectation::of_command(self.root, &self.place.id)),

@@ -21,6 +21,16 @@ pub fn check(host: &Path) -> Result<(), Stop> {
             geteuid()
         )));
     }
+    let context = files::read_to_string("/proc/self/attr/current").unwrap_or_default();
+    // What keeps the container away keeps it from reading this, too.
+    let enforce = files::read_to_string(host.join("sys/fs/selinux/enforce"));
+    if preflight::is_confined(&context) && enforce.map_or(true, |enforce| enforce.trim() != "0") {
+        return Err(Stop::refused(format_args!(
+            "SELinux keeps this container away from its host (it runs as {}): start it with '--security-opt label=disable' \
+             (docker run), or take selinux-enabled out of the engine's daemon.json, for a service cannot ask for that",
+            context.trim_end_matches(['\0', '\n'])
+        )));
+    }
     for needed in ["etc", "usr", "var"] {
         if !files::is_directory(host.join(needed)) {
             return Err(Stop::refused(format_args!(

@@ -7,10 +7,11 @@ use crate::engine_restart::{self, Ended, INTERVAL, Patience};
 use crate::layout::{TransactionDir, file};
 use crate::say::say;
 use crate::signals::with_signals_unblocked;
-use crate::tool;
-use crate::{durable, files, go, hold};
+use crate::{durable, files, go, hold, others, tool};
 use anyhow::{Context, bail};
 use careen_model::journal::EngineOutcome;
+use careen_model::preflight::{Manners, UPDATER_LIMIT, wait_for};
+use careen_model::report::Restart;
 use careen_model::settings::COMMAND_PATH;
 use careen_model::transaction::{EngineRestart, Outcome, Stage};
 use careen_protocol::go::COMMAND;
@@ -20,6 +21,9 @@ use std::time::{Duration, Instant};
 
 /// A shutdown may wait for the stop time limits of the host's units.
 const REBOOT_DEADLINE: Duration = Duration::from_secs(10 * 60);
+
+/// When it is looked again whether somebody else still works on the host.
+const OTHERS_AGAIN: Duration = Duration::from_secs(5);
 
 impl Supervisor<'_> {
     /// Somebody who waits on this transaction's behalf: a cancel ends the wait, and so does the end of this process.
@@ -104,6 +108,12 @@ impl Supervisor<'_> {
 
     /// Until this host may go down, for a restart of its engine or of itself. Where it may not, it gives its turn back.
     pub(super) fn await_turn_to_restart(&mut self) -> Event {
+        // In a rollout that was waited for before the go; without one only a reboot comes this way.
+        if !self.manifest.awaits_go
+            && let Some(ended) = self.await_others()
+        {
+            return ended;
+        }
         self.engine_lock = None; // taken over
         let event = self.wait_for(|manifest, waiting| engine_restart::await_restart(manifest, waiting), turn);
         if event != Event::Waited {
@@ -113,8 +123,34 @@ impl Supervisor<'_> {
         event
     }
 
+    /// Until nobody else works on the host who would not bear its reboot, or who asks for none, as far as they are waited for.
+    /// Before the go and the turn: neither is held meanwhile. `None` when it is over.
+    fn await_others(&mut self) -> Option<Event> {
+        let begun = Instant::now();
+        let respects = self.manifest.respect_inhibitors;
+        let mut waiting = self.waiting();
+        loop {
+            let others = others::look();
+            let Some(why) = wait_for(&others, before_a_reboot(respects), begun.elapsed()) else {
+                others.iter().for_each(|other| say(format_args!("warning: rebooting although {other}")));
+                waiting.hold(None);
+                return None;
+            };
+            waiting.hold(Some(&format!("to reboot this host: {why}")));
+            if let Err(Ended) = waiting.pause(OTHERS_AGAIN) {
+                waiting.hold(None);
+                return Some(waiting.ended());
+            }
+        }
+    }
+
     /// In a rollout: until an agent passes the go for this restart on. The node must be empty first.
     pub(super) fn await_go(&mut self, wish: &Wish) -> Event {
+        if wish.kind == Restart::Reboot
+            && let Some(ended) = self.await_others()
+        {
+            return ended;
+        }
         let (asked, given) = (self.directory.file(file::RESTART_WISH), self.directory.file(file::GO));
         // One that lies there was given to a supervisor that was lost, for a node as it was then.
         if let Err(error) = durable::remove_file(&given) {
@@ -187,6 +223,13 @@ impl Supervisor<'_> {
     /// Reboots the host. Returns when this process is told to end, for it is resumed after the boot, or when the host does
     /// not go down.
     pub(super) fn reboot(&mut self, go: Option<u32>) -> Event {
+        let respects = self.manifest.respect_inhibitors;
+        // Somebody may have come since they were waited for. Those who end by themselves had their time.
+        if let Some(why) = wait_for(&others::look(), before_a_reboot(respects), UPDATER_LIMIT) {
+            say(format_args!("nothing was rebooted, because {why}: waiting for that once more"));
+            engine_restart::give_turn_back(&self.manifest);
+            return Event::GoIsVoid;
+        }
         if let Err(why) = engine_restart::may_still_go_down(&self.manifest) {
             say(format_args!("the host is not rebooted now: {why}"));
             engine_restart::give_turn_back(&self.manifest);
@@ -196,7 +239,7 @@ impl Supervisor<'_> {
             engine_restart::give_turn_back(&self.manifest);
             return Event::GoIsVoid;
         }
-        if let Err(error) = ask_for_reboot() {
+        if let Err(error) = ask_for_reboot(respects) {
             return Event::GaveUp(format!("{error:#}"));
         }
         let late =
@@ -254,10 +297,23 @@ fn stays_up(state: &str, jobs: &str) -> bool {
     is_up && !jobs.split_whitespace().any(|word| ends.contains(&word))
 }
 
-fn ask_for_reboot() -> anyhow::Result<()> {
-    let ways: [&[&str]; 3] = [&["systemctl", "reboot"], &["shutdown", "-r", "now"], &["reboot"]];
+/// Who is waited for before a reboot.
+fn before_a_reboot(respects: bool) -> Manners {
+    Manners { works: true, goes_down: true, respects }
+}
+
+/// What is tried, in this order. Since 257 systemd refuses root, too, while somebody inhibits a shutdown, unless it is told not to
+/// look.
+fn ways_to_reboot(respects: bool) -> Vec<&'static [&'static str]> {
+    const OVERRIDING: &[&str] = &["systemctl", "reboot", "-i"];
+    const PLAIN: [&[&str]; 3] = [&["systemctl", "reboot"], &["shutdown", "-r", "now"], &["reboot"]];
+    let overriding = (!respects).then_some(OVERRIDING);
+    overriding.into_iter().chain(PLAIN).collect()
+}
+
+fn ask_for_reboot(respects: bool) -> anyhow::Result<()> {
     let mut refusals = Vec::new();
-    for way in ways {
+    for way in ways_to_reboot(respects) {
         let mut command = Command::new(way[0]);
         command.args(&way[1..]).env_clear().env("PATH", COMMAND_PATH).stdin(Stdio::null());
         match with_signals_unblocked(&mut command).output().with_context(|| format!("start {}", way[0])) {
@@ -276,6 +332,13 @@ fn ask_for_reboot() -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn inhibitors_are_overridden_unless_they_are_respected() {
+        assert_eq!(ways_to_reboot(false)[0], ["systemctl", "reboot", "-i"]);
+        assert!(ways_to_reboot(true).iter().all(|way| !way.contains(&"-i")));
+        assert_eq!(ways_to_reboot(true).len(), 3);
+    }
 
     #[test]
     fn a_host_stays_up_only_when_systemd_says_so_and_nothing_is_to_end_it() {

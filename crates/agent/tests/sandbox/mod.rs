@@ -156,6 +156,7 @@ fn manifest(script: &str, scenario: &Scenario) -> Manifest {
         has_secrets: false,
         awaits_go: false,
         allow_quorum_loss: false,
+        respect_inhibitors: false,
         may_touch_engine: false,
     }
 }

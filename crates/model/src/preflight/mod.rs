@@ -57,6 +57,8 @@ pub struct EngineSays {
     pub live_restore: bool,
     /// Its storage driver.
     pub driver: String,
+    /// Its data directory.
+    pub root: String,
 }
 
 /// A host and its swarm's unlock key.

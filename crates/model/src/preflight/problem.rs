@@ -198,8 +198,8 @@ impl fmt::Display for Problem {
             ),
             Self::MayForget { why } => write!(
                 f,
-                "/var/lib/careen {why}: nobody can tell whether this host knows after a reboot what was done to it. If it does \
-                 not, the node fails then, and nothing is done twice"
+                "/var/lib/careen {why}: nobody can tell whether this host knows after a reboot what was done to it. Put /var/lib/careen on a \
+                 disk of its own to be sure"
             ),
             Self::Selinux => f.write_str(
                 "SELinux is enforcing on this host, and careen was never tried there: say --allow-unfit-hosts to try it (careen \

@@ -27,7 +27,7 @@ const NAME: &str = "docker.service";
 /// What a program is started with.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Start {
-    /// The program, as an absolute path.
+    /// The program, as a path, or as a name where an init script looks for it.
     pub program: String,
     /// Its arguments, variables put in.
     pub arguments: Vec<String>,
@@ -66,13 +66,34 @@ pub trait Files {
     }
 }
 
-/// What docker.service of a host says.
+/// How a host starts its engine: by docker.service, or where there is none by an init script.
 pub fn docker_service(files: &dyn Files) -> Unit {
     match texts(files) {
-        Ok(texts) if texts.is_empty() => Unit::None,
+        Ok(texts) if texts.is_empty() => init_script(files),
         Ok(texts) if texts[0].trim().is_empty() => Unit::Broken { why: "it is masked".to_owned() },
         Ok(texts) => start(&Service::of(&texts), files),
         Err(error) => Unit::Unclear { why: error.to_string() },
+    }
+}
+
+/// Init scripts give the engine what `DOCKER_OPTS` says, from the files that Debian and Alpine have for that. A shell reads
+/// them: what is more than words is not followed.
+fn init_script(files: &dyn Files) -> Unit {
+    if !matches!(files.read("/etc/init.d/docker"), Ok(Some(_))) {
+        return Unit::None;
+    }
+    let texts = ["/etc/default/docker", "/etc/conf.d/docker"].map(|path| files.read(path).ok().flatten());
+    let options = texts
+        .into_iter()
+        .flatten()
+        .flat_map(|text| variables(&text))
+        .filter(|(name, _)| name == "DOCKER_OPTS");
+    let options = options.last().map(|(_, value)| value).unwrap_or_default();
+    match words(&options) {
+        Ok(arguments) if !options.contains(['$', '`']) => {
+            Unit::Starts(Start { program: "dockerd".to_owned(), arguments, environment: BTreeMap::new() })
+        }
+        Ok(_) | Err(_) => Unit::Unclear { why: format!("DOCKER_OPTS is '{options}'") },
     }
 }
 
@@ -423,6 +444,17 @@ pub(super) mod tests {
             arguments(&[(UNIT, "[Service]\nExecStart=-/usr/bin/dockerd --label a=50%%\n")]),
             ["--label", "a=50%"]
         );
+    }
+
+    #[test]
+    fn an_init_script_has_its_options_in_a_file_of_its_own() {
+        let script = ("/etc/init.d/docker", "#!/bin/sh\n");
+        assert_eq!(arguments(&[script]), [""; 0]);
+        let options =
+            ("/etc/default/docker", "#DOCKER_OPTS=\"-D\"\nDOCKER_OPTS=\"--dns 8.8.8.8 -H unix://\"\n");
+        assert_eq!(arguments(&[script, options]), ["--dns", "8.8.8.8", "-H", "unix://"]);
+        let shell = ("/etc/conf.d/docker", "DOCKER_OPTS=\"$(cat /x)\"\n");
+        assert!(matches!(docker_service(&Host(&[script, shell])), Unit::Unclear { .. }));
     }
 
     #[test]

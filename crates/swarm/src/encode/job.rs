@@ -120,6 +120,9 @@ fn environment(agent: &AgentSpec, spec: &Spec) -> Option<Vec<String>> {
     if spec.allow_quorum_loss {
         environment.push("CAREEN_QUORUM_LOSS=allowed".to_owned());
     }
+    if spec.respect_inhibitors {
+        environment.push("CAREEN_INHIBITORS=respect".to_owned());
+    }
     if agent.allow_unfit {
         environment.push("CAREEN_PREFLIGHT=warn".to_owned());
     }

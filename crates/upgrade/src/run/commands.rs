@@ -3,7 +3,7 @@
 use super::apt::{self, Apt};
 use super::fail::{Fail, file};
 use super::work::Work;
-use super::{DRIFT, engine, say, space};
+use super::{DRIFT, coming, engine, say, space};
 use careen_upgrade::change::Simulation;
 use careen_upgrade::dpkg::{Package, State, names_in};
 use careen_upgrade::judge::{Restart, expect_restart, judge};
@@ -138,7 +138,7 @@ fn complain(installed: &[Package]) -> Result<(), Fail> {
 
 fn refuse(simulation: &Simulation, options: &Options) -> Result<(), Fail> {
     let refusals = judge(simulation, options);
-    if refusals.is_empty() { Ok(()) } else { Err(Fail::Refused(refusals)) }
+    if refusals.is_empty() { coming::check(simulation) } else { Err(Fail::Refused(refusals)) }
 }
 
 fn tell(installed: &[Package], options: &Options, simulation: &Simulation) {

@@ -11,6 +11,9 @@ const SOCKET: &str = "/run/docker.sock";
 const LIMIT: Duration = Duration::from_secs(60);
 const INTERVAL: Duration = Duration::from_millis(500);
 
+/// More than any engine says of itself.
+const MOST: u64 = 1 << 20;
+
 /// An engine that does not answer within a minute is an error.
 pub fn verify() -> Result<(), Fail> {
     let begin = Instant::now();
@@ -27,15 +30,57 @@ pub fn verify() -> Result<(), Fail> {
 }
 
 fn ping(socket: &Path) -> Result<(), String> {
+    get(socket, "/_ping").map(drop)
+}
+
+/// The storage driver in which the running engine has its images; `None` when it does not tell.
+pub fn storage_driver() -> Option<String> {
+    let info = get(Path::new(SOCKET), "/info").ok()?;
+    let info: serde_json::Value = serde_json::from_str(&info).ok()?;
+    info.get("Driver")?.as_str().map(str::to_owned)
+}
+
+/// What the engine answers, without its head.
+fn get(socket: &Path, path: &str) -> Result<String, String> {
     let ask = || -> std::io::Result<String> {
         let mut stream = UnixStream::connect(socket)?;
         stream.set_read_timeout(Some(LIMIT))?;
-        stream.write_all(b"GET /_ping HTTP/1.0\r\nHost: docker\r\n\r\n")?;
+        // In its version 1.0 an answer comes in one piece.
+        stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: docker\r\n\r\n").as_bytes())?;
         let mut answer = Vec::new();
-        stream.take(4096).read_to_end(&mut answer)?;
+        stream.take(MOST).read_to_end(&mut answer)?;
         Ok(String::from_utf8_lossy(&answer).into_owned())
     };
     let answer = ask().map_err(|error| error.to_string())?;
-    let status = answer.lines().next().unwrap_or_default();
-    if status.split(' ').nth(1) == Some("200") { Ok(()) } else { Err(format!("it says '{status}'")) }
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    let status = head.lines().next().unwrap_or_default();
+    if status.split(' ').nth(1) == Some("200") {
+        Ok(body.to_owned())
+    } else {
+        Err(format!("it says '{status}'"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixListener;
+
+    #[test]
+    fn an_engine_is_asked_and_its_answer_taken_without_the_head() {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("docker.sock");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let server = std::thread::spawn(move || {
+            for answer in ["HTTP/1.0 200 OK\r\nA: b\r\n\r\n{\"Driver\":\"x\"}", "HTTP/1.0 500 No\r\n\r\nno"] {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut asked = [0; 64];
+                let _ = stream.read(&mut asked).unwrap();
+                stream.write_all(answer.as_bytes()).unwrap();
+            }
+        });
+        assert_eq!(get(&socket, "/info"), Ok("{\"Driver\":\"x\"}".to_owned()));
+        assert_eq!(get(&socket, "/info"), Err("it says 'HTTP/1.0 500 No'".to_owned()));
+        server.join().unwrap();
+    }
 }

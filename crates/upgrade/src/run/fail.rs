@@ -76,6 +76,18 @@ pub enum Fail {
     /// The simulation was judged.
     #[error("refused:{}", list(.0))]
     Refused(Vec<Refusal>),
+    /// The engine that comes would not start on this host.
+    #[error(
+        "refused: {0}. Nothing was changed. Mend it, or leave the engine as it is (without --engine), then try again ('careen \
+         retry')"
+    )]
+    Coming(String),
+    /// The system does not come in packages.
+    #[error(
+        "/usr of this host is mounted read-only: its system is upgraded as an image (rpm-ostree, transactional-update, or how it \
+         was made), not by its packages. Nothing was changed. Leave the node out, or mount /usr for writing"
+    )]
+    ReadOnly,
     /// Another upgrade than the one that was prepared.
     #[error(
         "what would be done now is not what was prepared: {0}. Something changed on this host since then. Nothing was \

@@ -1,6 +1,7 @@
 //! The commands on the host: they ask package managers, let the library decide, and say what they do.
 
 mod apt;
+mod coming;
 mod commands;
 mod dpkg_lock;
 mod engine;
@@ -42,6 +43,9 @@ pub fn command(name: &str, args: Vec<String>) -> ExitCode {
 fn carry_out(name: &str, args: Vec<String>) -> Result<u8, Fail> {
     let options = Options::parse(args)?;
     let manager = Manager::find()?;
+    if matches!(name, "prepare" | "install") {
+        host::check_that_packages_can_change(manager)?;
+    }
     match (name, manager) {
         ("prepare", Manager::Apt) => commands::prepare(&options),
         ("install", Manager::Apt) => commands::install(&options),

@@ -3,7 +3,7 @@
 use super::commands::expect;
 use super::fail::Fail;
 use super::host::Manager;
-use super::{DRIFT, say, tool};
+use super::{DRIFT, coming, say, tool};
 use careen_upgrade::change::Simulation;
 use careen_upgrade::judge::{expect_restart, judge};
 use careen_upgrade::options::Options;
@@ -158,7 +158,7 @@ fn upgrade(manager: Manager, options: &Options, simulation: &Simulation) -> Comm
 
 fn refuse(simulation: &Simulation, options: &Options) -> Result<(), Fail> {
     let refusals = judge(simulation, options);
-    if refusals.is_empty() { Ok(()) } else { Err(Fail::Refused(refusals)) }
+    if refusals.is_empty() { coming::check(simulation) } else { Err(Fail::Refused(refusals)) }
 }
 
 fn tell(simulation: &Simulation) {

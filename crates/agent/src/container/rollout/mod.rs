@@ -312,10 +312,7 @@ impl Playing<'_> {
                 Some(from) => Ok(Event::Known(Known::Copied { from })),
                 None => record::known(&self.id, self.request, self.part).map(Event::Known),
             },
-            Do::Preflight => {
-                preflight::pass(self.request, self.part, &self.place)?;
-                Ok(Event::Fit)
-            }
+            Do::Preflight => self.preflight(),
             Do::Run(step) => self.run_step(step),
             Do::Probe => self.probe(),
             Do::Offer => self.offer(),
@@ -336,6 +333,21 @@ impl Playing<'_> {
             }
             Do::Leave(_) => Ok(Event::ToldToLeave),
         }
+    }
+
+    /// Waits for whoever else works on the host, as far as that is asked for, and says so; then looks whether the host is fit.
+    fn preflight(&mut self) -> Result<Event, Stop> {
+        let begun = Instant::now();
+        while let Some(why) = preflight::waits_for(self.request, self.part, begun.elapsed()) {
+            self.telling.reporter.say(Said::Preparing);
+            self.telling.reporter.waits(Some(&why));
+            if self.pause(HOST_AGAIN)? {
+                return Ok(Event::ToldToLeave);
+            }
+        }
+        self.telling.reporter.waits(None);
+        preflight::pass(self.request, self.part, &self.place)?;
+        Ok(Event::Fit)
     }
 
     /// Sees whether a new container starts. The engine may be on its way up again, so it is tried for a while.

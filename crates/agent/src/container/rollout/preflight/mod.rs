@@ -1,33 +1,25 @@
 //! The look at the host before `prepare`: what is seen is gathered here, and judged in [`careen_model::preflight`].
 
+mod engine_start;
+
 use super::{INTERVAL, Request};
 use crate::container::identity::Place;
 use crate::engine_restart::UNLOCK_KEY;
 use crate::facts;
-use crate::files::{self, OpenOptions};
 use crate::say::{chain, say};
 use crate::stop::Stop;
-use crate::tool;
+use crate::unit::{find_systemd_run, systemd_version};
+use crate::{files, memory, others, tool};
 use careen_engine::{Engine, EngineError};
-use careen_model::facts::{DPKG_FORMAT, version_of_dockerd};
+use careen_model::facts::DPKG_FORMAT;
 use careen_model::payload::takes_host_lock;
 use careen_model::preflight::{
-    Ahead, DaemonJson, Dpkg, EngineSays, HostFacts, Problem, Unlock, dpkg_state, judge,
+    Ahead, Dpkg, EngineSays, HostFacts, Manners, Problem, Selinux, Unlock, dpkg_state, judge, wait_for,
 };
-use careen_model::settings::{EngineRestarts, Reboot, RolloutPart};
-use nix::fcntl::{FcntlArg, fcntl};
+use careen_model::settings::{EngineRestarts, Reboot, RolloutPart, Settings};
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::time::Duration;
-
-/// Where an engine looks for its configuration.
-const DAEMON_JSON: &str = "/etc/docker/daemon.json";
-
-/// What a process that works on the packages has locked.
-const DPKG_LOCKS: [&str; 2] = ["/var/lib/dpkg/lock-frontend", "/var/lib/dpkg/lock"];
-
-/// The first release whose `dockerd` can be asked whether a configuration is valid.
-const VALIDATES_SINCE: u32 = 23;
 
 /// How often an engine that does not answer is asked again.
 const TRIES: u32 = 10;
@@ -35,18 +27,36 @@ const TRIES: u32 = 10;
 /// How long dockerd or dpkg may take.
 const TIME_LIMIT: Duration = Duration::from_secs(60);
 
-/// Says what is to be known of the host, and refuses one that is not fit.
-pub fn pass(request: &Request, part: &RolloutPart, place: &Place) -> Result<(), Stop> {
+/// What may come of the work.
+fn ahead(request: &Request, part: &RolloutPart) -> Ahead {
     let works = takes_host_lock(&request.command);
-    let settings = &request.settings;
-    let restarts = settings.engine_restart == EngineRestarts::Auto || settings.reboot != Reboot::Never;
-    let ahead = Ahead {
-        engine_start: works && restarts,
+    let Settings { engine_restart, reboot, .. } = &request.settings;
+    let reboots = *reboot != Reboot::Never;
+    Ahead {
+        engine_start: works && (*engine_restart == EngineRestarts::Auto || reboots),
+        reboot: works && reboots,
+        works,
         unlock_by_hand: part.unlock_by_hand,
         // What only looks may look at anything.
         allow_unfit: part.allows_unfit || !works,
+    }
+}
+
+/// Who else acts on the host and is waited for, in words; `None` when nobody is, or not any more.
+pub fn waits_for(request: &Request, part: &RolloutPart, waited: Duration) -> Option<String> {
+    let ahead = ahead(request, part);
+    let manners = Manners {
+        works: ahead.works && !ahead.allow_unfit,
+        goes_down: ahead.engine_start,
+        respects: request.settings.respect_inhibitors,
     };
-    let found = judge(&look(place), ahead);
+    if !manners.works { None } else { wait_for(&others::look(), manners, waited) }
+}
+
+/// Says what is to be known of the host, and refuses one that is not fit.
+pub fn pass(request: &Request, part: &RolloutPart, place: &Place) -> Result<(), Stop> {
+    let ahead = ahead(request, part);
+    let found = judge(&look(place, ahead), ahead);
     let lines = |problems: &[Problem]| {
         problems.iter().map(|problem| format!("preflight: {problem}")).collect::<Vec<_>>()
     };
@@ -61,16 +71,29 @@ pub fn pass(request: &Request, part: &RolloutPart, place: &Place) -> Result<(), 
     Err(Stop::refused(reasons.join("; ")))
 }
 
-fn look(place: &Place) -> HostFacts {
-    let installed = tool::output("dockerd", &["--version"], &mut Vec::new());
-    let installed = installed.as_deref().and_then(version_of_dockerd);
+fn look(place: &Place, ahead: Ahead) -> HostFacts {
+    let start = engine_start::look();
+    let engine = engine_says(place);
+    let data_root = engine.as_ref().map(|says| says.root.clone()).unwrap_or_default();
     HostFacts {
-        engine: engine_says(place),
-        daemon_json: daemon_json(installed.as_deref()),
-        installed,
+        engine,
+        installed: start.installed,
+        unit: start.unit,
+        daemon_json: start.daemon_json,
+        dropped: start.dropped,
         dpkg: dpkg(),
         unlock: unlock(place),
+        memory: memory::look(&data_root, ahead.reboot),
+        others: others::look(),
+        selinux: selinux(),
+        systemd: find_systemd_run().ok().and_then(|path| systemd_version(&path)),
     }
+}
+
+fn selinux() -> Selinux {
+    let read = |path: &str| files::read_to_string(path).ok();
+    let context = read("/proc/self/attr/current").unwrap_or_default();
+    Selinux::of(read("/sys/fs/selinux/enforce").as_deref(), &context)
 }
 
 fn engine_says(place: &Place) -> Result<EngineSays, String> {
@@ -81,6 +104,8 @@ fn engine_says(place: &Place) -> Result<EngineSays, String> {
         live_restore_enabled: bool,
         #[serde(default)]
         driver: String,
+        #[serde(default)]
+        docker_root_dir: String,
     }
     // It has just started this container; under load it may still answer late.
     let ask = || Engine::connect().and_then(|engine| engine.get::<Info>("/info"));
@@ -93,19 +118,11 @@ fn engine_says(place: &Place) -> Result<EngineSays, String> {
         answer = ask();
     }
     let info = answer.map_err(|error| chain(&error))?;
-    Ok(EngineSays { live_restore: info.live_restore_enabled, driver: info.driver })
-}
-
-fn daemon_json(installed: Option<&str>) -> DaemonJson {
-    let text = match files::read_to_string(DAEMON_JSON) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return DaemonJson::Well,
-        Err(error) => return DaemonJson::Invalid { why: error.to_string() },
-    };
-    let major = installed.and_then(|version| version.split('.').next()?.parse::<u32>().ok());
-    let asks = major.is_some_and(|major| major >= VALIDATES_SINCE);
-    let words = ["dockerd", "--validate", "--config-file", DAEMON_JSON];
-    DaemonJson::of(&text, if asks { tool::must(&words, TIME_LIMIT).err() } else { None })
+    Ok(EngineSays {
+        live_restore: info.live_restore_enabled,
+        driver: info.driver,
+        root: info.docker_root_dir,
+    })
 }
 
 fn dpkg() -> Dpkg {
@@ -113,16 +130,9 @@ fn dpkg() -> Dpkg {
     let rehearse = || tool::must(&["dpkg", "--configure", "-a", "--no-act"], TIME_LIMIT);
     match dpkg_state(&list, rehearse) {
         // Somebody is at it: what is half done now need not stay so.
-        Dpkg::Broken { .. } if DPKG_LOCKS.iter().any(|path| is_locked(path)) => Dpkg::Mendable,
+        Dpkg::Broken { .. } if others::dpkg_is_locked() => Dpkg::Mendable,
         state => state,
     }
-}
-
-fn is_locked(path: &str) -> bool {
-    let Ok(file) = OpenOptions::new().read(true).write(true).open(path) else { return false };
-    let (kind, whence) = (nix::libc::F_WRLCK as i16, nix::libc::SEEK_SET as i16);
-    let mut lock = nix::libc::flock { l_type: kind, l_whence: whence, l_start: 0, l_len: 0, l_pid: 0 };
-    fcntl(&file, FcntlArg::F_GETLK(&mut lock)).is_ok() && lock.l_type != nix::libc::F_UNLCK as i16
 }
 
 /// An engine that cannot be asked is a problem of its own.
