@@ -42,14 +42,11 @@ fn with_marks(mounts: &[Mount], root: &Path, data_root: &str, leaves_marks: bool
     let (found, found_twin) = (read(&here)?, twin.as_deref().map(read).transpose()?.flatten());
     let marks = Marks { here: found.as_deref(), twin: found_twin.as_deref(), boot: &boot };
     let lasting = by_mounts_of(mounts).with(marks);
-    if leaves_marks && found.is_none() {
-        durable::private_directory(root).context("failed to leave a mark")?;
-        leave(&here, &boot)?;
-    }
-    if let Some(twin) = twin.filter(|_| leaves_marks && found_twin.is_none())
-        && let Err(error) = leave(&twin, &boot)
-    {
-        say(format_args!("{error:#}: whether this host forgets is told by its mounts alone"));
+    let missing = [found.is_none().then_some(here), twin.filter(|_| found_twin.is_none())];
+    for mark in missing.into_iter().flatten().filter(|_| leaves_marks) {
+        if let Err(error) = leave(&mark, &boot) {
+            say(format_args!("{error:#}: whether this host forgets is told by its mounts alone"));
+        }
     }
     Ok(lasting)
 }
@@ -71,7 +68,9 @@ fn read(path: &Path) -> anyhow::Result<Option<String>> {
 }
 
 fn leave(path: &Path, boot: &str) -> anyhow::Result<()> {
-    durable::replace(path, 0o600, format!("{boot}\n").as_bytes())
+    let directory = path.parent().context("a mark lies in a directory")?;
+    let made = if files::is_directory(directory) { Ok(()) } else { durable::private_directory(directory) };
+    made.and_then(|()| durable::replace(path, 0o600, format!("{boot}\n").as_bytes()))
         .with_context(|| format!("failed to leave a mark in {}", path.display()))
 }
 

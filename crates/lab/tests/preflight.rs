@@ -58,6 +58,44 @@ fn what_shows_at_an_engine_start_is_a_warning_where_none_is_ahead() {
     assert_eq!(mended.status, 0, "{mended:?}");
 }
 
+/// What would only show later, and whoever else is about to act on the host, is said before anything is done to it.
+#[test]
+fn what_keeps_an_engine_down_and_who_else_acts_on_a_host_is_said() {
+    let scene = Scene::new();
+    // Its unit has -H fd://.
+    scene.sh("n4", r#"mkdir -p /etc/docker; echo '{"hosts": ["unix:///run/careen-test.sock"]}' > /etc/docker/daemon.json"#);
+    scene.sh("n4", "mkdir -p /run/systemd/shutdown; printf 'USEC=4102444800000000\\nMODE=reboot\\n' > /run/systemd/shutdown/scheduled");
+    scene.sh("n4", "echo an-earlier-boot > /var/lib/docker/careen-boot; rm -f /var/lib/careen/boot");
+    let refused = scene.run(&["--node", "n4", "--node", "n3", "--drain", "always", "--", "plain"]);
+    let why = scene.careen(&["why", "n4"]).stdout;
+    assert_eq!(refused.status, 4, "{refused:?}");
+    for reason in [
+        "hosts",
+        "/etc/docker/daemon.json",
+        "a shutdown of this host (reboot) is scheduled for 2100-01-01T00:00:00Z",
+        "/var/lib/careen has lost what was written there in an earlier boot (an-earlier-boot)",
+    ] {
+        assert!(why.contains(reason), "{reason}: {why}");
+    }
+    assert_eq!((scene.ran("n4").as_str(), scene.availability().as_str()), ("", ALL_ACTIVE));
+    assert_eq!(scene.careen(&["abort"]).status, 0);
+    assert_eq!(scene.await_end(), "aborted");
+
+    scene.forget_others();
+    let inhibitor = "WHAT=shutdown\\nMODE=block\\nUID=0\\nWHO=backup\\nWHY=nightly\\n";
+    scene.sh(
+        "n4",
+        &format!("mkdir -p /run/systemd/inhibit; printf '{inhibitor}' > /run/systemd/inhibit/careen-test"),
+    );
+    let polite = ["--node", "n4", "--respect-inhibitors", "--detach", "--", "plain"];
+    assert_eq!(scene.run(&polite).status, 0);
+    let why = scene.await_hold("n4", "host-waits");
+    assert!(why.contains("backup asks for no shutdown of this host (nightly)"), "{why}");
+    scene.forget_others();
+    assert_eq!(scene.await_end(), "done");
+    assert_eq!(scene.ran("n4"), "prepare install verify ");
+}
+
 #[test]
 fn an_image_that_is_missing_on_one_node_holds_that_node_until_it_is_there() {
     let scene = Scene::new();

@@ -136,6 +136,10 @@ impl Supervisor<'_> {
                 waiting.hold(None);
                 return None;
             };
+            if begun.elapsed() >= GO_LIMIT {
+                waiting.hold(None);
+                return Some(Event::GaveUp(why));
+            }
             waiting.hold(Some(&format!("to reboot this host: {why}")));
             if let Err(Ended) = waiting.pause(OTHERS_AGAIN) {
                 waiting.hold(None);

@@ -114,7 +114,17 @@ impl Scene {
         ended.unwrap_or_else(|error| panic!("{error}")).as_str().unwrap_or_default().to_owned()
     }
 
+    /// Takes away what a test has put on n4 to be seen as somebody else's, or as an earlier boot's.
+    pub fn forget_others(&self) {
+        self.sh(
+            "n4",
+            "rm -f /etc/docker/daemon.json /run/systemd/shutdown/scheduled /run/systemd/inhibit/careen-test \
+             /var/lib/docker/careen-boot",
+        );
+    }
+
     fn clean(&self) {
+        self.forget_others();
         for node in self.lab.nodes() {
             node.sh("rm -rf /run/careen-test /etc/docker/daemon.json").expect("exec");
             self.sh("n1", &format!("docker node update --availability active {}", node.name()));

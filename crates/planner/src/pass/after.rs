@@ -216,6 +216,8 @@ impl Work<'_> {
             (None, Some(Said::Finished { outcome, record })) => {
                 return self.write_result(here, outcome, record.clone());
             }
+            // It wanted a restart: its host has lost what it knew of it, and would do it again.
+            (None, Some(Said::NotBegun)) if here.record.begun => return Move::Fail(Reason::Forgotten),
             (None, Some(Said::NotBegun)) => {
                 return Move::Step(Event::NotBegun, Wanted::Be(Availability::Active));
             }

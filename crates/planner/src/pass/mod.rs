@@ -400,11 +400,13 @@ impl Work<'_> {
             | Event::GiveUp => (record.agent, record.cancelled),
         };
         let generation = record.generation + u32::from(*event == Event::Retry);
+        let begun = *event != Event::Retry && (record.begun || stage.tells_of_a_beginning());
         let change = change(node, &record, wanted);
         let record = NodeRecord {
             generation,
             agent,
             cancelled,
+            begun,
             epoch: self.epoch,
             stage,
             taken: change.taken,

@@ -578,6 +578,56 @@ fn what_the_host_says_of_a_go_that_was_never_seen() {
     assert_eq!(words(&now(&observed, &spec)), ["w1 e5 verifying"], "its agent is gone");
 }
 
+/// Whatever a host was asked for last: behind a go, one that knows nothing of the try fails it, and is never begun on anew.
+#[test]
+fn a_host_that_forgot_a_try_behind_its_go_is_not_begun_on_again() {
+    let restart = |kind| Stage::Draining { goal: Goal::Restart(kind) };
+    let after_the_go = [
+        Stage::Running { drained: true },
+        Stage::Running { drained: false },
+        restart(Restart::Engine),
+        restart(Restart::Reboot),
+        Stage::RestartingEngine,
+        Stage::Rebooting,
+        Stage::Verifying,
+    ];
+    let mut spec = spec();
+    spec.policy.failure_action = crate::spec::FailureAction::Continue;
+    for stage in after_the_go {
+        assert!(stage.is_after_the_go());
+        let mut observed = cluster();
+        put(&mut observed, "w1", &record(stage.clone()));
+        jobs(&mut observed, "w1", TaskState::Running, Some(Said::Forgotten));
+        let phase = stage.phase().unwrap();
+        let written = words(&now(&observed, &spec));
+        assert!(written[0].starts_with(&format!("w1 e5 failed:{}:forgotten", phase.name())), "{written:?}");
+    }
+}
+
+/// Its record may also be one of before the command, on a disk that was put back to what it was: then it says that nothing was begun.
+#[test]
+fn a_host_that_denies_a_try_which_wanted_a_restart_is_not_begun_on_again() {
+    let mut spec = spec();
+    spec.policy.failure_action = crate::spec::FailureAction::Continue;
+    let mut observed = cluster();
+    put(&mut observed, "w1", &record(Stage::Running { drained: false }));
+    jobs(&mut observed, "w1", TaskState::Running, Some(wants(Restart::Reboot)));
+    let written = words(&now(&observed, &spec));
+    assert!(written[0].starts_with("w1 b e5 draining:reboot"), "{written:?}");
+    for begun in [false, true] {
+        let mut observed = cluster();
+        put(&mut observed, "w1", &NodeRecord { begun, ..record(Stage::Verifying) });
+        jobs(&mut observed, "w1", TaskState::Running, Some(Said::NotBegun));
+        let expected = if begun { "w1 b e5 failed:verifying:forgotten" } else { "w1 e5 entering" };
+        assert_eq!(words(&now(&observed, &spec))[0], expected);
+    }
+    let failed = Stage::Failed { phase: Phase::Verifying, reason: Reason::Forgotten };
+    let mut observed = cluster();
+    put(&mut observed, "w1", &NodeRecord { begun: true, ..record(failed) });
+    node(&mut observed, "w1").labels.insert(ASK_LABEL.into(), Ask::Retry.label(&rollout()));
+    assert_eq!(words(&now(&observed, &spec))[0], "w1 e5 pending", "a retry is another try");
+}
+
 #[test]
 fn a_restart_gets_a_go_of_its_own_that_its_report_names() {
     let mut observed = cluster();

@@ -328,6 +328,11 @@ impl Stage {
         )
     }
 
+    /// Whether it comes from a command that wants a restart, and so was begun.
+    pub fn tells_of_a_beginning(&self) -> bool {
+        matches!(self, Self::Draining { goal: Goal::Restart(_) } | Self::RestartingEngine | Self::Rebooting)
+    }
+
     /// Whether nothing follows by itself.
     pub fn is_terminal(&self) -> bool {
         match self {

@@ -1,6 +1,6 @@
 //! A node's state as one label: short, versioned, and written together with the availability that it speaks of.
 //!
-//! `1 ROLLOUT gN aN [cN] eN STAGE [was>set]`, for example `1 k3x9 g1 a2 e7 draining:reboot active>drain`. Labels and
+//! `1 ROLLOUT gN aN [cN] [b] eN STAGE [was>set]`, for example `1 k3x9 g1 a2 e7 draining:reboot active>drain`. Labels and
 //! availability lie in the same object of the swarm, so one write changes both: there is no moment in which a node is
 //! drained and nobody knows by whom.
 
@@ -26,6 +26,8 @@ pub struct NodeRecord {
     pub agent: u32,
     /// How many goes of this try were cancelled on the host: something else than a go happened to an agent's gates.
     pub cancelled: u32,
+    /// Whether the command of this try wanted a restart: so it was begun, whatever its host knows of it behind that restart.
+    pub begun: bool,
     /// The epoch of the controller that wrote it.
     pub epoch: u64,
     /// Where the node stands.
@@ -59,6 +61,7 @@ impl NodeRecord {
             generation: 1,
             agent: 0,
             cancelled: 0,
+            begun: false,
             epoch,
             stage: Stage::Pending,
             taken: None,
@@ -72,15 +75,16 @@ impl NodeRecord {
 
     /// As the label's value.
     pub fn encode(&self) -> String {
-        let Self { rollout, generation, agent, cancelled, epoch, stage, taken } = self;
+        let Self { rollout, generation, agent, cancelled, begun, epoch, stage, taken } = self;
         // Rare, and so not in every label.
         let cancelled = if *cancelled > 0 { format!(" c{cancelled}") } else { String::new() };
+        let begun = if *begun { " b" } else { "" };
         let stage = encode_stage(stage);
         let taken = match taken {
             Some(Taken { was, set }) => format!(" {}>{}", was.word(), set.word()),
             None => String::new(),
         };
-        format!("{FORMAT} {rollout} g{generation} a{agent}{cancelled} e{epoch} {stage}{taken}")
+        format!("{FORMAT} {rollout} g{generation} a{agent}{cancelled}{begun} e{epoch} {stage}{taken}")
     }
 
     /// Reads the label's value.
@@ -102,13 +106,17 @@ impl NodeRecord {
             cancelled = number(word, 'c')?;
             word = words.next()?;
         }
+        let begun = word == "b";
+        if begun {
+            word = words.next()?;
+        }
         let epoch = word.strip_prefix('e')?.parse().ok()?;
         let stage = decode_stage(words.next()?)?;
         let taken = match words.next() {
             Some(word) => Some(decode_taken(word)?),
             None => None,
         };
-        let record = Self { rollout, generation, agent, cancelled, epoch, stage, taken };
+        let record = Self { rollout, generation, agent, cancelled, begun, epoch, stage, taken };
         // What is not written exactly so was written by somebody else.
         (words.next().is_none() && record.encode() == text).then_some(record)
     }

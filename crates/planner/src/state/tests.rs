@@ -140,6 +140,7 @@ fn a_record_is_one_short_label_and_comes_back_as_it_was() {
                     generation: 2,
                     agent: 3,
                     cancelled: u32::from(was == Availability::Pause),
+                    begun: was == Availability::Drain,
                     epoch: 70,
                     stage: stage.clone(),
                     taken,

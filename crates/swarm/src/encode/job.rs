@@ -240,6 +240,7 @@ mod tests {
         let spec = AgentSpec { payload: Some("/upgrade".into()), ..spec };
         let mut rollout = rollout();
         rollout.allow_quorum_loss = true;
+        rollout.respect_inhibitors = true;
         rollout.given.environment = vec!["GREETING=hello".to_owned()];
         let env = env(&spec, &rollout);
         assert_eq!(env[0], "GREETING=hello", "careen's own come behind: of two the last one counts");
@@ -249,6 +250,7 @@ mod tests {
             "CAREEN_PAYLOAD=/upgrade",
             "CAREEN_ROLLBACK=1",
             "CAREEN_QUORUM_LOSS=allowed",
+            "CAREEN_INHIBITORS=respect",
             "CAREEN_TIMEOUT=3600s",
             "CAREEN_REBOOT=always",
             "CAREEN_ENGINE_RESTART=never",
