@@ -136,13 +136,15 @@ const FIRST: &str = "
 pkg careen-test-plain 1
 pkg careen-test-held 1
 CONFFILE=one pkg careen-test-conf 1
+POSTINST='[ -z \"$2\" ] || systemctl try-restart docker.service' pkg careen-test-toolkit 1
 publish
-install_now careen-test-plain careen-test-held careen-test-conf
+install_now careen-test-plain careen-test-held careen-test-conf careen-test-toolkit
 apt-mark -qq hold careen-test-held
 echo mine >/etc/careen-test-conf.conf
 pkg careen-test-plain 2 'Depends: careen-test-new'
 pkg careen-test-new 2
 pkg careen-test-held 2
+pkg careen-test-toolkit 2
 CONFFILE=two pkg careen-test-conf 2
 again runc 99
 publish
@@ -174,6 +176,7 @@ fn every_host_is_upgraded_and_what_is_not_to_be_touched_is_not() {
         "installed 1\ncareen-test-held"
     );
     assert_eq!(scene.both("version runc"), runc, "the engine is left alone");
+    assert_eq!(scene.both("version careen-test-toolkit"), "installed 1", "and so is what would restart it");
     assert_eq!(
         scene.both("apt-mark showauto | grep careen-test || :"),
         "careen-test-new",
@@ -182,6 +185,10 @@ fn every_host_is_upgraded_and_what_is_not_to_be_touched_is_not() {
     let printed = scene.printed("n2");
     assert!(printed.contains("held on this host, and left as they are: careen-test-held"), "{printed}");
     assert!(printed.contains("careen-test-plain 1 -> 2"), "{printed}");
+    let touches =
+        "careen-test-toolkit belongs to the container engine here: its postinst names docker.service";
+    assert!(printed.contains(touches), "{printed}");
+    assert!(printed.contains("whether their scripts restart the engine: careen-test-new"), "{printed}");
     assert_eq!(scene.availability(), "n1 Active\nn2 Active");
     scene.assert_nothing_is_left();
 

@@ -2,6 +2,7 @@
 
 use crate::change::{Change, Removal, Simulation};
 use crate::dpkg::{Package, State};
+use crate::engine::Engine;
 use crate::names;
 use crate::options::Options;
 use std::collections::BTreeSet;
@@ -156,7 +157,7 @@ fn bytes(text: &str) -> Option<u64> {
 
 /// A preferences file that keeps the engine where it is, and everything that is no security update. It lies in a
 /// directory of our own, which apt is pointed to for our calls alone.
-pub fn preferences(installed: &[Package], options: &Options) -> String {
+pub fn preferences(installed: &[Package], options: &Options, engine: &Engine) -> String {
     let mut text = String::new();
     if !options.engine {
         for name in names::engine_patterns() {
@@ -164,8 +165,8 @@ pub fn preferences(installed: &[Package], options: &Options) -> String {
             let _ = write!(text, "Package: {name}\nPin: version *\nPin-Priority: -1\n\n");
         }
     }
-    let engine = installed.iter().filter(|one| one.state != State::Absent && names::is_engine(&one.name));
-    let pins: String = engine
+    let of_it = installed.iter().filter(|one| one.state != State::Absent && engine.has(&one.name));
+    let pins: String = of_it
         .filter(|_| !options.engine)
         .map(|one| {
             format!(
@@ -292,11 +293,16 @@ mod tests {
     fn the_engine_stays_where_it_is_without_its_flag() {
         let installed =
             crate::dpkg::packages("install installed ok 20.10 docker.io\ninstall installed ok 9 vim\n");
-        let text = preferences(&installed, &Options::default());
+        let text = preferences(&installed, &Options::default(), &Engine::default());
         let pin = text.find("Package: docker.io\nPin: version 20.10\nPin-Priority: 1001\n").unwrap();
         let never = text.find("Package: docker.io\nPin: version *\nPin-Priority: -1\n").unwrap();
         assert!(pin < never && !text.contains("Package: vim"));
         let engine = Options { engine: true, ..Options::default() };
-        assert_eq!(preferences(&installed, &engine), "");
+        assert_eq!(preferences(&installed, &engine, &Engine::default()), "");
+        let how = crate::touches::How::Has("/usr/bin/dockerd".into());
+        let vims = Engine::new([("vim".to_owned(), how)].into());
+        assert!(
+            preferences(&installed, &Options::default(), &vims).contains("Package: vim\nPin: version 9\n")
+        );
     }
 }

@@ -1,8 +1,10 @@
 //! Whether a simulated upgrade may be done, and what it will probably lead to.
 
 use crate::change::{Change, Removal, Simulation};
+use crate::engine::Engine;
 use crate::names::{self, Part};
 use crate::options::Options;
+use crate::touches::How;
 
 /// Why an upgrade is not begun.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -24,22 +26,25 @@ pub enum Refusal {
     Loses(Removal),
     /// The engine is to be left alone, and the package manager would not.
     #[error(
-        "it would upgrade {} ({} to {}), which belongs to the container engine. Nothing was changed. Say --engine, or \
+        "it would upgrade {} ({} to {}), which belongs to the container engine{}. Nothing was changed. Say --engine, or \
          look which pin in /etc/apt/preferences wants that version",
-        .0.name, .0.from.as_deref().unwrap_or("not installed"), .0.to
+        .0.name, .0.from.as_deref().unwrap_or("not installed"), .0.to, .1.as_ref().map(|how| format!(": {how}")).unwrap_or_default()
     )]
-    TouchesEngine(Change),
+    TouchesEngine(Change, Option<How>),
 }
 
 /// Every reason against it.
-pub fn judge(simulation: &Simulation, options: &Options) -> Vec<Refusal> {
-    let lost = simulation.removals.iter().filter_map(|removal| match names::part(&removal.name) {
+pub fn judge(simulation: &Simulation, options: &Options, engine: &Engine) -> Vec<Refusal> {
+    let lost = simulation.removals.iter().filter_map(|removal| match engine.part(&removal.name) {
         Some(part) => (!is_replaced(part, simulation)).then(|| Refusal::Removes(removal.clone(), part)),
         None => (!may_go(removal, simulation, options)).then(|| Refusal::Loses(removal.clone())),
     });
-    let touched =
-        simulation.changes.iter().filter(|change| !options.engine && names::is_engine(&change.name));
-    lost.chain(touched.cloned().map(Refusal::TouchesEngine)).collect()
+    let touched = simulation.changes.iter().filter(|change| !options.engine && engine.has(&change.name));
+    let refusal = |change: &Change| {
+        let how = engine.touches(&change.name).cloned();
+        Refusal::TouchesEngine(change.clone(), how)
+    };
+    lost.chain(touched.map(refusal)).collect()
 }
 
 fn may_go(removal: &Removal, simulation: &Simulation, options: &Options) -> bool {
@@ -76,11 +81,11 @@ impl Restart {
 
 /// What `prepare` tells: so that a node that will be restarted is drained before the work instead of behind it, and one
 /// with nothing to do is not.
-pub fn expect_restart(simulation: &Simulation, may_reboot: bool) -> Restart {
-    let any = |is: fn(&str) -> bool| simulation.changes.iter().any(|change| is(&change.name));
+pub fn expect_restart(simulation: &Simulation, engine: &Engine, may_reboot: bool) -> Restart {
+    let any = |is: &dyn Fn(&str) -> bool| simulation.changes.iter().any(|change| is(&change.name));
     if simulation.is_empty() {
         Restart::No
-    } else if any(names::is_engine) || may_reboot && any(names::wants_reboot) {
+    } else if any(&|name| engine.has(name)) || may_reboot && any(&names::wants_reboot) {
         Restart::Yes
     } else {
         Restart::Unknown
@@ -106,7 +111,10 @@ mod tests {
 
     fn refused(changes: &[&str], removals: &[&str], engine: bool) -> Vec<String> {
         let options = Options { engine, ..Options::default() };
-        judge(&simulation(changes, removals), &options).iter().map(ToString::to_string).collect()
+        judge(&simulation(changes, removals), &options, &Engine::default())
+            .iter()
+            .map(ToString::to_string)
+            .collect()
     }
 
     #[test]
@@ -126,7 +134,7 @@ mod tests {
         let mut going = simulation(&["newlib"], &["keepalived", "libold:amd64"]);
         let names = |simulation: &Simulation, options: &str| -> Vec<String> {
             let options = Options::parse(options.split_whitespace().map(str::to_owned)).unwrap();
-            judge(simulation, &options).iter().map(ToString::to_string).collect()
+            judge(simulation, &options, &Engine::default()).iter().map(ToString::to_string).collect()
         };
         let why = names(&going, "");
         assert!(
@@ -150,8 +158,34 @@ mod tests {
     }
 
     #[test]
+    fn a_package_of_another_name_that_touches_the_engine_is_of_it() {
+        let names = How::Names { script: "postinst".into(), unit: "docker.service".into() };
+        let touching = [("toolkit", names), ("acme-engine", How::Has("/usr/bin/dockerd".into()))];
+        let engine = Engine::new(touching.map(|(name, how)| (name.to_owned(), how)).into());
+        let judged = |changes: &[&str], removals: &[&str], options: &str| -> Vec<String> {
+            let options = Options::parse(options.split_whitespace().map(str::to_owned)).unwrap();
+            judge(&simulation(changes, removals), &options, &engine).iter().map(ToString::to_string).collect()
+        };
+        let why = judged(&["toolkit"], &[], "");
+        assert!(
+            why[0].contains("belongs to the container engine: its postinst names docker.service. "),
+            "{why:?}"
+        );
+        assert!(judged(&["toolkit"], &[], "--engine").is_empty());
+        assert_eq!(
+            judged(&[], &["acme-engine"], "--allow-removals").len(),
+            1,
+            "the host would lose its engine"
+        );
+        assert!(judged(&[], &["toolkit"], "--allow-removals").is_empty());
+        assert_eq!(expect_restart(&simulation(&["toolkit"], &[]), &engine, false), Restart::Yes);
+    }
+
+    #[test]
     fn a_restart_is_expected_where_the_packages_usually_lead_to_one() {
-        let expect = |names: &[&str], may_reboot| expect_restart(&simulation(names, &[]), may_reboot);
+        let expect = |names: &[&str], may_reboot| {
+            expect_restart(&simulation(names, &[]), &Engine::default(), may_reboot)
+        };
         assert_eq!(expect(&[], true), Restart::No);
         assert_eq!(expect(&["vim"], true), Restart::Unknown);
         assert_eq!(expect(&["runc"], false), Restart::Yes);

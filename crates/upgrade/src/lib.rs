@@ -3,6 +3,7 @@
 //!
 //! - [`options`]: what the operator asked for, as arguments of the payload's commands
 //! - [`names`]: which packages are the engine, the kernel, the way in
+//! - [`touches`]: which packages touch the engine by what they bring; [`engine`]: both together
 //! - [`change`]: what a package manager says that it would do
 //! - [`apt`]: apt's words for that, and the pins that keep packages where they are; [`dpkg`]: what is installed
 //! - [`dnf`], [`zypper`], [`apk`]: the words of the others
@@ -16,10 +17,12 @@ pub mod apt;
 pub mod change;
 pub mod dnf;
 pub mod dpkg;
+pub mod engine;
 pub mod judge;
 pub mod names;
 pub mod options;
 pub mod plan;
 pub mod report;
 pub mod room;
+pub mod touches;
 pub mod zypper;

@@ -1,6 +1,7 @@
 //! What is said about an upgrade, a line for each thing.
 
 use crate::change::Simulation;
+use crate::engine::Engine;
 
 /// What would be done, or is done.
 pub fn lines(simulation: &Simulation) -> Vec<String> {
@@ -41,6 +42,15 @@ pub fn kept(held: &[String], engine: &[String], simulation: &Simulation) -> Vec<
     lines.into_iter().flatten().collect()
 }
 
+/// What nobody can know before it is there.
+pub fn unknown(simulation: &Simulation, engine: &Engine) -> Option<String> {
+    let names = engine.unknown(simulation);
+    let names = (!names.is_empty()).then(|| names.join(" "))?;
+    Some(format!(
+        "new on this host, so nobody knows before whether their scripts restart the engine: {names}"
+    ))
+}
+
 /// A size for people.
 pub fn mib(bytes: u64) -> String {
     format!("{} MiB", bytes.div_ceil(1 << 20))
@@ -68,6 +78,8 @@ mod tests {
         let expected = ["vim 1 -> 2 (Debian:12)", "new 2 is new (Debian:12)", "old 1 is removed"];
         assert_eq!(lines(&simulation), expected);
         assert_eq!(total(&simulation), "2 packages, and 1 removed");
+        let new = unknown(&simulation, &Engine::default()).unwrap();
+        assert!(new.ends_with("restart the engine: new"), "{new}");
         let kept = kept(&["a".into()], &[], &simulation);
         assert!(kept.len() == 2 && kept[0].ends_with(": a") && kept[1].ends_with(": b"), "{kept:?}");
     }

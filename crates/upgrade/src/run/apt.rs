@@ -6,6 +6,7 @@ use super::{dpkg_lock, tool};
 use careen_upgrade::apt::{self, Sizes};
 use careen_upgrade::change::Simulation;
 use careen_upgrade::dpkg::{self, Package};
+use careen_upgrade::engine::Engine;
 use careen_upgrade::options::Options;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -66,10 +67,10 @@ impl<'a> Apt<'a> {
     }
 
     /// Fetches the lists and sets the pins.
-    pub fn refresh(&self, installed: &[Package]) -> Result<(), Fail> {
+    pub fn refresh(&self, installed: &[Package], engine: &Engine) -> Result<(), Fail> {
         let host = Directories::of_the_host()?;
         self.work.take_lists(&host.lists)?;
-        self.work.pin(&host.preferences, &apt::preferences(installed, self.options))?;
+        self.work.pin(&host.preferences, &apt::preferences(installed, self.options, engine))?;
         let updated = tool::run_and_keep(self.command().arg("update"));
         updated.map_err(|(fail, said)| match apt::advice(&said) {
             Some(advice) => Fail::Repository(Box::new(fail), advice),

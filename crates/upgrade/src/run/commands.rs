@@ -2,12 +2,13 @@
 
 use super::apt::{self, Apt};
 use super::fail::{Fail, file};
+use super::host::Manager;
 use super::work::Work;
-use super::{DRIFT, coming, engine, say, space};
+use super::{DRIFT, coming, engine, say, space, touches};
 use careen_upgrade::change::Simulation;
 use careen_upgrade::dpkg::{Package, State, names_in};
+use careen_upgrade::engine::Engine;
 use careen_upgrade::judge::{Restart, expect_restart, judge};
-use careen_upgrade::names;
 use careen_upgrade::options::Options;
 use careen_upgrade::plan::Plan;
 use careen_upgrade::report;
@@ -15,8 +16,9 @@ use careen_upgrade::report;
 /// Before the drain: mends dpkg, decides, downloads.
 pub fn prepare(options: &Options) -> Result<u8, Fail> {
     let installed = apt::installed()?;
+    let engine = touches::engine(Manager::Apt)?;
     let unfinished = names_in(&installed, State::Unfinished);
-    if unfinished.iter().any(|name| names::is_engine(name)) {
+    if unfinished.iter().any(|name| engine.has(name)) {
         // To configure the engine may restart it, and this node still works.
         say!(
             "the engine's packages are not configured: 'install' does that, and all else, once the node is drained"
@@ -26,15 +28,16 @@ pub fn prepare(options: &Options) -> Result<u8, Fail> {
     }
     mend(&installed)?;
     let work = Work::fresh()?;
-    let simulation = decide_and_download(&work, options).inspect_err(|_| drop(work.remove()))?;
-    expect(expect_restart(&simulation, may_reboot()))?;
+    let simulation = decide_and_download(&work, options, &engine).inspect_err(|_| drop(work.remove()))?;
+    expect(expect_restart(&simulation, &engine, may_reboot()))?;
     Ok(0)
 }
 
 /// After the drain: does what was decided.
 pub fn install(options: &Options) -> Result<u8, Fail> {
     mend(&apt::installed()?)?;
-    let (work, simulation) = prepared(options)?;
+    let engine = touches::engine(Manager::Apt)?;
+    let (work, simulation) = prepared(options, &engine)?;
     let done = if simulation.is_empty() { Ok(()) } else { Apt::new(&work, options).install() };
     work.remove()?;
     done?;
@@ -51,12 +54,14 @@ pub fn install(options: &Options) -> Result<u8, Fail> {
 /// Only looks.
 pub fn check(options: &Options) -> Result<u8, Fail> {
     let installed = apt::installed()?;
+    let engine = touches::engine(Manager::Apt)?;
     let work = Work::for_a_look()?;
-    let looked =
-        Apt::new(&work, options).refresh(&installed).and_then(|()| Apt::new(&work, options).simulate());
+    let looked = Apt::new(&work, options)
+        .refresh(&installed, &engine)
+        .and_then(|()| Apt::new(&work, options).simulate());
     work.remove()?;
     let simulation = looked?;
-    tell(&installed, options, &simulation);
+    tell(&installed, options, &simulation, &engine);
     let unfinished = names_in(&installed, State::Unfinished);
     if !unfinished.is_empty() {
         say!("not configured: {}", unfinished.join(" "));
@@ -73,7 +78,7 @@ pub fn verify() -> Result<u8, Fail> {
 }
 
 /// What `prepare` has decided for this work, if it is still what would be done; without it, what is decided now.
-fn prepared(options: &Options) -> Result<(Work, Simulation), Fail> {
+fn prepared(options: &Options, engine: &Engine) -> Result<(Work, Simulation), Fail> {
     let args = options.to_args();
     if let Some((work, plan)) = Work::prepared().filter(|(_, plan)| plan.is_for(&transaction(), &args)) {
         let simulation = Apt::new(&work, options).simulate()?;
@@ -82,7 +87,7 @@ fn prepared(options: &Options) -> Result<(Work, Simulation), Fail> {
             work.remove()?;
             return Err(Fail::Surprise(surprises.join(", ")));
         }
-        refuse(&simulation, options)?;
+        refuse(&simulation, options, engine)?;
         if !simulation.is_empty() {
             // The drain took its time, and the disk is everybody's.
             let sizes = Apt::new(&work, options).sizes()?;
@@ -92,17 +97,17 @@ fn prepared(options: &Options) -> Result<(Work, Simulation), Fail> {
     }
     say!("nothing was prepared for this: deciding and downloading now");
     let work = Work::fresh()?;
-    let simulation = decide_and_download(&work, options).inspect_err(|_| drop(work.remove()))?;
+    let simulation = decide_and_download(&work, options, engine).inspect_err(|_| drop(work.remove()))?;
     Ok((work, simulation))
 }
 
-fn decide_and_download(work: &Work, options: &Options) -> Result<Simulation, Fail> {
+fn decide_and_download(work: &Work, options: &Options, engine: &Engine) -> Result<Simulation, Fail> {
     let installed = apt::installed()?;
     let apt = Apt::new(work, options);
-    apt.refresh(&installed)?;
+    apt.refresh(&installed, engine)?;
     let simulation = apt.simulate()?;
-    tell(&installed, options, &simulation);
-    refuse(&simulation, options)?;
+    tell(&installed, options, &simulation, engine);
+    refuse(&simulation, options, engine)?;
     if !simulation.is_empty() {
         space::check(apt.sizes()?, Some(&work.archives()), simulation.brings_a_kernel())?;
         apt.download()?;
@@ -136,21 +141,21 @@ fn complain(installed: &[Package]) -> Result<(), Fail> {
     if unfinished.is_empty() { Ok(()) } else { Err(Fail::NotConfigured(unfinished.join(" "))) }
 }
 
-fn refuse(simulation: &Simulation, options: &Options) -> Result<(), Fail> {
-    let refusals = judge(simulation, options);
+fn refuse(simulation: &Simulation, options: &Options, engine: &Engine) -> Result<(), Fail> {
+    let refusals = judge(simulation, options, engine);
     if refusals.is_empty() { coming::check(simulation) } else { Err(Fail::Refused(refusals)) }
 }
 
-fn tell(installed: &[Package], options: &Options, simulation: &Simulation) {
+fn tell(installed: &[Package], options: &Options, simulation: &Simulation, engine: &Engine) {
     match simulation.is_empty() {
         true => say!("nothing to do: no package waits"),
         false => say!("{} to upgrade:", report::total(simulation)),
     }
     report::lines(simulation).iter().for_each(|line| println!("  {line}"));
-    let is_left =
-        |one: &&Package| !options.engine && one.state != State::Absent && names::is_engine(&one.name);
-    let engine: Vec<String> = installed.iter().filter(is_left).map(|one| one.name.clone()).collect();
-    for line in report::kept(&names_held(installed), &engine, simulation) {
+    let is_left = |one: &&Package| !options.engine && one.state != State::Absent && engine.has(&one.name);
+    let left: Vec<String> = installed.iter().filter(is_left).map(|one| one.name.clone()).collect();
+    let kept = report::kept(&names_held(installed), &left, simulation);
+    for line in kept.into_iter().chain(report::unknown(simulation, engine)) {
         say!("{line}");
     }
 }

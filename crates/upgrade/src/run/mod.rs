@@ -10,6 +10,7 @@ mod host;
 mod other;
 mod space;
 mod tool;
+mod touches;
 mod work;
 
 use careen_upgrade::options::Options;
