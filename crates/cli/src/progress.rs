@@ -11,6 +11,9 @@ use std::collections::BTreeMap;
 /// How many nodes at work are shown.
 const SHOWN: usize = 12;
 
+/// After how many seconds without a line it is said for how long nothing came.
+const QUIET: u64 = 60;
+
 /// How wide the bar is.
 const BAR: usize = 24;
 
@@ -23,7 +26,12 @@ pub fn picture(standing: &Standing, last_lines: &BTreeMap<NodeId, String>, colou
         let hold = words::detail(node).map(|text| standing.with_names(&text)).unwrap_or_default();
         // What keeps it says most; where nothing does, what its host prints.
         let kept = node.hold.as_ref().is_some_and(|hold| !words::is_routine(hold) || words::is_drain(hold));
-        let words = last_lines.get(&node.node).filter(|_| !kept).cloned().unwrap_or(hold);
+        let quiet = node.printed.as_ref().is_some_and(|printed| printed.seconds >= QUIET);
+        let words = match (kept, quiet) {
+            (true, _) => hold,
+            (false, true) => words::printed(node).unwrap_or(hold),
+            (false, false) => last_lines.get(&node.node).cloned().unwrap_or(hold),
+        };
         vec![
             Span::from(format!("  {}", node.shown)),
             Span::new(status::stage_look(&node.stage), words::stage(&node.stage)),
@@ -77,6 +85,7 @@ impl Screen {
 mod tests {
     use super::*;
     use crate::testing::{at, cluster, spec};
+    use careen_planner::observed::Printed;
     use careen_planner::{Stage, Watch};
     use std::time::Duration;
 
@@ -93,6 +102,23 @@ mod tests {
             "  w2  running  1 min  Unpacking \\u{1b}[2Jlibc6\n\
              [======                  ] 1 of 4 nodes done, 1 at work, 2 waiting\n"
         );
+    }
+
+    #[test]
+    fn a_host_that_prints_nothing_any_more_is_told_as_that() {
+        let mut observed = cluster();
+        at(&mut observed.nodes[2], Stage::Running { drained: false }, None);
+        let (mut standing, _) =
+            crate::view::look(&observed, &spec(), &Watch::default(), Duration::ZERO).unwrap();
+        let last = BTreeMap::from([(NodeId("w2".into()), "Unpacking".to_owned())]);
+        for (seconds, told) in
+            [(59, "Unpacking"), (60, "printed nothing for 1 min, and last: Continue? [Y/n]")]
+        {
+            let w2 = standing.nodes.iter_mut().find(|node| node.hostname == "w2").unwrap();
+            w2.printed = Some(Printed { line: "Continue? [Y/n] ".into(), seconds });
+            let picture = picture(&standing, &last, false);
+            assert!(picture.lines().next().unwrap().ends_with(told), "{picture}");
+        }
     }
 
     #[test]

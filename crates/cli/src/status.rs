@@ -6,6 +6,7 @@ use crate::text::{Look, Page, Span, span};
 use crate::view::{NodeStanding, Standing, Totals};
 use crate::words;
 use careen_model::cause::telling;
+use careen_model::deeds;
 use careen_planner::observed::Availability;
 use careen_planner::participants::Participant;
 use careen_planner::rollout::Control;
@@ -85,11 +86,14 @@ fn ended(node: &EndedNode) -> Vec<Span> {
         Stage::Gone { left } => Some(words::left(*left).to_owned()),
         _ => None,
     };
-    let record = node.record.as_deref().map(|record| match node.stage {
-        Stage::Failed { .. } => telling(record).unwrap_or_default().to_owned(),
-        _ => in_short(record),
-    });
-    let text: Vec<String> = why.into_iter().chain(record).collect();
+    let (deeds, rest) = node.record.as_deref().map(deeds::told).unwrap_or_default();
+    let rest = match node.stage {
+        Stage::Failed { .. } => telling(&rest).unwrap_or_default().to_owned(),
+        _ => in_short(&rest),
+    };
+    let deeds = deeds.into_iter().map(str::to_owned);
+    let text: Vec<String> =
+        why.into_iter().chain(deeds).chain(Some(rest)).filter(|text| !text.is_empty()).collect();
     vec![
         node.hostname.clone().into(),
         Span::new(stage_look(&node.stage), words::stage(&node.stage)),
@@ -116,7 +120,8 @@ fn to_the_second(time: &str) -> String {
 fn row(standing: &Standing, node: &NodeStanding) -> Vec<Span> {
     let detail = words::detail(node).map(|text| standing.with_names(&text));
     let asked = node.asked.map(|ask| format!("{} is asked for", ask.word()));
-    let why: Vec<String> = [detail, asked, kept(node).map(str::to_owned)].into_iter().flatten().collect();
+    let why = [detail, words::printed(node), asked, kept(node).map(str::to_owned)];
+    let why: Vec<String> = why.into_iter().flatten().collect();
     // Of a node at rest this is when Swarm last wrote something about it, which tells nobody anything.
     let age = node.age.filter(|_| node.stage.is_in_maintenance());
     let age = age.map_or_else(|| "-".to_owned(), |age| span(age.as_secs()));
@@ -212,6 +217,7 @@ mod tests {
     use super::*;
     use crate::testing::{agent, at, cluster, failed_and_paused, quorum_at_risk, spec};
     use crate::view::look;
+    use careen_planner::observed::{AgentReport, Printed, Said};
     use careen_planner::rollout::{ASK_LABEL, Ask, RolloutOutcome};
     use careen_planner::state::{Phase, Reason, Skip};
     use careen_planner::{NodeId, Observed, Watch};
@@ -293,6 +299,62 @@ win1  worker   skipped  -      it runs Windows
 1 of 5 nodes done, 1 at work, 2 waiting, 1 left out
 "
         );
+    }
+
+    #[test]
+    fn what_a_host_printed_last_is_told_and_does_nothing_to_the_terminal() {
+        let mut observed = cluster();
+        at(&mut observed.nodes[2], Stage::Running { drained: false }, None);
+        observed.jobs.push(agent("w2"));
+        let says = |line: &str, seconds| AgentReport {
+            node: NodeId("w2".into()),
+            transaction: String::new(),
+            generation: 1,
+            agent: 1,
+            said: Said::Running { attempt: 1 },
+            waits: None,
+            printed: Some(Printed { line: line.into(), seconds }),
+        };
+        for (line, seconds, told) in [
+            ("Continue? [Y/n] ", 725, "; printed nothing for 12 min, and last: Continue? [Y/n]\n"),
+            ("5%\r9%\u{1b}[2J", 29, "; printed within the last minute: 9%\\u{1b}[2J\n"),
+        ] {
+            observed.reports = vec![says(line, seconds)];
+            let text = text(&observed, &spec());
+            assert!(text.contains(told), "{text}");
+        }
+        at(&mut observed.nodes[2], Stage::Done, None);
+        assert!(!text(&observed, &spec()).contains("printed"), "it is through");
+    }
+
+    #[test]
+    fn what_careen_did_is_in_the_result_and_the_cause_beside_it() {
+        let ended = |stage, record: &str| EndedNode {
+            node: NodeId("w1".into()),
+            hostname: "w1".into(),
+            stage,
+            transaction: None,
+            record: Some(record.into()),
+        };
+        let shown = |node: EndedNode| {
+            let mut page = Page::new(false);
+            results(&[node], &mut page);
+            page.into_text().lines().nth(2).unwrap().to_owned()
+        };
+        let started = "careen: the engine was down after the command, and was started again\n";
+        assert_eq!(
+            shown(ended(Stage::Done, &format!("{started}vim 1 → 2\nless 3 → 4"))),
+            "w1    done   the engine was down after the command, and was started again; vim 1 → 2, and 1 more"
+        );
+        let failed = Stage::Failed { phase: Phase::Running, reason: Reason::Exit(7) };
+        assert_eq!(
+            shown(ended(failed.clone(), &format!("{started}step\nE: no room left\nlast"))),
+            "w1    failed  exit code 7 in the command; the engine was down after the command, and was started \
+             again; E: no room left"
+        );
+        let down = Stage::Failed { phase: Phase::Running, reason: Reason::NodeDown };
+        let heard = "before that the command had printed: Setting up docker-ce";
+        assert!(shown(ended(down, heard)).ends_with(&format!("come back in time; {heard}")));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::status::next;
 use crate::step::Step;
 use crate::view::{NodeStanding, Standing, Totals};
 use crate::words;
-use careen_planner::observed::Availability;
+use careen_planner::observed::{Availability, Printed};
 use careen_planner::participants::Participant;
 use careen_planner::rollout::Control;
 use careen_planner::{Hold, Spec, Stage};
@@ -85,6 +85,7 @@ pub struct NodeJson<'a> {
     hold: Option<&'a Hold>,
     why: Option<String>,
     record: Option<&'a str>,
+    printed: Option<&'a Printed>,
     asked: Option<&'static str>,
     same_name: Option<&'a str>,
 }
@@ -154,6 +155,7 @@ pub fn node<'a>(standing: &Standing, node: &'a NodeStanding) -> NodeJson<'a> {
         hold: node.hold.as_ref(),
         why: words::detail(node).map(|text| standing.with_names(&text)),
         record: node.record.as_deref(),
+        printed: node.printed.as_ref(),
         asked: node.asked.map(careen_planner::rollout::Ask::word),
         same_name: node.same_name.as_ref().map(|id| id.0.as_str()),
     }

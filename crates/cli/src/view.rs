@@ -2,14 +2,14 @@
 //! controller. Pure, and nothing is carried out.
 
 use careen_planner::names::Names;
-use careen_planner::observed::{Availability, Lock, Node, Role};
+use careen_planner::observed::{Availability, Lock, Node, Printed, Role};
 use careen_planner::order;
 use careen_planner::participants::{self, Participant};
 use careen_planner::rollout::{Ask, Control};
 use careen_planner::state::{Left, NodeRecord, Skip, Then};
 use careen_planner::{
     ControllerId, Hold, JobKey, JobRole, NodeId, Observed, Pass, PassError, RolloutId, Spec, Stage, Version,
-    Watch, has_begun, pass,
+    Watch, has_begun, last_words, pass,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -62,8 +62,10 @@ pub struct NodeStanding {
     pub hold: Option<Hold>,
     /// Whether its host is known to have begun the command.
     pub begun: bool,
-    /// What its host's result says for people.
+    /// What its host's result says for people, or where there is none, what was heard last.
     pub record: Option<String>,
+    /// What its host's command printed last, as far as it can be read now.
+    pub printed: Option<Printed>,
     /// What its operator asked and nobody has answered yet.
     pub asked: Option<Ask>,
     /// Since when it is there, where that is known.
@@ -126,7 +128,11 @@ pub fn look(
         let own = observed.node(id).and_then(|node| NodeRecord::of(node).ok().flatten());
         let own = own.filter(|record| record.rollout == spec.id);
         let begun = own.is_some_and(|own| has_begun(observed, id, &own));
-        Some(NodeStanding { record: result.and_then(|result| result.record.clone()), begun, ..standing })
+        let heard = || last_words(observed.node(id)?, &spec.id, standing.generation);
+        let record = result.and_then(|result| result.record.clone()).or_else(heard);
+        let printed =
+            standing.agent.as_ref().filter(|_| standing.works()).and_then(|agent| observed.printed(agent));
+        Some(NodeStanding { record, printed: printed.cloned(), begun, ..standing })
     });
     let left_out = participants.iter().filter_map(|one| {
         let stage = Stage::Skipped { why: one.skip? };
@@ -198,6 +204,7 @@ fn standing(
         hold,
         begun: false,
         record: None,
+        printed: None,
         asked: Ask::of(node, &spec.id),
         age: None,
         same_name: None,
@@ -244,6 +251,7 @@ fn bare(one: &Participant) -> NodeStanding {
         hold: None,
         begun: false,
         record: None,
+        printed: None,
         asked: None,
         age: None,
         same_name: None,
@@ -386,7 +394,15 @@ mod tests {
             let mut observed = cluster();
             at(&mut observed.nodes[1], stage.clone(), None);
             let (node, transaction) = (observed.nodes[1].id.clone(), String::new());
-            let report = |said| AgentReport { node, transaction, generation: 1, agent: 1, said, waits: None };
+            let report = |said| AgentReport {
+                node,
+                transaction,
+                generation: 1,
+                agent: 1,
+                said,
+                waits: None,
+                printed: None,
+            };
             observed.reports.extend(said.map(report));
             let (standing, _) = look(&observed, &spec(), &Watch::default(), Duration::ZERO).unwrap();
             let w1 = standing.nodes.iter().find(|node| node.hostname == "w1").unwrap();

@@ -29,6 +29,7 @@ pub fn page(standing: &Standing, nodes: &[&NodeStanding], page: &mut Page) {
         let why = words::detail(node).map(|text| format!(": {}", standing.with_names(&text)));
         let who = format!("{} ({}) is ", node.shown, words::role(node.role));
         page.spans(&[who.into(), state, why.unwrap_or_default().into()]);
+        words::printed(node).into_iter().for_each(|text| page.line(format!("  its command {text}")));
         words::last_lines(node).for_each(|line| page.spans(&["    | ".into(), Span::new(Look::Dim, line)]));
         say(&words::advice(node), page);
     }
@@ -179,7 +180,23 @@ w2 (worker) is failed: exit code 100 in the command; it stays drained
             text.contains("look at the host") && text.contains("docker node inspect --pretty w2"),
             "{text}"
         );
+        assert!(text.contains("    ssh w2 careen-agent list\n"), "its own record needs no engine: {text}");
         assert!(!text.contains("careen logs"), "{text}");
+    }
+
+    #[test]
+    fn a_node_that_died_is_told_with_the_last_that_was_heard_of_it() {
+        let (mut observed, spec) = failed_and_paused();
+        let stage = Stage::Failed { phase: Phase::Running, reason: Reason::NodeDown };
+        at(&mut observed.nodes[2], stage, None);
+        let heard = "before that the command had printed: Setting up docker-ce";
+        let label = |generation: u32| format!("{} g{generation} {heard}", spec.id);
+        for (generation, told) in [(1, true), (2, false)] {
+            let labels = &mut observed.nodes[2].labels;
+            labels.insert(careen_planner::LAST_WORDS_LABEL.into(), label(generation));
+            let text = text((observed.clone(), spec.clone()), "w2");
+            assert_eq!(text.contains(&format!("did not come back in time; {heard}\n")), told, "{text}");
+        }
     }
 
     #[test]

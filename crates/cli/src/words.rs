@@ -1,9 +1,10 @@
 //! States, failures and holds as sentences, and what an operator can do about them. Pure.
 
 use crate::step::{Step, Verb};
+use crate::text;
 use crate::view::NodeStanding;
 use careen_planner::names::is_plain;
-use careen_planner::observed::{Availability, Restart, Role};
+use careen_planner::observed::{Availability, Printed, Restart, Role};
 use careen_planner::rollout::{Control, RolloutOutcome};
 use careen_planner::state::{Goal, Left, Phase, Reason, Skip, Then};
 use careen_planner::{Hold, PauseReason, Spec, Stage};
@@ -93,8 +94,23 @@ fn cancelled(times: u32) -> String {
 fn told_failure(node: &NodeStanding, phase: Phase, reason: Reason) -> String {
     match (reason, &node.record) {
         (Reason::Preflight, Some(record)) => format!("{}: {record}", failure(phase, reason)),
+        (Reason::NodeDown | Reason::TimeLimit | Reason::AgentLost, Some(heard)) => {
+            format!("{}; {heard}", failure(phase, reason))
+        }
         _ => failure(phase, reason),
     }
+}
+
+/// What the command of a node at work printed last, and how long ago; a report may be as old as the agent repeats it, so
+/// what is less than that is not counted.
+pub fn printed(node: &NodeStanding) -> Option<String> {
+    const REPEATED: u64 = 30;
+    let Printed { line, seconds } = node.printed.as_ref()?;
+    let line = text::log_line(line);
+    Some(match *seconds < REPEATED {
+        true => format!("printed within the last minute: {}", line.trim_end()),
+        false => format!("printed nothing for {}, and last: {}", text::span(*seconds), line.trim_end()),
+    })
 }
 
 /// The last lines of what failed on a host, as its agent reported them.
@@ -227,19 +243,20 @@ pub fn advice(node: &NodeStanding) -> Advice {
     let Some(reason) = failed_because(&node.stage) else {
         return node.hold.as_ref().map_or_else(Advice::default, |hold| about(hold, node));
     };
-    let (text, look): (_, Step) = match reason {
+    let (text, look): (_, Vec<Step>) = match reason {
         // There is nobody to ask for its logs.
         Reason::NodeDown => (
-            "look at the host; when it is back, try it again, or leave it out",
-            format!("docker node inspect --pretty {name}").into(),
+            "look at the host: its own record says what was done there and why its engine is down; when it is back, try it \
+             again, or leave it out",
+            own_record(node),
         ),
         Reason::GoLost => (
             "find out what takes containers away on that host, then try it again or leave it out",
-            on_host(&node.hostname, "docker ps -a --filter label=careen.role"),
+            vec![on_host(&node.hostname, "docker ps -a --filter label=careen.role")],
         ),
         Reason::Forgotten | Reason::RecordRemoved => (
             "find out what that host has run; a retry runs the command there, whatever it did before",
-            on_host(&node.hostname, "careen-agent list"),
+            vec![on_host(&node.hostname, "careen-agent list")],
         ),
         Reason::Exit(_)
         | Reason::Preflight
@@ -247,10 +264,18 @@ pub fn advice(node: &NodeStanding) -> Advice {
         | Reason::AgentLost
         | Reason::TakenAway
         | Reason::Aborted => {
-            ("read what it printed, mend it, then try it again or leave it out", Verb::Logs.node(name))
+            ("read what it printed, mend it, then try it again or leave it out", vec![Verb::Logs.node(name)])
         }
     };
-    Advice { text, commands: vec![look, Verb::Retry.node(name), Verb::Skip.node(name)] }
+    Advice { text, commands: [look, vec![Verb::Retry.node(name), Verb::Skip.node(name)]].concat() }
+}
+
+/// Where a host's own record is read while no container can be started there: it needs no engine.
+fn own_record(node: &NodeStanding) -> Vec<Step> {
+    vec![
+        format!("docker node inspect --pretty {}", node.typed).into(),
+        on_host(&node.hostname, "careen-agent list"),
+    ]
 }
 
 fn failed_because(stage: &Stage) -> Option<Reason> {
@@ -303,13 +328,12 @@ fn about(hold: &Hold, node: &NodeStanding) -> Advice {
             vec!["docker node ls --filter role=manager".into(), skip()],
         ),
         Hold::NoLeader => say("look at the managers", vec!["docker node ls --filter role=manager".into()]),
-        Hold::NodeDown => say(
-            "look at the host; after the limit the node fails",
-            vec![format!("docker node inspect --pretty {name}").into()],
-        ),
+        Hold::NodeDown => {
+            say("look at the host, also at its own record; after the limit the node fails", own_record(node))
+        }
         Hold::NotReporting => say(
-            "if it lasts: look at the host; after the limit the node fails",
-            vec![format!("docker node inspect --pretty {name}").into()],
+            "if it lasts: look at the host, also at its own record; after the limit the node fails",
+            own_record(node),
         ),
         Hold::CalledDown => say(
             "its host starts the engine once more behind a restart of careen's; if this lasts: start it there",

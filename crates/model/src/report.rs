@@ -149,11 +149,24 @@ pub struct Report {
     /// Why the supervisor waits, in words for people. Nothing is decided by it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits: Option<String>,
+    /// What the host's command printed last, for people. Nothing is decided by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub printed: Option<Printed>,
+}
+
+/// The last line that a command printed. A command that hangs may ask for something there, without a newline behind it: a log
+/// driver waits for that newline, the host's own record does not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Printed {
+    /// The line, as it was printed.
+    pub line: String,
+    /// How many seconds before the report, by the host's own clock.
+    pub seconds: u64,
 }
 
 impl From<Said> for Report {
     fn from(said: Said) -> Self {
-        Self { said, waits: None }
+        Self { said, waits: None, printed: None }
     }
 }
 
@@ -240,7 +253,8 @@ mod tests {
             Said::Finished { outcome: failed, record: Some("kernel: 1 → 2\n\u{1b}".into()) },
         ] {
             for waits in [None, Some("n2 is restarting its engine".to_owned())] {
-                let report = Report { said: said.clone(), waits };
+                let printed = waits.as_ref().map(|_| Printed { line: "Setting up foo ".into(), seconds: 70 });
+                let report = Report { said: said.clone(), waits, printed };
                 let line = report.line().unwrap();
                 assert_eq!(Report::of_line(&line).as_ref(), Some(&report));
                 assert_eq!(Report::of_line(&format!("{line}\r\n")), Some(report));

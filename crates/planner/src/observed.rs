@@ -3,7 +3,7 @@
 use crate::ids::{ControllerId, JobKey, NodeId, RolloutId, ServiceId, Version};
 pub use crate::needs::{HostPort, Needs, Offers, Platform, Plugin, Resources};
 use crate::rollout::{Baseline, NodeResult, RolloutRecord};
-pub use careen_model::report::{Draw, Expectation, HostPhase, NodeOutcome, Report, Restart, Said};
+pub use careen_model::report::{Draw, Expectation, HostPhase, NodeOutcome, Printed, Report, Restart, Said};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -306,6 +306,9 @@ pub struct AgentReport {
     pub said: Said,
     /// Why the host waits meanwhile, in words.
     pub waits: Option<String>,
+    /// What its command printed last.
+    #[serde(default)]
+    pub printed: Option<Printed>,
 }
 
 /// The lock over all rollouts of a swarm.
@@ -366,6 +369,11 @@ impl Observed {
     /// Why the host of this agent waits, as it said last.
     pub fn host_waits(&self, agent: &JobKey) -> Option<&str> {
         self.last_report(agent)?.waits.as_deref()
+    }
+
+    /// What the command on this agent's host printed last, as it said last.
+    pub fn printed(&self, agent: &JobKey) -> Option<&Printed> {
+        self.last_report(agent)?.printed.as_ref()
     }
 
     fn last_report(&self, agent: &JobKey) -> Option<&AgentReport> {

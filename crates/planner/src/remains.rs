@@ -9,6 +9,7 @@ use crate::availability;
 use crate::ids::{JobKey, JobRole, NodeId, RolloutId};
 use crate::names::Names;
 use crate::observed::{Availability, Job, Node, Observed};
+use crate::pass::LAST_WORDS_LABEL;
 use crate::rollout::ASK_LABEL;
 use crate::state::{CorruptRecord, NodeRecord, Phase, RECORD_LABEL, Reason, Stage, Taken};
 use serde::{Deserialize, Serialize};
@@ -214,7 +215,7 @@ fn stays(record: &NodeRecord) -> Option<Stage> {
 
 fn give_back(node: &Node, record: Option<&NodeRecord>) -> Action {
     let taken = record.and_then(|record| record.taken);
-    let labels = [RECORD_LABEL, ASK_LABEL].map(|name| (name.to_owned(), None));
+    let labels = [RECORD_LABEL, ASK_LABEL, LAST_WORDS_LABEL].map(|name| (name.to_owned(), None));
     Action::UpdateNode {
         node: node.id.clone(),
         version: node.version,

@@ -9,6 +9,8 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Watch {
     since: BTreeMap<Key, Duration>,
+    /// What the agent of a node said last of its host's work, and in which try.
+    pub(crate) words: BTreeMap<NodeId, (u32, String)>,
     /// The epoch under which this controller held the lock.
     pub(crate) epoch: Option<u64>,
 }
@@ -53,7 +55,8 @@ pub(crate) struct Watching<'a> {
 
 impl<'a> Watching<'a> {
     pub(crate) fn new(before: &'a Watch, now: Duration) -> Self {
-        Self { before, after: Watch { since: BTreeMap::new(), epoch: before.epoch }, now }
+        let after = Watch { since: BTreeMap::new(), words: before.words.clone(), epoch: before.epoch };
+        Self { before, after, now }
     }
 
     /// For how long something has been so, seen in every pass since.

@@ -262,6 +262,7 @@ impl World {
             agent: key.agent,
             said,
             waits: None,
+            printed: None,
         })
     }
 

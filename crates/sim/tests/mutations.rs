@@ -244,9 +244,10 @@ fn a_planner_that_takes_what_any_agent_said_for_the_word_of_the_last() {
         for (node, generation, agent) in observed.nodes.iter().filter_map(asks) {
             if NOT_BEGUN.with_borrow(|not_begun| not_begun.contains(&(node.clone(), generation))) {
                 let (transaction, said) = (String::new(), Said::NotBegun);
-                observed
-                    .reports
-                    .insert(0, AgentReport { node, transaction, generation, agent, said, waits: None });
+                observed.reports.insert(
+                    0,
+                    AgentReport { node, transaction, generation, agent, said, waits: None, printed: None },
+                );
             }
         }
     }

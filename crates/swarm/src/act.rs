@@ -12,7 +12,7 @@ use careen_controller::ActError;
 use careen_engine::EngineError;
 use careen_planner::observed::{ControllerPlace, Node};
 use careen_planner::rollout::{Baseline, Control, GoneMark, GoneNode, NodeResult, RolloutOutcome};
-use careen_planner::{Act, Action, AgentSpec, ControllerId, JobKey, NodeId, NodeRecord, Version};
+use careen_planner::{Act, Action, AgentSpec, ControllerId, JobKey, NodeId, NodeRecord, Version, last_words};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -206,7 +206,9 @@ impl SwarmCluster {
         let of_rollout = |node: &Node| {
             let record = NodeRecord::of(node).ok().flatten().filter(|record| record.rollout == *id)?;
             let (id, hostname) = (node.id.clone(), node.hostname.clone());
-            Some(HistoryNode { id, hostname, generation: record.generation, stage: record.stage })
+            let last_words = last_words(node, &record.rollout, record.generation);
+            let (generation, stage) = (record.generation, record.stage);
+            Some(HistoryNode { id, hostname, generation, stage, last_words })
         };
         Ok(History {
             rollout: id.clone(),

@@ -49,12 +49,15 @@ pub struct HistoryNode {
     pub generation: u32,
     /// Where it stood.
     pub stage: Stage,
+    /// What its host said last, where nothing else was heard of how it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_words: Option<String>,
 }
 
 impl From<&GoneNode> for HistoryNode {
     fn from(gone: &GoneNode) -> Self {
         let GoneNode { id, hostname, generation, stage } = gone.clone();
-        Self { id, hostname, generation, stage }
+        Self { id, hostname, generation, stage, last_words: None }
     }
 }
 

@@ -108,7 +108,7 @@ impl SwarmCluster {
         let mut said = self.reports.look(&sources).into_iter();
         let reports = agents.iter().filter_map(|(job, tasks)| {
             // Where Swarm made several, all but one say nothing.
-            let Report { said, waits } = said.by_ref().take(*tasks).flatten().last()?;
+            let Report { said, waits, printed } = said.by_ref().take(*tasks).flatten().last()?;
             Some(AgentReport {
                 node: job.key.node.clone(),
                 transaction: job.key.transaction()?.to_string(),
@@ -116,6 +116,7 @@ impl SwarmCluster {
                 agent: job.key.agent,
                 said,
                 waits,
+                printed,
             })
         });
         Ok(reports.collect())

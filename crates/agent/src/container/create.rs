@@ -17,6 +17,7 @@ use crate::machine::{self, Standing};
 use crate::payload::Source;
 use crate::say::say;
 use crate::stop::{OrRefuse, Stop};
+use crate::supervisor::output::bytes_written;
 use crate::sweep::Keep;
 use crate::withdraw::withdraw;
 use crate::{journal, manifest, memory};
@@ -50,6 +51,8 @@ pub struct Joined {
     pub terminal: bool,
     /// How many bytes of output are kept.
     pub output_limit: u64,
+    /// How many bytes the command had printed when this agent came.
+    pub printed_before: u64,
 }
 
 /// Takes the lock under which agents create transactions, and makes sure that there is a place for them.
@@ -108,8 +111,15 @@ pub fn ensure_supervised(
     let (journal, state) =
         journal::read(&directory.file(file::JOURNAL)).map_err(|error| unreadable(&error))?;
     let output_limit = manifest.output_limit;
-    let joined =
-        |way, was_closed| Joined { directory: directory.clone(), way, was_closed, terminal, output_limit };
+    let printed_before = if exists { bytes_written(&directory) } else { 0 };
+    let joined = |way, was_closed| Joined {
+        directory: directory.clone(),
+        way,
+        was_closed,
+        terminal,
+        output_limit,
+        printed_before,
+    };
     if matches!(state.stage, Stage::Closed(_)) {
         return Ok(joined(None, exists));
     }

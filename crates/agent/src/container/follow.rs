@@ -16,6 +16,7 @@ use crate::{hold, journal};
 use careen_model::control::{self, Message};
 use careen_model::entry::Way;
 use careen_model::journal::{EngineOutcome, Journal, Record, TransactionResult};
+use careen_model::report::Printed;
 use careen_model::transaction::{EngineRestart, Stage};
 use nix::sys::signal::Signal;
 use std::io::{self, Read, Write};
@@ -45,8 +46,8 @@ pub enum End {
 pub trait Witness {
     /// The records of its journal that are new, once each, those from before this agent came included.
     fn records(&mut self, directory: &TransactionDir, records: &[&Record]);
-    /// About once a second.
-    fn tick(&mut self, directory: &TransactionDir);
+    /// About once a second; with what the command printed last.
+    fn tick(&mut self, directory: &TransactionDir, printed: Option<Printed>);
 }
 
 /// Nobody does.
@@ -55,7 +56,27 @@ pub struct Nobody;
 
 impl Witness for Nobody {
     fn records(&mut self, _: &TransactionDir, _: &[&Record]) {}
-    fn tick(&mut self, _: &TransactionDir) {}
+    fn tick(&mut self, _: &TransactionDir, _: Option<Printed>) {}
+}
+
+/// How far an agent has told of a transaction: whoever follows it for the same agent goes on from there.
+#[derive(Debug, Default)]
+pub struct Told {
+    /// Of the output, in bytes from its beginning.
+    offset: u64,
+    /// Of the journal.
+    lines: usize,
+    /// Why the supervisor waited.
+    hold: Option<String>,
+    /// Whether something was followed already.
+    goes_on: bool,
+}
+
+impl Told {
+    /// Nothing yet of the journal; of the output what lies before this offset is not asked for.
+    pub fn from_offset(offset: u64) -> Self {
+        Self { offset, ..Self::default() }
+    }
 }
 
 /// One agent's view of a transaction.
@@ -73,12 +94,18 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// Begins to follow, printing from this offset of the output on.
-    pub fn open(joined: &Joined, from: u64) -> Result<Self, Stop> {
+    /// Begins to follow, and tells what was not told. An agent that comes to a command that runs already prints its output from
+    /// the beginning, because the log of an agent before it goes with that one's container, and says how much of it is old.
+    pub fn open(joined: &Joined, told: Told) -> Result<Self, Stop> {
         let directory = joined.directory.clone();
         let watch = Watch::on(directory.path()).or_refuse("watch the transaction")?;
         let awaits_terminal = joined.terminal && !joined.was_closed;
-        let printer = Printer::new(directory.clone(), joined.output_limit, from);
+        let mut printer = Printer::new(directory.clone(), joined.output_limit, told.offset);
+        let old = joined.printed_before.saturating_sub(told.offset);
+        if old > 0 && !told.goes_on && !joined.was_closed {
+            say(format_args!("the command had printed {old} bytes before this agent came: they come first"));
+            printer.tell_when_new(joined.printed_before);
+        }
         Ok(Self {
             directory,
             watch,
@@ -87,9 +114,14 @@ impl Follower {
             terminal: None,
             awaits_terminal,
             stops_sent: 0,
-            lines_told: 0,
-            hold_told: None,
+            lines_told: told.lines,
+            hold_told: told.hold,
         })
+    }
+
+    /// How far it has told.
+    pub fn told(self) -> Told {
+        Told { offset: self.printer.offset(), lines: self.lines_told, hold: self.hold_told, goes_on: true }
     }
 
     /// Until the transaction is closed, or the agent has to leave.
@@ -112,7 +144,7 @@ impl Follower {
             if look_at <= Instant::now() {
                 look_at = Instant::now() + LIVENESS_INTERVAL;
                 more_than_output = true;
-                witness.tick(&self.directory);
+                witness.tick(&self.directory, self.printer.printed());
                 if self.supervisor_is_gone(witness)? {
                     return Ok(End::SupervisorDied);
                 }
@@ -330,4 +362,67 @@ pub fn wait_to_be_stopped_until(signals: &Signals, deadline: Instant) -> io::Res
         }
     }
     Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::supervisor::output::OutputLog;
+    use careen_model::output::Stream;
+
+    #[derive(Default)]
+    struct Heard {
+        records: usize,
+        printed: Option<Printed>,
+    }
+
+    impl Witness for Heard {
+        fn records(&mut self, _: &TransactionDir, records: &[&Record]) {
+            self.records += records.len();
+        }
+
+        fn tick(&mut self, _: &TransactionDir, printed: Option<Printed>) {
+            self.printed = printed;
+        }
+    }
+
+    fn supervised(pid: u32) -> Record {
+        Record::Supervised { entry: Way::Systemd, pid, boot_id: "b1".into() }
+    }
+
+    /// Until the lock, which nobody has, is looked at.
+    fn follow(joined: &Joined, told: Told) -> (Told, Heard) {
+        let signals = Signals::watch(&[Signal::SIGUSR1]).unwrap();
+        let mut heard = Heard::default();
+        let mut follower = Follower::open(joined, told).unwrap();
+        let end = follower.follow(&signals, &mut heard).unwrap();
+        assert!(matches!(end, End::SupervisorDied), "{end:?}");
+        (follower.told(), heard)
+    }
+
+    #[test]
+    fn behind_a_supervisor_that_died_an_agent_goes_on_where_it_was() {
+        let base = tempfile::tempdir().unwrap();
+        let directory = TransactionDir::at(base.path().to_owned());
+        let mut journal = journal::Writer::open(&directory.file(file::JOURNAL)).unwrap();
+        journal.append(&supervised(1)).unwrap();
+        let mut output = OutputLog::open(&directory, 8192).unwrap();
+        output.append(Stream::Stdout, b"one\n");
+        let joined = Joined {
+            directory,
+            way: None,
+            was_closed: false,
+            terminal: false,
+            output_limit: 8192,
+            printed_before: 0,
+        };
+        let (told, heard) = follow(&joined, Told::from_offset(0));
+        assert_eq!((told.offset, told.lines, heard.records), (4, 1, 1));
+        assert_eq!(heard.printed.unwrap().line, "one");
+        journal.append(&supervised(2)).unwrap();
+        output.append(Stream::Stdout, b"two");
+        let (told, heard) = follow(&joined, told);
+        assert_eq!((told.offset, told.lines, heard.records), (7, 2, 1), "what is new, and that alone");
+        assert_eq!(heard.printed.unwrap().line, "two");
+    }
 }

@@ -30,7 +30,7 @@ use careen_model::payload::{DEFAULT_COMMAND, HELP_COMMAND, check_name};
 use careen_model::settings::{DEFAULT_PAYLOAD, EngineRestarts, Reboot, Settings};
 use careen_model::{AgentExit, TransactionId};
 use create::Joined;
-use follow::{End, Follower, Nobody, Witness};
+use follow::{End, Follower, Nobody, Told, Witness};
 use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -151,9 +151,10 @@ fn carry_out(
     witness: &mut dyn Witness,
     go: Option<u32>,
 ) -> Result<Followed, Stop> {
+    let mut told = Told::from_offset(request.settings.log_offset);
     for _ in 0..MAX_SUPERVISIONS {
         let joined = create::ensure_supervised(request, source, how, place, go)?;
-        let mut follower = Follower::open(&joined, request.settings.log_offset)?;
+        let mut follower = Follower::open(&joined, told)?;
         match follower.follow(signals, witness)? {
             End::Closed(result) => return Ok(Followed::Closed(joined, result)),
             End::Detached => {
@@ -165,7 +166,8 @@ fn carry_out(
                 return Ok(Followed::Detached);
             }
             End::SupervisorDied => {
-                say("the supervisor is gone and left no result: starting another to close")
+                say("the supervisor is gone and left no result: starting another to close");
+                told = follower.told();
             }
         }
     }

@@ -3,7 +3,9 @@
 use crate::files::{Descriptor, File};
 use crate::layout::{TransactionDir, file};
 use crate::say::{pass_on, say};
+use careen_model::last_line::LastLine;
 use careen_model::output::{Extent, IndexReader, MAGIC, RECORD_BYTES, Record, Room, Stream};
+use careen_model::report::Printed;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 
@@ -17,6 +19,9 @@ pub struct Printer {
     from: u64,
     left_out: u64,
     listener_gone: bool,
+    last: LastLine,
+    /// Where the output begins that nobody can have printed before; said there, once.
+    new_from: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -38,7 +43,25 @@ impl Printer {
             from,
             left_out: 0,
             listener_gone: false,
+            last: LastLine::default(),
+            new_from: None,
         }
+    }
+
+    /// Says it when it comes to this offset that what follows is new.
+    pub fn tell_when_new(&mut self, offset: u64) {
+        self.new_from = Some(offset);
+    }
+
+    /// How far it has printed.
+    pub fn offset(&self) -> u64 {
+        self.from.max(self.index.next_offset())
+    }
+
+    /// What the command printed last, also where an agent before this one has printed it.
+    pub fn printed(&self) -> Option<Printed> {
+        let now = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
+        self.last.printed(u64::try_from(now.as_nanos()).unwrap_or(u64::MAX))
     }
 
     /// Prints what has come since the last call.
@@ -71,21 +94,26 @@ impl Printer {
                 (there, self.room.overwritten(record, written(&files.index)?))
             }
         };
-        let missing = bytes.len() - there;
         bytes.truncate(there);
-        let skip = self.from.saturating_sub(record.offset).min(u64::from(record.length)).max(lost);
-        self.left_out += lost;
-        let kept = usize::try_from(skip).ok().and_then(|skip| bytes.get(skip..)).unwrap_or_default();
+        let whole = usize::try_from(lost).ok().and_then(|lost| bytes.get(lost..)).unwrap_or_default();
+        self.last.push(record, whole);
+        let new = what_is_new(record, self.from, there, lost);
+        self.left_out += new.left_out;
+        let kept = bytes.get(new.skip..).unwrap_or_default();
         if !kept.is_empty() {
             self.say_what_was_left_out();
             if !self.listener_gone {
                 self.listener_gone = write(record.stream, kept).is_err();
             }
         }
-        if missing > 0 {
+        if new.missing > 0 {
             say(format_args!(
-                "... {missing} bytes of output did not reach the disk before the host lost power ..."
+                "... {} bytes of output did not reach the disk before the host lost power ...",
+                new.missing
             ));
+        }
+        if self.new_from.take_if(|from| *from <= record.end()).is_some() {
+            say("what follows was printed since this agent came");
         }
         Ok(())
     }
@@ -110,6 +138,28 @@ impl Printer {
         let (head, tail, index) = (open(file::OUTPUT)?, open(file::TAIL)?, open(file::INDEX)?);
         let all = head.zip(tail).zip(index);
         Ok(all.map(|((head, tail), index)| Files { head, tail, index }))
+    }
+}
+
+/// What of one record is to be printed, and what is to be said of it, when everything before an offset was told already.
+#[derive(Debug, PartialEq, Eq)]
+struct New {
+    /// So many bytes of it are not printed.
+    skip: usize,
+    /// So many bytes that were not told were written over.
+    left_out: u64,
+    /// So many bytes that were not told never reached the disk.
+    missing: u64,
+}
+
+/// `there` bytes of the record were read, and its first `lost` bytes had been written over.
+fn what_is_new(record: &Record, from: u64, there: usize, lost: u64) -> New {
+    let told = from.saturating_sub(record.offset).min(u64::from(record.length));
+    let known = told.max(there as u64).min(u64::from(record.length));
+    New {
+        skip: usize::try_from(told.max(lost)).unwrap_or(usize::MAX),
+        left_out: lost.saturating_sub(told),
+        missing: u64::from(record.length) - known,
     }
 }
 
@@ -159,6 +209,24 @@ mod tests {
             let mut bytes = vec![0; length];
             assert_eq!(read_what_is_there(&log, &mut bytes, at).unwrap(), there, "{length} at {at}");
             assert_eq!(bytes[..there], b"01234567"[(at as usize).min(8)..][..there]);
+        }
+    }
+
+    #[test]
+    fn what_was_told_already_is_neither_printed_nor_missed_once_more() {
+        let record = Record { offset: 100, length: 50, stream: Stream::Stdout, time_ns: 0 };
+        let new = |skip, left_out, missing| New { skip, left_out, missing };
+        for (from, there, lost, expected) in [
+            (0, 50, 0, new(0, 0, 0)),
+            (100, 50, 20, new(20, 20, 0)),
+            (110, 50, 20, new(20, 10, 0)),
+            (130, 50, 20, new(30, 0, 0)),
+            (150, 50, 50, new(50, 0, 0)),
+            (900, 10, 0, new(50, 0, 0)),
+            (0, 10, 0, new(0, 0, 40)),
+            (120, 10, 0, new(20, 0, 30)),
+        ] {
+            assert_eq!(what_is_new(&record, from, there, lost), expected, "{from} {there} {lost}");
         }
     }
 

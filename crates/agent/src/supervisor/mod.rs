@@ -29,6 +29,7 @@ use crate::signals::Signals;
 use crate::withdraw::withdraw;
 use crate::{durable, host_view, journal, manifest, payload, resume};
 use anyhow::{Context, bail};
+use careen_model::deeds::deeds;
 use careen_model::entry::Way;
 use careen_model::facts::Facts;
 use careen_model::journal::{CommandEnd, Record, TransactionResult};
@@ -373,34 +374,12 @@ impl Supervisor<'_> {
     /// What the journal tells that a person should know, whoever wrote it.
     fn notes_of_the_journal(&self) -> anyhow::Result<Vec<String>> {
         let (journal, _) = journal::read(&self.directory.file(file::JOURNAL))?;
-        let note = |record: &Record| match record {
-            Record::Ended { left_behind, .. } if !left_behind.is_empty() => {
-                Some(format!("the command left processes behind: {}", left_behind.join(", ")))
-            }
-            Record::Starting { phase: Phase::Rollback, .. } => {
-                Some("the payload's rollback was run".to_owned())
-            }
-            Record::Rebooting { reason, .. } => Some(format!("the host was rebooted: {reason}")),
-            Record::EngineSettled { outcome: careen_model::journal::EngineOutcome::Up } => {
-                Some("the engine was restarted".to_owned())
-            }
-            Record::Supervised { .. }
-            | Record::Offered { .. }
-            | Record::Revoked { .. }
-            | Record::Starting { .. }
-            | Record::Running { .. }
-            | Record::Stopping { .. }
-            | Record::Ended { .. }
-            | Record::Interrupted
-            | Record::RestartingEngine { .. }
-            | Record::EngineSettled { .. }
-            | Record::Rebooted { .. }
-            | Record::Closed { .. } => None,
-        };
-        let mut notes: Vec<String> = Vec::new();
+        let mut notes = deeds(journal.lines.iter().map(|line| &line.record));
         for line in journal.lines {
-            notes.extend(note(&line.record));
-            if let Record::Ended { notes: of_the_end, .. } = line.record {
+            if let Record::Ended { left_behind, notes: of_the_end, .. } = line.record {
+                let left = left_behind.join(", ");
+                notes
+                    .extend((!left.is_empty()).then(|| format!("the command left processes behind: {left}")));
                 notes.extend(of_the_end);
             }
         }

@@ -26,7 +26,11 @@ const COMMAND: &str = r#"#!/bin/sh
 mkdir -p /run/careen-test
 command=${0##*/}
 echo $command >> /run/careen-test/ran
-while [ -e /run/careen-test/hold-$command ]; do sleep 0.2; done
+if [ -e /run/careen-test/hold-$command ]; then
+    printf '%s: go on? ' $command
+    while [ -e /run/careen-test/hold-$command ]; do sleep 0.2; done
+    echo yes
+fi
 [ $command = install ] || exit 0
 [ ! -e /run/careen-test/fail ] || { echo "it does not work here"; exit 7; }
 [ "$1" != reboot ] || { echo "$CAREEN_ATTEMPT $(cat /proc/sys/kernel/random/boot_id)" >> /var/tmp/careen-test-attempts; }
@@ -186,6 +190,11 @@ impl Scene {
 
     pub fn await_hold(&self, name: &str, hold: &str) -> Value {
         self.await_node(name, hold, |node| node["hold"]["hold"] == hold)
+    }
+
+    /// Waits until it is said of a node at work that its command printed this last.
+    pub fn await_printed(&self, name: &str, line: &str) {
+        self.await_node(name, line, |node| node["printed"]["line"] == line);
     }
 
     /// Waits until no rollout is going on; how the last one ended.

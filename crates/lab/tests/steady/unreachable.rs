@@ -20,6 +20,8 @@ fn holds_until_it_is_back(scene: &Scene, fault: Fault, mend: Fault, members: usi
     scene.hold("n1", "prepare");
     let rollout = scene.start(&["--node", "n1"]);
     scene.await_hold("n1", "host-works");
+    // A question, which no log driver passes on before its line is ended.
+    scene.await_printed("n1", "prepare: go on? ");
     let lost = one_to_lose(scene, &rollout);
     let broken = Broken::by(scene, lost, fault, mend);
     await_reachability(scene, lost, "unreachable");

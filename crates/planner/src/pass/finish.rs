@@ -1,5 +1,6 @@
 //! The end of a rollout: history, then the control record, then nothing of it is left but what stays on purpose.
 
+use super::LAST_WORDS_LABEL;
 use super::reap::is_needed;
 use super::{End, Standing, Work};
 use crate::action::Action;
@@ -70,7 +71,7 @@ impl Work<'_> {
     pub(super) fn tidy(&mut self) -> End {
         for node in &self.observed.nodes {
             if wants_tidying(node, self.spec) {
-                let labels = [RECORD_LABEL, ASK_LABEL].map(|name| (name.to_owned(), None));
+                let labels = [RECORD_LABEL, ASK_LABEL, LAST_WORDS_LABEL].map(|name| (name.to_owned(), None));
                 let labels = BTreeMap::from(labels);
                 let (node, version) = (node.id.clone(), node.version);
                 self.actions.push(Action::UpdateNode { node, version, labels, availability: None });

@@ -17,6 +17,7 @@ mod finish;
 mod go;
 mod gone;
 mod jobs;
+mod last_words;
 mod lock;
 mod node;
 mod reap;
@@ -39,6 +40,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+pub use last_words::{LAST_WORDS_LABEL, of_try as last_words};
 pub use node::has_begun;
 
 /// What follows from one look.
@@ -455,6 +457,9 @@ impl Work<'_> {
         let mut labels = BTreeMap::from([(RECORD_LABEL.to_owned(), Some(record.encode()))]);
         if node.labels.contains_key(ASK_LABEL) && self.answers(node, &record) {
             labels.insert(ASK_LABEL.to_owned(), None);
+        }
+        if let Some(words) = self.last_words(node, &record) {
+            labels.insert(LAST_WORDS_LABEL.to_owned(), words);
         }
         if !record.stage.is_terminal() {
             self.holds.insert(node.id.clone(), hold);

@@ -98,6 +98,7 @@ impl Work<'_> {
         let key = Key::Stage(node.id.clone(), record.generation, record.stage.name());
         let age = self.watching.age(key);
         let here = Here { node, record, age, agent: agent_of(&node.id, record) };
+        self.listen(&node.id, &here.agent);
         if let Some(withdrawn) = self.withdrawn(&here) {
             return withdrawn;
         }

@@ -82,6 +82,7 @@ fn says(observed: &mut Observed, name: &str, said: Option<Said>) {
         agent: 1,
         said,
         waits: None,
+        printed: None,
     };
     observed.reports.retain(|report| report.node.0 != name);
     observed.reports.extend(said.map(report));
@@ -460,6 +461,35 @@ fn why_a_host_waits_that_has_its_go_is_told() {
     }
 }
 
+/// Its agent's log goes with its engine: what was heard before is what there is to tell.
+#[test]
+fn what_a_host_said_last_stays_when_the_node_goes_down_for_good() {
+    let mut observed = cluster();
+    put(&mut observed, "w1", &record(Stage::Running { drained: false }));
+    jobs(&mut observed, "w1", TaskState::Running, Some(Said::Running { attempt: 1 }));
+    open(&mut observed, &[2, 5]);
+    let line = "Setting up docker-ce\u{1b}".to_owned();
+    observed.reports[0].printed = Some(crate::observed::Printed { line, seconds: 3 });
+    let mut spec = spec();
+    spec.policy.failure_action = crate::spec::FailureAction::Continue;
+    let heard = pass(&observed, &spec, &me(), &Watch::default(), Duration::ZERO).unwrap();
+    assert!(heard.actions.iter().all(|act| !matches!(act.action, Action::UpdateNode { .. })));
+    observed.reports.clear();
+    node(&mut observed, "w1").status = NodeStatus::Down;
+    let down = pass(&observed, &spec, &me(), &heard.watch, Duration::from_secs(1)).unwrap();
+    let late = pass(&observed, &spec, &me(), &down.watch, Duration::from_secs(60 * 60)).unwrap();
+    let labels = late.actions.iter().find_map(|act| match &act.action {
+        Action::UpdateNode { node, labels, .. } if node.0 == "w1" => Some(labels),
+        _ => None,
+    });
+    let words = labels.unwrap()[LAST_WORDS_LABEL].clone().unwrap();
+    assert_eq!(words, "k3x9 g1 before that the command had printed: Setting up docker-ce ");
+    let node = node(&mut observed, "w1");
+    node.labels.insert(LAST_WORDS_LABEL.into(), words);
+    assert!(last_words(node, &spec.id, 1).is_some_and(|words| words.starts_with("before that")));
+    assert_eq!(last_words(node, &spec.id, 2), None, "the next try has words of its own");
+}
+
 /// What the agent passed on may still count: its supervisor would begin, or restart, on a node that is active again.
 #[test]
 fn behind_the_go_a_drained_node_is_active_again_only_when_no_go_counts_any_more() {
@@ -699,6 +729,7 @@ fn a_command_fails(stage: Stage, phase: Phase, becomes: &str) {
         agent: 1,
         said: Said::Finished { outcome, record: Some("{}".into()) },
         waits: None,
+        printed: None,
     };
     observed.reports = vec![report];
     assert_eq!(words(&now(&observed, &spec())), ["write-result"], "what is known is written first");
@@ -1461,8 +1492,15 @@ fn asked(observed: &mut Observed, on: &str, agent: u32, said: Option<Said>) {
         refused: None,
     });
     let node = NodeId("w1".into());
-    let report =
-        |said| AgentReport { node, transaction: String::new(), generation: 1, agent, said, waits: None };
+    let report = |said| AgentReport {
+        node,
+        transaction: String::new(),
+        generation: 1,
+        agent,
+        said,
+        waits: None,
+        printed: None,
+    };
     observed.reports.extend(said.map(report));
 }
 
@@ -1590,6 +1628,7 @@ fn of_two_hosts_with_the_record_of_one_none_is_believed() {
         agent: 3,
         said,
         waits: None,
+        printed: None,
     });
     assert_eq!(words(&now(&observed, &spec())), ["write-result"]);
 }

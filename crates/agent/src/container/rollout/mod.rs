@@ -26,11 +26,12 @@ use crate::signals::Signals;
 use crate::stop::{OrRefuse, Stop};
 use crate::{durable, expectation, files, hold, host_view, journal};
 use careen_model::command::{Executable, judge};
-use careen_model::journal::{CommandEnd, Record, TransactionResult};
+use careen_model::deeds::{deeds, with_deeds};
+use careen_model::journal::{CommandEnd, Journal, Record, TransactionResult};
 use careen_model::payload::{PREPARE_COMMAND, ROLLBACK_COMMAND, VERIFY_COMMAND};
-use careen_model::report::{Expectation, HostPhase, NodeOutcome, Said};
+use careen_model::report::{Expectation, HostPhase, NodeOutcome, Printed, Said};
 use careen_model::settings::RolloutPart;
-use careen_model::transaction::Outcome;
+use careen_model::transaction::{Outcome, State};
 use careen_model::{AgentExit, TransactionId};
 use careen_protocol::agent::{Agent, Do, Effect, Event, Known, Part, Ran, Step, Wish};
 use careen_protocol::go::Go;
@@ -135,6 +136,7 @@ pub fn run(
         gates: Gates::new(part, own_container),
         agent: part.agent,
         trouble: None,
+        deeds: Vec::new(),
         changes: None,
         last_lines: None,
     };
@@ -164,7 +166,8 @@ struct Telling {
     agent: u32,
     /// Why it cannot see what the supervisor waits for, as it was said.
     trouble: Option<String>,
-    /// What the command changed on the host, for people.
+    /// What careen did on the host beside the command, and what the command changed there, for people.
+    deeds: Vec<String>,
     changes: Option<String>,
     /// The last lines of what failed, likewise.
     last_lines: Option<String>,
@@ -207,6 +210,7 @@ impl Telling {
                     NodeOutcome::Succeeded => self.changes.take(),
                     NodeOutcome::Failed { .. } => self.last_lines.take(),
                 };
+                let record = with_deeds(&self.deeds, record).map(|record| shortened(&record));
                 Said::Finished { outcome, record }
             }
             said => said,
@@ -240,7 +244,7 @@ impl Witness for OfTheCommand<'_> {
         self.tell(Event::Records(records), directory);
     }
 
-    fn tick(&mut self, directory: &TransactionDir) {
+    fn tick(&mut self, directory: &TransactionDir, printed: Option<Printed>) {
         match self.look(directory) {
             Ok(()) => self.0.trouble = None,
             // Nothing is passed on meanwhile, so no go counts.
@@ -252,6 +256,7 @@ impl Witness for OfTheCommand<'_> {
                 self.0.trouble = Some(words);
             }
         }
+        self.0.reporter.printed(printed);
         self.0.reporter.waits(waits(directory).as_deref());
         self.0.reporter.again();
     }
@@ -282,7 +287,8 @@ struct OfAnother<'a>(&'a mut Telling);
 impl Witness for OfAnother<'_> {
     fn records(&mut self, _: &TransactionDir, _: &[&Record]) {}
 
-    fn tick(&mut self, directory: &TransactionDir) {
+    fn tick(&mut self, directory: &TransactionDir, printed: Option<Printed>) {
+        self.0.reporter.printed(printed);
         self.0.reporter.waits(waits(directory).as_deref());
         self.0.reporter.again();
     }
@@ -447,6 +453,7 @@ impl Playing<'_> {
         let request = self.request.for_command(command);
         let mut witness = OfAnother(&mut self.telling);
         let followed = carry_out(&request, self.source, how, &self.place, self.signals, &mut witness, None);
+        self.telling.reporter.printed(None);
         let event = followed.and_then(|followed| self.followed(&request, followed, false));
         self.or_busy(event)
     }
@@ -459,6 +466,7 @@ impl Playing<'_> {
         let go = Some(self.part.agent);
         let mut witness = OfTheCommand(&mut self.telling);
         let followed = carry_out(self.request, self.source, how, &self.place, self.signals, &mut witness, go);
+        self.telling.reporter.printed(None);
         let event = followed.and_then(|followed| self.followed(self.request, followed, true));
         match self.or_busy(event) {
             // Its wait for its turn was ended on the host, or the host knows nothing of it any more.
@@ -485,7 +493,11 @@ impl Playing<'_> {
         if of_the_command {
             self.telling.changes = changes(&result);
         }
-        let ran = ended(&joined, &result)?;
+        let (journal, state) = read(&joined)?;
+        if of_the_command {
+            self.telling.deeds = deeds(journal.lines.iter().map(|line| &line.record));
+        }
+        let ran = ended(&state, &result);
         if !ran.is_success && self.telling.last_lines.is_none() {
             let lines = last_lines::of(&joined.directory, joined.output_limit);
             let lines = shortened(&lines.join("\n"));
@@ -524,17 +536,19 @@ fn shortened(text: &str) -> String {
     text.chars().take(MOST_WORDS).collect()
 }
 
-fn ended(joined: &Joined, result: &TransactionResult) -> Result<Ran, Stop> {
-    let read = journal::read(&joined.directory.file(file::JOURNAL));
-    let (_, state) = read.map_err(|error| {
+fn read(joined: &Joined) -> Result<(Journal, State), Stop> {
+    journal::read(&joined.directory.file(file::JOURNAL)).map_err(|error| {
         Stop::new(AgentExit::Interrupted, format_args!("the transaction's record is gone: {error:#}"))
-    })?;
+    })
+}
+
+fn ended(state: &State, result: &TransactionResult) -> Ran {
     let command_is_done = state.history.end.as_ref().is_some_and(|end| end.end == CommandEnd::Exited(0));
-    Ok(Ran {
+    Ran {
         exit: result.exit_code,
         is_success: result.outcome.is_success(command_is_done),
         rolled_back: rolled_back(&result.outcome),
-    })
+    }
 }
 
 fn rolled_back(outcome: &Outcome) -> Option<bool> {

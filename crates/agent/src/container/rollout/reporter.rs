@@ -1,7 +1,7 @@
 //! Says to the controller where the host stands, and says it again: a log may be cut, and a reader may come late.
 
 use crate::say::report;
-use careen_model::report::{Report, Said};
+use careen_model::report::{Printed, Report, Said};
 use std::time::{Duration, Instant};
 
 /// How often the last word is repeated.
@@ -16,6 +16,8 @@ pub struct Reporter {
     last: Option<(Report, Instant)>,
     /// Why the host waits now.
     waits: Option<String>,
+    /// What the command printed last.
+    printed: Option<Printed>,
 }
 
 impl Reporter {
@@ -39,18 +41,26 @@ impl Reporter {
         }
     }
 
+    /// What the command printed last. That it prints is said at once; what goes with the next word.
+    pub fn printed(&mut self, printed: Option<Printed>) {
+        let begins = self.printed.is_none() && printed.is_some();
+        self.printed = printed;
+        if let Some((last, _)) = self.last.take_if(|_| begins) {
+            self.tell(last.said);
+        }
+    }
+
     /// Repeats the last word when it is time to.
     pub fn again(&mut self) {
-        if let Some((last, at)) = &mut self.last
-            && at.elapsed() >= AGAIN_AFTER
+        if self.last.as_ref().is_some_and(|(_, at)| at.elapsed() >= AGAIN_AFTER)
+            && let Some((last, _)) = self.last.take()
         {
-            report(last);
-            *at = Instant::now();
+            self.tell(last.said);
         }
     }
 
     fn tell(&mut self, said: Said) {
-        let told = Report { said, waits: self.waits.clone() };
+        let told = Report { said, waits: self.waits.clone(), printed: self.printed.clone() };
         report(&told);
         self.last = Some((told, Instant::now()));
     }

@@ -141,7 +141,10 @@ fn a_killed_supervisor_is_an_interruption_at_any_point() {
         scene.go_on();
         let kept = if point == Point::Start { 1..1 } else { 1..4 };
         let ran = scene.next_agent().expect(245);
-        assert_eq!(ran.text(), lines(kept), "killed at {point:?}");
+        assert_eq!(ran.text(), lines(kept.clone()), "killed at {point:?}");
+        // The agent that was there goes on where it was.
+        scene.agent.docker(&["wait"]).expect(0);
+        assert_eq!(scene.agent.docker(&["logs"]).text(), lines(kept), "killed at {point:?}");
         assert_contains(&ran.stderr, "this is the recorded result, nothing was run again");
         scene.finish();
     }

@@ -22,7 +22,10 @@ fn a_service_that_is_removed_leaves_its_command_to_the_next_agent() {
     let agent = Run::new(node, &image).env("CAREEN_TRANSACTION", id.trim()).start();
     agent.await_log("is running on this host already: following it");
     gates.open(&["middle", "end"]);
-    assert_eq!(agent.wait().expect(GATED_STATUS).text(), lines(1..7));
+    let ran = agent.wait().expect(GATED_STATUS);
+    assert_eq!(ran.text(), lines(1..7));
+    assert_contains(&ran.stderr, " bytes before this agent came: they come first");
+    assert_contains(&ran.stderr, "what follows was printed since this agent came");
     assert_eq!(gates.runs(), 1);
 }
 

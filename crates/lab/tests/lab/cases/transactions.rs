@@ -90,7 +90,7 @@ fn an_engine_that_the_command_stopped_is_started_again() {
     host.await_engine();
     container.docker(&["start"]).expect(0);
     let ran = container.wait().expect(0);
-    assert_contains(&ran.stderr, "note: the engine was restarted");
+    assert_contains(&ran.stderr, "note: the engine was down after the command, and was started again");
 }
 
 /// The engine's process is another one than before.

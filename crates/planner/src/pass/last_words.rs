@@ -1,0 +1,85 @@
+//! What a host said last before nothing more was heard of it. Its agent's log is gone with its engine, and the host's own record
+//! cannot be read as long as the engine is down: what is known is kept beside the node's state.
+
+use super::Work;
+use crate::ids::{JobKey, NodeId, RolloutId};
+use crate::observed::{Node, Observed};
+use crate::state::{NodeRecord, Reason, Stage, Then};
+
+/// The label that keeps it, from the failure of a node to its next try, or to the end of what careen holds there.
+pub const LAST_WORDS_LABEL: &str = "careen.last-words";
+
+/// How much of it is kept: labels lie in every manager's memory.
+const MOST_CHARACTERS: usize = 200;
+
+/// What an agent's last report says of its host's work, in words. What it waits for says more than what was printed before.
+pub(super) fn of_report(observed: &Observed, agent: &JobKey) -> Option<String> {
+    let waits = observed.host_waits(agent).map(|why| format!("before that its host waited: {why}"));
+    let printed = || {
+        observed
+            .printed(agent)
+            .map(|printed| format!("before that the command had printed: {}", printed.line))
+    };
+    let words = waits.or_else(printed)?;
+    Some(words.chars().take(MOST_CHARACTERS).map(|c| if c.is_control() { ' ' } else { c }).collect())
+}
+
+/// The last words of one try on a node; `None` where nothing is kept, or where it is of another try.
+pub fn of_try(node: &Node, rollout: &RolloutId, generation: u32) -> Option<String> {
+    let label = node.labels.get(LAST_WORDS_LABEL)?;
+    label.strip_prefix(&prefix(rollout, generation)).map(str::to_owned)
+}
+
+fn prefix(rollout: &RolloutId, generation: u32) -> String {
+    format!("{rollout} g{generation} ")
+}
+
+/// Whether it failed because nothing was heard of its host: where the host told how it ended, its result says more.
+const fn is_silent(stage: &Stage) -> bool {
+    match stage {
+        Stage::Failed { reason, .. } | Stage::Restoring { then: Then::Fail { reason, .. } } => match reason {
+            Reason::NodeDown | Reason::TimeLimit | Reason::AgentLost => true,
+            Reason::Exit(_)
+            | Reason::Preflight
+            | Reason::GoLost
+            | Reason::Forgotten
+            | Reason::TakenAway
+            | Reason::RecordRemoved
+            | Reason::Aborted => false,
+        },
+        Stage::Pending
+        | Stage::Held { .. }
+        | Stage::Entering
+        | Stage::Preparing
+        | Stage::Draining { .. }
+        | Stage::Running { .. }
+        | Stage::RestartingEngine
+        | Stage::Rebooting
+        | Stage::Verifying
+        | Stage::Restoring { then: Then::Settle | Then::Skip { .. } }
+        | Stage::Settling
+        | Stage::Done
+        | Stage::Skipped { .. }
+        | Stage::Gone { .. } => false,
+    }
+}
+
+impl Work<'_> {
+    /// Keeps in mind what the node's agent says now; nothing new leaves what was said before.
+    pub(super) fn listen(&mut self, node: &NodeId, agent: &JobKey) {
+        if let Some(words) = of_report(self.observed, agent) {
+            self.watching.after.words.insert(node.clone(), (agent.generation, words));
+        }
+    }
+
+    /// What a write makes of the label; `None` when it stays as it is.
+    pub(super) fn last_words(&self, node: &Node, record: &NodeRecord) -> Option<Option<String>> {
+        let heard = self.watching.after.words.get(&node.id);
+        let heard = heard.filter(|(generation, _)| *generation == record.generation);
+        let heard = heard.map(|(_, words)| words.clone());
+        let words = heard.or_else(|| of_try(node, &record.rollout, record.generation));
+        let words = words.filter(|_| is_silent(&record.stage));
+        let label = words.map(|words| prefix(&record.rollout, record.generation) + &words);
+        (node.labels.get(LAST_WORDS_LABEL) != label.as_ref()).then_some(label)
+    }
+}
