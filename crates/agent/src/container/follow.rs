@@ -405,7 +405,14 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         let directory = TransactionDir::at(base.path().to_owned());
         let mut journal = journal::Writer::open(&directory.file(file::JOURNAL)).unwrap();
-        journal.append(&supervised(1)).unwrap();
+        let phase = careen_model::transaction::Phase::Command;
+        for record in [
+            supervised(1),
+            Record::Starting { phase, attempt: 1, engine_up: true },
+            Record::Running { pid: 2 },
+        ] {
+            journal.append(&record).unwrap();
+        }
         let mut output = OutputLog::open(&directory, 8192).unwrap();
         output.append(Stream::Stdout, b"one\n");
         let joined = Joined {
@@ -417,12 +424,12 @@ mod tests {
             printed_before: 0,
         };
         let (told, heard) = follow(&joined, Told::from_offset(0));
-        assert_eq!((told.offset, told.lines, heard.records), (4, 1, 1));
+        assert_eq!((told.offset, told.lines, heard.records), (4, 3, 3));
         assert_eq!(heard.printed.unwrap().line, "one");
         journal.append(&supervised(2)).unwrap();
         output.append(Stream::Stdout, b"two");
         let (told, heard) = follow(&joined, told);
-        assert_eq!((told.offset, told.lines, heard.records), (7, 2, 1), "what is new, and that alone");
+        assert_eq!((told.offset, told.lines, heard.records), (7, 4, 1), "what is new, and that alone");
         assert_eq!(heard.printed.unwrap().line, "two");
     }
 }
