@@ -242,12 +242,15 @@ mod tests {
         );
         assert!(is_of_interest("libc6:amd64.postinst") && !is_of_interest("libc6:amd64.symbols"));
 
-        let rpm = "=careen= bash\n=file= /usr/bin/bash\n(none)\n(none)\n\
-                   =careen= acme\n=file= /etc/acme\n(none)\n/usr/bin/systemctl restart docker.service\n\
-                   =careen= vendor-docker\n=file= /usr/lib/systemd/system/docker.service\n(none)\n";
+        // Recorded on rpm 4.18, of packages that a test made.
+        let rpm = "=careen= acme-toolkit\n=file= /etc/acme\n(none)\n(none)\n\
+                   /usr/bin/systemctl try-restart docker.service || :\n(none)\n(none)\n(none)\nsystemctl reload docker\n\
+                   =careen= drop-in\n=file= /etc/acme\n=file= /usr/lib/systemd/system/docker.service.d/x.conf\n(none)\n(none)\n\
+                   (none)\n(none)\n(none)\n(none)\n\
+                   =careen= plainone\n(none)\n(none)\n(none)\n(none)\n(none)\n(none)\n";
         let found = of_rpm(rpm);
-        assert_eq!(found.keys().collect::<Vec<_>>(), ["acme", "vendor-docker"]);
-        assert_eq!(found["acme"].to_string(), "its scriptlet names docker.service");
+        assert_eq!(found.keys().collect::<Vec<_>>(), ["acme-toolkit", "drop-in"]);
+        assert_eq!(found["acme-toolkit"].to_string(), "its scriptlet names docker.service");
         assert!(rpm_format().starts_with("=careen= %{NAME}\\n[=file= %{FILENAMES}\\n]%{PRETRANS}"));
 
         let apk = "P:musl\nV:1\nF:lib\nR:libc.so\n\nP:acme-engine\nF:usr\nF:usr/bin\nR:acme\nR:dockerd\n";
