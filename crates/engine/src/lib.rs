@@ -283,6 +283,13 @@ impl Engine {
         self.get_bytes(&path).map(|frames| demultiplex(&frames))
     }
 
+    /// The last lines that a task without a terminal wrote, both streams together. Its node may be frozen: they are not waited
+    /// for longer than this.
+    pub fn last_words_of_task(&self, id: &str, limit: Duration) -> Result<String, EngineError> {
+        let path = format!("/tasks/{id}/logs?stdout=1&stderr=1&tail=5");
+        self.get_bytes_within(&path, limit).map(|frames| demultiplex(&frames))
+    }
+
     /// Whether a container has something at this path. It need not have been started.
     pub fn has_path(&self, container: &str, path: &str) -> Result<bool, EngineError> {
         let path = format!("/containers/{container}/archive?path={}", escaped(path));

@@ -12,6 +12,7 @@ use careen_engine::{EngineError, RegistryAuth};
 use careen_planner::observed::{Availability, ControllerPlace, Node};
 use careen_planner::settle::SETTLE_LABEL;
 use careen_planner::{GivenFile, NodeId, RolloutId};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 /// The program, in the image of every payload that is built from careen's.
@@ -25,7 +26,8 @@ const SOCKETS: [&str; 2] = ["/var/run/docker.sock", "/run/docker.sock"];
 pub const REGISTRY_FILE: &str = "/run/secrets/careen-registry";
 
 /// Where a controller runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Home {
     /// A service: it moves away before its node's turn.
     Service,
@@ -148,7 +150,7 @@ fn home(nodes: &[Node]) -> Home {
     if nodes.iter().filter(takes).count() >= 2 { Home::Service } else { Home::Container }
 }
 
-fn name(id: &RolloutId) -> String {
+pub(crate) fn name(id: &RolloutId) -> String {
     format!("careen-controller-{id}")
 }
 

@@ -10,6 +10,7 @@
 mod act;
 mod api;
 mod controller;
+mod controller_task;
 mod decode;
 mod deliver;
 mod encode;
@@ -26,6 +27,7 @@ mod unlock;
 
 pub use api::Swarm;
 pub use controller::{Home, REGISTRY_FILE, place_of_a_new_one};
+pub use controller_task::{ControllerTask, Seat};
 pub use deliver::{GivenKind, PayloadFile};
 pub use error::SwarmError;
 pub use history::{History, HistoryNode, Remembered};

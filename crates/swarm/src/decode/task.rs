@@ -19,6 +19,12 @@ pub struct RawTask {
     /// When it was created, so that the newest of a service is known.
     #[serde(default)]
     pub created_at: String,
+    /// When the managers wrote it last: by the same clock.
+    #[serde(default)]
+    pub updated_at: String,
+    /// Its place among the tasks of a replicated service: one task takes the place of the other.
+    #[serde(default)]
+    pub slot: u64,
     /// Its service.
     #[serde(rename = "ServiceID", default)]
     pub service: String,
@@ -43,6 +49,15 @@ struct Status {
     err: String,
     #[serde(default)]
     message: String,
+    #[serde(default, deserialize_with = "null_is_empty")]
+    container_status: ContainerStatus,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct ContainerStatus {
+    #[serde(rename = "ContainerID")]
+    container: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Default)]
@@ -86,10 +101,31 @@ impl RawTask {
         })
     }
 
+    /// Swarm's word for how far it is.
+    pub fn word(&self) -> &str {
+        &self.status.state
+    }
+
+    /// Whether it ever had a container, so that there may be a log.
+    pub fn had_container(&self) -> bool {
+        !self.status.container_status.container.is_empty()
+    }
+
     /// Why its node refuses it, in the words of the node's engine.
     pub fn refusal(&self) -> Option<&str> {
-        let Status { state, err, message } = &self.status;
-        (state == "rejected").then_some(if err.is_empty() { message } else { err })
+        (self.status.state == "rejected").then(|| self.trouble()).flatten()
+    }
+
+    /// What keeps it from running: Swarm's words for one that has no place, its node's engine's for one that was refused or
+    /// ended otherwise than it should. One that is on its way, runs, or was told to stop has none.
+    pub fn trouble(&self) -> Option<&str> {
+        let Status { state, err, message, .. } = &self.status;
+        let said = [err.as_str(), message].into_iter().map(str::trim).find(|text| !text.is_empty());
+        match state.as_str() {
+            "rejected" | "failed" | "orphaned" => said,
+            // The message of one that waits is 'pending task scheduling', which says nothing.
+            _ => Some(err.trim()).filter(|err| !err.is_empty()),
+        }
     }
 
     /// Whether Swarm wants it to run. Tasks of jobs are wanted to be complete.
