@@ -1,6 +1,7 @@
 //! Standard error: the agent's own lines, told apart from the command's by their prefix, and in a rollout its reports.
 
 use careen_model::report::{Report, Shared};
+use careen_model::terminal::log_line;
 use std::fmt;
 use std::io::{self, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -18,9 +19,16 @@ pub fn keep_reports_apart() {
     shared().get_or_insert_default();
 }
 
-/// Prints one line of the agent's own. Nobody may be listening any more; that is no reason to stop.
+/// Prints one line of the agent's own. Nobody may be listening any more; that is no reason to stop. What a host's tool or an
+/// engine said may be in it: where that has several lines, each is one of the agent's own, so that none looks like a report.
 pub fn say(message: impl fmt::Display) {
-    own_line(format_args!("careen: {message}"));
+    own_line(said(message));
+}
+
+fn said(message: impl fmt::Display) -> String {
+    let message = message.to_string();
+    let lines = message.split('\n').map(|line| format!("careen: {}", log_line(line)));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// Prints a report. Nobody may be listening any more.
@@ -49,4 +57,15 @@ pub fn pass_on(bytes: &[u8]) -> io::Result<()> {
 pub fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_tool_said_stays_on_lines_of_the_agents_own() {
+        let line = said("apt: \u{1b}[31mE:\u{1b}[0m no room\ncareen-report {}");
+        assert_eq!(line, "careen: apt: \\u{1b}[31mE:\\u{1b}[0m no room\ncareen: careen-report {}");
+    }
 }

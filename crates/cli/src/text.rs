@@ -1,5 +1,7 @@
 //! Text for terminals: nothing that came from a host or the swarm reaches the terminal with its control characters.
 
+use careen_model::terminal::is_harmful;
+pub use careen_model::terminal::{log_line, neutral};
 use std::fmt::Write;
 
 /// How a piece of text looks.
@@ -117,28 +119,6 @@ impl Page {
     }
 }
 
-/// A text that can do nothing to a terminal: control characters, and those that turn the direction of writing, become
-/// visible. A tab becomes a blank.
-pub fn neutral(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\t' => safe.push(' '),
-            c if is_harmful(c) => {
-                let _infallible = write!(safe, "\\u{{{:x}}}", u32::from(c));
-            }
-            c => safe.push(c),
-        }
-    }
-    safe
-}
-
-/// A line of a log as a terminal would show it in the end: a carriage return begins the line anew.
-pub fn log_line(text: &str) -> String {
-    let text = text.trim_end_matches('\r');
-    neutral(text.rsplit('\r').next().unwrap_or(text))
-}
-
 /// JSON in which the characters that [`neutral`] makes visible are escaped; it says the same.
 pub fn json_line(value: &impl serde::Serialize) -> Result<String, serde_json::Error> {
     Ok(escape_json(&serde_json::to_string(value)?))
@@ -162,10 +142,6 @@ fn escape_json(json: &str) -> String {
     safe
 }
 
-fn is_harmful(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
 /// A time span in its largest two units.
 pub fn span(seconds: u64) -> String {
     match seconds {
@@ -181,13 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_host_prints_does_nothing_to_the_terminal() {
-        assert_eq!(
-            neutral("a\x1b[31mb\u{9b}2Jc\td\r\n\u{202e}"),
-            r"a\u{1b}[31mb\u{9b}2Jc d\u{d}\u{a}\u{202e}"
-        );
-        assert_eq!(neutral("größer ✓"), "größer ✓");
-        assert_eq!(log_line("5%\r50%\r100%\r"), "100%");
+    fn json_says_the_same_without_them() {
         assert_eq!(json_line(&"a\x1b\u{9b}\u{202e}").unwrap(), r#""a\u001b\u009b\u202e""#);
         let page = json_page(&serde_json::json!({ "a": "b\n" })).unwrap();
         assert_eq!(page, "{\n  \"a\": \"b\\n\"\n}");

@@ -29,6 +29,7 @@ pub mod quorum;
 pub mod removal;
 pub mod report;
 pub mod settings;
+pub mod terminal;
 pub mod transaction;
 
 pub use exit::AgentExit;

@@ -41,19 +41,29 @@ impl Names {
         name.cloned().unwrap_or_else(|| id.to_string())
     }
 
-    /// A text with names in the place of ids. Whole words alone are ids: a name may begin as one.
+    /// A text with names in the place of ids: in a command that it quotes ('careen restore w1') the name to be typed. Whole words
+    /// alone are ids: a name may begin as one.
     pub fn in_text(&self, text: &str) -> String {
         let of_word = |c: char| c.is_ascii_alphanumeric() || c == '-';
         let mut said = String::with_capacity(text.len());
         let mut rest = text;
+        let mut in_command = false;
         while !rest.is_empty() {
             let word = rest.find(|c| !of_word(c)).unwrap_or(rest.len());
             let (word, after) = rest.split_at(word);
             let id = NodeId(word.to_owned());
-            said.push_str(&if self.hosts.contains_key(&id) { self.shown(&id) } else { id.0 });
+            said.push_str(&match (self.hosts.contains_key(&id), in_command) {
+                (true, true) => self.typed(&id),
+                (true, false) => self.shown(&id),
+                (false, _) => id.0,
+            });
             let between = after.find(of_word).unwrap_or(after.len());
             let (between, after) = after.split_at(between);
             said.push_str(between);
+            if between.contains('\'') {
+                in_command =
+                    between.ends_with('\'') && ["careen ", "docker "].iter().any(|it| after.starts_with(it));
+            }
             rest = after;
         }
         said
@@ -102,5 +112,18 @@ mod tests {
         for odd in ["", "-v", "a b", "$(x)", "a;b", "ü", "a'b", ".."] {
             assert!(!is_plain(odd), "{odd}");
         }
+    }
+
+    #[test]
+    fn in_a_command_that_a_text_quotes_stands_what_is_typed() {
+        let node = |id: &str, host: &str| (NodeId(id.into()), host.to_owned());
+        let names =
+            Names::new([node("x1", "w1"), node("x2", "w2"), node("x3", "w2"), node("x4", "w1;reboot")]);
+        let text =
+            |id: &str| names.in_text(&format!("it failed on {id}: 'careen restore {id}' gives {id} back"));
+        assert_eq!(text("x1"), "it failed on w1: 'careen restore w1' gives w1 back");
+        assert_eq!(text("x2"), "it failed on w2 (x2): 'careen restore x2' gives w2 (x2) back");
+        assert_eq!(text("x4"), "it failed on w1;reboot: 'careen restore x4' gives w1;reboot back");
+        assert_eq!(names.in_text("its label says 'x1'"), "its label says 'w1'");
     }
 }

@@ -7,7 +7,9 @@ use crate::console::Console;
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::left::{self, LeftBehind};
+use crate::step::Verb;
 use crate::text::{self, neutral};
+use careen_planner::names::Names;
 use careen_planner::observed::{Availability, Node};
 use careen_planner::remains::{CannotRestore, Next, Scope, may_restore, next, remains};
 use careen_planner::state::RECORD_LABEL;
@@ -36,6 +38,8 @@ struct GivenBack {
 struct GivenNode {
     node: NodeId,
     hostname: String,
+    /// What it is called in a command.
+    typed: String,
     was: Availability,
     is: Availability,
     /// Whether it keeps its label: it failed, or its host may be at work.
@@ -203,6 +207,7 @@ impl GivenBack {
                 self.nodes.push(GivenNode {
                     node: node.clone(),
                     hostname: found.hostname.clone(),
+                    typed: Names::of(observed).typed(node),
                     was: found.availability,
                     is: availability.unwrap_or(found.availability),
                     keeps_its_label: labels.get(RECORD_LABEL).is_some_and(Option::is_some),
@@ -218,8 +223,9 @@ impl GivenNode {
         let name = neutral(&self.hostname);
         if self.keeps_its_label {
             return format!(
-                "{name} stays as it is ({}): its host may be at work; 'careen restore {name}' gives it back\n",
-                self.is.word()
+                "{name} stays as it is ({}): its host may be at work; '{}' gives it back\n",
+                self.is.word(),
+                Verb::Restore.node(&self.typed)
             );
         }
         match self.was == self.is {

@@ -6,6 +6,7 @@
 use anyhow::{Context, bail};
 use careen_controller::{Cluster, Controller, Done, Unseen, run};
 use careen_engine::RegistryAuth;
+use careen_model::terminal::neutral;
 use careen_planner::observed::ControllerPlace;
 use careen_planner::{Act, Action, ControllerId, End, NodeId, Pass, RolloutId, Stage};
 use careen_swarm::{REGISTRY_FILE, Swarm, SwarmCluster};
@@ -32,12 +33,14 @@ fn main() -> ExitCode {
         [rollout] => match carry_out(rollout) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                eprintln!("careen-controller: {error:#}");
+                say(format_args!("careen-controller: {error:#}"));
                 ExitCode::FAILURE
             }
         },
         _ => {
-            eprintln!("usage: careen-controller ROLLOUT   ('careen run' starts it where it belongs)");
+            eprintln!(
+                "usage: careen-controller ROLLOUT   ('careen run --image IMAGE' starts it where it belongs)"
+            );
             ExitCode::from(2)
         }
     }
@@ -56,12 +59,12 @@ fn carry_out(rollout: &str) -> anyhow::Result<()> {
     let place = swarm
         .node_id()?
         .map(|node| ControllerPlace { node: NodeId(node), movable: std::env::var_os(MOVABLE).is_some() });
-    eprintln!("careen-controller: {} works on the rollout {id}", me.0);
+    say(format_args!("careen-controller: {} works on the rollout {id}", me.0));
     let mut cluster = SwarmCluster::new(swarm.clone(), found.spec.clone(), me.clone(), place)
         .with_registry_auth(registry_auth()?);
     let mut told = Told::default();
     let end = run(&mut Controller::new(me.clone(), found.spec), &mut cluster, |passed| {
-        told.tell(passed);
+        told.news(passed).iter().for_each(say);
         !signals.arrived_within(INTERVAL)
     })?;
     match end {
@@ -76,7 +79,7 @@ fn carry_out(rollout: &str) -> anyhow::Result<()> {
             bail!("{}", removed(&id))
         }
     }
-    eprintln!(
+    say(format_args!(
         "careen-controller: {}",
         match end {
             End::Finished => "the rollout is over",
@@ -84,7 +87,7 @@ fn carry_out(rollout: &str) -> anyhow::Result<()> {
             End::Removed => "the rollout is gone",
             End::GoOn => "told to end; another controller goes on where this one was",
         }
-    );
+    ));
     Ok(())
 }
 
@@ -110,7 +113,7 @@ fn registry_auth() -> anyhow::Result<Option<RegistryAuth>> {
 /// Whoever goes on need not wait until the lock is dead then. If its engine is being stopped, it may have to.
 fn release_lock(cluster: &mut SwarmCluster, me: &ControllerId) {
     let stays = |why: &dyn std::fmt::Display| {
-        eprintln!("careen-controller: the lock stays until it is dead: {why}");
+        say(format_args!("careen-controller: the lock stays until it is dead: {why}"));
     };
     let lock = match cluster.observe() {
         Ok(observed) => observed.lock,
@@ -136,16 +139,17 @@ struct Told {
 }
 
 impl Told {
-    fn tell(&mut self, passed: Result<&(Pass, Vec<Done>), &Unseen>) {
+    fn news(&mut self, passed: Result<&(Pass, Vec<Done>), &Unseen>) -> Vec<String> {
+        let mut news = Vec::new();
         let away = passed.err().map(ToString::to_string);
         if let Some(why) = away.as_ref().filter(|_| away != self.away) {
-            eprintln!("careen-controller: {why}");
+            news.push(format!("careen-controller: {why}"));
         }
         self.away = away;
-        let Ok((pass, done)) = passed else { return };
+        let Ok((pass, done)) = passed else { return news };
         for done in done {
             if let Err(error) = &done.result {
-                eprintln!("careen-controller: {}: {error}", done.act.action.name());
+                news.push(format!("careen-controller: {}: {error}", done.act.action.name()));
             }
         }
         for (node, stage) in &pass.stages {
@@ -154,11 +158,17 @@ impl Told {
                 None => Stage::name(stage).to_owned(),
             };
             if self.nodes.get(node) != Some(&standing) {
-                eprintln!("{node} {standing}");
+                news.push(format!("{node} {standing}"));
                 self.nodes.insert(node.clone(), standing);
             }
         }
+        news
     }
+}
+
+/// A line of this process's own log. What hosts, engines and the swarm say is in it, and it is one line all the same.
+fn say(line: impl std::fmt::Display) {
+    eprintln!("{}", neutral(&line.to_string()));
 }
 
 /// SIGTERM and SIGINT, as something to wait for.
@@ -176,5 +186,28 @@ impl Signals {
     fn arrived_within(&self, milliseconds: u16) -> bool {
         let mut waited = [PollFd::new(self.descriptor.as_fd(), PollFlags::POLLIN)];
         poll(&mut waited, PollTimeout::from(milliseconds)).is_ok_and(|ready| ready > 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_swarm_says_is_told_once_and_stays_on_its_line() {
+        let mut told = Told::default();
+        let away = Unseen::Away { why: "\u{1b}[2Jgone\ncareen-controller: the rollout is over".into() };
+        let news: Vec<String> = told.news(Err(&away)).iter().map(|line| neutral(line)).collect();
+        let line = r"careen-controller: the swarm does not answer: \u{1b}[2Jgone\u{a}careen-controller: the rollout is over";
+        assert_eq!(news, [line]);
+        assert!(told.news(Err(&away)).is_empty());
+    }
+
+    #[test]
+    fn nothing_is_printed_but_through_the_function_that_neutralises() {
+        let source = include_str!("careen-controller.rs");
+        let raw: Vec<&str> = source.lines().filter(|line| line.contains("eprintln!(")).collect();
+        // The usage, the function itself, and this test.
+        assert_eq!(raw.len(), 3, "{raw:?}");
     }
 }
