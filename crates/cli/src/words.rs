@@ -351,15 +351,18 @@ fn about(hold: &Hold, node: &NodeStanding) -> Advice {
             "mend what it says; then it goes on by itself within a minute",
             vec![format!("docker service ps --no-trunc {}", job(node)).into(), skip()],
         ),
-        Hold::Placing { .. } => say(
-            "if it lasts: does the node get the image?",
+        Hold::Placing { why, .. } => say(
+            match why {
+                Some(_) => "if it lasts: mend what keeps them from starting",
+                None => "if it lasts: does the node get the image?",
+            },
             vec![format!("docker service ps --no-trunc {}", job(node)).into()],
         ),
         Hold::HostBusy { transaction } => say(
             "wait for it, or cancel it on the host",
             vec![
-                format!("careen-agent logs -f {transaction}").into(),
-                format!("careen-agent cancel {transaction}").into(),
+                format!("careen-agent logs -f {}", id_of_host(transaction)).into(),
+                format!("careen-agent cancel {}", id_of_host(transaction)).into(),
             ],
         ),
         Hold::Copied { .. } => say(
@@ -393,8 +396,13 @@ fn about(hold: &Hold, node: &NodeStanding) -> Advice {
         Hold::NotEmpty { .. } => {
             say("wait, or stop what runs there", vec![format!("docker node ps {name}").into()])
         }
-        Hold::NotReplaced { services, .. } => say(
-            "make room elsewhere, or scale them down",
+        Hold::NotReplaced { services, why } => say(
+            match why.is_empty() {
+                true => "make room elsewhere, or scale them down",
+                false => {
+                    "mend what keeps their tasks from starting elsewhere, or scale them down; then it goes on by itself"
+                }
+            },
             services.iter().map(|service| format!("docker service ps --no-trunc {service}").into()).collect(),
         ),
         Hold::TakenAway { needed, .. } => say(
@@ -404,7 +412,7 @@ fn about(hold: &Hold, node: &NodeStanding) -> Advice {
         Hold::UnlockNeeded { command } => {
             say("type the unlock key on its host", vec![command.clone().into()])
         }
-        Hold::ServicesWorse { services } => say(
+        Hold::ServicesWorse { services, .. } => say(
             "mend them, or label them careen.settle=ignore; after the limit the node fails",
             services.iter().map(|service| format!("docker service ps --no-trunc {service}").into()).collect(),
         ),
@@ -468,6 +476,11 @@ fn start_engine(node: &NodeStanding) -> Step {
     on_host(&node.hostname, "systemctl restart docker")
 }
 
+/// The id of a transaction as its host says it. What is more than an id to a shell is left to who types it.
+fn id_of_host(transaction: &str) -> &str {
+    if is_plain(transaction) { transaction } else { "ID" }
+}
+
 /// What is to be typed on a host. A name that is more than one to a shell is left to who types it.
 fn on_host(host: &str, command: &str) -> Step {
     let host = if is_plain(host) { host } else { "HOST" };
@@ -484,8 +497,10 @@ pub const fn is_drain(hold: &Hold) -> bool {
 }
 
 /// Whether a hold is how rollouts go, and nothing that an operator wants to be told of.
-pub const fn is_routine(hold: &Hold) -> bool {
+pub fn is_routine(hold: &Hold) -> bool {
     match hold {
+        // Tasks take a moment to start elsewhere; what keeps them from it does not end by itself.
+        Hold::NotReplaced { why, .. } => why.is_empty(),
         Hold::TakingOver
         | Hold::Starting
         | Hold::Paused { .. }
@@ -504,7 +519,6 @@ pub const fn is_routine(hold: &Hold) -> bool {
         | Hold::CleaningUp
         | Hold::Monitoring { .. }
         | Hold::NotEmpty { .. }
-        | Hold::NotReplaced { .. }
         | Hold::Moving => true,
         Hold::LockHeld { .. }
         | Hold::QuorumAtRisk { .. }

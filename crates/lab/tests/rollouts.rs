@@ -2,7 +2,8 @@
 
 mod rollout;
 
-use rollout::Scene;
+use careen_lab::{Poll, wait_until};
+use rollout::{LONG, Scene};
 use serde_json::Value;
 
 fn scene() -> Scene {
@@ -103,6 +104,42 @@ fn a_node_on_which_no_container_starts_any_more_is_not_done_and_the_next_one_doe
     assert_eq!(scene.sh("n3", "ls /usr/sbin/runc*"), "/usr/sbin/runc\n");
     assert_eq!(scene.careen(&["abort"]).status, 0);
     assert_eq!(scene.await_end()["control"]["outcome"], "aborted");
+    scene.assert_nothing_is_left();
+}
+
+#[test]
+fn what_keeps_a_replacement_from_starting_elsewhere_is_quoted_and_mended() {
+    let scene = scene();
+    // An image that n2 alone has.
+    scene.sh("n2", &format!("docker tag {} only-here:1", scene.image));
+    scene.sh("n1", "docker node update --label-add lonely=yes n2");
+    scene.sh(
+        "n1",
+        "docker service create -d -q --no-resolve-image --name lonely --constraint node.labels.lonely==yes --entrypoint \
+         '/careen-agent gate' only-here:1",
+    );
+    let runs = wait_until("its task runs", LONG, || {
+        let tasks = scene.sh("n1", "docker service ps lonely --format '{{.CurrentState}}'");
+        Ok(if tasks.contains("Running") { Poll::Ready(()) } else { Poll::Pending(tasks) })
+    });
+    runs.unwrap_or_else(|error| panic!("{error}"));
+    scene.sh("n1", "docker node update --label-add lonely=yes n3");
+
+    scene.start(&["--node", "n2", "--drain", "always", "--", "plain"]);
+    let held = scene.await_node("n2", "it says why", |node| {
+        let why = node["hold"]["why"]["lonely"].as_str().unwrap_or_default();
+        node["hold"]["hold"] == "not-replaced" && why.contains("only-here:1")
+    });
+    assert!(held["why"].as_str().unwrap_or_default().contains("rejected on n3: "), "{held}");
+    scene.await_hold("n2", "not-replaced");
+    let why = scene.careen(&["why", "n2"]).stdout;
+    assert!(
+        why.contains("only-here:1") && why.contains("mend what keeps their tasks from starting"),
+        "{why}"
+    );
+    scene.sh("n3", &format!("docker tag {} only-here:1", scene.image));
+    scene.await_done();
+    scene.sh("n1", "docker service rm lonely; docker node update --label-rm lonely n2; docker node update --label-rm lonely n3");
     scene.assert_nothing_is_left();
 }
 

@@ -5,6 +5,7 @@ use crate::observed::{Availability, Restart};
 use crate::state::{Phase, Reason};
 use careen_model::quorum::QuorumAtRisk;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// A reason to wait.
@@ -74,6 +75,9 @@ pub enum Hold {
         placed: usize,
         /// How many there are.
         of: usize,
+        /// What keeps one of them from starting, as Swarm says it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
     },
     /// The payload's image is not on the node, and the node cannot pull it.
     ImageMissing {
@@ -140,6 +144,9 @@ pub enum Hold {
     NotReplaced {
         /// The services.
         services: Vec<String>,
+        /// What keeps their tasks from running, by service, in the words of Swarm or of a node's engine; as far as they say it.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        why: BTreeMap<String, String>,
     },
     /// Somebody else changed the node's availability.
     TakenAway {
@@ -168,6 +175,9 @@ pub enum Hold {
     ServicesWorse {
         /// Their names.
         services: Vec<String>,
+        /// What keeps their tasks from running, by service, as above.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        why: BTreeMap<String, String>,
     },
     /// The manager does not take part again yet.
     ManagerUnreachable,
@@ -263,7 +273,7 @@ impl Hold {
             Self::NodeDown,
             Self::NotReporting,
             Self::CalledDown,
-            Self::Placing { placed: 1, of: 7 },
+            Self::Placing { placed: 1, of: 7, why: None },
             Self::ImageMissing { image: "sha256:00".into(), why: "No such image: sha256:00".into() },
             Self::AgentRejected { why: "invalid mount config".into() },
             Self::HostBusy { transaction: "k3x9-w1-g1".into() },
@@ -278,14 +288,14 @@ impl Hold {
             },
             Self::AtZero { service: "web".into() },
             Self::NotEmpty { services: vec!["web".into()] },
-            Self::NotReplaced { services: vec!["web".into()] },
+            Self::NotReplaced { services: vec!["web".into()], why: missing_image() },
             Self::TakenAway { now: Availability::Active, needed: Availability::Drain },
             Self::GivingTheGo,
             Self::RefusingTheRestart,
             Self::Restarting { kind: Restart::Reboot },
             Self::UnlockNeeded { command: "docker swarm unlock".into() },
             Self::CleaningUp,
-            Self::ServicesWorse { services: vec!["web".into()] },
+            Self::ServicesWorse { services: vec!["web".into()], why: missing_image() },
             Self::ManagerUnreachable,
             Self::Monitoring { seconds_left: 15 },
             Self::CorruptRecord { text: "9 later".into() },
@@ -350,6 +360,10 @@ impl Hold {
     }
 }
 
+fn missing_image() -> BTreeMap<String, String> {
+    BTreeMap::from([("web".to_owned(), "rejected on w2: No such image: web:9".to_owned())])
+}
+
 fn fixed_rollout() -> RolloutId {
     RolloutId::parse("k3x9").unwrap_or_else(|_| unreachable!("a fixed text"))
 }
@@ -387,8 +401,9 @@ impl fmt::Display for Hold {
             Self::CalledDown => f.write_str(
                 "the swarm goes on calling the node down, although its manager takes part: its engine is up",
             ),
-            Self::Placing { placed, of } => {
-                write!(f, "careen's services are being placed: {placed} of {of} run")
+            Self::Placing { placed, of, why } => {
+                write!(f, "careen's services are being placed: {placed} of {of} run")?;
+                why.iter().try_for_each(|why| write!(f, " ({why})"))
             }
             Self::ImageMissing { image, why } => {
                 write!(f, "the image {image} is not on the node, and it cannot pull it ({why})")
@@ -418,8 +433,8 @@ impl fmt::Display for Hold {
             Self::NotEmpty { services } => {
                 write!(f, "the drained node still runs {}", services.join(", "))
             }
-            Self::NotReplaced { services } => {
-                write!(f, "not running elsewhere yet: {}", services.join(", "))
+            Self::NotReplaced { services, why } => {
+                write!(f, "not running elsewhere yet: {}", with_why(services, why))
             }
             Self::TakenAway { now, needed } => write!(
                 f,
@@ -435,8 +450,8 @@ impl fmt::Display for Hold {
             Self::Restarting { kind: Restart::Reboot } => f.write_str("the host is being rebooted"),
             Self::UnlockNeeded { command } => write!(f, "the manager is locked; on its host: {command}"),
             Self::CleaningUp => f.write_str("careen's services are being taken off the node"),
-            Self::ServicesWorse { services } => {
-                write!(f, "worse than before the rollout: {}", services.join(", "))
+            Self::ServicesWorse { services, why } => {
+                write!(f, "worse than before the rollout: {}", with_why(services, why))
             }
             Self::ManagerUnreachable => f.write_str("the manager does not take part again yet"),
             Self::Monitoring { seconds_left } => {
@@ -492,6 +507,15 @@ impl fmt::Display for PauseReason {
     }
 }
 
+/// Services, each with what keeps its tasks from running.
+fn with_why(services: &[String], why: &BTreeMap<String, String>) -> String {
+    let told = |service: &String| match why.get(service) {
+        Some(why) => format!("{service} ({why})"),
+        None => service.clone(),
+    };
+    services.iter().map(told).collect::<Vec<_>>().join(", ")
+}
+
 fn list(nodes: &[NodeId]) -> String {
     match nodes {
         [one] => format!("{one} is"),
@@ -512,6 +536,20 @@ mod tests {
             assert_eq!(serde_json::from_value::<Hold>(json).unwrap(), hold);
             assert!(hold.to_string().len() > 10, "{hold:?}");
         }
+    }
+
+    #[test]
+    fn what_keeps_tasks_from_running_is_quoted() {
+        let services = || vec!["db".to_owned(), "web".to_owned()];
+        let hold = Hold::NotReplaced { services: services(), why: missing_image() };
+        let quoted = "db, web (rejected on w2: No such image: web:9)";
+        assert_eq!(hold.to_string(), format!("not running elsewhere yet: {quoted}"));
+        let hold = Hold::ServicesWorse { services: services(), why: missing_image() };
+        assert_eq!(hold.to_string(), format!("worse than before the rollout: {quoted}"));
+        // As careen wrote it before: nothing that was stored becomes unreadable.
+        let old = r#"{"hold":"not-replaced","services":["web"]}"#;
+        let read: Hold = serde_json::from_str(old).unwrap();
+        assert_eq!(serde_json::to_string(&read).unwrap(), old);
     }
 
     #[test]

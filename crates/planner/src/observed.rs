@@ -18,6 +18,10 @@ pub struct Observed {
     pub tasks: Vec<Task>,
     /// careen's own services: agents and gates.
     pub jobs: Vec<Job>,
+    /// What keeps tasks from running that should, by their service's name, careen's own among them: in the words of Swarm, or of
+    /// the engine that refused one or could not start it. What is on its way has none.
+    #[serde(default)]
+    pub troubles: BTreeMap<String, String>,
     /// What the agents reported, as far as it can be read now: the last report of each.
     pub reports: Vec<AgentReport>,
     /// The lock over all rollouts of this swarm; `None` while there never was one.
@@ -354,6 +358,12 @@ impl Observed {
             (true, Some(service)) => service.name.clone(),
             (true, None) => task.service.0.clone(),
         }
+    }
+
+    /// What keeps tasks of these services from running, as far as somebody says it.
+    pub fn troubles_of(&self, services: &[String]) -> BTreeMap<String, String> {
+        let told = |name: &String| Some((name.clone(), self.troubles.get(name)?.clone()));
+        services.iter().filter_map(told).collect()
     }
 
     /// One of careen's own services.

@@ -28,7 +28,8 @@ pub fn unwell(observed: &Observed, baseline: &Baseline, node: &Node) -> Option<H
         return Some(Hold::ManagerUnreachable);
     }
     let services = worse(observed, baseline);
-    (!services.is_empty()).then_some(Hold::ServicesWorse { services })
+    let why = observed.troubles_of(&services);
+    (!services.is_empty()).then_some(Hold::ServicesWorse { services, why })
 }
 
 /// The services that are worse than before and could be better: one that no node takes now waits for one that is
@@ -61,6 +62,7 @@ mod tests {
     use super::*;
     use crate::observed::NodeStatus;
     use crate::testing::{manager, service, worker};
+    use std::collections::BTreeMap;
 
     #[test]
     fn services_are_compared_with_how_they_stood() {
@@ -86,9 +88,24 @@ mod tests {
             if ignored {
                 observed.services[0].labels.insert(SETTLE_LABEL.into(), "ignore".into());
             }
-            let hold = worse.then(|| Hold::ServicesWorse { services: vec!["web".into()] });
+            let hold =
+                worse.then(|| Hold::ServicesWorse { services: vec!["web".into()], why: BTreeMap::new() });
             assert_eq!(unwell(&observed, &baseline, &observed.nodes[0]), hold);
         }
+    }
+
+    #[test]
+    fn a_service_that_is_worse_is_told_with_what_keeps_it_from_running() {
+        let mut observed =
+            Observed { nodes: vec![worker("w1")], services: vec![service("web", 3)], ..Observed::default() };
+        let baseline = baseline(&observed);
+        observed.services[0].running = 1;
+        let trouble = "rejected on w1: No such image: web:9".to_owned();
+        observed.troubles.insert("web".into(), trouble.clone());
+        observed.troubles.insert("other".into(), "pending: no suitable node".into());
+        let why = BTreeMap::from([("web".to_owned(), trouble)]);
+        let hold = Hold::ServicesWorse { services: vec!["web".into()], why };
+        assert_eq!(unwell(&observed, &baseline, &observed.nodes[0]), Some(hold));
     }
 
     #[test]

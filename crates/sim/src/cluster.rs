@@ -345,6 +345,7 @@ impl World {
             services: all_services,
             tasks: tasks.tasks,
             jobs,
+            troubles: BTreeMap::new(),
             reports,
             lock: self.lock.clone(),
             rollout: (!self.removed).then(|| self.rollout.clone()),

@@ -9,7 +9,7 @@ use crate::decode::{self, JobService, RawTask};
 use crate::error::SwarmError;
 use crate::names;
 use crate::reports::Source;
-use careen_planner::observed::{AgentReport, Job, Node, Observed, Report, Task};
+use careen_planner::observed::{AgentReport, Job, Node, Observed, Report, Service, Task};
 use careen_planner::rollout::Control;
 use careen_planner::state::RECORD_LABEL;
 use careen_planner::{JobRole, NodeRecord};
@@ -19,6 +19,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// With more nodes than this the tasks that are being stopped are asked for without naming nodes: the request's line
 /// has a limit.
 const NODES_IN_A_FILTER: usize = 100;
+
+/// Of more services nobody reads why their tasks do not run.
+const SERVICES_IN_A_FILTER: usize = 20;
 
 /// The names of services, jobs among them, by their ids.
 fn names_of(services: &[Value]) -> BTreeMap<String, String> {
@@ -45,8 +48,15 @@ impl SwarmCluster {
         let down =
             |task: &&Task| nodes.iter().any(|node| task.node.as_ref() == Some(&node.id) && !node.is_ready());
         let up: Vec<Task> = tasks.iter().filter(|task| !down(task)).cloned().collect();
+        let services_seen: Vec<Service> = decoded(&services, |value| decode::service(value, &up))?;
+        let works = !at_work(&nodes, &jobs).is_empty();
+        let troubles = match works {
+            true => self.troubles(&services_seen, &all_tasks, &names)?,
+            false => BTreeMap::new(),
+        };
         let observed = Observed {
-            services: decoded(&services, |value| decode::service(value, &up))?,
+            services: services_seen,
+            troubles,
             jobs: jobs.iter().map(|job| with_tasks(job, &ours)).collect::<Result<_, _>>()?,
             reports: self.reports(&nodes, &jobs, &ours)?,
             tasks: tasks.into_iter().filter(|task| !task.state.is_over()).collect(),
@@ -83,6 +93,27 @@ impl SwarmCluster {
         let mut seen = BTreeSet::new();
         let tasks = live.iter().chain(&stopping).map(decode::task).collect::<Result<Vec<_>, _>>()?;
         Ok(tasks.into_iter().rev().filter(|task| seen.insert(task.id.clone())).collect())
+    }
+
+    /// What keeps tasks from running that should. Why a try ended is remembered with the task that Swarm gave up: that is asked of
+    /// services alone that have too few, and only while a rollout is at work.
+    fn troubles(
+        &self,
+        services: &[Service],
+        tasks: &[RawTask],
+        names: &BTreeMap<String, String>,
+    ) -> Result<BTreeMap<String, String>, SwarmError> {
+        let short = services.iter().filter(|service| service.running < service.desired);
+        let short: Vec<&str> =
+            short.take(SERVICES_IN_A_FILTER).map(|service| service.id.0.as_str()).collect();
+        let given_up = match short.is_empty() {
+            true => Vec::new(),
+            false => self.swarm.list("tasks", &json!({ "service": short, "desired-state": ["shutdown"] }))?,
+        };
+        let given_up: Vec<RawTask> = given_up.iter().map(decode::task).collect::<Result<_, _>>()?;
+        let troubles = decode::troubles(tasks.iter().chain(&given_up));
+        let named = |(service, why): (&str, String)| Some((names.get(service)?.clone(), why));
+        Ok(troubles.into_iter().filter_map(named).collect())
     }
 
     /// What the agents of this rollout said.

@@ -255,10 +255,10 @@ impl Work<'_> {
         let jobs = self.jobs_of(here);
         let placed = jobs.iter().filter(|job| job.runs() || job.stopped).count();
         if !missing.is_empty() {
-            return Move::Act(missing, Hold::Placing { placed, of: usize::from(COLLECTORS_GATES) + 1 });
+            return Move::Act(missing, self.placing(here, placed, usize::from(COLLECTORS_GATES) + 1));
         }
         if jobs.iter().any(|job| !job.runs() && !job.stopped && !job.is_lost()) {
-            let hold = Hold::Placing { placed, of: jobs.len() };
+            let hold = self.placing(here, placed, jobs.len());
             return if a_go_may_count { Move::Wait(hold) } else { self.make_active(here, hold) };
         }
         let collects = self.gates_of(here).count() <= usize::from(COLLECTORS_GATES);

@@ -31,7 +31,7 @@ impl Work<'_> {
         let of = usize::from(GATES) + 1;
         let refused = jobs.iter().find_map(|job| job.refused.clone());
         if !missing.is_empty() {
-            let hold = refused.map_or(Hold::Placing { placed, of }, |why| self.refusal(why));
+            let hold = refused.map_or_else(|| self.placing(here, placed, of), |why| self.refusal(why));
             return Move::Act(missing, hold);
         }
         if let Some(replaced) = self.gives_up(here) {
@@ -49,7 +49,7 @@ impl Work<'_> {
         if self.lost_its_jobs(here) {
             return lost(here);
         }
-        Move::Wait(Hold::Placing { placed, of })
+        Move::Wait(self.placing(here, placed, of))
     }
 
     /// Swarm asks a node once whether it takes a job's task. So another agent asks again after a while: the image may be

@@ -3,6 +3,7 @@
 use super::Work;
 use super::node::Here;
 use crate::action::{Action, AgentSpec};
+use crate::hold::Hold;
 use crate::ids::{JobKey, JobRole, NodeId};
 use crate::observed::Job;
 use crate::spec::{FailureAction, RebootPolicy};
@@ -35,6 +36,14 @@ impl Work<'_> {
     pub(super) fn jobs_of(&self, here: &Here<'_>) -> Vec<&Job> {
         let same = |job: &&Job| job.key.with_role(JobRole::Agent) == here.agent;
         self.observed.jobs.iter().filter(same).collect()
+    }
+
+    /// How many of the services are placed, and what keeps one of the others from being so.
+    pub(super) fn placing(&self, here: &Here<'_>, placed: usize, of: usize) -> Hold {
+        let jobs = self.jobs_of(here);
+        let why = jobs.iter().filter(|job| !job.runs() && !job.stopped);
+        let why = why.filter_map(|job| self.observed.troubles.get(&job.key.name())).next();
+        Hold::Placing { placed, of, why: why.cloned() }
     }
 
     /// What creates the agent and those gates that do not exist.

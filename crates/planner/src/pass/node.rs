@@ -273,7 +273,8 @@ impl Work<'_> {
         }
         let baseline = self.observed.baseline.clone().unwrap_or_default();
         let services = drain::not_replaced(self.observed, self.spec, &baseline, here.node);
-        if services.is_empty() { Ok(()) } else { Err(Hold::NotReplaced { services }) }
+        let why = self.observed.troubles_of(&services);
+        if services.is_empty() { Ok(()) } else { Err(Hold::NotReplaced { services, why }) }
     }
 
     pub(super) fn result(&self, here: &Here<'_>) -> Option<&NodeOutcome> {

@@ -16,7 +16,7 @@ pub use record::{
     ConfigObject, baseline, config, control, gone, lock, node_result, payload, rollout_record, spec,
 };
 pub use service::service;
-pub use task::{RawTask, task};
+pub use task::{RawTask, task, troubles};
 
 use crate::error::SwarmError;
 use serde::Deserialize;

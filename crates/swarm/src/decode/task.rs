@@ -5,6 +5,7 @@ use super::{null_is_empty, object};
 use crate::error::SwarmError;
 use careen_planner::observed::{Task, TaskState};
 use careen_planner::{NodeId, ServiceId};
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -128,6 +129,17 @@ impl RawTask {
         }
     }
 
+    /// When it was created, by the leader's clock.
+    pub fn created(&self) -> Option<Timestamp> {
+        self.created_at.parse().ok()
+    }
+
+    /// [`RawTask::trouble`], with how far it came and where.
+    fn told_trouble(&self) -> String {
+        let on = if self.node.is_empty() { String::new() } else { format!(" on {}", self.node) };
+        format!("{}{on}: {}", self.word(), self.trouble().unwrap_or_default())
+    }
+
     /// Whether Swarm wants it to run. Tasks of jobs are wanted to be complete.
     pub fn is_wanted(&self) -> bool {
         !matches!(self.desired_state.as_str(), "shutdown" | "remove" | "failed" | "rejected" | "orphaned")
@@ -149,6 +161,38 @@ impl RawTask {
             reserved: self.spec.resources.clone().into(),
         })
     }
+}
+
+/// What keeps tasks from running that should, by the id of their service: of several of one service the newest trouble. The tasks
+/// are those that Swarm wants, and those that it gave up in their place.
+pub fn troubles<'a>(tasks: impl Iterator<Item = &'a RawTask>) -> BTreeMap<&'a str, String> {
+    // A task that takes the place of another has its slot; of a global service, its node.
+    let mut places: BTreeMap<(&str, u64, &str), Vec<&RawTask>> = BTreeMap::new();
+    for task in tasks {
+        let node = if task.slot == 0 { task.node.as_str() } else { "" };
+        places.entry((&task.service, task.slot, node)).or_default().push(task);
+    }
+    let mut newest: BTreeMap<&str, &RawTask> = BTreeMap::new();
+    for task in places.values().filter_map(|place| in_trouble(place)) {
+        let known = newest.entry(&task.service).or_insert(task);
+        if known.created() < task.created() {
+            *known = task;
+        }
+    }
+    newest.into_iter().map(|(service, task)| (service, task.told_trouble())).collect()
+}
+
+/// The task that says why nothing runs in a place: the one that Swarm wants there, or while that is on its way the one before it.
+fn in_trouble<'a>(place: &[&'a RawTask]) -> Option<&'a RawTask> {
+    let newest = |wanted: bool| {
+        let of = place.iter().filter(|task| task.is_wanted() == wanted);
+        of.max_by_key(|task| task.created()).copied()
+    };
+    let now = newest(true)?;
+    if matches!(now.status.state.as_str(), "running" | "complete") {
+        return None;
+    }
+    [Some(now), newest(false)].into_iter().flatten().find(|task| task.trouble().is_some())
 }
 
 /// Reads an element of `GET /tasks`.
@@ -193,6 +237,56 @@ mod tests {
             refusals.len() == 2 && refusals.iter().all(|why| why.starts_with("create nfs: missing")),
             "{refusals:?}"
         );
+    }
+
+    #[test]
+    fn what_keeps_a_service_from_running_is_what_its_newest_try_says() {
+        let told = |told: &[(&str, &str, &str, u64, u8)]| {
+            let read = |(number, (state, desired, err, slot, second)): (
+                usize,
+                &(&str, &str, &str, u64, u8),
+            )| {
+                task(&serde_json::json!({
+                    "ID": format!("t{number}"), "ServiceID": "web", "NodeID": if *state == "pending" { "" } else { "w2" },
+                    "Slot": slot, "CreatedAt": format!("2026-11-23T02:00:{second:02}Z"), "DesiredState": desired,
+                    "Status": { "State": state, "Err": err, "Message": "some state" },
+                }))
+                .unwrap()
+            };
+            let tasks: Vec<RawTask> = told.iter().enumerate().map(read).collect();
+            troubles(tasks.iter()).get("web").cloned()
+        };
+        let image = "No such image: web:9";
+        let port = "driver failed programming external connectivity: Bind for 0.0.0.0:80 failed: port is already allocated";
+        let homeless = "no suitable node (insufficient resources on 2 nodes)";
+        for (tasks, expected) in [
+            (vec![("running", "running", "", 1, 9)], None),
+            (vec![("preparing", "running", "", 1, 9)], None),
+            (vec![("pending", "running", homeless, 1, 9)], Some(format!("pending: {homeless}"))),
+            // The drain has stopped the one before it, which says nothing of what is on its way now.
+            (vec![("shutdown", "shutdown", "", 1, 1), ("preparing", "running", "", 1, 9)], None),
+            (
+                vec![
+                    ("rejected", "shutdown", image, 1, 5),
+                    ("shutdown", "shutdown", "", 1, 1),
+                    ("ready", "ready", "", 1, 9),
+                ],
+                Some(format!("rejected on w2: {image}")),
+            ),
+            // What failed long ago in a place where a task runs now is over.
+            (vec![("failed", "shutdown", port, 1, 5), ("running", "running", "", 1, 9)], None),
+            (
+                vec![
+                    ("failed", "shutdown", port, 1, 5),
+                    ("starting", "running", "", 1, 6),
+                    ("pending", "running", homeless, 2, 3),
+                ],
+                Some(format!("failed on w2: {port}")),
+            ),
+            (vec![("failed", "running", "", 1, 5)], Some("failed on w2: some state".to_owned())),
+        ] {
+            assert_eq!(told(&tasks), expected, "{tasks:?}");
+        }
     }
 
     #[test]
