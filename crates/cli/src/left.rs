@@ -38,6 +38,11 @@ pub fn left_behind(
     for one in stored.into_iter().filter(|one| !known.contains(&one.rollout)) {
         all.entry(one.rollout.clone()).or_default().stored.push(one);
     }
+    // Another command line may be about to submit what these are for.
+    all.retain(|_, left| {
+        let nothing_else = left.remains.nodes.is_empty() && left.remains.services.is_empty();
+        !(nothing_else && left.stored.iter().all(Stored::may_be_submitted))
+    });
     let named = |(id, left): (RolloutId, LeftBehind)| LeftBehind {
         removed: !known.contains(&id),
         rollout: Some(id),
@@ -52,6 +57,12 @@ impl LeftBehind {
         self.stored.iter().filter(|one| one.kind == kind).map(|one| one.name.as_str()).collect()
     }
 
+    /// Whether there is nothing but what its submitter had brought.
+    fn never_was(&self) -> bool {
+        let Remains { nodes, services } = &self.remains;
+        nodes.is_empty() && services.is_empty() && self.stored.iter().all(Stored::is_brought)
+    }
+
     fn id(&self) -> &str {
         self.rollout.as_ref().map_or("", RolloutId::as_str)
     }
@@ -61,7 +72,11 @@ impl LeftBehind {
 pub fn page(all: &[LeftBehind], page: &mut Page) {
     for left in all {
         page.gap();
-        let what = if left.removed { "whose config somebody removed" } else { "which is over" };
+        let what = match (left.removed, left.never_was()) {
+            (false, _) => "which is over",
+            (true, true) => "which was never submitted",
+            (true, false) => "whose config somebody removed",
+        };
         page.spans(&[Span::new(Look::Warn, format!("left of the rollout {}, {what}:", left.id()))]);
         lines(left).into_iter().for_each(|line| page.line(format!("  {line}")));
         let next = next(left);
@@ -162,13 +177,32 @@ mod tests {
 
     fn config(name: &str) -> Stored {
         let (kind, id) = (GivenKind::Config, name.to_owned());
-        Stored { kind, id, name: name.to_owned(), rollout: spec().id }
+        Stored { kind, id, name: name.to_owned(), rollout: spec().id, age: None }
     }
 
     fn text(left: &[LeftBehind]) -> String {
         let mut text = Page::new(false);
         page(left, &mut text);
         text.into_text()
+    }
+
+    #[test]
+    fn what_another_command_line_is_about_to_submit_is_not_left_behind() {
+        let key = |seconds| {
+            let name = "careen.unlock-key.k3x9".to_owned();
+            let age = Some(std::time::Duration::from_secs(seconds));
+            Stored { kind: GivenKind::Secret, id: name.clone(), name, rollout: spec().id, age }
+        };
+        let nothing = Observed::default();
+        assert!(left_behind(&nothing, vec![key(5)], &[], None).is_empty());
+        let left = left_behind(&nothing, vec![key(86_400)], &[], None);
+        assert_eq!(
+            text(&left),
+            "\nleft of the rollout k3x9, which was never submitted:\n  secrets: careen.unlock-key.k3x9\n  what next:\n    \
+             careen abort\n"
+        );
+        // Beside what a controller has written it is none of another's.
+        assert_eq!(left_behind(&nothing, vec![key(5), config("careen.baseline.k3x9")], &[], None).len(), 1);
     }
 
     #[test]

@@ -108,7 +108,9 @@ fn set_up(lab: &Lab) {
         std::env::var_os("CAREEN_TEST_CLI").map_or_else(|| root.join("target/release/careen"), Into::into);
     let n1 = lab.node("n1").expect("n1");
     n1.cp_in(&cli, "/usr/local/bin/careen").expect("'make build' has made careen");
-    let clean = "careen abort --local; docker secret rm db; docker config rm app.conf careen.file.gone.mine";
+    let clean = "careen abort --local; docker secret rm db; docker config rm app.conf careen.file.gone.mine \
+                 careen.history.gone; docker secret rm careen.unlock-key.gone careen.unlock-key.soon; docker service rm \
+                 careen-controller-gone";
     n1.sh(&format!("{{ {clean}; }} 2>/dev/null || :")).expect("exec");
 }
 
@@ -203,6 +205,24 @@ fn what_a_submitter_left_that_died_goes_with_the_next_rollout() {
     let create = |what: &str| scene.sh("n1", &format!("echo x | docker config create {what} -"));
     create("-l careen.rollout=gone -l careen.format=1 careen.file.gone.00");
     create("-l careen.rollout=gone careen.file.gone.mine");
+    // A rollout of which nothing but its record is left: what it brought goes at once, its key and its controller's service too. What
+    // another command line may be about to submit a rollout for does not.
+    create("-l careen.rollout=gone -l careen.format=1 -l careen.parts=1 careen.history.gone");
+    scene.sh(
+        "n1",
+        "echo x | docker secret create -l careen.rollout=gone -l careen.format=1 careen.unlock-key.gone -",
+    );
+    scene.sh(
+        "n1",
+        &format!(
+            "docker service create -d -q --no-resolve-image --name careen-controller-gone -l careen.rollout=gone -l \
+             careen.role=controller --restart-condition none --entrypoint /nowhere {BASE}"
+        ),
+    );
+    scene.sh(
+        "n1",
+        "echo x | docker secret create -l careen.rollout=soon -l careen.format=1 careen.unlock-key.soon -",
+    );
     scene.file("fix.sh", "755", "#!/bin/sh");
     scene.rolled_out(&format!("--image {BASE} --script fix.sh --node n2"));
     let only_mine = wait_until("the rollout's own file is gone", Duration::from_secs(60), || {
@@ -210,7 +230,13 @@ fn what_a_submitter_left_that_died_goes_with_the_next_rollout() {
         Ok(if brought == "careen.file.gone.mine" { Poll::Ready(()) } else { Poll::Pending(brought) })
     });
     only_mine.unwrap_or_else(|error| panic!("what careen has not labelled stays: {error}"));
-    scene.sh("n1", "docker config rm careen.file.gone.mine");
+    let secrets = scene.sh("n1", "docker secret ls --format '{{.Name}}' -f name=careen.unlock-key");
+    assert_eq!(secrets, "careen.unlock-key.soon\n", "it may be another command line's");
+    assert_eq!(scene.sh("n1", "docker service ls -q -f name=careen-controller-gone"), "");
+    let status = scene.careen("status").stdout;
+    assert!(!status.contains("careen.unlock-key.soon"), "and nobody is told to remove it: {status}");
+    scene.sh("n1", "docker secret rm careen.unlock-key.soon");
+    scene.sh("n1", "docker config rm careen.file.gone.mine careen.history.gone");
     scene.assert_nothing_is_left();
 }
 

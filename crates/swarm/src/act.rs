@@ -154,6 +154,8 @@ impl SwarmCluster {
         if let Control::Finished { .. } = control {
             // A job on a node that is down may still have it: then the next rollout removes it, and this one ends all the same.
             let _in_use_still = self.swarm.remove_unlock_key(&self.spec.id);
+            // What others have left: nothing depends on it.
+            let _best_effort = self.swarm.sweep();
         }
         Ok(())
     }

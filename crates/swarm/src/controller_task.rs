@@ -243,7 +243,11 @@ mod tests {
             (&[next("running")], false, "runs"),
             // It moves: the task that Swarm has stopped is none that failed.
             (&[("running", "shutdown", "", 1, 2), next("preparing")], true, "coming-up"),
-            (&[("shutdown", "shutdown", "", 1, 2), ("shutdown", "shutdown", "", 2, 3), next("ready")], false, "coming-up"),
+            (
+                &[("shutdown", "shutdown", "", 1, 2), ("shutdown", "shutdown", "", 2, 3), next("ready")],
+                false,
+                "coming-up",
+            ),
             // An engine that was restarted took it along.
             (&[failed(1), next("starting")], true, "coming-up"),
             (&[failed(1), failed(4), next("ready")], false, "fails"),
@@ -253,8 +257,26 @@ mod tests {
             (&[failed(1), failed(4), next("running")], false, "fails"),
             (&[failed(1), failed(4), next("running")], true, "runs"),
             // These had run for a while.
-            (&[("failed", "shutdown", EXIT, 1, 90), ("failed", "shutdown", EXIT, 91, 180), next("preparing")], false, "coming-up"),
-            (&[("pending", "running", "no suitable node (scheduling constraints not satisfied on 3 nodes)", 1, 2)], false, "fails"),
+            (
+                &[
+                    ("failed", "shutdown", EXIT, 1, 90),
+                    ("failed", "shutdown", EXIT, 91, 180),
+                    next("preparing"),
+                ],
+                false,
+                "coming-up",
+            ),
+            (
+                &[(
+                    "pending",
+                    "running",
+                    "no suitable node (scheduling constraints not satisfied on 3 nodes)",
+                    1,
+                    2,
+                )],
+                false,
+                "fails",
+            ),
         ];
         for (tasks, held, expected) in table {
             assert_eq!(told(tasks, held).0, expected, "{tasks:?}");
@@ -267,11 +289,19 @@ mod tests {
         let again = ("rejected", "shutdown", "No such image: update:1", 4, 5);
         let (state, seat, last) = told(&[missing, again, ("ready", "ready", "", 6, 6)], false);
         assert_eq!((state, seat.why.as_deref(), seat.tries), ("fails", Some("No such image: update:1"), 2));
-        assert_eq!((seat.task.as_str(), last), ("ready", None), "it never had a container, so there is no log");
+        assert_eq!(
+            (seat.task.as_str(), last),
+            ("ready", None),
+            "it never had a container, so there is no log"
+        );
         let exit = "task: non-zero exit (1)";
         let failed = [("failed", "shutdown", exit, 1, 2), ("failed", "shutdown", exit, 4, 5)];
         let (_, seat, last) = told(&failed, false);
-        assert_eq!((seat.why.as_deref(), last.as_deref()), (Some(exit), Some("t1")), "the log of the last try");
+        assert_eq!(
+            (seat.why.as_deref(), last.as_deref()),
+            (Some(exit), Some("t1")),
+            "the log of the last try"
+        );
         let homeless = "no suitable node (1 node not available for new tasks)";
         let (_, seat, _) = told(&[("pending", "running", homeless, 1, 2)], false);
         assert_eq!((seat.node, seat.why.as_deref()), (None, Some(homeless)));
@@ -279,9 +309,7 @@ mod tests {
 
     #[test]
     fn a_container_beside_the_swarm() {
-        let raw = |status: &str, count: u64, code: i64, error: &str| {
-            json!({ "RestartCount": count, "State": { "Status": status, "ExitCode": code, "Error": error } })
-        };
+        let raw = |status: &str, count: u64, code: i64, error: &str| json!({ "RestartCount": count, "State": { "Status": status, "ExitCode": code, "Error": error } });
         let state = |raw: &Value, held| match container("c", raw, held) {
             ControllerTask::Absent { .. } => ("absent", None),
             ControllerTask::ComingUp(seat) => ("coming-up", seat.why),

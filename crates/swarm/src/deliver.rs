@@ -2,7 +2,7 @@
 //! registry as a secret. Each belongs to one rollout, by its name and its label, and nothing else is ever removed.
 //!
 //! They are created before the rollout's config, so that a rollout that is there has all of them; what a submitter left
-//! that died before it submitted goes with the next submission.
+//! that died before it submitted goes with the sweep.
 
 use crate::api::Swarm;
 use crate::encode;
@@ -65,7 +65,7 @@ impl Swarm {
         let brought: Result<Vec<_>, RequestError> =
             files.iter().map(|file| self.deliver_one(rollout, file)).collect();
         if brought.is_err() {
-            // Why it failed matters more; what stays goes with the next submission.
+            // Why it failed matters more; what stays goes with the sweep.
             let _best_effort = self.remove_delivered(rollout);
         }
         brought
@@ -106,19 +106,9 @@ impl Swarm {
 
     /// Takes away what a rollout brought. What a service still refers to stays: Swarm does not let it go.
     pub fn remove_delivered(&self, rollout: &RolloutId) -> Result<(), SwarmError> {
-        self.remove_brought(|of| of == rollout.as_str())
-    }
-
-    /// Takes away what other rollouts have brought, those that never were among them. Only whoever has just submitted
-    /// may say so: nobody else's submission is accepted then, so that nothing that is needed is taken.
-    pub(crate) fn remove_delivered_of_others(&self, active: &RolloutId) -> Result<(), SwarmError> {
-        self.remove_brought(|of| of != active.as_str())
-    }
-
-    fn remove_brought(&self, whose: impl Fn(&str) -> bool) -> Result<(), SwarmError> {
         for (kind, prefix) in [("configs", names::FILES), ("secrets", names::REGISTRIES)] {
             for object in self.list(kind, &json!({ "name": [prefix] }))? {
-                let is_ours = ours(&object, prefix).is_some_and(&whose);
+                let is_ours = ours(&object, prefix) == Some(rollout.as_str());
                 if let Some(id) = object["ID"].as_str().filter(|_| is_ours) {
                     gone_or_in_use(self.engine().delete(&format!("/{kind}/{id}")))?;
                 }

@@ -22,6 +22,7 @@ mod names;
 mod remains;
 mod reports;
 mod rollouts;
+mod sweep;
 mod tar;
 mod unlock;
 

@@ -2,6 +2,7 @@
 //! controller and no lock: each write is guarded by the version of what it changes.
 
 use crate::api::{Swarm, version_of};
+use crate::controller_task::age;
 use crate::encode;
 use crate::error::SwarmError;
 use crate::names;
@@ -9,7 +10,9 @@ use crate::rollouts::{RequestError, write_error};
 use careen_controller::ActError;
 use careen_engine::EngineError;
 use careen_planner::{Action, JobKey, RolloutId, Version};
+use jiff::Timestamp;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// A config or a secret of one rollout. A history is none: it stays on purpose.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +25,8 @@ pub struct Stored {
     pub name: String,
     /// Of which rollout.
     pub rollout: RolloutId,
+    /// How old it is, by the managers' own clock; `None` when that does not say it.
+    pub age: Option<Duration>,
 }
 
 /// What the names of a rollout's configs begin with, and of its secrets. The rollout itself stands first, so that it is
@@ -34,8 +39,9 @@ impl Swarm {
     pub fn stored(&self) -> Result<Vec<Stored>, SwarmError> {
         let configs = self.list("configs", &json!({ "name": CONFIGS }))?;
         let secrets = self.list("secrets", &json!({ "name": SECRETS }))?;
-        let configs = configs.iter().filter_map(|raw| stored(crate::GivenKind::Config, raw, &CONFIGS));
-        let secrets = secrets.iter().filter_map(|raw| stored(crate::GivenKind::Secret, raw, &SECRETS));
+        let now = self.time()?;
+        let configs = configs.iter().filter_map(|raw| stored(crate::GivenKind::Config, raw, &CONFIGS, now));
+        let secrets = secrets.iter().filter_map(|raw| stored(crate::GivenKind::Secret, raw, &SECRETS, now));
         let mut all: Vec<Stored> = configs.chain(secrets).collect();
         all.sort_by_key(order);
         Ok(all)
@@ -102,14 +108,20 @@ fn order(stored: &Stored) -> (RolloutId, bool, String) {
     (stored.rollout.clone(), stored.name.starts_with(names::ROLLOUTS), stored.name.clone())
 }
 
-/// One that careen named and labelled so; what somebody else called so is theirs.
-fn stored(kind: crate::GivenKind, raw: &Value, prefixes: &[&str]) -> Option<Stored> {
+/// One that careen named and labelled so; what somebody else called so is theirs, and what a newer careen stores is not
+/// guessed at.
+fn stored(kind: crate::GivenKind, raw: &Value, prefixes: &[&str], now: Option<Timestamp>) -> Option<Stored> {
     let name = raw.pointer("/Spec/Name")?.as_str()?;
     let rest = prefixes.iter().find_map(|prefix| name.strip_prefix(prefix))?;
     let rollout = RolloutId::parse(rest.split('.').next()?).ok()?;
-    let labelled = raw.pointer("/Spec/Labels")?.get(names::ROLLOUT_LABEL)?.as_str()?;
+    let labels = raw.pointer("/Spec/Labels")?;
+    let labelled = labels.get(names::ROLLOUT_LABEL)?.as_str()?;
+    let format = labels.get(names::FORMAT_LABEL)?.as_str()?;
     let id = raw.get("ID")?.as_str()?;
-    (labelled == rollout.as_str()).then(|| Stored { kind, id: id.to_owned(), name: name.to_owned(), rollout })
+    let created = raw["CreatedAt"].as_str().unwrap_or_default();
+    let age = now.and_then(|now| age(created, now));
+    let ours = labelled == rollout.as_str() && format == names::FORMAT;
+    ours.then(|| Stored { kind, id: id.to_owned(), name: name.to_owned(), rollout, age })
 }
 
 #[cfg(test)]
@@ -118,9 +130,11 @@ mod tests {
 
     #[test]
     fn what_careen_named_and_labelled_is_a_rollouts_and_its_history_is_not() {
-        let raw = |name: &str, label: &str| json!({ "ID": "c1", "Spec": { "Name": name, "Labels": { names::ROLLOUT_LABEL: label } } });
+        let raw = |name: &str, label: &str| json!({ "ID": "c1", "CreatedAt": "2026-11-23T02:00:00Z", "Spec": { "Name": name, "Labels": { names::ROLLOUT_LABEL: label, names::FORMAT_LABEL: names::FORMAT } } });
+        let now = Some("2026-11-23T02:00:05Z".parse().unwrap());
         let read = |name: &str, label: &str| {
-            stored(crate::GivenKind::Config, &raw(name, label), &CONFIGS).map(|one| one.rollout.to_string())
+            stored(crate::GivenKind::Config, &raw(name, label), &CONFIGS, now)
+                .map(|one| one.rollout.to_string())
         };
         for name in
             ["careen.rollout.k3x9", "careen.baseline.k3x9", "careen.result.k3x9.n1.g2", "careen.file.k3x9.00"]
@@ -134,9 +148,13 @@ mod tests {
         }
         let mut all: Vec<Stored> = ["careen.rollout.k3x9", "careen.file.k3x9.00", "careen.result.k3x9.n1.g1"]
             .iter()
-            .filter_map(|name| stored(crate::GivenKind::Config, &raw(name, "k3x9"), &CONFIGS))
+            .filter_map(|name| stored(crate::GivenKind::Config, &raw(name, "k3x9"), &CONFIGS, now))
             .collect();
         all.sort_by_key(order);
         assert_eq!(all.last().unwrap().name, "careen.rollout.k3x9");
+        assert_eq!(all.last().unwrap().age, Some(Duration::from_secs(5)));
+        let mut newer = raw("careen.file.k3x9.00", "k3x9");
+        newer["Spec"]["Labels"][names::FORMAT_LABEL] = "2".into();
+        assert_eq!(stored(crate::GivenKind::Config, &newer, &CONFIGS, now), None, "a newer careen's");
     }
 }

@@ -120,8 +120,8 @@ impl Swarm {
             return Err(RequestError::TooLarge { bytes: data.len() });
         }
         self.refuse_beside_another(&spec.id)?;
-        self.sweep()?;
-        self.sweep_unlock_keys()?;
+        // Nothing depends on it: what cannot be removed now is removed by the next one.
+        let _best_effort = self.sweep();
         let name = names::rollout(&spec.id);
         if self.config(&names::history(&spec.id, 1))?.is_some() {
             return Err(RequestError::Taken { rollout: spec.id.clone() });
@@ -144,38 +144,12 @@ impl Swarm {
             self.remove_config(&mine).map_err(|error| write_error(&name, &error))?;
             return refused;
         }
-        // Nothing depends on it: what cannot be removed now is removed by the next one.
-        let _best_effort = self.remove_delivered_of_others(&spec.id);
         Ok(())
     }
 
     fn refuse_beside_another(&self, id: &RolloutId) -> Result<(), RequestError> {
         let other = self.rollouts()?.into_iter().find(|one| !one.is_finished() && one.spec.id != *id);
         other.map_or(Ok(()), |other| Err(RequestError::Busy { rollout: other.spec.id }))
-    }
-
-    /// Removes what finished rollouts have left: the history has it all. One that still has the lock is left alone, its
-    /// controller tidies up.
-    fn sweep(&self) -> Result<(), RequestError> {
-        let lock = self.config(names::LOCK)?.map(|(_, config)| decode::lock(&config)).transpose()?;
-        let busy = lock.filter(|lock| lock.holder.is_some()).and_then(|lock| lock.rollout);
-        let over = |one: &Rollout| one.is_finished() && busy.as_ref() != Some(&one.spec.id);
-        for id in self.rollouts()?.into_iter().filter(over).map(|one| one.spec.id) {
-            if self.config(&names::history(&id, 1))?.is_none() {
-                continue;
-            }
-            // The rollout itself last, so that what is half removed is removed the next time.
-            let (rollout, baseline, results) =
-                (names::rollout(&id), names::baseline(&id), names::results(&id));
-            let exact = |config: &ConfigObject| config.name == rollout || config.name == baseline;
-            let mut found = self.configs(&[&baseline, &results, &rollout])?;
-            found.retain(|config| exact(config) || config.name.starts_with(&results));
-            found.sort_by_key(|config| config.name == rollout);
-            for config in found {
-                self.remove_config(&config.id).map_err(|error| write_error(&config.name, &error))?;
-            }
-        }
-        Ok(())
     }
 
     /// All rollouts whose config is there, the oldest first.

@@ -11,7 +11,7 @@ use crate::names;
 use crate::rollouts::RequestError;
 use careen_planner::RolloutId;
 use careen_planner::spec::UnlockKey;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 impl Swarm {
@@ -36,21 +36,6 @@ impl Swarm {
         let created = created.map_err(|error| crate::rollouts::write_error(&name, &error))?;
         let id = created["ID"].as_str().unwrap_or_default().to_owned();
         Ok(UnlockKey { id, name })
-    }
-
-    /// Removes keys of rollouts that are over, which their controllers could not remove.
-    pub(crate) fn sweep_unlock_keys(&self) -> Result<(), SwarmError> {
-        let found = self.list("secrets", &json!({ "name": [names::UNLOCK_KEYS] }))?;
-        let rollout = |secret: &Value| {
-            let name = secret.pointer("/Spec/Name")?.as_str()?;
-            RolloutId::parse(name.strip_prefix(names::UNLOCK_KEYS)?).ok()
-        };
-        for id in found.iter().filter_map(rollout) {
-            if self.config(&names::history(&id, 1))?.is_some() {
-                let _in_use_still = self.remove_unlock_key(&id);
-            }
-        }
-        Ok(())
     }
 
     /// Takes the key of a rollout out of the swarm. One that is gone, or that nobody stored, is no error; one that a job on a

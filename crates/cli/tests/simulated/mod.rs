@@ -298,7 +298,7 @@ impl Backend for Sim {
         let Some(spec) = &shared.spec else { return Ok(Vec::new()) };
         let stored = |name: String| {
             let (kind, id, rollout) = (GivenKind::Config, name.clone(), spec.id.clone());
-            Stored { kind, id, name, rollout }
+            Stored { kind, id, name, rollout, age: None }
         };
         let baseline = shared.world.baseline.is_some().then(|| format!("careen.baseline.{}", spec.id));
         let rollout = (!shared.world.removed).then(|| format!("careen.rollout.{}", spec.id));
