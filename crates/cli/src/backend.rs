@@ -8,7 +8,7 @@ use careen_controller::Cluster;
 use careen_planner::rollout::{Ask, Control};
 use careen_planner::spec::UnlockKey;
 use careen_planner::{Action, ControllerId, GivenFile, JobKey, NodeId, Observed, RolloutId, Spec, Stage};
-use careen_swarm::{GivenKind, PayloadFile, Stored};
+use careen_swarm::{ControllerTask, GivenKind, PayloadFile, Stored};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -75,6 +75,10 @@ pub trait Backend {
 
     /// Makes sure that a controller works on the rollout in the swarm. Nothing happens when one does.
     fn start_controller(&mut self, rollout: &RolloutId) -> Result<(), BackendError>;
+
+    /// What is known of its controller: of its service, or of its container on the manager that is asked. `held` is whether
+    /// a controller has the lock for this rollout.
+    fn controller_task(&mut self, rollout: &RolloutId, held: bool) -> Result<ControllerTask, BackendError>;
 
     /// Tells the rollout what to do. Nothing is written when it is told so already.
     fn control(&mut self, rollout: &RolloutId, order: Order) -> Result<(), BackendError>;

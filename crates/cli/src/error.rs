@@ -64,6 +64,16 @@ pub enum Failure {
         /// Why not.
         source: BackendError,
     },
+    /// It is stored, and its controller does not come up.
+    #[error(
+        "the order is stored in the swarm, but the controller of the rollout {rollout} does not come up: {why}"
+    )]
+    ControllerFails {
+        /// Which.
+        rollout: RolloutId,
+        /// Why.
+        why: String,
+    },
     /// There is nobody to ask, and no `--yes`.
     #[error(
         "standard input is no terminal, so nobody can be asked whether the rollout may start; nothing was changed"
@@ -249,6 +259,7 @@ impl Failure {
             | Self::Declined
             | Self::NotPushed { usage: false, .. }
             | Self::NoController { .. }
+            | Self::ControllerFails { .. }
             | Self::NoRollout
             | Self::RolloutRemoved { .. }
             | Self::NotGivenBack
@@ -305,6 +316,10 @@ impl Failure {
             Self::NoKeyFile { .. } | Self::EmptyKey => {
                 Some("'docker swarm unlock-key' on a manager shows the key")
             }
+            Self::ControllerFails { .. } => Some(
+                "'careen status' shows what it printed; 'careen resume --local' runs it in your terminal, 'careen abort' ends the \
+                 rollout from there",
+            ),
             Self::NoController { .. } => {
                 Some("'careen resume' tries again, 'careen resume --local' runs it in your terminal")
             }
@@ -322,9 +337,9 @@ impl Failure {
                 "'docker node inspect NODE' shows the label careen.node, and what 'careen-agent list' says on the host tells how \
                  far it is; 'docker node update --label-rm careen.node NODE' removes it",
             ),
-            Self::StillThere { .. } => {
-                Some("'docker service ps' shows where; the same command goes on where this one stopped")
-            }
+            Self::StillThere { .. } => Some(
+                "'docker service ps SERVICE' shows where; the same command goes on where this one stopped",
+            ),
             Self::NoNode { .. } | Self::NamesNoNode { .. } => Some("'docker node ls' lists names and ids"),
             Self::RolloutRemoved { .. } => Some(
                 "'careen status' shows what is left of it; 'careen abort' gives back what it holds, 'careen restore NODE' one node",

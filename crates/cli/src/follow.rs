@@ -1,10 +1,13 @@
 //! What an onlooker is told while a rollout goes on: what changed between two looks, and when to stop looking. Pure.
 
+use crate::controller::{self, Kind};
+use crate::step::Step;
 use crate::view::{self, NodeStanding, Standing};
 use crate::words;
 use careen_planner::rollout::{Control, RolloutOutcome};
 use careen_planner::state::Then;
 use careen_planner::{NodeId, Observed, PassError, Spec, Stage, Watch};
+use careen_swarm::ControllerTask;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,7 +20,22 @@ pub struct Follower {
     since: BTreeMap<NodeId, (String, Duration)>,
     /// Where everything stood at the last look at which the rollout was not over.
     standing: Option<Standing>,
+    /// What Swarm says of its controller; `None` when it was not asked.
+    task: Option<ControllerTask>,
+    /// What there is to say of it, since when, and whether it was said.
+    controller: Option<OfController>,
 }
+
+#[derive(Debug, Clone)]
+struct OfController {
+    kind: Kind,
+    why: Option<String>,
+    since: Duration,
+    said: bool,
+}
+
+/// A controller that is on its way longer than this is worth a word.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// What one look brought.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,6 +69,17 @@ pub enum Change {
         state: &'static str,
         /// As a sentence.
         text: String,
+    },
+    /// What keeps its controller from carrying it out.
+    Controller {
+        /// `missing`, `coming-up`, `fails`, or `works` when that is over.
+        state: &'static str,
+        /// As a sentence.
+        text: String,
+        /// What it printed last.
+        lines: Vec<String>,
+        /// What can be typed.
+        next: Vec<Step>,
     },
     /// Where a node stands.
     State {
@@ -86,9 +115,20 @@ impl Change {
     /// As a line.
     pub fn line(&self) -> String {
         match self {
-            Self::Control { text, .. } => text.clone(),
+            Self::Control { text, .. } | Self::Controller { text, .. } => text.clone(),
             Self::State { shown, text, .. } => format!("{shown}: {text}"),
             Self::Hold { shown, text, .. } => format!("{shown} waits: {text}"),
+        }
+    }
+
+    /// What stands below it: what was printed last, and what can be typed.
+    pub fn below(&self) -> Vec<String> {
+        match self {
+            Self::Controller { lines, next, .. } => {
+                let lines = lines.iter().map(|line| format!("    | {line}"));
+                lines.chain(next.iter().map(|step| format!("    {step}"))).collect()
+            }
+            Self::Control { .. } | Self::State { .. } | Self::Hold { .. } => Vec::new(),
         }
     }
 }
@@ -96,7 +136,14 @@ impl Change {
 impl Follower {
     /// One that has seen nothing yet.
     pub fn new(spec: Spec) -> Self {
-        Self { spec, watch: Watch::default(), since: BTreeMap::new(), standing: None }
+        Self {
+            spec,
+            watch: Watch::default(),
+            since: BTreeMap::new(),
+            standing: None,
+            task: None,
+            controller: None,
+        }
     }
 
     /// What it follows.
@@ -107,6 +154,11 @@ impl Follower {
     /// Where everything stood at the last look at which the rollout was not over.
     pub fn standing(&self) -> Option<&Standing> {
         self.standing.as_ref()
+    }
+
+    /// What Swarm says of its controller, for the next look. Whoever is the controller himself has nothing to ask.
+    pub fn heard_of_the_controller(&mut self, task: ControllerTask) {
+        self.task = Some(task);
     }
 
     /// Looks. What is over has no nodes any more: their labels are gone.
@@ -123,13 +175,43 @@ impl Follower {
             };
             return Ok(Seen { changes: Vec::new(), verdict: Verdict::Over(outcome) });
         }
-        let changes = changes(self.standing.as_ref(), &next);
+        next.task = self.task.take();
+        let mut changes = changes(self.standing.as_ref(), &next);
+        changes.extend(self.controller_change(&next, now));
         for node in &mut next.nodes {
             node.age = Some(self.age(node, now)).filter(|_| !node.is_waiting());
         }
         let verdict = if next.stands_paused() { Verdict::Paused } else { Verdict::GoesOn };
         self.standing = Some(next);
         Ok(Seen { changes, verdict })
+    }
+
+    /// What is new of its controller. One that is on its way is not worth a word at once; one that does not come up is.
+    fn controller_change(&mut self, next: &Standing, now: Duration) -> Option<Change> {
+        let seat_why = match next.task.as_ref()? {
+            ControllerTask::Fails(seat) | ControllerTask::ComingUp(seat) | ControllerTask::Runs(seat) => {
+                seat.why.clone()
+            }
+            ControllerTask::Absent { .. } => None,
+        };
+        let Some(told) = controller::told(next) else {
+            let said = self.controller.take().is_some_and(|before| before.said);
+            let text = "its controller works".to_owned();
+            let works = Change::Controller { state: "works", text, lines: Vec::new(), next: Vec::new() };
+            return said.then_some(works);
+        };
+        let same = |before: &OfController| before.kind == told.kind && before.why == seat_why;
+        if !self.controller.as_ref().is_some_and(same) {
+            self.controller = Some(OfController { kind: told.kind, why: seat_why, since: now, said: false });
+        }
+        let known = self.controller.as_mut()?;
+        let patient = told.kind != Kind::Fails && now.saturating_sub(known.since) < PATIENCE;
+        if patient || std::mem::replace(&mut known.said, true) {
+            return None;
+        }
+        let next_steps = told.advice.commands;
+        let text = next.with_names(&told.text);
+        Some(Change::Controller { state: told.kind.word(), text, lines: told.lines, next: next_steps })
     }
 
     /// How long a node has been where it is, seen from here.

@@ -9,6 +9,7 @@
 //! - [`view`]: where a rollout stands; [`words`]: as sentences, with each [`step`] that comes next; [`status`], [`status_json`], [`why`],
 //!   [`plan_page`]: as pages and JSON
 //! - [`follow`], [`progress`]: what an onlooker is told while it goes on
+//! - [`controller`]: what is said of a rollout's controller while nobody carries the rollout out
 //! - [`console`], [`text`]: the terminal; [`exit`], [`error`]: how a call ends
 //!
 //! The pages, the JSON and the exit codes are documented in docs/cli.md.
@@ -18,6 +19,7 @@ pub mod backend;
 pub mod commands;
 pub mod connect;
 pub mod console;
+pub mod controller;
 pub mod delivery;
 mod docker_config;
 pub mod error;

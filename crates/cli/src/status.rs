@@ -1,6 +1,7 @@
 //! `careen status`: where the rollout stands, as a page. Pure.
 
 use crate::backend::{EndedNode, Summary};
+use crate::controller;
 use crate::step::{Step, Verb};
 use crate::text::{Look, Page, Span, span};
 use crate::view::{NodeStanding, Standing, Totals};
@@ -18,8 +19,8 @@ pub fn page(standing: &Standing, spec: &Spec, page: &mut Page) {
     page.line(format!("rollout {}: {}", standing.rollout, words::payload(spec)));
     let control = standing.with_names(&words::control(standing.control.as_ref()));
     page.spans(&[Span::new(control_look(standing.control.as_ref()), control)]);
-    if standing.controller.is_none() && !standing.is_over() {
-        page.spans(&[Span::new(Look::Bad, "no controller works on it: 'careen resume' starts one")]);
+    if let Some(told) = controller::told(standing) {
+        controller::page(standing, &told, page);
     }
     page.gap();
     let header = ["NODE", "ROLE", "STATE", "FOR", "WHY"].map(|text| Span::new(Look::Dim, text));
@@ -193,6 +194,17 @@ pub fn stage_look(stage: &Stage) -> Look {
 
 /// The commands that come next; none while everything goes its way.
 pub fn next(standing: &Standing) -> Vec<Step> {
+    let fails = controller::told(standing).filter(|told| told.kind == controller::Kind::Fails);
+    let mut all = fails.map(|told| told.advice.commands).unwrap_or_default();
+    for step in next_of_nodes(standing) {
+        if !all.contains(&step) {
+            all.push(step);
+        }
+    }
+    all
+}
+
+fn next_of_nodes(standing: &Standing) -> Vec<Step> {
     if matches!(standing.control, Some(Control::Aborting)) {
         return Vec::new();
     }

@@ -10,6 +10,7 @@ use careen_planner::observed::{Availability, Printed};
 use careen_planner::participants::Participant;
 use careen_planner::rollout::Control;
 use careen_planner::{Hold, Spec, Stage};
+use careen_swarm::ControllerTask;
 use serde::Serialize;
 
 /// `careen status --format json`.
@@ -32,6 +33,7 @@ struct RolloutJson<'a> {
     args: &'a [String],
     control: Option<&'a Control>,
     controller: Option<&'a str>,
+    controller_task: Option<&'a ControllerTask>,
     nodes: Vec<NodeJson<'a>>,
     totals: Totals,
     not_taken_in: Vec<LateJson<'a>>,
@@ -100,6 +102,7 @@ pub fn status<'a>(standing: &'a Standing, spec: &'a Spec, left: &'a [LeftBehind]
         args: &spec.args,
         control: standing.control.as_ref(),
         controller: standing.controller.as_ref().map(|id| id.0.as_str()),
+        controller_task: standing.task.as_ref(),
         nodes: standing.nodes.iter().map(|node| self::node(standing, node)).collect(),
         totals: standing.totals(),
         not_taken_in: standing.not_taken_in.iter().map(late).collect(),

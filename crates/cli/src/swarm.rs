@@ -14,8 +14,8 @@ use careen_planner::rollout::{Ask, Control, NodeResult};
 use careen_planner::spec::UnlockKey;
 use careen_planner::{Action, ControllerId, GivenFile, JobKey, JobRole, NodeId, Observed, RolloutId, Spec};
 use careen_swarm::{
-    GivenKind, PayloadFile, Remembered, RequestError, Stored, Swarm, SwarmCluster, SwarmError,
-    place_of_a_new_one,
+    ControllerTask, GivenKind, PayloadFile, Remembered, RequestError, Stored, Swarm, SwarmCluster,
+    SwarmError, place_of_a_new_one,
 };
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -235,6 +235,10 @@ impl Backend for SwarmBackend {
         // A lock that is held says nothing of its holder: a second controller waits until that one is dead.
         let auth = self.auth_of(rollout)?;
         self.swarm.start_controller(rollout, auth.as_ref()).map(drop).map_err(|error| self.refused(error))
+    }
+
+    fn controller_task(&mut self, rollout: &RolloutId, held: bool) -> Result<ControllerTask, BackendError> {
+        self.swarm.controller_task(rollout, held).map_err(|error| self.unanswered(&error))
     }
 
     fn control(&mut self, rollout: &RolloutId, order: Order) -> Result<(), BackendError> {

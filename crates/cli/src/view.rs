@@ -11,6 +11,7 @@ use careen_planner::{
     ControllerId, Hold, JobKey, JobRole, NodeId, Observed, Pass, PassError, RolloutId, Spec, Stage, Version,
     Watch, has_begun, last_words, pass,
 };
+use careen_swarm::ControllerTask;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -23,12 +24,42 @@ pub struct Standing {
     pub control: Option<Control>,
     /// Who holds the lock for it; `None` when nobody works on it.
     pub controller: Option<ControllerId>,
+    /// What holds it.
+    pub lock: LockOf,
+    /// What Swarm and the engine say of its controller; `None` when they were not asked.
+    pub task: Option<ControllerTask>,
     /// Its nodes, in the order in which they have their turn; those that cannot be worked on behind them.
     pub nodes: Vec<NodeStanding>,
     /// Nodes that would be selected now and take no part: they joined later, or their labels fit only since.
     pub not_taken_in: Vec<Participant>,
     /// What nodes are called: those of the swarm, and those that left it.
     names: Names,
+}
+
+/// Who has, or had, the lock over rollouts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LockOf {
+    /// Nobody ever took it for this rollout.
+    Nobody,
+    /// A controller gave it back.
+    GivenBack,
+    /// A controller that Swarm placed, living or dead.
+    Service,
+    /// Another process: a container beside the swarm, or a command line with `--local`.
+    Process,
+}
+
+impl LockOf {
+    fn of(observed: &Observed, spec: &Spec) -> Self {
+        let Some(lock) = observed.lock.as_ref().filter(|lock| lock.rollout.as_ref() == Some(&spec.id)) else {
+            return Self::Nobody;
+        };
+        match (&lock.holder, &lock.place) {
+            (None, _) => Self::GivenBack,
+            (Some(_), Some(place)) if place.movable => Self::Service,
+            (Some(_), _) => Self::Process,
+        }
+    }
 }
 
 /// Where one node stands.
@@ -151,6 +182,8 @@ pub fn look(
         rollout: spec.id.clone(),
         control: observed.rollout.as_ref().map(|rollout| rollout.control.clone()),
         controller: holder(observed, spec),
+        lock: LockOf::of(observed, spec),
+        task: None,
         nodes: in_turn.chain(left_out).map(called).collect(),
         not_taken_in: participants::latecomers(observed, spec)?,
         names: names.clone(),
@@ -303,6 +336,11 @@ impl Standing {
     /// Puts host names in the place of ids: people know nodes by these.
     pub fn with_names(&self, text: &str) -> String {
         self.names.in_text(text)
+    }
+
+    /// What is known of its controller.
+    pub fn with_task(self, task: ControllerTask) -> Self {
+        Self { task: Some(task), ..self }
     }
 
     /// What is known of how long nodes have been where they are.

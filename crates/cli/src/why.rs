@@ -3,7 +3,7 @@
 use crate::step::Verb;
 use crate::text::{Look, Page, Span};
 use crate::view::{NodeStanding, Standing};
-use crate::{status, status_json, words};
+use crate::{controller, status, status_json, words};
 use careen_planner::rollout::Control;
 use careen_planner::state::Left;
 use careen_planner::{PauseReason, Stage};
@@ -14,6 +14,11 @@ pub fn page(standing: &Standing, nodes: &[&NodeStanding], page: &mut Page) {
     let control = standing.with_names(&words::control(standing.control.as_ref()));
     let look = status::control_look(standing.control.as_ref());
     page.spans(&[format!("rollout {}: ", standing.rollout).into(), Span::new(look, control)]);
+    // That there is none is what the advice says.
+    let told = controller::told(standing).filter(|told| told.kind != controller::Kind::Missing);
+    if let Some(told) = told {
+        controller::page(standing, &told, page);
+    }
     if let Some(advice) = of_rollout(standing) {
         say(&advice, page);
     }
@@ -71,14 +76,19 @@ fn of_rollout(standing: &Standing) -> Option<words::Advice> {
         let commands = verbs.iter().map(|verb| verb.step()).collect();
         Some(words::Advice { text, commands })
     };
+    let of_controller = controller::told(standing).filter(|told| !told.advice.text.is_empty());
+    let of_controller = of_controller.map(|told| (told.kind, told.advice));
+    match (&standing.control, of_controller) {
+        // Who does not come up takes no order.
+        (_, Some((controller::Kind::Fails, advice))) => return Some(advice),
+        (Some(Control::Running | Control::Aborting), Some((_, advice))) => return Some(advice),
+        (_, Some(_) | None) => {}
+    }
     match &standing.control {
         Some(Control::Paused { why: PauseReason::BaselineRemoved }) => {
             advice("nobody knows any more which nodes take part; end it", &[Verb::Abort])
         }
         Some(Control::Paused { .. }) => advice("it waits for an operator", &[Verb::Resume, Verb::Abort]),
-        Some(Control::Running | Control::Aborting) if standing.controller.is_none() => {
-            advice("no controller works on it; this starts one", &[Verb::Resume])
-        }
         Some(Control::Running | Control::Aborting | Control::Finished { .. }) | None => None,
     }
 }

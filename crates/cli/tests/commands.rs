@@ -4,12 +4,14 @@ mod simulated;
 
 use careen_cli::error::Failure;
 use careen_cli::exit::Exit;
-use careen_planner::NodeId;
+use careen_controller::Controller;
 use careen_planner::observed::Availability;
 use careen_planner::rollout::{Control, RolloutOutcome};
+use careen_planner::{ControllerId, NodeId};
 use careen_sim::host::AttemptEnd;
 use careen_sim::scenario;
 use careen_sim::world::SimNode;
+use careen_swarm::{ControllerTask, Home, Seat};
 use simulated::{Shared, Sim};
 
 /// A swarm of one manager and so many workers, on which nothing runs.
@@ -440,4 +442,147 @@ fn an_upgrade_is_planned_and_carried_out_with_careens_own_image() {
     assert_eq!((spec.payload.as_deref(), spec.command.as_str()), (Some("/upgrade"), "install"));
     assert_eq!(spec.args, ["--package", "vim"]);
     assert_eq!(violations(&sim), Vec::<String>::new());
+}
+
+/// A controller whose task ends again and again.
+fn failing() -> ControllerTask {
+    ControllerTask::Fails(Seat {
+        home: Home::Service,
+        name: "careen-controller-x".into(),
+        node: Some("m1".into()),
+        task: "ready".into(),
+        why: Some("task: non-zero exit (1)".into()),
+        tries: 5,
+        lines: vec!["careen-controller: \u{1b}[31mno swarm to work on".into()],
+    })
+}
+
+/// One that Swarm is bringing up.
+fn coming_up() -> ControllerTask {
+    let ControllerTask::Fails(seat) = failing() else { panic!("it fails") };
+    ControllerTask::ComingUp(Seat { task: "preparing".into(), why: None, tries: 0, lines: vec![], ..seat })
+}
+
+#[test]
+fn whoever_follows_is_told_of_a_controller_that_does_not_come_up_and_an_abort_works_without_one() {
+    let sim = swarm(2);
+    sim.0.borrow_mut().task = Some(failing());
+    let minute = sim.0.borrow().world.now + 60;
+    sim.0.borrow_mut().interrupt_at = Some(minute);
+    assert_eq!(exit(sim.call("run --image update --yes")), 1, "{}", sim.err());
+    let err = sim.err();
+    let told = "its controller does not come up: task: non-zero exit (1) (task ready on m1); 5 tries ended so, one after the \
+                other\n    | careen-controller: \\u{1b}[31mno swarm to work on\n    docker service ps --no-trunc \
+                careen-controller-x\n    careen resume --local\n    careen abort\n";
+    assert!(err.starts_with(told) && err.matches("does not come up").count() == 1, "told once: {err}");
+    sim.0.borrow_mut().interrupt_at = None;
+
+    assert_eq!(exit(sim.call("status")), 0);
+    let out = sim.out();
+    assert!(out.contains("\nits controller does not come up: task: non-zero exit (1)"), "{out}");
+    assert!(
+        !out.contains("no controller works on it") && out.contains("\n  careen resume --local\n"),
+        "{out}"
+    );
+    assert_eq!(exit(sim.call("why")), 0);
+    assert!(
+        sim.out().contains("mend what it says") && sim.out().contains("\n    careen abort\n"),
+        "{}",
+        sim.out()
+    );
+    assert_eq!(exit(sim.call("status --format json")), 0);
+    let status: serde_json::Value = serde_json::from_str(&sim.out()).unwrap();
+    let task = &status["rollout"]["controller_task"];
+    assert_eq!((&task["state"], &task["tries"]), (&"fails".into(), &5.into()));
+    let unheard = sim.call("resume").unwrap_err();
+    assert!(unheard.to_string().contains("is stored in the swarm, but the controller"), "{unheard}");
+
+    assert_eq!(exit(sim.call("abort")), 3, "{}", sim.err());
+    assert!(sim.err().contains("This process ends the rollout in its place\n"), "{}", sim.err());
+    assert!(sim.out().ends_with(" is aborted: 0 of 3 nodes done, 3 waiting\n"), "{}", sim.out());
+    let shared = sim.0.borrow();
+    assert_eq!(shared.task, None, "the service that never came up goes with the rollout");
+    assert_eq!(shared.world.lock.as_ref().unwrap().holder, None);
+    assert_eq!(shared.world.violations, Vec::<String>::new());
+}
+
+#[test]
+fn an_abort_takes_over_what_a_controller_that_died_had_begun() {
+    let sim = swarm(2);
+    attempts_end(&sim, "w1", AttemptEnd::Failed);
+    assert_eq!(exit(sim.call("run --image update --yes --monitor 5s")), 4, "{}", sim.err());
+    {
+        // It dies with the lock, and does not come up again.
+        let mut shared = sim.0.borrow_mut();
+        assert!(shared.world.lock.as_ref().unwrap().holder.is_some());
+        (shared.in_swarm, shared.task) = (None, Some(failing()));
+    }
+    let epoch = sim.0.borrow().world.lock.as_ref().unwrap().epoch;
+    assert_eq!(exit(sim.call("abort")), 3, "{}", sim.err());
+    let shared = sim.0.borrow();
+    let lock = shared.world.lock.as_ref().unwrap();
+    assert_eq!((lock.holder.as_ref(), lock.epoch), (None, epoch + 1), "one controller more had the lock");
+    assert_eq!(shared.world.violations, Vec::<String>::new());
+}
+
+#[test]
+fn a_controller_that_is_on_its_way_is_waited_for_and_nobody_is_told_to_resume() {
+    let sim = swarm(1);
+    sim.0.borrow_mut().task = Some(coming_up());
+    assert_eq!(exit(sim.call("run --image update --yes --detach")), 0);
+    assert_eq!(exit(sim.call("status")), 0);
+    let out = sim.out();
+    assert!(out.contains("\nits controller is on its way: task preparing on m1\n"), "{out}");
+    assert!(!out.contains("careen resume"), "{out}");
+    sim.0.borrow_mut().task = Some(ControllerTask::Absent { submitted_seconds: Some(1) });
+    assert_eq!(exit(sim.call("why")), 0);
+    assert!(sim.out().contains("submitted 1 s ago") && !sim.out().contains("careen resume"), "{}", sim.out());
+
+    // One that comes up while an abort waits is left to do it.
+    sim.0.borrow_mut().task = Some(coming_up());
+    let soon = sim.0.borrow().world.now + 5;
+    sim.0.borrow_mut().at(move |shared| {
+        let comes = shared.world.now >= soon;
+        if comes {
+            shared.task = None;
+            let spec = shared.spec.clone().unwrap();
+            shared.in_swarm = Some(Controller::new(ControllerId("service".into()), spec));
+        }
+        comes
+    });
+    assert_eq!(exit(sim.call("abort")), 0, "{}", sim.err());
+    assert!(!sim.err().contains("in its place"), "{}", sim.err());
+    // One that takes its time is not.
+    sim.0.borrow_mut().in_swarm = None;
+    sim.0.borrow_mut().task = Some(coming_up());
+    assert_eq!(exit(sim.call("abort")), 0);
+    assert!(
+        sim.err().contains("still on its way") && sim.err().contains("'careen abort --local'"),
+        "{}",
+        sim.err()
+    );
+    assert_eq!(violations(&sim), Vec::<String>::new());
+}
+
+#[test]
+fn a_controller_that_is_slow_to_come_up_is_told_once_and_so_is_that_it_works() {
+    let sim = swarm(1);
+    sim.0.borrow_mut().task = Some(coming_up());
+    let soon = sim.0.borrow().world.now + 40;
+    sim.0.borrow_mut().at(move |shared| {
+        let comes = shared.world.now >= soon;
+        if comes {
+            shared.task = None;
+            let spec = shared.spec.clone().unwrap();
+            shared.in_swarm = Some(Controller::new(ControllerId("service".into()), spec));
+        }
+        comes
+    });
+    assert_eq!(exit(sim.call("run --image update --yes --monitor 1s")), 0, "{}", sim.err());
+    let err = sim.err();
+    assert!(
+        err.starts_with("its controller is on its way: task preparing on m1\nits controller works\n"),
+        "{err}"
+    );
+    assert_eq!(err.matches("on its way").count(), 1, "{err}");
 }

@@ -55,7 +55,11 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         let mut following = Following::new(spec);
         loop {
             let verdict = match self.backend.observe(Some(&following.follower.spec().id)) {
-                Ok(observed) => self.saw(&mut following, &observed)?,
+                Ok(observed) => {
+                    let task = self.controller_task(following.follower.spec(), &observed)?;
+                    task.into_iter().for_each(|task| following.follower.heard_of_the_controller(task));
+                    self.saw(&mut following, &observed)?
+                }
                 Err(BackendError::NoManager(away)) => {
                     // The engine that is asked may be the one that is being restarted.
                     self.unavailable(&mut following, &away.to_string())?;
@@ -99,7 +103,10 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
 
     fn show(&mut self, following: &mut Following, changes: &[Change]) -> Result<(), Failure> {
         let mut page = Page::new(self.console.colours().err);
-        changes.iter().for_each(|change| page.line(change.line()));
+        for change in changes {
+            page.line(change.line());
+            change.below().into_iter().for_each(|line| page.line(line));
+        }
         let lines = page.into_text();
         if !self.console.is_live() {
             return Ok(self.console.err(&lines)?);

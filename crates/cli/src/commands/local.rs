@@ -70,6 +70,9 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         };
         match end {
             End::Finished => {
+                // A service whose controller never came up does not go by itself, and Swarm would start it for ever. Where it
+                // cannot be removed now, the next sweep does it.
+                let _best_effort = self.backend.remove_controller(&following.follower.spec().id);
                 let observed = last.borrow_mut().take();
                 let verdict = observed.map(|observed| self.saw(&mut following, &observed)).transpose()?;
                 let outcome = match verdict {
@@ -80,6 +83,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
             }
             End::Removed => {
                 give_back(&mut cluster, &me);
+                let _best_effort = self.backend.remove_controller(&following.follower.spec().id);
                 self.removed(&mut following)
             }
             End::Superseded => {

@@ -9,13 +9,14 @@ mod show;
 mod steer;
 
 use crate::args::{Command, Format};
-use crate::backend::{Backend, Rollouts, Summary};
+use crate::backend::{Backend, BackendError, Rollouts, Summary};
 use crate::console::Console;
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::text::{self, Page};
 use crate::view::{self, NodeStanding, Standing};
 use careen_planner::{Observed, RolloutId, Spec, Watch};
+use careen_swarm::ControllerTask;
 use serde::Serialize;
 
 /// A call of careen.
@@ -92,6 +93,31 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         let ages = self.backend.ages()?;
         let (standing, _) = view::look(&observed, spec, &Watch::default(), self.console.now())?;
         Ok((standing.with_ages(&ages), observed))
+    }
+
+    /// The same, and what is known of its controller.
+    fn standing_with_controller(&mut self, spec: &Spec) -> Result<(Standing, Observed), Failure> {
+        let (standing, observed) = self.standing(spec)?;
+        let task = self.controller_task(spec, &observed)?;
+        Ok(match task {
+            Some(task) => (standing.with_task(task), observed),
+            None => (standing, observed),
+        })
+    }
+
+    /// What Swarm and the engine say of its controller. Nothing when nobody answers: that is said of the rest, too.
+    fn controller_task(
+        &mut self,
+        spec: &Spec,
+        observed: &Observed,
+    ) -> Result<Option<ControllerTask>, Failure> {
+        let lock = observed.lock.as_ref().filter(|lock| lock.rollout.as_ref() == Some(&spec.id));
+        let held = lock.is_some_and(|lock| lock.holder.is_some());
+        match self.backend.controller_task(&spec.id, held) {
+            Ok(task) => Ok(Some(task)),
+            Err(BackendError::NoManager(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// An id that no other rollout has.

@@ -24,7 +24,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         if follow {
             return self.follow(spec);
         }
-        let (standing, observed) = self.standing(&spec)?;
+        let (standing, observed) = self.standing_with_controller(&spec)?;
         let left = self.remains(&observed, Some(&spec.id))?;
         self.print(&status_json::status(&standing, &spec, &left), |page| {
             status::page(&standing, &spec, page);
@@ -36,7 +36,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
     pub(super) fn why(&mut self, node: Option<&str>) -> Result<Exit, Failure> {
         // Nothing blocks: how the last one ended is what is left to tell.
         let Some(spec) = self.backend.active()? else { return self.status(false) };
-        let (standing, _) = self.standing(&spec)?;
+        let (standing, _) = self.standing_with_controller(&spec)?;
         let nodes = match node {
             Some(given) => vec![find(&standing, given)?],
             None => why::blocked(&standing),

@@ -2,17 +2,35 @@
 
 use super::{Session, find};
 use crate::args::{AbortArgs, Format, NodeArgs, SteerArgs};
-use crate::backend::{Backend, Order};
+use crate::backend::{Backend, BackendError, Order};
 use crate::console::Console;
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::step::Verb;
 use crate::text;
 use crate::view::NodeStanding;
-use crate::words;
+use crate::{controller, words};
 use careen_planner::rollout::{Ask, Control};
 use careen_planner::{NodeId, PauseReason, Spec};
+use careen_swarm::ControllerTask;
 use serde_json::json;
+use std::time::Duration;
+
+/// How long an abort waits for a controller that is on its way.
+const COMES_UP: Duration = Duration::from_secs(30);
+
+/// From one look to the next.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Who carries an abort out.
+enum Ender {
+    /// One in the swarm, or it is done.
+    Controller,
+    /// One that is on its way.
+    Soon { why: String },
+    /// None that comes up.
+    Nobody { why: String },
+}
 
 impl<B: Backend, C: Console> Session<'_, B, C> {
     pub(super) fn pause(&mut self) -> Result<Exit, Failure> {
@@ -33,7 +51,66 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         let Some(spec) = self.backend.active()? else { return self.abort_removed(args.yes) };
         self.backend.control(&spec.id, Order::Abort)?;
         self.told(&spec, "abort", None, "is being aborted; what can be given back is given back")?;
-        self.carry_on(spec, args.local)
+        if args.local { self.follow_here(spec) } else { self.see_the_abort_through(spec) }
+    }
+
+    /// An abort is what is left when nothing else works, so it does not rest on a controller in the swarm: where none comes up,
+    /// its loop runs in this process. It is one controller like any other, with the lock and an epoch of its own.
+    fn see_the_abort_through(&mut self, spec: Spec) -> Result<Exit, Failure> {
+        let started = self.backend.start_controller(&spec.id);
+        let deadline = self.console.now() + COMES_UP;
+        loop {
+            match self.who_ends_it(&spec, &started)? {
+                Ender::Controller => return Ok(Exit::Done),
+                Ender::Nobody { why } => {
+                    self.say(&format!(
+                        "its controller does not come up: {why}. This process ends the rollout in its place"
+                    ))?;
+                    return self.follow_here(spec);
+                }
+                Ender::Soon { why } if self.console.now() >= deadline => {
+                    let here = Verb::Abort.step().locally();
+                    self.say(&format!(
+                        "its controller is still on its way: {why}; '{here}' ends the rollout from this terminal"
+                    ))?;
+                    return Ok(Exit::Done);
+                }
+                Ender::Soon { .. } => self.console.wait(LOOK),
+            }
+        }
+    }
+
+    fn who_ends_it(&mut self, spec: &Spec, started: &Result<(), BackendError>) -> Result<Ender, Failure> {
+        // The one that was there may have done it and gone meanwhile.
+        if self.is_over(spec)? {
+            return Ok(Ender::Controller);
+        }
+        match started {
+            Err(source @ BackendError::NoManager(_)) => {
+                return Err(Failure::NoController { rollout: spec.id.clone(), source: source.clone() });
+            }
+            Err(error) => return Ok(Ender::Nobody { why: error.to_string() }),
+            Ok(()) => {}
+        }
+        Ok(match self.heard_of_the_controller(spec)? {
+            Some(ControllerTask::Fails(seat)) => Ender::Nobody { why: controller::why(&seat) },
+            Some(ControllerTask::ComingUp(seat)) => Ender::Soon { why: controller::why(&seat) },
+            // A container on another manager is that one's to tell of.
+            Some(ControllerTask::Runs(_) | ControllerTask::Absent { .. }) | None => Ender::Controller,
+        })
+    }
+
+    /// Nothing when no manager answers now: the order is stored all the same.
+    fn heard_of_the_controller(&mut self, spec: &Spec) -> Result<Option<ControllerTask>, Failure> {
+        match self.backend.observe(Some(&spec.id)) {
+            Ok(observed) => self.controller_task(spec, &observed),
+            Err(BackendError::NoManager(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn is_over(&mut self, spec: &Spec) -> Result<bool, Failure> {
+        Ok(self.backend.active()?.is_none_or(|active| active.id != spec.id))
     }
 
     pub(super) fn retry(&mut self, args: &NodeArgs) -> Result<Exit, Failure> {
@@ -130,10 +207,15 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         }
         let started = self.start_controller(&spec.id);
         // The one that was there may have done it and gone meanwhile, at any moment of looking for it.
-        let is_over = |active: Option<Spec>| active.is_none_or(|active| active.id != spec.id);
         match started {
-            Err(_) if is_over(self.backend.active()?) => Ok(Exit::Done),
-            started => started.map(|()| Exit::Done),
+            Err(_) if self.is_over(&spec)? => return Ok(Exit::Done),
+            started => started?,
+        }
+        match self.heard_of_the_controller(&spec)? {
+            Some(ControllerTask::Fails(seat)) if !self.is_over(&spec)? => {
+                Err(Failure::ControllerFails { rollout: spec.id, why: controller::why(&seat) })
+            }
+            Some(_) | None => Ok(Exit::Done),
         }
     }
 }

@@ -18,7 +18,7 @@ use careen_planner::{
 };
 use careen_sim::View;
 use careen_sim::world::World;
-use careen_swarm::{GivenKind, PayloadFile, Stored};
+use careen_swarm::{ControllerTask, GivenKind, Home, PayloadFile, Seat, Stored};
 use clap::Parser;
 use std::cell::RefCell;
 use std::io;
@@ -31,6 +31,8 @@ pub struct Sim(pub Rc<RefCell<Shared>>);
 
 pub struct Shared {
     pub world: World,
+    /// What is told of the controller in the swarm; when there is nothing, it comes up at once.
+    pub task: Option<ControllerTask>,
     /// What was submitted.
     pub spec: Option<Spec>,
     /// Records of rollouts that are over, and that nobody can read.
@@ -66,6 +68,7 @@ impl Sim {
         let world = World { rollout: RolloutRecord::new(Version(1), Control::Running), ..world };
         Self(Rc::new(RefCell::new(Shared {
             world,
+            task: None,
             spec: None,
             unreadable: Vec::new(),
             in_swarm: None,
@@ -260,10 +263,31 @@ impl Backend for Sim {
 
     fn start_controller(&mut self, _rollout: &RolloutId) -> Result<(), BackendError> {
         let mut shared = self.0.borrow_mut();
+        if shared.task.is_some() {
+            return Ok(());
+        }
         let spec = shared.spec.clone().unwrap();
         let new = || Controller::new(ControllerId("service".into()), spec);
         shared.in_swarm.get_or_insert_with(new);
         Ok(())
+    }
+
+    fn controller_task(&mut self, _rollout: &RolloutId, held: bool) -> Result<ControllerTask, BackendError> {
+        let shared = self.0.borrow();
+        let seat = || Seat {
+            home: Home::Service,
+            name: "careen-controller".to_owned(),
+            node: Some(place().0),
+            task: "running".to_owned(),
+            why: None,
+            tries: 0,
+            lines: Vec::new(),
+        };
+        Ok(match (&shared.task, held || shared.in_swarm.is_some()) {
+            (Some(task), _) => task.clone(),
+            (None, true) => ControllerTask::Runs(seat()),
+            (None, false) => ControllerTask::Absent { submitted_seconds: None },
+        })
     }
 
     fn control(&mut self, _rollout: &RolloutId, order: Order) -> Result<(), BackendError> {
@@ -319,7 +343,8 @@ impl Backend for Sim {
     }
 
     fn remove_controller(&mut self, _rollout: &RolloutId) -> Result<(), BackendError> {
-        self.0.borrow_mut().in_swarm = None;
+        let mut shared = self.0.borrow_mut();
+        (shared.in_swarm, shared.task) = (None, None);
         Ok(())
     }
 

@@ -69,6 +69,42 @@ fn a_controller_whose_rollout_is_gone_goes_too() {
     scene.assert_nothing_is_left();
 }
 
+#[test]
+fn a_controller_that_does_not_come_up_is_told_and_an_abort_ends_the_rollout_without_it() {
+    let scene = scene();
+    scene.hold("n4", "prepare");
+    let id = scene.start(&["--node", "n4", "--", "plain"]);
+    scene.await_begun("n4", "prepare");
+    // It gives its lock back; the one after it finds no program.
+    scene.sh("n1", &format!("docker service update -d -q --entrypoint /nowhere careen-controller-{id}"));
+    let fails = wait_until("its controller is known not to come up", LONG, || {
+        let rollout = scene.json(&["status"])["rollout"].take();
+        let task = rollout["controller_task"].clone();
+        let fails = task["state"] == "fails" && rollout["controller"].is_null();
+        Ok(if fails { Poll::Ready(task) } else { Poll::Pending(rollout.to_string()) })
+    });
+    let task = fails.unwrap_or_else(|error| panic!("{error}"));
+    assert!(task["why"].as_str().unwrap_or_default().contains("/nowhere"), "{task}");
+    let status = scene.careen(&["status"]).stdout;
+    assert!(status.contains("its controller does not come up: "), "{status}");
+    assert!(!status.contains("no controller works on it"), "{status}");
+    for command in [format!("docker service ps --no-trunc careen-controller-{id}"), "careen abort".to_owned()]
+    {
+        assert!(status.contains(&command), "{command}: {status}");
+    }
+    scene.sh("n1", &format!("docker service ps --no-trunc careen-controller-{id}"));
+    assert_eq!(scene.careen(&["resume"]).status, 1, "nobody carries it out");
+
+    let abort = scene.careen(&["abort"]);
+    assert_eq!(abort.status, 3, "{abort:?}");
+    assert!(abort.stderr.contains("This process ends the rollout in its place"), "{abort:?}");
+    assert_eq!(scene.await_end()["control"]["outcome"], "aborted");
+    assert!(!scene.ran("n4").contains("install"), "{}", scene.ran("n4"));
+    scene.let_go("n4", "prepare");
+    scene.assert_all_active();
+    scene.assert_nothing_is_left();
+}
+
 /// The controller when it runs on this node.
 fn moved(scene: &Scene, rollout: &str, node: &str) -> Process {
     let there = wait_until(&format!("the controller runs on {node}"), LONG, || {
