@@ -47,3 +47,5 @@ pub mod words;
 
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod typed;

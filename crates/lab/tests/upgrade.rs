@@ -335,7 +335,7 @@ fn a_full_disk_is_seen_before_anything_is_downloaded() {
     scene.on("n2", "umount /var/cache/careen; rmdir /var/cache/careen");
     assert_eq!(full.status, 1, "{}", full.stdout);
     let short =
-        "archives (the packages). Make room there, then try again ('careen retry'). Nothing was changed";
+        "archives (the packages). Make room there, then try again ('careen retry NODE'). Nothing was changed";
     assert!(full.stdout.contains(short), "{}", full.stdout);
     assert_eq!(scene.on("n2", "version careen-test-one"), "installed 1");
 }

@@ -80,13 +80,13 @@ pub fn advice(said: &str) -> Option<&'static str> {
         (
             "changed its '",
             "A repository calls itself something else than before: find out at its own pages whether that is right, then type \
-             'apt-get update --allow-releaseinfo-change' on the host, and 'careen retry'",
+             'apt-get update --allow-releaseinfo-change' on the host, and 'careen retry NODE'",
         ),
         ("EXPKEYSIG", EXPIRED_KEY),
         ("KEYEXPIRED", EXPIRED_KEY),
         (
             "NO_PUBKEY",
-            "The host does not have a repository's key: get it from the repository's own pages, then 'careen retry'",
+            "The host does not have a repository's key: get it from the repository's own pages, then 'careen retry NODE'",
         ),
         (
             "is expired (invalid since",
@@ -102,8 +102,7 @@ pub fn advice(said: &str) -> Option<&'static str> {
     KNOWN.iter().find(|(words, _)| said.contains(words)).map(|(_, advice)| *advice)
 }
 
-const EXPIRED_KEY: &str =
-    "A repository's key has expired: get its new one from the repository's own pages, then 'careen retry'";
+const EXPIRED_KEY: &str = "A repository's key has expired: get its new one from the repository's own pages, then 'careen retry NODE'";
 
 /// `NAME [VERSION]`.
 fn removal(rest: &str) -> Option<Removal> {

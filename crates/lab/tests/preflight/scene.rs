@@ -1,5 +1,8 @@
 //! The lab of these tests, and what they do to it again and again.
 
+#[path = "../typed/mod.rs"]
+mod typed;
+
 use careen_lab::{Docker, Lab, Node, Output, Poll, Progress, Spec, wait_until};
 use serde_json::Value;
 use std::path::Path;
@@ -98,6 +101,8 @@ impl Scene {
             Ok(if is_it { Poll::Ready(()) } else { Poll::Pending(node.to_string()) })
         });
         held.unwrap_or_else(|error| panic!("{error}"));
+        // On these scenes a node is held until the test mends it.
+        typed::look(&self.json(&["why", name]), name, hold, |node| self.node(node), || true);
         self.careen(&["why", name]).stdout
     }
 

@@ -7,6 +7,9 @@
 #![expect(clippy::expect_used, reason = "a test that cannot set the scene has failed")]
 #![allow(dead_code, reason = "each test program uses its part of it")]
 
+#[path = "../typed/mod.rs"]
+mod typed;
+
 use careen_lab::{Docker, Fault, Lab, Node, Output, Poll, Progress, Role, Spec, wait_until};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -189,7 +192,10 @@ impl Scene {
     }
 
     pub fn await_hold(&self, name: &str, hold: &str) -> Value {
-        self.await_node(name, hold, |node| node["hold"]["hold"] == hold)
+        let held = self.await_node(name, hold, |node| node["hold"]["hold"] == hold);
+        let still = || self.standing(name)["hold"]["hold"] == hold;
+        typed::look(&self.json(&["why", name]), name, hold, |node| self.node(node), still);
+        held
     }
 
     /// Waits until it is said of a node at work that its command printed this last.

@@ -55,7 +55,7 @@ pub enum Fail {
     /// Somebody else has the package manager.
     #[error(
         "{path} was held by {holder} for {minutes} minutes. Wait until that is through, or end it there, and try again \
-         ('careen retry'). Nothing was changed"
+         ('careen retry NODE'). Nothing was changed"
     )]
     Locked {
         /// The lock.
@@ -91,12 +91,12 @@ pub enum Fail {
     /// Another upgrade than the one that was prepared.
     #[error(
         "what would be done now is not what was prepared: {0}. Something changed on this host since then. Nothing was \
-         changed by this; try again ('careen retry'), and it is prepared anew"
+         changed by this; try again ('careen retry NODE'), and it is prepared anew"
     )]
     Surprise(String),
     /// Too little space.
     #[error(
-        "{free} are free where {needed} are needed, for {what}. Make room there, then try again ('careen retry'). Nothing was \
+        "{free} are free where {needed} are needed, for {what}. Make room there, then try again ('careen retry NODE'). Nothing was \
          changed"
     )]
     Space {

@@ -1,0 +1,39 @@
+//! What `careen why` tells to type is typed, in the state in which it tells it.
+
+use careen_lab::Node;
+use serde_json::Value;
+
+/// Types each command that `careen why NODE` (as JSON) names for this hold, and that only looks; what changes something the scenes type
+/// themselves. `still` is whether the node is still held so: if not, what was named may be gone.
+pub fn look<'a>(
+    why: &Value,
+    node: &str,
+    hold: &str,
+    nodes: impl Fn(&str) -> &'a Node,
+    still: impl Fn() -> bool,
+) {
+    let commands = why["nodes"][0]["advice"]["commands"].as_array().cloned().unwrap_or_default();
+    for (on, command) in commands.iter().filter_map(Value::as_str).filter_map(|text| looking(node, text)) {
+        let typed = nodes(on).sh(&command).expect("exec");
+        assert!(typed.status == 0 || !still(), "{hold}: '{command}' on {on}: {typed:?}");
+    }
+}
+
+/// A command that only looks, and where it is typed: careen's own and docker's on a manager, what is for a host there. One that
+/// follows a log is asked for what there is.
+fn looking<'a>(node: &'a str, command: &str) -> Option<(&'a str, String)> {
+    const LOOKS: [&str; 8] = [
+        "careen logs ",
+        "careen why ",
+        "careen-agent list",
+        "careen-agent logs ",
+        "docker node inspect ",
+        "docker node ls ",
+        "docker node ps ",
+        "docker service ps ",
+    ];
+    let on_host = command.strip_prefix(&format!("ssh {node} ")).unwrap_or(command);
+    let looks = LOOKS.iter().any(|it| on_host.starts_with(it)) || on_host == "careen-agent machine";
+    let on = if on_host != command || on_host.starts_with("careen-agent") { node } else { "n1" };
+    looks.then(|| (on, on_host.replace(" -f ", " ")))
+}
