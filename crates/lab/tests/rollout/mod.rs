@@ -124,6 +124,9 @@ impl Scene {
         let fixed = ["run", "--image", &self.image, "--yes", "--detach", "--monitor", "1s", "--allow-gaps"];
         let output = self.careen(&[&fixed[..], flags].concat());
         assert_eq!(output.status, 0, "{output:?}");
+        // Its controller is on its way, and nobody is told to start one.
+        let status = self.careen(&["status"]).stdout;
+        assert!(!status.contains("no controller works on it"), "{status}");
         self.json(&["status"])["rollout"]["id"].as_str().expect("a rollout goes on").to_owned()
     }
 
