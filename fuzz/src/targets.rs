@@ -102,6 +102,7 @@ fn what_is_next_can_be_recorded(state: &State, bits: u8) {
         go: bit(1).then_some(1),
         boot_id: "b".into(),
         engine_up: bit(4),
+        called_down: bit(3),
         engine_restart_wanted: bit(5).then(|| "it was replaced".into()),
         reboot_wanted: bit(6).then(|| "a marker says so".into()),
         reboot_wanted_before: bit(7),

@@ -39,6 +39,12 @@ fn of_engine(why: EngineRestart, outcome: &EngineOutcome) -> String {
             "the engine was down after the command, and was started again".to_owned()
         }
         (EngineRestart::Replaced, EngineOutcome::Up) => "the engine was restarted".to_owned(),
+        (EngineRestart::CalledDown, EngineOutcome::Up) => {
+            "the swarm went on calling this node down although its manager took part, and the engine was restarted".to_owned()
+        }
+        (EngineRestart::CalledDown, EngineOutcome::Down { words }) => {
+            format!("the swarm went on calling this node down although its manager took part, and the engine was restarted in vain: {words}")
+        }
         (EngineRestart::Down, EngineOutcome::Down { words }) => {
             format!("the engine was down after the command, and does not start: {words}")
         }

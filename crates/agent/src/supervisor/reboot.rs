@@ -76,13 +76,7 @@ impl Supervisor<'_> {
         let mut waiting = self.waiting();
         let event = loop {
             if go::counts(&given, COMMAND) {
-                break match engine_restart::may_still_run(&self.manifest) {
-                    Ok(()) => may_run(),
-                    Err(why) => {
-                        say(format_args!("{why}: waiting for its turn again"));
-                        Event::TurnIsLost
-                    }
-                };
+                break Event::Waited;
             }
             if Instant::now() >= deadline {
                 let limit = limit.as_secs();
@@ -94,11 +88,23 @@ impl Supervisor<'_> {
             }
         };
         waiting.hold(None);
+        let event = if event == Event::Waited { self.may_still_run() } else { event };
         if !matches!(event, Event::MayRun { .. }) {
             self.engine_lock = None;
             engine_restart::give_back(&self.manifest);
         }
         event
+    }
+
+    /// The last look at the quorum before a command begins.
+    fn may_still_run(&self) -> Event {
+        match engine_restart::may_still_run(&self.manifest) {
+            Ok(()) => may_run(),
+            Err(why) => {
+                say(format_args!("{why}: waiting for its turn again"));
+                Event::TurnIsLost
+            }
+        }
     }
 
     /// Whether the go for the command counts now.
