@@ -83,13 +83,14 @@ fn init_script(files: &dyn Files) -> Unit {
         return Unit::None;
     }
     let texts = ["/etc/default/docker", "/etc/conf.d/docker"].map(|path| files.read(path).ok().flatten());
-    let options = texts
+    let found: Vec<(String, String)> = texts
         .into_iter()
         .flatten()
         .flat_map(|text| variables(&text))
-        .filter(|(name, _)| name == "DOCKER_OPTS");
-    let options = options.last().map(|(_, value)| value).unwrap_or_default();
-    match words(&options) {
+        .filter(|(name, _)| name == "DOCKER_OPTS")
+        .collect();
+    let options = found.last().map(|(_, value)| value.as_str()).unwrap_or_default();
+    match words(options) {
         Ok(arguments) if !options.contains(['$', '`']) => {
             Unit::Starts(Start { program: "dockerd".to_owned(), arguments, environment: BTreeMap::new() })
         }
