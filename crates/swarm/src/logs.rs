@@ -99,10 +99,7 @@ mod tests {
     #[test]
     fn the_last_report_of_a_recorded_log() {
         assert_eq!(found(include_bytes!("../fixtures/task-log.bin"), false), Some(PREPARED.into()));
-        assert_eq!(
-            found(include_bytes!("../fixtures/task-log-terminal.bin"), true),
-            Some(PREPARED.into())
-        );
+        assert_eq!(found(include_bytes!("../fixtures/task-log-terminal.bin"), true), Some(PREPARED.into()));
     }
 
     #[test]

@@ -186,6 +186,16 @@ impl Stage {
         gates
     }
 
+    /// The same when the agent has said which it has drawn: it waits from then on.
+    pub fn drawn_gates(&self) -> Gates {
+        wait_until("the agent says which gates it has drawn", LONG, || {
+            let gates = self.gates();
+            let told = gates.drawn.len() == 2;
+            Ok(if told { Poll::Ready(gates) } else { Poll::Pending(format!("{gates:?}")) })
+        })
+        .expect("two gates")
+    }
+
     /// The numbers of the gates that this agent has drawn, as it has reported them last.
     fn draw(&self, agent: &str) -> Vec<u64> {
         let reports = self.ears.reports(&self.scene, agent);

@@ -98,7 +98,7 @@ const HALF_A_GO: [Accident; 3] = [
         on_a_drawn_gate(stage, "docker kill $gate");
     }),
     accident("docker rm -f of just the two gates that are the go", Follows::Cancelled, |stage| {
-        stage.sh(&format!("docker rm -f {}", stage.gates().drawn.join(" ")));
+        stage.sh(&format!("docker rm -f {}", stage.drawn_gates().drawn.join(" ")));
     }),
     accident("docker stop and rm of a gate that the go would take", Follows::Cancelled, |stage| {
         on_a_drawn_gate(stage, "docker stop $gate; docker rm $gate");
@@ -111,15 +111,12 @@ fn on_another_gate(stage: &Stage, script: &str) {
 }
 
 fn on_a_drawn_gate(stage: &Stage, script: &str) {
-    let gates = stage.gates();
-    let gate = gates.drawn.first().or_else(|| gates.others.first());
-    stage.sh(&format!("gate={}; {script}", gate.expect("an agent that waits has gates")));
+    stage.sh(&format!("gate={}; {script}", stage.drawn_gates().drawn[0]));
 }
 
 /// One that the go would take, and one that it would not.
 fn on_two_gates(stage: &Stage, script: &str) {
-    let gates = stage.gates();
-    assert!(!gates.drawn.is_empty(), "an agent that waits has drawn gates");
+    let gates = stage.drawn_gates();
     stage.sh(&format!("gates='{} {}'; {script}", gates.drawn[0], gates.others[0]));
 }
 
