@@ -66,6 +66,8 @@ fn check(command: &str) -> Result<(), String> {
             if piped.is_empty() { Ok(()) } else { check(&piped.join(" ")) }
         }
         ["careen-agent", ref rest @ ..] => known(rest, &AGENT),
+        // What makes a host register with its swarm anew.
+        ["systemctl", "restart", "docker"] => Ok(()),
         ["ssh", host, ref rest @ ..] if !host.starts_with('-') => check(&rest.join(" ")),
         _ => Err(format!("nobody knows the command '{command}'")),
     }
@@ -269,12 +271,12 @@ fn the_agents_table_is_what_it_understands() {
 
 /// Holds whose advice no scene of the lab types yet: what the simulator or a test of the page shows is enough for these, or the
 /// state cannot be made on a lab in less than minutes.
-const NOT_ON_THE_LAB: [&str; 15] = [
+const NOT_ON_THE_LAB: [&str; 16] = [
     "agent-rejected",
     "at-zero",
     "baseline-removed",
+    "called-down",
     "corrupt-record",
-    "host-waits",
     "manager-unreachable",
     "no-leader",
     "no-report",
@@ -283,6 +285,7 @@ const NOT_ON_THE_LAB: [&str; 15] = [
     "other-rollout",
     "placing",
     "record-removed",
+    "restarting",
     "services-worse",
     "several-rejoined",
 ];

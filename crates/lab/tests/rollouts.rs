@@ -110,13 +110,16 @@ fn a_node_on_which_no_container_starts_any_more_is_not_done_and_the_next_one_doe
 #[test]
 fn what_keeps_a_replacement_from_starting_elsewhere_is_quoted_and_mended() {
     let scene = scene();
-    // An image that n2 alone has.
-    scene.sh("n2", &format!("docker tag {} only-here:1", scene.image));
+    // An image that n2 alone has, of a registry that refuses at once.
+    let only_here = "127.0.0.1:1/only-here:1";
+    scene.sh("n2", &format!("docker tag {} {only_here}", scene.image));
     scene.sh("n1", "docker node update --label-add lonely=yes n2");
     scene.sh(
         "n1",
-        "docker service create -d -q --no-resolve-image --name lonely --constraint node.labels.lonely==yes --entrypoint \
-         '/careen-agent gate' only-here:1",
+        &format!(
+            "docker service create -d -q --no-resolve-image --name lonely --constraint node.labels.lonely==yes --entrypoint \
+             '/careen-agent gate' {only_here}"
+        ),
     );
     let runs = wait_until("its task runs", LONG, || {
         let tasks = scene.sh("n1", "docker service ps lonely --format '{{.CurrentState}}'");
@@ -137,7 +140,7 @@ fn what_keeps_a_replacement_from_starting_elsewhere_is_quoted_and_mended() {
         why.contains("only-here:1") && why.contains("mend what keeps their tasks from starting"),
         "{why}"
     );
-    scene.sh("n3", &format!("docker tag {} only-here:1", scene.image));
+    scene.sh("n3", &format!("docker tag {} {only_here}", scene.image));
     scene.await_done();
     scene.sh("n1", "docker service rm lonely; docker node update --label-rm lonely n2; docker node update --label-rm lonely n3");
     scene.assert_nothing_is_left();

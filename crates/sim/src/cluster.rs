@@ -323,28 +323,16 @@ impl World {
     /// then services, then tasks, then what agents said; the records last.
     fn observe_since(&mut self, place: &NodeId, since: u64) -> Observed {
         let reports = self.reports();
-        let [nodes, services, tasks] = self.moments(self.now.saturating_sub(since + 1));
-        let mut jobs = services.jobs;
-        for job in &mut jobs {
-            // Tasks of a service that was created meanwhile are none of a service that is known.
-            let of_job = tasks.jobs.iter().find(|one| one.key == job.key);
-            job.tasks = of_job.map_or_else(Vec::new, |one| one.tasks.clone());
-            job.refused = of_job.and_then(|one| one.refused.clone());
-        }
-        let mut all_services = services.services;
-        for service in &mut all_services {
-            service.running =
-                tasks.services.iter().find(|one| one.id == service.id).map_or(0, |one| one.running);
-        }
+        let lists = self.lists_of_a_look(self.now.saturating_sub(since + 1));
         let active = |node: &&SimNode| {
             node.role == Role::Manager && node.ready && node.availability == Availability::Active
         };
         let movable = self.nodes.iter().filter(active).count() >= 2;
         Observed {
-            nodes: nodes.nodes,
-            services: all_services,
-            tasks: tasks.tasks,
-            jobs,
+            nodes: lists.nodes,
+            services: lists.services,
+            tasks: lists.tasks,
+            jobs: lists.jobs,
             troubles: BTreeMap::new(),
             reports,
             lock: self.lock.clone(),
@@ -359,18 +347,38 @@ impl World {
         }
     }
 
-    /// The lists at three moments, one after the other.
-    fn moments(&mut self, longest: u64) -> [Lists; 3] {
+    /// The lists as a look finds them that reads them one after the other: nodes, then services, then tasks.
+    fn lists_of_a_look(&mut self, longest: u64) -> Lists {
         let mut ago = [0; 3].map(|_| match self.hazard.lag.min(longest) {
             0 => 0,
             lag => usize::try_from(self.rng.between(0, lag)).unwrap_or(0),
         });
         ago.sort_unstable();
-        let [tasks, services, nodes] = ago;
-        [nodes, services, tasks].map(|ago| match ago {
-            0 => self.lists(),
-            ago => self.snapshots.get(ago - 1).cloned().unwrap_or_else(|| self.lists()),
-        })
+        let now = self.lists();
+        if ago == [0; 3] {
+            return now;
+        }
+        let at = |ago: usize| ago.checked_sub(1).and_then(|ago| self.snapshots.get(ago)).unwrap_or(&now);
+        let [tasks, services, nodes] = ago.map(at);
+        // Tasks of a service that was created meanwhile are none of a service that is known.
+        let job = |job: &Job| {
+            let seen = tasks.jobs.iter().find(|one| one.key == job.key);
+            Job {
+                tasks: seen.map_or_else(Vec::new, |one| one.tasks.clone()),
+                refused: seen.and_then(|one| one.refused.clone()),
+                ..job.clone()
+            }
+        };
+        let running = |service: &Service| {
+            tasks.services.iter().find(|one| one.id == service.id).map_or(0, |one| one.running)
+        };
+        let service = |service: &Service| Service { running: running(service), ..service.clone() };
+        Lists {
+            nodes: nodes.nodes.clone(),
+            services: services.services.iter().map(service).collect(),
+            tasks: tasks.tasks.clone(),
+            jobs: services.jobs.iter().map(job).collect(),
+        }
     }
 
     /// The lists as they are now.

@@ -218,7 +218,7 @@ impl fmt::Display for Problem {
                 Somebody::Shutdown { .. } => {
                     write!(f, "{somebody}: cancel it there ('shutdown -c'), or wait until the host is up again")
                 }
-                Somebody::Updater { .. } => write!(f, "{somebody}: wait until that is through, then 'careen retry'"),
+                Somebody::Updater { .. } => write!(f, "{somebody}: wait until that is through, then 'careen retry NODE'"),
                 Somebody::Inhibitor { .. } | Somebody::Person { .. } => {
                     write!(f, "{somebody}: the host goes down all the same; --respect-inhibitors waits for that")
                 }

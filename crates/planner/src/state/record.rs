@@ -8,6 +8,7 @@ use super::{Goal, Phase, Reason, Skip, Stage, Then};
 use crate::ids::RolloutId;
 use crate::observed::{Availability, HostPhase, Node, Restart};
 use serde::{Deserialize, Serialize};
+use std::fmt::{self, Write as _};
 
 /// The label's name.
 pub const RECORD_LABEL: &str = "careen.node";
@@ -75,16 +76,7 @@ impl NodeRecord {
 
     /// As the label's value.
     pub fn encode(&self) -> String {
-        let Self { rollout, generation, agent, cancelled, begun, epoch, stage, taken } = self;
-        // Rare, and so not in every label.
-        let cancelled = if *cancelled > 0 { format!(" c{cancelled}") } else { String::new() };
-        let begun = if *begun { " b" } else { "" };
-        let stage = encode_stage(stage);
-        let taken = match taken {
-            Some(Taken { was, set }) => format!(" {}>{}", was.word(), set.word()),
-            None => String::new(),
-        };
-        format!("{FORMAT} {rollout} g{generation} a{agent}{cancelled}{begun} e{epoch} {stage}{taken}")
+        self.to_string()
     }
 
     /// Reads the label's value.
@@ -118,7 +110,45 @@ impl NodeRecord {
         };
         let record = Self { rollout, generation, agent, cancelled, begun, epoch, stage, taken };
         // What is not written exactly so was written by somebody else.
-        (words.next().is_none() && record.encode() == text).then_some(record)
+        (words.next().is_none() && Unread(text).is(&record)).then_some(record)
+    }
+}
+
+/// The label's value.
+impl fmt::Display for NodeRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rollout, generation, agent, cancelled, begun, epoch, stage, taken } = self;
+        write!(f, "{FORMAT} {rollout} g{generation} a{agent}")?;
+        // Rare, and so not in every label.
+        if *cancelled > 0 {
+            write!(f, " c{cancelled}")?;
+        }
+        if *begun {
+            f.write_str(" b")?;
+        }
+        write!(f, " e{epoch} ")?;
+        write_stage(f, stage)?;
+        match taken {
+            Some(Taken { was, set }) => write!(f, " {}>{}", was.word(), set.word()),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What of a text is not compared yet with what is written.
+struct Unread<'a>(&'a str);
+
+impl Unread<'_> {
+    /// Whether the text is just how something is written.
+    fn is(mut self, what: &impl fmt::Display) -> bool {
+        write!(self, "{what}").is_ok() && self.0.is_empty()
+    }
+}
+
+impl fmt::Write for Unread<'_> {
+    fn write_str(&mut self, piece: &str) -> fmt::Result {
+        self.0 = self.0.strip_prefix(piece).ok_or(fmt::Error)?;
+        Ok(())
     }
 }
 
@@ -137,33 +167,33 @@ fn availability(word: &str) -> Option<Availability> {
         .find(|one| one.word() == word)
 }
 
-fn encode_stage(stage: &Stage) -> String {
+fn write_stage(f: &mut fmt::Formatter<'_>, stage: &Stage) -> fmt::Result {
     let name = stage.name();
     match stage {
         // What is held is decided again by whoever looks.
-        Stage::Held { .. } => "pending".to_owned(),
-        // A node that left has no label. Whoever wrote one would write what nobody reads.
-        Stage::Gone { .. } => name.to_owned(),
-        Stage::Draining { goal: Goal::Run } => format!("{name}:run"),
-        Stage::Draining { goal: Goal::Restart(Restart::Engine) } => format!("{name}:engine"),
-        Stage::Draining { goal: Goal::Restart(Restart::Reboot) } => format!("{name}:reboot"),
-        Stage::Running { drained: true } => format!("{name}:drained"),
-        Stage::Running { drained: false } => name.to_owned(),
-        Stage::Restoring { then: Then::Settle } => name.to_owned(),
+        Stage::Held { .. } => f.write_str("pending"),
+        Stage::Draining { goal: Goal::Run } => write!(f, "{name}:run"),
+        Stage::Draining { goal: Goal::Restart(Restart::Engine) } => write!(f, "{name}:engine"),
+        Stage::Draining { goal: Goal::Restart(Restart::Reboot) } => write!(f, "{name}:reboot"),
+        Stage::Running { drained: true } => write!(f, "{name}:drained"),
         Stage::Restoring { then: Then::Fail { phase, reason } } => {
-            format!("{name}:failed:{}", encode_failure(*phase, *reason))
+            write!(f, "{name}:failed:{}:{}", phase.word(), reason)
         }
-        Stage::Restoring { then: Then::Skip { why } } => format!("{name}:skipped:{}", skip_word(*why)),
-        Stage::Failed { phase, reason } => format!("{name}:{}", encode_failure(*phase, *reason)),
-        Stage::Skipped { why } => format!("{name}:{}", skip_word(*why)),
-        Stage::Pending
+        Stage::Restoring { then: Then::Skip { why } } => write!(f, "{name}:skipped:{}", skip_word(*why)),
+        Stage::Failed { phase, reason } => write!(f, "{name}:{}:{}", phase.word(), reason),
+        Stage::Skipped { why } => write!(f, "{name}:{}", skip_word(*why)),
+        // A node that left has no label. Whoever wrote one would write what nobody reads.
+        Stage::Gone { .. }
+        | Stage::Running { drained: false }
+        | Stage::Restoring { then: Then::Settle }
+        | Stage::Pending
         | Stage::Entering
         | Stage::Preparing
         | Stage::RestartingEngine
         | Stage::Rebooting
         | Stage::Verifying
         | Stage::Settling
-        | Stage::Done => name.to_owned(),
+        | Stage::Done => f.write_str(name),
     }
 }
 
@@ -209,14 +239,10 @@ fn decode_then(data: &str) -> Option<Then> {
     }
 }
 
-fn encode_failure(phase: Phase, reason: Reason) -> String {
-    format!("{}:{}", phase.word(), reason.word())
-}
-
 fn decode_failure(data: &str) -> Option<(Phase, Reason)> {
     let (phase, reason) = data.split_once(':')?;
     let phase = Phase::ALL.into_iter().find(|one| one.word() == phase)?;
-    let plain = Reason::PLAIN.into_iter().find(|one| one.word() == reason);
+    let plain = Reason::PLAIN.into_iter().find(|one| Unread(reason).is(one));
     let exit = || reason.strip_prefix("exit-")?.parse().ok().map(Reason::Exit);
     Some((phase, plain.or_else(exit)?))
 }
@@ -290,17 +316,23 @@ impl Reason {
 
     /// As a label says it.
     pub fn word(self) -> String {
-        match self {
-            Self::Exit(status) => format!("exit-{status}"),
-            Self::Preflight => "preflight".to_owned(),
-            Self::TimeLimit => "time-limit".to_owned(),
-            Self::NodeDown => "node-down".to_owned(),
-            Self::AgentLost => "agent-lost".to_owned(),
-            Self::GoLost => "go-lost".to_owned(),
-            Self::Forgotten => "forgotten".to_owned(),
-            Self::TakenAway => "taken-away".to_owned(),
-            Self::RecordRemoved => "record-removed".to_owned(),
-            Self::Aborted => "aborted".to_owned(),
-        }
+        self.to_string()
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Exit(status) => return write!(f, "exit-{status}"),
+            Self::Preflight => "preflight",
+            Self::TimeLimit => "time-limit",
+            Self::NodeDown => "node-down",
+            Self::AgentLost => "agent-lost",
+            Self::GoLost => "go-lost",
+            Self::Forgotten => "forgotten",
+            Self::TakenAway => "taken-away",
+            Self::RecordRemoved => "record-removed",
+            Self::Aborted => "aborted",
+        })
     }
 }
