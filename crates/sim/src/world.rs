@@ -358,7 +358,7 @@ impl World {
         node.power = Power::Up;
         let through_us = std::mem::take(&mut node.down_through_us);
         // By the clock and not by chance: other histories stay as they are.
-        let lost = boots && through_us && node.role == Role::Manager && now % 8 == 0;
+        let lost = boots && through_us && node.role == Role::Manager && now.is_multiple_of(8);
         node.called_down_until = if lost { now + CALLED_DOWN } else { 0 };
         let line = format!("{} is up again", node.id);
         self.say(line);

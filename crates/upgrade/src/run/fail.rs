@@ -79,7 +79,7 @@ pub enum Fail {
     /// The engine that comes would not start on this host.
     #[error(
         "refused: {0}. Nothing was changed. Mend it, or leave the engine as it is (without --engine), then try again ('careen \
-         retry')"
+         retry NODE')"
     )]
     Coming(String),
     /// The system does not come in packages.
