@@ -185,10 +185,7 @@ pub(crate) mod tests {
 
     fn standing(observed: &Observed, task: Option<ControllerTask>) -> Standing {
         let (standing, _) = look(observed, &spec(), &Watch::default(), Duration::ZERO).unwrap();
-        match task {
-            Some(task) => standing.with_task(task),
-            None => standing,
-        }
+        standing.with_task(task)
     }
 
     /// Nobody has taken the lock; it was given back; a service's controller has it, or another process.

@@ -157,8 +157,8 @@ impl Follower {
     }
 
     /// What Swarm says of its controller, for the next look. Whoever is the controller himself has nothing to ask.
-    pub fn heard_of_the_controller(&mut self, task: ControllerTask) {
-        self.task = Some(task);
+    pub fn heard_of_the_controller(&mut self, task: Option<ControllerTask>) {
+        self.task = task;
     }
 
     /// Looks. What is over has no nodes any more: their labels are gone.

@@ -338,9 +338,9 @@ impl Standing {
         self.names.in_text(text)
     }
 
-    /// What is known of its controller.
-    pub fn with_task(self, task: ControllerTask) -> Self {
-        Self { task: Some(task), ..self }
+    /// What is known of its controller; `None` when nobody answered.
+    pub fn with_task(self, task: Option<ControllerTask>) -> Self {
+        Self { task, ..self }
     }
 
     /// What is known of how long nodes have been where they are.

@@ -240,7 +240,7 @@ pub fn advice(node: &NodeStanding) -> Advice {
     if let Stage::Gone { left } = &node.stage {
         return about_gone(*left, name);
     }
-    let Some(reason) = failed_because(&node.stage) else {
+    let Some(reason) = node.stage.failed_because() else {
         return node.hold.as_ref().map_or_else(Advice::default, |hold| about(hold, node));
     };
     let (text, look): (_, Vec<Step>) = match reason {
@@ -276,26 +276,6 @@ fn own_record(node: &NodeStanding) -> Vec<Step> {
         format!("docker node inspect --pretty {}", node.typed).into(),
         on_host(&node.hostname, "careen-agent list"),
     ]
-}
-
-fn failed_because(stage: &Stage) -> Option<Reason> {
-    match stage {
-        Stage::Failed { reason, .. } | Stage::Restoring { then: Then::Fail { reason, .. } } => Some(*reason),
-        Stage::Pending
-        | Stage::Held { .. }
-        | Stage::Entering
-        | Stage::Preparing
-        | Stage::Draining { .. }
-        | Stage::Running { .. }
-        | Stage::RestartingEngine
-        | Stage::Rebooting
-        | Stage::Verifying
-        | Stage::Restoring { then: Then::Settle | Then::Skip { .. } }
-        | Stage::Settling
-        | Stage::Done
-        | Stage::Skipped { .. }
-        | Stage::Gone { .. } => None,
-    }
 }
 
 fn about_gone(left: Left, name: &str) -> Advice {

@@ -463,6 +463,20 @@ fn coming_up() -> ControllerTask {
     ControllerTask::ComingUp(Seat { task: "preparing".into(), why: None, tries: 0, lines: vec![], ..seat })
 }
 
+/// It comes up so many seconds from now.
+fn comes_up_in(sim: &Sim, seconds: u64) {
+    let soon = sim.0.borrow().world.now + seconds;
+    sim.0.borrow_mut().at(move |shared| {
+        let comes = shared.world.now >= soon;
+        if comes {
+            shared.task = None;
+            let controller = |spec| Controller::new(ControllerId("service".into()), spec);
+            shared.in_swarm = shared.spec.clone().map(controller);
+        }
+        comes
+    });
+}
+
 #[test]
 fn whoever_follows_is_told_of_a_controller_that_does_not_come_up_and_an_abort_works_without_one() {
     let sim = swarm(2);
@@ -540,16 +554,7 @@ fn a_controller_that_is_on_its_way_is_waited_for_and_nobody_is_told_to_resume() 
 
     // One that comes up while an abort waits is left to do it.
     sim.0.borrow_mut().task = Some(coming_up());
-    let soon = sim.0.borrow().world.now + 5;
-    sim.0.borrow_mut().at(move |shared| {
-        let comes = shared.world.now >= soon;
-        if comes {
-            shared.task = None;
-            let spec = shared.spec.clone().unwrap();
-            shared.in_swarm = Some(Controller::new(ControllerId("service".into()), spec));
-        }
-        comes
-    });
+    comes_up_in(&sim, 5);
     assert_eq!(exit(sim.call("abort")), 0, "{}", sim.err());
     assert!(!sim.err().contains("in its place"), "{}", sim.err());
     // One that takes its time is not.
@@ -568,16 +573,7 @@ fn a_controller_that_is_on_its_way_is_waited_for_and_nobody_is_told_to_resume() 
 fn a_controller_that_is_slow_to_come_up_is_told_once_and_so_is_that_it_works() {
     let sim = swarm(1);
     sim.0.borrow_mut().task = Some(coming_up());
-    let soon = sim.0.borrow().world.now + 40;
-    sim.0.borrow_mut().at(move |shared| {
-        let comes = shared.world.now >= soon;
-        if comes {
-            shared.task = None;
-            let spec = shared.spec.clone().unwrap();
-            shared.in_swarm = Some(Controller::new(ControllerId("service".into()), spec));
-        }
-        comes
-    });
+    comes_up_in(&sim, 40);
     assert_eq!(exit(sim.call("run --image update --yes --monitor 1s")), 0, "{}", sim.err());
     let err = sim.err();
     assert!(

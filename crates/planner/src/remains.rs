@@ -215,13 +215,14 @@ fn stays(record: &NodeRecord) -> Option<Stage> {
 
 fn give_back(node: &Node, record: Option<&NodeRecord>) -> Action {
     let taken = record.and_then(|record| record.taken);
+    without_labels(node, availability::restore(node, taken).to)
+}
+
+/// Takes all labels of careen's off a node.
+pub(crate) fn without_labels(node: &Node, availability: Option<Availability>) -> Action {
     let labels = [RECORD_LABEL, ASK_LABEL, LAST_WORDS_LABEL].map(|name| (name.to_owned(), None));
-    Action::UpdateNode {
-        node: node.id.clone(),
-        version: node.version,
-        labels: BTreeMap::from(labels),
-        availability: availability::restore(node, taken).to,
-    }
+    let (node, version) = (node.id.clone(), node.version);
+    Action::UpdateNode { node, version, labels: BTreeMap::from(labels), availability }
 }
 
 /// What careen drained stays so. A node that its operator keeps drained, and that was active for a moment, goes back to that.

@@ -461,7 +461,6 @@ impl Supervisor {
     fn restart_engine(&mut self, state: &State, view: &HostView, why: EngineRestart) -> Effect {
         let begun = matches!(state.stage, Stage::RestartingEngine { .. });
         match why {
-            // Starting it takes nobody down; to stop one that has come up meanwhile would need a go.
             EngineRestart::Down => self.now_restart(why),
             EngineRestart::Replaced if !self.policy.awaits_go => self.now_restart(why),
             // Starting it takes nobody down; to stop one that has come up meanwhile would need a go.

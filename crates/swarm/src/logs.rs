@@ -1,7 +1,7 @@
 //! What an agent's log says. Pure.
 
 use careen_planner::observed::Report;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Read, Write};
 
 /// So much of a line is kept: more than the longest report has (15 KiB, in careen-model). A longer line is none of careen's.
 const LONGEST_LINE: usize = 64 << 10;
@@ -16,19 +16,18 @@ pub fn last_report(log: impl Read, terminal: bool) -> io::Result<Option<Report>>
     let mut log = BufReader::new(log);
     let mut lines = Lines::default();
     if terminal {
-        read_to_end(log, |bytes| lines.push(bytes))?;
+        io::copy(&mut log, &mut lines)?;
         return Ok(lines.end());
     }
     let mut header = [0; 8];
     while read_whole(&mut log, &mut header)? {
         let length = u32::from_be_bytes([header[4], header[5], header[6], header[7]]);
-        let body = log.by_ref().take(u64::from(length));
+        let mut body = log.by_ref().take(u64::from(length));
         // A torn frame at the end gives what there is of it.
-        read_to_end(body, |bytes| {
-            if header[0] == STDERR {
-                lines.push(bytes);
-            }
-        })?;
+        match header[0] {
+            STDERR => io::copy(&mut body, &mut lines)?,
+            _ => io::copy(&mut body, &mut io::sink())?,
+        };
     }
     Ok(lines.end())
 }
@@ -41,18 +40,6 @@ fn read_whole(from: &mut impl Read, buffer: &mut [u8]) -> io::Result<bool> {
     }
 }
 
-fn read_to_end(mut from: impl Read, mut each: impl FnMut(&[u8])) -> io::Result<()> {
-    let mut buffer = [0; 8192];
-    loop {
-        match from.read(&mut buffer) {
-            Ok(0) => return Ok(()),
-            Ok(read) => each(&buffer[..read]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-}
-
 /// Looks for reports line by line.
 #[derive(Default)]
 struct Lines {
@@ -61,8 +48,8 @@ struct Lines {
     last: Option<Report>,
 }
 
-impl Lines {
-    fn push(&mut self, bytes: &[u8]) {
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             let room = LONGEST_LINE.saturating_sub(self.line.len());
             self.line.extend_from_slice(&piece[..piece.len().min(room)]);
@@ -70,8 +57,15 @@ impl Lines {
                 self.ends_line();
             }
         }
+        Ok(bytes.len())
     }
 
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Lines {
     fn ends_line(&mut self) {
         let line = String::from_utf8_lossy(&self.line);
         self.last = Report::of_line(&line).or(self.last.take());
@@ -122,9 +116,9 @@ mod tests {
     fn a_line_without_end_is_not_held_and_hides_nothing() {
         let report = format!("{}\n", Report::from(Said::Preparing).line().unwrap());
         let noise = io::repeat(b'x').take(3 * LONGEST_LINE as u64);
-        let log = report.as_bytes().chain(noise).chain(&b"\n"[..]);
+        let mut log = report.as_bytes().chain(noise).chain(&b"\n"[..]);
         let mut lines = Lines::default();
-        read_to_end(log, |bytes| lines.push(bytes)).unwrap();
+        io::copy(&mut log, &mut lines).unwrap();
         assert!(lines.line.capacity() <= 2 * LONGEST_LINE, "{}", lines.line.capacity());
         assert_eq!(lines.end(), Some(Said::Preparing.into()));
     }

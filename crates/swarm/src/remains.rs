@@ -37,9 +37,13 @@ const SECRETS: [&str; 2] = [names::REGISTRIES, names::UNLOCK_KEYS];
 impl Swarm {
     /// All configs and secrets of rollouts, in the order in which they are to be removed.
     pub fn stored(&self) -> Result<Vec<Stored>, SwarmError> {
+        self.stored_at(self.time()?)
+    }
+
+    /// The same, with its age at this time.
+    pub(crate) fn stored_at(&self, now: Option<Timestamp>) -> Result<Vec<Stored>, SwarmError> {
         let configs = self.list("configs", &json!({ "name": CONFIGS }))?;
         let secrets = self.list("secrets", &json!({ "name": SECRETS }))?;
-        let now = self.time()?;
         let configs = configs.iter().filter_map(|raw| stored(crate::GivenKind::Config, raw, &CONFIGS, now));
         let secrets = secrets.iter().filter_map(|raw| stored(crate::GivenKind::Secret, raw, &SECRETS, now));
         let mut all: Vec<Stored> = configs.chain(secrets).collect();

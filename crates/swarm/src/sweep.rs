@@ -13,6 +13,7 @@ use crate::names;
 use crate::remains::Stored;
 use crate::rollouts::RequestError;
 use careen_planner::RolloutId;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -51,37 +52,33 @@ impl Stored {
     }
 
     fn is_superfluous(&self, whose: Whose) -> bool {
-        match whose {
-            Whose::Needed => false,
-            Whose::Over => true,
-            Whose::Unknown => self.is_brought() && is_abandoned(self.age),
-        }
+        whose.lets_go(self.is_brought(), self.age)
     }
 }
 
-/// Of what nobody knows the age nobody knows whether it is needed.
-fn is_abandoned(age: Option<Duration>) -> bool {
-    age.is_some_and(|age| age >= ABANDONED)
+impl Whose {
+    /// Whether something of that age may go. Of what nobody knows the age nobody knows whether it is needed.
+    fn lets_go(self, is_brought: bool, age: Option<Duration>) -> bool {
+        match self {
+            Self::Needed => false,
+            Self::Over => true,
+            Self::Unknown => is_brought && age.is_some_and(|age| age >= ABANDONED),
+        }
+    }
 }
 
 impl Swarm {
     /// Removes what nobody needs any more. What a service still refers to stays for the next sweep.
     pub(crate) fn sweep(&self) -> Result<(), RequestError> {
-        let stored = self.stored()?;
-        let controllers = self.controllers()?;
+        let now = self.time()?;
+        let stored = self.stored_at(now)?;
+        let controllers = self.controllers(now)?;
         let ids = stored.iter().map(|one| &one.rollout).chain(controllers.iter().map(|one| &one.rollout));
         let whose = self.whose(ids.cloned().collect())?;
         let of = |id: &RolloutId| whose.get(id).copied().unwrap_or(Whose::Needed);
         // A service that has a secret keeps it, so controllers go first.
-        for one in &controllers {
-            let gone = match of(&one.rollout) {
-                Whose::Needed => false,
-                Whose::Over => true,
-                Whose::Unknown => is_abandoned(one.age),
-            };
-            if gone {
-                self.remove_controller(&one.rollout)?;
-            }
+        for one in controllers.iter().filter(|one| of(&one.rollout).lets_go(true, one.age)) {
+            self.remove_controller(&one.rollout)?;
         }
         for one in stored.iter().filter(|one| one.is_superfluous(of(&one.rollout))) {
             let _in_use_still = self.remove_stored(one)?;
@@ -102,10 +99,9 @@ impl Swarm {
         ids.into_iter().map(of).collect()
     }
 
-    fn controllers(&self) -> Result<Vec<ControllerService>, SwarmError> {
+    fn controllers(&self, now: Option<Timestamp>) -> Result<Vec<ControllerService>, SwarmError> {
         let role = format!("{}={}", names::ROLE_LABEL, names::CONTROLLER_ROLE);
         let found = self.list("services", &json!({ "label": [role] }))?;
-        let now = self.time()?;
         let read = |raw: &Value| {
             let rollout = raw.pointer("/Spec/Labels")?.get(names::ROLLOUT_LABEL)?.as_str()?;
             let created = raw["CreatedAt"].as_str().unwrap_or_default();

@@ -56,6 +56,9 @@ const ENGINE: [&str; 37] = [
 const ENGINE_PREFIXES: [&str; 6] =
     ["docker-ce", "docker-ee", "docker-engine", "docker-stable", "docker-latest", "moby-"];
 
+/// Packages that have the engine itself, so that their version is its own.
+const DAEMONS: [&str; 6] = ["docker", "docker-ce", "docker-ee", "docker-engine", "docker.io", "moby-engine"];
+
 /// Packages whose upgrade makes Debian or Ubuntu ask for a reboot, besides the kernel's.
 const REBOOT: [&str; 6] = ["dbus", "dbus-broker", "dbus-daemon", "glibc", "libc6", "musl"];
 
@@ -90,6 +93,11 @@ pub fn plain(name: &str) -> &str {
 pub fn is_engine(name: &str) -> bool {
     let name = plain(name);
     ENGINE.contains(&name) || ENGINE_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// Whether a package has the engine itself.
+pub fn has_the_daemon(name: &str) -> bool {
+    DAEMONS.contains(&plain(name))
 }
 
 /// Every name by which the engine's packages may come, for tools that understand patterns.

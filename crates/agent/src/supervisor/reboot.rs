@@ -233,28 +233,31 @@ impl Supervisor<'_> {
     /// Reboots the host. Returns when this process is told to end, for it is resumed after the boot, or when the host does
     /// not go down.
     pub(super) fn reboot(&mut self, go: Option<u32>) -> Event {
-        let respects = self.manifest.respect_inhibitors;
-        // Somebody may have come since they were waited for. Those who end by themselves had their time.
-        if let Some(why) = wait_for(&others::look(), before_a_reboot(respects), UPDATER_LIMIT) {
-            say(format_args!("nothing was rebooted, because {why}: waiting for that once more"));
+        if let Some(event) = self.what_keeps_it_up(go) {
             engine_restart::give_turn_back(&self.manifest);
-            return Event::GoIsVoid;
+            return event;
         }
-        if let Err(why) = engine_restart::may_still_go_down(&self.manifest) {
-            say(format_args!("the host is not rebooted now: {why}"));
-            engine_restart::give_turn_back(&self.manifest);
-            return Event::TurnIsLost;
-        }
-        if !may_restart(self.directory, go) {
-            engine_restart::give_turn_back(&self.manifest);
-            return Event::GoIsVoid;
-        }
-        if let Err(error) = ask_for_reboot(respects) {
+        if let Err(error) = ask_for_reboot(self.manifest.respect_inhibitors) {
             return Event::GaveUp(format!("{error:#}"));
         }
         let late =
             format!("a reboot was asked for, and did not happen within {} s", REBOOT_DEADLINE.as_secs());
         self.wait_for(|_, waiting| waiting.pause(REBOOT_DEADLINE), |()| Event::GaveUp(late))
+    }
+
+    /// The last look before a reboot.
+    fn what_keeps_it_up(&self, go: Option<u32>) -> Option<Event> {
+        let manners = before_a_reboot(self.manifest.respect_inhibitors);
+        // Somebody may have come since they were waited for. Those who end by themselves had their time.
+        if let Some(why) = wait_for(&others::look(), manners, UPDATER_LIMIT) {
+            say(format_args!("nothing was rebooted, because {why}: waiting for that once more"));
+            return Some(Event::GoIsVoid);
+        }
+        if let Err(why) = engine_restart::may_still_go_down(&self.manifest) {
+            say(format_args!("the host is not rebooted now: {why}"));
+            return Some(Event::TurnIsLost);
+        }
+        (!may_restart(self.directory, go)).then_some(Event::GoIsVoid)
     }
 
     /// Before a transaction closes whose restart was to be done and was not: nothing goes down for it any more, so its turn is

@@ -57,7 +57,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
             let verdict = match self.backend.observe(Some(&following.follower.spec().id)) {
                 Ok(observed) => {
                     let task = self.controller_task(following.follower.spec(), &observed)?;
-                    task.into_iter().for_each(|task| following.follower.heard_of_the_controller(task));
+                    following.follower.heard_of_the_controller(task);
                     self.saw(&mut following, &observed)?
                 }
                 Err(BackendError::NoManager(away)) => {

@@ -99,10 +99,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
     fn standing_with_controller(&mut self, spec: &Spec) -> Result<(Standing, Observed), Failure> {
         let (standing, observed) = self.standing(spec)?;
         let task = self.controller_task(spec, &observed)?;
-        Ok(match task {
-            Some(task) => (standing.with_task(task), observed),
-            None => (standing, observed),
-        })
+        Ok((standing.with_task(task), observed))
     }
 
     /// What Swarm and the engine say of its controller. Nothing when nobody answers: that is said of the rest, too.

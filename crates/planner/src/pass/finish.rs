@@ -1,16 +1,15 @@
 //! The end of a rollout: history, then the control record, then nothing of it is left but what stays on purpose.
 
-use super::LAST_WORDS_LABEL;
 use super::reap::is_needed;
 use super::{End, Standing, Work};
 use crate::action::Action;
 use crate::hold::PauseReason;
 use crate::observed::{Job, Observed};
 use crate::participants;
-use crate::rollout::{ASK_LABEL, Control, RolloutOutcome};
+use crate::remains::without_labels;
+use crate::rollout::{Control, RolloutOutcome};
 use crate::spec::Spec;
-use crate::state::{NodeRecord, RECORD_LABEL, Stage};
-use std::collections::BTreeMap;
+use crate::state::{NodeRecord, Stage};
 
 impl Work<'_> {
     /// When every node is through: the history, then the end.
@@ -71,10 +70,7 @@ impl Work<'_> {
     pub(super) fn tidy(&mut self) -> End {
         for node in &self.observed.nodes {
             if wants_tidying(node, self.spec) {
-                let labels = [RECORD_LABEL, ASK_LABEL, LAST_WORDS_LABEL].map(|name| (name.to_owned(), None));
-                let labels = BTreeMap::from(labels);
-                let (node, version) = (node.id.clone(), node.version);
-                self.actions.push(Action::UpdateNode { node, version, labels, availability: None });
+                self.actions.push(without_labels(node, None));
             }
         }
         if !self.observed.results.is_empty() {

@@ -4,7 +4,7 @@
 use super::Work;
 use crate::ids::{JobKey, NodeId, RolloutId};
 use crate::observed::{Node, Observed};
-use crate::state::{NodeRecord, Reason, Stage, Then};
+use crate::state::{NodeRecord, Reason};
 
 /// The label that keeps it, from the failure of a node to its next try, or to the end of what careen holds there.
 pub const LAST_WORDS_LABEL: &str = "careen.last-words";
@@ -35,32 +35,16 @@ fn prefix(rollout: &RolloutId, generation: u32) -> String {
 }
 
 /// Whether it failed because nothing was heard of its host: where the host told how it ended, its result says more.
-const fn is_silent(stage: &Stage) -> bool {
-    match stage {
-        Stage::Failed { reason, .. } | Stage::Restoring { then: Then::Fail { reason, .. } } => match reason {
-            Reason::NodeDown | Reason::TimeLimit | Reason::AgentLost => true,
-            Reason::Exit(_)
-            | Reason::Preflight
-            | Reason::GoLost
-            | Reason::Forgotten
-            | Reason::TakenAway
-            | Reason::RecordRemoved
-            | Reason::Aborted => false,
-        },
-        Stage::Pending
-        | Stage::Held { .. }
-        | Stage::Entering
-        | Stage::Preparing
-        | Stage::Draining { .. }
-        | Stage::Running { .. }
-        | Stage::RestartingEngine
-        | Stage::Rebooting
-        | Stage::Verifying
-        | Stage::Restoring { then: Then::Settle | Then::Skip { .. } }
-        | Stage::Settling
-        | Stage::Done
-        | Stage::Skipped { .. }
-        | Stage::Gone { .. } => false,
+const fn is_silent(reason: Reason) -> bool {
+    match reason {
+        Reason::NodeDown | Reason::TimeLimit | Reason::AgentLost => true,
+        Reason::Exit(_)
+        | Reason::Preflight
+        | Reason::GoLost
+        | Reason::Forgotten
+        | Reason::TakenAway
+        | Reason::RecordRemoved
+        | Reason::Aborted => false,
     }
 }
 
@@ -78,7 +62,7 @@ impl Work<'_> {
         let heard = heard.filter(|(generation, _)| *generation == record.generation);
         let heard = heard.map(|(_, words)| words.clone());
         let words = heard.or_else(|| of_try(node, &record.rollout, record.generation));
-        let words = words.filter(|_| is_silent(&record.stage));
+        let words = words.filter(|_| record.stage.failed_because().is_some_and(is_silent));
         let label = words.map(|words| prefix(&record.rollout, record.generation) + &words);
         (node.labels.get(LAST_WORDS_LABEL) != label.as_ref()).then_some(label)
     }

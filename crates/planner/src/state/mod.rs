@@ -328,6 +328,29 @@ impl Stage {
         )
     }
 
+    /// Why it failed, once it is called failed.
+    pub const fn failed_because(&self) -> Option<Reason> {
+        match self {
+            Self::Failed { reason, .. } | Self::Restoring { then: Then::Fail { reason, .. } } => {
+                Some(*reason)
+            }
+            Self::Pending
+            | Self::Held { .. }
+            | Self::Entering
+            | Self::Preparing
+            | Self::Draining { .. }
+            | Self::Running { .. }
+            | Self::RestartingEngine
+            | Self::Rebooting
+            | Self::Verifying
+            | Self::Restoring { then: Then::Settle | Then::Skip { .. } }
+            | Self::Settling
+            | Self::Done
+            | Self::Skipped { .. }
+            | Self::Gone { .. } => None,
+        }
+    }
+
     /// Whether it comes from a command that wants a restart, and so was begun.
     pub fn tells_of_a_beginning(&self) -> bool {
         matches!(self, Self::Draining { goal: Goal::Restart(_) } | Self::RestartingEngine | Self::Rebooting)

@@ -7,11 +7,8 @@ use careen_model::preflight::{
     Dropped, Files, Problem, Told, Unit, against_engine, config_file, docker_service,
 };
 use careen_upgrade::change::Simulation;
-use careen_upgrade::names::plain;
+use careen_upgrade::names::has_the_daemon;
 use std::io::{self, ErrorKind};
-
-/// Packages that have the engine itself, and its version.
-const ENGINES: [&str; 6] = ["docker", "docker-ce", "docker-ee", "docker-engine", "docker.io", "moby-engine"];
 
 /// An engine that would not start is an error; a warning where the operator wants to go on whatever is found.
 pub fn check(simulation: &Simulation) -> Result<(), Fail> {
@@ -30,8 +27,7 @@ pub fn check(simulation: &Simulation) -> Result<(), Fail> {
 
 /// The version of the engine that comes.
 fn version(simulation: &Simulation) -> Option<&str> {
-    let is_engine = |name: &str| ENGINES.contains(&plain(name));
-    simulation.changes.iter().find(|change| is_engine(&change.name)).map(|change| change.to.as_str())
+    simulation.changes.iter().find(|change| has_the_daemon(&change.name)).map(|change| change.to.as_str())
 }
 
 /// What this host tells its engine that some later one refuses. What cannot be read is preflight's to tell.
