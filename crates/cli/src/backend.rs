@@ -101,9 +101,15 @@ pub trait Backend {
     /// Takes the controller of a rollout away that does nothing more. What is gone is no error.
     fn remove_controller(&mut self, rollout: &RolloutId) -> Result<(), BackendError>;
 
-    /// What an agent printed behind a place in its log; what there is now, without waiting. An agent whose service is
-    /// gone has printed nothing.
-    fn logs(&mut self, agent: &JobKey, after: &LogPlace) -> Result<LogPage, BackendError>;
+    /// Gives what an agent printed behind a place in its log, line by line, careen's own reports among them, and moves the place
+    /// behind each: what there is now, without waiting, as far as it can be read in some seconds. An agent whose service is gone
+    /// has printed nothing.
+    fn logs(
+        &mut self,
+        agent: &JobKey,
+        place: &mut LogPlace,
+        each: &mut dyn FnMut(LogLine),
+    ) -> Result<LogRead, BackendError>;
 
     /// What the controller `me` works with, on this rollout.
     fn cluster(&mut self, rollout: &RolloutId, me: &ControllerId) -> Result<Self::Cluster, BackendError>;
@@ -183,13 +189,13 @@ impl Order {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LogPlace(pub String);
 
-/// A piece of an agent's log.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct LogPage {
-    /// Its lines, whole, in order, without newline; careen's own reports are among them.
-    pub lines: Vec<LogLine>,
-    /// The place behind them.
-    pub next: LogPlace,
+/// How far a log was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogRead {
+    /// To its end.
+    Whole,
+    /// As far as the time went. There is more behind the place.
+    Partly,
 }
 
 /// A line of a log.
@@ -197,7 +203,7 @@ pub struct LogPage {
 pub struct LogLine {
     /// Where it was printed to.
     pub stream: Stream,
-    /// What; bytes that are no UTF-8 are replaced.
+    /// What, without newline; bytes that are no UTF-8 are replaced.
     pub text: String,
 }
 

@@ -1,75 +1,178 @@
-//! The log of one of careen's services, as the engine sends it. Pure.
+//! The log of one of careen's services, as the engine sends it. Of a log that may have any length no more is held than what it
+//! takes to put its two streams in order. Pure.
 
-use crate::backend::{LogLine, LogPage, LogPlace, Stream};
+use crate::backend::{LogLine, LogPlace, Stream};
+use std::io::{self, BufRead, BufReader, Read, Write};
+
+/// So much of what was read may wait for lines of the other stream that are older.
+const WINDOW: usize = 4 << 20;
+
+/// So much of one line is kept; the rest is counted.
+const LONGEST_LINE: usize = 1 << 20;
+
+/// More than a time has: `2026-11-23T02:00:00.000000001Z`.
+const LONGEST_TIME: u64 = 64;
 
 /// What is asked of the engine: everything from the second of the place on. It cannot be asked more exactly than that
-/// by all engines, so [`page`] leaves out what was there before.
+/// by all engines, so [`read`] leaves out what was there before.
 pub fn path(service: &str, after: &LogPlace) -> String {
     let since = second(after).map_or_else(String::new, |second| format!("&since={second}"));
     format!("/services/{service}/logs?stdout=1&stderr=1&timestamps=1{since}")
 }
 
 /// A place is the time of the last line, and how many lines of that very time were read.
-fn read(place: &LogPlace) -> Option<(&str, usize)> {
+fn parsed(place: &LogPlace) -> Option<(&str, usize)> {
     let (time, count) = place.0.split_once(' ')?;
     Some((time, count.parse().ok()?))
 }
 
 fn second(place: &LogPlace) -> Option<i64> {
-    Some(read(place)?.0.parse::<jiff::Timestamp>().ok()?.as_second())
+    Some(parsed(place)?.0.parse::<jiff::Timestamp>().ok()?.as_second())
 }
 
-/// The lines behind a place. What is no frame, or not whole, is left for the next time.
-pub fn page(frames: &[u8], after: &LogPlace) -> LogPage {
-    let (last, count) = read(after).unwrap_or(("", 0));
-    let mut same = 0;
-    let new = lines(frames).into_iter().filter(|(time, _)| {
-        // Engines write times with nine places, so their order is that of the texts.
-        same += usize::from(time == last);
-        time.as_str() > last || (time == last && same > count)
-    });
-    let mut new: Vec<(String, LogLine)> = new.collect();
-    // The two streams come one piece after the other, and not line by line.
-    new.sort_by(|a, b| a.0.cmp(&b.0));
-    let next = match new.last() {
-        None => after.clone(),
-        Some((time, _)) => {
-            let before = if time == last { count } else { 0 };
-            LogPlace(format!("{time} {}", before + new.iter().filter(|(one, _)| one == time).count()))
+/// Gives the lines behind a place, whole and in order, and moves the place behind each. What is no frame, or not whole, is left for
+/// the next time. When reading fails, the older half of what waited is given first: whoever tries again gets on.
+pub fn read(frames: impl Read, place: &mut LogPlace, each: &mut dyn FnMut(LogLine)) -> io::Result<()> {
+    let mut window = Window::after(place);
+    let result = lines(frames, |time, line| {
+        window.take(time, line);
+        if window.size > WINDOW {
+            window.give_half(place, each);
         }
-    };
-    LogPage { lines: new.into_iter().map(|(_, line)| line).collect(), next }
+    });
+    match result {
+        Ok(()) => window.give(window.lines.len(), place, each),
+        Err(_) => window.give_half(place, each),
+    }
+    result
 }
 
-/// Whole lines with their times. A long line comes in pieces, each in a frame with the time in front; all but the last
-/// are without newline.
-fn lines(mut frames: &[u8]) -> Vec<(String, LogLine)> {
-    let mut lines = Vec::new();
-    let mut open: [Option<(String, Vec<u8>)>; 2] = [None, None];
-    while let Some((header, rest)) = frames.split_first_chunk::<8>() {
-        let length = u32::from_be_bytes([header[4], header[5], header[6], header[7]]) as usize;
-        let Some((body, rest)) = rest.split_at_checked(length) else { break };
-        frames = rest;
-        let (stream, slot) = match header[0] {
-            1 => (Stream::Stdout, 0),
-            2 => (Stream::Stderr, 1),
-            _ => continue,
-        };
-        let at = body.iter().position(|byte| *byte == b' ').unwrap_or(body.len());
-        let (time, text) = body.split_at(at);
-        let piece = text.get(1..).unwrap_or_default();
-        let (time, mut text) =
-            open[slot].take().unwrap_or_else(|| (String::from_utf8_lossy(time).into_owned(), Vec::new()));
-        text.extend_from_slice(piece);
-        match text.strip_suffix(b"\n") {
-            Some(whole) => {
-                let text = String::from_utf8_lossy(whole).into_owned();
-                lines.push((time, LogLine { stream, text }));
-            }
-            None => open[slot] = Some((time, text)),
+/// Lines that may have to be put in order: the two streams come one piece after the other, and not line by line.
+struct Window {
+    /// Where reading began: a time, and how many lines of it are known.
+    last: String,
+    count: usize,
+    /// How many of that time came by.
+    same: usize,
+    lines: Vec<(String, LogLine)>,
+    size: usize,
+}
+
+impl Window {
+    fn after(place: &LogPlace) -> Self {
+        let (last, count) = parsed(place).unwrap_or(("", 0));
+        Self { last: last.to_owned(), count, same: 0, lines: Vec::new(), size: 0 }
+    }
+
+    fn take(&mut self, time: String, line: LogLine) {
+        // Engines write times with nine places, so their order is that of the texts.
+        self.same += usize::from(time == self.last);
+        if time > self.last || (time == self.last && self.same > self.count) {
+            self.size += weight(&time, &line);
+            self.lines.push((time, line));
         }
     }
-    lines
+
+    fn give_half(&mut self, place: &mut LogPlace, each: &mut dyn FnMut(LogLine)) {
+        self.give(self.lines.len().div_ceil(2), place, each);
+    }
+
+    fn give(&mut self, count: usize, place: &mut LogPlace, each: &mut dyn FnMut(LogLine)) {
+        self.lines.sort_by(|a, b| a.0.cmp(&b.0));
+        for (time, line) in self.lines.drain(..count) {
+            self.size -= weight(&time, &line);
+            let (last, known) = parsed(place).unwrap_or(("", 0));
+            match time.as_str().cmp(last) {
+                std::cmp::Ordering::Less => {}
+                std::cmp::Ordering::Equal => *place = LogPlace(format!("{time} {}", known + 1)),
+                std::cmp::Ordering::Greater => *place = LogPlace(format!("{time} 1")),
+            }
+            each(line);
+        }
+    }
+}
+
+fn weight(time: &str, line: &LogLine) -> usize {
+    time.len() + line.text.len() + size_of::<(String, LogLine)>()
+}
+
+/// A frame's text, or a line's: its beginning, and how long it was.
+#[derive(Default)]
+struct Text {
+    kept: Vec<u8>,
+    /// Bytes that are not kept.
+    dropped: usize,
+    last: Option<u8>,
+}
+
+impl Write for Text {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let room = LONGEST_LINE.saturating_sub(self.kept.len()).min(bytes.len());
+        self.kept.extend_from_slice(&bytes[..room]);
+        self.dropped += bytes.len() - room;
+        self.last = bytes.last().copied().or(self.last);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Text {
+    fn is_line(&self) -> bool {
+        self.last == Some(b'\n')
+    }
+
+    /// Without the newline.
+    fn line(mut self) -> String {
+        let newline = usize::from(self.is_line());
+        if self.dropped == 0 {
+            self.kept.truncate(self.kept.len() - newline);
+        }
+        let text = String::from_utf8_lossy(&self.kept).into_owned();
+        match self.dropped {
+            0 => text,
+            more => format!("{text} … ({} bytes more in this line)", more - newline),
+        }
+    }
+}
+
+/// Whole lines with their times, as they come. A long line comes in pieces, each in a frame with the time in front; all but the
+/// last are without newline.
+fn lines(frames: impl Read, mut each: impl FnMut(String, LogLine)) -> io::Result<()> {
+    let mut frames = BufReader::new(frames);
+    let mut open: [Option<(String, Text)>; 2] = [None, None];
+    while let Some((stream, length)) = header(&mut frames)? {
+        let mut body = frames.by_ref().take(length);
+        let mut time = Vec::new();
+        body.by_ref().take(LONGEST_TIME).read_until(b' ', &mut time)?;
+        let slot = &mut open[usize::from(stream == Stream::Stderr)];
+        let (_, text) = slot.get_or_insert_with(|| {
+            (String::from_utf8_lossy(time.trim_ascii_end()).into_owned(), Text::default())
+        });
+        io::copy(&mut body, text)?;
+        if body.limit() > 0 {
+            break;
+        }
+        if text.is_line()
+            && let Some((time, text)) = slot.take()
+        {
+            each(time, LogLine { stream, text: text.line() });
+        }
+    }
+    Ok(())
+}
+
+/// The next frame's stream and length. `None` at the end, and where a frame is torn.
+fn header(frames: &mut impl Read) -> io::Result<Option<(Stream, u64)>> {
+    let mut header = [0; 8];
+    match frames.read_exact(&mut header) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        read => read?,
+    }
+    let stream = if header[0] == 2 { Stream::Stderr } else { Stream::Stdout };
+    Ok(Some((stream, u64::from(u32::from_be_bytes([header[4], header[5], header[6], header[7]])))))
 }
 
 #[cfg(test)]
@@ -80,8 +183,10 @@ mod tests {
         [&[stream, 0, 0, 0][..], &(text.len() as u32).to_be_bytes(), text.as_bytes()].concat()
     }
 
-    fn texts(page: &LogPage) -> Vec<&str> {
-        page.lines.iter().map(|line| line.text.as_str()).collect()
+    fn reads(log: &[u8], place: &mut LogPlace) -> Vec<String> {
+        let mut texts = Vec::new();
+        read(log, place, &mut |line| texts.push(line.text)).unwrap();
+        texts
     }
 
     const AT: [&str; 3] = [
@@ -93,17 +198,17 @@ mod tests {
     #[test]
     fn every_line_comes_once_also_when_several_have_one_time() {
         let line = |time: usize, text: &str| frame(1, &format!("{} {text}\n", AT[time]));
+        let mut place = LogPlace::default();
+        assert_eq!(path("s", &place), "/services/s/logs?stdout=1&stderr=1&timestamps=1");
         let first = [line(0, "a"), line(1, "b")].concat();
-        let page_1 = page(&first, &LogPlace::default());
-        assert_eq!(texts(&page_1), ["a", "b"]);
-        assert!(path("s", &page_1.next).ends_with("&since=1795399200"), "{}", path("s", &page_1.next));
+        assert_eq!(reads(&first, &mut place), ["a", "b"]);
+        assert!(path("s", &place).ends_with("&since=1795399200"), "{}", path("s", &place));
         let second = [first.clone(), line(1, "c"), line(2, "d e")].concat();
-        let page_2 = page(&second, &page_1.next);
-        assert_eq!(texts(&page_2), ["c", "d e"]);
-        assert_eq!(page(&second, &page_2.next), LogPage { lines: vec![], next: page_2.next.clone() });
-        let third = [second, line(2, "f")].concat();
-        assert_eq!(texts(&page(&third, &page_2.next)), ["f"]);
-        assert_eq!(path("s", &LogPlace::default()), "/services/s/logs?stdout=1&stderr=1&timestamps=1");
+        assert_eq!(reads(&second, &mut place), ["c", "d e"]);
+        let before = place.clone();
+        assert_eq!(reads(&second, &mut place), [""; 0]);
+        assert_eq!(place, before);
+        assert_eq!(reads(&[second, line(2, "f")].concat(), &mut place), ["f"]);
     }
 
     #[test]
@@ -115,8 +220,66 @@ mod tests {
             frame(1, &format!("{} not whole", AT[2])),
         ]
         .concat();
-        let page = page(&pieces[..pieces.len() - 3], &LogPlace::default());
-        let lines: Vec<_> = page.lines.iter().map(|line| (line.stream, line.text.as_str())).collect();
-        assert_eq!(lines, [(Stream::Stdout, "begin"), (Stream::Stderr, "note")]);
+        let mut lines = Vec::new();
+        let log = &pieces[..pieces.len() - 3];
+        read(log, &mut LogPlace::default(), &mut |line| lines.push((line.stream, line.text))).unwrap();
+        assert_eq!(lines, [(Stream::Stdout, "begin".to_owned()), (Stream::Stderr, "note".to_owned())]);
+    }
+
+    /// Frames without end, made as they are read.
+    struct Endless {
+        frame: Vec<u8>,
+        at: usize,
+        made: u64,
+        ends: u64,
+    }
+
+    impl Read for Endless {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            if self.at == self.frame.len() {
+                if self.made == self.ends {
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
+                self.made += 1;
+                let time = format!("2026-11-23T02:00:{:02}.{:09}Z", self.made / 10_000, self.made % 10_000);
+                (self.frame, self.at) = (frame(1, &format!("{time} {:01000}\n", self.made)), 0);
+            }
+            let count = buffer.len().min(self.frame.len() - self.at);
+            buffer[..count].copy_from_slice(&self.frame[self.at..self.at + count]);
+            self.at += count;
+            Ok(count)
+        }
+    }
+
+    #[test]
+    fn a_log_that_is_longer_than_the_time_for_it_is_given_in_steps_and_never_held_as_a_whole() {
+        let log = |from: u64, ends: u64| Endless { frame: Vec::new(), at: 0, made: from, ends };
+        let (mut place, mut given, mut most) = (LogPlace::default(), Vec::new(), 0);
+        let mut from = 0;
+        for _ in 0..4 {
+            let mut each = |line: LogLine| given.push(line.text.parse::<u64>().unwrap());
+            let mut reader = log(from, from + 20_000);
+            let error = read(&mut reader, &mut place, &mut each).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+            most = most.max(reader.made - given.last().unwrap());
+            from = (given.last().unwrap() / 10_000) * 10_000;
+        }
+        assert!(given.iter().copied().eq(1..=*given.last().unwrap()), "each once, and in order");
+        assert!(*given.last().unwrap() > 40_000, "{:?}", given.last());
+        assert!(most < 5_000, "{most} lines of 1,000 bytes were held");
+    }
+
+    #[test]
+    fn a_line_without_end_is_cut_and_says_so() {
+        let long = "x".repeat(LONGEST_LINE);
+        let pieces = [
+            frame(1, &format!("{} {long}", AT[0])),
+            frame(1, &format!("{} yyy\n", AT[0])),
+            frame(1, &format!("{} next\n", AT[1])),
+        ];
+        let texts = reads(&pieces.concat(), &mut LogPlace::default());
+        assert_eq!(texts.len(), 2);
+        assert!(texts[0].ends_with("x … (3 bytes more in this line)"), "{}", &texts[0][LONGEST_LINE..]);
+        assert_eq!(texts[1], "next");
     }
 }

@@ -1,7 +1,7 @@
 //! The command line's [`Backend`] over careen-swarm: a manager's engine.
 
 use crate::backend::{
-    Backend, BackendError, EndedNode, ImageLook, LogPage, LogPlace, Order, Rollouts, Summary,
+    Backend, BackendError, EndedNode, ImageLook, LogLine, LogPlace, LogRead, Order, Rollouts, Summary,
 };
 use crate::connect::{NoManager, chain};
 use crate::registry::Credentials;
@@ -21,7 +21,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// How long the log of one node may take: the call hangs when its host is frozen.
+/// How long one reading of a node's log may take: the call hangs when its host is frozen.
 const LOG_LIMIT: Duration = Duration::from_secs(5);
 
 /// A swarm, over the engine of one of its managers.
@@ -274,12 +274,22 @@ impl Backend for SwarmBackend {
         self.swarm.remove_controller(rollout).map_err(|error| self.unanswered(&error))
     }
 
-    fn logs(&mut self, agent: &JobKey, after: &LogPlace) -> Result<LogPage, BackendError> {
-        let path = log::path(&agent.name(), after);
-        match self.engine.get_bytes_within(&path, LOG_LIMIT) {
-            Ok(frames) => Ok(log::page(&frames, after)),
-            Err(error) if error.is_not_found() => Ok(LogPage { lines: Vec::new(), next: after.clone() }),
-            Err(error) => Err(from_engine(&error, &self.name)),
+    fn logs(
+        &mut self,
+        agent: &JobKey,
+        place: &mut LogPlace,
+        each: &mut dyn FnMut(LogLine),
+    ) -> Result<LogRead, BackendError> {
+        let before = place.clone();
+        let frames = match self.engine.reader_within(&log::path(&agent.name(), place), LOG_LIMIT) {
+            Ok(frames) => frames,
+            Err(error) if error.is_not_found() => return Ok(LogRead::Whole),
+            Err(error) => return Err(from_engine(&error, &self.name)),
+        };
+        match log::read(frames, place, each) {
+            Ok(()) => Ok(LogRead::Whole),
+            Err(_) if *place != before => Ok(LogRead::Partly),
+            Err(error) => Err(NoManager::NoAnswer { why: format!("{}: {error}", self.name) }.into()),
         }
     }
 

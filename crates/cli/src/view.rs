@@ -2,7 +2,7 @@
 //! controller. Pure, and nothing is carried out.
 
 use careen_planner::names::Names;
-use careen_planner::observed::{Availability, Lock, Node, Printed, Role};
+use careen_planner::observed::{Availability, Lock, Node, NodeOutcome, Printed, Role};
 use careen_planner::order;
 use careen_planner::participants::{self, Participant};
 use careen_planner::rollout::{Ask, Control};
@@ -93,6 +93,8 @@ pub struct NodeStanding {
     pub hold: Option<Hold>,
     /// Whether its host is known to have begun the command.
     pub begun: bool,
+    /// How it ended, as its host told; also what came after it had failed because nothing was heard of it.
+    pub outcome: Option<NodeOutcome>,
     /// What its host's result says for people, or where there is none, what was heard last.
     pub record: Option<String>,
     /// What its host's command printed last, as far as it can be read now.
@@ -163,7 +165,8 @@ pub fn look(
         let record = result.and_then(|result| result.record.clone()).or_else(heard);
         let printed =
             standing.agent.as_ref().filter(|_| standing.works()).and_then(|agent| observed.printed(agent));
-        Some(NodeStanding { record, printed: printed.cloned(), begun, ..standing })
+        let outcome = result.map(|result| result.outcome.clone());
+        Some(NodeStanding { outcome, record, printed: printed.cloned(), begun, ..standing })
     });
     let left_out = participants.iter().filter_map(|one| {
         let stage = Stage::Skipped { why: one.skip? };
@@ -236,6 +239,7 @@ fn standing(
         stage,
         hold,
         begun: false,
+        outcome: None,
         record: None,
         printed: None,
         asked: Ask::of(node, &spec.id),
@@ -283,6 +287,7 @@ fn bare(one: &Participant) -> NodeStanding {
         stage: Stage::Skipped { why: one.skip.unwrap_or(Skip::Asked) },
         hold: None,
         begun: false,
+        outcome: None,
         record: None,
         printed: None,
         asked: None,

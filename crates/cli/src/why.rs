@@ -138,6 +138,8 @@ mod tests {
     use super::*;
     use crate::testing::{at, failed_and_paused, quorum_at_risk};
     use crate::view::look;
+    use careen_planner::observed::{HostPhase, NodeOutcome};
+    use careen_planner::rollout::NodeResult;
     use careen_planner::state::{Phase, Reason};
     use careen_planner::{Hold, Observed, Spec, Stage, Watch};
     use std::time::Duration;
@@ -207,6 +209,20 @@ w2 (worker) is failed: exit code 100 in the command; it stays drained
             let text = text((observed.clone(), spec.clone()), "w2");
             assert_eq!(text.contains(&format!("did not come back in time; {heard}\n")), told, "{text}");
         }
+    }
+
+    #[test]
+    fn what_a_failed_host_tells_after_all_is_told() {
+        let (mut observed, spec) = failed_and_paused();
+        let stage = Stage::Failed { phase: Phase::Running, reason: Reason::NodeDown };
+        at(&mut observed.nodes[2], stage, None);
+        let outcome = NodeOutcome::Failed { phase: HostPhase::Command, exit: 7, rolled_back: None };
+        let node = observed.nodes[2].id.clone();
+        let record = Some("E: no space left\nE: gave up".to_owned());
+        observed.results.push(NodeResult { node, generation: 1, outcome, record });
+        let text = text((observed, spec), "w2");
+        assert!(text.contains("since then its host has told how it ended: exit code 7"), "{text}");
+        assert!(text.contains("    | E: no space left\n    | E: gave up\n"), "{text}");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use crate::step::{Step, Verb};
 use crate::text;
 use crate::view::NodeStanding;
 use careen_planner::names::is_plain;
-use careen_planner::observed::{Availability, Printed, Restart, Role};
+use careen_planner::observed::{Availability, HostPhase, NodeOutcome, Printed, Restart, Role};
 use careen_planner::rollout::{Control, RolloutOutcome};
 use careen_planner::state::{Goal, Left, Phase, Reason, Skip, Then};
 use careen_planner::{Hold, PauseReason, Spec, Stage};
@@ -92,12 +92,36 @@ fn cancelled(times: u32) -> String {
 
 /// Why a node failed, with the host's own words where there is nothing else to read.
 fn told_failure(node: &NodeStanding, phase: Phase, reason: Reason) -> String {
+    let silent = matches!(reason, Reason::NodeDown | Reason::TimeLimit | Reason::AgentLost);
+    if let (true, Some(outcome)) = (silent, &node.outcome) {
+        return format!(
+            "{}; since then its host has told how it ended: {}",
+            failure(phase, reason),
+            ended(outcome)
+        );
+    }
     match (reason, &node.record) {
         (Reason::Preflight, Some(record)) => format!("{}: {record}", failure(phase, reason)),
         (Reason::NodeDown | Reason::TimeLimit | Reason::AgentLost, Some(heard)) => {
             format!("{}; {heard}", failure(phase, reason))
         }
         _ => failure(phase, reason),
+    }
+}
+
+/// How a host's work ended, as it says itself.
+fn ended(outcome: &NodeOutcome) -> String {
+    match outcome {
+        NodeOutcome::Succeeded => "it succeeded".to_owned(),
+        NodeOutcome::Failed { phase, exit, .. } => {
+            let place = match phase {
+                HostPhase::Preflight => "before anything was begun",
+                HostPhase::Prepare => "in prepare",
+                HostPhase::Command => "in the command",
+                HostPhase::Verify => "in verify",
+            };
+            format!("exit code {exit}{} {place}", meaning(*exit))
+        }
     }
 }
 
@@ -115,8 +139,14 @@ pub fn printed(node: &NodeStanding) -> Option<String> {
 
 /// The last lines of what failed on a host, as its agent reported them.
 pub fn last_lines(node: &NodeStanding) -> impl Iterator<Item = &str> {
-    let of_command = matches!(node.stage, Stage::Failed { reason: Reason::Exit(_), .. });
-    node.record.as_deref().filter(|_| of_command).unwrap_or_default().lines()
+    let told = match &node.stage {
+        Stage::Failed { reason: Reason::Exit(_), .. } => true,
+        Stage::Failed { reason: Reason::NodeDown | Reason::TimeLimit | Reason::AgentLost, .. } => {
+            node.outcome.is_some()
+        }
+        _ => false,
+    };
+    node.record.as_deref().filter(|_| told).unwrap_or_default().lines()
 }
 
 /// A hold as a sentence. What is counted down here was looked at once: it may be less.

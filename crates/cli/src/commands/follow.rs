@@ -145,12 +145,16 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
             if tail.agent.as_ref() != Some(agent) {
                 (tail.agent, tail.place) = (Some(agent.clone()), LogPlace::default());
             }
-            let Ok(page) = self.backend.logs(agent, &tail.place) else { continue };
-            tail.place = page.next;
-            let said = page.lines.iter().filter(|line| is_progress(line));
-            tail.lines.extend(said.map(|line| text::log_line(&line.text)));
-            let superfluous = tail.lines.len().saturating_sub(LAST_LINES);
-            tail.lines.drain(..superfluous);
+            let Tail { place, lines, .. } = tail;
+            let mut keep = |line: LogLine| {
+                if is_progress(&line) {
+                    if lines.len() == LAST_LINES {
+                        lines.pop_front();
+                    }
+                    lines.push_back(text::log_line(&line.text));
+                }
+            };
+            let _best_effort = self.backend.logs(agent, place, &mut keep);
         }
     }
 

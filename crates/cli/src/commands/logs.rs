@@ -2,7 +2,7 @@
 
 use super::{Session, find};
 use crate::args::{Format, LogsArgs};
-use crate::backend::{Backend, EndedNode, LogLine, LogPlace, Stream};
+use crate::backend::{Backend, EndedNode, LogLine, LogPlace, LogRead, Stream};
 use crate::console::Console;
 use crate::error::Failure;
 use crate::exit::Exit;
@@ -17,8 +17,15 @@ use std::time::Duration;
 /// How long a follower waits between two looks.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// How far the logs are printed, by node: of which agent, and to which place.
-type Places = BTreeMap<NodeId, (JobKey, LogPlace)>;
+/// What is printed by now.
+#[derive(Default)]
+struct Reading {
+    /// How far, by node: of which agent, and to which place.
+    places: BTreeMap<NodeId, (JobKey, LogPlace)>,
+    lines: usize,
+    /// Nodes whose log could not be read at the last look, and why.
+    unread: BTreeMap<NodeId, Failure>,
+}
 
 impl<B: Backend, C: Console> Session<'_, B, C> {
     pub(super) fn logs(&mut self, args: &LogsArgs) -> Result<Exit, Failure> {
@@ -26,7 +33,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         if args.follow {
             self.console.catch_interrupts()?;
         }
-        let mut places = Places::new();
+        let mut reading = Reading::default();
         loop {
             let (standing, _) = self.standing(&spec)?;
             if standing.is_over() {
@@ -37,18 +44,18 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
                 None => standing.nodes.iter().collect(),
             };
             let width = nodes.iter().map(|node| node.hostname.chars().count()).max().unwrap_or(0);
-            let mut printed = 0;
+            let mut whole = true;
             for node in &nodes {
                 let prefix = args.node.is_none().then(|| format!("{:width$} | ", node.hostname));
-                printed += self.print_log(node, prefix.as_deref(), &mut places)?;
+                let read = self.print_log(node, prefix.as_deref().unwrap_or(""), &mut reading)?;
+                whole &= read == LogRead::Whole;
             }
-            if !args.follow {
-                if printed == 0 {
-                    self.nothing_printed(&standing, &nodes)?;
-                }
-                return Ok(Exit::Done);
+            if whole && !args.follow {
+                return self.all_printed(&standing, &nodes, reading);
             }
-            self.console.wait(INTERVAL);
+            if whole {
+                self.console.wait(INTERVAL);
+            }
             if self.console.interrupted() {
                 return Ok(Exit::Done);
             }
@@ -73,46 +80,66 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         Ok(Exit::Other)
     }
 
-    /// Prints what is new of one node; how many lines that were.
+    /// Prints what is new of one node, as far as it can be read now.
     fn print_log(
         &mut self,
         node: &NodeStanding,
-        prefix: Option<&str>,
-        places: &mut Places,
-    ) -> Result<usize, Failure> {
-        let Some(agent) = &node.agent else { return Ok(0) };
-        let after = match places.get(&node.node) {
-            Some((known, place)) if known == agent => place.clone(),
-            Some(_) | None => LogPlace::default(),
-        };
-        let page = self.backend.logs(agent, &after)?;
-        places.insert(node.node.clone(), (agent.clone(), page.next));
-        let lines = page.lines.iter().filter(|line| !is_report(line));
-        let mut printed = 0;
-        for line in lines {
-            self.print_line(node, prefix.unwrap_or(""), line)?;
-            printed += 1;
+        prefix: &str,
+        reading: &mut Reading,
+    ) -> Result<LogRead, Failure> {
+        let Some(agent) = &node.agent else { return Ok(LogRead::Whole) };
+        let (known, place) =
+            reading.places.entry(node.node.clone()).or_insert_with(|| (agent.clone(), LogPlace::default()));
+        if known != agent {
+            (*known, *place) = (agent.clone(), LogPlace::default());
         }
-        Ok(printed)
+        let (console, format) = (&mut *self.console, self.format);
+        let mut printed = Ok(());
+        let read = self.backend.logs(agent, place, &mut |line| {
+            if printed.is_ok() && !is_report(&line) {
+                reading.lines += 1;
+                printed = print_line(console, format, node, prefix, &line);
+            }
+        });
+        printed?;
+        match read {
+            Ok(read) => {
+                reading.unread.remove(&node.node);
+                Ok(read)
+            }
+            // The others' are read: a host that is frozen is no reason to keep them back.
+            Err(error) => self.unreadable(node, error.into(), reading),
+        }
     }
 
-    fn print_line(&mut self, node: &NodeStanding, prefix: &str, line: &LogLine) -> Result<(), Failure> {
-        let stream = match line.stream {
-            Stream::Stdout => "stdout",
-            Stream::Stderr => "stderr",
-        };
-        if self.format == Format::Json {
-            let json = json!({
-                "node": node.node, "hostname": node.hostname, "stream": stream, "text": line.text,
-            });
-            return Ok(self.console.out(&(text::json_line(&json)? + "\n"))?);
+    /// Says once that a node's log does not come.
+    fn unreadable(
+        &mut self,
+        node: &NodeStanding,
+        error: Failure,
+        reading: &mut Reading,
+    ) -> Result<LogRead, Failure> {
+        if !reading.unread.contains_key(&node.node) {
+            self.say(&format!("note: what {} printed cannot be read now: {error}", node.hostname))?;
         }
-        let text = format!("{}{}\n", text::neutral(prefix), text::log_line(&line.text));
-        match line.stream {
-            Stream::Stdout => self.console.out(&text)?,
-            Stream::Stderr => self.console.err(&text)?,
+        reading.unread.insert(node.node.clone(), error);
+        Ok(LogRead::Whole)
+    }
+
+    /// What there was is printed.
+    fn all_printed(
+        &mut self,
+        standing: &Standing,
+        nodes: &[&NodeStanding],
+        mut reading: Reading,
+    ) -> Result<Exit, Failure> {
+        if let Some((_, error)) = reading.unread.pop_first() {
+            return Err(error);
         }
-        Ok(())
+        if reading.lines == 0 {
+            self.nothing_printed(standing, nodes)?;
+        }
+        Ok(Exit::Done)
     }
 
     /// An empty answer leaves people wondering.
@@ -129,6 +156,31 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         }
         Ok(())
     }
+}
+
+fn print_line(
+    console: &mut impl Console,
+    format: Format,
+    node: &NodeStanding,
+    prefix: &str,
+    line: &LogLine,
+) -> Result<(), Failure> {
+    let stream = match line.stream {
+        Stream::Stdout => "stdout",
+        Stream::Stderr => "stderr",
+    };
+    if format == Format::Json {
+        let json = json!({
+            "node": node.node, "hostname": node.hostname, "stream": stream, "text": line.text,
+        });
+        return Ok(console.out(&(text::json_line(&json)? + "\n"))?);
+    }
+    let text = format!("{}{}\n", text::neutral(prefix), text::log_line(&line.text));
+    match line.stream {
+        Stream::Stdout => console.out(&text)?,
+        Stream::Stderr => console.err(&text)?,
+    }
+    Ok(())
 }
 
 /// Whether an agent speaks to its controller there, and not to people.

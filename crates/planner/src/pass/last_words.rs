@@ -2,9 +2,12 @@
 //! cannot be read as long as the engine is down: what is known is kept beside the node's state.
 
 use super::Work;
+use super::node::agent_of;
+use crate::action::Action;
 use crate::ids::{JobKey, NodeId, RolloutId};
-use crate::observed::{Node, Observed};
-use crate::state::{NodeRecord, Reason};
+use crate::observed::{Node, Observed, Said};
+use crate::rollout::NodeResult;
+use crate::state::{NodeRecord, Phase, Reason, Stage};
 
 /// The label that keeps it, from the failure of a node to its next try, or to the end of what careen holds there.
 pub const LAST_WORDS_LABEL: &str = "careen.last-words";
@@ -48,7 +51,36 @@ const fn is_silent(reason: Reason) -> bool {
     }
 }
 
+/// Whether it failed behind its go because nothing was heard of its host, which may have gone on meanwhile.
+pub(super) fn is_late(stage: &Stage) -> bool {
+    let Stage::Failed { phase, reason } = stage else { return false };
+    let behind_the_go = match phase {
+        Phase::Running | Phase::RestartingEngine | Phase::Rebooting | Phase::Verifying => true,
+        Phase::Pending
+        | Phase::Entering
+        | Phase::Preparing
+        | Phase::Draining
+        | Phase::Restoring
+        | Phase::Settling => false,
+    };
+    behind_the_go && is_silent(*reason)
+}
+
 impl Work<'_> {
+    /// What the host of a failed node says after all is kept as its result. The node stays failed: what its services missed is
+    /// for its operator to judge.
+    pub(super) fn listens_on(&mut self, node: &NodeId, record: &NodeRecord) {
+        let agent = agent_of(node, record);
+        let generation = record.generation;
+        let known = self.observed.result(node, generation).is_some();
+        let Some(Said::Finished { outcome, record: text }) = self.observed.report(&agent) else { return };
+        if is_late(&record.stage) && !known {
+            let (node, outcome, record) = (node.clone(), outcome.clone(), text.clone());
+            let result = NodeResult { node, generation, outcome, record };
+            self.actions.push(Action::WriteResult { result });
+        }
+    }
+
     /// Keeps in mind what the node's agent says now; nothing new leaves what was said before.
     pub(super) fn listen(&mut self, node: &NodeId, agent: &JobKey) {
         if let Some(words) = of_report(self.observed, agent) {

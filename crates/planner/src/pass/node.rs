@@ -38,7 +38,13 @@ impl Work<'_> {
         let ask = Ask::of(node, &self.spec.id);
         let begun = match &record.stage {
             Stage::Done | Stage::Skipped { .. } | Stage::Gone { .. } => return None,
-            Stage::Failed { .. } => return answer_failed(ask, &self.control),
+            Stage::Failed { .. } => {
+                let answer = answer_failed(ask, &self.control);
+                if answer.is_none() {
+                    self.listens_on(&node.id, record);
+                }
+                return answer;
+            }
             Stage::Pending | Stage::Held { .. } => false,
             Stage::Entering
             | Stage::Preparing

@@ -6,11 +6,13 @@
 //! without an agent gets a stand-in with that name, for the same reason. What is on a node that does not report stays
 //! until it does, or until the node has left.
 
-use super::Work;
+use super::node::is_past_the_go;
+use super::{Work, last_words};
 use crate::action::Action;
 use crate::ids::{JobKey, JobRole, RolloutId};
 use crate::observed::{Job, Observed};
 use crate::participants;
+use crate::rollout::Control;
 use crate::state::{NodeRecord, Stage};
 
 impl Work<'_> {
@@ -40,9 +42,29 @@ pub(super) fn is_needed(observed: &Observed, rollout: &RolloutId, key: &JobKey) 
                 && record.generation == key.generation
                 && record.agent == key.agent;
             let over = record.stage.is_terminal() || matches!(record.stage, Stage::Restoring { .. });
-            current && !over && record.stage != Stage::Pending
+            let works = !over && record.stage != Stage::Pending;
+            current && (works || may_still_tell(observed, &record, key))
         }
     }
+}
+
+/// Whether a host of which nothing was heard may still tell how it ended: its agent finds that on the host when the node is back.
+/// It gets no go any more, and is asked as long as the rollout goes on.
+fn may_still_tell(observed: &Observed, record: &NodeRecord, key: &JobKey) -> bool {
+    let goes_on = observed.rollout.as_ref().is_some_and(|rollout| match rollout.control {
+        Control::Running | Control::Paused { .. } => true,
+        Control::Aborting | Control::Finished { .. } => false,
+    });
+    let agent = key.with_role(JobRole::Agent);
+    let may_speak = match observed.report(&agent) {
+        None => true,
+        Some(said) => is_past_the_go(said),
+    };
+    goes_on
+        && last_words::is_late(&record.stage)
+        && may_speak
+        && observed.result(&key.node, key.generation).is_none()
+        && observed.job(&agent).is_some_and(|job| !job.stopped && !job.is_lost())
 }
 
 /// Whether this would take away the last that tells, beside its label, that a node's host is at work. The label goes with a

@@ -1785,3 +1785,38 @@ fn a_rollout_whose_config_was_removed_is_told_apart_from_one_that_is_over() {
     };
     assert_eq!(look(&retried), End::Removed, "a retry came behind the history");
 }
+
+#[test]
+fn a_host_that_was_called_failed_unheard_is_listened_to_when_it_is_back() {
+    let failed = |reason| record(Stage::Failed { phase: Phase::Running, reason });
+    let outcome = NodeOutcome::Failed { phase: HostPhase::Command, exit: 7, rolled_back: None };
+    let finished = Said::Finished { outcome: outcome.clone(), record: Some("E: no space left".into()) };
+    let scene = |reason, said: Option<Said>| {
+        let mut seen = cluster();
+        put(&mut seen, "w1", &failed(reason));
+        jobs(&mut seen, "w1", TaskState::Running, said);
+        seen
+    };
+    let stops = |pass: &Pass| pass.actions.iter().any(|act| matches!(act.action, Action::StopJob { .. }));
+    let silent = scene(Reason::NodeDown, None);
+    assert!(!stops(&now(&silent, &spec())), "its agent may still find out");
+    assert!(stops(&now(&scene(Reason::Exit(7), None), &spec())), "what is known need not be asked");
+    let mut told = scene(Reason::NodeDown, Some(finished));
+    let pass = now(&told, &spec());
+    let written: Vec<&NodeResult> = pass
+        .actions
+        .iter()
+        .filter_map(|act| match &act.action {
+            Action::WriteResult { result } => Some(result),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(written.len(), 1, "{pass:?}");
+    assert_eq!((&written[0].outcome, written[0].record.as_deref()), (&outcome, Some("E: no space left")));
+    assert!(matches!(pass.stages[&NodeId("w1".into())], Stage::Failed { .. }), "it stays failed");
+    told.results.push(written[0].clone());
+    assert!(stops(&now(&told, &spec())), "nothing more is to be heard");
+    let mut aborting = silent;
+    aborting.rollout = Some(RolloutRecord::new(Version(3), Control::Aborting));
+    assert!(stops(&now(&aborting, &spec())));
+}
