@@ -285,6 +285,9 @@ pub struct HowArgs {
     #[arg(long, value_enum, default_value_t = EngineRestart::Auto, value_name = "WHEN", help_heading = "Hosts")]
     pub engine_restart: EngineRestart,
 
+    /// careen's own image under another name, for the controller, where the payload's image has none
+    #[arg(long, value_name = "IMAGE", help_heading = "Hosts")]
+    pub controller_image: Option<String>,
     /// Wait for programs that ask for no shutdown of their host (systemd-inhibit), and for people at its console
     #[arg(long, help_heading = "Hosts")]
     pub respect_inhibitors: bool,

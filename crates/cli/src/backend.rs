@@ -5,6 +5,7 @@
 use crate::connect::NoManager;
 use crate::unlock::Key;
 use careen_controller::Cluster;
+use careen_planner::observed::{ControllerPlace, Node};
 use careen_planner::rollout::{Ask, Control};
 use careen_planner::spec::UnlockKey;
 use careen_planner::{Action, ControllerId, GivenFile, JobKey, NodeId, Observed, RolloutId, Spec, Stage};
@@ -18,7 +19,7 @@ pub trait Backend {
     type Cluster: Cluster;
 
     /// Everything at one moment, as new as the leader knows. With a rollout its record, its results and its services
-    /// are part of it. `Observed::controller` is where that rollout's controller runs, or would be placed.
+    /// are part of it. `Observed::controller` is where that rollout's controller runs.
     fn observe(&mut self, rollout: Option<&RolloutId>) -> Result<Observed, BackendError>;
 
     /// How long ago each node's object was written last, by the managers' own clock: for people to read, never for a
@@ -38,6 +39,9 @@ pub trait Backend {
 
     /// The same for an image that only the asked engine is to be asked for.
     fn pin_here(&mut self, image: &str) -> Result<String, BackendError>;
+
+    /// Where this rollout's controller would be placed; `None` where Swarm chooses among managers.
+    fn place_of_controller(&self, nodes: &[Node], spec: &Spec) -> Option<ControllerPlace>;
 
     /// Looks into an image, for these files. `None` when the asked engine does not have it: nothing is pulled.
     fn look_into(&mut self, _image: &str, _files: &[String]) -> Result<Option<ImageLook>, BackendError> {
@@ -118,6 +122,8 @@ pub trait Backend {
 /// What an image says of itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ImageLook {
+    /// Its id.
+    pub id: String,
     /// For which contract it was made; none when it does not say.
     pub protocol: Option<String>,
     /// What it does not have of what it was asked for.

@@ -34,7 +34,7 @@ pub fn pin(image: &str, get: impl Fn(&str) -> Result<Value, EngineError>) -> Res
 
 /// The label with which an image says which careen it is made for, and what this one wants there.
 pub const PROTOCOL_LABEL: &str = "careen.protocol";
-pub const PROTOCOL: &str = "1";
+pub const PROTOCOL: &str = "2";
 
 /// What an image of this engine's has, seen in a container that never starts and is removed at once. `None` when the engine does
 /// not have the image.
@@ -43,6 +43,7 @@ pub fn look_into(engine: &Engine, image: &str, files: &[String]) -> Result<Optio
         Err(error) if error.is_not_found() => return Ok(None),
         found => found?,
     };
+    let id = found.get("Id").and_then(Value::as_str).unwrap_or(image).to_owned();
     let label = found.pointer("/Config/Labels").and_then(|labels| labels.get(PROTOCOL_LABEL));
     let protocol = label.and_then(Value::as_str).map(str::to_owned);
     let container = engine.create_container(&json!({ "Image": image, "Cmd": ["never"] }))?;
@@ -51,7 +52,7 @@ pub fn look_into(engine: &Engine, image: &str, files: &[String]) -> Result<Optio
     let removed = engine.remove_container(&container);
     let missing = missing?;
     removed?;
-    Ok(Some(ImageLook { protocol, missing }))
+    Ok(Some(ImageLook { id, protocol, missing }))
 }
 
 /// Whether a name's first part is a registry's host.
@@ -108,6 +109,18 @@ mod tests {
             (_, _, _) => Err(no(path)),
         };
         pin(image, get).map_err(|error| error.unwrap())
+    }
+
+    #[test]
+    fn every_image_that_is_built_or_shown_says_for_which_careen() {
+        let label = format!("LABEL {PROTOCOL_LABEL}={PROTOCOL}\n");
+        for text in [
+            include_str!("../../../image/Dockerfile"),
+            include_str!("../../../examples/ansible/Dockerfile"),
+            include_str!("../../../docs/payload-contract.md"),
+        ] {
+            assert!(text.contains(&label), "{label}: {text}");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::unlock::Key;
 use crate::{image, log};
 use careen_controller::ActError;
 use careen_engine::{Engine, EngineError, RegistryAuth};
-use careen_planner::observed::ControllerPlace;
+use careen_planner::observed::{ControllerPlace, Node};
 use careen_planner::rollout::{Ask, Control, NodeResult};
 use careen_planner::spec::UnlockKey;
 use careen_planner::{Action, ControllerId, GivenFile, JobKey, JobRole, NodeId, Observed, RolloutId, Spec};
@@ -130,7 +130,6 @@ impl Backend for SwarmBackend {
             return Ok(observed);
         }
         // For a plan.
-        observed.controller = place_of_a_new_one(&observed.nodes, &here);
         // Of other hosts only their agents know.
         if let Some(node) = observed.nodes.iter_mut().find(|node| node.id == here) {
             let listed = self.engine.get("/containers/json").map_err(|error| from_engine(&error, &name))?;
@@ -187,6 +186,10 @@ impl Backend for SwarmBackend {
         image::pin_here(image, |path| self.engine.get(path)).map_err(|error| self.no_image(image, error))
     }
 
+    fn place_of_controller(&self, nodes: &[Node], spec: &Spec) -> Option<ControllerPlace> {
+        place_of_a_new_one(nodes, &self.node, spec)
+    }
+
     fn look_into(&mut self, image: &str, files: &[String]) -> Result<Option<ImageLook>, BackendError> {
         image::look_into(&self.engine, image, files).map_err(|error| from_engine(&error, &self.name))
     }
@@ -234,7 +237,9 @@ impl Backend for SwarmBackend {
     fn start_controller(&mut self, rollout: &RolloutId) -> Result<(), BackendError> {
         // A lock that is held says nothing of its holder: a second controller waits until that one is dead.
         let auth = self.auth_of(rollout)?;
-        self.swarm.start_controller(rollout, auth.as_ref()).map(drop).map_err(|error| self.refused(error))
+        let spec = self.spec(Some(rollout))?.filter(|spec| spec.given.registry_auth);
+        let to_pull = spec.map(|spec| self.registry_auth(spec.image_of_controller())).transpose()?.flatten();
+        self.swarm.start_controller(rollout, auth.as_ref(), to_pull.as_ref()).map(drop).map_err(|error| self.refused(error))
     }
 
     fn controller_task(&mut self, rollout: &RolloutId, held: bool) -> Result<ControllerTask, BackendError> {

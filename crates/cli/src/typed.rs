@@ -271,22 +271,16 @@ fn the_agents_table_is_what_it_understands() {
 
 /// Holds whose advice no scene of the lab types yet: what the simulator or a test of the page shows is enough for these, or the
 /// state cannot be made on a lab in less than minutes.
-const NOT_ON_THE_LAB: [&str; 16] = [
+const NOT_ON_THE_LAB: [&str; 10] = [
     "agent-rejected",
-    "at-zero",
     "baseline-removed",
     "called-down",
-    "corrupt-record",
     "manager-unreachable",
     "no-leader",
     "no-report",
-    "node-gone",
     "not-reporting",
-    "other-rollout",
     "placing",
-    "record-removed",
     "restarting",
-    "services-worse",
     "several-rejoined",
 ];
 

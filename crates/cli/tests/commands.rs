@@ -373,6 +373,38 @@ fn nothing_starts_without_a_yes() {
 }
 
 #[test]
+fn a_controller_runs_from_careens_own_image_where_the_payloads_has_none() {
+    let sim = swarm(1);
+    let agent_only = vec!["/careen-agent", "/install/install"];
+    sim.0.borrow_mut().images.insert("u@sha256:00".into(), agent_only);
+    assert_eq!(exit(sim.call("run --image u --yes --detach")), 6);
+    assert!(
+        sim.out().contains("the image u has no /careen-controller") && sim.out().contains("--controller-image"),
+        "{}",
+        sim.out()
+    );
+    let own = format!("careen/installer:{}", env!("CARGO_PKG_VERSION"));
+    sim.0.borrow_mut().images.insert(own, vec!["/careen-controller"]);
+    assert_eq!(exit(sim.call("run --image u --yes --detach")), 0, "{}", sim.out());
+    assert!(sim.out().contains("it runs from careen's own on this manager alone"), "{}", sim.out());
+    let submitted = |sim: &Sim| sim.0.borrow().spec.clone().unwrap();
+    let spec = submitted(&sim);
+    assert_eq!(spec.controller_image.as_deref(), Some("sha256:of-careen/installer"));
+    assert!(!spec.controller_may_move());
+    let sim = swarm(1);
+    sim.0.borrow_mut().images.insert("u@sha256:00".into(), vec!["/careen-agent", "/install/install"]);
+    assert_eq!(exit(sim.call("run --image u --controller-image r.example/careen --yes --detach")), 0);
+    let spec = submitted(&sim);
+    assert_eq!(spec.controller_image.as_deref(), Some("r.example/careen@sha256:00"));
+    assert!(spec.controller_may_move() && !sim.out().contains("this manager alone"), "{}", sim.out());
+    let sim = swarm(1);
+    let whole = vec!["/careen-agent", "/careen-controller", "/install/install"];
+    sim.0.borrow_mut().images.insert("u@sha256:00".into(), whole);
+    assert_eq!(exit(sim.call("run --image u --yes --detach")), 0);
+    assert_eq!(submitted(&sim).controller_image, None, "each host gets the payload's image");
+}
+
+#[test]
 fn what_would_be_refused_is_said_and_exits_with_6() {
     let sim = Sim::new(scenario::world(1, scenario::spec(), 2, 1));
     assert_eq!(exit(sim.call("plan --image update")), 6);

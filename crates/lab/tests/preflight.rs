@@ -63,15 +63,15 @@ fn what_shows_at_an_engine_start_is_a_warning_where_none_is_ahead() {
 fn what_keeps_an_engine_down_and_who_else_acts_on_a_host_is_said() {
     let scene = Scene::new();
     // Its unit has -H fd://.
-    scene.sh("n4", r#"mkdir -p /etc/docker; echo '{"hosts": ["unix:///run/careen-test.sock"]}' > /etc/docker/daemon.json"#);
+    scene.sh("n4", r#"mkdir -p /etc/docker; echo '{"hosts": ["unix:///run/careen-test.sock"], "deebug": true}' > /etc/docker/daemon.json"#);
     scene.sh("n4", "mkdir -p /run/systemd/shutdown; printf 'USEC=4102444800000000\\nMODE=reboot\\n' > /run/systemd/shutdown/scheduled");
     scene.sh("n4", "echo an-earlier-boot > /var/lib/docker/careen-boot; rm -f /var/lib/careen/boot");
     let refused = scene.run(&["--node", "n4", "--node", "n3", "--drain", "always", "--", "plain"]);
     let why = scene.careen(&["why", "n4"]).stdout;
     assert_eq!(refused.status, 4, "{refused:?}");
     for reason in [
-        "hosts",
-        "/etc/docker/daemon.json",
+        "hosts is both in /etc/docker/daemon.json and on the command line",
+        "/etc/docker/daemon.json has deebug, which the installed dockerd does not know",
         "a shutdown of this host (reboot) is scheduled for 2100-01-01T00:00:00Z",
         "/var/lib/careen has lost what was written there in an earlier boot (an-earlier-boot)",
     ] {
@@ -172,6 +172,20 @@ fn a_plan_says_what_becomes_of_each_task_and_no_drain_hangs() {
     );
     scene.sh("n1", "docker service rm pinned movable; docker rm -f plain");
     scene.sh("n4", "docker rm -f plain");
+
+    // Both tasks of a service are on n4, and could be elsewhere.
+    scene.sh("n1", "docker node update --availability pause n3");
+    let of_two = "--replicas 2 --constraint node.labels.data==yes";
+    scene.sh("n1", &format!("{create} --name two {of_two} {gate}"));
+    await_on(&scene, "two", "n4");
+    scene.sh("n1", "docker node update --availability active n3");
+    assert_eq!(scene.run(&[&["--detach"], &drain[..]].concat()).status, 0);
+    let why = scene.await_hold("n4", "at-zero");
+    let told = "docker service update --force --detach two";
+    assert!(why.contains(told), "{why}");
+    scene.sh("n1", told);
+    assert_eq!(scene.await_end(), "done");
+    scene.sh("n1", "docker service rm two");
 }
 
 fn await_on(scene: &Scene, service: &str, node: &str) {

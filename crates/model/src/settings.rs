@@ -87,6 +87,46 @@ pub enum EngineRestarts {
     Never,
 }
 
+/// What careen's variables begin with. The container's others are the command's.
+const PREFIX: &str = "CAREEN_";
+
+/// All that may be set on a container: the settings, the part in a rollout, and what is set for the command anyway.
+const KNOWN: [&str; 33] = [
+    "CAREEN_AGENT",
+    "CAREEN_ATTEMPT",
+    "CAREEN_COLLECT",
+    "CAREEN_COMMAND",
+    "CAREEN_ENGINE_RESTART",
+    "CAREEN_EXPECTS_RESTART",
+    "CAREEN_GATE",
+    "CAREEN_GATES",
+    "CAREEN_GENERATION",
+    "CAREEN_HOST_ENTRY",
+    "CAREEN_IDEMPOTENT",
+    "CAREEN_IMAGE",
+    "CAREEN_INHIBITORS",
+    "CAREEN_LINGER",
+    "CAREEN_LOG_OFFSET",
+    "CAREEN_NODE_ID",
+    "CAREEN_NODE_NAME",
+    "CAREEN_NODE_ROLE",
+    "CAREEN_ON_REMOVE",
+    "CAREEN_OUTPUT_LIMIT",
+    "CAREEN_PAYLOAD",
+    "CAREEN_PREFLIGHT",
+    "CAREEN_QUORUM_LOSS",
+    "CAREEN_REBOOT",
+    "CAREEN_RESTART_ENGINE",
+    "CAREEN_ROLLBACK",
+    "CAREEN_RUN",
+    "CAREEN_SECRETS",
+    "CAREEN_STATE",
+    "CAREEN_STOP_GRACE_PERIOD",
+    "CAREEN_TIMEOUT",
+    "CAREEN_TRANSACTION",
+    "CAREEN_UNLOCK",
+];
+
 /// What the operator set on the container (`CAREEN_*`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -139,6 +179,12 @@ pub enum InvalidSetting {
         /// What it may be set to.
         allowed: &'static str,
     },
+    /// A slip of the pen, or a part in a rollout that this agent does not know: its controller is newer.
+    #[error("this agent knows no variable {name}: it is spelled differently, or is made for a newer careen than the image")]
+    Unknown {
+        /// The variable's name.
+        name: String,
+    },
     /// `CAREEN_TRANSACTION` is no identifier.
     #[error("CAREEN_TRANSACTION: {0}")]
     Transaction(#[from] InvalidId),
@@ -146,8 +192,12 @@ pub enum InvalidSetting {
 
 impl Settings {
     /// Reads the settings out of an environment. A variable that is set to nothing counts as not set, as it does in
-    /// Compose files; an unknown value is an error, never a default.
+    /// Compose files; an unknown value is an error, never a default, and so is an unknown variable.
     pub fn from_env(env: &BTreeMap<String, String>) -> Result<Self, InvalidSetting> {
+        let mut ours = env.keys().filter(|name| name.starts_with(PREFIX));
+        if let Some(name) = ours.find(|name| !KNOWN.contains(&name.as_str())) {
+            return Err(InvalidSetting::Unknown { name: name.clone() });
+        }
         let get = |name: &'static str| env.get(name).map(String::as_str).filter(|value| !value.is_empty());
         Ok(Self {
             run: get("CAREEN_RUN").unwrap_or_default().to_owned(),
@@ -430,6 +480,25 @@ mod tests {
         ] {
             let message = Settings::from_env(&env(&[(name, value)])).unwrap_err().to_string();
             assert!(message.contains(hint) && message.contains(name), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_variable_of_careens_that_nobody_knows_is_an_error_and_each_that_is_documented_is_known() {
+        for name in ["CAREEN_REBOTT", "CAREEN_FUTURE", "CAREEN_"] {
+            let message = Settings::from_env(&env(&[(name, "asked")])).unwrap_err().to_string();
+            assert!(message.contains(&format!("variable {name}:")), "{message}");
+        }
+        assert!(Settings::from_env(&env(&[("OTHER_CAREEN_FUTURE", "1")])).is_ok());
+        let source = include_str!("settings.rs");
+        let documents = include_str!("../../../docs/payload-contract.md");
+        for text in [source, documents] {
+            let quoted = text.split(['"', '`', '=', '\'']).filter(|word| word.starts_with(PREFIX));
+            let names = quoted.filter(|word| word.bytes().all(|c| c.is_ascii_uppercase() || c == b'_'));
+            let missing: Vec<&str> = names
+                .filter(|name| !KNOWN.contains(name) && !["CAREEN_", "CAREEN_REBOTT", "CAREEN_FUTURE"].contains(name))
+                .collect();
+            assert!(missing.is_empty(), "{missing:?}");
         }
     }
 

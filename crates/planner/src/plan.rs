@@ -204,6 +204,11 @@ pub enum Warning {
         /// Which.
         node: NodeId,
     },
+    /// The controller runs from another image than the payload's, which is on the asked manager and perhaps nowhere else.
+    ControllerStays {
+        /// The payload's image.
+        image: String,
+    },
     /// An earlier rollout left it so.
     LeftBehind {
         /// Which node.
@@ -222,6 +227,9 @@ impl Plan {
         !self.refusals.is_empty()
     }
 }
+
+/// The controller's program, in careen's image and in those that are built from it.
+pub const CONTROLLER: &str = "/careen-controller";
 
 /// Plans.
 pub fn plan(observed: &Observed, spec: &Spec) -> Plan {
@@ -468,8 +476,14 @@ impl fmt::Display for Refusal {
             Self::NoSuchSecret { name } => write!(f, "there is no secret '{name}' in the swarm"),
             Self::ImageLacks { image, files } => write!(
                 f,
-                "the image {image} has no {}: build it FROM careen/installer, with the command below /install",
-                files.join(" and no ")
+                "the image {image} has no {}: build it FROM careen/installer, with the command below /install{}",
+                files.join(" and no "),
+                match files.as_slice() {
+                    [only] if only == CONTROLLER => {
+                        ", or say with --controller-image from which of careen's images the controller runs"
+                    }
+                    _ => "",
+                }
             ),
             Self::ImageOfAnother { image, has, wants } => write!(
                 f,
@@ -511,6 +525,12 @@ impl fmt::Display for Warning {
                     "{node} is down: its turn is the last, and it fails if it does not come back for it"
                 )
             }
+            Self::ControllerStays { image } => write!(
+                f,
+                "the image {image} has no controller, so it runs from careen's own on this manager alone, beside the swarm: it \
+                 comes back with this engine, and nobody takes its place while it is away (--controller-image names an image \
+                 that every manager can pull)"
+            ),
             Self::LeftBehind { node, rollout, drained: false } => {
                 write!(f, "the rollout {rollout} failed on {node} and left it as it is")
             }

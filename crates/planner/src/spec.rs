@@ -17,6 +17,10 @@ pub struct Spec {
     /// What whoever started it called the image, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_name: Option<String>,
+    /// careen's own image, by digest or image id, where the controller does not run from the payload's. One by id is on the
+    /// manager that was asked, and perhaps nowhere else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub controller_image: Option<String>,
     /// The directory of the image that holds the payload, where it is not the usual one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload: Option<String>,
@@ -222,6 +226,7 @@ impl Spec {
             id,
             image: image.to_owned(),
             image_name: None,
+            controller_image: None,
             payload: None,
             command: "install".to_owned(),
             args: Vec::new(),
@@ -241,6 +246,18 @@ impl Spec {
             respect_inhibitors: false,
             limits: Limits::default(),
         }
+    }
+}
+
+impl Spec {
+    /// The image that the controller runs from.
+    pub fn image_of_controller(&self) -> &str {
+        self.controller_image.as_ref().unwrap_or(&self.image)
+    }
+
+    /// Whether other managers can be expected to have, or to get, that image. Each host gets the payload's.
+    pub fn controller_may_move(&self) -> bool {
+        self.controller_image.as_ref().is_none_or(|image| image.contains('@'))
     }
 }
 

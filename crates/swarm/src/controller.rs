@@ -8,15 +8,15 @@ use crate::error::SwarmError;
 use crate::names;
 use crate::rollouts::RequestError;
 use crate::tar;
+use careen_controller::ActError;
 use careen_engine::{EngineError, RegistryAuth};
+use careen_planner::plan::CONTROLLER;
 use careen_planner::observed::{Availability, ControllerPlace, Node};
 use careen_planner::settle::SETTLE_LABEL;
-use careen_planner::{GivenFile, NodeId, RolloutId};
+use careen_planner::{GivenFile, NodeId, RolloutId, Spec};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// The program, in the image of every payload that is built from careen's.
-const PROGRAM: &str = "/careen-controller";
 
 /// Where managers' engines listen, on the host and in the controller's container.
 const SOCKETS: [&str; 2] = ["/var/run/docker.sock", "/run/docker.sock"];
@@ -38,11 +38,12 @@ pub enum Home {
 
 impl Swarm {
     /// Makes sure that a controller is there for this rollout, and says where. One that is there is left alone. The
-    /// credentials are for the registry of its image, where it needs some.
+    /// first credentials are for the registry of the payload's image, which it hands on; the others for that of its own.
     pub fn start_controller(
         &self,
         id: &RolloutId,
         auth: Option<&RegistryAuth>,
+        to_pull: Option<&RegistryAuth>,
     ) -> Result<Home, RequestError> {
         let rollout = self.rollout(id)?.ok_or_else(|| RequestError::Unknown { rollout: id.clone() })?;
         if let Some(home) = self.find_controller(id)? {
@@ -50,14 +51,16 @@ impl Swarm {
         }
         let values: Vec<Value> = self.engine().get("/nodes").map_err(SwarmError::from)?;
         let nodes: Vec<Node> = values.iter().map(decode::node).collect::<Result<_, _>>()?;
-        let home = home(&nodes);
+        let image = rollout.spec.image_of_controller();
+        let home = home(&nodes, &rollout.spec);
         match home {
             Home::Service => {
                 let secret = self.registry_secret(id, auth)?;
-                let spec = service(id, &rollout.spec.image, secret.as_ref());
-                exists_or(self.engine().post_authorised::<Value>("/services/create", &spec, auth).map(drop))?;
+                let spec = service(id, image, secret.as_ref());
+                let created = self.engine().post_authorised::<Value>("/services/create", &spec, to_pull);
+                exists_or(created.map(drop))?;
             }
-            Home::Container => self.start_container(id, &rollout.spec.image, auth)?,
+            Home::Container => self.start_container(id, image, auth, to_pull)?,
         }
         Ok(home)
     }
@@ -106,17 +109,25 @@ impl Swarm {
         id: &RolloutId,
         image: &str,
         auth: Option<&RegistryAuth>,
+        to_pull: Option<&RegistryAuth>,
     ) -> Result<(), RequestError> {
         let path = format!("/containers/create?name={}", name(id));
         let create = || self.engine().post::<Value>(&path, &container(id, image));
         let mut created = create();
         if created.as_ref().is_err_and(EngineError::is_not_found) && image.contains('@') {
             // Swarm pulls for services; for a container somebody has to ask.
-            self.engine().pull(image, auth).map_err(SwarmError::from)?;
+            self.engine().pull(image, to_pull).map_err(SwarmError::from)?;
             created = create();
         }
         match created {
             Ok(_) => {}
+            Err(error) if error.is_not_found() && !image.contains('@') => {
+                let why = format!(
+                    "this engine does not have the image {image}: give the command on the manager on which the rollout was \
+                     started, or bring the image here ('docker load')"
+                );
+                return Err(RequestError::Write { object: name(id), source: ActError::Refused { why } });
+            }
             error => return exists_or(error.map(drop)),
         }
         if let Some(auth) = auth {
@@ -127,9 +138,10 @@ impl Swarm {
     }
 }
 
-/// Where a controller would be that is started over this manager's engine now. `None` where Swarm chooses among managers.
-pub fn place_of_a_new_one(nodes: &[Node], here: &NodeId) -> Option<ControllerPlace> {
-    match home(nodes) {
+/// Where this rollout's controller would be if it were started over this manager's engine now. `None` where Swarm chooses among
+/// managers.
+pub fn place_of_a_new_one(nodes: &[Node], here: &NodeId, spec: &Spec) -> Option<ControllerPlace> {
+    match home(nodes, spec) {
         Home::Service => None,
         Home::Container => Some(ControllerPlace { node: here.clone(), movable: false }),
     }
@@ -143,11 +155,11 @@ fn exists_or(created: Result<(), EngineError>) -> Result<(), RequestError> {
     }
 }
 
-/// A service needs a second manager to go to while the first is in maintenance.
-fn home(nodes: &[Node]) -> Home {
+/// A service needs a second manager to go to while the first is in maintenance, and its image there.
+fn home(nodes: &[Node], spec: &Spec) -> Home {
     let takes =
         |node: &&Node| node.is_manager() && node.is_ready() && node.availability == Availability::Active;
-    if nodes.iter().filter(takes).count() >= 2 { Home::Service } else { Home::Container }
+    if spec.controller_may_move() && nodes.iter().filter(takes).count() >= 2 { Home::Service } else { Home::Container }
 }
 
 pub(crate) fn name(id: &RolloutId) -> String {
@@ -173,7 +185,7 @@ fn service(id: &RolloutId, image: &str, secret: Option<&GivenFile>) -> Value {
             "ContainerSpec": {
                 "Image": image,
                 "User": ROOT,
-                "Command": [PROGRAM, id.as_str()],
+                "Command": [CONTROLLER, id.as_str()],
                 "Env": ["CAREEN_CONTROLLER_MOVABLE=1"],
                 "Mounts": [{ "Type": "bind", "Source": SOCKETS[0], "Target": SOCKETS[1] }],
                 "Labels": labels(id),
@@ -194,7 +206,7 @@ fn container(id: &RolloutId, image: &str) -> Value {
     json!({
         "Image": image,
         "User": ROOT,
-        "Entrypoint": [PROGRAM, id.as_str()],
+        "Entrypoint": [CONTROLLER, id.as_str()],
         "Cmd": [],
         "Labels": labels(id),
         "HostConfig": {
@@ -213,11 +225,17 @@ mod tests {
     fn a_service_needs_two_managers_that_take_it() {
         let values: Vec<Value> = serde_json::from_str(include_str!("../fixtures/nodes.json")).unwrap();
         let manager = values.iter().map(|value| decode::node(value).unwrap()).find(Node::is_manager).unwrap();
+        let spec = Spec::run(RolloutId::parse("k3x9").unwrap(), "update@sha256:11");
+        let home = |nodes: &[Node]| super::home(nodes, &spec);
         assert_eq!(home(std::slice::from_ref(&manager)), Home::Container);
         assert_eq!(home(&[manager.clone(), manager.clone()]), Home::Service);
+        let own = |image: &str| Spec { controller_image: Some(image.to_owned()), ..spec.clone() };
+        let two = [manager.clone(), manager.clone()];
+        assert_eq!(super::home(&two, &own("r.example/careen@sha256:22")), Home::Service);
+        assert_eq!(super::home(&two, &own("sha256:22")), Home::Container, "who knows whether the other has it");
         let drained = Node { availability: Availability::Drain, ..manager.clone() };
         assert_eq!(home(&[manager.clone(), drained.clone()]), Home::Container);
-        let place = place_of_a_new_one(&[manager.clone(), drained], &manager.id).unwrap();
+        let place = place_of_a_new_one(&[manager.clone(), drained], &manager.id, &spec).unwrap();
         assert_eq!((place.node, place.movable), (manager.id, false));
     }
 

@@ -57,7 +57,17 @@ const ENGINE_PREFIXES: [&str; 6] =
     ["docker-ce", "docker-ee", "docker-engine", "docker-stable", "docker-latest", "moby-"];
 
 /// Packages that have the engine itself, so that their version is its own.
-const DAEMONS: [&str; 6] = ["docker", "docker-ce", "docker-ee", "docker-engine", "docker.io", "moby-engine"];
+const DAEMONS: [&str; 9] = [
+    "docker",
+    "docker-ce",
+    "docker-ee",
+    "docker-engine",
+    "docker-latest",
+    "docker-stable",
+    "docker.io",
+    "lxc-docker",
+    "moby-engine",
+];
 
 /// Packages whose upgrade makes Debian or Ubuntu ask for a reboot, besides the kernel's.
 const REBOOT: [&str; 6] = ["dbus", "dbus-broker", "dbus-daemon", "glibc", "libc6", "musl"];

@@ -2,7 +2,7 @@
 
 use super::Session;
 use crate::args::{Format, HowArgs, RolloutArgs, RunArgs, StartArgs, UpgradeArgs};
-use crate::backend::{Backend, BackendError};
+use crate::backend::{Backend, BackendError, ImageLook};
 use crate::console::Console;
 use crate::error::Failure;
 use crate::exit::Exit;
@@ -10,7 +10,7 @@ use crate::given::PAYLOAD;
 use crate::text::{self, Page};
 use crate::unlock::{self, Key};
 use crate::{delivery, given, image, plan_page, registry, spec};
-use careen_planner::plan::{Plan, Refusal, plan};
+use careen_planner::plan::{CONTROLLER, Plan, Refusal, Warning, plan};
 use careen_planner::spec::UnlockKey;
 use careen_planner::{Given, GivenFile, Observed, RolloutId, Spec};
 use careen_swarm::{GivenKind, PayloadFile};
@@ -70,6 +70,20 @@ fn planned(file: &PayloadFile) -> GivenFile {
         gid: "0".to_owned(),
         mode,
     }
+}
+
+/// What its operator calls the payload's image.
+fn called(spec: &Spec) -> String {
+    spec.image_name.clone().unwrap_or_else(|| spec.image.clone())
+}
+
+/// Why nothing can be run from an image.
+fn unfit(image: String, look: ImageLook) -> Option<Refusal> {
+    if !look.missing.is_empty() {
+        return Some(Refusal::ImageLacks { image, files: look.missing });
+    }
+    let of_another = look.protocol.as_deref() != Some(image::PROTOCOL);
+    of_another.then(|| Refusal::ImageOfAnother { image, has: look.protocol, wants: image::PROTOCOL.to_owned() })
 }
 
 impl<B: Backend, C: Console> Session<'_, B, C> {
@@ -148,36 +162,57 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         how: &HowArgs,
     ) -> Result<Prospect, Failure> {
         let going_on = self.backend.active()?.map(|spec| spec.id);
-        let observed = self.backend.observe(None)?;
+        let mut observed = self.backend.observe(None)?;
         let key = unlock::given(how)?.filter(|_| observed.autolock);
         let refusal = self.check_the_key(how, &mut spec, key.as_ref())?;
+        let of_images = self.look_into_the_images(&mut spec, &files, how.controller_image.as_deref())?;
+        observed.controller = self.backend.place_of_controller(&observed.nodes, &spec);
         let mut plan = plan(&observed, &spec);
-        plan.refusals.extend(refusal);
-        plan.refusals.extend(self.look_into_the_image(&spec, &files)?);
+        plan.refusals.extend(refusal.into_iter().chain(of_images));
+        if !spec.controller_may_move() {
+            plan.warnings.push(Warning::ControllerStays { image: called(&spec) });
+        }
         Ok(Prospect { spec, observed, plan, files, key, going_on })
     }
 
     /// An image that is not made for this careen, or lacks what is to run, fails on the first node, or before a controller comes up
     /// that could say so.
-    fn look_into_the_image(
+    fn look_into_the_images(
         &mut self,
-        spec: &Spec,
+        spec: &mut Spec,
         files: &[PayloadFile],
+        named: Option<&str>,
     ) -> Result<Option<Refusal>, Failure> {
+        let controller = CONTROLLER.to_owned();
+        if let Some(name) = named {
+            let image = self.backend.pin(name)?;
+            if let Some(look) = self.backend.look_into(&image, std::slice::from_ref(&controller))?
+                && let Some(refusal) = unfit(name.to_owned(), look)
+            {
+                return Ok(Some(refusal));
+            }
+            spec.controller_image = Some(image);
+        }
         let payload = spec.payload.as_deref().unwrap_or(PAYLOAD);
         let command = format!("{payload}/{}", spec.command);
-        let programs = ["/careen-agent", "/careen-controller"].map(str::to_owned);
         let brought = files.iter().any(|file| file.target == command);
-        let wanted: Vec<String> = programs.into_iter().chain((!brought).then_some(command)).collect();
-        let Some(look) = self.backend.look_into(&spec.image, &wanted)? else { return Ok(None) };
-        let image = spec.image_name.clone().unwrap_or_else(|| spec.image.clone());
-        Ok(if !look.missing.is_empty() {
-            Some(Refusal::ImageLacks { image, files: look.missing })
-        } else if look.protocol.as_deref() != Some(image::PROTOCOL) {
-            Some(Refusal::ImageOfAnother { image, has: look.protocol, wants: image::PROTOCOL.to_owned() })
-        } else {
-            None
-        })
+        let wanted = [
+            Some("/careen-agent".to_owned()),
+            named.is_none().then(|| controller.clone()),
+            (!brought).then_some(command),
+        ];
+        let wanted: Vec<String> = wanted.into_iter().flatten().collect();
+        let Some(mut look) = self.backend.look_into(&spec.image, &wanted)? else { return Ok(None) };
+        if look.missing.contains(&controller)
+            && let Some(own) = self.backend.look_into(&own_image(), std::slice::from_ref(&controller))?
+        {
+            let id = own.id.clone();
+            if unfit(own_image(), own).is_none() {
+                look.missing.retain(|file| *file != controller);
+                spec.controller_image = Some(id);
+            }
+        }
+        Ok(unfit(called(spec), look))
     }
 
     /// A wrong key shows before anything is restarted, and not on a manager that stays locked. What is in a secret no

@@ -3,7 +3,7 @@
 
 use careen_cli::args::{Cli, Format};
 use careen_cli::backend::{
-    Backend, BackendError, LogLine, LogPlace, LogRead, Order, Rollouts, Stream, Summary,
+    Backend, BackendError, ImageLook, LogLine, LogPlace, LogRead, Order, Rollouts, Stream, Summary,
 };
 use careen_cli::commands::Session;
 use careen_cli::console::{Colours, Console};
@@ -11,6 +11,7 @@ use careen_cli::error::Failure;
 use careen_cli::exit::Exit;
 use careen_cli::unlock::Key;
 use careen_controller::{ActError, Cluster, Controller, Unseen, run_pass};
+use careen_planner::observed::{ControllerPlace, Node};
 use careen_planner::rollout::{ASK_LABEL, Ask, Control, RolloutRecord};
 use careen_planner::spec::UnlockKey;
 use careen_planner::{
@@ -21,6 +22,7 @@ use careen_sim::world::World;
 use careen_swarm::{ControllerTask, GivenKind, Home, PayloadFile, Seat, Stored};
 use clap::Parser;
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
@@ -33,6 +35,8 @@ pub struct Shared {
     pub world: World,
     /// What is told of the controller in the swarm; when there is nothing, it comes up at once.
     pub task: Option<ControllerTask>,
+    /// The images that can be looked into, and what each has of careen's programs and commands.
+    pub images: BTreeMap<String, Vec<&'static str>>,
     /// What was submitted.
     pub spec: Option<Spec>,
     /// Records of rollouts that are over, and that nobody can read.
@@ -69,6 +73,7 @@ impl Sim {
         Self(Rc::new(RefCell::new(Shared {
             world,
             task: None,
+            images: BTreeMap::new(),
             spec: None,
             unreadable: Vec::new(),
             in_swarm: None,
@@ -210,6 +215,20 @@ impl Backend for Sim {
             true => Ok("sha256:11".to_owned()),
             false => Err(BackendError::NoImage { image: image.to_owned(), why: "no such image".to_owned() }),
         }
+    }
+
+    fn place_of_controller(&self, _: &[Node], _: &Spec) -> Option<ControllerPlace> {
+        None
+    }
+
+    fn look_into(&mut self, image: &str, files: &[String]) -> Result<Option<ImageLook>, BackendError> {
+        let shared = self.0.borrow();
+        let look = |has: &Vec<&'static str>| ImageLook {
+            id: format!("sha256:of-{}", image.split([':', '@']).next().unwrap_or_default()),
+            protocol: Some("2".to_owned()),
+            missing: files.iter().filter(|file| !has.contains(&file.as_str())).cloned().collect(),
+        };
+        Ok(shared.images.get(image).map(look))
     }
 
     fn has_credentials(&mut self, image: &str) -> Result<bool, BackendError> {

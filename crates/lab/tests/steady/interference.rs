@@ -1,4 +1,5 @@
-//! Operators who change a node in the middle of its turn: what they do is theirs.
+//! Operators who change a node, its label or a service in the middle of a rollout: what they do is theirs, and what `careen why`
+//! tells to type mends it.
 
 use crate::rollout::Scene;
 use crate::scene;
@@ -89,5 +90,53 @@ fn a_node_that_stays_taken_away_fails_and_a_skip_leaves_it_as_it_is() {
     assert_eq!(scene.careen(&["skip", "n4"]).status, 0);
     scene.await_done();
     assert_eq!((scene.ran("n4").as_str(), availability(&scene, "n4").as_str()), ("prepare ", "active"));
+    scene.assert_nothing_is_left();
+}
+
+#[test]
+fn labels_that_somebody_writes_or_removes_hold_their_nodes_until_what_is_told_is_typed() {
+    let scene = scene();
+    scene.hold("n4", "install");
+    let rollout = scene.start(&["--node", "n4", "--node", "n2", "--", "plain"]);
+    scene.await_begun("n4", "install");
+    let write = |node: &str, value: &str| {
+        scene.sh("n1", &format!("docker node update --label-add 'careen.node={value}' {node}"));
+    };
+    let typed = |node: &str, told: &str| {
+        let why = scene.careen(&["why", node]).stdout;
+        assert!(why.contains(&format!("    {told}\n")), "{why}");
+        scene.sh("n1", told);
+    };
+    write("n2", "written by hand");
+    scene.await_hold("n2", "corrupt-record");
+    typed("n2", "docker node update --label-rm careen.node n2");
+    write("n2", &label(&scene, "n4", "careen.node").replace(&rollout, "another"));
+    scene.await_hold("n2", "other-rollout");
+    typed("n2", "docker node update --label-rm careen.node n2");
+
+    scene.sh("n1", "docker node update --label-rm careen.node n4");
+    scene.await_hold("n4", "record-removed");
+    assert_eq!(scene.ran("n2"), "", "nobody begins beside a host of which nothing is known");
+    scene.let_go("n4", "install");
+    typed("n4", "careen skip n4");
+    scene.await_done();
+    assert_eq!(scene.ran("n2"), "prepare install verify ");
+    assert_eq!(scene.ran("n4").matches("install").count(), 1);
+    scene.assert_nothing_is_left();
+    scene.assert_all_active();
+}
+
+#[test]
+fn a_service_that_is_worse_than_before_holds_its_node_until_it_is_mended() {
+    let scene = scene();
+    scene.hold("n4", "install");
+    scene.start(&["--node", "n4", "--", "plain"]);
+    scene.await_begun("n4", "install");
+    scene.sh("n1", "docker service update -d --constraint-add node.hostname==nowhere web");
+    scene.let_go("n4", "install");
+    let held = scene.await_hold("n4", "services-worse");
+    assert!(held["why"].as_str().is_some_and(|why| why.contains("web")), "{held}");
+    scene.sh("n1", "docker service update -d --constraint-rm node.hostname==nowhere web");
+    scene.await_done();
     scene.assert_nothing_is_left();
 }

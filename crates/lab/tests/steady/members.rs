@@ -48,6 +48,7 @@ fn a_worker_that_leaves_in_its_turn_is_named_and_its_host_is_asked_when_it_joins
         (&"at-work".into(), &before.clone().into()),
         "{gone}"
     );
+    scene.await_hold("n4", "node-gone");
     scene.await_hold("n2", "paused");
     let status = scene.json(&["status"]);
     assert_eq!(status["rollout"]["control"]["why"]["reason"], "node-gone", "{status}");

@@ -1,7 +1,7 @@
 //! The engine's configuration file with the flags that its unit gives it, read as far as that can be without the engine's own
 //! judgement.
 
-use super::settings::{Dropped, dropped, flag, in_both, is_on};
+use super::settings::{Dropped, dropped, flag, in_both, is_on, unknown};
 use serde_json::{Map, Value};
 
 /// Where an engine looks for its configuration, unless a flag says otherwise.
@@ -25,7 +25,10 @@ pub enum DaemonJson {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// The installed one cannot be asked: it is older than 23.0, or nobody knows how it would be started.
-    NotAsked,
+    NotAsked {
+        /// What `dockerd --help` says, where that could be asked.
+        help: Option<String>,
+    },
     /// It would start with this.
     Accepted,
     /// It would not.
@@ -66,6 +69,25 @@ impl Told<'_> {
         }
     }
 
+    /// Why an engine that cannot be asked would not start with it, as far as that is known without it.
+    fn against(&self, keys: &Map<String, Value>, help: Option<&str>) -> Vec<String> {
+        let both = in_both(keys, self.arguments);
+        let both = (!both.is_empty()).then(|| {
+            format!(
+                "{} is both in {} and on the command line in docker.service: remove it from one of them",
+                both.join(", "),
+                self.path
+            )
+        });
+        let unknown = help.map(|help| unknown(keys, help)).unwrap_or_default();
+        let unknown = (!unknown.is_empty()).then(|| {
+            format!("{} has {}, which the installed dockerd does not know", self.path, unknown.join(", "))
+        });
+        let marked = self.text.is_some_and(|text| text.starts_with('\u{feff}'));
+        let marked = marked.then(|| format!("{} begins with a byte order mark", self.path));
+        both.into_iter().chain(unknown).chain(marked).collect()
+    }
+
     /// Which of it some later engine refuses.
     pub fn dropped(&self) -> Vec<Dropped> {
         self.keys().map(|keys| dropped(&keys, self.arguments, self.path)).unwrap_or_default()
@@ -77,19 +99,10 @@ impl DaemonJson {
     pub fn of(told: Told<'_>, verdict: Verdict) -> Self {
         let keys = match (told.keys(), verdict) {
             (Err(why), _) | (Ok(_), Verdict::Refused { why }) => return Self::Invalid { why },
-            (Ok(keys), Verdict::NotAsked) => {
-                let both = in_both(&keys, told.arguments);
-                let marked = told.text.is_some_and(|text| text.starts_with('\u{feff}'));
-                if !both.is_empty() {
-                    let why = format!(
-                        "{} is both in {} and on the command line in docker.service: remove it from one of them",
-                        both.join(", "),
-                        told.path
-                    );
-                    return Self::Invalid { why };
-                }
-                if marked {
-                    return Self::Invalid { why: format!("{} begins with a byte order mark", told.path) };
+            (Ok(keys), Verdict::NotAsked { help }) => {
+                let why = told.against(&keys, help.as_deref());
+                if !why.is_empty() {
+                    return Self::Invalid { why: why.join("; ") };
                 }
                 keys
             }
@@ -111,6 +124,10 @@ mod tests {
         DaemonJson::of(Told { path: USUAL, text: Some(text), arguments: &arguments }, verdict)
     }
 
+    fn not_asked() -> Verdict {
+        Verdict::NotAsked { help: None }
+    }
+
     fn why(text: &str, flags: &str, verdict: Verdict) -> String {
         match of(text, flags, verdict) {
             DaemonJson::Invalid { why } => why,
@@ -121,28 +138,33 @@ mod tests {
     #[test]
     fn configuration_files() {
         let refused = || Verdict::Refused { why: "unknown key deebug".into() };
-        let plain = |text: &str| of(text, "", Verdict::NotAsked);
+        let plain = |text: &str| of(text, "", not_asked());
         assert_eq!(plain("{}"), DaemonJson::Well);
         assert_eq!(plain(" \n"), DaemonJson::Well);
         assert_eq!(plain(r#"{"live-restore": true}"#), DaemonJson::LiveRestore);
         assert_eq!(plain(r#"{"live-restore": false}"#), DaemonJson::Well);
         assert_eq!(of("{}", "--live-restore", Verdict::Accepted), DaemonJson::LiveRestore);
-        assert!(why("{\"debug\": true,}", "", Verdict::NotAsked).contains("line 1"));
-        assert!(why("[]", "", Verdict::NotAsked).contains("object"));
+        assert!(why("{\"debug\": true,}", "", not_asked()).contains("line 1"));
+        assert!(why("[]", "", not_asked()).contains("object"));
         assert!(why(r#"{"deebug": true}"#, "", refused()).contains("deebug"));
     }
 
     #[test]
     fn an_engine_that_cannot_be_asked_is_checked_for_what_stands_at_both_places() {
         let file = r#"{"hosts": ["tcp://0.0.0.0:2376"]}"#;
-        let words = why(file, "-H fd://", Verdict::NotAsked);
+        let words = why(file, "-H fd://", not_asked());
         assert!(
             words.starts_with("hosts is both in /etc/docker/daemon.json and on the command line"),
             "{words}"
         );
         assert_eq!(of(file, "-H fd://", Verdict::Accepted), DaemonJson::Well, "it knows better");
         assert_eq!(of("\u{feff}{}", "", Verdict::Accepted), DaemonJson::Well);
-        assert!(why("\u{feff}{}", "", Verdict::NotAsked).contains("byte order mark"));
+        assert!(why("\u{feff}{}", "", not_asked()).contains("byte order mark"));
+        let help = "Options:\n  -D, --debug    Enable debug mode\n      --storage-opt list   Storage driver options\n";
+        let helps = || Verdict::NotAsked { help: Some(help.to_owned()) };
+        let words = why(r#"{"deebug": true, "debug": true, "storage-opts": ["a=b"], "features": {}}"#, "", helps());
+        assert_eq!(words, "/etc/docker/daemon.json has deebug, which the installed dockerd does not know");
+        assert_eq!(of(r#"{"deebug": true}"#, "", not_asked()), DaemonJson::Well, "nobody knows");
     }
 
     #[test]

@@ -127,6 +127,37 @@ pub(super) fn in_both(config: &Map<String, Value>, arguments: &[String]) -> Vec<
     both
 }
 
+/// Keys of the file that are no flag (`skipValidateOptions` in daemon/config/config.go), and flags that `dockerd --help` hides.
+const UNSEEN: [&str; 10] = [
+    "allow-nondistributable-artifacts",
+    "builder",
+    "deprecated-key-path",
+    "disable-legacy-registry",
+    "features",
+    "graph",
+    "network-diagnostic-port",
+    "restart",
+    "swarm-raft-election-tick",
+    "swarm-raft-heartbeat-tick",
+];
+
+/// The keys of the file that an engine with this help knows neither as a flag nor under another name: it does not start with them
+/// (`findConfigurationConflicts`, likewise). A help without a flag says nothing.
+pub(super) fn unknown(config: &Map<String, Value>, help: &str) -> Vec<String> {
+    let flags: Vec<&str> = help
+        .lines()
+        .filter_map(|line| line.split_whitespace().find_map(|word| word.strip_prefix("--")))
+        .collect();
+    if flags.is_empty() {
+        return Vec::new();
+    }
+    let known = |key: &str| {
+        let by_another = NAMED.iter().any(|(flag, name)| *name == key && flags.contains(flag));
+        by_another || flags.contains(&key) || UNSEEN.contains(&key)
+    };
+    flattened(config).into_iter().filter(|(key, _)| !known(key)).map(|(key, _)| key.clone()).collect()
+}
+
 /// Whether a switch is on; a flag without a value is.
 pub(super) fn is_on(config: &Map<String, Value>, arguments: &[String], key: &str) -> bool {
     all(config, arguments).iter().any(|setting| {

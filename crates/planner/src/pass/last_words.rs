@@ -4,6 +4,7 @@
 use super::Work;
 use super::node::agent_of;
 use crate::action::Action;
+use crate::hold::Hold;
 use crate::ids::{JobKey, NodeId, RolloutId};
 use crate::observed::{Node, Observed, Said};
 use crate::rollout::NodeResult;
@@ -11,6 +12,9 @@ use crate::state::{NodeRecord, Phase, Reason, Stage};
 
 /// The label that keeps it, from the failure of a node to its next try, or to the end of what careen holds there.
 pub const LAST_WORDS_LABEL: &str = "careen.last-words";
+
+/// In front of what a node waited for.
+const WAITED: &str = "it waited: ";
 
 /// How much of it is kept: labels lie in every manager's memory.
 const MOST_CHARACTERS: usize = 200;
@@ -23,8 +27,61 @@ pub(super) fn of_report(observed: &Observed, agent: &JobKey) -> Option<String> {
             .printed(agent)
             .map(|printed| format!("before that the command had printed: {}", printed.line))
     };
-    let words = waits.or_else(printed)?;
-    Some(words.chars().take(MOST_CHARACTERS).map(|c| if c.is_control() { ' ' } else { c }).collect())
+    Some(in_short(&waits.or_else(printed)?))
+}
+
+fn in_short(words: &str) -> String {
+    words.chars().take(MOST_CHARACTERS).map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// Whether a hold names something beside careen that a node's time runs out over.
+const fn is_cause(hold: &Hold) -> bool {
+    match hold {
+        Hold::Placing { why, .. } => why.is_some(),
+        Hold::ImageMissing { .. }
+        | Hold::AgentRejected { .. }
+        | Hold::NotEmpty { .. }
+        | Hold::NotReplaced { .. }
+        | Hold::ServicesWorse { .. } => true,
+        Hold::LockHeld { .. }
+        | Hold::TakingOver
+        | Hold::Starting
+        | Hold::Paused { .. }
+        | Hold::EarlierWave { .. }
+        | Hold::Parallelism { .. }
+        | Hold::Delay { .. }
+        | Hold::QuorumAtRisk { .. }
+        | Hold::NoLeader
+        | Hold::OtherManager { .. }
+        | Hold::ControllerHere
+        | Hold::NodeDown
+        | Hold::NotReporting
+        | Hold::CalledDown
+        | Hold::HostBusy { .. }
+        | Hold::Copied { .. }
+        | Hold::HostWorks { .. }
+        | Hold::HostWaits { .. }
+        | Hold::NoReport { .. }
+        | Hold::VolumeWouldMove { .. }
+        | Hold::NoPlace { .. }
+        | Hold::AtZero { .. }
+        | Hold::TakenAway { .. }
+        | Hold::GivingTheGo
+        | Hold::RefusingTheRestart
+        | Hold::Restarting { .. }
+        | Hold::UnlockNeeded { .. }
+        | Hold::CleaningUp
+        | Hold::ManagerUnreachable
+        | Hold::Monitoring { .. }
+        | Hold::CorruptRecord { .. }
+        | Hold::OtherRollout { .. }
+        | Hold::NodeGone { .. }
+        | Hold::Rejoined { .. }
+        | Hold::SeveralRejoined { .. }
+        | Hold::RecordRemoved
+        | Hold::BaselineRemoved
+        | Hold::Moving => false,
+    }
 }
 
 /// The last words of one try on a node; `None` where nothing is kept, or where it is of another try.
@@ -85,6 +142,16 @@ impl Work<'_> {
     pub(super) fn listen(&mut self, node: &NodeId, agent: &JobKey) {
         if let Some(words) = of_report(self.observed, agent) {
             self.watching.after.words.insert(node.clone(), (agent.generation, words));
+        }
+    }
+
+    /// Keeps in mind what a node waited for, where that would be why it fails: past the limit its services may be well again.
+    pub(super) fn note_cause(&mut self, node: &NodeId, generation: u32, hold: &Hold) {
+        let words = &mut self.watching.after.words;
+        if is_cause(hold) {
+            words.insert(node.clone(), (generation, in_short(&format!("{WAITED}{hold}"))));
+        } else if words.get(node).is_some_and(|(_, words)| words.starts_with(WAITED)) {
+            words.remove(node);
         }
     }
 

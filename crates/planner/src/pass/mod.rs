@@ -357,6 +357,7 @@ impl Work<'_> {
     fn apply(&mut self, node: &Node, record: NodeRecord, decided: Move) -> Result<(), PassError> {
         match decided {
             Move::Wait(hold) => {
+                self.note_cause(&node.id, record.generation, &hold);
                 self.holds.insert(node.id.clone(), hold);
             }
             Move::Act(actions, hold) => {

@@ -6,11 +6,10 @@
 //! without an agent gets a stand-in with that name, for the same reason. What is on a node that does not report stays
 //! until it does, or until the node has left.
 
-use super::node::is_past_the_go;
 use super::{Work, last_words};
 use crate::action::Action;
 use crate::ids::{JobKey, JobRole, RolloutId};
-use crate::observed::{Job, Observed};
+use crate::observed::{Job, Observed, Said};
 use crate::participants;
 use crate::rollout::Control;
 use crate::state::{NodeRecord, Stage};
@@ -57,8 +56,20 @@ fn may_still_tell(observed: &Observed, record: &NodeRecord, key: &JobKey) -> boo
     });
     let agent = key.with_role(JobRole::Agent);
     let may_speak = match observed.report(&agent) {
-        None => true,
-        Some(said) => is_past_the_go(said),
+        None
+        | Some(Said::Running { .. } | Said::Restarting { .. } | Said::Verifying | Said::Finished { .. }) => true,
+        // It waits for a go, or has said its last word.
+        Some(
+            Said::Busy { .. }
+            | Said::Copied { .. }
+            | Said::Preparing
+            | Said::Prepared { .. }
+            | Said::WantsRestart { .. }
+            | Said::Cancelled { .. }
+            | Said::Revoked
+            | Said::NotBegun
+            | Said::Forgotten,
+        ) => false,
     };
     goes_on
         && last_words::is_late(&record.stage)

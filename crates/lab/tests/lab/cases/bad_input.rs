@@ -72,6 +72,9 @@ fn a_script_without_a_first_line_runs_in_the_hosts_shell() {
 fn settings_that_are_not_understood_are_refused() {
     let host = host();
     let image = host.script("#!/bin/sh\necho ran\n");
+    // As a controller of a newer careen would set it.
+    let newer = host.run(&image).env("CAREEN_FUTURE", "1");
+    refused(&host, newer, 248, "this agent knows no variable CAREEN_FUTURE");
     refused(
         &host,
         host.run(&image).env("CAREEN_HOST_ENTRY", "ssh"),

@@ -54,7 +54,9 @@ pub fn look() -> Found {
 
 fn verdict(start: &Start, installed: Option<&str>) -> Verdict {
     if installed.and_then(major).is_none_or(|major| major < VALIDATES_SINCE) {
-        return Verdict::NotAsked;
+        let help = tool::told(&start.program, &["--help"], &start.environment, TIME_LIMIT).ok();
+        let help = help.filter(|answer| answer.status == 0).map(|answer| answer.output);
+        return Verdict::NotAsked { help };
     }
     let arguments: Vec<&str> = start.arguments.iter().map(String::as_str).chain(["--validate"]).collect();
     match tool::told(&start.program, &arguments, &start.environment, TIME_LIMIT) {
@@ -104,7 +106,7 @@ mod tests {
     fn an_engine_that_knows_no_validation_is_not_asked() {
         let start = Start { program: "/no/such/dockerd".into(), ..Start::default() };
         for version in [Some("20.10.24+dfsg1"), Some("dev"), None] {
-            assert_eq!(verdict(&start, version), Verdict::NotAsked, "{version:?}");
+            assert_eq!(verdict(&start, version), Verdict::NotAsked { help: None }, "{version:?}");
         }
         assert!(matches!(verdict(&start, Some("23.0.0")), Verdict::Refused { .. }));
     }
