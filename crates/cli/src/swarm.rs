@@ -239,7 +239,10 @@ impl Backend for SwarmBackend {
         let auth = self.auth_of(rollout)?;
         let spec = self.spec(Some(rollout))?.filter(|spec| spec.given.registry_auth);
         let to_pull = spec.map(|spec| self.registry_auth(spec.image_of_controller())).transpose()?.flatten();
-        self.swarm.start_controller(rollout, auth.as_ref(), to_pull.as_ref()).map(drop).map_err(|error| self.refused(error))
+        self.swarm
+            .start_controller(rollout, auth.as_ref(), to_pull.as_ref())
+            .map(drop)
+            .map_err(|error| self.refused(error))
     }
 
     fn controller_task(&mut self, rollout: &RolloutId, held: bool) -> Result<ControllerTask, BackendError> {

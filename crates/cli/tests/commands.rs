@@ -379,7 +379,8 @@ fn a_controller_runs_from_careens_own_image_where_the_payloads_has_none() {
     sim.0.borrow_mut().images.insert("u@sha256:00".into(), agent_only);
     assert_eq!(exit(sim.call("run --image u --yes --detach")), 6);
     assert!(
-        sim.out().contains("the image u has no /careen-controller") && sim.out().contains("--controller-image"),
+        sim.out().contains("the image u has no /careen-controller")
+            && sim.out().contains("--controller-image"),
         "{}",
         sim.out()
     );

@@ -156,6 +156,49 @@ fn a_script_goes_on_after_a_reboot_without_an_agent() {
     scene.assert_nothing_is_left();
 }
 
+/// An image on another base, as docs/payload-contract.md says to build it: the agent, the label, and no controller.
+fn with_the_agent_alone(scene: &Scene) -> &'static str {
+    const IMAGE: &str = "careen-test/agent:deliver";
+    let context = tempfile::tempdir().expect("a directory");
+    let dockerfile = format!(
+        "FROM {BASE} AS careen\nFROM scratch\nLABEL careen.protocol=2\nCOPY --from=careen /careen-agent /careen-agent\n\
+         ENTRYPOINT [\"/careen-agent\", \"run\"]\n"
+    );
+    std::fs::write(context.path().join("Dockerfile"), dockerfile).expect("written");
+    let mut build = Docker::local().command(["build", "-q", "-t", IMAGE, &context.path().display().to_string()]);
+    let built = build.env("DOCKER_BUILDKIT", "0").output().expect("docker");
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    scene.lab.load(IMAGE, Progress::quiet()).expect("loaded");
+    IMAGE
+}
+
+#[test]
+fn an_image_without_a_controller_gets_careens_own_where_this_manager_has_it() {
+    let scene = Scene::new();
+    let image = with_the_agent_alone(&scene);
+    scene.file("fix.sh", "755", "#!/bin/sh\necho ran >> /var/tmp/careen-test/ran");
+    let run = format!("--image {image} --script fix.sh");
+    let version = scene.careen("--version").stdout;
+    let own = format!("careen/installer:{}", version.split_whitespace().nth(1).expect("a version"));
+    scene.sh("n1", &format!("docker image rm --force {own} >/dev/null 2>&1 || :"));
+    let refused = scene.careen(&format!("run --yes {run}"));
+    assert_eq!(refused.status, 6, "{refused:?}");
+    assert!(
+        refused.stdout.contains("has no /careen-controller") && refused.stdout.contains("--controller-image"),
+        "{refused:?}"
+    );
+    scene.sh("n1", &format!("docker tag {BASE} {own}"));
+    let plan = scene.careen(&format!("plan {run}"));
+    assert!(plan.stdout.contains("it runs from careen's own on this manager alone"), "{plan:?}");
+    scene.rolled_out(&run);
+    scene.sh("n1", &format!("docker image rm {own}"));
+    scene.rolled_out(&format!("{run} --controller-image {BASE}"));
+    for name in NODES {
+        assert_eq!(scene.left(name, "ran"), "ran\nran\n", "{name}");
+    }
+    scene.assert_nothing_is_left();
+}
+
 #[test]
 fn secrets_and_configs_arrive_where_the_command_looks_for_them() {
     let scene = Scene::new();

@@ -180,7 +180,9 @@ pub enum InvalidSetting {
         allowed: &'static str,
     },
     /// A slip of the pen, or a part in a rollout that this agent does not know: its controller is newer.
-    #[error("this agent knows no variable {name}: it is spelled differently, or is made for a newer careen than the image")]
+    #[error(
+        "this agent knows no variable {name}: it is spelled differently, or is made for a newer careen than the image"
+    )]
     Unknown {
         /// The variable's name.
         name: String,
@@ -496,7 +498,9 @@ mod tests {
             let quoted = text.split(['"', '`', '=', '\'']).filter(|word| word.starts_with(PREFIX));
             let names = quoted.filter(|word| word.bytes().all(|c| c.is_ascii_uppercase() || c == b'_'));
             let missing: Vec<&str> = names
-                .filter(|name| !KNOWN.contains(name) && !["CAREEN_", "CAREEN_REBOTT", "CAREEN_FUTURE"].contains(name))
+                .filter(|name| {
+                    !KNOWN.contains(name) && !["CAREEN_", "CAREEN_REBOTT", "CAREEN_FUTURE"].contains(name)
+                })
                 .collect();
             assert!(missing.is_empty(), "{missing:?}");
         }

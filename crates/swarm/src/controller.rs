@@ -10,13 +10,12 @@ use crate::rollouts::RequestError;
 use crate::tar;
 use careen_controller::ActError;
 use careen_engine::{EngineError, RegistryAuth};
-use careen_planner::plan::CONTROLLER;
 use careen_planner::observed::{Availability, ControllerPlace, Node};
+use careen_planner::plan::CONTROLLER;
 use careen_planner::settle::SETTLE_LABEL;
 use careen_planner::{GivenFile, NodeId, RolloutId, Spec};
 use serde::Serialize;
 use serde_json::{Value, json};
-
 
 /// Where managers' engines listen, on the host and in the controller's container.
 const SOCKETS: [&str; 2] = ["/var/run/docker.sock", "/run/docker.sock"];
@@ -159,7 +158,11 @@ fn exists_or(created: Result<(), EngineError>) -> Result<(), RequestError> {
 fn home(nodes: &[Node], spec: &Spec) -> Home {
     let takes =
         |node: &&Node| node.is_manager() && node.is_ready() && node.availability == Availability::Active;
-    if spec.controller_may_move() && nodes.iter().filter(takes).count() >= 2 { Home::Service } else { Home::Container }
+    if spec.controller_may_move() && nodes.iter().filter(takes).count() >= 2 {
+        Home::Service
+    } else {
+        Home::Container
+    }
 }
 
 pub(crate) fn name(id: &RolloutId) -> String {
@@ -232,7 +235,11 @@ mod tests {
         let own = |image: &str| Spec { controller_image: Some(image.to_owned()), ..spec.clone() };
         let two = [manager.clone(), manager.clone()];
         assert_eq!(super::home(&two, &own("r.example/careen@sha256:22")), Home::Service);
-        assert_eq!(super::home(&two, &own("sha256:22")), Home::Container, "who knows whether the other has it");
+        assert_eq!(
+            super::home(&two, &own("sha256:22")),
+            Home::Container,
+            "who knows whether the other has it"
+        );
         let drained = Node { availability: Availability::Drain, ..manager.clone() };
         assert_eq!(home(&[manager.clone(), drained.clone()]), Home::Container);
         let place = place_of_a_new_one(&[manager.clone(), drained], &manager.id, &spec).unwrap();

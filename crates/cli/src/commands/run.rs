@@ -83,7 +83,11 @@ fn unfit(image: String, look: ImageLook) -> Option<Refusal> {
         return Some(Refusal::ImageLacks { image, files: look.missing });
     }
     let of_another = look.protocol.as_deref() != Some(image::PROTOCOL);
-    of_another.then(|| Refusal::ImageOfAnother { image, has: look.protocol, wants: image::PROTOCOL.to_owned() })
+    of_another.then(|| Refusal::ImageOfAnother {
+        image,
+        has: look.protocol,
+        wants: image::PROTOCOL.to_owned(),
+    })
 }
 
 impl<B: Backend, C: Console> Session<'_, B, C> {

@@ -162,7 +162,8 @@ mod tests {
         assert!(why("\u{feff}{}", "", not_asked()).contains("byte order mark"));
         let help = "Options:\n  -D, --debug    Enable debug mode\n      --storage-opt list   Storage driver options\n";
         let helps = || Verdict::NotAsked { help: Some(help.to_owned()) };
-        let words = why(r#"{"deebug": true, "debug": true, "storage-opts": ["a=b"], "features": {}}"#, "", helps());
+        let words =
+            why(r#"{"deebug": true, "debug": true, "storage-opts": ["a=b"], "features": {}}"#, "", helps());
         assert_eq!(words, "/etc/docker/daemon.json has deebug, which the installed dockerd does not know");
         assert_eq!(of(r#"{"deebug": true}"#, "", not_asked()), DaemonJson::Well, "nobody knows");
     }

@@ -57,7 +57,9 @@ fn may_still_tell(observed: &Observed, record: &NodeRecord, key: &JobKey) -> boo
     let agent = key.with_role(JobRole::Agent);
     let may_speak = match observed.report(&agent) {
         None
-        | Some(Said::Running { .. } | Said::Restarting { .. } | Said::Verifying | Said::Finished { .. }) => true,
+        | Some(Said::Running { .. } | Said::Restarting { .. } | Said::Verifying | Said::Finished { .. }) => {
+            true
+        }
         // It waits for a go, or has said its last word.
         Some(
             Said::Busy { .. }

@@ -778,14 +778,21 @@ fn what_a_pause_says_of_a_node_is_carried_out() {
     assert_eq!(late(&observed), ["set-control"], "it is not empty in time");
     let watch = now(&observed, &spec()).watch;
     observed.rollout.as_mut().unwrap().control = Control::Paused {
-        why: PauseReason::NodeFailed { node: NodeId("w1".into()), phase: Phase::Running, why: Reason::TimeLimit },
+        why: PauseReason::NodeFailed {
+            node: NodeId("w1".into()),
+            phase: Phase::Running,
+            why: Reason::TimeLimit,
+        },
     };
     let failed = pass(&observed, &spec(), &me(), &watch, Duration::from_secs(1)).unwrap();
     let told = failed.actions.iter().find_map(|act| match &act.action {
         Action::UpdateNode { labels, .. } => labels.get(LAST_WORDS_LABEL).cloned().flatten(),
         _ => None,
     });
-    assert!(told.as_ref().is_some_and(|told| told.ends_with("it waited: the drained node still runs web")), "{told:?}");
+    assert!(
+        told.as_ref().is_some_and(|told| told.ends_with("it waited: the drained node still runs web")),
+        "{told:?}"
+    );
     let fails = ["w1 e5 failed:running:time-limit active>drain"];
     let paused = |phase: Phase| {
         let why = PauseReason::NodeFailed { node: NodeId("w1".into()), phase, why: Reason::TimeLimit };
