@@ -7,9 +7,10 @@ use careen_model::facts::{self, Facts, FactsDiff, Os, Parsed};
 use careen_model::journal::{self, Journal, JournalError, Record};
 use careen_model::manifest::Manifest;
 use careen_model::mountinfo;
+use careen_model::outcome::Outcome;
 use careen_model::output::{IndexError, IndexReader, MAGIC, RECORD_BYTES, Record as Piece, Room};
 use careen_model::settings::Reboot;
-use careen_model::transaction::{Action, HostView, Outcome, Policy, Stage, State, next};
+use careen_model::transaction::{Action, HostView, Policy, Stage, State, next};
 
 /// A target: it returns when all holds, and panics when something does not.
 pub type Target = fn(&[u8]);

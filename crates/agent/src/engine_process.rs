@@ -3,11 +3,11 @@
 //! An engine inside of a container (docker in docker) has the same name and is none of the host's: only processes in
 //! the pid namespace of the host's PID 1 count.
 
+use crate::boot::since_boot;
 use crate::files;
-use crate::host_view::since_boot;
+use crate::tool::find_program;
 use careen_model::facts::restart::EngineProcess;
 use careen_model::removal::EngineInstance;
-use careen_model::settings::COMMAND_PATH;
 use nix::unistd::{SysconfVar, sysconf};
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -69,11 +69,6 @@ pub fn running_as_installed() -> Vec<&'static str> {
 
 fn file_id(path: &Path) -> Option<(u64, u64)> {
     files::metadata(path).ok().map(|file| (file.dev(), file.ino()))
-}
-
-/// Where the host has a program of this name.
-pub fn find_program(name: &str) -> Option<PathBuf> {
-    COMMAND_PATH.split(':').map(|directory| Path::new(directory).join(name)).find(|path| files::is_file(path))
 }
 
 /// Name and id of the host's processes with one of these names (of which the kernel keeps 15 characters).
@@ -155,11 +150,5 @@ mod tests {
         }
         assert_eq!(processes_named(&["careen-ended"]), []);
         child.wait().unwrap();
-    }
-
-    #[test]
-    fn programs_are_found_where_commands_are_looked_for() {
-        assert!(find_program("sh").is_some_and(|path| path.is_absolute()));
-        assert_eq!(find_program("no-such-program"), None);
     }
 }

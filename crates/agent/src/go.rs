@@ -2,7 +2,7 @@
 //! its number, and counts for a while ([`careen_protocol::go`]). Another file is the wish: how a supervisor asks for the go
 //! before it restarts the engine or the host.
 
-use crate::host_view::{boot_id, since_boot};
+use crate::boot::{boot_id, since_boot};
 use crate::layout::{TransactionDir, file};
 use crate::say::say;
 use crate::{durable, files};

@@ -3,26 +3,13 @@
 use crate::facts::observe_restart_needs;
 use crate::files;
 use crate::layout::{TransactionDir, file};
-use crate::tool;
 use crate::unit::find_systemd_run;
+use crate::{boot, tool};
 use anyhow::Context;
 use careen_model::facts::Facts;
 use careen_model::facts::restart::{RebootReason, RebootWish, engine_restart_wanted, reboot_wanted};
 use careen_model::manifest::Manifest;
 use careen_model::transaction::{HostView, Stage, State};
-use std::time::Duration;
-
-/// The kernel's boot id: another one means another boot, whatever any clock says.
-pub fn boot_id() -> anyhow::Result<String> {
-    let path = "/proc/sys/kernel/random/boot_id";
-    Ok(files::read_to_string(path).with_context(|| format!("failed to read {path}"))?.trim().to_owned())
-}
-
-/// The time since the boot, a suspension of the host included: the same for every process of the host, in a container or outside.
-pub fn since_boot() -> anyhow::Result<Duration> {
-    let clock = nix::time::ClockId::CLOCK_BOOTTIME;
-    Ok(nix::time::clock_gettime(clock).context("failed to read the clock")?.into())
-}
 
 /// What the host shows, and what of it a person should know although it decides nothing.
 pub struct View {
@@ -42,7 +29,7 @@ pub fn view(
 ) -> anyhow::Result<View> {
     let mut host = HostView {
         go: None,
-        boot_id: boot_id()?,
+        boot_id: boot::boot_id()?,
         engine_up: crate::engine_restart::is_up(),
         // Whoever looks then has waited for the swarm, and given up.
         called_down: matches!(state.stage, Stage::EngineSettled | Stage::Rebooted)

@@ -201,7 +201,7 @@ fn reserve(file: &File, from: u64, has_begun: bool) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use careen_model::transaction::Phase;
+    use careen_model::outcome::Phase;
     use std::fs;
 
     #[test]

@@ -4,14 +4,11 @@
 //! host's own: the kernel tells a container's `/sys` of the host that mounted it, and PID 1's routes are the host's.
 
 use crate::facts::names_in;
-use crate::layout::{self, file};
-use crate::lock::Lock;
-use crate::say::say;
-use crate::{durable, files, resume, transactions};
-use anyhow::{Context, bail};
-use careen_model::TransactionId;
+use crate::layout;
+use crate::{durable, files};
+use anyhow::Context;
 use careen_model::machine::{Difference, Hardware, Machine, SCHEMA, Verdict};
-use std::io::{self, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 const DEVICES: &str = "/sys/class/net";
@@ -93,7 +90,7 @@ pub fn read(root: &Path) -> anyhow::Result<Option<Machine>> {
     Ok(Some(machine))
 }
 
-fn write(root: &Path, machine: &Machine) -> anyhow::Result<()> {
+pub fn write(root: &Path, machine: &Machine) -> anyhow::Result<()> {
     let text = serde_json::to_vec_pretty(machine)?;
     let path = layout::machine(root);
     durable::replace(&path, 0o600, &text).with_context(|| format!("failed to write {}", path.display()))
@@ -128,7 +125,7 @@ fn record(root: &Path, here: Hardware) -> anyhow::Result<Standing> {
     Ok(standing)
 }
 
-fn drawn(hardware: Hardware) -> anyhow::Result<Machine> {
+pub fn drawn(hardware: Hardware) -> anyhow::Result<Machine> {
     let mut bytes = [0; 16];
     files::File::open("/dev/urandom")
         .and_then(|mut source| source.read_exact(&mut bytes))
@@ -148,97 +145,6 @@ pub fn in_words(root: &Path, from: &Machine, differences: &[Difference]) -> Stri
         root.display(),
         differences.join("; ")
     )
-}
-
-/// `careen-agent machine`: whose the state directory is, and whether that is this machine, as JSON.
-pub fn show(root: &Path) -> anyhow::Result<()> {
-    let here = hardware();
-    let machine = read(root)?;
-    let (verdict, differences) = match machine.as_ref().map(|machine| machine.judge(&here)) {
-        None => ("none", Vec::new()),
-        Some(Verdict::Same(_)) => ("own", Vec::new()),
-        Some(Verdict::Another(differences)) => ("copied", differences),
-    };
-    let differences: Vec<String> = differences.iter().map(ToString::to_string).collect();
-    let answer = serde_json::json!({
-        "machine": machine,
-        "here": here,
-        "standing": verdict,
-        "differences": differences,
-    });
-    println!("{}", serde_json::to_string(&answer)?);
-    Ok(())
-}
-
-/// `careen-agent machine keep`: this is the machine that the state directory belongs to, whatever it is made of now. What it
-/// had begun goes on.
-pub fn keep(root: &Path) -> anyhow::Result<()> {
-    let creating = creating(root)?;
-    let here = hardware();
-    // One that cannot be read has nothing to keep but the transactions.
-    let machine = match read(root) {
-        Ok(Some(machine)) => Machine { hardware: here, ..machine },
-        Ok(None) => drawn(here)?,
-        Err(error) => {
-            say(format_args!("{error:#}: it is written anew"));
-            drawn(here)?
-        }
-    };
-    write(root, &machine)?;
-    drop(creating);
-    println!("this is {machine}: what it had begun goes on");
-    if crate::unit::find_systemd_run().is_ok() {
-        return resume::run(root);
-    }
-    println!("this host has no systemd: the next agent takes up what is open");
-    Ok(())
-}
-
-/// `careen-agent machine new`: this is another machine than the one that the state directory belongs to. What that one knew
-/// of its transactions is put aside: here they neither go on nor count as done.
-pub fn new(root: &Path) -> anyhow::Result<()> {
-    let creating = creating(root)?;
-    if let Some(id) = supervised(root)? {
-        bail!(
-            "transaction {id} has a supervisor that lives on this host, so it is this machine's: wait for it, or stop it \
-             with 'careen-agent cancel {id}'; then try again"
-        );
-    }
-    let machine = drawn(hardware())?;
-    let aside = layout::transactions_of_another(root, &machine.id);
-    match files::rename(layout::transactions(root), &aside) {
-        Ok(()) => {
-            durable::sync_directory(root)?;
-            println!("what the other machine knew of its transactions lies in {}", aside.display());
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => {
-            return Err(error).with_context(|| format!("failed to put {} aside", aside.display()));
-        }
-    }
-    durable::remove_file(&layout::last_facts(root)).context("failed to forget the other machine's facts")?;
-    write(root, &machine)?;
-    resume::disable_when_idle(root);
-    drop(creating);
-    println!("this is {machine}, and nothing was begun on it");
-    Ok(())
-}
-
-fn creating(root: &Path) -> anyhow::Result<Lock> {
-    durable::private_directory(root)?;
-    Lock::take(&layout::create_lock(root), || println!("waiting for an agent that starts its work"))
-        .context("failed to lock the host's transactions")
-}
-
-/// A transaction whose supervisor lives.
-fn supervised(root: &Path) -> anyhow::Result<Option<TransactionId>> {
-    for id in transactions::ids(root)? {
-        let directory = layout::TransactionDir::new(root, &id);
-        if Lock::is_held(&directory.file(file::SUPERVISOR_LOCK))? {
-            return Ok(Some(id));
-        }
-    }
-    Ok(None)
 }
 
 #[cfg(test)]
@@ -280,25 +186,6 @@ mod tests {
             assert!(format!("{error:#}").contains("careen-agent machine"), "{error:#}");
             assert_eq!(std::fs::read_to_string(layout::machine(root.path())).unwrap(), text);
         }
-    }
-
-    #[test]
-    fn another_machine_puts_aside_what_the_original_knew() {
-        let root = tempfile::tempdir().unwrap();
-        record(root.path(), here(OTHER)).unwrap();
-        let before = read(root.path()).unwrap().expect("it is written down");
-        let directory = layout::transactions(root.path()).join("k3x9-w1-g1");
-        std::fs::create_dir_all(&directory).unwrap();
-        let lock = Lock::try_take(&directory.join(file::SUPERVISOR_LOCK)).unwrap().expect("nobody has it");
-        let error = new(root.path()).expect_err("what lives here is this machine's");
-        assert!(format!("{error:#}").contains("careen-agent cancel k3x9-w1-g1"), "{error:#}");
-        drop(lock);
-        new(root.path()).unwrap();
-        let now = read(root.path()).unwrap().expect("it is written down");
-        assert_ne!(now.id, before.id);
-        assert!(!layout::transactions(root.path()).exists(), "it counts no more");
-        assert!(layout::transactions_of_another(root.path(), &now.id).join("k3x9-w1-g1").exists());
-        new(root.path()).unwrap();
     }
 
     #[test]

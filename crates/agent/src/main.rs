@@ -8,6 +8,7 @@
 //!
 //! It is synchronous, resolves no names, and talks to unix sockets only.
 
+mod boot;
 mod container;
 mod durable;
 mod engine_process;
@@ -23,6 +24,7 @@ mod journal;
 mod layout;
 mod lock;
 mod machine;
+mod machine_command;
 mod manifest;
 mod memory;
 mod operator;
@@ -91,9 +93,9 @@ fn main() -> ExitCode {
         ["sweep"] => done(operator::sweep(sweep::Keep::BY_DEFAULT).map(|()| 0)),
         ["sweep", "--all"] => done(operator::sweep(sweep::Keep::NOTHING).map(|()| 0)),
         ["facts"] => done(operator::facts().map(|()| 0)),
-        ["machine"] => done(machine::show(Path::new(layout::ROOT)).map(|()| 0)),
-        ["machine", "keep"] => done(machine::keep(Path::new(layout::ROOT)).map(|()| 0)),
-        ["machine", "new"] => done(machine::new(Path::new(layout::ROOT)).map(|()| 0)),
+        ["machine"] => done(machine_command::show(Path::new(layout::ROOT)).map(|()| 0)),
+        ["machine", "keep"] => done(machine_command::keep(Path::new(layout::ROOT)).map(|()| 0)),
+        ["machine", "new"] => done(machine_command::new(Path::new(layout::ROOT)).map(|()| 0)),
         ["cancel", id] => done(operator::cancel(id, false).map(|()| 0)),
         ["cancel", "--now", id] => done(operator::cancel(id, true).map(|()| 0)),
         ["--version" | "-V"] => {

@@ -1,7 +1,7 @@
 //! Whether this host knows after a boot what was written down before it: see [`careen_model::preflight::Lasting`].
 
 use crate::say::say;
-use crate::{durable, files, host_view, layout};
+use crate::{boot, durable, files, layout};
 use anyhow::Context as _;
 use careen_model::mountinfo::{self, Mount, mount_of};
 use careen_model::preflight::{Lasting, Marks, by_mounts};
@@ -38,7 +38,7 @@ fn by_mounts_of(mounts: &[Mount]) -> Lasting {
 fn with_marks(mounts: &[Mount], root: &Path, data_root: &str, leaves_marks: bool) -> anyhow::Result<Lasting> {
     let here = layout::boot_mark(root);
     let twin = twin(mounts, root, data_root);
-    let boot = host_view::boot_id()?;
+    let boot = boot::boot_id()?;
     let (found, found_twin) = (read(&here)?, twin.as_deref().map(read).transpose()?.flatten());
     let marks = Marks { here: found.as_deref(), twin: found_twin.as_deref(), boot: &boot };
     let lasting = by_mounts_of(mounts).with(marks);

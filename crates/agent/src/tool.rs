@@ -2,8 +2,7 @@
 //!
 //! Whatever of the host is asked goes through here: a tool that hangs must not hang a transaction.
 
-use crate::engine_process::find_program;
-use crate::files::Descriptor;
+use crate::files::{self, Descriptor};
 use crate::readiness;
 use crate::signals::with_signals_unblocked;
 use careen_model::facts::restart::Answer;
@@ -15,6 +14,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read, Seek};
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,11 @@ const TIME_LIMIT: Duration = Duration::from_secs(20);
 
 /// More than any package list; a tool that writes more has gone wrong.
 const OUTPUT_LIMIT: usize = 32 * 1024 * 1024;
+
+/// Where the host has a program of this name.
+pub fn find_program(name: &str) -> Option<PathBuf> {
+    COMMAND_PATH.split(':').map(|directory| Path::new(directory).join(name)).find(|path| files::is_file(path))
+}
 
 /// Runs a tool that must succeed; otherwise the error has its words.
 pub fn must(words: &[&str], limit: Duration) -> Result<(), String> {
@@ -183,6 +188,12 @@ fn stop(child: &mut Child) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn programs_are_found_where_commands_are_looked_for() {
+        assert!(find_program("sh").is_some_and(|path| path.is_absolute()));
+        assert_eq!(find_program("no-such-program"), None);
+    }
 
     fn shell(script: &str, limit: Duration) -> Result<Answer, String> {
         run(&mut Command::new("/bin/sh"), &["-c", script], limit)

@@ -10,7 +10,8 @@ mod sandbox;
 
 use careen_model::journal::{Record, TransactionResult, encode};
 use careen_model::manifest::Manifest;
-use careen_model::transaction::{Outcome, Stage};
+use careen_model::outcome::Outcome;
+use careen_model::transaction::Stage;
 use sandbox::{Sandbox, Scenario, executable, place};
 use std::collections::BTreeSet;
 use std::fmt;

@@ -3,7 +3,7 @@
 use crate::given::{self, Named};
 use crate::phase_limit::{self, PhaseLimit};
 use careen_planner::constraint::Constraint;
-use careen_planner::failure::Ratio;
+use careen_planner::ratio::Ratio;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use std::num::NonZeroUsize;

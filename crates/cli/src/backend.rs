@@ -3,7 +3,7 @@
 //! Synchronous, as [`careen_controller::Cluster`] is. Nothing here waits for a rollout: whoever follows asks again.
 
 use crate::connect::NoManager;
-use crate::unlock::Key;
+use crate::key::Key;
 use careen_controller::Cluster;
 use careen_planner::observed::{ControllerPlace, Node};
 use careen_planner::rollout::{Ask, Control};

@@ -4,8 +4,8 @@ use crate::backend::{
     Backend, BackendError, EndedNode, ImageLook, LogLine, LogPlace, LogRead, Order, Rollouts, Summary,
 };
 use crate::connect::{NoManager, chain};
+use crate::key::Key;
 use crate::registry::Credentials;
-use crate::unlock::Key;
 use crate::{image, log};
 use careen_controller::ActError;
 use careen_engine::{Engine, EngineError, RegistryAuth};

@@ -3,27 +3,10 @@
 
 use crate::args::HowArgs;
 use crate::error::Failure;
-use std::fmt;
+use crate::key::Key;
 
 /// Where the key may stand when no file is named.
 const VARIABLE: &str = "CAREEN_UNLOCK_KEY";
-
-/// The key.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Key(String);
-
-impl Key {
-    /// For comparing, and for storing.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Key(…)")
-    }
-}
 
 /// The key from the file, or else from the environment. A secret that is named comes before the environment.
 pub fn given(args: &HowArgs) -> Result<Option<Key>, Failure> {
@@ -39,7 +22,7 @@ pub fn given(args: &HowArgs) -> Result<Option<Key>, Failure> {
     if text == Some("") && args.unlock_key_file.is_some() {
         return Err(Failure::EmptyKey);
     }
-    Ok(text.filter(|text| !text.is_empty()).map(|text| Key(text.to_owned())))
+    Ok(text.filter(|text| !text.is_empty()).map(Key::new))
 }
 
 #[cfg(test)]

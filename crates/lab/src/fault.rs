@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::error::{Error, Result};
-use crate::kind::Power;
+use crate::identity::Power;
 use crate::node::{Node, Output};
 use crate::poll::{Poll, wait_until};
 use crate::swarm;
@@ -65,8 +65,14 @@ while [ \"$(findmnt -n -o SOURCE --mountpoint /var/lib/careen | tail -n1)\" = ca
 done
 ";
 
-/// Injects `fault` into `node`.
-pub fn inject(node: &Node, fault: Fault) -> Result<()> {
+impl Node {
+    /// Injects a fault, or undoes one, and verifies that it took effect.
+    pub fn fault(&self, fault: Fault) -> Result<()> {
+        inject(self, fault)
+    }
+}
+
+fn inject(node: &Node, fault: Fault) -> Result<()> {
     let (holder, identity) = (node.kind().holder(), node.identity());
     match fault {
         Fault::Reboot => reboot(node, true),

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::docker::Docker;
 use crate::error::{Error, Result};
-use crate::kind::{Identity, Observed, Power};
+use crate::identity::{Identity, Observed, Power};
 use crate::names::{Kind, LABEL, LABEL_IP, LABEL_KIND, LABEL_NODE, LABEL_RELEASE, LABEL_ROLE, LabName, Role};
 use crate::process;
 

@@ -2,76 +2,17 @@
 
 use std::fmt::Debug;
 use std::fs::File;
-use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
-
-use crate::container::Container;
 use crate::error::Result;
 use crate::holder::Holder;
+use crate::identity::Identity;
 use crate::init::Init;
-use crate::machine::Machine;
-use crate::names::{Kind, LabName, NodeName, Role};
+use crate::names::Kind;
 use crate::progress::Progress;
-
-/// Which node: everything about it that never changes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
-    /// Its lab.
-    pub lab: LabName,
-    /// Its name in the lab.
-    pub name: NodeName,
-    /// The role it was made with.
-    pub role: Role,
-    /// What it is made of.
-    pub kind: Kind,
-    /// Its address on the lab network.
-    pub ip: Ipv4Addr,
-    /// The Debian release it was made from.
-    pub release: String,
-}
-
-#[cfg(test)]
-impl Identity {
-    /// Some node of this kind.
-    pub(crate) fn example(kind: Kind) -> Self {
-        Self {
-            lab: "x".parse().unwrap(),
-            name: "n2".parse().unwrap(),
-            role: Role::Worker,
-            kind,
-            ip: "10.213.4.12".parse().unwrap(),
-            release: "bookworm".to_owned(),
-        }
-    }
-}
-
-/// Whether a node has power.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Power {
-    /// Running, or about to come back by itself.
-    On,
-    /// Exists, and will not do anything until it is thawed.
-    Frozen,
-    /// Exists, and does not run.
-    Off,
-}
-
-/// A node as it was found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Observed {
-    /// Which node.
-    pub identity: Identity,
-    /// Whether it runs.
-    pub power: Power,
-    /// Whether it is on the lab network.
-    pub plugged: bool,
-}
 
 /// What all nodes of a kind and a release are made from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,13 +54,4 @@ pub trait NodeKind: Debug + Send + Sync {
     }
     /// The boot id, or `None` while the node is not up.
     fn boot_id(&self, node: &Identity) -> Result<Option<String>>;
-}
-
-/// How this kind of node is handled, on this engine.
-pub fn of(kind: Kind, holder: &Holder) -> Arc<dyn NodeKind> {
-    match kind {
-        Kind::Container => Arc::new(Container::new(holder.clone(), Init::Systemd)),
-        Kind::Sysvinit => Arc::new(Container::new(holder.clone(), Init::Sysvinit)),
-        Kind::Vm => Arc::new(Machine::new(holder.clone())),
-    }
 }

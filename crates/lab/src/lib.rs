@@ -23,7 +23,7 @@
 //! | --- | --- |
 //! | [`plan`] | what to do for a wanted lab, given what exists (pure) |
 //! | `up`, `down` | the order in which it is done; locks |
-//! | [`kind`], `container`, `machine` | what a node is made of |
+//! | `identity`, [`kind`], `kinds`, `container`, `machine` | which node, and what it is made of |
 //! | `holder` | the container that stands for a node, and what docker can do to it |
 //! | `init` | what each init system is told |
 //! | [`swarm`] | who initialises, who joins, when the swarm is complete |
@@ -41,10 +41,12 @@ mod engine;
 mod error;
 pub mod fault;
 mod holder;
+mod identity;
 mod image;
 mod init;
 mod inotify;
 pub mod kind;
+mod kinds;
 mod lab;
 mod lock;
 mod machine;

@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use crate::docker::Docker;
 use crate::error::{Error, Result};
-use crate::fault::{self, Fault};
 use crate::holder::Holder;
+use crate::identity::{Identity, Observed};
 use crate::init::Init;
-use crate::kind::{self, Identity, NodeKind, Observed};
+use crate::kind::NodeKind;
+use crate::kinds;
 use crate::names::{Kind, NodeName, Role};
 use crate::process;
-use crate::swarm::{self, EngineInfo};
 
 /// What came of a command in a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +51,7 @@ pub struct Node {
 
 impl Node {
     pub(crate) fn new(identity: Identity, holder: &Holder) -> Node {
-        let kind = kind::of(identity.kind, holder);
+        let kind = kinds::of(identity.kind, holder);
         Node { identity, kind }
     }
 
@@ -130,19 +130,9 @@ impl Node {
         Docker::of_node(self.identity.ip)
     }
 
-    /// The engine's version and its membership in the swarm.
-    pub fn engine_info(&self) -> Result<EngineInfo> {
-        swarm::engine_info(&self.api())
-    }
-
     /// The boot id that the node shows, or `None` while it is down.
     pub fn boot_id(&self) -> Result<Option<String>> {
         self.kind.boot_id(&self.identity)
-    }
-
-    /// Injects a fault, or undoes one, and verifies that it took effect.
-    pub fn fault(&self, fault: Fault) -> Result<()> {
-        fault::inject(self, fault)
     }
 
     /// Copies a file or a directory into the node, as root's. Like cp: into `to` if that is a directory, else as

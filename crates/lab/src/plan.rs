@@ -1,7 +1,7 @@
 //! What to do for a wanted lab, given what exists. Pure.
 
 use crate::error::{Error, Result};
-use crate::kind::{Observed, Power};
+use crate::identity::{Observed, Power};
 use crate::names::{Kind, MAX_NODE, NodeName, Role, Spec};
 
 const DEFAULT_RELEASE: &str = "bookworm";
@@ -173,7 +173,7 @@ fn release(spec: &Spec, observed: &[Observed]) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kind::Identity;
+    use crate::identity::Identity;
     use crate::names::Subnet;
 
     fn spec(managers: Option<u8>, workers: Option<u8>) -> Spec {

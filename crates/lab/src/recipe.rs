@@ -2,7 +2,10 @@
 
 use crate::apt::Mirror;
 use crate::testrepo::{self, sha256};
-use crate::tree::FORGET;
+
+/// What must differ between hosts, and what a node does not need.
+pub const FORGET: &str = "rm -rf etc/ssh/ssh_host_* var/lib/apt/lists/* var/cache/apt/*.bin \
+                      var/cache/apt/archives/*.deb var/log/*.log var/log/apt etc/hostname etc/resolv.conf";
 
 /// A file that the lab adds: path, text, mode.
 pub type Added = (&'static str, &'static str, u32);

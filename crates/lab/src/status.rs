@@ -6,7 +6,7 @@ use crate::docker::Docker;
 use crate::engine;
 use crate::error::{Error, Result};
 use crate::holder::Holder;
-use crate::kind::{Observed, Power};
+use crate::identity::{Observed, Power};
 use crate::names::{Kind, LabName, Role};
 use crate::network;
 use crate::node::Node;

@@ -63,6 +63,13 @@ pub fn engine_info(docker: &Docker) -> Result<EngineInfo> {
     serde_json::from_str(&text).map_err(unreadable("the output of docker info", &text))
 }
 
+impl Node {
+    /// The engine's version and its membership in the swarm.
+    pub fn engine_info(&self) -> Result<EngineInfo> {
+        engine_info(&self.api())
+    }
+}
+
 /// Asks a manager for the swarm's nodes.
 pub fn members(docker: &Docker) -> Result<Vec<Member>> {
     parse_members(&docker.run(["node", "ls", "--format", "{{json .}}"])?)

@@ -11,7 +11,7 @@ use crate::engine;
 use crate::error::{Error, Result};
 use crate::process;
 use crate::progress::Progress;
-use crate::recipe::Recipe;
+use crate::recipe::{FORGET, Recipe};
 use crate::testrepo::{self, file_error, write};
 
 /// On a disk: a tree has some 500 MB.
@@ -19,10 +19,6 @@ pub const BUILD_DIR: &str = "/var/cache/careen-lab/build";
 /// Next to the disks, which it becomes one of by its name alone.
 pub const HALF_MADE_DISK: &str = "/var/cache/careen-lab/vm/half-made";
 const BUILD_LOG: &str = "/var/cache/careen-lab/debootstrap.log";
-
-/// What must differ between hosts, and what a node does not need.
-pub const FORGET: &str = "rm -rf etc/ssh/ssh_host_* var/lib/apt/lists/* var/cache/apt/*.bin \
-                      var/cache/apt/archives/*.deb var/log/*.log var/log/apt etc/hostname etc/resolv.conf";
 
 /// Makes the tree of `recipe` in [`BUILD_DIR`]. `lock` is the machine's.
 pub fn build(recipe: &Recipe, release: &str, mirror: &Mirror, lock: &File, progress: Progress) -> Result<()> {

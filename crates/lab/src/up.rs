@@ -7,8 +7,10 @@ use crate::engine;
 use crate::error::{Error, Result};
 use crate::fault;
 use crate::holder::Holder;
+use crate::identity::{Identity, Observed};
 use crate::inotify;
-use crate::kind::{self, Identity, Observed, Parts};
+use crate::kind::Parts;
+use crate::kinds;
 use crate::lock;
 use crate::names::{Kind, Spec, Subnet};
 use crate::network;
@@ -60,7 +62,7 @@ fn prepare(spec: &Spec, docker: Docker, progress: Progress) -> Result<Prepared> 
     let plan = plan::plan(spec, &observed)?;
     let mut parts = Vec::new();
     for kind in plan.creates() {
-        parts.push((kind, kind::of(kind, &holder).prepare(&plan.release, &machine, progress)?));
+        parts.push((kind, kinds::of(kind, &holder).prepare(&plan.release, &machine, progress)?));
     }
     let subnet = network::ensure(&docker, &spec.name)?;
     Ok(Prepared { holder, observed, plan, parts, subnet })
@@ -100,7 +102,7 @@ fn carry_out(prepared: &Prepared, spec: &Spec, wanted: &NodePlan, progress: Prog
 fn create(prepared: &Prepared, node: &Identity) -> Result<()> {
     let parts = prepared.parts.iter().find(|(kind, _)| *kind == node.kind).map(|(_, parts)| parts);
     let parts = parts.ok_or_else(|| Error::Refused(format!("nothing is prepared for a {}", node.kind)))?;
-    kind::of(node.kind, &prepared.holder).create(node, parts)
+    kinds::of(node.kind, &prepared.holder).create(node, parts)
 }
 
 fn set_reboot_delay(nodes: &[Node], delay: Option<Duration>) -> Result<()> {

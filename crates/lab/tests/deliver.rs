@@ -165,7 +165,8 @@ fn with_the_agent_alone(scene: &Scene) -> &'static str {
          ENTRYPOINT [\"/careen-agent\", \"run\"]\n"
     );
     std::fs::write(context.path().join("Dockerfile"), dockerfile).expect("written");
-    let mut build = Docker::local().command(["build", "-q", "-t", IMAGE, &context.path().display().to_string()]);
+    let mut build =
+        Docker::local().command(["build", "-q", "-t", IMAGE, &context.path().display().to_string()]);
     let built = build.env("DOCKER_BUILDKIT", "0").output().expect("docker");
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
     scene.lab.load(IMAGE, Progress::quiet()).expect("loaded");

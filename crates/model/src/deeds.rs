@@ -1,7 +1,7 @@
 //! What careen itself did on a host, beside the command: read from the journal, told with every result.
 
 use crate::journal::{EngineOutcome, Record};
-use crate::transaction::{EngineRestart, Phase};
+use crate::outcome::{EngineRestart, Phase};
 
 /// What a line of a result's record begins with that tells a deed.
 const PREFIX: &str = "careen: ";

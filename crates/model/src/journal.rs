@@ -6,7 +6,7 @@
 
 use crate::entry::Way;
 use crate::facts::FactsDiff;
-use crate::transaction::{EngineRestart, Outcome, Phase, StopReason};
+use crate::outcome::{CommandEnd, EngineRestart, Outcome, Phase, StopReason};
 use jiff::Timestamp;
 use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
@@ -109,18 +109,6 @@ pub enum Record {
         /// The result.
         result: TransactionResult,
     },
-}
-
-/// How a command ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum CommandEnd {
-    /// It exited with this status.
-    Exited(i32),
-    /// It was killed by this signal.
-    Signaled(i32),
-    /// It could not be started, for this reason.
-    NotStarted(String),
 }
 
 /// What came of starting or restarting the engine.

@@ -22,6 +22,7 @@ pub mod last_line;
 pub mod machine;
 pub mod manifest;
 pub mod mountinfo;
+pub mod outcome;
 pub mod output;
 pub mod payload;
 pub mod preflight;

@@ -3,7 +3,7 @@
 //! Keys and comparison are those of swarmkit's `manager/constraint`: keys (but not the names of labels) and values are
 //! compared without regard to case, an absent label is the empty text, `node.ip` takes an address or a subnet.
 
-use crate::observed::{Node, Role};
+use crate::objects::{Node, Role};
 use std::net::IpAddr;
 
 /// One constraint.

@@ -1,9 +1,10 @@
 //! Why something does not move now. Every wait has one of these, with its data, and a sentence for people.
 
 use crate::ids::{ControllerId, NodeId, RolloutId};
-use crate::observed::{Availability, Restart};
-use crate::state::{Phase, Reason};
+use crate::objects::Availability;
+use crate::state::words::{Phase, Reason};
 use careen_model::quorum::QuorumAtRisk;
+use careen_model::report::Restart;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,54 +1,12 @@
-//! Which nodes, in which waves. The same for `careen plan` and for the controller.
+//! In which waves. The same for `careen plan` and for the controller.
 
-use crate::constraint::{Constraint, InvalidConstraint};
 use crate::ids::NodeId;
-use crate::observed::{Node, Observed, Role};
-use crate::participants::{Participant, Turn};
+use crate::objects::Role;
+use crate::participant::{Participant, Turn};
 use crate::spec::{NodeOrder, Spec};
-use crate::state::Skip;
 
 /// Nodes that may be in maintenance together.
 pub type Wave = Vec<NodeId>;
-
-/// Who takes part.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Selected<'a> {
-    /// Those that are worked on.
-    pub nodes: Vec<&'a Node>,
-    /// Those that were meant and cannot be worked on.
-    pub skipped: Vec<(&'a Node, Skip)>,
-}
-
-/// The lowest API version that everything careen needs is in.
-pub const OLDEST_API: (u32, u32) = (1, 41);
-
-/// The nodes that a rollout is about.
-pub fn select<'a>(observed: &'a Observed, spec: &Spec) -> Result<Selected<'a>, InvalidConstraint> {
-    let constraints = spec.selection.constraints.iter().map(|text| Constraint::parse(text));
-    let constraints = constraints.collect::<Result<Vec<_>, _>>()?;
-    let mut selected = Selected::default();
-    for node in &observed.nodes {
-        let named = spec.selection.names(&node.id, &node.hostname);
-        if !named || !constraints.iter().all(|constraint| constraint.fits(node)) {
-            continue;
-        }
-        match unfit(node) {
-            Some(why) => selected.skipped.push((node, why)),
-            None => selected.nodes.push(node),
-        }
-    }
-    Ok(selected)
-}
-
-fn unfit(node: &Node) -> Option<Skip> {
-    if node.os == "windows" {
-        Some(Skip::Windows)
-    } else if node.api < OLDEST_API {
-        Some(Skip::OldEngine)
-    } else {
-        None
-    }
-}
 
 /// All waves, nodes that are through or gone included: so a wave keeps its nodes while the rollout goes on. Canaries,
 /// workers of one zone after the other, then managers one by one, the leader last; behind them what was down at the start,
@@ -80,7 +38,7 @@ pub fn waves(spec: &Spec, participants: &[Participant]) -> Vec<Wave> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observed::NodeStatus;
+    use crate::observed::{NodeStatus, Observed};
     use crate::participants::selected;
     use crate::testing::{manager, spec, worker};
 
@@ -135,22 +93,5 @@ mod tests {
         assert_eq!(text(&cluster(), &spec), "w1+w2+w3+w4 w5 m2 m3 m1");
         spec.selection.spread = Some("node.labels.zone".into());
         assert_eq!(text(&cluster(), &spec), "w1+w2+w3 w4+w5 m2 m3 m1");
-    }
-
-    #[test]
-    fn selection_by_name_and_constraint_and_what_cannot_be_worked_on() {
-        let mut spec = spec();
-        spec.selection.nodes = vec!["w1".into(), "m1".into()];
-        assert_eq!(text(&cluster(), &spec), "w1 m1");
-        spec.selection.constraints = vec!["node.role==worker".into()];
-        assert_eq!(text(&cluster(), &spec), "w1");
-        let mut observed = cluster();
-        observed.nodes[4].os = "windows".into();
-        assert_eq!(text(&observed, &spec), "");
-        let selected = select(&observed, &spec).unwrap();
-        assert!(selected.nodes.is_empty());
-        assert_eq!(selected.skipped[0].1, Skip::Windows);
-        spec.selection.constraints = vec!["w1".into()];
-        assert!(select(&observed, &spec).is_err());
     }
 }

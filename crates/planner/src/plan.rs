@@ -12,6 +12,7 @@ use crate::order;
 use crate::participants::{self, Participant};
 use crate::quorum;
 use crate::scheduler::{self, Place};
+use crate::selection::select;
 use crate::spec::{RebootPolicy, Spec};
 use crate::state::{NodeRecord, Skip};
 use serde::{Deserialize, Serialize};
@@ -240,7 +241,7 @@ pub fn plan(observed: &Observed, spec: &Spec) -> Plan {
         refusals: refusals_of_spec(observed, spec),
         warnings: Vec::new(),
     };
-    let selected = match order::select(observed, spec) {
+    let selected = match select(observed, spec) {
         Ok(selected) => selected,
         Err(invalid) => {
             plan.refusals.push(Refusal::BadConstraint { text: invalid.given });

@@ -2,9 +2,10 @@
 
 use crate::hold::PauseReason;
 use crate::ids::{NodeId, RolloutId, ServiceId, Version};
-use crate::observed::{Node, NodeOutcome};
-use crate::participants::Participant;
+use crate::objects::Node;
+use crate::participant::Participant;
 use crate::state::Stage;
+use careen_model::report::NodeOutcome;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

@@ -1,8 +1,8 @@
 //! What a rollout is to do: stored once in a Swarm config, never changed. The words are Compose's where it has some.
 
-use crate::failure::Ratio;
 use crate::given::Given;
 use crate::ids::{NodeId, RolloutId};
+use crate::ratio::Ratio;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 

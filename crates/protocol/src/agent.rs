@@ -7,9 +7,9 @@
 use crate::gates::{Look, Verdict, Watch};
 use crate::go::COMMAND;
 use careen_model::journal::Record;
+use careen_model::outcome::{EngineRestart, Phase};
 use careen_model::report::{Expectation, HostPhase, NodeOutcome, Restart, Said};
 use careen_model::settings::LEAST_GATES;
-use careen_model::transaction::{EngineRestart, Phase};
 use std::time::Duration;
 
 /// How long gates may be incomplete although one of them has ended: it will not come back.

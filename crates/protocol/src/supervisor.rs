@@ -6,12 +6,11 @@
 //! Every act has its record before it. Every wait ends when somebody cancels, and when the host shuts down.
 
 use careen_model::entry::Way;
-use careen_model::journal::{CommandEnd, EngineOutcome, Record};
+use careen_model::journal::{EngineOutcome, Record};
+use careen_model::outcome::{CommandEnd, EngineRestart, Outcome, Phase};
 use careen_model::report::Restart;
 use careen_model::settings::Reboot;
-use careen_model::transaction::{
-    Action, EngineRestart, HostView, Outcome, Phase, Policy, Stage, State, next,
-};
+use careen_model::transaction::{Action, HostView, Policy, Stage, State, next};
 use std::time::Duration;
 
 /// How long a supervisor waits for a restart's go. Nobody gives one after that: the rollout is long over, or lost.

@@ -1,78 +1,11 @@
 //! What happens to hosts and their containers by accident, or by somebody who does not know of careen.
 
 use crate::containers::End;
-use crate::run::{Faults, Run};
+use crate::faults::{Faults, Sweep};
+use crate::run::Run;
 use crate::world::{Power, World};
-use careen_planner::{JobKey, JobRole, NodeId};
+use careen_planner::{JobKey, JobRole};
 use careen_protocol::gates::Gate;
-
-/// How often which, in thousandths for each second.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Accidents {
-    /// One container of careen's is killed, removed or stopped.
-    pub container: u64,
-    /// All containers of a host are, one after the other.
-    pub sweep: u64,
-    /// The kernel is out of memory and kills gates.
-    pub oom: u64,
-    /// An agent is frozen for a while.
-    pub freeze: u64,
-    /// A supervisor is killed.
-    pub supervisor: u64,
-    /// Two gates of a node are removed at once: `docker rm -f`.
-    pub pair: u64,
-    /// A supervisor is killed behind one of its steps: for each step.
-    pub supervisor_between: u64,
-    /// A supervisor is frozen for a while.
-    pub supervisor_freeze: u64,
-    /// A supervisor takes its time to start, for each that is started.
-    pub supervisor_late: u64,
-    /// Somebody ends what a supervisor waits for: `careen-agent cancel`.
-    pub cancel: u64,
-    /// A host loses its state directory.
-    pub forget: u64,
-    /// A host is installed anew while it is in the swarm.
-    pub reimage: u64,
-    /// An engine is killed.
-    pub engine_kill: u64,
-    /// Somebody reboots a host.
-    pub reboot: u64,
-    /// So many seconds the lists of a look are apart, and a report is old, at most.
-    pub lag: u64,
-}
-
-impl Accidents {
-    /// Everything.
-    pub fn all() -> Self {
-        Self {
-            container: 8,
-            sweep: 2,
-            oom: 2,
-            freeze: 4,
-            supervisor: 4,
-            pair: 3,
-            supervisor_between: 4,
-            supervisor_freeze: 3,
-            supervisor_late: 30,
-            cancel: 2,
-            forget: 2,
-            reimage: 1,
-            engine_kill: 2,
-            reboot: 2,
-            lag: 4,
-        }
-    }
-}
-
-/// All containers of a host, one after the other.
-#[derive(Debug, Clone)]
-pub(crate) struct Sweep {
-    node: NodeId,
-    left: Vec<JobKey>,
-    how: End,
-    every: u64,
-    next: u64,
-}
 
 impl Run {
     pub(crate) fn accidents(&mut self, index: usize) {

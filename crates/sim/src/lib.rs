@@ -4,11 +4,12 @@
 //! It runs the real planner and the real controller's loop; what it fakes is what docs/swarm-facts.md says of Swarm,
 //! and what an agent does on its host. Between any two actions a controller may crash, freeze, or meet another one.
 
-pub mod accidents;
+mod accidents;
 mod agents;
 pub mod bend;
 mod cluster;
 mod containers;
+pub mod faults;
 pub mod hand;
 pub mod host;
 pub mod invariants;
@@ -23,6 +24,6 @@ mod truth;
 pub mod whole;
 pub mod world;
 
-pub use accidents::Accidents;
 pub use cluster::View;
-pub use run::{Ending, Failure, Faults, Run};
+pub use faults::{Accidents, Faults};
+pub use run::{Ending, Failure, Run};

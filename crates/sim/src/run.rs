@@ -1,7 +1,7 @@
 //! A history: the world goes on second by second, controllers look and act, faults and operators interfere.
 
-use crate::accidents::{Accidents, Sweep};
 use crate::cluster::View;
+use crate::faults::{Faults, Sweep};
 use crate::world::{Hazard, Power, World};
 use careen_controller::{Controller, ControllerError, Turn};
 use careen_planner::observed::{Availability, Role};
@@ -9,95 +9,6 @@ use careen_planner::remains::Next;
 use careen_planner::rollout::{Control, RolloutOutcome};
 use careen_planner::{ControllerId, End, Hold, NodeId, Observed, Pass, Spec};
 use std::collections::BTreeMap;
-
-/// How often what goes wrong, in thousandths.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Faults {
-    /// A controller dies after an action.
-    pub crash: u64,
-    /// A controller freezes after an action, and goes on later.
-    pub freeze: u64,
-    /// A second controller starts, each second.
-    pub second: u64,
-    /// An operator changes something, each second.
-    pub operator: u64,
-    /// An engine restarts by itself, each second.
-    pub engine: u64,
-    /// A node is cut off for a while, each second.
-    pub cut_off: u64,
-    /// A host dies for good, each second.
-    pub death: u64,
-    /// What happens to hosts and containers.
-    pub accidents: Accidents,
-    /// A node leaves, joins, or gets another role, each second.
-    pub members: u64,
-    /// Somebody deletes something of the rollout's by hand, each second.
-    pub hand: u64,
-    /// Until when all that happens.
-    pub until: u64,
-}
-
-impl Faults {
-    /// Everything.
-    pub fn all() -> Self {
-        let accidents = Accidents::all();
-        Self {
-            crash: 40,
-            freeze: 15,
-            second: 3,
-            operator: 8,
-            engine: 2,
-            cut_off: 3,
-            death: 1,
-            accidents,
-            members: 3,
-            hand: 1,
-            until: 1200,
-        }
-    }
-
-    /// By name, for the command line.
-    pub fn named(name: &str) -> Option<Self> {
-        match name {
-            "none" => Some(Self::default()),
-            "controllers" => Some(Self::controllers()),
-            "hosts" => Some(Self::hosts()),
-            "members" => Some(Self::members()),
-            "all" => Some(Self::all()),
-            _ => None,
-        }
-    }
-
-    fn hazard(&self) -> Hazard {
-        let Accidents { supervisor_between, supervisor_late, lag, .. } = self.accidents;
-        Hazard { supervisor_between, supervisor_late, lag }
-    }
-
-    /// Everything but what happens to hosts and containers.
-    pub fn but_accidents() -> Self {
-        Self { accidents: Accidents::default(), ..Self::all() }
-    }
-
-    /// Everything but what operators do with the members of the swarm, and delete by hand.
-    pub fn but_members() -> Self {
-        Self { members: 0, hand: 0, ..Self::all() }
-    }
-
-    /// Only what happens to hosts and containers.
-    pub fn hosts() -> Self {
-        Self { accidents: Accidents::all(), until: 1200, ..Self::default() }
-    }
-
-    /// Only what operators do with the members of the swarm, and delete by hand.
-    pub fn members() -> Self {
-        Self { members: 6, hand: 3, until: 1200, ..Self::default() }
-    }
-
-    /// Only controllers crash and freeze.
-    pub fn controllers() -> Self {
-        Self { crash: 60, freeze: 20, second: 5, until: 2000, ..Self::default() }
-    }
-}
 
 /// A controller in the world.
 struct Sitting {

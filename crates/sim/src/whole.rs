@@ -1,7 +1,8 @@
 //! A whole history: a random rollout with everything that goes wrong, and the next one over the same hosts, in which nothing
 //! does.
 
-use crate::run::{Ending, Failure, Faults, Run};
+use crate::faults::Faults;
+use crate::run::{Ending, Failure, Run};
 use crate::scenario;
 use careen_planner::RolloutId;
 use careen_planner::state::Reason;

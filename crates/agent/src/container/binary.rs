@@ -1,6 +1,6 @@
 //! The supervisor on the host: where programs may lie there, and this very binary, put there.
 
-use super::create::{unusable, unusable_chain};
+use super::unusable::{unusable, unusable_chain};
 use crate::files::{self, File, OpenOptions};
 use crate::payload::pump;
 use crate::say::say;

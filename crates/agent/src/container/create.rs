@@ -6,6 +6,7 @@
 
 use super::binary::Supervisor;
 use super::identity::Place;
+use super::unusable::{unusable, unusable_chain};
 use super::{Request, entry, host};
 use crate::durable;
 use crate::engine_restart::UNLOCK_KEY;
@@ -184,25 +185,6 @@ fn withdraw_if_untouched(directory: &TransactionDir) {
     if untouched {
         let _ = withdraw(directory, &manifest); // the error that is reported matters more
     }
-}
-
-pub(super) fn unusable(directory: &Path, error: &std::io::Error) -> Stop {
-    let hint = match error.kind() {
-        std::io::ErrorKind::ReadOnlyFilesystem => {
-            ": the host's root is mounted read-only; mount it with '-v /:/host', without ':ro'"
-        }
-        std::io::ErrorKind::StorageFull => ": the host's disk is full; free some space",
-        _ => "",
-    };
-    Stop::refused(format_args!("cannot use {} on the host: {error}{hint}", directory.display()))
-}
-
-pub(super) fn unusable_chain(what: &str, error: &anyhow::Error) -> Stop {
-    let full = error
-        .downcast_ref::<std::io::Error>()
-        .is_some_and(|error| error.kind() == std::io::ErrorKind::StorageFull);
-    let hint = if full { ": the host's disk is full; free some space" } else { "" };
-    Stop::refused(format_args!("cannot {what}: {error:#}{hint}"))
 }
 
 fn unreadable(error: &anyhow::Error) -> Stop {

@@ -16,8 +16,9 @@ use crate::{hold, journal};
 use careen_model::control::{self, Message};
 use careen_model::entry::Way;
 use careen_model::journal::{EngineOutcome, Journal, Record, TransactionResult};
+use careen_model::outcome::EngineRestart;
 use careen_model::report::Printed;
-use careen_model::transaction::{EngineRestart, Stage};
+use careen_model::transaction::Stage;
 use nix::sys::signal::Signal;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
@@ -405,7 +406,7 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         let directory = TransactionDir::at(base.path().to_owned());
         let mut journal = journal::Writer::open(&directory.file(file::JOURNAL)).unwrap();
-        let phase = careen_model::transaction::Phase::Command;
+        let phase = careen_model::outcome::Phase::Command;
         for record in [
             supervised(1),
             Record::Starting { phase, attempt: 1, engine_up: true },

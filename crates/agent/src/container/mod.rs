@@ -16,6 +16,7 @@ mod printer;
 mod rollout;
 mod secrets;
 mod terminal;
+mod unusable;
 
 pub use follow::ask_to_stop;
 pub use printer::Printer;

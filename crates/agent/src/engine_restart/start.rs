@@ -9,9 +9,9 @@ use crate::layout;
 use crate::say::{chain, say};
 use careen_engine::{Engine, Info};
 use careen_model::journal::EngineOutcome;
+use careen_model::outcome::EngineRestart;
 use careen_model::quorum::{is_called_down, takes_part};
 use careen_model::removal::EngineInstance;
-use careen_model::transaction::EngineRestart;
 use std::time::{Duration, Instant};
 
 /// How long an engine may take from its start to taking part in its swarm.

@@ -30,7 +30,7 @@ pub fn collect(engine: Option<&Engine>, agents: &BTreeSet<String>, known: Option
         schema: SCHEMA,
         os: os(&mut notes),
         kernel: kernel(&mut notes),
-        boot_id: crate::host_view::boot_id().map_err(|error| notes.push(format!("{error:#}"))).ok(),
+        boot_id: crate::boot::boot_id().map_err(|error| notes.push(format!("{error:#}"))).ok(),
         engine: engine::versions(engine, &mut notes),
         packages: listed.or_else(|| packages::installed(&mut notes)),
         package_database: database,

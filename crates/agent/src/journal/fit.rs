@@ -1,8 +1,8 @@
 //! Records that always fit into the room that is reserved for them: what could be of any length is cut, with a note.
 
 use careen_model::facts::FactsDiff;
-use careen_model::journal::{CommandEnd, EngineOutcome, Record, TransactionResult};
-use careen_model::transaction::{Outcome, StopReason};
+use careen_model::journal::{EngineOutcome, Record, TransactionResult};
+use careen_model::outcome::{CommandEnd, Outcome, StopReason};
 
 /// The longest list of changes, in bytes of JSON: some 7,000 packages. The rest of a `closed` record is below 300 KiB.
 const LONGEST_CHANGES: usize = 512 * 1024;

@@ -27,14 +27,15 @@ use crate::lock::Lock;
 use crate::say::say;
 use crate::signals::Signals;
 use crate::withdraw::withdraw;
-use crate::{durable, host_view, journal, manifest, payload, resume};
+use crate::{boot, durable, host_view, journal, manifest, payload, resume};
 use anyhow::{Context, bail};
 use careen_model::deeds::deeds;
 use careen_model::entry::Way;
 use careen_model::facts::Facts;
-use careen_model::journal::{CommandEnd, Record, TransactionResult};
+use careen_model::journal::{Record, TransactionResult};
 use careen_model::manifest::Manifest;
-use careen_model::transaction::{EngineRestart, Outcome, Phase, Stage, StopReason};
+use careen_model::outcome::{CommandEnd, EngineRestart, Outcome, Phase, StopReason};
+use careen_model::transaction::Stage;
 use careen_protocol::supervisor::{self, Effect, Event, Leave, Start};
 use child::Child;
 use control::Control;
@@ -219,7 +220,7 @@ impl Supervisor<'_> {
 
     fn write_supervised(&mut self) -> anyhow::Result<Event> {
         let nothing_begun = !self.journal.state().is_begun();
-        let (entry, pid, boot_id) = (self.entry, std::process::id(), host_view::boot_id()?);
+        let (entry, pid, boot_id) = (self.entry, std::process::id(), boot::boot_id()?);
         self.journal.append(&Record::Supervised { entry, pid, boot_id })?;
         if entry != Way::Chroot {
             resume::enable();

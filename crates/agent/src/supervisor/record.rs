@@ -10,7 +10,8 @@ use crate::{durable, files, readiness};
 use anyhow::Context;
 use careen_model::control::{Message, Stop};
 use careen_model::journal::Record;
-use careen_model::transaction::{IllegalTransition, Phase};
+use careen_model::outcome::Phase;
+use careen_model::transaction::IllegalTransition;
 use nix::sys::signal::Signal;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
@@ -263,7 +264,7 @@ fn describe(record: &Record) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use careen_model::journal::CommandEnd;
+    use careen_model::outcome::CommandEnd;
 
     #[test]
     fn what_is_only_announced_may_be_cancelled_and_what_has_happened_is_waited_for() {

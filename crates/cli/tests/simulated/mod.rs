@@ -9,7 +9,7 @@ use careen_cli::commands::Session;
 use careen_cli::console::{Colours, Console};
 use careen_cli::error::Failure;
 use careen_cli::exit::Exit;
-use careen_cli::unlock::Key;
+use careen_cli::key::Key;
 use careen_controller::{ActError, Cluster, Controller, Unseen, run_pass};
 use careen_planner::observed::{ControllerPlace, Node};
 use careen_planner::rollout::{ASK_LABEL, Ask, Control, RolloutRecord};

@@ -6,7 +6,8 @@
 
 use super::{Goal, Phase, Reason, Skip, Stage, Then};
 use crate::ids::RolloutId;
-use crate::observed::{Availability, HostPhase, Node, Restart};
+use crate::objects::{Availability, Node};
+use careen_model::report::{HostPhase, Restart};
 use serde::{Deserialize, Serialize};
 use std::fmt::{self, Write as _};
 

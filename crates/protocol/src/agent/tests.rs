@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::gates::{APART, Gate};
+use careen_model::outcome::StopReason;
 use careen_model::removal::EngineInstance;
-use careen_model::transaction::StopReason;
 use std::collections::BTreeSet;
 
 fn part() -> Part {

@@ -24,14 +24,15 @@ use crate::payload::Source;
 use crate::say::{chain, keep_reports_apart, say};
 use crate::signals::Signals;
 use crate::stop::{OrRefuse, Stop};
-use crate::{durable, expectation, files, hold, host_view, journal};
+use crate::{boot, durable, expectation, files, hold, journal};
 use careen_model::command::{Executable, judge};
 use careen_model::deeds::{deeds, with_deeds};
-use careen_model::journal::{CommandEnd, Journal, Record, TransactionResult};
+use careen_model::journal::{Journal, Record, TransactionResult};
+use careen_model::outcome::{CommandEnd, Outcome};
 use careen_model::payload::{PREPARE_COMMAND, ROLLBACK_COMMAND, VERIFY_COMMAND};
 use careen_model::report::{Expectation, HostPhase, NodeOutcome, Printed, Said};
 use careen_model::settings::RolloutPart;
-use careen_model::transaction::{Outcome, State};
+use careen_model::transaction::State;
 use careen_model::{AgentExit, TransactionId};
 use careen_protocol::agent::{Agent, Do, Effect, Event, Known, Part, Ran, Step, Wish};
 use careen_protocol::go::Go;
@@ -218,15 +219,15 @@ impl Telling {
     }
 
     fn pass_go(&self, directory: &TransactionDir, number: u32, seen: Duration) -> anyhow::Result<()> {
-        let go = Go { number, agent: self.agent, boot: host_view::boot_id()?, seen };
+        let go = Go { number, agent: self.agent, boot: boot::boot_id()?, seen };
         Ok(go::give(&directory.file(file::GO), &go)?)
     }
 
     /// An error when the clock cannot be read: then no look counts.
     fn looked(&mut self) -> anyhow::Result<Event> {
-        let asked = host_view::since_boot()?;
+        let asked = boot::since_boot()?;
         let look = self.gates.look();
-        Ok(Event::Looked { look, asked, now: host_view::since_boot()?, random: random() })
+        Ok(Event::Looked { look, asked, now: boot::since_boot()?, random: random() })
     }
 }
 
@@ -552,7 +553,7 @@ fn ended(state: &State, result: &TransactionResult) -> Ran {
 }
 
 fn rolled_back(outcome: &Outcome) -> Option<bool> {
-    use careen_model::transaction::Rollback;
+    use careen_model::outcome::Rollback;
     match outcome {
         Outcome::EngineDown { rollback: Rollback::BroughtBack, .. } => Some(true),
         Outcome::EngineDown { rollback: Rollback::Failed, .. } => Some(false),

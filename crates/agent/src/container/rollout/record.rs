@@ -5,10 +5,10 @@ use crate::container::Request;
 use crate::container::binary::Supervisor;
 use crate::container::create::{
     Creation, begin_to_create, check_same_work, read_manifest, refuse_if_busy, refuse_if_it_would_lock,
-    unusable, unusable_chain,
 };
 use crate::container::follow::end_wait;
 use crate::container::identity::Place;
+use crate::container::unusable::{unusable, unusable_chain};
 use crate::files;
 use crate::journal;
 use crate::layout::{self, TransactionDir, file};

@@ -1,0 +1,239 @@
+//! The house as its documents describe it: which crate knows which, what each folder is, and no two files that need each other.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The simulated swarm is one type, whose parts are files: each sees the others through it.
+const ONE_TYPE: &str = "sim";
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn document(path: &str) -> String {
+    std::fs::read_to_string(root().join(path)).unwrap()
+}
+
+fn folders() -> BTreeSet<String> {
+    let entries = std::fs::read_dir(root().join("crates")).unwrap();
+    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+/// The crates of this workspace that each one of them needs to be built, by their folders' names.
+fn known() -> BTreeMap<String, BTreeSet<String>> {
+    let cargo = std::env::var_os("CARGO").expect("cargo runs the tests");
+    let told = Command::new(cargo)
+        .args(["metadata", "--no-deps", "--offline", "--locked", "--format-version", "1"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+    let told: Value = serde_json::from_slice(&told.stdout).unwrap();
+    let packages = told["packages"].as_array().unwrap();
+    let folder = |manifest: &Value| {
+        let directory = Path::new(manifest.as_str().unwrap()).parent().unwrap().to_owned();
+        directory.file_name().unwrap().to_str().unwrap().to_owned()
+    };
+    let names: BTreeMap<&str, String> = packages
+        .iter()
+        .map(|package| (package["name"].as_str().unwrap(), folder(&package["manifest_path"])))
+        .collect();
+    let needs = |package: &Value| {
+        let all = package["dependencies"].as_array().unwrap().iter();
+        let built = all.filter(|one| one["kind"] != "dev");
+        built.filter_map(|one| names.get(one["name"].as_str().unwrap()).cloned()).collect()
+    };
+    packages.iter().map(|package| (folder(&package["manifest_path"]), needs(package))).collect()
+}
+
+/// `crates/NAME  what  -> a, b (why); more`: what stands behind the arrow.
+fn arrows(line: &str) -> BTreeSet<String> {
+    let Some((_, behind)) = line.split_once("->") else { return BTreeSet::new() };
+    let behind = behind.split(';').next().unwrap_or_default();
+    let names = behind.split(',').filter_map(|name| name.split_whitespace().next());
+    names.map(str::to_owned).collect()
+}
+
+fn lines_of_crates(text: &str) -> BTreeMap<String, String> {
+    let lines = text.lines().filter_map(|line| Some((line.strip_prefix("crates/")?, line)));
+    lines.map(|(rest, line)| (rest.split_whitespace().next().unwrap().to_owned(), line.to_owned())).collect()
+}
+
+#[test]
+fn the_arrows_of_the_architecture_are_those_of_cargo() {
+    let drawn = lines_of_crates(&document("docs/architecture.md"));
+    let drawn: BTreeMap<String, BTreeSet<String>> =
+        drawn.into_iter().map(|(name, line)| (name, arrows(&line))).collect();
+    assert_eq!(drawn, known());
+}
+
+#[test]
+fn every_folder_has_its_line_in_the_layout() {
+    let told: BTreeSet<String> = lines_of_crates(&document("CONTRIBUTING.md")).into_keys().collect();
+    assert_eq!(told, folders());
+}
+
+/// A file of a crate: the path of its module.
+type Module = Vec<String>;
+
+fn modules(source: &Path, directory: &Path, found: &mut BTreeMap<Module, String>) {
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            modules(source, &path, found);
+            continue;
+        }
+        let relative = path.strip_prefix(source).unwrap().with_extension("");
+        let mut module: Module = relative.iter().map(|part| part.to_str().unwrap().to_owned()).collect();
+        if matches!(module.last().map(String::as_str), Some("mod" | "lib" | "main")) {
+            module.pop();
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        let shipped = text.split("#[cfg(test)]\nmod ").next().unwrap();
+        let code = shipped.lines().map(|line| line.split("//").next().unwrap_or_default());
+        found.insert(module, code.collect::<Vec<_>>().join("\n"));
+    }
+}
+
+/// The paths that a text names from the crate's root, from its own module or from the one above: `crate::a::{b, c::d}` are two.
+fn paths(text: &str) -> Vec<Vec<String>> {
+    let mut found = Vec::new();
+    for start in ["crate::", "super::", "self::"] {
+        for (at, _) in text.match_indices(start) {
+            let before = text[..at].chars().next_back();
+            if !before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':' || c == '$') {
+                expand(&text[at..], &mut Vec::new(), &mut found);
+            }
+        }
+    }
+    found
+}
+
+/// Reads one path, or a tree of them; what is left of the text behind it.
+fn expand<'a>(text: &'a str, before: &mut Vec<String>, found: &mut Vec<Vec<String>>) -> &'a str {
+    let depth = before.len();
+    let mut rest = text.trim_start();
+    loop {
+        if let Some(mut inner) = rest.strip_prefix('{') {
+            loop {
+                inner = expand(inner, before, found).trim_start();
+                match inner.strip_prefix(',') {
+                    Some(next) => inner = next,
+                    None => break,
+                }
+            }
+            before.truncate(depth);
+            return inner.strip_prefix('}').unwrap_or(inner);
+        }
+        let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+        if end > 0 {
+            before.push(rest[..end].to_owned());
+        }
+        match rest[end..].strip_prefix("::") {
+            Some(next) => rest = next,
+            None => {
+                found.push(before.clone());
+                before.truncate(depth);
+                // An alias belongs to the path.
+                let behind = rest[end..].trim_start();
+                let behind = behind.strip_prefix("as ").map_or(behind, |alias| {
+                    alias.trim_start_matches(|c: char| c.is_alphanumeric() || c == '_')
+                });
+                return behind;
+            }
+        }
+    }
+}
+
+/// The file that a path leads to.
+fn target<'a>(files: &'a BTreeMap<Module, String>, from: &Module, path: &[String]) -> Option<&'a Module> {
+    let (mut at, mut rest) = (from.clone(), path);
+    while let Some((first, behind)) = rest.split_first() {
+        match first.as_str() {
+            "crate" => at.clear(),
+            "super" => drop(at.pop()),
+            "self" => {}
+            _ => break,
+        }
+        rest = behind;
+    }
+    at.extend(rest.iter().cloned());
+    (0..=at.len()).rev().find_map(|length| files.get_key_value(&at[..length]).map(|(module, _)| module))
+}
+
+/// Which files each file needs. A module and those below it are one thing to others, and may know each other.
+fn needs(files: &BTreeMap<Module, String>) -> BTreeMap<&Module, BTreeSet<&Module>> {
+    let of_one = |module: &Module, text: &String| {
+        let related = |other: &Module| module.starts_with(other) || other.starts_with(module);
+        let targets = paths(text).into_iter().filter_map(|path| target(files, module, &path));
+        targets.filter(|other| !related(other)).collect()
+    };
+    files.iter().map(|(module, text)| (module, of_one(module, text))).collect()
+}
+
+/// A way from a file over others back to it.
+fn circle<'a>(
+    needs: &BTreeMap<&'a Module, BTreeSet<&'a Module>>,
+    start: &'a Module,
+) -> Option<Vec<&'a Module>> {
+    let mut ways = vec![vec![start]];
+    let mut seen = BTreeSet::new();
+    while let Some(way) = ways.pop() {
+        for next in &needs[way[way.len() - 1]] {
+            if *next == start {
+                return Some(way);
+            }
+            if seen.insert(*next) {
+                ways.push([&way[..], &[*next]].concat());
+            }
+        }
+    }
+    None
+}
+
+#[test]
+fn no_two_files_need_each_other() {
+    let mut circles = Vec::new();
+    for name in folders().into_iter().filter(|name| name != ONE_TYPE) {
+        let source = root().join("crates").join(&name).join("src");
+        let mut files = BTreeMap::new();
+        modules(&source, &source, &mut files);
+        let needs = needs(&files);
+        let edges: usize = needs.values().map(BTreeSet::len).sum();
+        assert!(files.len() < 4 || edges > 0, "{name}: nothing was understood");
+        for module in files.keys() {
+            if let Some(way) = circle(&needs, module) {
+                let way: Vec<String> = way.iter().map(|module| module.join("/")).collect();
+                circles.push(format!("{name}: {} and back", way.join(" -> ")));
+            }
+        }
+    }
+    assert!(circles.is_empty(), "{circles:#?}");
+}
+
+#[test]
+fn a_circle_is_found_however_it_is_written() {
+    let files = |texts: &[(&str, &str)]| -> BTreeMap<Module, String> {
+        let module = |name: &str| name.split('/').map(str::to_owned).collect();
+        texts.iter().map(|(name, text)| (module(name), (*text).to_owned())).collect()
+    };
+    for (texts, circles) in [
+        (&[("a", "use crate::b::B;"), ("b", "fn f() { crate::a::g() }")][..], true),
+        (
+            &[("a", "use crate::{\n    c::C as D,\n    b::{B, E},\n};"), ("b", "use super::a;"), ("c", "")][..],
+            true,
+        ),
+        (&[("a", "use crate::b::B;"), ("b", "use crate::a_b::C;"), ("a_b", "")][..], false),
+        (&[("a", "use crate::a::c::C;"), ("a/c", "use super::A;")][..], false),
+        (&[("a/c", "use super::d::D;"), ("a/d", "use super::{A, c::C};"), ("a", "")][..], true),
+    ] {
+        let files = files(texts);
+        let needs = needs(&files);
+        let found = files.keys().any(|module| circle(&needs, module).is_some());
+        assert_eq!(found, circles, "{texts:?}");
+    }
+}

@@ -1,0 +1,321 @@
+//! What lies in a swarm, as far as a rollout looks at it: nodes, services, tasks, and careen's own services among them.
+
+use crate::ids::{ControllerId, JobKey, NodeId, RolloutId, ServiceId, Version};
+use crate::needs::{Needs, Offers, Resources};
+use careen_model::report::{Printed, Said};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Node {
+    /// Its id.
+    pub id: NodeId,
+    /// Its host's name.
+    pub hostname: String,
+    /// Its version in the store.
+    pub version: Version,
+    /// What it is.
+    pub role: Role,
+    /// What Swarm may place on it.
+    pub availability: Availability,
+    /// Whether its agent reports to the managers.
+    pub status: NodeStatus,
+    /// As a manager; `None` on workers.
+    pub manager: Option<Manager>,
+    /// Its engine's version.
+    pub engine: String,
+    /// The highest API version that its engine speaks, as `(1, 41)`.
+    pub api: (u32, u32),
+    /// `linux`, `windows`.
+    pub os: String,
+    /// `x86_64`.
+    pub arch: String,
+    /// Its labels, careen's among them.
+    pub labels: BTreeMap<String, String>,
+    /// Its engine's labels.
+    pub engine_labels: BTreeMap<String, String>,
+    /// What it offers to tasks.
+    #[serde(default)]
+    pub offers: Offers,
+    /// Containers that no swarm service owns, as far as somebody looked.
+    pub plain_containers: Vec<String>,
+}
+
+/// What a node is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// It runs tasks.
+    Worker,
+    /// It keeps the swarm's store, too.
+    Manager,
+}
+
+/// What Swarm may do with a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Availability {
+    /// Tasks are placed on it.
+    Active,
+    /// What runs stays, nothing new is placed.
+    Pause,
+    /// Tasks of services are stopped, nothing new is placed. Running job tasks stay.
+    Drain,
+}
+
+impl Availability {
+    /// Docker's word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Pause => "pause",
+            Self::Drain => "drain",
+        }
+    }
+}
+
+/// Whether a node reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NodeStatus {
+    /// It does.
+    Ready,
+    /// It missed its heartbeats.
+    Down,
+    /// Nobody knows yet.
+    Unknown,
+    /// It left, or must not report.
+    Disconnected,
+}
+
+/// A node as a manager.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manager {
+    /// Whether it leads.
+    pub leader: bool,
+    /// Whether the leader reaches it.
+    pub reachability: Reachability,
+}
+
+/// What the leader says of a manager.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reachability {
+    /// It takes part.
+    Reachable,
+    /// It does not.
+    Unreachable,
+    /// Nobody knows. Counts as down.
+    Unknown,
+}
+
+/// A service that is no job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Service {
+    /// Its id.
+    pub id: ServiceId,
+    /// Its name.
+    pub name: String,
+    /// Replicated or global.
+    pub mode: Mode,
+    /// How many tasks it should have now.
+    pub desired: u64,
+    /// How many run.
+    pub running: u64,
+    /// Its placement constraints, as they were written.
+    pub constraints: Vec<String>,
+    /// What else each of its tasks asks of a node.
+    #[serde(default)]
+    pub needs: Needs,
+    /// Its own labels.
+    pub labels: BTreeMap<String, String>,
+    /// What its tasks mount from their node.
+    pub mounts: Vec<Mount>,
+}
+
+/// How a service's tasks are spread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// A number of tasks, anywhere.
+    Replicated,
+    /// One on each node that fits.
+    Global,
+}
+
+/// A mount that a task has from its node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mount {
+    /// Which kind.
+    pub kind: MountKind,
+    /// The volume's name or the host's path.
+    pub source: String,
+    /// Whether it cannot be written.
+    pub read_only: bool,
+}
+
+/// Where a mount's data lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MountKind {
+    /// A volume of the driver `local` without options: on one node only.
+    LocalVolume,
+    /// A path of the host.
+    Bind,
+    /// A volume that other nodes reach too, or nothing that lasts.
+    Elsewhere,
+}
+
+/// A task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Task {
+    /// Its id.
+    pub id: String,
+    /// Its service; a job's task names the job's service.
+    pub service: ServiceId,
+    /// What people know it by: its service's name, or where that was removed, what it runs. Empty when nobody looked.
+    #[serde(default)]
+    pub called: String,
+    /// Whether it belongs to a job (of others: careen's own are in [`Observed::jobs`]).
+    pub job: bool,
+    /// Its node, when it is placed.
+    pub node: Option<NodeId>,
+    /// How far it is.
+    pub state: TaskState,
+    /// Whether Swarm wants it to run.
+    pub wanted: bool,
+    /// What is reserved for it.
+    #[serde(default)]
+    pub reserved: Resources,
+}
+
+/// How far a task is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TaskState {
+    /// Not placed.
+    Pending,
+    /// Placed, not running yet.
+    Starting,
+    /// Running.
+    Running,
+    /// Ended with status 0.
+    Complete,
+    /// Ended otherwise, or its container is gone.
+    Failed,
+    /// Refused by its node.
+    Rejected,
+    /// Stopped because Swarm wanted it so.
+    Shutdown,
+}
+
+impl TaskState {
+    /// Whether its container does not run any more.
+    pub const fn is_over(self) -> bool {
+        match self {
+            Self::Pending | Self::Starting | Self::Running => false,
+            Self::Complete | Self::Failed | Self::Rejected | Self::Shutdown => true,
+        }
+    }
+}
+
+/// One of careen's own services.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Job {
+    /// Which.
+    pub key: JobKey,
+    /// Its version in the store.
+    pub version: Version,
+    /// Whether it was stopped: its current iteration fits nowhere, so that the containers of the one before go away.
+    pub stopped: bool,
+    /// On which node, when that is another than the one that the try is for.
+    #[serde(default)]
+    pub on: Option<NodeId>,
+    /// Its tasks of all iterations.
+    pub tasks: Vec<TaskState>,
+    /// Why its node refuses it, in the words of the node's engine.
+    #[serde(default)]
+    pub refused: Option<String>,
+}
+
+impl Job {
+    /// Whether one of its tasks runs.
+    pub fn runs(&self) -> bool {
+        self.tasks.contains(&TaskState::Running)
+    }
+
+    /// Whether a container of it may be there, as far as the swarm knows.
+    pub fn may_run(&self) -> bool {
+        self.tasks.iter().any(|task| matches!(task, TaskState::Starting | TaskState::Running))
+    }
+
+    /// Whether its container was there and is not any more. A task that Swarm has started in its place (a leader change
+    /// does that to failed tasks of jobs) is no help: on a drained node it waits for ever, and an agent that was started
+    /// again has drawn other gates, or none.
+    pub fn is_lost(&self) -> bool {
+        self.tasks.iter().any(|task| task.is_over())
+    }
+}
+
+/// The last report of one agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentReport {
+    /// On which node.
+    pub node: NodeId,
+    /// Of which transaction.
+    pub transaction: String,
+    /// Of which try.
+    pub generation: u32,
+    /// Which agent of this try says so.
+    pub agent: u32,
+    /// What.
+    pub said: Said,
+    /// Why the host waits meanwhile, in words.
+    pub waits: Option<String>,
+    /// What its command printed last.
+    #[serde(default)]
+    pub printed: Option<Printed>,
+}
+
+/// The lock over all rollouts of a swarm.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lock {
+    /// Its version in the store. Every heartbeat moves it.
+    pub version: Version,
+    /// Who holds it; `None` when it was given back.
+    pub holder: Option<ControllerId>,
+    /// How often it was taken.
+    pub epoch: u64,
+    /// For which rollout it was taken.
+    pub rollout: Option<RolloutId>,
+    /// Where the holder runs; `None` outside of the swarm.
+    #[serde(default)]
+    pub place: Option<ControllerPlace>,
+}
+
+/// Where a controller runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ControllerPlace {
+    /// On which node.
+    pub node: NodeId,
+    /// Whether it is a service that Swarm can place elsewhere. A plain container stays, and comes back with its engine.
+    pub movable: bool,
+}
+
+impl Node {
+    /// Whether it reports to the managers.
+    pub fn is_ready(&self) -> bool {
+        self.status == NodeStatus::Ready
+    }
+
+    /// Whether it is a manager.
+    pub fn is_manager(&self) -> bool {
+        self.role == Role::Manager
+    }
+
+    /// Whether it leads.
+    pub fn is_leader(&self) -> bool {
+        self.manager.is_some_and(|manager| manager.leader)
+    }
+}

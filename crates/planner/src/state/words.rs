@@ -1,0 +1,69 @@
+//! When a node failed and why, and why one is left out.
+
+use serde::{Deserialize, Serialize};
+
+/// A stage's name, for a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// Before anything was begun.
+    Pending,
+    /// While agent and gates were placed.
+    Entering,
+    /// `prepare`.
+    Preparing,
+    /// The drain.
+    Draining,
+    /// The command.
+    Running,
+    /// An engine restart.
+    RestartingEngine,
+    /// A reboot.
+    Rebooting,
+    /// `verify`, or the collecting of the result.
+    Verifying,
+    /// The clean-up.
+    Restoring,
+    /// The quiet afterwards.
+    Settling,
+}
+
+/// Why a node failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reason {
+    /// A command of the payload failed with this status.
+    Exit(i32),
+    /// The host is not fit, or refuses the agent: nothing of the payload was begun. The result's record says why.
+    Preflight,
+    /// The phase took too long.
+    TimeLimit,
+    /// The node is down, and did not come back in time.
+    NodeDown,
+    /// Agents were lost again and again.
+    AgentLost,
+    /// Gates of its agents went away without a go, again and again.
+    GoLost,
+    /// The host knows nothing of a try that may have got its go: it lost its state, or is another host.
+    Forgotten,
+    /// Somebody else changed the node's availability, and it stayed so.
+    TakenAway,
+    /// Somebody removed the node's label while it was at work, and nobody said what is to become of it.
+    RecordRemoved,
+    /// The rollout was aborted while the host was at work, or nobody knew.
+    Aborted,
+}
+
+/// Why a node is left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Skip {
+    /// An operator said so.
+    Asked,
+    /// The rollout was aborted before the node's turn.
+    Aborted,
+    /// It runs Windows.
+    Windows,
+    /// Its engine is too old to be driven.
+    OldEngine,
+}
