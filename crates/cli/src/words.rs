@@ -430,14 +430,15 @@ fn about(hold: &Hold, node: &NodeStanding) -> Advice {
             say("if it lasts: look at its engine", vec!["docker node ls --filter role=manager".into()])
         }
         Hold::CorruptRecord { .. } => say(
-            "find out what runs on that host, then remove the label",
+            "find out what runs on that host (where there is no careen-agent, nothing of careen's ever did), then remove the label",
             vec![
                 "careen-agent list".into(),
                 format!("docker node update --label-rm careen.node {name}").into(),
             ],
         ),
         Hold::OtherRollout { .. } => say(
-            "finish or abort that one; when it is gone, find out what runs on that host, then remove the label",
+            "finish or abort that one; when it is gone, find out what runs on that host (where there is no careen-agent, nothing \
+             of careen's ever did), then remove the label",
             vec![
                 "careen-agent list".into(),
                 format!("docker node update --label-rm careen.node {name}").into(),

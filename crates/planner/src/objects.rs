@@ -177,7 +177,7 @@ pub struct Task {
     /// What people know it by: its service's name, or where that was removed, what it runs. Empty when nobody looked.
     #[serde(default)]
     pub called: String,
-    /// Whether it belongs to a job (of others: careen's own are in [`Observed::jobs`]).
+    /// Whether it belongs to a job (of others: careen's own are in [`crate::Observed::jobs`]).
     pub job: bool,
     /// Its node, when it is placed.
     pub node: Option<NodeId>,

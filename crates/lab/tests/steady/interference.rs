@@ -132,11 +132,13 @@ fn a_service_that_is_worse_than_before_holds_its_node_until_it_is_mended() {
     scene.hold("n4", "install");
     scene.start(&["--node", "n4", "--", "plain"]);
     scene.await_begun("n4", "install");
-    scene.sh("n1", "docker service update -d --constraint-add node.hostname==nowhere web");
+    scene.sh("n1", "docker service update -d --no-resolve-image --image careen-test:nowhere web");
     scene.let_go("n4", "install");
-    let held = scene.await_hold("n4", "services-worse");
-    assert!(held["why"].as_str().is_some_and(|why| why.contains("web")), "{held}");
-    scene.sh("n1", "docker service update -d --constraint-rm node.hostname==nowhere web");
+    scene.await_hold("n4", "services-worse");
+    let quoted =
+        |node: &serde_json::Value| node["why"].as_str().is_some_and(|why| why.contains("No such image"));
+    scene.await_node("n4", "its task's own error", quoted);
+    scene.sh("n1", "docker service update -d --rollback web");
     scene.await_done();
     scene.assert_nothing_is_left();
 }
