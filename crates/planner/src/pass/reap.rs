@@ -47,8 +47,8 @@ pub(super) fn is_needed(observed: &Observed, rollout: &RolloutId, key: &JobKey) 
     }
 }
 
-/// Whether a host of which nothing was heard may still tell how it ended: its agent finds that on the host when the node is back.
-/// It gets no go any more, and is asked as long as the rollout goes on.
+/// Whether a host whose time ran out may still tell how it ended: its agent lives, and gets no go any more. It is listened to as
+/// long as the rollout goes on.
 fn may_still_tell(observed: &Observed, record: &NodeRecord, key: &JobKey) -> bool {
     let goes_on = observed.rollout.as_ref().is_some_and(|rollout| match rollout.control {
         Control::Running | Control::Paused { .. } => true,
