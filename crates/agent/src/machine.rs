@@ -4,8 +4,7 @@
 //! host's own: the kernel tells a container's `/sys` of the host that mounted it, and PID 1's routes are the host's.
 
 use crate::facts::names_in;
-use crate::layout;
-use crate::{durable, files};
+use crate::{durable, files, layout};
 use anyhow::Context;
 use careen_model::machine::{Difference, Hardware, Machine, SCHEMA, Verdict};
 use std::io::Read;

@@ -2,6 +2,7 @@
 //! takes to put its two streams in order. Pure.
 
 use crate::backend::{LogLine, LogPlace, Stream};
+use careen_engine::frames::{STDERR, STDOUT, next_frame};
 use std::io::{self, BufRead, BufReader, Read, Write};
 
 /// So much of what was read may wait for lines of the other stream that are older.
@@ -143,11 +144,18 @@ impl Text {
 fn lines(frames: impl Read, mut each: impl FnMut(String, LogLine)) -> io::Result<()> {
     let mut frames = BufReader::new(frames);
     let mut open: [Option<(String, Text)>; 2] = [None, None];
-    while let Some((stream, length)) = header(&mut frames)? {
+    while let Some((stream, length)) = next_frame(&mut frames)? {
         let mut body = frames.by_ref().take(length);
+        let (stream, slot) = match stream {
+            STDOUT => (Stream::Stdout, &mut open[0]),
+            STDERR => (Stream::Stderr, &mut open[1]),
+            _ => {
+                io::copy(&mut body, &mut io::sink())?;
+                continue;
+            }
+        };
         let mut time = Vec::new();
         body.by_ref().take(LONGEST_TIME).read_until(b' ', &mut time)?;
-        let slot = &mut open[usize::from(stream == Stream::Stderr)];
         let (_, text) = slot.get_or_insert_with(|| {
             (String::from_utf8_lossy(time.trim_ascii_end()).into_owned(), Text::default())
         });
@@ -162,17 +170,6 @@ fn lines(frames: impl Read, mut each: impl FnMut(String, LogLine)) -> io::Result
         }
     }
     Ok(())
-}
-
-/// The next frame's stream and length. `None` at the end, and where a frame is torn.
-fn header(frames: &mut impl Read) -> io::Result<Option<(Stream, u64)>> {
-    let mut header = [0; 8];
-    match frames.read_exact(&mut header) {
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-        read => read?,
-    }
-    let stream = if header[0] == 2 { Stream::Stderr } else { Stream::Stdout };
-    Ok(Some((stream, u64::from(u32::from_be_bytes([header[4], header[5], header[6], header[7]])))))
 }
 
 #[cfg(test)]
@@ -216,6 +213,7 @@ mod tests {
         let pieces = [
             frame(1, &format!("{} be", AT[0])),
             frame(2, &format!("{} note\n", AT[1])),
+            frame(3, &format!("{} of the engine's own\n", AT[1])),
             frame(1, &format!("{} gin\n", AT[0])),
             frame(1, &format!("{} not whole", AT[2])),
         ]

@@ -67,10 +67,9 @@ impl SwarmBackend {
         found.map_err(|error| BackendError::Credentials { why: chain(&error) })
     }
 
-    /// The credentials for the registry of a stored rollout's image, where it wants some.
-    fn auth_of(&self, rollout: &RolloutId) -> Result<Option<RegistryAuth>, BackendError> {
-        let spec = self.spec(Some(rollout))?.filter(|spec| spec.given.registry_auth);
-        Ok(spec.map(|spec| self.registry_auth(&spec.image)).transpose()?.flatten())
+    /// The credentials for the registry of one of a rollout's images, where it wants some.
+    fn auth_of(&self, spec: &Spec, image: &str) -> Result<Option<RegistryAuth>, BackendError> {
+        if spec.given.registry_auth { self.registry_auth(image) } else { Ok(None) }
     }
 
     fn unanswered(&self, error: &SwarmError) -> BackendError {
@@ -104,6 +103,11 @@ impl SwarmBackend {
         let Some(id) = rollout else { return Ok(None) };
         let found = self.swarm.rollout(id).map_err(|error| self.unanswered(&error))?;
         Ok(found.map(|rollout| rollout.spec))
+    }
+
+    /// The spec of a rollout that has to be there.
+    fn spec_of(&self, rollout: &RolloutId) -> Result<Spec, BackendError> {
+        self.spec(Some(rollout))?.ok_or_else(|| BackendError::Over { rollout: rollout.clone() })
     }
 
     fn onlooker(&mut self, rollout: Option<&RolloutId>) -> Result<&mut SwarmCluster, BackendError> {
@@ -236,9 +240,9 @@ impl Backend for SwarmBackend {
 
     fn start_controller(&mut self, rollout: &RolloutId) -> Result<(), BackendError> {
         // A lock that is held says nothing of its holder: a second controller waits until that one is dead.
-        let auth = self.auth_of(rollout)?;
-        let spec = self.spec(Some(rollout))?.filter(|spec| spec.given.registry_auth);
-        let to_pull = spec.map(|spec| self.registry_auth(spec.image_of_controller())).transpose()?.flatten();
+        let spec = self.spec_of(rollout)?;
+        let auth = self.auth_of(&spec, &spec.image)?;
+        let to_pull = self.auth_of(&spec, spec.image_of_controller())?;
         self.swarm
             .start_controller(rollout, auth.as_ref(), to_pull.as_ref())
             .map(drop)
@@ -302,11 +306,10 @@ impl Backend for SwarmBackend {
     }
 
     fn cluster(&mut self, rollout: &RolloutId, me: &ControllerId) -> Result<SwarmCluster, BackendError> {
-        let spec =
-            self.spec(Some(rollout))?.ok_or_else(|| BackendError::Over { rollout: rollout.clone() })?;
+        let spec = self.spec_of(rollout)?;
         // This process goes with its host, and nobody can move it.
         let place = ControllerPlace { node: self.node.clone(), movable: false };
-        let auth = self.auth_of(rollout)?;
+        let auth = self.auth_of(&spec, &spec.image)?;
         Ok(SwarmCluster::new(self.swarm.clone(), spec, me.clone(), Some(place)).with_registry_auth(auth))
     }
 }

@@ -92,20 +92,14 @@ fn cancelled(times: u32) -> String {
 
 /// Why a node failed, with the host's own words where there is nothing else to read.
 fn told_failure(node: &NodeStanding, phase: Phase, reason: Reason) -> String {
-    let silent = matches!(reason, Reason::NodeDown | Reason::TimeLimit | Reason::AgentLost);
-    if let (true, Some(outcome)) = (silent, &node.outcome) {
-        return format!(
-            "{}; since then its host has told how it ended: {}",
-            failure(phase, reason),
-            ended(outcome)
-        );
-    }
-    match (reason, &node.record) {
-        (Reason::Preflight, Some(record)) => format!("{}: {record}", failure(phase, reason)),
-        (Reason::NodeDown | Reason::TimeLimit | Reason::AgentLost, Some(heard)) => {
-            format!("{}; {heard}", failure(phase, reason))
+    let failure = failure(phase, reason);
+    match (&node.outcome, &node.record) {
+        (Some(outcome), _) if reason.is_silent() => {
+            format!("{failure}; since then its host has told how it ended: {}", ended(outcome))
         }
-        _ => failure(phase, reason),
+        (None, Some(heard)) if reason.is_silent() => format!("{failure}; {heard}"),
+        (_, Some(record)) if reason == Reason::Preflight => format!("{failure}: {record}"),
+        (_, Some(_) | None) => failure,
     }
 }
 
@@ -139,13 +133,9 @@ pub fn printed(node: &NodeStanding) -> Option<String> {
 
 /// The last lines of what failed on a host, as its agent reported them.
 pub fn last_lines(node: &NodeStanding) -> impl Iterator<Item = &str> {
-    let told = match &node.stage {
-        Stage::Failed { reason: Reason::Exit(_), .. } => true,
-        Stage::Failed { reason: Reason::NodeDown | Reason::TimeLimit | Reason::AgentLost, .. } => {
-            node.outcome.is_some()
-        }
-        _ => false,
-    };
+    let has_lines =
+        |reason: Reason| matches!(reason, Reason::Exit(_)) || (reason.is_silent() && node.outcome.is_some());
+    let told = matches!(node.stage, Stage::Failed { reason, .. } if has_lines(reason));
     node.record.as_deref().filter(|_| told).unwrap_or_default().lines()
 }
 

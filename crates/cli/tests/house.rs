@@ -204,7 +204,12 @@ fn no_two_files_need_each_other() {
         modules(&source, &source, &mut files);
         let needs = needs(&files);
         let edges: usize = needs.values().map(BTreeSet::len).sum();
-        assert!(files.len() < 4 || edges > 0, "{name}: nothing was understood");
+        let leads = |(module, text): (&Module, &String)| {
+            paths(text).iter().any(|path| target(&files, module, path).is_some_and(|other| other != module))
+        };
+        // Where there are few, only the crate's root may need them.
+        assert!(files.iter().any(leads) || files.len() < 2, "{name}: no path was understood");
+        assert!(files.len() < 5 || edges > 0, "{name}: nothing was understood");
         for module in files.keys() {
             if let Some(way) = circle(&needs, module) {
                 let way: Vec<String> = way.iter().map(|module| module.join("/")).collect();

@@ -2,11 +2,13 @@
 //!
 //! Requests carry the engine's own API version (from `/_ping`), capped at what this code was written against.
 
+pub mod frames;
 mod registry;
 mod transport;
 
 pub use registry::{Pushed, RegistryAuth};
 
+use crate::frames::next_frame;
 use careen_model::quorum::{Called, Manager};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -527,13 +529,11 @@ fn error_message(body: &str) -> String {
     message.unwrap_or(body).trim().to_owned()
 }
 
-/// Takes the text out of the frames (stream, length, bytes) in which the engine sends both streams of a container.
+/// Takes the text out of both streams' frames. What is torn at the end gives what there is of it.
 fn demultiplex(mut frames: &[u8]) -> String {
     let mut text = Vec::new();
-    while let Some((header, rest)) = frames.split_first_chunk::<8>() {
-        let length = u32::from_be_bytes([header[4], header[5], header[6], header[7]]) as usize;
-        text.extend_from_slice(&rest[..length.min(rest.len())]);
-        frames = &rest[length.min(rest.len())..];
+    while let Ok(Some((_, length))) = next_frame(&mut frames) {
+        let Ok(_) = frames.by_ref().take(length).read_to_end(&mut text) else { break };
     }
     String::from_utf8_lossy(&text).trim().to_owned()
 }

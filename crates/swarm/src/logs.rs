@@ -1,16 +1,13 @@
 //! What an agent's log says. Pure.
 
+use careen_engine::frames::{STDERR, next_frame};
 use careen_planner::observed::Report;
 use std::io::{self, BufReader, Read, Write};
 
 /// So much of a line is kept: more than the longest report has (15 KiB, in careen-model). A longer line is none of careen's.
 const LONGEST_LINE: usize = 64 << 10;
 
-/// The stream that reports are on, in the engine's frames.
-const STDERR: u8 = 2;
-
-/// The last report in a log. Without a terminal the engine sends frames (stream, length, bytes), and reports are on
-/// standard error; with one it sends the bytes as they are. A log is as long as the host's log driver lets it grow, so no
+/// The last report in a log. Without a terminal the engine sends frames, and reports are on standard error; with one it sends the bytes as they are. A log is as long as the host's log driver lets it grow, so no
 /// more of it is held than one line. An error of reading is one: what was read before it need not be the last.
 pub fn last_report(log: impl Read, terminal: bool) -> io::Result<Option<Report>> {
     let mut log = BufReader::new(log);
@@ -19,25 +16,15 @@ pub fn last_report(log: impl Read, terminal: bool) -> io::Result<Option<Report>>
         io::copy(&mut log, &mut lines)?;
         return Ok(lines.end());
     }
-    let mut header = [0; 8];
-    while read_whole(&mut log, &mut header)? {
-        let length = u32::from_be_bytes([header[4], header[5], header[6], header[7]]);
-        let mut body = log.by_ref().take(u64::from(length));
+    while let Some((stream, length)) = next_frame(&mut log)? {
+        let mut body = log.by_ref().take(length);
         // A torn frame at the end gives what there is of it.
-        match header[0] {
+        match stream {
             STDERR => io::copy(&mut body, &mut lines)?,
             _ => io::copy(&mut body, &mut io::sink())?,
         };
     }
     Ok(lines.end())
-}
-
-/// Whether there was enough to fill the buffer.
-fn read_whole(from: &mut impl Read, buffer: &mut [u8]) -> io::Result<bool> {
-    match from.read_exact(buffer) {
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
-        read => read.map(|()| true),
-    }
 }
 
 /// Looks for reports line by line.

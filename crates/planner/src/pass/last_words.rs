@@ -94,20 +94,6 @@ fn prefix(rollout: &RolloutId, generation: u32) -> String {
     format!("{rollout} g{generation} ")
 }
 
-/// Whether it failed because nothing was heard of its host: where the host told how it ended, its result says more.
-const fn is_silent(reason: Reason) -> bool {
-    match reason {
-        Reason::NodeDown | Reason::TimeLimit | Reason::AgentLost => true,
-        Reason::Exit(_)
-        | Reason::Preflight
-        | Reason::GoLost
-        | Reason::Forgotten
-        | Reason::TakenAway
-        | Reason::RecordRemoved
-        | Reason::Aborted => false,
-    }
-}
-
 /// Whether it failed behind its go because nothing was heard of its host, which may have gone on meanwhile.
 pub(super) fn is_late(stage: &Stage) -> bool {
     let Stage::Failed { phase, reason } = stage else { return false };
@@ -120,7 +106,7 @@ pub(super) fn is_late(stage: &Stage) -> bool {
         | Phase::Restoring
         | Phase::Settling => false,
     };
-    behind_the_go && is_silent(*reason)
+    behind_the_go && reason.is_silent()
 }
 
 impl Work<'_> {
@@ -161,7 +147,7 @@ impl Work<'_> {
         let heard = heard.filter(|(generation, _)| *generation == record.generation);
         let heard = heard.map(|(_, words)| words.clone());
         let words = heard.or_else(|| of_try(node, &record.rollout, record.generation));
-        let words = words.filter(|_| record.stage.failed_because().is_some_and(is_silent));
+        let words = words.filter(|_| record.stage.failed_because().is_some_and(Reason::is_silent));
         let label = words.map(|words| prefix(&record.rollout, record.generation) + &words);
         (node.labels.get(LAST_WORDS_LABEL) != label.as_ref()).then_some(label)
     }

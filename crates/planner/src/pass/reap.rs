@@ -6,6 +6,7 @@
 //! without an agent gets a stand-in with that name, for the same reason. What is on a node that does not report stays
 //! until it does, or until the node has left.
 
+use super::node::is_past_the_go;
 use super::{Work, last_words};
 use crate::action::Action;
 use crate::ids::{JobKey, JobRole, RolloutId};
@@ -55,24 +56,9 @@ fn may_still_tell(observed: &Observed, record: &NodeRecord, key: &JobKey) -> boo
         Control::Aborting | Control::Finished { .. } => false,
     });
     let agent = key.with_role(JobRole::Agent);
-    let may_speak = match observed.report(&agent) {
-        None
-        | Some(Said::Running { .. } | Said::Restarting { .. } | Said::Verifying | Said::Finished { .. }) => {
-            true
-        }
-        // It waits for a go, or has said its last word.
-        Some(
-            Said::Busy { .. }
-            | Said::Copied { .. }
-            | Said::Preparing
-            | Said::Prepared { .. }
-            | Said::WantsRestart { .. }
-            | Said::Cancelled { .. }
-            | Said::Revoked
-            | Said::NotBegun
-            | Said::Forgotten,
-        ) => false,
-    };
+    // One that waits for a go waits for ever.
+    let goes_on_there = |said: &Said| is_past_the_go(said) && !matches!(said, Said::WantsRestart { .. });
+    let may_speak = observed.report(&agent).is_none_or(goes_on_there);
     goes_on
         && last_words::is_late(&record.stage)
         && may_speak

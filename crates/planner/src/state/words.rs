@@ -54,6 +54,22 @@ pub enum Reason {
     Aborted,
 }
 
+impl Reason {
+    /// Whether it failed because nothing was heard of its host: where the host told how it ended, its result says more.
+    pub const fn is_silent(self) -> bool {
+        match self {
+            Self::NodeDown | Self::TimeLimit | Self::AgentLost => true,
+            Self::Exit(_)
+            | Self::Preflight
+            | Self::GoLost
+            | Self::Forgotten
+            | Self::TakenAway
+            | Self::RecordRemoved
+            | Self::Aborted => false,
+        }
+    }
+}
+
 /// Why a node is left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
