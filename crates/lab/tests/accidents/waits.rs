@@ -108,6 +108,7 @@ impl Wait {
                 in_the_way = Some(InTheWay::put(stage, NO_REBOOT));
                 stage.start(&["--", "reboot"]);
                 await_list(stage, "rebooting");
+                scene.await_hold(node, "restarting");
             }
             Self::HostBusy => {
                 scene.hold(node, "install");

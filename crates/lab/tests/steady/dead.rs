@@ -6,15 +6,20 @@ use crate::support::{Broken, Web, await_status, label};
 use careen_lab::Fault;
 
 /// Minutes become seconds; the swarm needs some fifteen of its own to call a node down.
-const SOON: [&str; 4] = ["--phase-timeout", "node-down=5s", "--phase-timeout", "rebooting=5s"];
+const SOON: [&str; 4] = ["--phase-timeout", "node-down=5s", "--phase-timeout", "rebooting=10s"];
 
-/// The power goes while a command runs on n4; n2 would be next.
-fn dies_at_work(scene: &Scene) -> Broken<'_> {
+/// A command runs on n4; n2 would be next.
+fn works(scene: &Scene) {
     scene.hold("n4", "install");
     scene.start(&[&["--node", "n4", "--node", "n2"], &SOON[..], &["--", "plain"]].concat());
     scene.await_state("n4", "running");
     scene.await_begun("n4", "install");
+}
+
+/// The power goes while a command runs there.
+fn dies(scene: &Scene) -> Broken<'_> {
     let broken = Broken::by(scene, "n4", Fault::PowerOff, Fault::PowerOn);
+    scene.await_hold("n4", "not-reporting");
     scene.await_node("n4", "failed", |node| {
         let next = scene.standing("n2");
         assert_eq!(next["state"], "held", "the place is not free: {next}");
@@ -27,7 +32,8 @@ fn dies_at_work(scene: &Scene) -> Broken<'_> {
 fn a_node_that_dies_in_its_turn_pauses_the_rollout_and_a_skip_goes_on() {
     let scene = scene();
     let mut web = Web::watch(&scene);
-    let broken = dies_at_work(&scene);
+    works(&scene);
+    let broken = dies(&scene);
     let status = scene.json(&["status"]);
     assert_eq!(status["rollout"]["control"]["state"], "paused", "{status}");
     let why = scene.careen(&["why"]).stdout;
@@ -36,12 +42,18 @@ fn a_node_that_dies_in_its_turn_pauses_the_rollout_and_a_skip_goes_on() {
     assert_eq!(scene.standing("n2")["hold"]["hold"], "paused");
     assert_eq!(scene.ran("n2"), "");
 
+    // Its agent is gone with its engine: as soon as the node takes tasks its host is asked.
+    broken.mend();
+    await_status(&scene, "n4", "ready");
+    scene.await_node("n4", "its host has told", |node| !node["outcome"].is_null());
+    let why = scene.careen(&["why", "n4"]).stdout;
+    assert!(why.contains("since then its host has told how it ended: exit code"), "{why}");
+    eprintln!("{why}");
+
     let skip = scene.careen(&["skip", "n4"]);
     assert_eq!(skip.status, 0, "{skip:?}");
     scene.await_done();
     assert_eq!(scene.ran("n2"), "prepare install verify ");
-    broken.mend();
-    await_status(&scene, "n4", "ready");
     leaves_nothing_after_another_rollout(&scene);
     web.assert_ran(&scene);
 }
@@ -51,7 +63,13 @@ fn a_node_that_dies_in_its_turn_pauses_the_rollout_and_a_skip_goes_on() {
 fn a_node_that_dies_in_its_turn_leaves_an_abort_to_its_operator() {
     let scene = scene();
     let mut web = Web::watch(&scene);
-    let broken = dies_at_work(&scene);
+    works(&scene);
+    // Its log cannot be read, and the swarm has not noticed yet.
+    let frozen = Broken::by(&scene, "n4", Fault::Freeze, Fault::Thaw);
+    scene.await_hold("n4", "no-report");
+    frozen.mend();
+    scene.await_hold("n4", "host-works");
+    let broken = dies(&scene);
     assert_eq!(scene.careen(&["abort"]).status, 0);
     let last = scene.await_end();
     assert_eq!(last["control"]["outcome"], "aborted", "{last}");
@@ -76,7 +94,10 @@ fn a_node_that_dies_before_the_go_can_be_skipped() {
     let scene = scene();
     let mut web = Web::watch(&scene);
     scene.hold("n4", "prepare");
+    let frozen = Broken::by(&scene, "n4", Fault::Freeze, Fault::Thaw);
     scene.start(&["--node", "n4", "--node", "n2", "--", "plain"]);
+    scene.await_hold("n4", "placing");
+    frozen.mend();
     scene.await_hold("n4", "host-works");
     let broken = Broken::by(&scene, "n4", Fault::PowerOff, Fault::PowerOn);
     scene.await_hold("n4", "node-down");

@@ -6,7 +6,7 @@ use super::node::agent_of;
 use crate::action::Action;
 use crate::hold::Hold;
 use crate::ids::{JobKey, NodeId, RolloutId};
-use crate::observed::{Node, Observed, Said};
+use crate::observed::{Availability, Job, Node, NodeOutcome, Observed, Said};
 use crate::rollout::NodeResult;
 use crate::state::{NodeRecord, Phase, Reason, Stage};
 
@@ -110,18 +110,44 @@ pub(super) fn is_late(stage: &Stage) -> bool {
 }
 
 impl Work<'_> {
-    /// What the host of a failed node says after all is kept as its result. The node stays failed: what its services missed is
-    /// for its operator to judge.
-    pub(super) fn listens_on(&mut self, node: &NodeId, record: &NodeRecord) {
-        let agent = agent_of(node, record);
+    /// What the host of a failed node says after all is kept as its result. Where its agent is gone, with the engine or otherwise,
+    /// the host is asked once it takes tasks. The node stays failed: what its services missed is for its operator to judge.
+    pub(super) fn listens_on(&mut self, node: &Node, record: &NodeRecord) {
         let generation = record.generation;
-        let known = self.observed.result(node, generation).is_some();
-        let Some(Said::Finished { outcome, record: text }) = self.observed.report(&agent) else { return };
-        if is_late(&record.stage) && !known {
-            let (node, outcome, record) = (node.clone(), outcome.clone(), text.clone());
+        if !is_late(&record.stage) || self.observed.result(&node.id, generation).is_some() {
+            return;
+        }
+        let agent = agent_of(&node.id, record);
+        if let Some((outcome, text)) = self.told(&agent) {
+            let (node, outcome, record) = (node.id.clone(), outcome.clone(), text.map(str::to_owned));
             let result = NodeResult { node, generation, outcome, record };
             self.actions.push(Action::WriteResult { result });
+            return;
         }
+        let is_gone = self.observed.job(&agent).is_none_or(Job::is_lost);
+        if is_gone && node.is_ready() && node.availability == Availability::Active {
+            self.ask(&node.id, (generation, record.agent), std::slice::from_ref(&node.id));
+        }
+    }
+
+    /// How the try of an agent ended, as it says, or one that asked for it afterwards.
+    fn told(&self, agent: &JobKey) -> Option<(&NodeOutcome, Option<&str>)> {
+        let asked = self.questions(&agent.node, agent.generation).map(|job| &job.key);
+        std::iter::once(agent).chain(asked).find_map(|key| match self.observed.report(key)? {
+            Said::Finished { outcome, record } => Some((outcome, record.as_deref())),
+            Said::Busy { .. }
+            | Said::Copied { .. }
+            | Said::Preparing
+            | Said::Prepared { .. }
+            | Said::Cancelled { .. }
+            | Said::Revoked
+            | Said::NotBegun
+            | Said::Forgotten
+            | Said::Running { .. }
+            | Said::WantsRestart { .. }
+            | Said::Restarting { .. }
+            | Said::Verifying => None,
+        })
     }
 
     /// Keeps in mind what the node's agent says now; nothing new leaves what was said before.

@@ -41,7 +41,7 @@ impl Work<'_> {
             Stage::Failed { .. } => {
                 let answer = answer_failed(ask, &self.control);
                 if answer.is_none() {
-                    self.listens_on(&node.id, record);
+                    self.listens_on(node, record);
                 }
                 return answer;
             }

@@ -14,6 +14,7 @@ use crate::observed::{Job, Observed, Said};
 use crate::participants;
 use crate::rollout::Control;
 use crate::state::{NodeRecord, Stage};
+use std::cmp::Ordering;
 
 impl Work<'_> {
     pub(super) fn reap(&mut self) {
@@ -38,32 +39,37 @@ pub(super) fn is_needed(observed: &Observed, rollout: &RolloutId, key: &JobKey) 
         Err(_) => true,
         Ok(None) => false,
         Ok(Some(record)) => {
-            let current = record.rollout == key.rollout
-                && record.generation == key.generation
-                && record.agent == key.agent;
+            let of_try = record.rollout == key.rollout && record.generation == key.generation;
             let over = record.stage.is_terminal() || matches!(record.stage, Stage::Restoring { .. });
-            let works = !over && record.stage != Stage::Pending;
-            current && (works || may_still_tell(observed, &record, key))
+            let works = !over && record.stage != Stage::Pending && record.agent == key.agent;
+            of_try && (works || may_still_tell(observed, &record, key))
         }
     }
 }
 
-/// Whether a host whose time ran out may still tell how it ended: its agent lives, and gets no go any more. It is listened to as
-/// long as the rollout goes on.
+/// Whether a host whose time ran out may still tell how it ended, as long as the rollout goes on: its agent lives, and gets no go
+/// any more, or another one asks (lost ones are counted).
 fn may_still_tell(observed: &Observed, record: &NodeRecord, key: &JobKey) -> bool {
     let goes_on = observed.rollout.as_ref().is_some_and(|rollout| match rollout.control {
         Control::Running | Control::Paused { .. } => true,
         Control::Aborting | Control::Finished { .. } => false,
     });
     let agent = key.with_role(JobRole::Agent);
+    let unknown = || observed.result(&key.node, key.generation).is_none();
+    let tells = || match key.agent.cmp(&record.agent) {
+        Ordering::Less => false,
+        Ordering::Equal => lives(observed, &agent),
+        Ordering::Greater => observed.job(&agent).is_some_and(|job| job.on.is_some()),
+    };
+    goes_on && last_words::is_late(&record.stage) && unknown() && tells()
+}
+
+/// Whether an agent may speak of the end.
+fn lives(observed: &Observed, agent: &JobKey) -> bool {
     // One that waits for a go waits for ever.
     let goes_on_there = |said: &Said| is_past_the_go(said) && !matches!(said, Said::WantsRestart { .. });
-    let may_speak = observed.report(&agent).is_none_or(goes_on_there);
-    goes_on
-        && last_words::is_late(&record.stage)
-        && may_speak
-        && observed.result(&key.node, key.generation).is_none()
-        && observed.job(&agent).is_some_and(|job| !job.stopped && !job.is_lost())
+    let may_speak = observed.report(agent).is_none_or(goes_on_there);
+    may_speak && observed.job(agent).is_some_and(|job| !job.stopped && !job.is_lost())
 }
 
 /// Whether this would take away the last that tells, beside its label, that a node's host is at work. The label goes with a

@@ -1,5 +1,6 @@
-//! A participant's host that joined the swarm again under another node's id: it is asked what became of the command.
+//! A host is asked what became of a command, by an agent that begins nothing.
 //!
+//! A participant's host may join the swarm again under another node's id.
 //! The swarm cannot tell that two nodes are one host; the host can, for its journals name the node that a try was for. So an
 //! agent that begins nothing is placed on every host that may be it. One that knows nothing of the try is another host. Of two
 //! that know it one is a copy, and none is believed.
@@ -64,8 +65,8 @@ impl Work<'_> {
     }
 
     fn answer(&self, id: &NodeId) -> Answer<'_> {
-        let mut answers: Vec<(&NodeId, Answer<'_>)> =
-            self.questions(id).filter_map(|job| self.answer_of(job)).collect();
+        let asked = self.questions(id, self.tried(id).0);
+        let mut answers: Vec<(&NodeId, Answer<'_>)> = asked.filter_map(|job| self.answer_of(job)).collect();
         let nodes: BTreeSet<&NodeId> = answers.iter().map(|(node, _)| *node).collect();
         if nodes.len() > 1 {
             return Answer::Several(nodes.into_iter().cloned().collect());
@@ -91,26 +92,33 @@ impl Work<'_> {
         Some((&node.id, answer))
     }
 
-    /// The agents that ask for this participant elsewhere.
-    fn questions(&self, id: &NodeId) -> impl Iterator<Item = &Job> {
-        let about =
-            move |job: &&Job| job.on.is_some() && job.key.node == *id && job.key.rollout == self.spec.id;
+    /// The agents that ask for one try of a participant.
+    pub(super) fn questions(&self, id: &NodeId, generation: u32) -> impl Iterator<Item = &Job> {
+        let about = move |job: &&Job| {
+            let key = &job.key;
+            job.on.is_some() && (&key.node, key.generation) == (id, generation) && key.rollout == self.spec.id
+        };
         self.observed.jobs.iter().filter(about)
     }
 
     /// One agent more, on a host that was not asked yet.
     fn ask_the_next(&mut self, id: &NodeId) {
         let Some(gone) = self.participants.iter().find(|one| one.id == *id) else { return };
-        let unasked = |node: &&Node| {
+        let hosts: Vec<NodeId> = self.may_be(gone).into_iter().map(|node| node.id.clone()).collect();
+        self.ask(id, self.tried(id), &hosts);
+    }
+
+    /// One agent more that asks for a try of a participant, whose last agent is known, on the first of these hosts that was not
+    /// asked yet, or whose question was lost.
+    pub(super) fn ask(&mut self, id: &NodeId, (generation, last): (u32, u32), hosts: &[NodeId]) {
+        let unasked = |host: &&NodeId| {
             let asked: Vec<&Job> =
-                self.questions(id).filter(|job| job.on.as_ref() == Some(&node.id)).collect();
+                self.questions(id, generation).filter(|job| job.on.as_ref() == Some(host)).collect();
             asked.len() < QUESTIONS
                 && asked.iter().all(|job| job.is_lost() && self.observed.report(&job.key).is_none())
         };
-        let may_be = self.may_be(gone);
-        let Some(node) = may_be.into_iter().find(unasked) else { return };
-        let (generation, last) = self.tried(id);
-        let of_questions = self.questions(id).map(|job| job.key.agent).max();
+        let Some(host) = hosts.iter().find(unasked) else { return };
+        let of_questions = self.questions(id, generation).map(|job| job.key.agent).max();
         let agent = last.max(of_questions.unwrap_or(0)) + 1;
         let key = JobKey {
             rollout: self.spec.id.clone(),
@@ -119,7 +127,7 @@ impl Work<'_> {
             agent,
             role: JobRole::Agent,
         };
-        let agent = self.question(key, node.id.clone());
+        let agent = self.question(key, host.clone());
         self.actions.push(Action::CreateJob { agent: Box::new(agent) });
     }
 

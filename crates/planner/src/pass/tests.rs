@@ -1837,3 +1837,44 @@ fn a_host_that_was_called_failed_unheard_is_listened_to_when_it_is_back() {
     aborting.rollout = Some(RolloutRecord::new(Version(3), Control::Aborting));
     assert!(stops(&now(&aborting, &spec())));
 }
+
+#[test]
+fn a_host_whose_agent_died_with_its_engine_is_asked_when_it_takes_tasks_again() {
+    let mut seen = cluster();
+    let failed = Stage::Failed { phase: Phase::Running, reason: Reason::NodeDown };
+    put(&mut seen, "w1", &record(failed));
+    let asks = |seen: &Observed| {
+        let pass = now(seen, &spec());
+        let question = |act: &Act| match &act.action {
+            Action::CreateJob { agent } if agent.key.node.0 == "w1" => {
+                Some((agent.on.clone(), agent.collects, agent.key.agent))
+            }
+            _ => None,
+        };
+        pass.actions.iter().find_map(question)
+    };
+    let own = |agent| Some((Some(NodeId("w1".into())), true, agent));
+    assert_eq!(asks(&seen), own(2));
+    node(&mut seen, "w1").availability = Drain;
+    assert_eq!(asks(&seen), None, "its operator gives it back, then it takes tasks");
+    node(&mut seen, "w1").availability = Active;
+    node(&mut seen, "w1").status = NodeStatus::Down;
+    assert_eq!(asks(&seen), None, "nothing can start there");
+    node(&mut seen, "w1").status = NodeStatus::Ready;
+    asked(&mut seen, "w1", 2, None);
+    assert_eq!(asks(&seen), None, "it is being asked");
+    assert!(!words(&now(&seen, &spec())).contains(&"stop-job".to_owned()));
+    seen.jobs.last_mut().unwrap().tasks = vec![TaskState::Failed];
+    assert_eq!(asks(&seen), own(3), "the question was lost");
+    let outcome = NodeOutcome::Failed { phase: HostPhase::Command, exit: 7, rolled_back: None };
+    let finished = Said::Finished { outcome: outcome.clone(), record: Some("E: no space left".into()) };
+    asked(&mut seen, "w1", 3, Some(finished));
+    let pass = now(&seen, &spec());
+    let record = Some("E: no space left".to_owned());
+    let result = NodeResult { node: NodeId("w1".into()), generation: 1, outcome, record };
+    assert!(pass.actions.iter().any(|act| act.action == Action::WriteResult { result: result.clone() }));
+    seen.results.push(result);
+    let words = words(&now(&seen, &spec()));
+    assert!(words.contains(&"stop-job".to_owned()), "nothing more is to be heard: {words:?}");
+    assert_eq!(asks(&seen), None);
+}
