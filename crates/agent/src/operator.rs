@@ -31,15 +31,13 @@ fn open(id: &str) -> anyhow::Result<TransactionDir> {
 fn standing(directory: &TransactionDir) -> anyhow::Result<String> {
     let (_, state) = journal::read(&directory.file(file::JOURNAL))?;
     let alive = Lock::is_held(&directory.file(file::SUPERVISOR_LOCK))?;
-    Ok(match state.stage {
-        Stage::Closed(result) => result.outcome.to_string(),
-        stage => {
-            let hold = hold::read(&directory.file(file::HOLD));
-            let why = hold.map_or(String::new(), |hold| format!(", waiting: {hold}"));
-            let alone = if alive { "" } else { " without a supervisor: awaiting the next agent" };
-            format!("{}{alone}{why}", stage.name())
-        }
-    })
+    if let Stage::Closed(result) = state.stage {
+        return Ok(result.outcome.to_string());
+    }
+    let hold = hold::read(&directory.file(file::HOLD));
+    let why = hold.map_or(String::new(), |hold| format!(", waiting: {hold}"));
+    let alone = if alive { "" } else { " without a supervisor: awaiting the next agent" };
+    Ok(format!("{}{alone}{why}", state.stage.name()))
 }
 
 /// `careen-agent list`: every transaction of this host, the oldest first. One that cannot be read is listed as that,

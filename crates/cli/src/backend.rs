@@ -6,9 +6,10 @@ use crate::connect::NoManager;
 use crate::key::Key;
 use careen_controller::Cluster;
 use careen_planner::observed::{ControllerPlace, Node};
+use careen_planner::remains::Giving;
 use careen_planner::rollout::{Ask, Control};
 use careen_planner::spec::UnlockKey;
-use careen_planner::{Action, ControllerId, GivenFile, JobKey, NodeId, Observed, RolloutId, Spec, Stage};
+use careen_planner::{ControllerId, GivenFile, JobKey, NodeId, Observed, RolloutId, Spec, Stage};
 use careen_swarm::{ControllerTask, GivenKind, PayloadFile, Stored};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -100,7 +101,7 @@ pub trait Backend {
     fn remove_stored(&mut self, stored: &Stored) -> Result<bool, BackendError>;
 
     /// Carries out one step of [`careen_planner::remains::next`], without a lock.
-    fn give_back(&mut self, action: &Action) -> Result<(), BackendError>;
+    fn give_back(&mut self, giving: &Giving) -> Result<(), BackendError>;
 
     /// Takes the controller of a rollout away that does nothing more. What is gone is no error.
     fn remove_controller(&mut self, rollout: &RolloutId) -> Result<(), BackendError>;

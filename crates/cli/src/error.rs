@@ -290,20 +290,7 @@ impl Failure {
     /// What to do next, where careen knows.
     pub fn next(&self) -> Option<&'static str> {
         match self {
-            Self::Backend(error) => match error {
-                BackendError::NoManager(error) => Some(error.next()),
-                BackendError::OtherRollout { .. } => Some("'careen status' shows it; 'careen abort' ends it"),
-                BackendError::Changed => Some("try again; 'careen status' shows what is so now"),
-                BackendError::Unclear { .. } => Some("'careen status' shows what is so"),
-                BackendError::NoImage { .. } => Some(
-                    "bring the image to a registry that all nodes reach ('careen image push REGISTRY', from a machine that \
-                          has it), and name it with that registry: --image. If it asks for a password: 'docker login'",
-                ),
-                BackendError::Credentials { .. } => Some("'docker login REGISTRY' stores them anew"),
-                BackendError::Over { .. } | BackendError::Refused { .. } | BackendError::Corrupt { .. } => {
-                    None
-                }
-            },
+            Self::Backend(error) => next_of_backend(error),
             Self::Host(_) => Some(
                 "run careen on a manager's host, or say --host unix:///run/docker.sock for this machine's engine",
             ),
@@ -355,6 +342,21 @@ impl Failure {
             Self::Undeliverable(_) | Self::Given { .. } | Self::NotPushed { .. } => None,
             Self::Refused | Self::Declined | Self::Pass(_) | Self::Output(_) | Self::Json(_) => None,
         }
+    }
+}
+
+fn next_of_backend(error: &BackendError) -> Option<&'static str> {
+    match error {
+        BackendError::NoManager(error) => Some(error.next()),
+        BackendError::OtherRollout { .. } => Some("'careen status' shows it; 'careen abort' ends it"),
+        BackendError::Changed => Some("try again; 'careen status' shows what is so now"),
+        BackendError::Unclear { .. } => Some("'careen status' shows what is so"),
+        BackendError::NoImage { .. } => Some(
+            "bring the image to a registry that all nodes reach ('careen image push REGISTRY', from a machine that has it), \
+             and name it with that registry: --image. If it asks for a password: 'docker login'",
+        ),
+        BackendError::Credentials { .. } => Some("'docker login REGISTRY' stores them anew"),
+        BackendError::Over { .. } | BackendError::Refused { .. } | BackendError::Corrupt { .. } => None,
     }
 }
 

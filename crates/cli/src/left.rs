@@ -103,10 +103,12 @@ pub fn lines(left: &LeftBehind) -> Vec<String> {
 fn node(node: &LabelledNode) -> String {
     let drained = node.taken.is_some() && node.availability == Availability::Drain;
     let stays = if drained { "; it stays drained" } else { "" };
-    let works = match &node.stage {
-        Stage::Failed { phase, reason } => format!(": {}", words::failure(*phase, *reason)),
-        _ if node.may_be_at_work() => "; its host may be at work".to_owned(),
-        _ => String::new(),
+    let works = if let Stage::Failed { phase, reason } = &node.stage {
+        format!(": {}", words::failure(*phase, *reason))
+    } else if node.may_be_at_work() {
+        "; its host may be at work".to_owned()
+    } else {
+        String::new()
     };
     format!("{} ({}) was {}{works}{stays}", node.hostname, node.id, words::stage(&node.stage))
 }

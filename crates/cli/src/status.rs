@@ -81,17 +81,12 @@ pub fn results(nodes: &[EndedNode], page: &mut Page) {
 
 /// A node of a rollout that is over.
 fn ended(node: &EndedNode) -> Vec<Span> {
-    let why = match &node.stage {
-        Stage::Failed { phase, reason } => Some(words::failure(*phase, *reason)),
-        Stage::Skipped { why } => Some(words::skip(*why).to_owned()),
-        Stage::Gone { left } => Some(words::left(*left).to_owned()),
-        _ => None,
-    };
     let (deeds, rest) = node.record.as_deref().map(deeds::told).unwrap_or_default();
-    let rest = match node.stage {
-        Stage::Failed { .. } => telling(&rest).unwrap_or_default().to_owned(),
-        _ => in_short(&rest),
+    let rest = match matches!(node.stage, Stage::Failed { .. }) {
+        true => telling(&rest).unwrap_or_default().to_owned(),
+        false => in_short(&rest),
     };
+    let why = words::why_ended(&node.stage);
     let deeds = deeds.into_iter().map(str::to_owned);
     let text: Vec<String> =
         why.into_iter().chain(deeds).chain(Some(rest)).filter(|text| !text.is_empty()).collect();

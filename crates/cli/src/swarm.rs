@@ -10,9 +10,10 @@ use crate::{image, log};
 use careen_controller::ActError;
 use careen_engine::{Engine, EngineError, RegistryAuth};
 use careen_planner::observed::{ControllerPlace, Node};
+use careen_planner::remains::Giving;
 use careen_planner::rollout::{Ask, Control, NodeResult};
 use careen_planner::spec::UnlockKey;
-use careen_planner::{Action, ControllerId, GivenFile, JobKey, JobRole, NodeId, Observed, RolloutId, Spec};
+use careen_planner::{ControllerId, GivenFile, JobKey, JobRole, NodeId, Observed, RolloutId, Spec};
 use careen_swarm::{
     ControllerTask, GivenKind, PayloadFile, Remembered, RequestError, Stored, Swarm, SwarmCluster,
     SwarmError, place_of_a_new_one,
@@ -278,8 +279,8 @@ impl Backend for SwarmBackend {
         self.swarm.remove_stored(stored).map_err(|error| self.refused(error))
     }
 
-    fn give_back(&mut self, action: &Action) -> Result<(), BackendError> {
-        self.swarm.give_back(action).map_err(|error| self.refused(error))
+    fn give_back(&mut self, giving: &Giving) -> Result<(), BackendError> {
+        self.swarm.give_back(giving).map_err(|error| self.refused(error))
     }
 
     fn remove_controller(&mut self, rollout: &RolloutId) -> Result<(), BackendError> {

@@ -34,10 +34,33 @@ pub fn stage(stage: &Stage) -> String {
     }
 }
 
+/// Why a node that is through was not done.
+pub fn why_ended(stage: &Stage) -> Option<String> {
+    match stage {
+        Stage::Failed { phase, reason } => Some(failure(*phase, *reason)),
+        Stage::Skipped { why } => Some(skip(*why).to_owned()),
+        Stage::Gone { left: of_it } => Some(left(*of_it).to_owned()),
+        Stage::Pending
+        | Stage::Held { .. }
+        | Stage::Entering
+        | Stage::Preparing
+        | Stage::Draining { .. }
+        | Stage::Running { .. }
+        | Stage::RestartingEngine
+        | Stage::Rebooting
+        | Stage::Verifying
+        | Stage::Restoring { .. }
+        | Stage::Settling
+        | Stage::Done => None,
+    }
+}
+
 /// What is known of a node that left the swarm.
 pub const fn left(left: Left) -> &'static str {
     match left {
-        Left::BeforeItsTurn => "it left the swarm before its turn",
+        Left::BeforeItsTurn => {
+            "it left the swarm before its turn, or after it had failed without a word from its host"
+        }
         Left::AtWork => "it left the swarm in its turn, and its host may still be at work",
         Left::GivenUp => "it left the swarm in its turn; nobody knows what became of its host",
         Left::Failed => "it failed, and left the swarm",
@@ -48,9 +71,12 @@ pub const fn left(left: Left) -> &'static str {
 /// What is known of a node that left, and whether one of the same name came.
 fn told_left(node: &NodeStanding, of_it: Left) -> String {
     let same = node.same_name.as_ref().map(|id| format!("; a node of the same name joined as {id}"));
-    let waits = node.hold.as_ref().map(|hold| match hold {
-        Hold::NodeGone { seconds_left } => format!("; its place is kept for at most {seconds_left} s more"),
-        other => format!("; {other}"),
+    let waits = node.hold.as_ref().map(|hold| {
+        if let Hold::NodeGone { seconds_left } = hold {
+            format!("; its place is kept for at most {seconds_left} s more")
+        } else {
+            format!("; {hold}")
+        }
     });
     format!("{}{}{}", left(of_it), waits.unwrap_or_default(), same.unwrap_or_default())
 }
@@ -141,13 +167,14 @@ pub fn last_lines(node: &NodeStanding) -> impl Iterator<Item = &str> {
 
 /// A hold as a sentence. What is counted down here was looked at once: it may be less.
 pub fn hold(hold: &Hold) -> String {
-    match hold {
-        Hold::Delay { seconds_left } => format!("the delay between waves: at most {seconds_left} s left"),
-        Hold::Monitoring { seconds_left } => {
-            format!("everything looks well, and must for at most {seconds_left} s more")
-        }
-        Hold::Paused { why } => format!("the rollout is {}", paused(why)),
-        other => other.to_string(),
+    if let Hold::Delay { seconds_left } = hold {
+        format!("the delay between waves: at most {seconds_left} s left")
+    } else if let Hold::Monitoring { seconds_left } = hold {
+        format!("everything looks well, and must for at most {seconds_left} s more")
+    } else if let Hold::Paused { why } = hold {
+        format!("the rollout is {}", paused(why))
+    } else {
+        hold.to_string()
     }
 }
 
@@ -313,6 +340,7 @@ fn about_gone(left: Left, name: &str) -> Advice {
 }
 
 /// What docs/rollout-states.md says of each hold.
+#[expect(clippy::too_many_lines, reason = "a row for each hold")]
 fn about(hold: &Hold, node: &NodeStanding) -> Advice {
     let name = &node.typed;
     let skip = || Verb::Skip.node(name);

@@ -71,13 +71,9 @@ impl EngineError {
 
     /// What the kernel said to it, when it was the kernel that said no.
     pub fn io_kind(&self) -> Option<std::io::ErrorKind> {
-        match self {
-            Self::Unreachable { source, .. } => match source.as_ref() {
-                ureq::Error::Io(error) => Some(error.kind()),
-                _ => None,
-            },
-            Self::Answer { .. } | Self::Malformed { .. } => None,
-        }
+        let Self::Unreachable { source, .. } = self else { return None };
+        let ureq::Error::Io(error) = source.as_ref() else { return None };
+        Some(error.kind())
     }
 }
 

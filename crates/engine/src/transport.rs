@@ -1,7 +1,7 @@
 //! HTTP over a unix socket. There is no name to resolve: a static binary must not.
 
 use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, UnixAddr, socket};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -83,9 +83,9 @@ impl Transport for UnixTransport {
 }
 
 fn timed_out(error: std::io::Error, timeout: &NextTimeout) -> ureq::Error {
-    match error.kind() {
-        std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut => ureq::Error::Timeout(timeout.reason),
-        _ => error.into(),
+    match matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) {
+        true => ureq::Error::Timeout(timeout.reason),
+        false => error.into(),
     }
 }
 

@@ -123,12 +123,12 @@ fn an_image_that_is_missing_on_one_node_holds_that_node_until_it_is_there() {
 fn a_plan_says_what_becomes_of_each_task_and_no_drain_hangs() {
     let scene = Scene::new();
     let gate = format!("--entrypoint '/careen-agent gate' {}", scene.image);
-    let create = "docker service create -d -q --no-resolve-image";
+    let create = |options: &str| format!("docker service create -d -q --no-resolve-image {options} {gate}");
     scene.sh("n1", "docker node update --label-add data=yes n3; docker node update --label-add data=yes n4");
     scene.sh("n1", "docker node update --availability pause n3");
-    scene.sh("n1", &format!("{create} --name pinned --constraint node.hostname==n4 {gate}"));
+    scene.sh("n1", &create("--name pinned --constraint node.hostname==n4"));
     let volume = "--mount type=volume,source=data,target=/data --constraint node.labels.data==yes";
-    scene.sh("n1", &format!("{create} --name movable {volume} {gate}"));
+    scene.sh("n1", &create(&format!("--name movable {volume}")));
     await_on(&scene, "pinned", "n4");
     await_on(&scene, "movable", "n4");
     scene.sh("n1", "docker node update --availability active n3");
@@ -172,14 +172,16 @@ fn a_plan_says_what_becomes_of_each_task_and_no_drain_hangs() {
     );
     scene.sh("n1", "docker service rm pinned movable; docker rm -f plain");
     scene.sh("n4", "docker rm -f plain");
+    both_tasks_of_a_service_can_be_spread(&scene, create, &drain);
+}
 
-    // Both tasks of a service are on n4, and could be elsewhere.
+/// They are on n4, and could be elsewhere.
+fn both_tasks_of_a_service_can_be_spread(scene: &Scene, create: impl Fn(&str) -> String, drain: &[&str]) {
     scene.sh("n1", "docker node update --availability pause n3");
-    let of_two = "--replicas 2 --constraint node.labels.data==yes";
-    scene.sh("n1", &format!("{create} --name two {of_two} {gate}"));
-    await_on(&scene, "two", "n4");
+    scene.sh("n1", &create("--name two --replicas 2 --constraint node.labels.data==yes"));
+    await_on(scene, "two", "n4");
     scene.sh("n1", "docker node update --availability active n3");
-    assert_eq!(scene.run(&[&["--detach"], &drain[..]].concat()).status, 0);
+    assert_eq!(scene.run(&[&["--detach"], drain].concat()).status, 0);
     let why = scene.await_hold("n4", "at-zero");
     let told = "docker service update --force --detach two";
     assert!(why.contains(told), "{why}");

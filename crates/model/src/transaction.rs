@@ -125,6 +125,7 @@ pub struct IllegalTransition {
 
 impl State {
     /// The state after one more record.
+    #[expect(clippy::too_many_lines, reason = "the edges of one graph")]
     pub fn step(self, record: &Record) -> Result<Self, IllegalTransition> {
         let illegal = IllegalTransition { stage: self.stage.name(), record: record.name() };
         let Self { stage, mut history } = self;

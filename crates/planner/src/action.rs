@@ -168,6 +168,11 @@ pub struct AgentSpec {
 }
 
 impl Action {
+    /// Whether it is about the lock itself, so that it needs no look at who holds it.
+    pub fn is_about_the_lock(&self) -> bool {
+        matches!(self, Self::TakeLock { .. } | Self::Beat { .. } | Self::ReleaseLock { .. })
+    }
+
     /// Its name.
     pub fn name(&self) -> &'static str {
         match self {

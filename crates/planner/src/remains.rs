@@ -6,7 +6,7 @@
 
 use crate::action::Action;
 use crate::availability;
-use crate::ids::{JobKey, JobRole, NodeId, RolloutId};
+use crate::ids::{JobKey, JobRole, NodeId, RolloutId, Version};
 use crate::names::Names;
 use crate::observed::{Availability, Job, Node, Observed};
 use crate::pass::LAST_WORDS_LABEL;
@@ -107,11 +107,51 @@ pub enum CannotRestore {
     Nothing,
 }
 
+/// One step of giving back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Giving {
+    /// Labels and availability of a node, in one write.
+    Write {
+        /// Which.
+        node: NodeId,
+        /// The version that was looked at.
+        version: Version,
+        /// Its new labels; `None` takes one away.
+        labels: BTreeMap<String, Option<String>>,
+        /// Its new availability.
+        availability: Option<Availability>,
+    },
+    /// The containers of one of careen's services.
+    Stop {
+        /// Which.
+        key: JobKey,
+        /// The version that was looked at.
+        version: Version,
+    },
+    /// One of careen's services.
+    Remove {
+        /// Which.
+        key: JobKey,
+    },
+}
+
+impl From<Giving> for Action {
+    fn from(giving: Giving) -> Self {
+        match giving {
+            Giving::Write { node, version, labels, availability } => {
+                Self::UpdateNode { node, version, labels, availability }
+            }
+            Giving::Stop { key, version } => Self::StopJob { key, version },
+            Giving::Remove { key } => Self::RemoveJob { key },
+        }
+    }
+}
+
 /// What comes next.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Next {
     /// To be carried out; then one looks again.
-    Act(Vec<Action>),
+    Act(Vec<Giving>),
     /// Containers are being taken away.
     Wait(Vec<JobKey>),
     /// Everything is given back that can be. Services on nodes that do not report are left.
@@ -146,14 +186,14 @@ pub fn next(observed: &Observed, scope: &Scope) -> Next {
     let reports = |job: &Job| observed.node(&job.key.node).is_none_or(Node::is_ready);
     let (reachable, left): (Vec<&Job>, Vec<&Job>) = services.into_iter().partition(|job| reports(job));
     let keys = |jobs: &[&Job]| jobs.iter().map(|job| job.key.clone()).collect::<Vec<JobKey>>();
-    let removals: Vec<Action> = reachable.iter().filter_map(|job| removal(observed, job)).collect();
+    let removals: Vec<Giving> = reachable.iter().filter_map(|job| removal(observed, job)).collect();
     if !removals.is_empty() {
         return Next::Act(removals);
     }
     if !reachable.is_empty() {
         return Next::Wait(keys(&reachable));
     }
-    let writes: Vec<Action> = observed.nodes.iter().filter_map(|node| scope.write(node)).collect();
+    let writes: Vec<Giving> = observed.nodes.iter().filter_map(|node| scope.write(node)).collect();
     if writes.is_empty() { Next::Done(keys(&left)) } else { Next::Act(writes) }
 }
 
@@ -166,7 +206,7 @@ impl Scope {
     }
 
     /// Labels and availability of a node in one write.
-    fn write(&self, node: &Node) -> Option<Action> {
+    fn write(&self, node: &Node) -> Option<Giving> {
         let record = NodeRecord::of(node).ok()?;
         let rollout = record.as_ref().map(|record| &record.rollout);
         match self {
@@ -213,27 +253,27 @@ fn stays(record: &NodeRecord) -> Option<Stage> {
     }
 }
 
-fn give_back(node: &Node, record: Option<&NodeRecord>) -> Action {
+fn give_back(node: &Node, record: Option<&NodeRecord>) -> Giving {
     let taken = record.and_then(|record| record.taken);
     without_labels(node, availability::restore(node, taken).to)
 }
 
 /// Takes all labels of careen's off a node.
-pub(crate) fn without_labels(node: &Node, availability: Option<Availability>) -> Action {
+pub(crate) fn without_labels(node: &Node, availability: Option<Availability>) -> Giving {
     let labels = [RECORD_LABEL, ASK_LABEL, LAST_WORDS_LABEL].map(|name| (name.to_owned(), None));
     let (node, version) = (node.id.clone(), node.version);
-    Action::UpdateNode { node, version, labels: BTreeMap::from(labels), availability }
+    Giving::Write { node, version, labels: BTreeMap::from(labels), availability }
 }
 
 /// What careen drained stays so. A node that its operator keeps drained, and that was active for a moment, goes back to that.
-fn relabel(node: &Node, record: &NodeRecord) -> Action {
+fn relabel(node: &Node, record: &NodeRecord) -> Giving {
     let change = match availability::operators(node, record.taken) {
         Availability::Active => availability::Change { to: None, taken: record.taken },
         Availability::Pause | Availability::Drain => availability::restore(node, record.taken),
     };
     let record = NodeRecord { taken: change.taken, ..record.clone() };
     let labels = [(RECORD_LABEL.to_owned(), Some(record.encode())), (ASK_LABEL.to_owned(), None)];
-    Action::UpdateNode {
+    Giving::Write {
         node: node.id.clone(),
         version: node.version,
         labels: BTreeMap::from(labels),
@@ -242,10 +282,10 @@ fn relabel(node: &Node, record: &NodeRecord) -> Action {
 }
 
 /// The next step on the way out of the swarm for one service; `None`: it waits for its container, or for its agent's.
-fn removal(observed: &Observed, job: &Job) -> Option<Action> {
+fn removal(observed: &Observed, job: &Job) -> Option<Giving> {
     let key = job.key.clone();
     if observed.node(&key.node).is_none() {
-        return Some(Action::RemoveJob { key });
+        return Some(Giving::Remove { key });
     }
     let beside = |other: &&Job| {
         other.key != key && other.key.with_role(JobRole::Agent) == key.with_role(JobRole::Agent)
@@ -257,8 +297,8 @@ fn removal(observed: &Observed, job: &Job) -> Option<Action> {
         (false, _) if agent_is_there => None,
         // Its name stays taken until its gates are gone.
         (true, true) if !others.is_empty() => None,
-        (_, true) => Some(Action::RemoveJob { key }),
-        (_, false) => (!job.stopped).then_some(Action::StopJob { key, version: job.version }),
+        (_, true) => Some(Giving::Remove { key }),
+        (_, false) => (!job.stopped).then_some(Giving::Stop { key, version: job.version }),
     }
 }
 
@@ -269,7 +309,6 @@ fn is_gone(job: &Job) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::Version;
     use crate::observed::{NodeStatus, TaskState};
     use crate::state::{Goal, Skip, Then};
     use crate::testing::{rollout, worker};
@@ -302,19 +341,17 @@ mod tests {
 
     /// The actions in words.
     fn words(next: &Next) -> Vec<String> {
-        let word = |action: &Action| match action {
-            Action::UpdateNode { node, labels, availability, .. } => {
+        let part = |key: &JobKey| if key.role == JobRole::Agent { "agent" } else { "gate" };
+        let word = |giving: &Giving| match giving {
+            Giving::Write { node, labels, availability, .. } => {
                 let label = labels[RECORD_LABEL].as_ref();
                 let label = label.map_or("-", |text| text.splitn(6, ' ').nth(5).unwrap());
                 let to = availability.map_or(String::new(), |to| format!(" := {}", to.word()));
                 assert_eq!(labels[ASK_LABEL], None);
                 format!("{node} {label}{to}")
             }
-            Action::StopJob { key, .. } | Action::RemoveJob { key } => {
-                let what = if key.role == JobRole::Agent { "agent" } else { "gate" };
-                format!("{} {what}", action.name())
-            }
-            other => other.name().to_owned(),
+            Giving::Stop { key, .. } => format!("stop {}", part(key)),
+            Giving::Remove { key } => format!("remove {}", part(key)),
         };
         match next {
             Next::Act(actions) => actions.iter().map(word).collect(),
@@ -374,27 +411,27 @@ mod tests {
             Observed { nodes: vec![labelled("w1", Stage::Preparing, Active, None)], ..Observed::default() };
         services(&mut observed, "w1", TaskState::Running);
         let step = |observed: &Observed| words(&next(observed, &of_node("w1")));
-        assert_eq!(step(&observed), ["stop-job agent"]);
+        assert_eq!(step(&observed), ["stop agent"]);
         observed.jobs[1].stopped = true;
         assert_eq!(step(&observed), ["wait 2"], "its container may be there");
         observed.jobs[1].tasks = vec![TaskState::Shutdown];
-        assert_eq!(step(&observed), ["stop-job gate"], "its name stays taken");
+        assert_eq!(step(&observed), ["stop gate"], "its name stays taken");
         (observed.jobs[0].stopped, observed.jobs[0].tasks) = (true, vec![TaskState::Shutdown]);
-        assert_eq!(step(&observed), ["remove-job gate"]);
+        assert_eq!(step(&observed), ["remove gate"]);
         observed.jobs.remove(0);
-        assert_eq!(step(&observed), ["remove-job agent"]);
+        assert_eq!(step(&observed), ["remove agent"]);
         observed.jobs.clear();
         assert_eq!(step(&observed), ["w1 -"]);
         // A gate without its agent, and services of a node that is down or left.
         services(&mut observed, "w1", TaskState::Running);
         observed.jobs.remove(1);
-        assert_eq!(step(&observed), ["stop-job gate"]);
+        assert_eq!(step(&observed), ["stop gate"]);
         observed.nodes[0].status = NodeStatus::Down;
         assert_eq!(step(&observed), ["w1 -"], "what is on it stays until it reports");
         observed.nodes[0].labels.clear();
         assert_eq!(step(&observed), ["done, 1 left"]);
         observed.nodes.clear();
-        assert_eq!(step(&observed), ["remove-job gate"]);
+        assert_eq!(step(&observed), ["remove gate"]);
     }
 
     #[test]

@@ -347,6 +347,7 @@ impl Agent {
     }
 
     /// What follows.
+    #[expect(clippy::too_many_lines, reason = "the edges of one graph")]
     pub fn step(&mut self, event: Event) -> Result<Effects, Unexpected> {
         let unexpected = Unexpected { at: self.at.name(), event: event.name() };
         let at = std::mem::replace(&mut self.at, At::Gone);

@@ -366,11 +366,10 @@ impl World {
         if host.process(id).is_some() {
             return None;
         }
-        let void = match files.state.stage {
-            Stage::Revoked => true,
-            Stage::Offered { agent } => agent != process.number,
-            _ => false,
-        };
+        let stage = &files.state.stage;
+        let of_another =
+            |stage: &Stage| matches!(stage, Stage::Offered { agent } if *agent != process.number);
+        let void = *stage == Stage::Revoked || of_another(stage);
         if void && id.part == Part::Command {
             return Some(Event::Revoked);
         }

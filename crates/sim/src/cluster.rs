@@ -103,6 +103,7 @@ impl View<'_> {
         self.world.has_quorum() && here.is_some_and(manages)
     }
 
+    #[expect(clippy::too_many_lines, reason = "a case for each action")]
     pub(crate) fn carry_out(&mut self, action: &Action, epoch: u64) -> Result<(), ActError> {
         let world = &mut *self.world;
         // The real swarm's side looks at the lock before each action. That leaves a moment; here it is a wide one.

@@ -4,7 +4,7 @@ use crate::cluster::View;
 use crate::world::World;
 use careen_controller::ActError;
 use careen_planner::participants;
-use careen_planner::remains::{self, Next, Scope};
+use careen_planner::remains::{self, Giving, Next, Scope};
 use careen_planner::rollout::Control;
 use careen_planner::state::RECORD_LABEL;
 use careen_planner::{Action, ControllerId, NodeId};
@@ -66,11 +66,12 @@ impl World {
     }
 
     /// One step of an operator's command that gives back what is left.
-    pub fn give_back(&mut self, action: &Action) -> Result<(), ActError> {
+    pub fn give_back(&mut self, giving: &Giving) -> Result<(), ActError> {
         let who = ControllerId("operator".to_owned());
         let place = self.nodes.first().map(|node| node.id.clone()).ok_or(ActError::Gone)?;
         let looked_at = self.now;
-        View { world: self, who, place, looked_at, moved: false, distort: |_, _| {} }.carry_out(action, 0)
+        View { world: self, who, place, looked_at, moved: false, distort: |_, _| {} }
+            .carry_out(&giving.clone().into(), 0)
     }
 
     /// What `careen abort` does when the rollout's config is gone.
@@ -78,10 +79,10 @@ impl World {
         let place = self.nodes.first().map(|node| node.id.clone()).unwrap_or_else(|| NodeId(String::new()));
         let observed = self.observe(&place);
         let next = remains::next(&observed, &Scope::Rollout(self.spec.id.clone()));
-        if let Next::Act(actions) = &next {
-            for action in actions {
-                let result = self.give_back(action);
-                self.say(format!("operator: {}: {result:?}", action.name()));
+        if let Next::Act(steps) = &next {
+            for giving in steps {
+                let result = self.give_back(giving);
+                self.say(format!("operator: {}: {result:?}", Action::from(giving.clone()).name()));
             }
         }
         next

@@ -129,12 +129,11 @@ impl World {
                 (node.id.clone(), node.session, quorum && node.ready && node.takes_part(now));
             // Containers of users' services.
             for task in self.tasks.iter_mut().filter(|task| task.node == id) {
-                match task.state {
-                    TaskState::Starting if now >= task.due && task.wanted => task.state = TaskState::Running,
-                    TaskState::Starting | TaskState::Running if task.session != session => {
-                        task.state = TaskState::Failed;
-                    }
-                    _ => {}
+                let starts = task.state == TaskState::Starting;
+                if starts && now >= task.due && task.wanted {
+                    task.state = TaskState::Running;
+                } else if (starts || task.state == TaskState::Running) && task.session != session {
+                    task.state = TaskState::Failed;
                 }
             }
             self.tasks.retain(|task| {

@@ -305,17 +305,17 @@ impl Run {
         }
         self.held_since.retain(|node, _| pass.holds.contains_key(node));
         for (node, hold) in &pass.holds {
-            match hold {
+            let at_risk = matches!(
+                hold,
                 Hold::QuorumAtRisk { .. }
-                | Hold::VolumeWouldMove { .. }
-                | Hold::NoPlace { .. }
-                | Hold::AtZero { .. } => {
-                    self.at_risk_since.entry(node.clone()).or_insert(now);
-                }
-                Hold::NoReport { .. } => {}
-                _ => {
-                    self.at_risk_since.remove(node);
-                }
+                    | Hold::VolumeWouldMove { .. }
+                    | Hold::NoPlace { .. }
+                    | Hold::AtZero { .. }
+            );
+            if at_risk {
+                self.at_risk_since.entry(node.clone()).or_insert(now);
+            } else if !matches!(hold, Hold::NoReport { .. }) {
+                self.at_risk_since.remove(node);
             }
         }
         self.at_risk_since.retain(|node, _| pass.holds.contains_key(node));

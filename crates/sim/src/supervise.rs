@@ -69,6 +69,17 @@ enum Came {
     Gone,
 }
 
+impl Came {
+    /// What comes behind something that came to its end.
+    fn then(self, next: impl FnOnce() -> Self) -> Self {
+        match self {
+            Self::Event(_) => next(),
+            Self::NotYet => Self::NotYet,
+            Self::Gone => Self::Gone,
+        }
+    }
+}
+
 impl Process {
     fn new(id: Id, files: &Files, go: Option<u32>, now: u64) -> Self {
         Self {
@@ -229,6 +240,7 @@ impl World {
         Some(process)
     }
 
+    #[expect(clippy::too_many_lines, reason = "a case for each effect")]
     fn carry_out(&mut self, index: usize, process: &mut Process, effect: &Effect) -> Came {
         let waited = self.now - process.since;
         Came::Event(match effect {
@@ -319,10 +331,9 @@ impl World {
             Effect::Close(outcome) => {
                 self.check_engine(index, &process.id, outcome);
                 let result = result(outcome.clone());
-                return match self.write(index, process, Record::Closed { result }) {
-                    Came::Event(_) => Came::Event(Event::Closed),
-                    other => other,
-                };
+                return self
+                    .write(index, process, Record::Closed { result })
+                    .then(|| Came::Event(Event::Closed));
             }
             Effect::Withdraw => {
                 self.nodes[index].host.files.remove(&process.id);
@@ -355,11 +366,8 @@ impl World {
         }
         let files = process.files(&mut self.nodes[index].host);
         let begun = files.is_some_and(|files| matches!(files.state.stage, Stage::RestartingEngine { .. }));
-        let restarts = match record {
-            Record::RestartingEngine { why: EngineRestart::Replaced } => !begun,
-            Record::Rebooting { .. } => true,
-            _ => false,
-        };
+        let replaced = matches!(record, Record::RestartingEngine { why: EngineRestart::Replaced });
+        let restarts = replaced && !begun || matches!(record, Record::Rebooting { .. });
         if restarts && process.id.part == Part::Command {
             self.check_restarts_go(index, process);
         }
@@ -368,10 +376,13 @@ impl World {
 
     fn write(&mut self, index: usize, process: &mut Process, record: Record) -> Came {
         let Some(files) = process.files(&mut self.nodes[index].host) else { return Came::Gone };
-        match record {
-            // What is wanted goes on being said until it is done.
-            Record::Supervised { .. } | Record::RestartingEngine { .. } | Record::Rebooting { .. } => {}
-            _ => files.wish = None,
+        // What is wanted goes on being said until it is done.
+        let goes_on = matches!(
+            record,
+            Record::Supervised { .. } | Record::RestartingEngine { .. } | Record::Rebooting { .. }
+        );
+        if !goes_on {
+            files.wish = None;
         }
         let written = append(files, record);
         if let Err(error) = written {
@@ -418,10 +429,8 @@ impl World {
         if program.stopped {
             process.program = None;
             let reason = StopReason::SupervisorStopped;
-            return match self.write(index, process, Record::Stopping { reason }) {
-                Came::Event(_) => ended(CommandEnd::Signaled(15)),
-                other => other,
-            };
+            let written = self.write(index, process, Record::Stopping { reason });
+            return written.then(|| ended(CommandEnd::Signaled(15)));
         }
         if program.midway.is_some_and(|midway| self.now >= midway) && self.nodes[index].power == Power::Up {
             program.midway = None;

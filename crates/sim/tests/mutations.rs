@@ -114,9 +114,9 @@ fn the_go(world: &World, of: impl Fn(&JobKey) -> bool) -> Vec<Action> {
 #[test]
 fn a_planner_that_takes_the_drawn_gates_away_before_their_agent() {
     fn gates_first(pass: &mut Pass, world: &World) {
-        replace(pass, |action| match action {
-            Action::StopJob { key, .. } if key.role == JobRole::Agent => the_go(world, |agent| agent == key),
-            _ => Vec::new(),
+        replace(pass, |action| {
+            let Action::StopJob { key, .. } = action else { return Vec::new() };
+            if key.role == JobRole::Agent { the_go(world, |agent| agent == key) } else { Vec::new() }
         });
     }
     caught(|run| run.mutate = gates_first, "the command begins on");
@@ -128,11 +128,9 @@ fn a_planner_that_acts_before_it_has_written_what_it_does() {
         let goes = |labels: &std::collections::BTreeMap<String, Option<String>>| {
             labels.values().flatten().any(|record| record.contains(" running"))
         };
-        replace(pass, |action| match action {
-            Action::UpdateNode { node, labels, .. } if goes(labels) => {
-                the_go(world, |agent: &JobKey| agent.node == *node)
-            }
-            _ => Vec::new(),
+        replace(pass, |action| {
+            let Action::UpdateNode { node, labels, .. } = action else { return Vec::new() };
+            if goes(labels) { the_go(world, |agent: &JobKey| agent.node == *node) } else { Vec::new() }
         });
     }
     caught(|run| run.mutate = go_at_once, "the command begins on");

@@ -21,14 +21,14 @@ type Done = Result<(), ActError>;
 impl SwarmCluster {
     pub(crate) fn carry_out(&self, act: &Act) -> Done {
         let epoch = act.epoch;
-        match &act.action {
-            Action::TakeLock { epoch, version } => return self.take_lock(*epoch, *version),
-            Action::Beat { version } => return self.hold_lock(epoch, *version, true),
-            Action::ReleaseLock { version } => return self.hold_lock(epoch, *version, false),
-            _ => self.check_lock(epoch)?,
+        // What is done to the lock looks at it itself.
+        if !act.action.is_about_the_lock() {
+            self.check_lock(epoch)?;
         }
         match &act.action {
-            Action::TakeLock { .. } | Action::Beat { .. } | Action::ReleaseLock { .. } => Ok(()),
+            Action::TakeLock { epoch, version } => self.take_lock(*epoch, *version),
+            Action::Beat { version } => self.hold_lock(epoch, *version, true),
+            Action::ReleaseLock { version } => self.hold_lock(epoch, *version, false),
             Action::WriteBaseline { baseline } => self.write_baseline(baseline),
             Action::UpdateNode { node, version, labels, availability } => {
                 let raw = self.read_version("nodes", &node.0, *version)?;

@@ -9,7 +9,8 @@ use crate::names;
 use crate::rollouts::{RequestError, write_error};
 use careen_controller::ActError;
 use careen_engine::EngineError;
-use careen_planner::{Action, JobKey, RolloutId, Version};
+use careen_planner::remains::Giving;
+use careen_planner::{JobKey, RolloutId, Version};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -65,23 +66,19 @@ impl Swarm {
     }
 
     /// Carries out one step of giving back. What is gone is given back already.
-    pub fn give_back(&self, action: &Action) -> Result<(), RequestError> {
-        match action {
-            Action::UpdateNode { node, version, labels, availability } => {
+    pub fn give_back(&self, giving: &Giving) -> Result<(), RequestError> {
+        match giving {
+            Giving::Write { node, version, labels, availability } => {
                 let object = format!("the node {node}");
                 let raw = self.at_version("nodes", &node.0, *version, &object)?;
                 let spec = encode::node_spec(&raw["Spec"], labels, *availability);
                 self.update("nodes", &raw, &spec).map_err(|error| write_error(&object, &error))
             }
-            Action::StopJob { key, version } => self.stop_job(key, *version),
-            Action::RemoveJob { key } => match self.engine().delete(&format!("/services/{}", key.name())) {
+            Giving::Stop { key, version } => self.stop_job(key, *version),
+            Giving::Remove { key } => match self.engine().delete(&format!("/services/{}", key.name())) {
                 Err(error) if !error.is_not_found() => Err(write_error(&key.name(), &error)),
                 Ok(()) | Err(_) => Ok(()),
             },
-            other => {
-                let why = format!("'{}' is no step of giving back", other.name());
-                Err(RequestError::Write { object: "the swarm".to_owned(), source: ActError::Refused { why } })
-            }
         }
     }
 

@@ -93,15 +93,8 @@ pub fn ensure_supervised(
         durable::private_directory(directory.path()).map_err(|error| unusable(directory.path(), &error))?;
         check_same_work(&directory, request)?;
         None
-    } else if request.settings.rollout.is_some() {
-        return Err(Stop::new(
-            AgentExit::Interrupted,
-            format_args!("transaction {} is not on this host any more: nothing is begun", place.id),
-        ));
     } else {
-        refuse_if_busy(root, request)?;
-        refuse_if_it_would_lock(request, place)?;
-        refuse_if_it_would_forget(request)?;
+        refuse_to_create(request, place)?;
         let supervisor = Supervisor::find()?;
         Creation { request, source, how, place, root, supervisor: &supervisor }.create(&directory)?;
         Some(supervisor)
@@ -125,9 +118,8 @@ pub fn ensure_supervised(
         return Ok(joined(None, exists));
     }
     if Lock::is_held(&directory.file(file::SUPERVISOR_LOCK)).or_refuse("look for the supervisor")? {
-        let way = journal.lines.iter().rev().find_map(|line| match &line.record {
-            Record::Supervised { entry, .. } => Some(*entry),
-            _ => None,
+        let way = journal.lines.iter().rev().find_map(|line| {
+            if let Record::Supervised { entry, .. } = &line.record { Some(*entry) } else { None }
         });
         say(format_args!("transaction {} is running on this host already: following it", place.id));
         return Ok(joined(way, false));
@@ -150,6 +142,19 @@ pub fn ensure_supervised(
         crate::sweep::run(root, Keep::BY_DEFAULT);
     }
     Ok(joined(Some(way), false))
+}
+
+/// What speaks against a transaction that is not on this host.
+fn refuse_to_create(request: &Request, place: &Place) -> Result<(), Stop> {
+    if request.settings.rollout.is_some() {
+        return Err(Stop::new(
+            AgentExit::Interrupted,
+            format_args!("transaction {} is not on this host any more: nothing is begun", place.id),
+        ));
+    }
+    refuse_if_busy(Path::new(layout::ROOT), request)?;
+    refuse_if_it_would_lock(request, place)?;
+    refuse_if_it_would_forget(request)
 }
 
 /// Brings the secrets to a command that did not lose them by ending, but by a reboot of its host. The caller holds

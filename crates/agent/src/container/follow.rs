@@ -199,16 +199,17 @@ impl Follower {
     fn handle(&mut self, signals: &[Signal]) -> bool {
         let mut leave = false;
         for signal in signals {
-            match signal {
-                Signal::SIGWINCH => {
-                    if let Some(terminal) = &mut self.terminal {
-                        let _ = terminal.send_size(); // a window of the wrong size is no reason to fail
-                    }
+            if *signal == Signal::SIGWINCH {
+                if let Some(terminal) = &mut self.terminal {
+                    let _ = terminal.send_size(); // a window of the wrong size is no reason to fail
                 }
-                Signal::SIGINT | Signal::SIGQUIT => self.stop_command(None),
+            } else if matches!(signal, Signal::SIGINT | Signal::SIGQUIT) {
+                self.stop_command(None);
+            } else if self.way == Some(Way::Chroot) {
                 // The command is below us: it cannot outlive this container, so it is given the time there is.
-                _ if self.way == Some(Way::Chroot) => self.stop_command(Some(CHROOT_GRACE_MS)),
-                _ => leave = true,
+                self.stop_command(Some(CHROOT_GRACE_MS));
+            } else {
+                leave = true;
             }
         }
         leave

@@ -1,16 +1,18 @@
 //! Why a host's directories cannot be used, with what to do about it.
 
 use crate::stop::Stop;
+use std::io::ErrorKind;
 use std::path::Path;
 
 pub(super) fn unusable(directory: &Path, error: &std::io::Error) -> Stop {
-    let hint = match error.kind() {
-        std::io::ErrorKind::ReadOnlyFilesystem => {
-            ": the host's root is mounted read-only; mount it with '-v /:/host', without ':ro'"
-        }
-        std::io::ErrorKind::StorageFull => ": the host's disk is full; free some space",
-        _ => "",
-    };
+    const HINTS: [(ErrorKind, &str); 2] = [
+        (
+            ErrorKind::ReadOnlyFilesystem,
+            ": the host's root is mounted read-only; mount it with '-v /:/host', without ':ro'",
+        ),
+        (ErrorKind::StorageFull, ": the host's disk is full; free some space"),
+    ];
+    let hint = HINTS.iter().find(|(kind, _)| *kind == error.kind()).map_or("", |(_, hint)| *hint);
     Stop::refused(format_args!("cannot use {} on the host: {error}{hint}", directory.display()))
 }
 

@@ -256,11 +256,8 @@ impl Supervisor<'_> {
                 if self.engine_lock.take().is_some() {
                     engine_restart::give_back(&self.manifest);
                 }
-                for failed in match self.journal.state().stage {
-                    Stage::Revoked => remove_traces(self.directory, &self.manifest),
-                    _ => Vec::new(),
-                } {
-                    say(failed);
+                if self.journal.state().stage == Stage::Revoked {
+                    remove_traces(self.directory, &self.manifest).into_iter().for_each(say);
                 }
                 Ok(if why == Leave::HostBusy { HOST_BUSY } else { DONE })
             }

@@ -255,9 +255,10 @@ fn reason(error: &str) -> String {
 }
 
 fn describe(record: &Record) -> String {
-    match record {
-        Record::Ended { end, .. } => serde_json::to_string(end).unwrap_or_default(),
-        other => other.name().to_owned(),
+    if let Record::Ended { end, .. } = record {
+        serde_json::to_string(end).unwrap_or_default()
+    } else {
+        record.name().to_owned()
     }
 }
 

@@ -99,10 +99,7 @@ impl Sandbox {
 
     /// The result, once the transaction is closed.
     pub fn result(&self) -> Option<TransactionResult> {
-        match self.state().stage {
-            Stage::Closed(result) => Some(result),
-            _ => None,
-        }
+        if let Stage::Closed(result) = self.state().stage { Some(result) } else { None }
     }
 
     /// The lines of a file that is written by what runs in the sandbox.

@@ -11,9 +11,9 @@ use crate::step::Verb;
 use crate::text::{self, neutral};
 use careen_planner::names::Names;
 use careen_planner::observed::{Availability, Node};
-use careen_planner::remains::{CannotRestore, Next, Scope, may_restore, next, remains};
+use careen_planner::remains::{CannotRestore, Giving, Next, Scope, may_restore, next, remains};
 use careen_planner::state::RECORD_LABEL;
-use careen_planner::{Action, JobKey, NodeId, Observed, RolloutId};
+use careen_planner::{JobKey, NodeId, Observed, RolloutId};
 use careen_swarm::{GivenKind, Stored};
 use serde_json::json;
 use std::time::Duration;
@@ -141,10 +141,10 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
                     return Err(Failure::StillThere { services });
                 }
                 Next::Wait(_) => self.console.wait(INTERVAL),
-                Next::Act(actions) => {
-                    for action in &actions {
-                        match self.backend.give_back(action) {
-                            Ok(()) => given.note(&observed, action),
+                Next::Act(steps) => {
+                    for giving in &steps {
+                        match self.backend.give_back(giving) {
+                            Ok(()) => given.note(&observed, giving),
                             // Somebody was faster: what is so now is looked at anew.
                             Err(BackendError::Changed) if !late => {}
                             Err(error) => return Err(error.into()),
@@ -199,10 +199,11 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
 }
 
 impl GivenBack {
-    fn note(&mut self, observed: &Observed, action: &Action) {
-        match action {
-            Action::RemoveJob { key } => self.services.push(key.name()),
-            Action::UpdateNode { node, labels, availability, .. } => {
+    fn note(&mut self, observed: &Observed, giving: &Giving) {
+        match giving {
+            Giving::Stop { .. } => {}
+            Giving::Remove { key } => self.services.push(key.name()),
+            Giving::Write { node, labels, availability, .. } => {
                 let Some(found) = observed.node(node) else { return };
                 self.nodes.push(GivenNode {
                     node: node.clone(),
@@ -213,7 +214,6 @@ impl GivenBack {
                     keeps_its_label: labels.get(RECORD_LABEL).is_some_and(Option::is_some),
                 });
             }
-            _ => {}
         }
     }
 }

@@ -55,10 +55,10 @@ fn own_image() -> String {
 
 /// What to do about it is not what to do about an image of the operator's.
 fn no_own_image(error: BackendError) -> Failure {
-    match error {
-        BackendError::NoImage { image, .. } => Failure::NoOwnImage { image },
-        other => other.into(),
+    if let BackendError::NoImage { image, .. } = error {
+        return Failure::NoOwnImage { image };
     }
+    error.into()
 }
 
 fn planned(file: &PayloadFile) -> GivenFile {

@@ -12,10 +12,11 @@ use careen_cli::exit::Exit;
 use careen_cli::key::Key;
 use careen_controller::{ActError, Cluster, Controller, Unseen, run_pass};
 use careen_planner::observed::{ControllerPlace, Node};
+use careen_planner::remains::Giving;
 use careen_planner::rollout::{ASK_LABEL, Ask, Control, RolloutRecord};
 use careen_planner::spec::UnlockKey;
 use careen_planner::{
-    Act, Action, ControllerId, GivenFile, JobKey, NodeId, Observed, PauseReason, RolloutId, Spec, Version,
+    Act, ControllerId, GivenFile, JobKey, NodeId, Observed, PauseReason, RolloutId, Spec, Version,
 };
 use careen_sim::View;
 use careen_sim::world::World;
@@ -357,8 +358,8 @@ impl Backend for Sim {
         Ok(true)
     }
 
-    fn give_back(&mut self, action: &Action) -> Result<(), BackendError> {
-        self.0.borrow_mut().world.give_back(action).map_err(|_| BackendError::Changed)
+    fn give_back(&mut self, giving: &Giving) -> Result<(), BackendError> {
+        self.0.borrow_mut().world.give_back(giving).map_err(|_| BackendError::Changed)
     }
 
     fn remove_controller(&mut self, _rollout: &RolloutId) -> Result<(), BackendError> {

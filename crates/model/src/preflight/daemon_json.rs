@@ -129,10 +129,9 @@ mod tests {
     }
 
     fn why(text: &str, flags: &str, verdict: Verdict) -> String {
-        match of(text, flags, verdict) {
-            DaemonJson::Invalid { why } => why,
-            other => panic!("{other:?}"),
-        }
+        let found = of(text, flags, verdict);
+        let DaemonJson::Invalid { why } = found else { panic!("{found:?}") };
+        why
     }
 
     #[test]

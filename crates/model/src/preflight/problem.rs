@@ -141,6 +141,7 @@ impl fmt::Display for Engine {
 
 /// What is wrong, and what to do.
 impl fmt::Display for Problem {
+    #[expect(clippy::too_many_lines, reason = "a sentence for each problem")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::MappedUsers => f.write_str(

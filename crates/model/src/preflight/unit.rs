@@ -377,17 +377,15 @@ pub(super) mod tests {
     const UNIT: &str = "/lib/systemd/system/docker.service";
 
     fn arguments(files: &[(&str, &str)]) -> Vec<String> {
-        match docker_service(&Host(files)) {
-            Unit::Starts(start) => start.arguments,
-            other => panic!("{other:?}"),
-        }
+        let found = docker_service(&Host(files));
+        let Unit::Starts(start) = found else { panic!("{found:?}") };
+        start.arguments
     }
 
     fn broken(files: &[(&str, &str)]) -> String {
-        match docker_service(&Host(files)) {
-            Unit::Broken { why } => why,
-            other => panic!("{other:?}"),
-        }
+        let found = docker_service(&Host(files));
+        let Unit::Broken { why } = found else { panic!("{found:?}") };
+        why
     }
 
     #[test]

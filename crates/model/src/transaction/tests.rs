@@ -353,20 +353,22 @@ fn status_194_runs_the_next_attempt_after_each_reboot_up_to_a_limit() {
     let mut boot = 0;
     let mut view = host();
     let last = loop {
-        match next(&after(&records), &view, ALL_ALLOWED) {
-            Action::Start { phase: Phase::Command, attempt } => records.extend([
+        let action = next(&after(&records), &view, ALL_ALLOWED);
+        if let Action::Start { phase: Phase::Command, attempt } = action {
+            records.extend([
                 start(Phase::Command, attempt),
                 Record::Running { pid: 9 },
                 ended(CommandEnd::Exited(REBOOT_ME)),
-            ]),
-            Action::Reboot { reason } => {
-                records.push(Record::Rebooting { reason, from_boot: view.boot_id.clone() });
-                boot += 1;
-                view.boot_id = boot.to_string();
-            }
-            Action::RecordRebooted => records.push(Record::Rebooted { boot: view.boot_id.clone() }),
-            Action::Close(outcome) => break outcome,
-            other => panic!("{other:?}"),
+            ]);
+        } else if let Action::Reboot { reason } = action {
+            records.push(Record::Rebooting { reason, from_boot: view.boot_id.clone() });
+            boot += 1;
+            view.boot_id = boot.to_string();
+        } else if action == Action::RecordRebooted {
+            records.push(Record::Rebooted { boot: view.boot_id.clone() });
+        } else {
+            let Action::Close(outcome) = action else { panic!("{action:?}") };
+            break outcome;
         }
     };
     assert_eq!((boot, after(&records).history.attempts), (MAX_REBOOTS, MAX_REBOOTS + 1));

@@ -251,15 +251,8 @@ impl Work<'_> {
         if here.age >= self.spec.limits.verifying && !works {
             return Move::Fail(Reason::TimeLimit);
         }
-        let missing = self.missing(here);
-        let jobs = self.jobs_of(here);
-        let placed = jobs.iter().filter(|job| job.runs() || job.stopped).count();
-        if !missing.is_empty() {
-            return Move::Act(missing, self.placing(here, placed, usize::from(COLLECTORS_GATES) + 1));
-        }
-        if jobs.iter().any(|job| !job.runs() && !job.stopped && !job.is_lost()) {
-            let hold = self.placing(here, placed, jobs.len());
-            return if a_go_may_count { Move::Wait(hold) } else { self.make_active(here, hold) };
+        if let Some(placing) = self.collector_is_placed(here, a_go_may_count) {
+            return placing;
         }
         let collects = self.gates_of(here).count() <= usize::from(COLLECTORS_GATES);
         if said.is_none() && collects && self.lost_a_gate(here) {
@@ -271,5 +264,20 @@ impl Work<'_> {
             return Move::Set(Wanted::Restore);
         }
         Move::Wait(self.works(here, phase))
+    }
+
+    /// Until the agent that collects and its gates run.
+    fn collector_is_placed(&mut self, here: &Here<'_>, a_go_may_count: bool) -> Option<Move> {
+        let missing = self.missing(here);
+        let jobs = self.jobs_of(here);
+        let placed = jobs.iter().filter(|job| job.runs() || job.stopped).count();
+        if !missing.is_empty() {
+            return Some(Move::Act(missing, self.placing(here, placed, usize::from(COLLECTORS_GATES) + 1)));
+        }
+        if !jobs.iter().any(|job| !job.runs() && !job.stopped && !job.is_lost()) {
+            return None;
+        }
+        let hold = self.placing(here, placed, jobs.len());
+        Some(if a_go_may_count { Move::Wait(hold) } else { self.make_active(here, hold) })
     }
 }

@@ -70,7 +70,7 @@ impl Work<'_> {
     pub(super) fn tidy(&mut self) -> End {
         for node in &self.observed.nodes {
             if wants_tidying(node, self.spec) {
-                self.actions.push(without_labels(node, None));
+                self.actions.push(without_labels(node, None).into());
             }
         }
         if !self.observed.results.is_empty() {

@@ -112,9 +112,11 @@ fn open(observed: &mut Observed, gates: &[u8]) {
 
 /// The gates that a pass opens, by number.
 fn opened(pass: &Pass) -> Vec<u8> {
-    let opened = |act: &Act| match &act.action {
-        Action::OpenGate { key: JobKey { role: JobRole::Gate(number), .. }, .. } => Some(*number),
-        _ => None,
+    let opened = |act: &Act| {
+        let Action::OpenGate { key: JobKey { role: JobRole::Gate(number), .. }, .. } = &act.action else {
+            return None;
+        };
+        Some(*number)
     };
     pass.actions.iter().filter_map(opened).collect()
 }
@@ -135,12 +137,12 @@ fn words(pass: &Pass) -> Vec<String> {
         let record = labels.get(RECORD_LABEL).cloned().flatten();
         record.map_or("-".to_owned(), |text| text.splitn(5, ' ').nth(4).unwrap().to_owned())
     };
-    let word = |act: &Act| match &act.action {
-        Action::UpdateNode { node, labels, availability, .. } => {
-            let to = availability.map_or(String::new(), |to| format!(" := {}", to.word()));
-            format!("{node} {}{to}", label(labels))
-        }
-        other => other.name().to_owned(),
+    let word = |act: &Act| {
+        let Action::UpdateNode { node, labels, availability, .. } = &act.action else {
+            return act.action.name().to_owned();
+        };
+        let to = availability.map_or(String::new(), |to| format!(" := {}", to.word()));
+        format!("{node} {}{to}", label(labels))
     };
     pass.actions.iter().map(word).collect()
 }
@@ -478,9 +480,9 @@ fn what_a_host_said_last_stays_when_the_node_goes_down_for_good() {
     node(&mut observed, "w1").status = NodeStatus::Down;
     let down = pass(&observed, &spec, &me(), &heard.watch, Duration::from_secs(1)).unwrap();
     let late = pass(&observed, &spec, &me(), &down.watch, Duration::from_secs(60 * 60)).unwrap();
-    let labels = late.actions.iter().find_map(|act| match &act.action {
-        Action::UpdateNode { node, labels, .. } if node.0 == "w1" => Some(labels),
-        _ => None,
+    let labels = late.actions.iter().find_map(|act| {
+        let Action::UpdateNode { node, labels, .. } = &act.action else { return None };
+        (node.0 == "w1").then_some(labels)
     });
     let words = labels.unwrap()[LAST_WORDS_LABEL].clone().unwrap();
     assert_eq!(words, "k3x9 g1 before that the command had printed: Setting up docker-ce ");
@@ -785,9 +787,9 @@ fn what_a_pause_says_of_a_node_is_carried_out() {
         },
     };
     let failed = pass(&observed, &spec(), &me(), &watch, Duration::from_secs(1)).unwrap();
-    let told = failed.actions.iter().find_map(|act| match &act.action {
-        Action::UpdateNode { labels, .. } => labels.get(LAST_WORDS_LABEL).cloned().flatten(),
-        _ => None,
+    let told = failed.actions.iter().find_map(|act| {
+        let Action::UpdateNode { labels, .. } = &act.action else { return None };
+        labels.get(LAST_WORDS_LABEL).cloned().flatten()
     });
     assert!(
         told.as_ref().is_some_and(|told| told.ends_with("it waited: the drained node still runs web")),
@@ -891,11 +893,13 @@ fn an_agent_is_taken_away_before_its_gates() {
     put(&mut observed, "w1", &record(Stage::Restoring { then }));
     jobs(&mut observed, "w1", TaskState::Running, None);
     let touched = |observed: &Observed| -> Vec<(String, JobRole)> {
-        let touched = |act: &Act| match &act.action {
-            Action::StopJob { key, .. } | Action::RemoveJob { key } | Action::CreateStandIn { key } => {
-                Some((act.action.name().to_owned(), key.role))
-            }
-            _ => None,
+        let touched = |act: &Act| {
+            let (Action::StopJob { key, .. } | Action::RemoveJob { key } | Action::CreateStandIn { key }) =
+                &act.action
+            else {
+                return None;
+            };
+            Some((act.action.name().to_owned(), key.role))
         };
         now(observed, &spec()).actions.iter().filter_map(touched).collect()
     };
@@ -1532,14 +1536,12 @@ fn joined_again() -> Observed {
 }
 
 fn questions(pass: &Pass) -> Vec<(&str, u32)> {
-    let question = |act: &Act| match &act.action {
-        Action::CreateJob { agent } => {
-            assert!(agent.collects, "it may begin something: {agent:?}");
-            assert_eq!(agent.key.node, NodeId("w1".into()), "it works on another try: {agent:?}");
-            assert_eq!(agent.key.transaction(), key("w1", JobRole::Agent).transaction());
-            Some((agent.on.clone().expect("it is placed on w1, which is gone"), agent.key.agent))
-        }
-        _ => None,
+    let question = |act: &Act| {
+        let Action::CreateJob { agent } = &act.action else { return None };
+        assert!(agent.collects, "it may begin something: {agent:?}");
+        assert_eq!(agent.key.node, NodeId("w1".into()), "it works on another try: {agent:?}");
+        assert_eq!(agent.key.transaction(), key("w1", JobRole::Agent).transaction());
+        Some((agent.on.clone().expect("it is placed on w1, which is gone"), agent.key.agent))
     };
     let all: Vec<(NodeId, u32)> = pass.actions.iter().filter_map(question).collect();
     all.into_iter().map(|(node, agent)| (if node.0 == "x1" { "x1" } else { "x2" }, agent)).collect()
@@ -1820,14 +1822,11 @@ fn a_host_that_was_called_failed_unheard_is_listened_to_when_it_is_back() {
     assert!(stops(&now(&scene(Reason::Exit(7), None), &spec())), "what is known need not be asked");
     let mut told = scene(Reason::NodeDown, Some(finished));
     let pass = now(&told, &spec());
-    let written: Vec<&NodeResult> = pass
-        .actions
-        .iter()
-        .filter_map(|act| match &act.action {
-            Action::WriteResult { result } => Some(result),
-            _ => None,
-        })
-        .collect();
+    let result = |act: &'_ Act| {
+        let Action::WriteResult { result } = &act.action else { return None };
+        Some(result.clone())
+    };
+    let written: Vec<NodeResult> = pass.actions.iter().filter_map(result).collect();
     assert_eq!(written.len(), 1, "{pass:?}");
     assert_eq!((&written[0].outcome, written[0].record.as_deref()), (&outcome, Some("E: no space left")));
     assert!(matches!(pass.stages[&NodeId("w1".into())], Stage::Failed { .. }), "it stays failed");
@@ -1845,11 +1844,10 @@ fn a_host_whose_agent_died_with_its_engine_is_asked_when_it_takes_tasks_again() 
     put(&mut seen, "w1", &record(failed));
     let asks = |seen: &Observed| {
         let pass = now(seen, &spec());
-        let question = |act: &Act| match &act.action {
-            Action::CreateJob { agent } if agent.key.node.0 == "w1" => {
-                Some((agent.on.clone(), agent.collects, agent.key.agent))
-            }
-            _ => None,
+        let question = |act: &Act| {
+            let Action::CreateJob { agent } = &act.action else { return None };
+            let of_w1 = agent.key.node.0 == "w1";
+            of_w1.then(|| (agent.on.clone(), agent.collects, agent.key.agent))
         };
         pass.actions.iter().find_map(question)
     };

@@ -177,6 +177,7 @@ pub struct IllegalStep {
 
 impl Stage {
     /// What follows an event.
+    #[expect(clippy::too_many_lines, reason = "the edges of one graph")]
     pub fn step(self, event: &Event) -> Result<Self, IllegalStep> {
         let illegal = IllegalStep { stage: self.name(), event: event.name() };
         Ok(match event {
@@ -200,12 +201,14 @@ impl Stage {
             Event::Ended if self.is_after_the_go() && self != Self::Verifying => Self::Verifying,
             Event::NotBegun if self == Self::Verifying => Self::Entering,
             Event::Verified if self == Self::Verifying => Self::Restoring { then: Then::Settle },
-            Event::Restored => match self {
-                Self::Restoring { then: Then::Settle } => Self::Settling,
-                Self::Restoring { then: Then::Fail { phase, reason } } => Self::Failed { phase, reason },
-                Self::Restoring { then: Then::Skip { why } } => Self::Skipped { why },
-                _ => return Err(illegal),
-            },
+            Event::Restored => {
+                let Self::Restoring { then } = self else { return Err(illegal) };
+                match then {
+                    Then::Settle => Self::Settling,
+                    Then::Fail { phase, reason } => Self::Failed { phase, reason },
+                    Then::Skip { why } => Self::Skipped { why },
+                }
+            }
             Event::Settled if self == Self::Settling => Self::Done,
             Event::Fail(reason) => match self.phase() {
                 // Nothing was begun: what careen has there is taken back first.

@@ -152,10 +152,8 @@ fn a_record_is_one_short_label_and_comes_back_as_it_was() {
                     assert!(NodeRecord::decode(&text).is_err(), "a node that left has no label: {text}");
                     continue;
                 }
-                let stored = match stage {
-                    Stage::Held { .. } => NodeRecord { stage: Stage::Pending, ..record },
-                    _ => record,
-                };
+                let is_held = matches!(stage, Stage::Held { .. });
+                let stored = if is_held { NodeRecord { stage: Stage::Pending, ..record } } else { record };
                 assert_eq!(NodeRecord::decode(&text).unwrap(), stored);
             }
         }

@@ -83,11 +83,11 @@ fn prepared() -> Vec<Event> {
 }
 
 fn drawn(agent: &Agent) -> [u8; 2] {
-    match &agent.at {
-        At::Waiting(watch) => watch.draw().gates,
-        At::Following(following) => following.watch.as_ref().expect("a watch").draw().gates,
-        at => panic!("it has drawn nothing: {at:?}"),
+    if let At::Waiting(watch) = &agent.at {
+        return watch.draw().gates;
     }
+    let At::Following(following) = &agent.at else { panic!("it has drawn nothing: {:?}", agent.at) };
+    following.watch.as_ref().expect("a watch").draw().gates
 }
 
 fn go(agent: &Agent) -> Look {

@@ -242,13 +242,10 @@ impl Driven {
     }
 
     fn record(&self) -> Option<Record> {
-        match &self.last {
-            Effect::WriteSupervised => {
-                Some(Record::Supervised { entry: Way::Systemd, pid: 1, boot_id: "one".into() })
-            }
-            Effect::Write(record) => Some(record.clone()),
-            _ => None,
+        if let Effect::WriteSupervised = &self.last {
+            return Some(Record::Supervised { entry: Way::Systemd, pid: 1, boot_id: "one".into() });
         }
+        if let Effect::Write(record) = &self.last { Some(record.clone()) } else { None }
     }
 
     /// Up to its look at the host.
@@ -379,11 +376,11 @@ fn a_cancel_in_every_wait_ends_the_transaction() {
         assert_eq!(driven.machine.at().name(), at);
         driven.told(Event::Cancelled("abort".into()));
         for _ in 0..4 {
-            match driven.last.clone() {
-                Effect::Look => driven.told(seen(wants_reboot())),
-                Effect::Close(_) => break,
-                other => panic!("{at}: {other:?}"),
-            };
+            if matches!(driven.last, Effect::Close(_)) {
+                break;
+            }
+            assert!(matches!(driven.last, Effect::Look), "{at}: {:?}", driven.last);
+            driven.told(seen(wants_reboot()));
         }
         let Effect::Close(outcome) = driven.last.clone() else { panic!("{at}: {:?}", driven.last) };
         // After the reboot all is done that was to be.

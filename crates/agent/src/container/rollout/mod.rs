@@ -205,17 +205,13 @@ impl Telling {
 
     /// Says it to the controller; a result with what a person wants to know of it.
     fn say(&mut self, said: Said) {
-        self.reporter.say(match said {
-            Said::Finished { outcome, record: None } => {
-                let record = match &outcome {
-                    NodeOutcome::Succeeded => self.changes.take(),
-                    NodeOutcome::Failed { .. } => self.last_lines.take(),
-                };
-                let record = with_deeds(&self.deeds, record).map(|record| shortened(&record));
-                Said::Finished { outcome, record }
-            }
-            said => said,
-        });
+        let Said::Finished { outcome, record: None } = said else { return self.reporter.say(said) };
+        let record = match &outcome {
+            NodeOutcome::Succeeded => self.changes.take(),
+            NodeOutcome::Failed { .. } => self.last_lines.take(),
+        };
+        let record = with_deeds(&self.deeds, record).map(|record| shortened(&record));
+        self.reporter.say(Said::Finished { outcome, record });
     }
 
     fn pass_go(&self, directory: &TransactionDir, number: u32, seen: Duration) -> anyhow::Result<()> {

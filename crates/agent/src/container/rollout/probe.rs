@@ -54,8 +54,5 @@ impl Probe<'_> {
 
 /// What the engine says of it, without what was asked.
 fn in_its_words(error: &EngineError) -> String {
-    match error {
-        EngineError::Answer { message, .. } => message.clone(),
-        other => other.to_string(),
-    }
+    if let EngineError::Answer { message, .. } = error { message.clone() } else { error.to_string() }
 }

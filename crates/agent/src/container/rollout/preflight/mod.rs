@@ -128,11 +128,10 @@ fn engine_says(place: &Place) -> Result<EngineSays, String> {
 fn dpkg() -> Dpkg {
     let list = tool::output("dpkg-query", &["-W", "-f", DPKG_FORMAT], &mut Vec::new()).unwrap_or_default();
     let rehearse = || tool::must(&["dpkg", "--configure", "-a", "--no-act"], TIME_LIMIT);
-    match dpkg_state(&list, rehearse) {
-        // Somebody is at it: what is half done now need not stay so.
-        Dpkg::Broken { .. } if others::dpkg_is_locked() => Dpkg::Mendable,
-        state => state,
-    }
+    let state = dpkg_state(&list, rehearse);
+    // Somebody is at it: what is half done now need not stay so.
+    let is_at_work = matches!(state, Dpkg::Broken { .. }) && others::dpkg_is_locked();
+    if is_at_work { Dpkg::Mendable } else { state }
 }
 
 /// An engine that cannot be asked is a problem of its own.
