@@ -242,3 +242,52 @@ fn a_circle_is_found_however_it_is_written() {
         assert_eq!(found, circles, "{texts:?}");
     }
 }
+
+/// What decides gets time, randomness and what was seen as arguments.
+const PURE: [&str; 3] = ["model", "planner", "protocol"];
+
+const ACTS: [&str; 8] = [
+    "std::env::",
+    "std::fs::",
+    "std::os::",
+    "std::process::",
+    "std::thread::",
+    "Instant::now",
+    "SystemTime::now",
+    "println!",
+];
+
+#[test]
+fn what_decides_asks_nobody() {
+    let mut found = Vec::new();
+    for name in PURE {
+        for (module, text) in shipped(name) {
+            let acts = ACTS.iter().filter(|acts| text.contains(**acts));
+            found.extend(acts.map(|acts| format!("{name}: {}: {acts}", module.join("/"))));
+        }
+    }
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn a_file_is_at_most_600_lines_beside_its_tests() {
+    let mut long = Vec::new();
+    for name in folders() {
+        for (module, text) in shipped(&name) {
+            let lines = text.lines().count();
+            if lines > 600 {
+                long.push(format!("{name}: {}: {lines} lines", module.join("/")));
+            }
+        }
+    }
+    assert!(long.is_empty(), "{long:#?}");
+}
+
+/// The files of a crate without their tests.
+fn shipped(name: &str) -> BTreeMap<Module, String> {
+    let source = root().join("crates").join(name).join("src");
+    let mut files = BTreeMap::new();
+    modules(&source, &source, &mut files);
+    files.retain(|module, _| !module.iter().any(|part| part == "tests" || part == "testing"));
+    files
+}

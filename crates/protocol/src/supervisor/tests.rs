@@ -3,6 +3,7 @@
 use super::*;
 use crate::agent::tests::edges_of_the_picture;
 use careen_model::journal::TransactionResult;
+use careen_model::outcome::CommandEnd;
 use std::collections::BTreeSet;
 
 const ROLLOUT: Policy = Policy {
