@@ -216,7 +216,7 @@ impl Follower {
 
     /// How long a node has been where it is, seen from here.
     fn age(&mut self, node: &NodeStanding, now: Duration) -> Duration {
-        let state = words::stage(&node.stage);
+        let state = words::state(node);
         let since = self.since.entry(node.node.clone()).or_insert_with(|| (state.clone(), now));
         if since.0 != state {
             *since = (state, now);
@@ -271,8 +271,8 @@ fn state_change(was: Option<&NodeStanding>, node: &NodeStanding, now: &Standing)
         node: node.node.clone(),
         hostname: node.hostname.clone(),
         shown: node.shown.clone(),
-        state: node.stage.name(),
-        text: format!("{}{}", words::stage(&node.stage), why.unwrap_or_default()),
+        state: node.state(),
+        text: format!("{}{}", words::state(node), why.unwrap_or_default()),
     })
 }
 

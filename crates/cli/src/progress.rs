@@ -34,7 +34,7 @@ pub fn picture(standing: &Standing, last_lines: &BTreeMap<NodeId, String>, colou
         };
         vec![
             Span::from(format!("  {}", node.shown)),
-            Span::new(status::stage_look(&node.stage), words::stage(&node.stage)),
+            Span::new(status::look(node), words::state(node)),
             age.into(),
             Span::new(Look::Dim, words),
         ]

@@ -124,7 +124,7 @@ fn row(standing: &Standing, node: &NodeStanding) -> Vec<Span> {
     vec![
         node.shown.clone().into(),
         words::role(node.role).into(),
-        Span::new(stage_look(&node.stage), words::stage(&node.stage)),
+        Span::new(look(node), words::state(node)),
         age.into(),
         why.join("; ").into(),
     ]
@@ -167,14 +167,19 @@ pub fn control_look(control: Option<&Control>) -> Look {
     }
 }
 
-/// How a node's state looks.
-pub fn stage_look(stage: &Stage) -> Look {
+/// How a node of a rollout that goes on looks.
+pub fn look(node: &NodeStanding) -> Look {
+    let out_of_turn = node.hold.as_ref().is_some_and(|hold| !words::is_routine(hold));
+    if node.is_held() && out_of_turn { Look::Warn } else { stage_look(&node.stage) }
+}
+
+/// How a node's stage looks.
+fn stage_look(stage: &Stage) -> Look {
     match stage {
         Stage::Done => Look::Good,
         Stage::Gone { left: Left::Done } => Look::Good,
         Stage::Failed { .. } | Stage::Gone { .. } => Look::Bad,
-        Stage::Held { hold } if !words::is_routine(hold) => Look::Warn,
-        Stage::Pending | Stage::Held { .. } | Stage::Skipped { .. } => Look::Dim,
+        Stage::Pending | Stage::Skipped { .. } => Look::Dim,
         Stage::Entering
         | Stage::Preparing
         | Stage::Draining { .. }

@@ -150,7 +150,7 @@ pub fn node<'a>(standing: &Standing, node: &'a NodeStanding) -> NodeJson<'a> {
         wave: node.wave,
         generation: node.generation,
         cancelled_goes: node.cancelled,
-        state: node.stage.name(),
+        state: node.state(),
         stage: &node.stage,
         since_seconds: node.age.map(|age| age.as_secs()),
         availability: node.availability.map(Availability::word),

@@ -123,7 +123,7 @@ fn nodes(standing: &Standing) -> Vec<NodeStanding> {
     let lefts = [Left::BeforeItsTurn, Left::AtWork, Left::GivenUp, Left::Failed, Left::Done];
     let failed = reasons.map(|reason| of(Stage::Failed { phase: Phase::Running, reason }, None));
     let gone = lefts.map(|left| of(Stage::Gone { left }, None));
-    let held = Hold::examples().into_iter().map(|hold| of(Stage::Held { hold: hold.clone() }, Some(hold)));
+    let held = Hold::examples().into_iter().map(|hold| of(Stage::Pending, Some(hold)));
     failed.into_iter().chain(gone).chain(held).collect()
 }
 

@@ -220,10 +220,6 @@ fn standing(
     };
     let stage = record.as_ref().map_or(Stage::Pending, |record| record.stage.clone());
     let hold = hold.filter(|_| !stage.is_terminal()).cloned();
-    let stage = match (stage, &hold) {
-        (Stage::Pending, Some(hold)) => Stage::Held { hold: hold.clone() },
-        (stage, _) => stage,
-    };
     NodeStanding {
         node: node.id.clone(),
         hostname: node.hostname.clone(),
@@ -307,7 +303,7 @@ impl Standing {
                 Stage::Skipped { .. } => totals.skipped += 1,
                 Stage::Gone { left: Left::Done } => totals.done += 1,
                 Stage::Gone { .. } => totals.gone += 1,
-                Stage::Pending | Stage::Held { .. } => totals.waiting += 1,
+                Stage::Pending => totals.waiting += 1,
                 Stage::Entering
                 | Stage::Preparing
                 | Stage::Draining { .. }
@@ -363,9 +359,19 @@ impl NodeStanding {
         self.taken && self.stage.is_terminal() && self.availability == Some(Availability::Drain)
     }
 
+    /// Whether nothing was begun on it, and it is known why.
+    pub fn is_held(&self) -> bool {
+        self.is_waiting() && self.hold.is_some()
+    }
+
+    /// The name of where it stands: its stage, or `held`.
+    pub fn state(&self) -> &'static str {
+        if self.is_held() { "held" } else { self.stage.name() }
+    }
+
     /// Whether nothing was begun on it.
     pub fn is_waiting(&self) -> bool {
-        matches!(self.stage, Stage::Pending | Stage::Held { .. })
+        self.stage == Stage::Pending
     }
 
     /// Whether it was begun and is not through.

@@ -30,7 +30,7 @@ pub fn page(standing: &Standing, nodes: &[&NodeStanding], page: &mut Page) {
         nodes.iter().partition(|node| nodes.len() > 1 && waits_its_turn(node));
     for node in telling {
         page.gap();
-        let state = Span::new(status::stage_look(&node.stage), words::stage(&node.stage));
+        let state = Span::new(status::look(node), words::state(node));
         let why = words::detail(node).map(|text| format!(": {}", standing.with_names(&text)));
         let who = format!("{} ({}) is ", node.shown, words::role(node.role));
         page.spans(&[who.into(), state, why.unwrap_or_default().into()]);
@@ -49,8 +49,7 @@ pub fn page(standing: &Standing, nodes: &[&NodeStanding], page: &mut Page) {
 }
 
 fn waits_its_turn(node: &NodeStanding) -> bool {
-    let not_begun = matches!(node.stage, Stage::Pending | Stage::Held { .. });
-    not_begun && node.hold.as_ref().is_none_or(words::is_routine)
+    node.is_waiting() && node.hold.as_ref().is_none_or(words::is_routine)
 }
 
 /// Those that wait for nothing but their turn.

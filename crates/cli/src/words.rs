@@ -19,7 +19,6 @@ pub fn stage(stage: &Stage) -> String {
         Stage::Draining { goal: Goal::Restart(Restart::Reboot) } => "draining for a reboot".to_owned(),
         Stage::RestartingEngine => "restarting the engine".to_owned(),
         Stage::Pending
-        | Stage::Held { .. }
         | Stage::Entering
         | Stage::Preparing
         | Stage::Running { .. }
@@ -34,6 +33,11 @@ pub fn stage(stage: &Stage) -> String {
     }
 }
 
+/// Where a node stands: its stage, or that it is held.
+pub fn state(node: &NodeStanding) -> String {
+    if node.is_held() { node.state().to_owned() } else { stage(&node.stage) }
+}
+
 /// Why a node that is through was not done.
 pub fn why_ended(stage: &Stage) -> Option<String> {
     match stage {
@@ -41,7 +45,6 @@ pub fn why_ended(stage: &Stage) -> Option<String> {
         Stage::Skipped { why } => Some(skip(*why).to_owned()),
         Stage::Gone { left: of_it } => Some(left(*of_it).to_owned()),
         Stage::Pending
-        | Stage::Held { .. }
         | Stage::Entering
         | Stage::Preparing
         | Stage::Draining { .. }
@@ -91,7 +94,6 @@ pub fn detail(node: &NodeStanding) -> Option<String> {
         Stage::Skipped { why } | Stage::Restoring { then: Then::Skip { why } } => Some(skip(*why).to_owned()),
         Stage::Gone { left } => Some(told_left(node, *left)),
         Stage::Pending
-        | Stage::Held { .. }
         | Stage::Entering
         | Stage::Preparing
         | Stage::Draining { .. }

@@ -237,7 +237,6 @@ fn stays(record: &NodeRecord) -> Option<Stage> {
             Some(Stage::Failed { phase, reason: Reason::Aborted })
         }
         Stage::Pending
-        | Stage::Held { .. }
         | Stage::Entering
         | Stage::Preparing
         | Stage::Draining { .. }

@@ -97,7 +97,7 @@ impl World {
     /// Whether a node has less to give than before, through careen, and is not given up.
     fn is_missed(&self, node: &SimNode) -> bool {
         let stage = self.stage(node);
-        let not_begun = matches!(stage, None | Some(Stage::Pending | Stage::Held { .. } | Stage::Entering));
+        let not_begun = matches!(stage, None | Some(Stage::Pending | Stage::Entering));
         if not_begun || stage.as_ref().is_some_and(Stage::is_terminal) {
             return false;
         }

@@ -48,9 +48,7 @@ impl World {
 
     fn in_its_turn(&mut self) -> Option<NodeId> {
         let turn = |stage: Option<Stage>| {
-            stage.is_some_and(|stage| {
-                !stage.is_terminal() && !matches!(stage, Stage::Pending | Stage::Held { .. })
-            })
+            stage.is_some_and(|stage| !stage.is_terminal() && !matches!(stage, Stage::Pending))
         };
         let nodes: Vec<NodeId> =
             self.nodes.iter().filter(|node| turn(self.stage(node))).map(|node| node.id.clone()).collect();
@@ -66,9 +64,7 @@ impl World {
         }
         let from = self.stage(&self.nodes[index]).map_or("pending", |stage| stage.name());
         // What is at work on the host of one that has just entered is of a try that had failed.
-        let waits = |stage: &Stage| {
-            stage.is_terminal() || matches!(stage, Stage::Pending | Stage::Held { .. } | Stage::Entering)
-        };
+        let waits = |stage: &Stage| stage.is_terminal() || matches!(stage, Stage::Pending | Stage::Entering);
         if self.stage(&self.nodes[index]).as_ref().is_none_or(waits) {
             self.left_out_of_turn.insert(id.clone());
         }

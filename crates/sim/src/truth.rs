@@ -132,7 +132,6 @@ impl World {
                 }
             }
             Stage::Pending
-            | Stage::Held { .. }
             | Stage::Entering
             | Stage::Preparing
             | Stage::Draining { .. }

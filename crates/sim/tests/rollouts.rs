@@ -53,7 +53,7 @@ fn random_rollouts(count: u64, faults: Faults, name: &str) -> BTreeSet<(&'static
     edges.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The edges of the picture in docs/rollout-states.md that lead to another state. `held` is never stored.
+/// The edges of the picture in docs/rollout-states.md that lead to another state.
 fn edges_of_the_picture() -> BTreeSet<(&'static str, &'static str)> {
     let text = include_str!("../../../docs/rollout-states.md");
     let edge = |line: &'static str| {
@@ -61,7 +61,7 @@ fn edges_of_the_picture() -> BTreeSet<(&'static str, &'static str)> {
         let (to, _) = rest.split_once(": ")?;
         Some((from, to))
     };
-    let stored = |(from, to): &(&str, &str)| from != to && *from != "held" && *to != "held";
+    let stored = |(from, to): &(&str, &str)| from != to;
     text.lines().filter_map(edge).filter(stored).collect()
 }
 

@@ -121,7 +121,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
             match node.has_failed() {
                 true => Ok(()),
                 false => {
-                    let state = words::stage(&node.stage);
+                    let state = words::state(node);
                     Err(Failure::NotFailed { node: node.hostname.clone(), state })
                 }
             }
@@ -132,7 +132,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         self.ask_for(args, Ask::Skip, |node| match node.may_be_skipped() {
             true => Ok(()),
             false => {
-                let state = words::stage(&node.stage);
+                let state = words::state(node);
                 Err(Failure::CannotSkip { node: node.hostname.clone(), state })
             }
         })

@@ -160,5 +160,5 @@ fn is_through(standing: &Standing) -> bool {
 }
 
 fn is_waiting(standing: &Standing) -> bool {
-    matches!(standing.stage(), Some(Stage::Pending | Stage::Held { .. }))
+    matches!(standing.stage(), Some(Stage::Pending))
 }

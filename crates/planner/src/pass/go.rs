@@ -175,7 +175,6 @@ impl Work<'_> {
             // A collecting agent is there or comes, and says it.
             Stage::Verifying
             | Stage::Pending
-            | Stage::Held { .. }
             | Stage::Entering
             | Stage::Preparing
             | Stage::Draining { goal: Goal::Run }

@@ -28,11 +28,11 @@ use crate::availability::{self, Change};
 use crate::constraint::InvalidConstraint;
 use crate::failure;
 use crate::hold::{Hold, PauseReason};
-use crate::ids::{ControllerId, NodeId, RolloutId, Version};
-use crate::observed::{Availability, Lock, Node, Observed};
+use crate::ids::{ControllerId, NodeId, RolloutId};
+use crate::observed::{Availability, Node, Observed};
 use crate::order::{self, Wave};
 use crate::participants::{self, Participant};
-use crate::rollout::{ASK_LABEL, Control};
+use crate::rollout::{ASK_LABEL, Control, RolloutRecord};
 use crate::spec::Spec;
 use crate::state::{CorruptRecord, Event, IllegalStep, Left, NodeRecord, RECORD_LABEL, Reason, Stage, Then};
 use crate::watch::{Key, Watch, Watching};
@@ -162,28 +162,14 @@ pub fn pass(
         }
         lock::Look::Wait(hold) => return Ok(waiting(observed, spec, &waves, &hold, watching.after)),
     };
-    let standings = standings(observed, spec, &waves, epoch);
-    let control = rollout.control.clone();
-    let mut work = Work {
-        observed,
-        spec,
-        control,
-        epoch,
-        participants,
-        waves,
-        standings,
-        watching,
-        actions: Vec::new(),
-        holds: BTreeMap::new(),
-        control_changed: false,
-    };
+    let mut work = Work::new(observed, spec, rollout, epoch, (participants, waves), watching);
     work.beat();
     let end = work.all()?;
     Ok(work.into_pass(end))
 }
 
 /// How a rollout stands, for whoever only looks: `careen status` and `careen why`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct View {
     /// Where each selected node stands.
     pub stages: BTreeMap<NodeId, Stage>,
@@ -191,14 +177,17 @@ pub struct View {
     pub holds: BTreeMap<NodeId, Hold>,
 }
 
-/// What a controller would find now. Changes nothing, and asks nobody who has the lock.
+/// What a controller would find now. Changes nothing, whoever has the lock.
 pub fn view(observed: &Observed, spec: &Spec) -> Result<View, PassError> {
-    let me = ControllerId("view".to_owned());
-    let lock = observed.lock.as_ref();
-    let (version, epoch) = lock.map_or((Version(0), 0), |lock| (lock.version, lock.epoch));
-    let lock = Lock { version, epoch, holder: Some(me.clone()), rollout: None, place: None };
-    let observed = Observed { lock: Some(lock), ..observed.clone() };
-    let Pass { stages, holds, .. } = pass(&observed, spec, &me, &Watch::default(), Duration::ZERO)?;
+    let participants = participants::participants(observed, spec)?;
+    let waves = order::waves(spec, &participants);
+    let Some(rollout) = &observed.rollout else { return Ok(View::default()) };
+    let epoch = observed.lock.as_ref().map_or(0, |lock| lock.epoch);
+    let watch = Watch::default();
+    let watching = Watching::new(&watch, Duration::ZERO);
+    let mut work = Work::new(observed, spec, rollout, epoch, (participants, waves), watching);
+    let end = work.all()?;
+    let Pass { stages, holds, .. } = work.into_pass(end);
     Ok(View { stages, holds })
 }
 
@@ -283,6 +272,31 @@ impl Standing {
     /// Whether it left without being done.
     fn is_missing(&self) -> bool {
         matches!(self.stage(), Some(Stage::Gone { left }) if *left != Left::Done)
+    }
+}
+
+impl<'a> Work<'a> {
+    fn new(
+        observed: &'a Observed,
+        spec: &'a Spec,
+        rollout: &RolloutRecord,
+        epoch: u64,
+        (participants, waves): (Vec<Participant>, Vec<Wave>),
+        watching: Watching<'a>,
+    ) -> Self {
+        Self {
+            observed,
+            spec,
+            control: rollout.control.clone(),
+            epoch,
+            standings: standings(observed, spec, &waves, epoch),
+            participants,
+            waves,
+            watching,
+            actions: Vec::new(),
+            holds: BTreeMap::new(),
+            control_changed: false,
+        }
     }
 }
 
@@ -386,9 +400,7 @@ impl Work<'_> {
             Event::Enter | Event::AgentLost | Event::NotBegun => (record.agent + 1, record.cancelled),
             Event::Cancelled => (record.agent + 1, record.cancelled + 1),
             Event::Retry => (0, 0),
-            Event::Hold(_)
-            | Event::Clear
-            | Event::Withdraw
+            Event::Withdraw
             | Event::Placed
             | Event::Drain(_)
             | Event::Go { .. }
@@ -479,14 +491,10 @@ impl Work<'_> {
     }
 
     fn into_pass(self, end: End) -> Pass {
-        let stages = self.standings.iter().filter_map(|(node, standing)| {
-            let stage = standing.stage()?.clone();
-            let stage = match (&stage, self.holds.get(node)) {
-                (Stage::Pending, Some(hold)) => Stage::Held { hold: hold.clone() },
-                (_, _) => stage,
-            };
-            Some((node.clone(), stage))
-        });
+        let stages = self
+            .standings
+            .iter()
+            .filter_map(|(node, standing)| Some((node.clone(), standing.stage()?.clone())));
         let stages = stages.collect();
         let act = |action| Act { epoch: self.epoch, action };
         let mut watch = self.watching.after;

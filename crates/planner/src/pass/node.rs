@@ -45,7 +45,7 @@ impl Work<'_> {
                 }
                 return answer;
             }
-            Stage::Pending | Stage::Held { .. } => false,
+            Stage::Pending => false,
             Stage::Entering
             | Stage::Preparing
             | Stage::Draining { .. }
@@ -123,7 +123,6 @@ impl Work<'_> {
             Stage::Restoring { then } => self.restoring(&here, *then),
             Stage::Settling => self.settling(&here),
             Stage::Pending
-            | Stage::Held { .. }
             | Stage::Done
             | Stage::Failed { .. }
             | Stage::Skipped { .. }
@@ -156,7 +155,6 @@ impl Work<'_> {
                 (limits.rebooting.max(limits.node_down), age, hold)
             }
             Stage::Pending
-            | Stage::Held { .. }
             | Stage::Entering
             | Stage::Preparing
             | Stage::Draining { .. }
@@ -352,7 +350,6 @@ pub fn has_begun(observed: &Observed, node: &NodeId, record: &NodeRecord) -> boo
         Stage::Draining { goal: Goal::Restart(_) } | Stage::RestartingEngine | Stage::Rebooting => true,
         Stage::Restoring { then: Then::Settle } | Stage::Settling | Stage::Done => true,
         Stage::Pending
-        | Stage::Held { .. }
         | Stage::Entering
         | Stage::Preparing
         | Stage::Draining { goal: Goal::Run }

@@ -1,9 +1,9 @@
 //! Single passes: what is decided on one look. Whole histories are in careen-sim.
 
 use super::*;
-use crate::ids::{GATES, JobKey, JobRole};
+use crate::ids::{GATES, JobKey, JobRole, Version};
 use crate::observed::{
-    AgentReport, ControllerPlace, Draw, Expectation, HostPhase, Job, Manager, NodeOutcome, NodeStatus,
+    AgentReport, ControllerPlace, Draw, Expectation, HostPhase, Job, Lock, Manager, NodeOutcome, NodeStatus,
     Reachability, Restart, Said, TaskState,
 };
 use crate::participants::Turn;
@@ -238,7 +238,7 @@ fn the_first_node_enters_and_the_others_wait_for_it() {
     let pass = now(&observed, &spec());
     assert_eq!(words(&pass), ["w1 e5 entering"]);
     assert_eq!(hold(&pass, "w2"), "earlier-wave");
-    assert!(matches!(&pass.stages[&NodeId("w2".into())], Stage::Held { .. }));
+    assert_eq!(pass.stages[&NodeId("w2".into())], Stage::Pending);
     node(&mut observed, "w1").availability = Drain;
     assert_eq!(words(&now(&observed, &spec())), ["w1 e5 entering drain>active := active"]);
     observed.baseline = None;

@@ -1,6 +1,5 @@
 //! Where one node stands in a rollout, and what may follow. The picture is docs/rollout-states.md; a test compares.
 
-use crate::hold::Hold;
 use careen_model::report::Restart;
 use serde::{Deserialize, Serialize};
 
@@ -16,11 +15,6 @@ pub use words::{Phase, Reason, Skip};
 pub enum Stage {
     /// Nothing was begun.
     Pending,
-    /// Nothing was begun, and this is why. Never stored: whoever looks decides it again from what is seen.
-    Held {
-        /// Why.
-        hold: Hold,
-    },
     /// Intent: agent and gates are being placed. A node that its operator keeps drained is active for that.
     Entering,
     /// The agent is there and runs `prepare`.
@@ -119,10 +113,6 @@ pub enum Then {
 /// What happens to a node's stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// A reason to wait was found.
-    Hold(Hold),
-    /// It is gone.
-    Clear,
     /// It is the node's turn.
     Enter,
     /// Its operator drained it before the agent was placed.
@@ -177,13 +167,10 @@ pub struct IllegalStep {
 
 impl Stage {
     /// What follows an event.
-    #[expect(clippy::too_many_lines, reason = "the edges of one graph")]
     pub fn step(self, event: &Event) -> Result<Self, IllegalStep> {
         let illegal = IllegalStep { stage: self.name(), event: event.name() };
         Ok(match event {
-            Event::Hold(hold) if self.waits() => Self::Held { hold: hold.clone() },
-            Event::Clear if matches!(self, Self::Held { .. }) => Self::Pending,
-            Event::Enter if self.waits() => Self::Entering,
+            Event::Enter if self == Self::Pending => Self::Entering,
             Event::Withdraw if self == Self::Entering => Self::Pending,
             Event::Placed if self == Self::Entering => Self::Preparing,
             Event::AgentLost | Event::Cancelled if self.is_before_the_go() => Self::Entering,
@@ -219,15 +206,13 @@ impl Stage {
                 None => return Err(illegal),
             },
             Event::Skip(why) if self.is_before_the_go() => Self::Restoring { then: Then::Skip { why: *why } },
-            Event::Skip(why) if self.waits() || matches!(self, Self::Failed { .. }) => {
+            Event::Skip(why) if matches!(self, Self::Pending | Self::Failed { .. }) => {
                 Self::Skipped { why: *why }
             }
             Event::Retry if matches!(self, Self::Failed { .. }) => Self::Pending,
             Event::Leave(left) if !matches!(self, Self::Gone { .. }) => Self::Gone { left: *left },
             Event::GiveUp if self == Self::Gone { left: Left::AtWork } => Self::Gone { left: Left::GivenUp },
-            Event::Hold(_)
-            | Event::Clear
-            | Event::Enter
+            Event::Enter
             | Event::Withdraw
             | Event::Placed
             | Event::AgentLost
@@ -244,10 +229,6 @@ impl Stage {
             | Event::Leave(_)
             | Event::GiveUp => return Err(illegal),
         })
-    }
-
-    fn waits(&self) -> bool {
-        matches!(self, Self::Pending | Self::Held { .. })
     }
 
     /// Whether careen has something on the node, and nothing that cannot be taken back was begun.
@@ -274,7 +255,6 @@ impl Stage {
                 Some(*reason)
             }
             Self::Pending
-            | Self::Held { .. }
             | Self::Entering
             | Self::Preparing
             | Self::Draining { .. }
@@ -301,7 +281,6 @@ impl Stage {
             Self::Done | Self::Failed { .. } | Self::Skipped { .. } => true,
             Self::Gone { left } => *left != Left::AtWork,
             Self::Pending
-            | Self::Held { .. }
             | Self::Entering
             | Self::Preparing
             | Self::Draining { .. }
@@ -336,7 +315,7 @@ impl Stage {
     /// The stage as a phase that can fail; none for what is over, and for what waits to be restored.
     pub fn phase(&self) -> Option<Phase> {
         match self {
-            Self::Pending | Self::Held { .. } => Some(Phase::Pending),
+            Self::Pending => Some(Phase::Pending),
             Self::Entering => Some(Phase::Entering),
             Self::Preparing => Some(Phase::Preparing),
             Self::Draining { .. } => Some(Phase::Draining),
@@ -358,7 +337,6 @@ impl Stage {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Pending => "pending",
-            Self::Held { .. } => "held",
             Self::Entering => "entering",
             Self::Preparing => "preparing",
             Self::Draining { .. } => "draining",
@@ -380,8 +358,6 @@ impl Event {
     /// Its name.
     pub fn name(&self) -> &'static str {
         match self {
-            Self::Hold(_) => "hold",
-            Self::Clear => "clear",
             Self::Enter => "enter",
             Self::Withdraw => "withdraw",
             Self::Placed => "placed",

@@ -171,8 +171,6 @@ fn availability(word: &str) -> Option<Availability> {
 fn write_stage(f: &mut fmt::Formatter<'_>, stage: &Stage) -> fmt::Result {
     let name = stage.name();
     match stage {
-        // What is held is decided again by whoever looks.
-        Stage::Held { .. } => f.write_str("pending"),
         Stage::Draining { goal: Goal::Run } => write!(f, "{name}:run"),
         Stage::Draining { goal: Goal::Restart(Restart::Engine) } => write!(f, "{name}:engine"),
         Stage::Draining { goal: Goal::Restart(Restart::Reboot) } => write!(f, "{name}:reboot"),

@@ -11,7 +11,6 @@ fn all_stages() -> Vec<Stage> {
     let goals = [Goal::Run, Goal::Restart(Restart::Engine), Goal::Restart(Restart::Reboot)];
     let mut stages = vec![
         Stage::Pending,
-        Stage::Held { hold: Hold::NodeDown },
         Stage::Entering,
         Stage::Preparing,
         Stage::Running { drained: true },
@@ -42,8 +41,6 @@ fn all_stages() -> Vec<Stage> {
 fn all_events() -> Vec<Event> {
     let restarts = [Restart::Engine, Restart::Reboot];
     let mut events = vec![
-        Event::Hold(Hold::NodeDown),
-        Event::Clear,
         Event::Enter,
         Event::Withdraw,
         Event::Placed,
@@ -152,9 +149,7 @@ fn a_record_is_one_short_label_and_comes_back_as_it_was() {
                     assert!(NodeRecord::decode(&text).is_err(), "a node that left has no label: {text}");
                     continue;
                 }
-                let is_held = matches!(stage, Stage::Held { .. });
-                let stored = if is_held { NodeRecord { stage: Stage::Pending, ..record } } else { record };
-                assert_eq!(NodeRecord::decode(&text).unwrap(), stored);
+                assert_eq!(NodeRecord::decode(&text).unwrap(), record);
             }
         }
     }
