@@ -8,7 +8,7 @@ use crate::key::Key;
 use crate::registry::Credentials;
 use crate::{image, log};
 use careen_controller::ActError;
-use careen_engine::{Engine, EngineError, RegistryAuth};
+use careen_engine::{Engine, EngineError, Meaning, RegistryAuth};
 use careen_planner::observed::{ControllerPlace, Node};
 use careen_planner::remains::Giving;
 use careen_planner::rollout::{Ask, Control, NodeResult};
@@ -384,19 +384,16 @@ fn from_swarm(error: &SwarmError, name: &str) -> BackendError {
 
 /// An engine that says no refuses; one that says nothing, or that its swarm is away, is no manager that could be asked.
 fn from_engine(error: &EngineError, name: &str) -> BackendError {
-    match error {
-        // Seen on 20.10.24 and 26.1.5, with status 500 or 503.
-        EngineError::Answer { message, .. } if message.contains("swarm does not have a leader") => {
-            NoManager::NoLeader { name: name.to_owned() }.into()
-        }
+    match error.meaning() {
+        Meaning::NoLeader => NoManager::NoLeader { name: name.to_owned() }.into(),
         // A manager was asked: its engine is being stopped, or has just been started.
-        EngineError::Answer { status: 503, message, .. } if message.contains("not a swarm manager") => {
+        Meaning::NotAManager => {
             NoManager::NoAnswer { why: format!("{name} takes no part in its swarm now") }.into()
         }
-        EngineError::Answer { status: 400..500, .. } => BackendError::Refused { why: chain(error) },
-        EngineError::Answer { .. } | EngineError::Unreachable { .. } | EngineError::Malformed { .. } => {
-            NoManager::NoAnswer { why: chain(error) }.into()
+        Meaning::NotFound | Meaning::Exists | Meaning::InUse | Meaning::Refused => {
+            BackendError::Refused { why: chain(error) }
         }
+        Meaning::Changed | Meaning::Unavailable => NoManager::NoAnswer { why: chain(error) }.into(),
     }
 }
 

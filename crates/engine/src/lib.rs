@@ -3,8 +3,11 @@
 //! Requests carry the engine's own API version (from `/_ping`), capped at what this code was written against.
 
 pub mod frames;
+mod meaning;
 mod registry;
 mod transport;
+
+pub use meaning::{Meaning, says_no_such_image};
 
 pub use registry::{Pushed, RegistryAuth};
 
@@ -64,11 +67,6 @@ pub enum EngineError {
 }
 
 impl EngineError {
-    /// Whether the engine says that there is no such thing.
-    pub fn is_not_found(&self) -> bool {
-        matches!(self, Self::Answer { status: 404, .. })
-    }
-
     /// What the kernel said to it, when it was the kernel that said no.
     pub fn io_kind(&self) -> Option<std::io::ErrorKind> {
         let Self::Unreachable { source, .. } = self else { return None };

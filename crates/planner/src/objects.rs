@@ -234,9 +234,18 @@ pub struct Job {
     pub on: Option<NodeId>,
     /// Its tasks of all iterations.
     pub tasks: Vec<TaskState>,
-    /// Why its node refuses it, in the words of the node's engine.
+    /// Why its node refuses it.
     #[serde(default)]
-    pub refused: Option<String>,
+    pub refused: Option<Refusal>,
+}
+
+/// Why a node refuses a task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// In the words of the node's engine.
+    pub why: String,
+    /// Whether it has no such image.
+    pub no_image: bool,
 }
 
 impl Job {

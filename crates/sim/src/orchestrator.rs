@@ -1,7 +1,7 @@
 //! What the managers and the nodes' swarm agents do: tasks of users' services, careen's jobs, and containers.
 
 use crate::world::{Container, Power, SimNode, SimService, SimTask, World};
-use careen_planner::observed::{Availability, Mode, TaskState};
+use careen_planner::observed::{Availability, Mode, Refusal, TaskState};
 use careen_planner::{JobKey, NodeId};
 use careen_protocol::gates::Gate;
 
@@ -194,7 +194,8 @@ impl World {
         }
         if refused {
             self.jobs[at].refused_at = self.now;
-            self.jobs[at].refused = Some("No such image: payload@sha256:00".to_owned());
+            let why = "No such image: payload@sha256:00".to_owned();
+            self.jobs[at].refused = Some(Refusal { why, no_image: true });
             return;
         }
         let (key, agent) = (self.jobs[at].key.clone(), self.jobs[at].agent.clone());

@@ -9,7 +9,7 @@ use crate::host::Host;
 use crate::rng::Rng;
 use crate::truth::Truth;
 use careen_planner::action::AgentSpec;
-use careen_planner::observed::{Availability, Lock, Mode, Restart, Role, TaskState};
+use careen_planner::observed::{Availability, Lock, Mode, Refusal, Restart, Role, TaskState};
 use careen_planner::rollout::{Baseline, Control, GoneMark, NodeResult, RolloutRecord};
 use careen_planner::state::{NodeRecord, RECORD_LABEL};
 use careen_planner::{ControllerId, JobKey, NodeId, RolloutId, Spec, Stage, Version};
@@ -225,7 +225,7 @@ pub struct SimJob {
     /// Its tasks.
     pub tasks: Vec<TaskState>,
     /// Why its node refuses it.
-    pub refused: Option<String>,
+    pub refused: Option<Refusal>,
     /// Since when.
     pub refused_at: u64,
     /// Whether a controller created it that had lost the lock. Such a one may be left when the rollout is over: its

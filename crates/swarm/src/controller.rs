@@ -9,7 +9,7 @@ use crate::names;
 use crate::rollouts::RequestError;
 use crate::tar;
 use careen_controller::ActError;
-use careen_engine::{EngineError, RegistryAuth};
+use careen_engine::{EngineError, Meaning, RegistryAuth};
 use careen_planner::observed::{Availability, ControllerPlace, Node};
 use careen_planner::plan::CONTROLLER;
 use careen_planner::settle::SETTLE_LABEL;
@@ -149,7 +149,7 @@ pub fn place_of_a_new_one(nodes: &[Node], here: &NodeId, spec: &Spec) -> Option<
 /// Another controller that was started at the same moment is as good.
 fn exists_or(created: Result<(), EngineError>) -> Result<(), RequestError> {
     match created {
-        Err(EngineError::Answer { status: 409, .. }) => Ok(()),
+        Err(error) if error.meaning() == Meaning::Exists => Ok(()),
         created => created.map_err(|error| SwarmError::from(error).into()),
     }
 }

@@ -11,7 +11,7 @@ use crate::names;
 use crate::rollouts::RequestError;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use careen_engine::{EngineError, RegistryAuth};
+use careen_engine::{EngineError, Meaning, RegistryAuth};
 use careen_planner::{GivenFile, RolloutId};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -92,7 +92,7 @@ impl Swarm {
             |error: &EngineError| RequestError::Write { object: name.to_owned(), source: refusal(error) };
         match answer {
             Ok(created) => Ok(created["ID"].as_str().unwrap_or_default().to_owned()),
-            Err(error @ EngineError::Answer { status: 409, .. }) => {
+            Err(error) if error.meaning() == Meaning::Exists => {
                 self.find_given(kind, name)?.ok_or_else(|| write(&error))
             }
             Err(error) => Err(write(&error)),
@@ -167,10 +167,8 @@ fn ours<'a>(object: &'a Value, prefix: &str) -> Option<&'a str> {
 
 fn gone_or_in_use(answer: Result<(), EngineError>) -> Result<(), SwarmError> {
     match answer {
-        Ok(()) => Ok(()),
-        Err(error) if error.is_not_found() => Ok(()),
-        Err(EngineError::Answer { message, .. }) if message.contains("is in use by") => Ok(()),
-        Err(error) => Err(error.into()),
+        Err(error) if matches!(error.meaning(), Meaning::NotFound | Meaning::InUse) => Ok(()),
+        answer => Ok(answer?),
     }
 }
 

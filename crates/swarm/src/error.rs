@@ -1,7 +1,7 @@
 //! What can go wrong between careen and a swarm.
 
 use careen_controller::{ActError, Unseen};
-use careen_engine::EngineError;
+use careen_engine::{EngineError, Meaning};
 use std::error::Error;
 
 /// Why the swarm could not be looked at, or something in it not be understood.
@@ -59,14 +59,12 @@ impl From<SwarmError> for Unseen {
 /// What an engine's answer to a write means.
 pub(crate) fn refusal(error: &EngineError) -> ActError {
     let why = || chain(error);
-    match error {
-        EngineError::Answer { message, .. } if message.contains("update out of sequence") => {
-            ActError::Conflict
-        }
-        EngineError::Answer { status: 404, .. } => ActError::Gone,
-        EngineError::Answer { status: 409, .. } => ActError::Exists,
-        EngineError::Answer { status: 400..500, .. } => ActError::Refused { why: why() },
-        EngineError::Answer { .. } | EngineError::Unreachable { .. } | EngineError::Malformed { .. } => {
+    match error.meaning() {
+        Meaning::Changed => ActError::Conflict,
+        Meaning::NotFound => ActError::Gone,
+        Meaning::Exists => ActError::Exists,
+        Meaning::InUse | Meaning::Refused => ActError::Refused { why: why() },
+        Meaning::NoLeader | Meaning::NotAManager | Meaning::Unavailable => {
             ActError::Unavailable { why: why() }
         }
     }

@@ -9,7 +9,8 @@ use crate::decode::{self, JobService, RawTask};
 use crate::error::SwarmError;
 use crate::names;
 use crate::reports::Source;
-use careen_planner::observed::{AgentReport, Job, Node, Observed, Report, Service, Task};
+use careen_engine::says_no_such_image;
+use careen_planner::observed::{AgentReport, Job, Node, Observed, Refusal, Report, Service, Task};
 use careen_planner::rollout::Control;
 use careen_planner::state::RECORD_LABEL;
 use careen_planner::{JobRole, NodeRecord};
@@ -200,7 +201,8 @@ fn at_work(nodes: &[Node], jobs: &[JobService]) -> Vec<String> {
 
 fn with_tasks(job: &JobService, tasks: &[&RawTask]) -> Result<Job, SwarmError> {
     let of_job = tasks.iter().filter(|task| task.service == job.id);
-    let refused = of_job.clone().find_map(|task| task.refusal()).map(str::to_owned);
+    let refused = of_job.clone().find_map(|task| task.refusal());
+    let refused = refused.map(|why| Refusal { why: why.to_owned(), no_image: says_no_such_image(why) });
     let tasks = of_job.map(|task| task.state()).collect::<Result<_, _>>()?;
     Ok(Job {
         key: job.key.clone(),

@@ -8,7 +8,7 @@ use crate::error::SwarmError;
 use crate::names;
 use crate::rollouts::{RequestError, write_error};
 use careen_controller::ActError;
-use careen_engine::EngineError;
+use careen_engine::Meaning;
 use careen_planner::remains::Giving;
 use careen_planner::{JobKey, RolloutId, Version};
 use jiff::Timestamp;
@@ -60,7 +60,7 @@ impl Swarm {
         };
         match self.engine().delete(&path) {
             Err(error) if error.is_not_found() => Ok(true),
-            Err(EngineError::Answer { message, .. }) if message.contains("is in use by") => Ok(false),
+            Err(error) if error.meaning() == Meaning::InUse => Ok(false),
             answer => answer.map(|()| true).map_err(|error| write_error(&stored.name, &error)),
         }
     }

@@ -7,7 +7,7 @@ use crate::error::{SwarmError, refusal};
 use crate::history::{self, Remembered};
 use crate::names;
 use careen_controller::ActError;
-use careen_engine::EngineError;
+use careen_engine::{EngineError, Meaning};
 use careen_planner::observed::Node;
 use careen_planner::rollout::{ASK_LABEL, Ask, Control, GoneMark};
 use careen_planner::{NodeId, PauseReason, RolloutId, Spec, Version};
@@ -133,7 +133,7 @@ impl Swarm {
         ]);
         labels.extend(by.map(|by| (names::BY_LABEL.to_owned(), by.to_owned())));
         match self.create_config(&name, &labels, &data) {
-            Err(EngineError::Answer { status: 409, .. }) => {
+            Err(error) if error.meaning() == Meaning::Exists => {
                 return Err(RequestError::Taken { rollout: spec.id.clone() });
             }
             created => created.map_err(|error| write_error(&name, &error))?,

@@ -5,7 +5,7 @@ use super::{Move, Wanted, Work};
 use crate::drain;
 use crate::hold::Hold;
 use crate::ids::GATES;
-use crate::observed::{Availability, Expectation, HostPhase, NodeOutcome, Said};
+use crate::observed::{Availability, Expectation, HostPhase, NodeOutcome, Refusal, Said};
 use crate::state::{Event, Goal, Phase, Reason};
 use crate::watch::Key;
 use std::time::Duration;
@@ -54,7 +54,7 @@ impl Work<'_> {
 
     /// Swarm asks a node once whether it takes a job's task. So another agent asks again after a while: the image may be
     /// there by then.
-    fn refused(&mut self, here: &Here<'_>, why: String) -> Move {
+    fn refused(&mut self, here: &Here<'_>, why: Refusal) -> Move {
         let key = Key::Refused(here.node.id.clone(), here.record.generation, here.record.agent);
         if self.watching.age(key) >= ASK_AGAIN {
             return lost(here);
@@ -62,12 +62,9 @@ impl Work<'_> {
         Move::Wait(self.refusal(why))
     }
 
-    fn refusal(&self, why: String) -> Hold {
+    fn refusal(&self, Refusal { why, no_image }: Refusal) -> Hold {
         let image = self.spec.image.clone();
-        match why.to_ascii_lowercase().contains("no such image") {
-            true => Hold::ImageMissing { image, why },
-            false => Hold::AgentRejected { why },
-        }
+        if no_image { Hold::ImageMissing { image, why } } else { Hold::AgentRejected { why } }
     }
 
     pub(super) fn preparing(&mut self, here: &Here<'_>) -> Move {

@@ -4,7 +4,7 @@ use super::*;
 use crate::ids::{GATES, JobKey, JobRole, Version};
 use crate::observed::{
     AgentReport, ControllerPlace, Draw, Expectation, HostPhase, Job, Lock, Manager, NodeOutcome, NodeStatus,
-    Reachability, Restart, Said, TaskState,
+    Reachability, Refusal, Restart, Said, TaskState,
 };
 use crate::participants::Turn;
 use crate::rollout::{Ask, Baseline, GoneMark, NodeResult, RolloutOutcome, RolloutRecord};
@@ -299,7 +299,7 @@ fn agent_and_gates_are_placed_then_the_node_prepares() {
     }
     assert_eq!(words(&now(&observed, &spec())), ["w1 e5 preparing"]);
     observed.jobs[0].tasks = vec![TaskState::Rejected];
-    observed.jobs[0].refused = Some("no".into());
+    observed.jobs[0].refused = Some(Refusal { why: "no".into(), no_image: false });
     assert_eq!(hold(&now(&observed, &spec()), "w1"), "agent-rejected");
     node(&mut observed, "w1").availability = Drain;
     assert_eq!(words(&now(&observed, &spec())), ["w1 e5 pending"], "drained by its operator since");
@@ -1010,13 +1010,14 @@ fn a_node_without_the_image_says_so_and_is_asked_again() {
     let mut observed = cluster();
     put(&mut observed, "w1", &record(Stage::Entering));
     jobs(&mut observed, "w1", TaskState::Rejected, None);
-    let refuse = |observed: &mut Observed, why: &str| {
-        observed.jobs.iter_mut().for_each(|job| job.refused = Some(why.to_owned()));
+    let refuse = |observed: &mut Observed, why: &str, no_image: bool| {
+        let refusal = Refusal { why: why.to_owned(), no_image };
+        observed.jobs.iter_mut().for_each(|job| job.refused = Some(refusal.clone()));
     };
-    refuse(&mut observed, "No such image: sha256:00");
+    refuse(&mut observed, "No such image: sha256:00", true);
     assert_eq!(hold(&after(&observed, &spec(), 59), "w1"), "image-missing");
     assert_eq!(words(&after(&observed, &spec(), 60)), ["beat", "w1 e5 entering"], "with another agent");
-    refuse(&mut observed, "invalid mount config for type \"bind\"");
+    refuse(&mut observed, "invalid mount config for type \"bind\"", false);
     assert_eq!(hold(&now(&observed, &spec()), "w1"), "agent-rejected");
 }
 
