@@ -63,7 +63,7 @@ pub const BEAT_LABEL: &str = "careen.beat";
 pub const PARTS_LABEL: &str = "careen.parts";
 
 /// On a service: which node it is for.
-pub const NODE_LABEL: &str = "careen.node";
+pub const NODE_LABEL: &str = "careen.node-id";
 
 /// On a service: which try.
 pub const GENERATION_LABEL: &str = "careen.generation";

@@ -56,7 +56,7 @@ impl Holder<'_> {
     fn labels(&self, beat: u64) -> Value {
         json!({
             "careen.lock": "engine-restart",
-            "careen.node": self.node,
+            "careen.node-id": self.node,
             "careen.node-name": self.name,
             "careen.transaction": self.transaction,
             "careen.work": self.work.label(),
@@ -67,7 +67,7 @@ impl Holder<'_> {
     /// A supervisor that takes over finds the lock that its predecessor held.
     fn holds(&self, config: &Config) -> bool {
         let label = |name: &str| config.spec.labels.get(name).map(String::as_str);
-        label("careen.node") == Some(self.node) && label("careen.transaction") == Some(self.transaction)
+        label("careen.node-id") == Some(self.node) && label("careen.transaction") == Some(self.transaction)
     }
 }
 

@@ -231,7 +231,7 @@ fn a_replaced_engine_is_restarted_on_every_host_and_every_result_comes_back() {
 /// Makes the lock that another manager's restart would hold, and a replaced engine on the manager that waits for it.
 fn replace_the_engine_behind_a_lock(swarm: &Swarm) -> String {
     swarm.manager().sh("rm -f /run/careen-test-runs").expect("exec");
-    let lock = "echo lock | docker config create -l careen.node=other -l careen.node-name=elsewhere \
+    let lock = "echo lock | docker config create -l careen.node-id=other -l careen.node-name=elsewhere \
                 -l careen.transaction=its careen.engine-restart -";
     assert_eq!(swarm.manager().sh(lock).expect("exec").status, 0);
     let image = swarm.script(REPLACE_ENGINE);
