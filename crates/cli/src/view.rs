@@ -1,15 +1,15 @@
-//! Where a rollout stands, as people want to know it: asked of the planner's own pass, as if this process were the
-//! controller. Pure, and nothing is carried out.
+//! Where a rollout stands, as people want to know it: asked of the planner, as a controller would. Pure, and
+//! nothing is carried out.
 
 use careen_planner::names::Names;
-use careen_planner::observed::{Availability, Lock, Node, NodeOutcome, Printed, Role};
+use careen_planner::observed::{Availability, Node, NodeOutcome, Printed, Role};
 use careen_planner::order;
 use careen_planner::participants::{self, Participant};
 use careen_planner::rollout::{Ask, Control};
 use careen_planner::state::{Left, NodeRecord, Skip, Then};
 use careen_planner::{
-    ControllerId, Hold, JobKey, JobRole, NodeId, Observed, Pass, PassError, RolloutId, Spec, Stage, Version,
-    Watch, has_begun, last_words, pass,
+    ControllerId, Hold, JobKey, JobRole, NodeId, Observed, PassError, RolloutId, Spec, Stage, View, Watch,
+    has_begun, last_words, view,
 };
 use careen_swarm::ControllerTask;
 use std::collections::BTreeMap;
@@ -134,27 +134,17 @@ pub fn look(
     watch: &Watch,
     now: Duration,
 ) -> Result<(Standing, Watch), PassError> {
-    let me = ControllerId("onlooker".to_owned());
-    let mut seen = observed.clone();
-    seen.lock = Some(Lock {
-        version: observed.lock.as_ref().map_or(Version(0), |lock| lock.version),
-        holder: Some(me.clone()),
-        // Older than every record, and the same in every look: controllers come and go, the onlooker stays.
-        epoch: 0,
-        rollout: Some(spec.id.clone()),
-        place: None,
-    });
-    let pass = pass(&seen, spec, &me, watch, now)?;
+    let view = view(observed, spec, watch, now)?;
     let participants = participants::participants(observed, spec)?;
     let waves = order::waves(spec, &participants);
     let in_turn =
         waves.iter().enumerate().flat_map(|(wave, nodes)| nodes.iter().map(move |id| (wave + 1, id)));
     let in_turn = in_turn.filter_map(|(wave, id)| {
         let standing = match observed.node(id) {
-            Some(node) => standing(observed, node, spec, Some(wave), pass.holds.get(id)),
+            Some(node) => standing(observed, node, spec, Some(wave), view.holds.get(id)),
             None => {
                 let participant = participants.iter().find(|one| one.id == *id)?;
-                gone(observed, participant, spec, wave, &pass)
+                gone(observed, participant, spec, wave, &view)
             }
         };
         let result = observed.result(id, standing.generation);
@@ -191,7 +181,7 @@ pub fn look(
         not_taken_in: participants::latecomers(observed, spec)?,
         names: names.clone(),
     };
-    Ok((standing, pass.watch))
+    Ok((standing, view.watch))
 }
 
 fn names(observed: &Observed, participants: &[Participant]) -> Names {
@@ -251,7 +241,7 @@ fn agent(spec: &Spec, node: &NodeId, (generation, agent): (u32, u32)) -> Option<
 }
 
 /// A participant that left the swarm.
-fn gone(observed: &Observed, one: &Participant, spec: &Spec, wave: usize, pass: &Pass) -> NodeStanding {
+fn gone(observed: &Observed, one: &Participant, spec: &Spec, wave: usize, seen: &View) -> NodeStanding {
     let left = participants::left(observed, &spec.id, &one.id);
     let tried = participants::last_try(observed, &spec.id, &one.id);
     let same_name = observed.nodes.iter().find(|node| node.hostname == one.hostname);
@@ -260,7 +250,7 @@ fn gone(observed: &Observed, one: &Participant, spec: &Spec, wave: usize, pass: 
         generation: tried.map_or(1, |(generation, _)| generation),
         agent: tried.and_then(|tried| agent(spec, &one.id, tried)),
         stage: Stage::Gone { left },
-        hold: pass.holds.get(&one.id).filter(|_| left == Left::AtWork).cloned(),
+        hold: seen.holds.get(&one.id).filter(|_| left == Left::AtWork).cloned(),
         same_name: same_name.map(|node| node.id.clone()),
         ..bare(one)
     }

@@ -36,7 +36,6 @@ use crate::rollout::{ASK_LABEL, Control, RolloutRecord};
 use crate::spec::Spec;
 use crate::state::{CorruptRecord, Event, IllegalStep, Left, NodeRecord, RECORD_LABEL, Reason, Stage, Then};
 use crate::watch::{Key, Watch, Watching};
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -169,26 +168,31 @@ pub fn pass(
 }
 
 /// How a rollout stands, for whoever only looks: `careen status` and `careen why`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct View {
     /// Where each selected node stands.
     pub stages: BTreeMap<NodeId, Stage>,
     /// Why nodes do not move now. What is left of a time is not known to who has just begun to look: it is given in full.
     pub holds: BTreeMap<NodeId, Hold>,
+    /// What was watched; the next look wants it back.
+    pub watch: Watch,
 }
 
-/// What a controller would find now. Changes nothing, whoever has the lock.
-pub fn view(observed: &Observed, spec: &Spec) -> Result<View, PassError> {
+/// What a controller would find now. Changes nothing, whoever has the lock, and whichever controller comes next: an onlooker
+/// stays.
+pub fn view(observed: &Observed, spec: &Spec, watch: &Watch, now: Duration) -> Result<View, PassError> {
+    /// Older than every record's: nothing is taken over.
+    const EPOCH: u64 = 0;
+    let watching = Watching::new(watch, now);
     let participants = participants::participants(observed, spec)?;
     let waves = order::waves(spec, &participants);
-    let Some(rollout) = &observed.rollout else { return Ok(View::default()) };
-    let epoch = observed.lock.as_ref().map_or(0, |lock| lock.epoch);
-    let watch = Watch::default();
-    let watching = Watching::new(&watch, Duration::ZERO);
-    let mut work = Work::new(observed, spec, rollout, epoch, (participants, waves), watching);
+    let Some(rollout) = &observed.rollout else {
+        return Ok(View { watch: watching.after, ..View::default() });
+    };
+    let mut work = Work::new(observed, spec, rollout, EPOCH, (participants, waves), watching);
     let end = work.all()?;
-    let Pass { stages, holds, .. } = work.into_pass(end);
-    Ok(View { stages, holds })
+    let Pass { stages, holds, watch, .. } = work.into_pass(end);
+    Ok(View { stages, holds, watch })
 }
 
 fn empty(watch: Watch, end: End) -> Pass {

@@ -1300,11 +1300,12 @@ fn who_only_looks_sees_the_same_holds_whoever_has_the_lock() {
     let seen = now(&observed, &spec());
     for holder in [Some(me()), Some(ControllerId("other".into())), None] {
         observed.lock.as_mut().unwrap().holder = holder;
-        let view = view(&observed, &spec()).unwrap();
+        let view = view(&observed, &spec(), &Watch::default(), Duration::ZERO).unwrap();
         assert_eq!((view.stages, view.holds), (seen.stages.clone(), seen.holds.clone()));
     }
     observed.lock = None;
-    assert_eq!(view(&observed, &spec()).unwrap().holds, seen.holds);
+    let view = view(&observed, &spec(), &Watch::default(), Duration::ZERO).unwrap();
+    assert_eq!(view.holds, seen.holds);
 }
 
 #[test]
