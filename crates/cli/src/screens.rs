@@ -1,0 +1,310 @@
+//! Every screen as a file that is reviewed like code. `crates/cli/screens/NAME.scene` says what is so in the swarm, a line each,
+//! and what is shown of it; `NAME.txt` beside it is what careen shows. `UPDATE_SCREENS=1 cargo test -p careen --lib screens` writes
+//! those anew. The samples of docs/cli.md are parts of them.
+//!
+//! ```text
+//! node NAME manager|worker [pause|drain] [down] [windows] [: what its label says behind the epoch]
+//! service NAME TASKS [global] [volume SOURCE]
+//! task SERVICE NODE ...                    one on each of these nodes
+//! agent NODE [what it says, as JSON]
+//! printed NODE SECONDS LINE
+//! result NODE JSON
+//! ask NODE skip|retry
+//! age NODE SECONDS
+//! control JSON
+//! only NODE ...                            the rollout's nodes
+//! no-rollout                               none goes on; with nodes from `ended` there was one
+//! ended NODE STAGE [: RECORD]
+//! show plan|status|why [NODE]|live COLUMNS
+//! ```
+
+use crate::backend::{EndedNode, Summary};
+use crate::error::Failure;
+use crate::exit::Exit;
+use crate::testing::{agent, cluster, manager, service, spec, task, worker};
+use crate::text::Page;
+use crate::view::{NodeStanding, Standing, look};
+use crate::{plan_page, progress, status, why, words};
+use careen_planner::observed::{
+    AgentReport, Availability, Mode, Mount, MountKind, Node, NodeOutcome, NodeStatus, Printed, Reachability,
+    Said,
+};
+use careen_planner::plan::plan;
+use careen_planner::rollout::{ASK_LABEL, Ask, Control, NodeResult};
+use careen_planner::state::{NodeRecord, RECORD_LABEL};
+use careen_planner::{Hold, NodeId, Observed, Spec, Stage, Watch};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// What is so, and what is shown of it.
+struct Scene {
+    observed: Observed,
+    spec: Spec,
+    ages: BTreeMap<NodeId, Duration>,
+    last: Option<Summary>,
+    shows: Vec<String>,
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("screens")
+}
+
+fn id(name: &str) -> NodeId {
+    NodeId(name.to_owned())
+}
+
+/// `head`, and what is behind the first ` : `.
+fn halves(line: &str) -> (&str, Option<&str>) {
+    line.split_once(" : ").map_or((line, None), |(head, tail)| (head, Some(tail)))
+}
+
+impl Scene {
+    fn read(text: &str) -> Self {
+        let mut observed = Observed { nodes: Vec::new(), ..cluster() };
+        observed.lock.as_mut().unwrap().epoch = 1;
+        let mut scene =
+            Self { observed, spec: spec(), ages: BTreeMap::new(), last: None, shows: Vec::new() };
+        for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            let (what, rest) = line.split_once(' ').unwrap_or((line, ""));
+            scene.line(what, rest);
+        }
+        scene
+    }
+
+    fn line(&mut self, what: &str, rest: &str) {
+        let (first, behind) = rest.split_once(' ').unwrap_or((rest, ""));
+        match what {
+            "node" => self.node(rest),
+            "service" => self.service(first, behind),
+            "task" => self.observed.tasks.extend(behind.split(' ').map(|node| task(first, node))),
+            "agent" => self.agent(first, behind),
+            "printed" => self.printed(first, behind),
+            "result" => self.result(first, behind),
+            "ask" => self.ask(first, behind),
+            "age" => drop(self.ages.insert(id(first), Duration::from_secs(behind.parse().unwrap()))),
+            "control" => self.observed.rollout.as_mut().unwrap().control = serde_json::from_str(rest).unwrap(),
+            "only" => self.spec.selection.nodes = rest.split(' ').map(str::to_owned).collect(),
+            "no-rollout" => self.observed.rollout = None,
+            "ended" => self.ended(rest),
+            "show" => self.shows.push(rest.to_owned()),
+            _ => panic!("'{what} {rest}' is no line of a scene"),
+        }
+    }
+
+    fn node(&mut self, rest: &str) {
+        let (head, tail) = halves(rest);
+        let mut words = head.split(' ');
+        let (name, role) = (words.next().unwrap(), words.next().unwrap());
+        let mut node = if role == "manager" { manager(name) } else { worker(name) };
+        for word in words {
+            match word {
+                "pause" => node.availability = Availability::Pause,
+                "drain" => node.availability = Availability::Drain,
+                "windows" => node.os = "windows".to_owned(),
+                "down" => {
+                    node.status = NodeStatus::Down;
+                    node.manager.iter_mut().for_each(|one| one.reachability = Reachability::Unreachable);
+                }
+                _ => panic!("'{word}' says nothing of a node"),
+            }
+        }
+        if let Some(tail) = tail {
+            let label = format!("1 {} g1 a1 e1 {tail}", self.spec.id);
+            assert!(NodeRecord::decode(&label).is_ok(), "'{label}' is no label");
+            node.labels.insert(RECORD_LABEL.to_owned(), label);
+        }
+        self.observed.nodes.push(node);
+    }
+
+    fn service(&mut self, name: &str, behind: &str) {
+        let mut words = behind.split(' ');
+        let mut made = service(name, words.next().unwrap().parse().unwrap());
+        while let Some(word) = words.next() {
+            match word {
+                "global" => made.mode = Mode::Global,
+                "volume" => {
+                    let source = words.next().unwrap().to_owned();
+                    made.mounts = vec![Mount { kind: MountKind::LocalVolume, source, read_only: false }];
+                }
+                _ => panic!("'{word}' says nothing of a service"),
+            }
+        }
+        self.observed.services.push(made);
+    }
+
+    fn agent(&mut self, name: &str, said: &str) {
+        self.observed.jobs.push(agent(name));
+        let said: Said = match said {
+            "" => return,
+            said => serde_json::from_str(said).unwrap(),
+        };
+        self.observed.reports.push(AgentReport {
+            node: id(name),
+            transaction: String::new(),
+            generation: 1,
+            agent: 1,
+            said,
+            waits: None,
+            printed: None,
+        });
+    }
+
+    fn printed(&mut self, name: &str, behind: &str) {
+        let (seconds, line) = behind.split_once(' ').unwrap();
+        let report = self.observed.reports.iter_mut().find(|one| one.node == id(name)).unwrap();
+        report.printed = Some(Printed { line: line.to_owned(), seconds: seconds.parse().unwrap() });
+    }
+
+    fn result(&mut self, name: &str, json: &str) {
+        let (json, record) = halves(json);
+        let outcome: NodeOutcome = serde_json::from_str(json).unwrap();
+        let record = record.map(|record| record.replace("\\n", "\n"));
+        self.observed.results.push(NodeResult { node: id(name), generation: 1, outcome, record });
+    }
+
+    fn ask(&mut self, name: &str, word: &str) {
+        let ask = if word == "skip" { Ask::Skip } else { Ask::Retry };
+        let label = ask.label(&self.spec.id);
+        let node: &mut Node = self.observed.nodes.iter_mut().find(|node| node.id == id(name)).unwrap();
+        node.labels.insert(ASK_LABEL.to_owned(), label);
+    }
+
+    fn ended(&mut self, rest: &str) {
+        let (head, record) = halves(rest);
+        let (name, stage) = head.split_once(' ').unwrap();
+        let label = format!("1 {} g1 a1 e1 {stage}", self.spec.id);
+        let stage = NodeRecord::decode(&label).unwrap().stage;
+        let summary = self.last.get_or_insert_with(|| Summary {
+            spec: spec(),
+            control: Control::Finished { outcome: careen_planner::rollout::RolloutOutcome::WithFailures },
+            by: Some("root@m1".to_owned()),
+            submitted: Some("2026-11-24T22:00:00.123456789Z".to_owned()),
+            nodes: Vec::new(),
+        });
+        summary.nodes.push(EndedNode {
+            node: id(name),
+            hostname: name.to_owned(),
+            stage,
+            transaction: None,
+            record: record.map(|record| record.replace("\\n", "\n")),
+        });
+    }
+
+    fn standing(&self) -> Standing {
+        let (standing, _) =
+            look(&self.observed, &self.spec, &Watch::default(), Duration::ZERO).unwrap();
+        standing.with_ages(&self.ages)
+    }
+
+    fn screens(&self) -> String {
+        let screens: Vec<String> = self.shows.iter().map(|show| self.screen(show)).collect();
+        screens.join("\n")
+    }
+
+    fn screen(&self, show: &str) -> String {
+        let mut page = Page::new(false);
+        let (what, about) = show.split_once(' ').unwrap_or((show, ""));
+        match what {
+            "plan" => plan_page::page(&plan(&self.observed, &self.spec), &self.spec, &self.observed, &mut page),
+            "status" if self.observed.rollout.is_none() => status::idle(self.last.as_ref(), &mut page),
+            "status" => status::page(&self.standing(), &self.spec, &mut page),
+            "why" => {
+                let standing = self.standing();
+                let mut nodes = why::blocked(&standing);
+                nodes.retain(|node| about.is_empty() || node.hostname == about);
+                why::page(&standing, &nodes, &mut page);
+            }
+            "live" => return self.live(about.parse().unwrap()),
+            _ => panic!("'{show}' shows nothing"),
+        }
+        format!("$ careen {show}\n{}", page.into_text())
+    }
+
+    /// The picture as a terminal of so many columns cuts it.
+    fn live(&self, columns: usize) -> String {
+        let picture = progress::picture(&self.standing(), &BTreeMap::new(), false);
+        let cut = |line: &str| line.chars().take(columns).collect::<String>() + "\n";
+        format!("followed, on {columns} columns\n{}", picture.lines().map(cut).collect::<String>())
+    }
+}
+
+/// Compares with what is kept, or keeps it.
+fn golden(name: &str, text: &str, different: &mut Vec<String>) {
+    let path = folder().join(name);
+    if std::env::var_os("UPDATE_SCREENS").is_some() {
+        fs::write(&path, text).unwrap();
+    }
+    let kept = fs::read_to_string(&path).unwrap_or_default();
+    if kept != text {
+        different.push(format!("screens/{name}: kept\n{kept}\nshown\n{text}"));
+    }
+}
+
+#[test]
+fn every_scene_shows_what_is_kept_of_it() {
+    let mut different = Vec::new();
+    for entry in fs::read_dir(folder()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|one| one == "scene") {
+            let scene = Scene::read(&fs::read_to_string(&path).unwrap());
+            let name = path.with_extension("txt").file_name().unwrap().to_str().unwrap().to_owned();
+            golden(&name, &scene.screens(), &mut different);
+        }
+    }
+    assert!(different.is_empty(), "UPDATE_SCREENS=1 keeps what is shown\n{}", different.join("\n"));
+}
+
+#[test]
+fn every_hold_and_what_to_do_about_it() {
+    let standing = Scene::read("node m1 manager\nnode w1 worker\nagent w1").standing();
+    let of = |hold: Hold| NodeStanding { stage: Stage::Pending, hold: Some(hold), ..standing.nodes[0].clone() };
+    let told = |hold: Hold| {
+        let (name, node) = (hold.name(), of(hold));
+        let why = words::detail(&node).unwrap_or_default();
+        let words::Advice { text, commands } = words::advice(&node);
+        let commands: String = commands.iter().map(|step| format!("    {step}\n")).collect();
+        let text = if text.is_empty() { String::new() } else { format!("  {text}\n") };
+        format!("{name}: {why}\n{text}{commands}")
+    };
+    let text: String = Hold::examples().into_iter().map(told).collect();
+    let mut different = Vec::new();
+    golden("holds.txt", &text, &mut different);
+    assert!(different.is_empty(), "UPDATE_SCREENS=1 keeps what is shown\n{}", different.join("\n"));
+}
+
+#[test]
+fn every_error_with_its_exit_code_and_what_to_do_next() {
+    let told = |failure: &Failure| {
+        let exit: Exit = failure.exit();
+        format!("{}: {}", exit.code(), failure.text(crate::args::Format::Text))
+    };
+    let text: String = Failure::examples().iter().map(told).collect();
+    let mut different = Vec::new();
+    golden("errors.txt", &text, &mut different);
+    assert!(different.is_empty(), "UPDATE_SCREENS=1 keeps what is shown\n{}", different.join("\n"));
+}
+
+#[test]
+fn the_samples_of_the_documents_are_parts_of_the_screens() {
+    let document = include_str!("../../../docs/cli.md");
+    let mut kept = String::new();
+    for entry in fs::read_dir(folder()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|one| one == "txt") {
+            kept += &fs::read_to_string(path).unwrap();
+        }
+    }
+    let samples = document.split("```console\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let of_screens = |sample: &&str| {
+        ["$ careen plan", "$ careen status", "$ careen why"].iter().any(|it| sample.starts_with(it))
+    };
+    let samples: Vec<&str> = samples.filter(of_screens).collect();
+    assert!(samples.len() > 2, "{samples:?}");
+    for sample in samples {
+        // A command may be typed with flags that the screen does not show.
+        let (_, shown) = sample.split_once('\n').unwrap();
+        assert!(kept.contains(shown), "no scene shows this sample of docs/cli.md:\n{sample}");
+    }
+}
