@@ -88,12 +88,12 @@ pub enum Failure {
     #[error("nothing was given back; nothing was changed")]
     NotGivenBack,
     /// A node that cannot be given back.
-    #[error("{node} is not given back: {source}; nothing was changed")]
+    #[error("{node} is not given back: {why}; nothing was changed")]
     CannotRestore {
         /// Its host's name.
         node: String,
         /// Why not.
-        source: CannotRestore,
+        why: CannotRestore,
     },
     /// Containers do not go.
     #[error(
@@ -110,12 +110,12 @@ pub enum Failure {
         given: String,
     },
     /// The file with the unlock key cannot be read.
-    #[error("cannot read the unlock key from {path}; nothing was changed")]
+    #[error("cannot read the unlock key from {path}: {why}; nothing was changed")]
     NoKeyFile {
         /// Which file.
         path: String,
         /// Why.
-        source: std::io::Error,
+        why: std::io::Error,
     },
     /// It is empty.
     #[error("the file with the unlock key is empty; nothing was changed")]
@@ -183,7 +183,7 @@ pub enum Failure {
     },
     /// Flags of `upgrade` that contradict themselves.
     #[error("{0}; nothing was changed")]
-    Upgrade(#[from] InvalidOptions),
+    Upgrade(InvalidOptions),
     /// careen's own image is not on the asked engine.
     #[error(
         "this manager's engine does not have the image {image}, which brings the upgrade to the hosts; nothing was changed"
@@ -212,6 +212,13 @@ const fn word(kind: GivenKind) -> &'static str {
 
 fn ids(nodes: &[NodeId]) -> String {
     nodes.iter().map(|node| node.0.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+// What is wrong is said in the failure's own words; as a source it would be said twice.
+impl From<InvalidOptions> for Failure {
+    fn from(invalid: InvalidOptions) -> Self {
+        Self::Upgrade(invalid)
+    }
 }
 
 impl From<NoManager> for Failure {
@@ -317,10 +324,13 @@ impl Failure {
             Self::NoRollout => Some("'careen run --image IMAGE' starts one"),
             Self::NobodyToAskAboutThat => Some("say --yes; 'careen status' shows what is left"),
             Self::NotGivenBack => Some("'careen status' shows what is left"),
-            Self::CannotRestore { source: CannotRestore::GoesOn { .. }, .. } => {
+            Self::CannotRestore { why: CannotRestore::GoesOn { .. }, .. } => {
                 Some("'careen skip NODE' leaves it out of the rollout; 'careen abort' ends the rollout")
             }
-            Self::CannotRestore { .. } => Some(
+            Self::CannotRestore { why: CannotRestore::Nothing, .. } => {
+                Some("'careen status' shows what is left")
+            }
+            Self::CannotRestore { why: CannotRestore::Corrupt(_), .. } => Some(
                 "'docker node inspect NODE' shows the label careen.node, and what 'careen-agent list' says on the host tells how \
                  far it is; 'docker node update --label-rm careen.node NODE' removes it",
             ),
@@ -360,6 +370,8 @@ fn next_of_backend(error: &BackendError) -> Option<&'static str> {
     }
 }
 
+#[cfg(test)]
+mod examples;
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -47,6 +47,8 @@ pub mod why;
 pub mod words;
 
 #[cfg(test)]
+mod screens;
+#[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod typed;

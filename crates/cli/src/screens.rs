@@ -64,8 +64,7 @@ impl Scene {
     fn read(text: &str) -> Self {
         let mut observed = Observed { nodes: Vec::new(), ..cluster() };
         observed.lock.as_mut().unwrap().epoch = 1;
-        let mut scene =
-            Self { observed, spec: spec(), ages: BTreeMap::new(), last: None, shows: Vec::new() };
+        let mut scene = Self { observed, spec: spec(), ages: BTreeMap::new(), last: None, shows: Vec::new() };
         for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
             let (what, rest) = line.split_once(' ').unwrap_or((line, ""));
             scene.line(what, rest);
@@ -84,7 +83,9 @@ impl Scene {
             "result" => self.result(first, behind),
             "ask" => self.ask(first, behind),
             "age" => drop(self.ages.insert(id(first), Duration::from_secs(behind.parse().unwrap()))),
-            "control" => self.observed.rollout.as_mut().unwrap().control = serde_json::from_str(rest).unwrap(),
+            "control" => {
+                self.observed.rollout.as_mut().unwrap().control = serde_json::from_str(rest).unwrap()
+            }
             "only" => self.spec.selection.nodes = rest.split(' ').map(str::to_owned).collect(),
             "no-rollout" => self.observed.rollout = None,
             "ended" => self.ended(rest),
@@ -193,8 +194,7 @@ impl Scene {
     }
 
     fn standing(&self) -> Standing {
-        let (standing, _) =
-            look(&self.observed, &self.spec, &Watch::default(), Duration::ZERO).unwrap();
+        let (standing, _) = look(&self.observed, &self.spec, &Watch::default(), Duration::ZERO).unwrap();
         standing.with_ages(&self.ages)
     }
 
@@ -207,7 +207,9 @@ impl Scene {
         let mut page = Page::new(false);
         let (what, about) = show.split_once(' ').unwrap_or((show, ""));
         match what {
-            "plan" => plan_page::page(&plan(&self.observed, &self.spec), &self.spec, &self.observed, &mut page),
+            "plan" => {
+                plan_page::page(&plan(&self.observed, &self.spec), &self.spec, &self.observed, &mut page)
+            }
             "status" if self.observed.rollout.is_none() => status::idle(self.last.as_ref(), &mut page),
             "status" => status::page(&self.standing(), &self.spec, &mut page),
             "why" => {
@@ -259,7 +261,8 @@ fn every_scene_shows_what_is_kept_of_it() {
 #[test]
 fn every_hold_and_what_to_do_about_it() {
     let standing = Scene::read("node m1 manager\nnode w1 worker\nagent w1").standing();
-    let of = |hold: Hold| NodeStanding { stage: Stage::Pending, hold: Some(hold), ..standing.nodes[0].clone() };
+    let of =
+        |hold: Hold| NodeStanding { stage: Stage::Pending, hold: Some(hold), ..standing.nodes[0].clone() };
     let told = |hold: Hold| {
         let (name, node) = (hold.name(), of(hold));
         let why = words::detail(&node).unwrap_or_default();

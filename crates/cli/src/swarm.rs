@@ -85,7 +85,7 @@ impl SwarmBackend {
             }
             RequestError::Contended { .. } => BackendError::Changed,
             RequestError::Swarm(error) => self.unanswered(&error),
-            RequestError::Write { object, source } => from_write(&object, &source),
+            RequestError::Write { object, why } => from_write(&object, &why),
             RequestError::Taken { .. } | RequestError::NoSuchNode { .. } | RequestError::TooLarge { .. } => {
                 BackendError::Refused { why: error.to_string() }
             }

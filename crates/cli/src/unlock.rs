@@ -13,7 +13,7 @@ pub fn given(args: &HowArgs) -> Result<Option<Key>, Failure> {
     let text = match &args.unlock_key_file {
         Some(path) => Some(
             std::fs::read_to_string(path)
-                .map_err(|source| Failure::NoKeyFile { path: path.display().to_string(), source })?,
+                .map_err(|why| Failure::NoKeyFile { path: path.display().to_string(), why })?,
         ),
         None if args.unlock_key_secret.is_some() => None,
         None => std::env::var(VARIABLE).ok(),

@@ -293,6 +293,11 @@ pub fn advice(node: &NodeStanding) -> Advice {
         return node.hold.as_ref().map_or_else(Advice::default, |hold| about(hold, node));
     };
     let (text, look): (_, Vec<Step>) = match reason {
+        // Its logs are gone with its agent.
+        reason if reason.is_silent() && node.outcome.is_some() => (
+            "its host has told since how it ended, and keeps the whole output; mend that, then try it again or leave it out",
+            vec![on_host(&node.hostname, "careen-agent list")],
+        ),
         // There is nobody to ask for its logs.
         Reason::NodeDown => (
             "look at the host: its own record says what was done there and why its engine is down; when it is back, try it \

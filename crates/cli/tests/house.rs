@@ -317,3 +317,20 @@ fn dockers_words_are_compared_in_one_place() {
     let only = vec![("engine".to_owned(), "meaning".to_owned(), "no such image")];
     assert_eq!(found, only);
 }
+
+#[test]
+fn no_error_says_its_cause_twice() {
+    let mut found = Vec::new();
+    for name in folders() {
+        for (module, text) in shipped(&name) {
+            for error in text.split("#[error(").skip(1) {
+                let message = error.split(")]").next().unwrap();
+                let variant = error[message.len()..].split(['}', ',', ';']).next().unwrap();
+                if message.contains("{source}") || message.contains("{0}") && variant.contains("#[from]") {
+                    found.push(format!("{name}: {}: {message}", module.join("/")));
+                }
+            }
+        }
+    }
+    assert!(found.is_empty(), "a chain of causes tells it again: {found:#?}");
+}

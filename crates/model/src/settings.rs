@@ -189,7 +189,13 @@ pub enum InvalidSetting {
     },
     /// `CAREEN_TRANSACTION` is no identifier.
     #[error("CAREEN_TRANSACTION: {0}")]
-    Transaction(#[from] InvalidId),
+    Transaction(InvalidId),
+}
+
+impl From<InvalidId> for InvalidSetting {
+    fn from(invalid: InvalidId) -> Self {
+        Self::Transaction(invalid)
+    }
 }
 
 impl Settings {

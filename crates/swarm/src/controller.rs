@@ -125,7 +125,7 @@ impl Swarm {
                     "this engine does not have the image {image}: give the command on the manager on which the rollout was \
                      started, or bring the image here ('docker load')"
                 );
-                return Err(RequestError::Write { object: name(id), source: ActError::Refused { why } });
+                return Err(RequestError::Write { object: name(id), why: ActError::Refused { why } });
             }
             error => return exists_or(error.map(drop)),
         }

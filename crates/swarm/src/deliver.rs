@@ -89,7 +89,7 @@ impl Swarm {
         answer: Result<Value, EngineError>,
     ) -> Result<String, RequestError> {
         let write =
-            |error: &EngineError| RequestError::Write { object: name.to_owned(), source: refusal(error) };
+            |error: &EngineError| RequestError::Write { object: name.to_owned(), why: refusal(error) };
         match answer {
             Ok(created) => Ok(created["ID"].as_str().unwrap_or_default().to_owned()),
             Err(error) if error.meaning() == Meaning::Exists => {

@@ -100,7 +100,7 @@ impl Swarm {
         if version_of(&raw) == version.0 {
             return Ok(raw);
         }
-        Err(RequestError::Write { object: object.to_owned(), source: ActError::Conflict })
+        Err(RequestError::Write { object: object.to_owned(), why: ActError::Conflict })
     }
 }
 

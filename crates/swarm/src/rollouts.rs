@@ -99,12 +99,12 @@ pub enum RequestError {
     #[error(transparent)]
     Swarm(#[from] SwarmError),
     /// The swarm refuses a write, or does not answer to it.
-    #[error("{object}: {source}")]
+    #[error("{object}: {why}")]
     Write {
         /// What was to be written.
         object: String,
         /// Why it was not, or is not known to be.
-        source: ActError,
+        why: ActError,
     },
 }
 
@@ -282,7 +282,7 @@ fn written(object: &str, answer: Result<(), EngineError>) -> Result<bool, Reques
 }
 
 pub(crate) fn write_error(object: &str, error: &EngineError) -> RequestError {
-    RequestError::Write { object: object.to_owned(), source: refusal(error) }
+    RequestError::Write { object: object.to_owned(), why: refusal(error) }
 }
 
 /// A node by its id, or by its host's name when there is one of that name only.

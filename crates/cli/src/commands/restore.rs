@@ -57,7 +57,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
                 self.say(&format!("nothing of careen's is left on {name}"))?;
                 return Ok(Exit::Done);
             }
-            Err(source) => return Err(Failure::CannotRestore { node: name, source }),
+            Err(why) => return Err(Failure::CannotRestore { node: name, why }),
         }
         for (rollout, mut left) in remains(&observed, going_on.as_ref()) {
             left.nodes.retain(|one| one.id == node);

@@ -32,12 +32,12 @@ pub enum Fail {
         option: &'static str,
     },
     /// A program could not be started.
-    #[error("cannot start {program}: {source}")]
+    #[error("cannot start {program}: {why}")]
     Start {
         /// Its name.
         program: String,
         /// Why.
-        source: std::io::Error,
+        why: std::io::Error,
     },
     /// A program failed.
     #[error("{words} ended with {status}{said}")]
@@ -108,14 +108,14 @@ pub enum Fail {
         what: String,
     },
     /// A file or directory.
-    #[error("cannot {action} {path}: {source}")]
+    #[error("cannot {action} {path}: {why}")]
     File {
         /// What was tried.
         action: &'static str,
         /// With which.
         path: PathBuf,
         /// Why not.
-        source: std::io::Error,
+        why: std::io::Error,
     },
     /// The engine does not answer.
     #[error("the engine does not answer at /run/docker.sock: {0}")]
@@ -132,5 +132,5 @@ fn list(refusals: &[Refusal]) -> String {
 /// Names the path in an I/O error.
 pub fn file(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Fail {
     let path = path.into();
-    move |source| Fail::File { action, path, source }
+    move |why| Fail::File { action, path, why }
 }

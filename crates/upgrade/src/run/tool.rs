@@ -78,7 +78,7 @@ pub fn run_and_keep(command: &mut Command) -> Result<(), (Fail, String)> {
 }
 
 fn start(command: &Command, source: std::io::Error) -> Fail {
-    Fail::Start { program: command.get_program().to_string_lossy().into_owned(), source }
+    Fail::Start { program: command.get_program().to_string_lossy().into_owned(), why: source }
 }
 
 /// The program and its last words: in between lie options that are always the same.

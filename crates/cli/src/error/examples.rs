@@ -1,0 +1,164 @@
+//! One of each kind of failure, for the screen that shows them all.
+
+use super::Failure;
+use crate::backend::BackendError;
+use crate::connect::{NoManager, UnusableHost};
+use crate::delivery::Undeliverable;
+use careen_planner::remains::CannotRestore;
+use careen_planner::state::CorruptRecord;
+use careen_planner::{NodeId, RolloutId};
+use careen_swarm::GivenKind;
+use careen_upgrade::options::InvalidOptions;
+use std::io::{Error, ErrorKind};
+
+/// How many kinds there are; a new one has to be given a number, and an example.
+const KINDS: usize = 32;
+
+/// Which kind of failure one is.
+const fn kind(failure: &Failure) -> usize {
+    match failure {
+        Failure::Backend(_) => 0,
+        Failure::Host(_) => 1,
+        Failure::Refused => 2,
+        Failure::Undeliverable(_) => 3,
+        Failure::Given { .. } => 4,
+        Failure::NoSuchGiven { .. } => 5,
+        Failure::NoCredentials { .. } => 6,
+        Failure::NotPushed { .. } => 7,
+        Failure::NoController { .. } => 8,
+        Failure::ControllerFails { .. } => 9,
+        Failure::NobodyToAsk => 10,
+        Failure::NobodyToAskAboutThat => 11,
+        Failure::NotGivenBack => 12,
+        Failure::CannotRestore { .. } => 13,
+        Failure::StillThere { .. } => 14,
+        Failure::NoNode { .. } => 15,
+        Failure::NoKeyFile { .. } => 16,
+        Failure::EmptyKey => 17,
+        Failure::Declined => 18,
+        Failure::NamesNoNode { .. } => 19,
+        Failure::NoRollout => 20,
+        Failure::RolloutRemoved { .. } => 21,
+        Failure::NoSuchNode { .. } => 22,
+        Failure::Ambiguous { .. } => 23,
+        Failure::NotFailed { .. } => 24,
+        Failure::NotThere { .. } => 25,
+        Failure::CannotSkip { .. } => 26,
+        Failure::Upgrade(_) => 27,
+        Failure::NoOwnImage { .. } => 28,
+        Failure::Pass(_) => 29,
+        Failure::Output(_) => 30,
+        Failure::Json(_) => 31,
+    }
+}
+
+fn rollout() -> RolloutId {
+    RolloutId::parse("k3x9").unwrap()
+}
+
+fn node(name: &str) -> NodeId {
+    NodeId(name.to_owned())
+}
+
+fn of_swarm() -> Vec<Failure> {
+    let image = "registry.example/update".to_owned();
+    let why = "this engine: no such image".to_owned();
+    let backend = [
+        BackendError::OtherRollout { rollout: rollout() },
+        BackendError::Over { rollout: rollout() },
+        BackendError::NoImage { image, why },
+        BackendError::Credentials { why: "docker's config file cannot be read".to_owned() },
+        BackendError::Changed,
+        BackendError::Refused { why: "invalid name".to_owned() },
+        BackendError::Corrupt { object: "the config careen.lock".to_owned(), why: "no epoch".to_owned() },
+        BackendError::Unclear { why: "it did not answer in time".to_owned() },
+    ];
+    let name = || "m1".to_owned();
+    let socket = std::path::PathBuf::from("/run/docker.sock");
+    let managers = [
+        NoManager::NoEngine { socket: socket.clone() },
+        NoManager::Denied { socket },
+        NoManager::NoAnswer { why: "it did not answer in time".to_owned() },
+        NoManager::NoSwarm { name: name() },
+        NoManager::Worker { name: name() },
+        NoManager::Locked { name: name() },
+        NoManager::SwarmError { name: name(), why: "x509: certificate has expired".to_owned() },
+        NoManager::Joining { name: name() },
+        NoManager::UnknownState { name: name(), state: "resting".to_owned() },
+        NoManager::NoLeader { name: name() },
+    ];
+    managers.map(Failure::from).into_iter().chain(backend.map(Failure::from)).collect()
+}
+
+fn of_calls() -> Vec<Failure> {
+    let missing = || Error::from(ErrorKind::NotFound);
+    let given = || "w9".to_owned();
+    vec![
+        UnusableHost::Scheme { given: "tcp://m1:2376".to_owned() }.into(),
+        UnusableHost::Context { name: "far".to_owned() }.into(),
+        UnusableHost::Config { path: "/root/.docker/config.json".into(), why: "no JSON".to_owned() }.into(),
+        Undeliverable::Unreadable { path: "fix.sh".into(), source: missing() }.into(),
+        Undeliverable::Command { command: "install".to_owned(), why: "is not there".to_owned() }.into(),
+        Failure::Given { why: "'A' is no variable: NAME=VALUE".to_owned() },
+        Failure::NoSuchGiven { kind: GivenKind::Secret, name: "db".to_owned() },
+        Failure::NoCredentials { registry: "registry.example".to_owned() },
+        Failure::NotPushed {
+            image: "update".to_owned(),
+            why: "it is named by digest".to_owned(),
+            usage: true,
+        },
+        Failure::NobodyToAsk,
+        Failure::NobodyToAskAboutThat,
+        Failure::NoNode { given: given() },
+        Failure::NoKeyFile { path: "key".to_owned(), why: missing() },
+        Failure::EmptyKey,
+        Failure::NamesNoNode { why: "--node w2 names several nodes: a1, b2".to_owned() },
+        Failure::NoSuchNode { rollout: rollout(), given: given() },
+        Failure::Ambiguous { given: "w2".to_owned(), nodes: vec![node("a1"), node("b2")] },
+        Failure::NotFailed { node: "w1".to_owned(), state: "done".to_owned() },
+        Failure::NotThere { node: "w1".to_owned(), id: node("a1") },
+        Failure::CannotSkip { node: "w1".to_owned(), state: "done".to_owned() },
+        InvalidOptions::Engine("docker.io".to_owned()).into(),
+    ]
+}
+
+fn of_rollouts() -> Vec<Failure> {
+    let source = BackendError::Changed;
+    let image = "careen/installer:0.1.0".to_owned();
+    let json = serde_json::from_str::<u8>("x").unwrap_err();
+    let services = "careen-k3x9-w1-g1-a1".to_owned();
+    vec![
+        Failure::Refused,
+        Failure::Declined,
+        Failure::NoOwnImage { image },
+        Failure::NoController { rollout: rollout(), source },
+        Failure::ControllerFails { rollout: rollout(), why: "task: non-zero exit (1)".to_owned() },
+        Failure::NoRollout,
+        Failure::RolloutRemoved { rollout: rollout() },
+        Failure::NotGivenBack,
+        Failure::CannotRestore { node: "w1".to_owned(), why: CannotRestore::GoesOn { rollout: rollout() } },
+        Failure::CannotRestore {
+            node: "w1".to_owned(),
+            why: CannotRestore::Corrupt(CorruptRecord { text: "9 later".to_owned() }),
+        },
+        Failure::StillThere { services },
+        Failure::Pass(illegal().into()),
+        Failure::Output(Error::from(ErrorKind::BrokenPipe)),
+        json.into(),
+    ]
+}
+
+fn illegal() -> careen_planner::state::IllegalStep {
+    careen_planner::state::IllegalStep { stage: "done", event: "retry" }
+}
+
+impl Failure {
+    /// One of each kind.
+    pub(crate) fn examples() -> Vec<Self> {
+        let all: Vec<Self> = [of_swarm(), of_calls(), of_rollouts()].into_iter().flatten().collect();
+        for number in 0..KINDS {
+            assert!(all.iter().any(|failure| kind(failure) == number), "kind {number} has no example");
+        }
+        all
+    }
+}
