@@ -47,26 +47,26 @@ pub enum Format {
 /// A command of `careen`.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Roll a payload out over the swarm's nodes
+    /// Roll a payload out to the swarm's nodes
     Run(RunArgs),
     /// Say what 'run' with the same flags would do; changes nothing
     Plan(RolloutArgs),
     /// Upgrade the packages of every host
     Upgrade(UpgradeArgs),
-    /// Where the rollout stands
+    /// Show where the rollout stands
     Status {
         /// Watch it until it is over or paused, and exit as 'run' does
         #[arg(long, short)]
         follow: bool,
     },
-    /// What the hosts printed
+    /// Show what the hosts printed
     Logs(LogsArgs),
-    /// What exactly blocks, and what to do next
+    /// Show what exactly blocks, and what to do next
     Why {
         /// This node alone, by id or host name
         node: Option<String>,
     },
-    /// Let no more node begin what cannot be taken back
+    /// Start no further node; what has begun is finished
     Pause,
     /// Let a paused rollout go on
     Resume(SteerArgs),
@@ -74,9 +74,9 @@ pub enum Command {
     Retry(NodeArgs),
     /// Leave a node out
     Skip(NodeArgs),
-    /// Give back what can be given back, and end the rollout
+    /// Undo what has not begun, and end the rollout
     Abort(AbortArgs),
-    /// Give a node back that no rollout works on any more: its availability, labels and services
+    /// Restore a node that no rollout works on any more: its availability, labels and services
     Restore(RestoreArgs),
     /// Images for the hosts
     #[command(subcommand)]
@@ -108,23 +108,23 @@ pub struct UpgradeArgs {
     /// Upgrade this package alone, and what it needs; can be repeated. Hosts without it do nothing
     #[arg(long = "package", value_name = "NAME", help_heading = "Packages")]
     pub packages: Vec<String>,
-    /// Upgrade to nothing but security updates
+    /// Install security updates only
     #[arg(long, help_heading = "Packages")]
     pub security_only: bool,
-    /// Let this package go although nothing takes its place; can be repeated
+    /// Let this package be removed without a replacement; can be repeated
     #[arg(long = "allow-removal", value_name = "NAME", help_heading = "Packages")]
     pub may_go: Vec<String>,
-    /// Let any package go although nothing takes its place, but the engine, ssh and the kernel
+    /// Let any package be removed without a replacement, except the engine, ssh and the kernel
     #[arg(long = "allow-removals", help_heading = "Packages")]
     pub any_may_go: bool,
-    /// Also upgrade hosts with dnf, zypper or apk, which was never tried on real hosts
+    /// Also upgrade hosts with dnf, zypper or apk; never tried on real hosts
     #[arg(long, help_heading = "Packages")]
     pub experimental: bool,
 
     /// Only say what would happen; changes nothing
     #[arg(long, conflicts_with_all = ["yes", "detach", "local"])]
     pub plan: bool,
-    /// careen's image, where its name is another; without this the asked engine must have careen/installer in this version
+    /// careen's image, if it has another name; otherwise the asked engine must have careen/installer in this version
     #[arg(long, value_parser = image, value_name = "IMAGE")]
     pub image: Option<String>,
     /// Reboot hosts: when the distribution asks, never, or always
@@ -251,23 +251,23 @@ pub struct HowArgs {
     /// How many nodes at a time; managers go one by one whatever it says
     #[arg(long, default_value = "1", value_name = "N", help_heading = "Order and pace")]
     pub parallelism: NonZeroUsize,
-    /// Quiet time between waves
+    /// Pause between two waves
     #[arg(long, default_value = "0s", value_parser = duration, value_name = "DURATION", help_heading = "Order and pace")]
     pub delay: Duration,
-    /// How long a node must look well before it is done
+    /// How long a node must stay healthy before it is done
     #[arg(long, default_value = "15s", value_parser = duration, value_name = "DURATION", help_heading = "Order and pace")]
     pub monitor: Duration,
     /// Who goes first
     #[arg(long, value_enum, default_value_t = Order::WorkersFirst, value_name = "ORDER", help_heading = "Order and pace")]
     pub order: Order,
-    /// How many workers go alone before the others
+    /// How many workers go first, alone
     #[arg(long, default_value_t = 1, value_name = "N", help_heading = "Order and pace")]
     pub canaries: usize,
 
-    /// What a failed node leads to; 'rollback' takes back the failed node's work, then pauses
+    /// What happens when a node fails; 'rollback' runs the payload's rollback on that node, then pauses
     #[arg(long, value_enum, default_value_t = FailureAction::Pause, value_name = "ACTION", help_heading = "Failures")]
     pub failure_action: FailureAction,
-    /// Which part of the nodes may fail before that, from 0 to 1
+    /// The share of the nodes that may fail before that, from 0 to 1
     #[arg(long, default_value = "0", value_name = "RATIO", help_heading = "Failures")]
     pub max_failure_ratio: Ratio,
     /// The command's time limit on each host; none by default
@@ -285,26 +285,26 @@ pub struct HowArgs {
     #[arg(long, value_enum, default_value_t = EngineRestart::Auto, value_name = "WHEN", help_heading = "Hosts")]
     pub engine_restart: EngineRestart,
 
-    /// careen's own image under another name, for the controller, where the payload's image has none
+    /// careen's own image, for the controller, if the payload's image has none
     #[arg(long, value_name = "IMAGE", help_heading = "Hosts")]
     pub controller_image: Option<String>,
-    /// Wait for programs that ask for no shutdown of their host (systemd-inhibit), and for people at its console
+    /// Before a host goes down, wait for programs that inhibit a shutdown (systemd-inhibit) and for people at its console
     #[arg(long, help_heading = "Hosts")]
     pub respect_inhibitors: bool,
 
-    /// Take a manager down although the others are no majority: the swarm stands still meanwhile
+    /// Take a manager down even if the others are no quorum: the swarm cannot be managed meanwhile
     #[arg(long, help_heading = "What is refused otherwise")]
     pub allow_quorum_loss: bool,
-    /// Drain although tasks start elsewhere without what is in their local volumes
+    /// Drain even if tasks would start elsewhere without the data in their local volumes
     #[arg(long, help_heading = "What is refused otherwise")]
     pub allow_volume_moves: bool,
-    /// Drain although a task has no place elsewhere meanwhile, or no task of a service of several would run
+    /// Drain even if a task would find no place elsewhere, or a service of several tasks would have none
     #[arg(long, help_heading = "What is refused otherwise")]
     pub allow_gaps: bool,
     /// Reboot autolocked managers: you will type the unlock key on each
     #[arg(long, help_heading = "What is refused otherwise")]
     pub unlock_by_hand: bool,
-    /// Work on hosts although preflight finds them unfit, for example to mend them
+    /// Work on hosts even if preflight finds them unfit, for example to repair them
     #[arg(long, help_heading = "What is refused otherwise")]
     pub allow_unfit_hosts: bool,
 
@@ -329,7 +329,7 @@ pub struct GivenArgs {
     /// A variable for the command, KEY=VALUE, or KEY as it is set here; can be repeated
     #[arg(long = "env", short = 'e', value_name = "KEY=VALUE", help_heading = "Payload")]
     pub environment: Vec<String>,
-    /// A file with such lines; can be repeated
+    /// A file of such variables, a line each; can be repeated
     #[arg(long = "env-file", value_name = "FILE", help_heading = "Payload")]
     pub environment_files: Vec<PathBuf>,
     /// A secret of the swarm for the command, as for services (source=NAME,target=PATH); can be repeated

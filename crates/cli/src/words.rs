@@ -210,7 +210,7 @@ pub fn failure(phase: Phase, reason: Reason) -> String {
         Phase::Rebooting => "in the reboot",
         Phase::Verifying => "in the command or verify",
         Phase::Restoring => "while it was given back",
-        Phase::Settling => "in the quiet afterwards",
+        Phase::Settling => "while its services settled",
     };
     match reason {
         Reason::Exit(code) => format!("exit code {code}{} {place}", meaning(code)),

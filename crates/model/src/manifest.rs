@@ -58,7 +58,7 @@ pub struct Manifest {
     /// Whether an agent has to give the go before the engine is restarted or the host rebooted.
     #[serde(default)]
     pub awaits_go: bool,
-    /// Whether a manager may go down although the others are no majority.
+    /// Whether a manager may go down even if the others are no quorum.
     #[serde(default)]
     pub allow_quorum_loss: bool,
     /// Whether a reboot waits for programs that ask for no shutdown and for people at the console.

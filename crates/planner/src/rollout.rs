@@ -58,12 +58,12 @@ pub struct GoneNode {
 pub enum Control {
     /// Go on.
     Running,
-    /// Let no more node begin what cannot be taken back.
+    /// Start no further node; what has begun is finished.
     Paused {
         /// Why.
         why: PauseReason,
     },
-    /// Give back what can be given back, and end.
+    /// Undo what has not begun, and end.
     Aborting,
     /// It is over.
     Finished {

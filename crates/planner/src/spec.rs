@@ -43,11 +43,11 @@ pub struct Spec {
     pub engine_restart: bool,
     /// Whether the command is known to restart the engine or the host, before `prepare` looks.
     pub restarts: bool,
-    /// Take a manager down although the others are no majority.
+    /// Take a manager down even if the others are no quorum.
     pub allow_quorum_loss: bool,
     /// Drain although tasks start elsewhere without the data of their local volumes.
     pub allow_volume_moves: bool,
-    /// Drain although a task has no place elsewhere meanwhile, or no task of a service of several would run.
+    /// Drain even if a task would find no place elsewhere, or a service of several tasks would have none.
     #[serde(default)]
     pub allow_gaps: bool,
     /// Reboot managers that ask for a key afterwards: somebody will type it.

@@ -35,11 +35,11 @@ pub struct Rollout {
 /// What an operator tells a rollout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
-    /// Let no more node begin what cannot be taken back.
+    /// Start no further node; what has begun is finished.
     Pause,
     /// Go on.
     Resume,
-    /// Give back what can be given back, and end.
+    /// Undo what has not begun, and end.
     Abort,
 }
 

@@ -84,8 +84,8 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
             return Err(Failure::NoRollout);
         }
         all.iter().try_for_each(|left| self.tell(left))?;
-        let question = "Give back what can be given back, and remove what is left? Nodes that failed or may be at work stay \
-                        as they are. [y/N] ";
+        let question = "Give the nodes back, and remove what is left? Nodes that failed or may be at work stay as they \
+                        are. [y/N] ";
         self.ask_once(question, yes)?;
         let mut given = GivenBack::default();
         for left in all {

@@ -50,7 +50,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
     pub(super) fn abort(&mut self, args: &AbortArgs) -> Result<Exit, Failure> {
         let Some(spec) = self.backend.active()? else { return self.abort_removed(args.yes) };
         self.backend.control(&spec.id, Order::Abort)?;
-        self.told(&spec, "abort", None, "is being aborted; what can be given back is given back")?;
+        self.told(&spec, "abort", None, "is being aborted; what has not begun is undone")?;
         if args.local { self.follow_here(spec) } else { self.see_the_abort_through(spec) }
     }
 

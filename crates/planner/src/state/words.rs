@@ -24,7 +24,7 @@ pub enum Phase {
     Verifying,
     /// The clean-up.
     Restoring,
-    /// The quiet afterwards.
+    /// While everything has to look well for a while.
     Settling,
 }
 
