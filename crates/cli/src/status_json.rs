@@ -6,7 +6,7 @@ use crate::status::next;
 use crate::step::Step;
 use crate::view::{NodeStanding, Standing, Totals};
 use crate::words;
-use careen_planner::observed::{Availability, Printed};
+use careen_planner::observed::{Availability, NodeOutcome, Printed};
 use careen_planner::participants::Participant;
 use careen_planner::rollout::Control;
 use careen_planner::{Hold, Spec, Stage};
@@ -86,6 +86,7 @@ pub struct NodeJson<'a> {
     drained_by_careen: bool,
     hold: Option<&'a Hold>,
     why: Option<String>,
+    outcome: Option<&'a NodeOutcome>,
     record: Option<&'a str>,
     printed: Option<&'a Printed>,
     asked: Option<&'static str>,
@@ -157,6 +158,7 @@ pub fn node<'a>(standing: &Standing, node: &'a NodeStanding) -> NodeJson<'a> {
         drained_by_careen: node.taken,
         hold: node.hold.as_ref(),
         why: words::detail(node).map(|text| standing.with_names(&text)),
+        outcome: node.outcome.as_ref(),
         record: node.record.as_deref(),
         printed: node.printed.as_ref(),
         asked: node.asked.map(careen_planner::rollout::Ask::word),
