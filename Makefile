@@ -13,8 +13,9 @@ LAB := cargo lab
 # scripts and procedural macros, which cannot be static.
 STATIC := CARGO_TARGET_$(shell echo '$(HOST)' | tr 'a-z-' 'A-Z_')_RUSTFLAGS='-C target-feature=+crt-static'
 
-# The lab tests wait more than they compute: more of them at once than there are cores.
-LAB_THREADS ?= 3
+# The lab tests wait more than they compute: two suites at a time, and of the suite `lab` two tests at a time.
+LAB_LANES ?= 2
+LAB_THREADS ?= 2
 
 # How long each parser is fuzzed; FUZZ_TARGETS=journal takes one alone.
 FUZZ_SECONDS ?= 600
@@ -81,7 +82,7 @@ fault-soak: ## all single faults of file operations, and pairs of them
 	@sed -n 's/^\(.*: [0-9]* histories.*\)/\1/p' target/fault-soak.log | paste -s -d ';'
 
 lab-test: image ## tests on real swarms of real Debian hosts
-	tools/lab-test $(LAB_THREADS)
+	LAB_LANES=$(LAB_LANES) tools/lab-test $(LAB_THREADS)
 
 bench: image ## measures what careen costs on a host (BENCH=output measures one part)
 	CAREEN_TEST_IMAGE=$(IMAGE):latest cargo run --quiet --package careen-lab --bin careen-bench -- $(BENCH)
