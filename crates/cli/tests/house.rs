@@ -334,3 +334,27 @@ fn no_error_says_its_cause_twice() {
     }
     assert!(found.is_empty(), "a chain of causes tells it again: {found:#?}");
 }
+
+#[test]
+fn every_ignored_test_of_the_lab_is_among_the_slow_ones() {
+    let slow = document("tools/slow-test");
+    let suites = slow.lines().find_map(|line| line.strip_prefix("suites='")).expect("its suites");
+    let suites: Vec<&str> = suites.trim_end_matches('\'').split_whitespace().collect();
+    let mut texts = Vec::new();
+    for entry in std::fs::read_dir(root().join("crates/lab/tests")).unwrap() {
+        let path = entry.unwrap().path();
+        let mut files = BTreeMap::new();
+        if path.is_dir() {
+            modules(&path, &path, &mut files);
+        } else {
+            files.insert(Vec::new(), std::fs::read_to_string(&path).unwrap());
+        }
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        texts.extend(files.into_values().map(|text| (name.clone(), text)));
+    }
+    let ignored: BTreeSet<String> =
+        texts.into_iter().filter(|(_, text)| text.contains("#[ignore")).map(|(name, _)| name).collect();
+    assert!(ignored.len() > 5, "{ignored:?}");
+    let forgotten: Vec<&String> = ignored.iter().filter(|name| !suites.contains(&name.as_str())).collect();
+    assert!(forgotten.is_empty(), "{forgotten:?} have tests that nothing runs");
+}
