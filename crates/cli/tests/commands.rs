@@ -330,6 +330,14 @@ fn a_controller_in_the_swarm_is_followed_and_ctrl_c_leaves_it_alone() {
     assert_eq!(exit(sim.call("logs")), 0);
     assert!(sim.out().contains("w1 | Unpacking \\u{1b}[31mlibc6"), "{}", sim.out());
     assert!(!sim.err().contains("careen-report"), "{}", sim.err());
+    sim.0.borrow_mut().no_logs = true;
+    assert_eq!(exit(sim.call("logs w1")), 1, "a host that is frozen");
+    let told = sim.err();
+    assert!(
+        told.contains("what w1 printed cannot be read now")
+            && told.contains("lies on its host: careen-agent logs "),
+        "{told}"
+    );
     assert_eq!(
         exit(sim.call("resume --local")),
         0,

@@ -2,7 +2,8 @@
 
 use super::{Session, find};
 use crate::args::{Format, LogsArgs};
-use crate::backend::{Backend, EndedNode, LogLine, LogPlace, LogRead, Stream};
+use crate::backend::{Backend, BackendError, EndedNode, LogLine, LogPlace, LogRead, Stream};
+use crate::connect::chain;
 use crate::console::Console;
 use crate::error::Failure;
 use crate::exit::Exit;
@@ -11,7 +12,7 @@ use crate::view::{NodeStanding, Standing};
 use careen_planner::observed::Report;
 use careen_planner::{JobKey, NodeId};
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// How long a follower waits between two looks.
@@ -23,8 +24,8 @@ struct Reading {
     /// How far, by node: of which agent, and to which place.
     places: BTreeMap<NodeId, (JobKey, LogPlace)>,
     lines: usize,
-    /// Nodes whose log could not be read at the last look, and why.
-    unread: BTreeMap<NodeId, Failure>,
+    /// Nodes whose log could not be read at the last look.
+    unread: BTreeSet<NodeId>,
 }
 
 impl<B: Backend, C: Console> Session<'_, B, C> {
@@ -108,7 +109,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
                 Ok(read)
             }
             // The others' are read: a host that is frozen is no reason to keep them back.
-            Err(error) => self.unreadable(node, error.into(), reading),
+            Err(error) => self.unreadable(node, &error, reading),
         }
     }
 
@@ -116,13 +117,16 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
     fn unreadable(
         &mut self,
         node: &NodeStanding,
-        error: Failure,
+        error: &BackendError,
         reading: &mut Reading,
     ) -> Result<LogRead, Failure> {
-        if !reading.unread.contains_key(&node.node) {
-            self.say(&format!("note: what {} printed cannot be read now: {error}", node.hostname))?;
+        if reading.unread.insert(node.node.clone()) {
+            let why = chain(error);
+            self.say(&format!(
+                "note: what {} printed cannot be read now: its log does not come ({why})",
+                node.hostname
+            ))?;
         }
-        reading.unread.insert(node.node.clone(), error);
         Ok(LogRead::Whole)
     }
 
@@ -131,10 +135,13 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         &mut self,
         standing: &Standing,
         nodes: &[&NodeStanding],
-        mut reading: Reading,
+        reading: Reading,
     ) -> Result<Exit, Failure> {
-        if let Some((_, error)) = reading.unread.pop_first() {
-            return Err(error);
+        let unread = nodes.iter().filter(|node| reading.unread.contains(&node.node));
+        let unread: Vec<&NodeStanding> = unread.copied().collect();
+        if !unread.is_empty() {
+            unread.iter().try_for_each(|node| self.lies_on_its_host(node))?;
+            return Ok(Exit::Other);
         }
         if reading.lines == 0 {
             self.nothing_printed(standing, nodes)?;
@@ -142,17 +149,19 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         Ok(Exit::Done)
     }
 
+    fn lies_on_its_host(&mut self, node: &NodeStanding) -> Result<(), Failure> {
+        let Some(id) = node.agent.as_ref().and_then(JobKey::transaction) else { return Ok(()) };
+        self.say(&format!("what {} printed lies on its host: careen-agent logs {id}", node.hostname))
+    }
+
     /// An empty answer leaves people wondering.
     fn nothing_printed(&mut self, standing: &Standing, nodes: &[&NodeStanding]) -> Result<(), Failure> {
         if nodes.iter().all(|node| node.agent.is_none()) {
             return self.say(&format!("nothing was begun there yet; rollout {}", standing.rollout));
         }
-        let of_agent = |node: &&&NodeStanding| node.agent.as_ref().and_then(JobKey::transaction);
-        for (node, id) in nodes.iter().filter_map(|node| Some((node, of_agent(&node)?))) {
-            self.say(&format!(
-                "{} has no log in the swarm now; on the host: careen-agent logs {id}",
-                node.hostname
-            ))?;
+        for node in nodes.iter().filter(|node| node.agent.is_some()) {
+            self.say(&format!("{} has no log in the swarm now", node.hostname))?;
+            self.lies_on_its_host(node)?;
         }
         Ok(())
     }

@@ -42,6 +42,8 @@ pub struct Shared {
     pub spec: Option<Spec>,
     /// Records of rollouts that are over, and that nobody can read.
     pub unreadable: Vec<String>,
+    /// Whether no log comes from the hosts.
+    pub no_logs: bool,
     /// The controller in the swarm, when one was started.
     pub in_swarm: Option<Controller>,
     pub out: String,
@@ -77,6 +79,7 @@ impl Sim {
             images: BTreeMap::new(),
             spec: None,
             unreadable: Vec::new(),
+            no_logs: false,
             in_swarm: None,
             out: String::new(),
             err: String::new(),
@@ -374,6 +377,9 @@ impl Backend for Sim {
         place: &mut LogPlace,
         each: &mut dyn FnMut(LogLine),
     ) -> Result<LogRead, BackendError> {
+        if self.0.borrow().no_logs {
+            return Err(BackendError::Unclear { why: "timeout: global".to_owned() });
+        }
         let line = |stream, text: String| LogLine { stream, text };
         let all = [
             line(

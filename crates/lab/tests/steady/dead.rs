@@ -1,9 +1,9 @@
 //! Nodes that die for good in their turn: the rollout stops there and says so, and an operator decides.
 
-use crate::rollout::Scene;
+use crate::rollout::{LONG, Scene};
 use crate::scene;
 use crate::support::{Broken, Web, await_status, label};
-use careen_lab::Fault;
+use careen_lab::{Fault, Poll, wait_until};
 
 /// Minutes become seconds; the swarm needs some fifteen of its own to call a node down.
 const SOON: [&str; 4] = ["--phase-timeout", "node-down=5s", "--phase-timeout", "rebooting=10s"];
@@ -60,16 +60,35 @@ fn a_node_that_dies_in_its_turn_pauses_the_rollout_and_a_skip_goes_on() {
     web.assert_ran(&scene);
 }
 
+/// Its log cannot be read, and the swarm has not noticed yet: that takes it some fifteen seconds.
+fn is_frozen_for_a_moment(scene: &Scene) {
+    for _ in 0..5 {
+        let frozen = Broken::by(scene, "n4", Fault::Freeze, Fault::Thaw);
+        let seen = wait_until("careen or the swarm says something", LONG, || {
+            let held = scene.standing("n4")["hold"]["hold"].clone();
+            Ok(match held.as_str() {
+                Some("no-report") => Poll::Ready(true),
+                Some("not-reporting") => Poll::Ready(false),
+                _ => Poll::Pending(held.to_string()),
+            })
+        });
+        if seen.unwrap_or_else(|error| panic!("{error}")) {
+            scene.await_hold("n4", "no-report");
+            return frozen.mend();
+        }
+        frozen.mend();
+        scene.await_hold("n4", "host-works");
+    }
+    panic!("the swarm noticed each time before careen could be asked");
+}
+
 #[test]
 #[ignore = "another death of a node; tools/slow-test"]
 fn a_node_that_dies_in_its_turn_leaves_an_abort_to_its_operator() {
     let scene = scene();
     let mut web = Web::watch(&scene);
     works(&scene);
-    // Its log cannot be read, and the swarm has not noticed yet.
-    let frozen = Broken::by(&scene, "n4", Fault::Freeze, Fault::Thaw);
-    scene.await_hold("n4", "no-report");
-    frozen.mend();
+    is_frozen_for_a_moment(&scene);
     scene.await_hold("n4", "host-works");
     let broken = dies(&scene);
     assert_eq!(scene.careen(&["abort"]).status, 0);
@@ -96,10 +115,7 @@ fn a_node_that_dies_before_the_go_can_be_skipped() {
     let scene = scene();
     let mut web = Web::watch(&scene);
     scene.hold("n4", "prepare");
-    let frozen = Broken::by(&scene, "n4", Fault::Freeze, Fault::Thaw);
     scene.start(&["--node", "n4", "--node", "n2", "--", "plain"]);
-    scene.await_hold("n4", "placing");
-    frozen.mend();
     scene.await_hold("n4", "host-works");
     let broken = Broken::by(&scene, "n4", Fault::PowerOff, Fault::PowerOn);
     scene.await_hold("n4", "node-down");
