@@ -271,13 +271,12 @@ fn the_agents_table_is_what_it_understands() {
 
 /// Holds whose advice no scene of the lab types yet: what the simulator or a test of the page shows is enough for these, or the
 /// state cannot be made on a lab in less than minutes.
-const NOT_ON_THE_LAB: [&str; 7] = [
+const NOT_ON_THE_LAB: [&str; 6] = [
     "agent-rejected",
     "baseline-removed",
     "called-down",
     "manager-unreachable",
     "no-leader",
-    "placing",
     "several-rejoined",
 ];
 

@@ -115,7 +115,11 @@ fn a_node_that_dies_before_the_go_can_be_skipped() {
     let scene = scene();
     let mut web = Web::watch(&scene);
     scene.hold("n4", "prepare");
+    // Nothing starts there meanwhile, and the swarm has not noticed yet.
+    let frozen = Broken::by(&scene, "n4", Fault::Freeze, Fault::Thaw);
     scene.start(&["--node", "n4", "--node", "n2", "--", "plain"]);
+    scene.await_hold("n4", "placing");
+    frozen.mend();
     scene.await_hold("n4", "host-works");
     let broken = Broken::by(&scene, "n4", Fault::PowerOff, Fault::PowerOn);
     scene.await_hold("n4", "node-down");

@@ -1,7 +1,11 @@
 //! What `careen why` tells to type is typed, in the state in which it tells it.
 
-use careen_lab::Node;
+use careen_lab::{Node, Poll, wait_until};
 use serde_json::Value;
+use std::time::Duration;
+
+/// What a hold names may be about to come, such as a service that is being created.
+const SOON: Duration = Duration::from_secs(20);
 
 /// Types each command that `careen why NODE` (as JSON) names for this hold, and that only looks; what changes something the scenes type
 /// themselves. `still` is whether the node is still held so: if not, what was named may be gone.
@@ -22,15 +26,16 @@ pub fn look<'a>(
         if host.boot_id().expect("exec").is_none() {
             continue;
         }
-        let typed = host.sh(&command).expect("exec");
-        let absent = typed.status == 127 && command.starts_with("careen-agent ") && says_so;
-        // A log that does not come is told as that, with where it lies.
-        let elsewhere = command.starts_with("careen logs ")
-            && typed.stderr.contains("printed lies on its host: careen-agent");
-        assert!(
-            typed.status == 0 || absent || elsewhere || !still(),
-            "{hold}: '{command}' on {on}: {typed:?}"
-        );
+        let done = wait_until(&format!("{hold}: '{command}' on {on}"), SOON, || {
+            let typed = host.sh(&command)?;
+            let absent = typed.status == 127 && command.starts_with("careen-agent ") && says_so;
+            // A log that does not come is told as that, with where it lies.
+            let elsewhere = command.starts_with("careen logs ")
+                && typed.stderr.contains("printed lies on its host: careen-agent");
+            let is_fine = typed.status == 0 || absent || elsewhere || !still();
+            Ok(if is_fine { Poll::Ready(()) } else { Poll::Pending(format!("{typed:?}")) })
+        });
+        done.unwrap_or_else(|error| panic!("{error}"));
     }
 }
 
