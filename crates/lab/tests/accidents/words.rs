@@ -12,7 +12,8 @@ const LISTEN: &str = "
 rm -rf /run/careen-ears; mkdir /run/careen-ears
 setsid sh -c '
     while [ -d /run/careen-ears ]; do
-        for c in $(docker ps -aq --no-trunc -f label=careen.role=agent 2>/dev/null); do
+        # Of one that is only created there is no log yet, and whoever follows that is through at once.
+        for c in $(docker ps -aq --no-trunc -f label=careen.role=agent -f status=running -f status=exited 2>/dev/null); do
             [ -e /run/careen-ears/$c ] || { : >/run/careen-ears/$c; docker logs -f $c >/run/careen-ears/$c 2>&1 & }
         done
         sleep 0.2
