@@ -239,6 +239,16 @@ fn play(case: &Case, faults: &[&str]) -> Result<usize, String> {
         if !wrong.is_empty() {
             return Err(told(&sandbox, case, faults, &said, &wrong));
         }
+        // Nothing was begun, and another agent has to offer it anew.
+        if sandbox.state().stage == Stage::Revoked {
+            let begun = sandbox.lines("lib/begun");
+            let wrong = format!("revoked, and begun: {begun:?}");
+            return if begun.is_empty() {
+                Ok(number + 1)
+            } else {
+                Err(told(&sandbox, case, faults, &said, &[wrong]))
+            };
+        }
     }
     Err(told(&sandbox, case, faults, &said, &[format!("not closed after {MAX_SUPERVISIONS} supervisors")]))
 }
@@ -247,13 +257,12 @@ fn violations(sandbox: &Sandbox) -> Vec<String> {
     ["violations", "lib/violations"].iter().flat_map(|file| sandbox.lines(file)).collect()
 }
 
-/// One that gave up said why; one that ended well has closed, or waits for a boot.
+/// One that gave up said why; one that ended well has closed, waits for a boot, or has revoked what nobody gave the go for.
 fn check_end(sandbox: &Sandbox, end: &End, said: &str) -> Option<String> {
     let closed = sandbox.result().is_some();
+    let goes_on = matches!(sandbox.state().stage, Stage::Rebooting { .. } | Stage::Revoked);
     let wrong = match end {
-        End::Done if !closed && !matches!(sandbox.state().stage, Stage::Rebooting { .. }) => {
-            "ended and has not closed"
-        }
+        End::Done if !closed && !goes_on => "ended and has not closed",
         End::GaveUp if !said.contains("careen: ") => "gave up and did not say why",
         End::Done | End::GaveUp | End::LostPower => return None,
     };
