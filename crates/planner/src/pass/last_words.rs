@@ -7,7 +7,7 @@ use crate::action::Action;
 use crate::hold::Hold;
 use crate::ids::{JobKey, NodeId, RolloutId};
 use crate::observed::{Availability, Job, Node, NodeOutcome, Observed, Said};
-use crate::rollout::NodeResult;
+use crate::rollout::{Control, NodeResult};
 use crate::state::{NodeRecord, Phase, Reason, Stage};
 
 /// The label that keeps it, from the failure of a node to its next try, or to the end of what careen holds there.
@@ -124,7 +124,9 @@ impl Work<'_> {
             self.actions.push(Action::WriteResult { result });
             return;
         }
-        let is_gone = self.observed.job(&agent).is_none_or(Job::is_lost);
+        // An abort waits for nothing, and takes such an agent away again.
+        let goes_on = matches!(self.control, Control::Running | Control::Paused { .. });
+        let is_gone = goes_on && self.observed.job(&agent).is_none_or(Job::is_lost);
         if is_gone && node.is_ready() && node.availability == Availability::Active {
             self.ask(&node.id, (generation, record.agent), std::slice::from_ref(&node.id));
         }

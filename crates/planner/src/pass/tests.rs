@@ -1855,6 +1855,9 @@ fn a_host_whose_agent_died_with_its_engine_is_asked_when_it_takes_tasks_again() 
     };
     let own = |agent| Some((Some(NodeId("w1".into())), true, agent));
     assert_eq!(asks(&seen), own(2));
+    let going_on = seen.rollout.replace(RolloutRecord::new(Version(3), Control::Aborting));
+    assert_eq!(asks(&seen), None, "an abort waits for nothing");
+    seen.rollout = going_on;
     node(&mut seen, "w1").availability = Drain;
     assert_eq!(asks(&seen), None, "its operator gives it back, then it takes tasks");
     node(&mut seen, "w1").availability = Active;
