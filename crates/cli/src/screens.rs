@@ -62,8 +62,7 @@ fn halves(line: &str) -> (&str, Option<&str>) {
 
 impl Scene {
     fn read(text: &str) -> Self {
-        let mut observed = Observed { nodes: Vec::new(), ..cluster() };
-        observed.lock.as_mut().unwrap().epoch = 1;
+        let observed = Observed { nodes: Vec::new(), ..cluster() };
         let mut scene = Self { observed, spec: spec(), ages: BTreeMap::new(), last: None, shows: Vec::new() };
         for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
             let (what, rest) = line.split_once(' ').unwrap_or((line, ""));
@@ -232,30 +231,35 @@ impl Scene {
     }
 }
 
-/// Compares with what is kept, or keeps it.
-fn golden(name: &str, text: &str, different: &mut Vec<String>) {
-    let path = folder().join(name);
-    if std::env::var_os("UPDATE_SCREENS").is_some() {
-        fs::write(&path, text).unwrap();
+/// Compares screens with what is kept of them, or keeps them.
+fn assert_kept(screens: impl IntoIterator<Item = (String, String)>) {
+    let mut different = Vec::new();
+    for (name, text) in screens {
+        let path = folder().join(&name);
+        if std::env::var_os("UPDATE_SCREENS").is_some() {
+            fs::write(&path, &text).unwrap();
+        }
+        let kept = fs::read_to_string(&path).unwrap_or_default();
+        if kept != text {
+            different.push(format!("screens/{name}: kept\n{kept}\nshown\n{text}"));
+        }
     }
-    let kept = fs::read_to_string(&path).unwrap_or_default();
-    if kept != text {
-        different.push(format!("screens/{name}: kept\n{kept}\nshown\n{text}"));
-    }
+    assert!(different.is_empty(), "UPDATE_SCREENS=1 keeps what is shown\n{}", different.join("\n"));
+}
+
+/// The files of the folder that end so.
+fn files(extension: &str) -> Vec<PathBuf> {
+    let all = fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path());
+    all.filter(|path| path.extension().is_some_and(|one| one == extension)).collect()
 }
 
 #[test]
 fn every_scene_shows_what_is_kept_of_it() {
-    let mut different = Vec::new();
-    for entry in fs::read_dir(folder()).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_some_and(|one| one == "scene") {
-            let scene = Scene::read(&fs::read_to_string(&path).unwrap());
-            let name = path.with_extension("txt").file_name().unwrap().to_str().unwrap().to_owned();
-            golden(&name, &scene.screens(), &mut different);
-        }
-    }
-    assert!(different.is_empty(), "UPDATE_SCREENS=1 keeps what is shown\n{}", different.join("\n"));
+    assert_kept(files("scene").into_iter().map(|path| {
+        let scene = Scene::read(&fs::read_to_string(&path).unwrap());
+        let name = path.with_extension("txt").file_name().unwrap().to_str().unwrap().to_owned();
+        (name, scene.screens())
+    }));
 }
 
 #[test]
@@ -272,9 +276,7 @@ fn every_hold_and_what_to_do_about_it() {
         format!("{name}: {why}\n{text}{commands}")
     };
     let text: String = Hold::examples().into_iter().map(told).collect();
-    let mut different = Vec::new();
-    golden("holds.txt", &text, &mut different);
-    assert!(different.is_empty(), "UPDATE_SCREENS=1 keeps what is shown\n{}", different.join("\n"));
+    assert_kept([("holds.txt".to_owned(), text)]);
 }
 
 #[test]
@@ -284,21 +286,13 @@ fn every_error_with_its_exit_code_and_what_to_do_next() {
         format!("{}: {}", exit.code(), failure.text(crate::args::Format::Text))
     };
     let text: String = Failure::examples().iter().map(told).collect();
-    let mut different = Vec::new();
-    golden("errors.txt", &text, &mut different);
-    assert!(different.is_empty(), "UPDATE_SCREENS=1 keeps what is shown\n{}", different.join("\n"));
+    assert_kept([("errors.txt".to_owned(), text)]);
 }
 
 #[test]
 fn the_samples_of_the_documents_are_parts_of_the_screens() {
     let document = include_str!("../../../docs/cli.md");
-    let mut kept = String::new();
-    for entry in fs::read_dir(folder()).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_some_and(|one| one == "txt") {
-            kept += &fs::read_to_string(path).unwrap();
-        }
-    }
+    let kept: String = files("txt").iter().map(|path| fs::read_to_string(path).unwrap()).collect();
     let samples = document.split("```console\n").skip(1).map(|rest| rest.split("```").next().unwrap());
     let of_screens = |sample: &&str| {
         ["$ careen plan", "$ careen status", "$ careen why"].iter().any(|it| sample.starts_with(it))

@@ -82,9 +82,10 @@ pub fn results(nodes: &[EndedNode], page: &mut Page) {
 /// A node of a rollout that is over.
 fn ended(node: &EndedNode) -> Vec<Span> {
     let (deeds, rest) = node.record.as_deref().map(deeds::told).unwrap_or_default();
-    let rest = match matches!(node.stage, Stage::Failed { .. }) {
-        true => telling(&rest).unwrap_or_default().to_owned(),
-        false => in_short(&rest),
+    let rest = if matches!(node.stage, Stage::Failed { .. }) {
+        telling(&rest).unwrap_or_default().to_owned()
+    } else {
+        in_short(&rest)
     };
     let why = words::why_ended(&node.stage);
     let deeds = deeds.into_iter().map(str::to_owned);

@@ -99,6 +99,14 @@ fn modules(source: &Path, directory: &Path, found: &mut BTreeMap<Module, String>
     }
 }
 
+/// The files of a crate.
+fn sources(name: &str) -> BTreeMap<Module, String> {
+    let source = root().join("crates").join(name).join("src");
+    let mut files = BTreeMap::new();
+    modules(&source, &source, &mut files);
+    files
+}
+
 /// The paths that a text names from the crate's root, from its own module or from the one above: `crate::a::{b, c::d}` are two.
 fn paths(text: &str) -> Vec<Vec<String>> {
     let mut found = Vec::new();
@@ -199,9 +207,7 @@ fn circle<'a>(
 fn no_two_files_need_each_other() {
     let mut circles = Vec::new();
     for name in folders().into_iter().filter(|name| name != ONE_TYPE) {
-        let source = root().join("crates").join(&name).join("src");
-        let mut files = BTreeMap::new();
-        modules(&source, &source, &mut files);
+        let files = sources(&name);
         let needs = needs(&files);
         let edges: usize = needs.values().map(BTreeSet::len).sum();
         let leads = |(module, text): (&Module, &String)| {
@@ -285,9 +291,7 @@ fn a_file_is_at_most_600_lines_beside_its_tests() {
 
 /// The files of a crate without their tests.
 fn shipped(name: &str) -> BTreeMap<Module, String> {
-    let source = root().join("crates").join(name).join("src");
-    let mut files = BTreeMap::new();
-    modules(&source, &source, &mut files);
+    let mut files = sources(name);
     files.retain(|module, _| !module.iter().any(|part| part == "tests" || part == "testing"));
     files
 }

@@ -8,7 +8,6 @@ mod registry;
 mod transport;
 
 pub use meaning::{Meaning, says_no_such_image};
-
 pub use registry::{Pushed, RegistryAuth};
 
 use crate::frames::next_frame;

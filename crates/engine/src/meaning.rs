@@ -23,21 +23,23 @@ pub enum Meaning {
     Unavailable,
 }
 
-/// Words that say more than the status. The first that fits counts. Seen on 20.10.24 and 26.1.5: the leader is missed with
-/// status 500 or 503, and a version that moved on comes as 500, 409 or 400.
-const WORDS: [(&str, Meaning); 4] = [
-    ("update out of sequence", Meaning::Changed),
-    ("is in use by", Meaning::InUse),
-    ("swarm does not have a leader", Meaning::NoLeader),
-    ("not a swarm manager", Meaning::NotAManager),
+/// Words that say more than the status, and with which status where that matters. The first that fits counts.
+const WORDS: [(&str, Option<u16>, Meaning); 4] = [
+    ("update out of sequence", None, Meaning::Changed),
+    ("is in use by", None, Meaning::InUse),
+    // Seen on 20.10.24 and 26.1.5, with status 500 or 503.
+    ("swarm does not have a leader", None, Meaning::NoLeader),
+    ("not a swarm manager", Some(503), Meaning::NotAManager),
 ];
 
 impl EngineError {
     /// What it means.
     pub fn meaning(&self) -> Meaning {
         let Self::Answer { status, message, .. } = self else { return Meaning::Unavailable };
-        let told = WORDS.iter().find(|(words, _)| message.contains(words));
-        told.map_or_else(|| of_status(*status), |(_, meaning)| *meaning)
+        let fits =
+            |words: &str, with: Option<u16>| message.contains(words) && with.is_none_or(|one| one == *status);
+        let told = WORDS.iter().find(|(words, with, _)| fits(words, *with));
+        told.map_or_else(|| of_status(*status), |(_, _, meaning)| *meaning)
     }
 
     /// Whether the engine says that there is no such thing.

@@ -83,10 +83,8 @@ impl Transport for UnixTransport {
 }
 
 fn timed_out(error: std::io::Error, timeout: &NextTimeout) -> ureq::Error {
-    match matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) {
-        true => ureq::Error::Timeout(timeout.reason),
-        false => error.into(),
-    }
+    let is_late = matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
+    if is_late { ureq::Error::Timeout(timeout.reason) } else { error.into() }
 }
 
 /// There is one host, behind one socket, whatever the URL says.

@@ -8,7 +8,7 @@ use crate::constraint::InvalidConstraint;
 use crate::ids::{JobKey, JobRole, NodeId, RolloutId};
 use crate::observed::{Job, Node, NodeOutcome, Observed, TaskState};
 pub use crate::participant::{Participant, Turn};
-use crate::rollout::{Control, GoneMark, GoneNode};
+use crate::rollout::{GoneMark, GoneNode};
 use crate::selection::select;
 use crate::spec::Spec;
 use crate::state::{Left, NodeRecord, Stage};
@@ -124,10 +124,7 @@ pub fn trace(observed: &Observed, rollout: &RolloutId, node: &NodeId) -> Option<
 /// Whether a service is what tells that a node's host may be at work, so that it has to stay: the node left in its turn, or
 /// its label was removed.
 pub fn is_evidence(observed: &Observed, rollout: &RolloutId, key: &JobKey) -> bool {
-    let goes_on = observed.rollout.as_ref().is_some_and(|record| match record.control {
-        Control::Running | Control::Paused { .. } => true,
-        Control::Aborting | Control::Finished { .. } => false,
-    });
+    let goes_on = observed.rollout.as_ref().is_some_and(|record| record.control.goes_on());
     if !goes_on || key.rollout != *rollout {
         return false;
     }

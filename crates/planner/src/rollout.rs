@@ -72,6 +72,16 @@ pub enum Control {
     },
 }
 
+impl Control {
+    /// Whether the rollout goes on, paused or not: it is neither being aborted nor over.
+    pub const fn goes_on(&self) -> bool {
+        match self {
+            Self::Running | Self::Paused { .. } => true,
+            Self::Aborting | Self::Finished { .. } => false,
+        }
+    }
+}
+
 /// How a rollout ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -251,7 +251,7 @@ impl Work<'_> {
         if here.age >= self.spec.limits.verifying && !works {
             return Move::Fail(Reason::TimeLimit);
         }
-        if let Some(placing) = self.collector_is_placed(here, a_go_may_count) {
+        if let Some(placing) = self.places_the_collector(here, a_go_may_count) {
             return placing;
         }
         let collects = self.gates_of(here).count() <= usize::from(COLLECTORS_GATES);
@@ -267,7 +267,7 @@ impl Work<'_> {
     }
 
     /// Until the agent that collects and its gates run.
-    fn collector_is_placed(&mut self, here: &Here<'_>, a_go_may_count: bool) -> Option<Move> {
+    fn places_the_collector(&mut self, here: &Here<'_>, a_go_may_count: bool) -> Option<Move> {
         let missing = self.missing(here);
         let jobs = self.jobs_of(here);
         let placed = jobs.iter().filter(|job| job.runs() || job.stopped).count();

@@ -7,7 +7,7 @@ use crate::action::Action;
 use crate::hold::Hold;
 use crate::ids::{JobKey, NodeId, RolloutId};
 use crate::observed::{Availability, Job, Node, NodeOutcome, Observed, Said};
-use crate::rollout::{Control, NodeResult};
+use crate::rollout::NodeResult;
 use crate::state::{NodeRecord, Phase, Reason, Stage};
 
 /// The label that keeps it, from the failure of a node to its next try, or to the end of what careen holds there.
@@ -125,9 +125,8 @@ impl Work<'_> {
             return;
         }
         // An abort waits for nothing, and takes such an agent away again.
-        let goes_on = matches!(self.control, Control::Running | Control::Paused { .. });
-        let is_gone = goes_on && self.observed.job(&agent).is_none_or(Job::is_lost);
-        if is_gone && node.is_ready() && node.availability == Availability::Active {
+        let is_gone = self.observed.job(&agent).is_none_or(Job::is_lost);
+        if self.control.goes_on() && is_gone && node.is_ready() && node.availability == Availability::Active {
             self.ask(&node.id, (generation, record.agent), std::slice::from_ref(&node.id));
         }
     }
@@ -135,20 +134,9 @@ impl Work<'_> {
     /// How the try of an agent ended, as it says, or one that asked for it afterwards.
     fn told(&self, agent: &JobKey) -> Option<(&NodeOutcome, Option<&str>)> {
         let asked = self.questions(&agent.node, agent.generation).map(|job| &job.key);
-        std::iter::once(agent).chain(asked).find_map(|key| match self.observed.report(key)? {
-            Said::Finished { outcome, record } => Some((outcome, record.as_deref())),
-            Said::Busy { .. }
-            | Said::Copied { .. }
-            | Said::Preparing
-            | Said::Prepared { .. }
-            | Said::Cancelled { .. }
-            | Said::Revoked
-            | Said::NotBegun
-            | Said::Forgotten
-            | Said::Running { .. }
-            | Said::WantsRestart { .. }
-            | Said::Restarting { .. }
-            | Said::Verifying => None,
+        std::iter::once(agent).chain(asked).find_map(|key| {
+            let Said::Finished { outcome, record } = self.observed.report(key)? else { return None };
+            Some((outcome, record.as_deref()))
         })
     }
 

@@ -12,7 +12,6 @@ use crate::action::Action;
 use crate::ids::{JobKey, JobRole, RolloutId};
 use crate::observed::{Job, Observed, Said};
 use crate::participants;
-use crate::rollout::Control;
 use crate::state::{NodeRecord, Stage};
 use std::cmp::Ordering;
 
@@ -50,10 +49,7 @@ pub(super) fn is_needed(observed: &Observed, rollout: &RolloutId, key: &JobKey) 
 /// Whether a host whose time ran out may still tell how it ended, as long as the rollout goes on: its agent lives, and gets no go
 /// any more, or another one asks (lost ones are counted).
 fn may_still_tell(observed: &Observed, record: &NodeRecord, key: &JobKey) -> bool {
-    let goes_on = observed.rollout.as_ref().is_some_and(|rollout| match rollout.control {
-        Control::Running | Control::Paused { .. } => true,
-        Control::Aborting | Control::Finished { .. } => false,
-    });
+    let goes_on = observed.rollout.as_ref().is_some_and(|rollout| rollout.control.goes_on());
     let agent = key.with_role(JobRole::Agent);
     let unknown = || observed.result(&key.node, key.generation).is_none();
     let tells = || match key.agent.cmp(&record.agent) {
