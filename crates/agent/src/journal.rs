@@ -68,6 +68,8 @@ pub struct Writer {
     length: u64,
     seq: u64,
     state: State,
+    /// All of the transaction's, those of earlier supervisors and those that are owed included.
+    records: Vec<Record>,
     owed: VecDeque<(Timestamp, Record)>,
     why_owed: Option<String>,
     retry_at: Option<Instant>,
@@ -95,6 +97,7 @@ impl Writer {
             length: journal.complete_bytes,
             seq: journal.lines.len() as u64,
             state,
+            records: journal.lines.into_iter().map(|line| line.record).collect(),
             owed: VecDeque::new(),
             why_owed: None,
             retry_at: None,
@@ -106,6 +109,11 @@ impl Writer {
         &self.state
     }
 
+    /// All that the transaction's supervisors recorded. Nobody has to read it again, from a disk that may fail by then.
+    pub fn records(&self) -> &[Record] {
+        &self.records
+    }
+
     /// Writes a record and syncs it, behind those that are owed. Nothing is written when the record cannot follow the state
     /// ([`IllegalTransition`]), and nothing is said when it cannot be written.
     pub fn append(&mut self, record: &Record) -> anyhow::Result<()> {
@@ -114,7 +122,9 @@ impl Writer {
         self.settle()?;
         self.write(Timestamp::now(), &record)?;
         self.state = next;
-        if matches!(record, Record::Closed { .. } | Record::Revoked { .. }) {
+        let is_last = matches!(record, Record::Closed { .. } | Record::Revoked { .. });
+        self.records.push(record);
+        if is_last {
             // Nothing more comes, or nothing before another supervisor opens it: the file gives back what was reserved behind its end.
             let _ = self.file.set_len(self.length);
         }
@@ -125,6 +135,7 @@ impl Writer {
     pub fn note(&mut self, record: &Record) -> Result<(), IllegalTransition> {
         let record = fit::fitted(record);
         self.state = self.state.clone().step(&record)?;
+        self.records.push(record.clone());
         self.owed.push_back((Timestamp::now(), record));
         let _ = self.settle(); // why not is kept
         Ok(())
@@ -254,6 +265,21 @@ mod tests {
         Writer::open(&journal).unwrap().append(&starting).unwrap();
         fs::write(file("output.idx"), b"").unwrap();
         assert!(read(&journal).is_ok());
+    }
+
+    #[test]
+    fn what_earlier_supervisors_recorded_is_known_without_another_look() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("journal.jsonl");
+        let starting = Record::Starting { phase: Phase::Command, attempt: 1, engine_up: true };
+        let end = careen_model::outcome::CommandEnd::NotStarted("EIO".to_owned());
+        let ended =
+            Record::Ended { end, left_behind: Vec::new(), notes: vec!["9 bytes of output".to_owned()] };
+        Writer::open(&path).unwrap().append(&starting).unwrap();
+        let mut writer = Writer::open(&path).unwrap();
+        writer.note(&ended).unwrap();
+        fs::remove_file(&path).unwrap();
+        assert_eq!(writer.records(), [starting, ended]);
     }
 
     #[test]

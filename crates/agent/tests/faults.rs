@@ -10,7 +10,7 @@ mod sandbox;
 
 use careen_model::journal::{Record, TransactionResult, encode};
 use careen_model::manifest::Manifest;
-use careen_model::outcome::Outcome;
+use careen_model::outcome::{CommandEnd, Outcome};
 use careen_model::transaction::Stage;
 use sandbox::{Sandbox, Scenario, executable, place};
 use std::collections::BTreeSet;
@@ -298,11 +298,12 @@ fn check(sandbox: &Sandbox, case: &Case, result: &TransactionResult, end: &End) 
     if left.contains(&"environment.json") && !told {
         wrong.push("the environment came back with the power".into());
     }
-    let ended =
-        sandbox.journal().lines.iter().filter(|line| matches!(line.record, Record::Ended { .. })).count();
+    // One that could not be started has said nothing.
+    let has_run = |record: &Record| matches!(record, Record::Ended { end, .. } if !matches!(end, CommandEnd::NotStarted(_)));
+    let ended = sandbox.journal().lines.iter().filter(|line| has_run(&line.record)).count();
     let output = fs::read_to_string(sandbox.transaction("output.log")).unwrap_or_default();
     let told = result.notes.iter().any(|note| note.contains("of output") || note.contains("the output"));
-    if output.matches("attempt").count() < ended && !told && result.exit_code != 126 {
+    if output.matches("attempt").count() < ended && !told {
         wrong.push(format!("output of an ended attempt is lost, and not told: {output:?}"));
     }
     wrong

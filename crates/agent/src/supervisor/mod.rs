@@ -347,10 +347,7 @@ impl Supervisor<'_> {
         self.give_back_engine_lock(&outcome);
         self.give_back_turn(&outcome);
         let mut notes = std::mem::take(&mut self.notes);
-        notes.extend(
-            self.notes_of_the_journal()
-                .unwrap_or_else(|error| vec![format!("the journal could not be read again: {error:#}")]),
-        );
+        notes.extend(notes_of(self.journal.records()));
         notes.append(&mut self.host_notes);
         let changes = self.before.as_ref().map(|before| changes::since(self.root, self.directory, before));
         let (changes, unknown) = changes.unzip();
@@ -368,21 +365,19 @@ impl Supervisor<'_> {
         };
         self.insist(&Record::Closed { result }).map(drop)
     }
+}
 
-    /// What the journal tells that a person should know, whoever wrote it.
-    fn notes_of_the_journal(&self) -> anyhow::Result<Vec<String>> {
-        let (journal, _) = journal::read(&self.directory.file(file::JOURNAL))?;
-        let mut notes = deeds(journal.lines.iter().map(|line| &line.record));
-        for line in journal.lines {
-            if let Record::Ended { left_behind, notes: of_the_end, .. } = line.record {
-                let left = left_behind.join(", ");
-                notes
-                    .extend((!left.is_empty()).then(|| format!("the command left processes behind: {left}")));
-                notes.extend(of_the_end);
-            }
+/// What the journal tells that a person should know, whoever wrote it.
+fn notes_of(records: &[Record]) -> Vec<String> {
+    let mut notes = deeds(records);
+    for record in records {
+        if let Record::Ended { left_behind, notes: of_the_end, .. } = record {
+            let left = left_behind.join(", ");
+            notes.extend((!left.is_empty()).then(|| format!("the command left processes behind: {left}")));
+            notes.extend_from_slice(of_the_end);
         }
-        Ok(notes)
     }
+    notes
 }
 
 /// What a supervisor leaves as its word that recorded nothing.
