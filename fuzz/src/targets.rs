@@ -1,16 +1,16 @@
 //! What must hold for any bytes whatsoever: a disk may be damaged, a file may be somebody else's, a tool may have gone
 //! wrong. `make fuzz` looks for bytes for which it does not; `cargo test` runs the seeds through the same functions.
 
-use careen_model::container::own_id;
-use careen_model::control::{Decoder, FrameError, Message};
-use careen_model::facts::{self, Facts, FactsDiff, Os, Parsed};
-use careen_model::journal::{self, Journal, JournalError, Record};
-use careen_model::manifest::Manifest;
-use careen_model::mountinfo;
-use careen_model::outcome::Outcome;
-use careen_model::output::{IndexError, IndexReader, MAGIC, RECORD_BYTES, Record as Piece, Room};
-use careen_model::settings::Reboot;
-use careen_model::transaction::{Action, HostView, Policy, Stage, State, next};
+use careen_contract::settings::Reboot;
+use careen_host::container::own_id;
+use careen_host::control::{Decoder, FrameError, Message};
+use careen_host::facts::{self, Facts, FactsDiff, Os, Parsed};
+use careen_host::journal::{self, Journal, JournalError, Record};
+use careen_host::manifest::Manifest;
+use careen_host::mountinfo;
+use careen_host::outcome::Outcome;
+use careen_host::output::{IndexError, IndexReader, MAGIC, RECORD_BYTES, Record as Piece, Room};
+use careen_host::transaction::{Action, HostView, Policy, Stage, State, next};
 
 /// A target: it returns when all holds, and panics when something does not.
 pub type Target = fn(&[u8]);

@@ -6,8 +6,8 @@
 use crate::boot::since_boot;
 use crate::files;
 use crate::tool::find_program;
-use careen_model::facts::restart::EngineProcess;
-use careen_model::removal::EngineInstance;
+use careen_host::facts::restart::EngineProcess;
+use careen_host::removal::EngineInstance;
 use nix::unistd::{SysconfVar, sysconf};
 use std::io;
 use std::os::unix::fs::MetadataExt;

@@ -2,8 +2,8 @@
 
 use crate::files;
 use crate::layout::{TransactionDir, file};
-use careen_model::TransactionId;
-use careen_model::report::Expectation;
+use careen_contract::TransactionId;
+use careen_contract::report::Expectation;
 use std::path::Path;
 
 /// What was said for the command of this transaction, now or to an agent before this one. Nothing that can be read, or

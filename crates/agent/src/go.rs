@@ -7,7 +7,7 @@ use crate::layout::{TransactionDir, file};
 use crate::say::say;
 use crate::{durable, files};
 use anyhow::Context;
-use careen_model::report::Restart;
+use careen_contract::report::Restart;
 use careen_protocol::go::Go;
 use careen_protocol::supervisor::Wish;
 use serde::de::DeserializeOwned;

@@ -8,9 +8,9 @@ use crate::files::{self, File};
 use crate::layout::{self, TransactionDir};
 use crate::unit::{Launch, find_systemd_run};
 use anyhow::{Context, bail};
-use careen_model::TransactionId;
-use careen_model::entry::Way;
-use careen_model::mountinfo;
+use careen_contract::TransactionId;
+use careen_contract::entry::Way;
+use careen_host::mountinfo;
 use nix::sched::{CloneFlags, setns};
 use std::path::Path;
 

@@ -6,10 +6,10 @@ use crate::layout::{TransactionDir, file};
 use crate::unit::find_systemd_run;
 use crate::{boot, tool};
 use anyhow::Context;
-use careen_model::facts::Facts;
-use careen_model::facts::restart::{RebootReason, RebootWish, engine_restart_wanted, reboot_wanted};
-use careen_model::manifest::Manifest;
-use careen_model::transaction::{HostView, Stage, State};
+use careen_host::facts::Facts;
+use careen_host::facts::restart::{RebootReason, RebootWish, engine_restart_wanted, reboot_wanted};
+use careen_host::manifest::Manifest;
+use careen_host::transaction::{HostView, Stage, State};
 
 /// What the host shows, and what of it a person should know although it decides nothing.
 pub struct View {

@@ -5,8 +5,8 @@ mod fit;
 use crate::files::{self, File, OpenOptions};
 use crate::layout::file;
 use anyhow::{Context, bail};
-use careen_model::journal::{self, Journal, Record};
-use careen_model::transaction::{IllegalTransition, Stage, State};
+use careen_host::journal::{self, Journal, Record};
+use careen_host::transaction::{IllegalTransition, Stage, State};
 use jiff::Timestamp;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Write};
@@ -212,7 +212,7 @@ fn reserve(file: &File, from: u64, has_begun: bool) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use careen_model::outcome::Phase;
+    use careen_host::outcome::Phase;
     use std::fs;
 
     #[test]
@@ -272,7 +272,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("journal.jsonl");
         let starting = Record::Starting { phase: Phase::Command, attempt: 1, engine_up: true };
-        let end = careen_model::outcome::CommandEnd::NotStarted("EIO".to_owned());
+        let end = careen_host::outcome::CommandEnd::NotStarted("EIO".to_owned());
         let ended =
             Record::Ended { end, left_behind: Vec::new(), notes: vec!["9 bytes of output".to_owned()] };
         Writer::open(&path).unwrap().append(&starting).unwrap();

@@ -1,6 +1,6 @@
 //! Where careen's things lie on a host. Every path is the host's own, as seen after the agent went below /host.
 
-use careen_model::TransactionId;
+use careen_contract::TransactionId;
 use std::path::{Path, PathBuf};
 
 /// The root of everything that careen keeps on a host.

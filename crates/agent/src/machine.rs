@@ -1,12 +1,12 @@
 //! Whether this host's state directory is this machine's own, or came with a copy of another one's disk.
 //!
-//! The comparison is [`careen_model::machine`]; here is what it compares, and what follows on a host. Everything here is the
+//! The comparison is [`careen_host::machine`]; here is what it compares, and what follows on a host. Everything here is the
 //! host's own: the kernel tells a container's `/sys` of the host that mounted it, and PID 1's routes are the host's.
 
 use crate::facts::names_in;
 use crate::{durable, files, layout};
 use anyhow::Context;
-use careen_model::machine::{Difference, Hardware, Machine, SCHEMA, Verdict};
+use careen_host::machine::{Difference, Hardware, Machine, SCHEMA, Verdict};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 

@@ -6,8 +6,8 @@ use crate::machine::{drawn, hardware, read, write};
 use crate::say::say;
 use crate::{durable, files, resume, transactions};
 use anyhow::{Context, bail};
-use careen_model::TransactionId;
-use careen_model::machine::{Machine, Verdict};
+use careen_contract::TransactionId;
+use careen_host::machine::{Machine, Verdict};
 use std::io;
 use std::path::Path;
 

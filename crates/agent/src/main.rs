@@ -44,9 +44,9 @@ mod watch;
 mod withdraw;
 
 use anyhow::{Context, bail};
-use careen_model::TransactionId;
-use careen_model::entry::HostEntry;
-use careen_model::settings;
+use careen_contract::TransactionId;
+use careen_contract::entry::HostEntry;
+use careen_contract::settings;
 use layout::TransactionDir;
 use std::ffi::OsString;
 use std::path::Path;
@@ -127,7 +127,7 @@ fn done(result: anyhow::Result<u8>) -> ExitCode {
 
 /// `agent` is the one of a rollout whose go this is.
 fn supervise(way: &str, id: &str, agent: Option<&str>) -> anyhow::Result<u8> {
-    let Some(HostEntry::Only(way)) = HostEntry::parse(way) else { bail!("'{way}' is no way into a host") };
+    let Ok(HostEntry::Only(way)) = HostEntry::parse(way) else { bail!("'{way}' is no way into a host") };
     let root = Path::new(layout::ROOT);
     let go = agent.map(str::parse).transpose().context("AGENT is a number")?;
     supervisor::run(way, root, &TransactionDir::new(root, &TransactionId::parse(id)?), go)

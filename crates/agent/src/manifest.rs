@@ -3,7 +3,7 @@
 use crate::files;
 use crate::layout::{TransactionDir, file};
 use anyhow::Context;
-use careen_model::manifest::Manifest;
+use careen_host::manifest::Manifest;
 
 /// Reads the manifest of a transaction.
 pub fn read(directory: &TransactionDir) -> anyhow::Result<Manifest> {

@@ -1,10 +1,10 @@
-//! Whether this host knows after a boot what was written down before it: see [`careen_model::preflight::Lasting`].
+//! Whether this host knows after a boot what was written down before it: see [`careen_host::preflight::Lasting`].
 
 use crate::say::say;
 use crate::{boot, durable, files, layout};
 use anyhow::Context as _;
-use careen_model::mountinfo::{self, Mount, mount_of};
-use careen_model::preflight::{Lasting, Marks, by_mounts};
+use careen_host::mountinfo::{self, Mount, mount_of};
+use careen_host::preflight::{Lasting, Marks, by_mounts};
 use std::path::{Path, PathBuf};
 
 /// By the mounts alone.

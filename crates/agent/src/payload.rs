@@ -2,8 +2,8 @@
 
 use crate::files::{self, File, OpenOptions};
 use anyhow::{Context, bail};
-use careen_model::command::{CommandFile, HEAD_BYTES};
-use careen_model::payload::{EntryKind, PayloadDigest};
+use careen_contract::command::{CommandFile, HEAD_BYTES};
+use careen_contract::payload::{EntryKind, PayloadDigest};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use sha2::{Digest, Sha256};
 use std::ffi::OsString;

@@ -11,9 +11,9 @@ use crate::say::say;
 use crate::unit::{Launch, find_systemd_run};
 use crate::{durable, journal, transactions};
 use anyhow::{Context, bail};
-use careen_model::TransactionId;
-use careen_model::entry::Way;
-use careen_model::transaction::Stage;
+use careen_contract::TransactionId;
+use careen_contract::entry::Way;
+use careen_host::transaction::Stage;
 use std::io;
 use std::path::{Path, PathBuf};
 

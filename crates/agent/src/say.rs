@@ -1,7 +1,7 @@
 //! Standard error: the agent's own lines, told apart from the command's by their prefix, and in a rollout its reports.
 
-use careen_model::report::{Report, Shared};
-use careen_model::terminal::log_line;
+use careen_contract::report::{Report, Shared};
+use careen_contract::terminal::log_line;
 use std::fmt;
 use std::io::{self, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -1,6 +1,6 @@
 //! How an agent gives up: with one of its own exit codes, and words that say what to do next.
 
-use careen_model::AgentExit;
+use careen_contract::AgentExit;
 use std::fmt;
 
 /// The end of an agent that has no result of a transaction to report.

@@ -5,8 +5,8 @@
 use crate::files::{self, Descriptor};
 use crate::readiness;
 use crate::signals::with_signals_unblocked;
-use careen_model::facts::restart::Answer;
-use careen_model::settings::COMMAND_PATH;
+use careen_contract::settings::COMMAND_PATH;
+use careen_host::facts::restart::Answer;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;

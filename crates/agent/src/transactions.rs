@@ -2,7 +2,7 @@
 
 use crate::{files, layout};
 use anyhow::Context;
-use careen_model::TransactionId;
+use careen_contract::TransactionId;
 use std::ffi::OsString;
 use std::io;
 use std::path::Path;

@@ -3,8 +3,8 @@
 use crate::files;
 use crate::layout::TransactionDir;
 use crate::signals::with_signals_unblocked;
-use careen_model::TransactionId;
-use careen_model::entry::Way;
+use careen_contract::TransactionId;
+use careen_contract::entry::Way;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -39,7 +39,7 @@ impl Launch {
     pub fn systemd_run(&self, systemd_run: &Path, way: Way, over_the_bus: bool) -> Command {
         let mut command = Command::new(systemd_run);
         with_signals_unblocked(&mut command);
-        command.env_clear().env("PATH", careen_model::settings::COMMAND_PATH).env("LC_ALL", "C");
+        command.env_clear().env("PATH", careen_contract::settings::COMMAND_PATH).env("LC_ALL", "C");
         command.args(["--quiet", "--unit", &self.unit()]);
         command.arg(format!("--description=careen transaction {}", self.id));
         command.args(known(systemd_version(systemd_run)));
@@ -58,7 +58,7 @@ impl Launch {
         options.append(true).create(true).mode(0o600).custom_flags(nix::libc::O_NOFOLLOW);
         let log = options.open(directory.file("supervisor.log"))?;
         let mut command = Command::new(&self.binary);
-        command.args(self.arguments(way)).env_clear().env("PATH", careen_model::settings::COMMAND_PATH);
+        command.args(self.arguments(way)).env_clear().env("PATH", careen_contract::settings::COMMAND_PATH);
         command
             .stdin(Stdio::null())
             .stdout(OwnedFd::from(log.try_clone()?))

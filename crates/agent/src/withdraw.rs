@@ -3,7 +3,7 @@
 use crate::durable;
 use crate::files;
 use crate::layout::{self, TransactionDir};
-use careen_model::manifest::Manifest;
+use careen_host::manifest::Manifest;
 use std::io;
 use std::path::Path;
 

@@ -8,7 +8,7 @@
 
 mod sandbox;
 
-use careen_model::journal::{Record, TransactionResult};
+use careen_host::journal::{Record, TransactionResult};
 use sandbox::{Sandbox, Scenario, place};
 use std::fs;
 

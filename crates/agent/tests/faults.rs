@@ -8,10 +8,10 @@
 
 mod sandbox;
 
-use careen_model::journal::{Record, TransactionResult, encode};
-use careen_model::manifest::Manifest;
-use careen_model::outcome::{CommandEnd, Outcome};
-use careen_model::transaction::Stage;
+use careen_host::journal::{Record, TransactionResult, encode};
+use careen_host::manifest::Manifest;
+use careen_host::outcome::{CommandEnd, Outcome};
+use careen_host::transaction::Stage;
 use sandbox::{Sandbox, Scenario, executable, place};
 use std::collections::BTreeSet;
 use std::fmt;

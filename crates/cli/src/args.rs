@@ -421,7 +421,9 @@ fn image(text: &str) -> Result<String, String> {
 }
 
 fn command_name(text: &str) -> Result<String, String> {
-    careen_model::payload::check_name(text).map(|()| text.to_owned()).map_err(|invalid| invalid.to_string())
+    careen_contract::payload::check_name(text)
+        .map(|()| text.to_owned())
+        .map_err(|invalid| invalid.to_string())
 }
 
 fn constraint(text: &str) -> Result<String, String> {

@@ -1,8 +1,8 @@
 //! `--script` and `--dir`: a payload from this machine, which travels as Swarm configs. Everything that cannot travel so is
 //! refused here, before anything is created.
 
-use crate::given::PAYLOAD;
-use careen_model::command::{CommandFile, HEAD_BYTES, NotRunnable, judge};
+use careen_contract::command::{CommandFile, HEAD_BYTES, NotRunnable, judge};
+use careen_contract::settings::DEFAULT_PAYLOAD;
 use careen_swarm::PayloadFile;
 use sha2::{Digest, Sha256};
 use std::fs::{self, File, Metadata};
@@ -148,14 +148,19 @@ impl Payload {
         }
         let mode = metadata.permissions().mode() & 0o777;
         let digest = digest(relative, mode, &content);
-        self.files.push(PayloadFile { target: format!("{PAYLOAD}/{relative}"), digest, mode, content });
+        self.files.push(PayloadFile {
+            target: format!("{DEFAULT_PAYLOAD}/{relative}"),
+            digest,
+            mode,
+            content,
+        });
         Ok(())
     }
 
     fn finish(self, path: &Path, command: Option<&str>) -> Result<Vec<PayloadFile>, Undeliverable> {
         if let Some(command) = command {
             let wrong = |why: String| Undeliverable::Command { command: command.to_owned(), why };
-            let target = format!("{PAYLOAD}/{command}");
+            let target = format!("{DEFAULT_PAYLOAD}/{command}");
             let file = self.files.iter().find(|file| file.target == target);
             let file =
                 file.ok_or_else(|| wrong(format!("is not in {}; --command names another", path.display())))?;

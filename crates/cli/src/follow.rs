@@ -296,6 +296,7 @@ fn hold_change(was: Option<&NodeStanding>, node: &NodeStanding, now: &Standing) 
 mod tests {
     use super::*;
     use crate::testing::{at, cluster, failed_and_paused, quorum_at_risk, spec};
+    use careen_contract::label;
     use careen_planner::observed::NodeStatus;
 
     fn lines(seen: &Seen) -> Vec<String> {
@@ -342,7 +343,7 @@ mod tests {
         );
         let mut asked = observed.clone();
         let label = careen_planner::rollout::Ask::Retry.label(&spec().id);
-        asked.nodes[2].labels.insert(careen_planner::rollout::ASK_LABEL.into(), label);
+        asked.nodes[2].labels.insert(label::ASK.into(), label);
         assert_eq!(look(&mut follower, &asked, 2).verdict, Verdict::GoesOn, "an answer is under way");
     }
 

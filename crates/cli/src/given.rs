@@ -1,14 +1,9 @@
 //! What hosts are given besides the image: `--env`, `--secret`, `--config` in docker's own words. Pure.
 
+use careen_contract::settings::DEFAULT_PAYLOAD;
+use careen_contract::variable;
 use careen_planner::GivenFile;
 use std::collections::BTreeSet;
-
-/// The agent's settings that an operator may set; all others with their prefix are the controller's.
-const ALLOWED: [&str; 4] =
-    ["CAREEN_HOST_ENTRY", "CAREEN_IDEMPOTENT", "CAREEN_OUTPUT_LIMIT", "CAREEN_STOP_GRACE_PERIOD"];
-
-/// Where the payload lies in the agent's container.
-pub const PAYLOAD: &str = "/install";
 
 /// Where secrets without a path of their own lie there.
 const SECRETS: &str = "/run/secrets";
@@ -19,9 +14,9 @@ pub type Named = GivenFile;
 /// `--secret`: `NAME`, or `source=NAME[,target=…][,uid=…][,gid=…][,mode=…]`.
 pub fn secret(text: &str) -> Result<Named, String> {
     let file = file(text)?;
-    if is_below(&container_path(SECRETS, &file.target), PAYLOAD) {
+    if is_below(&container_path(SECRETS, &file.target), DEFAULT_PAYLOAD) {
         return Err(format!(
-            "a payload lies on the host's disk, and a secret must not: give it a target outside of {PAYLOAD}"
+            "a payload lies on the host's disk, and a secret must not: give it a target outside of {DEFAULT_PAYLOAD}"
         ));
     }
     Ok(file)
@@ -125,8 +120,8 @@ fn variable(text: &str, own: impl Fn(&str) -> Option<String>) -> Result<(String,
             "'{name}' is no variable's name: it is KEY=VALUE, or KEY for a variable that careen has itself"
         ));
     }
-    if name.starts_with("CAREEN_") && !ALLOWED.contains(&name) {
-        let allowed = ALLOWED.join(", ");
+    if name.starts_with(variable::PREFIX) && !variable::OPERATORS.contains(&name) {
+        let allowed = variable::OPERATORS.join(", ");
         return Err(format!(
             "{name} is set by careen itself; of its own names only these can be given: {allowed}"
         ));

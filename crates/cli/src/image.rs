@@ -1,6 +1,7 @@
 //! An image's name becomes its digest, so that every node runs the same one whatever happens to the name meanwhile.
 
 use crate::backend::ImageLook;
+use careen_contract::label;
 use careen_engine::{Engine, EngineError};
 use serde_json::{Value, json};
 
@@ -32,8 +33,6 @@ pub fn pin(image: &str, get: impl Fn(&str) -> Result<Value, EngineError>) -> Res
     })
 }
 
-/// The label with which an image says which careen it is made for, and what this one wants there.
-pub const PROTOCOL_LABEL: &str = "careen.protocol";
 pub const PROTOCOL: &str = "2";
 
 /// What an image of this engine's has, seen in a container that never starts and is removed at once. `None` when the engine does
@@ -44,7 +43,7 @@ pub fn look_into(engine: &Engine, image: &str, files: &[String]) -> Result<Optio
         found => found?,
     };
     let id = found.get("Id").and_then(Value::as_str).unwrap_or(image).to_owned();
-    let label = found.pointer("/Config/Labels").and_then(|labels| labels.get(PROTOCOL_LABEL));
+    let label = found.pointer("/Config/Labels").and_then(|labels| labels.get(label::PROTOCOL));
     let protocol = label.and_then(Value::as_str).map(str::to_owned);
     let container = engine.create_container(&json!({ "Image": image, "Cmd": ["never"] }))?;
     let has = |file: &String| engine.has_path(&container, file).map(|has| (!has).then(|| file.clone()));
@@ -113,7 +112,7 @@ mod tests {
 
     #[test]
     fn every_image_that_is_built_or_shown_says_for_which_careen() {
-        let label = format!("LABEL {PROTOCOL_LABEL}={PROTOCOL}\n");
+        let label = format!("LABEL {}={PROTOCOL}\n", label::PROTOCOL);
         for text in [
             include_str!("../../../image/Dockerfile"),
             include_str!("../../../examples/ansible/Dockerfile"),

@@ -25,13 +25,14 @@ use crate::testing::{agent, cluster, manager, service, spec, task, worker};
 use crate::text::Page;
 use crate::view::{NodeStanding, Standing, look};
 use crate::{plan_page, progress, status, why, words};
+use careen_contract::label;
 use careen_planner::observed::{
     AgentReport, Availability, Mode, Mount, MountKind, Node, NodeOutcome, NodeStatus, Printed, Reachability,
     Said,
 };
 use careen_planner::plan::plan;
-use careen_planner::rollout::{ASK_LABEL, Ask, Control, NodeResult};
-use careen_planner::state::{NodeRecord, RECORD_LABEL};
+use careen_planner::rollout::{Ask, Control, NodeResult};
+use careen_planner::state::NodeRecord;
 use careen_planner::{Hold, NodeId, Observed, Spec, Stage, Watch};
 use std::collections::BTreeMap;
 use std::fs;
@@ -113,7 +114,7 @@ impl Scene {
         if let Some(tail) = tail {
             let label = format!("1 {} g1 a1 e1 {tail}", self.spec.id);
             assert!(NodeRecord::decode(&label).is_ok(), "'{label}' is no label");
-            node.labels.insert(RECORD_LABEL.to_owned(), label);
+            node.labels.insert(label::NODE.to_owned(), label);
         }
         self.observed.nodes.push(node);
     }
@@ -168,7 +169,7 @@ impl Scene {
         let ask = if word == "skip" { Ask::Skip } else { Ask::Retry };
         let label = ask.label(&self.spec.id);
         let node: &mut Node = self.observed.nodes.iter_mut().find(|node| node.id == id(name)).unwrap();
-        node.labels.insert(ASK_LABEL.to_owned(), label);
+        node.labels.insert(label::ASK.to_owned(), label);
     }
 
     fn ended(&mut self, rest: &str) {

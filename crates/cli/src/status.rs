@@ -6,8 +6,8 @@ use crate::step::{Step, Verb};
 use crate::text::{Look, Page, Span, span};
 use crate::view::{NodeStanding, Standing, Totals};
 use crate::words;
-use careen_model::cause::telling;
-use careen_model::deeds;
+use careen_contract::cause::telling;
+use careen_contract::record;
 use careen_planner::observed::Availability;
 use careen_planner::participants::Participant;
 use careen_planner::rollout::Control;
@@ -81,7 +81,7 @@ pub fn results(nodes: &[EndedNode], page: &mut Page) {
 
 /// A node of a rollout that is over.
 fn ended(node: &EndedNode) -> Vec<Span> {
-    let (deeds, rest) = node.record.as_deref().map(deeds::told).unwrap_or_default();
+    let (deeds, rest) = node.record.as_deref().map(record::told).unwrap_or_default();
     let rest = if matches!(node.stage, Stage::Failed { .. }) {
         telling(&rest).unwrap_or_default().to_owned()
     } else {
@@ -230,8 +230,9 @@ mod tests {
     use super::*;
     use crate::testing::{agent, at, cluster, failed_and_paused, quorum_at_risk, spec};
     use crate::view::look;
+    use careen_contract::label;
     use careen_planner::observed::{AgentReport, Printed, Said};
-    use careen_planner::rollout::{ASK_LABEL, Ask, RolloutOutcome};
+    use careen_planner::rollout::{Ask, RolloutOutcome};
     use careen_planner::state::{Phase, Reason, Skip};
     use careen_planner::{NodeId, Observed, Watch};
     use std::collections::BTreeMap;
@@ -292,7 +293,7 @@ what next:
         at(&mut observed.nodes[1], Stage::Done, None);
         at(&mut observed.nodes[2], Stage::Running { drained: false }, None);
         observed.jobs.push(agent("w2"));
-        observed.nodes[3].labels.insert(ASK_LABEL.into(), Ask::Skip.label(&spec().id));
+        observed.nodes[3].labels.insert(label::ASK.into(), Ask::Skip.label(&spec().id));
         observed.nodes.push(crate::testing::worker("win1"));
         observed.nodes[4].os = "windows".into();
         assert_eq!(

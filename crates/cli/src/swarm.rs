@@ -7,6 +7,7 @@ use crate::connect::{NoManager, chain};
 use crate::key::Key;
 use crate::registry::Credentials;
 use crate::{image, log};
+use careen_contract::{label, object};
 use careen_controller::ActError;
 use careen_engine::{Engine, EngineError, Meaning, RegistryAuth};
 use careen_planner::observed::{ControllerPlace, Node};
@@ -343,7 +344,7 @@ fn plain_containers(listed: &Value) -> Vec<String> {
     let is_plain = |container: &&Value| {
         let labels = container.get("Labels").and_then(Value::as_object);
         // An image's own label is on every container that somebody makes of it.
-        let ours = |name: &String| name.starts_with("careen.") && name != image::PROTOCOL_LABEL;
+        let ours = |name: &String| name.starts_with(object::PREFIX) && name != label::PROTOCOL;
         let of_somebody = |name: &String| name.starts_with("com.docker.swarm.") || ours(name);
         !labels.is_some_and(|labels| labels.keys().any(of_somebody))
     };
@@ -436,7 +437,7 @@ mod tests {
         };
         let listed = json!([
             container("by-hand", "maintainer"),
-            container("of-the-image", image::PROTOCOL_LABEL),
+            container("of-the-image", label::PROTOCOL),
             container("task", "com.docker.swarm.task.id"),
             container("gate", "careen.role"),
         ]);

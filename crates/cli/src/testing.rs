@@ -1,15 +1,16 @@
 //! Small swarms for the tests of pages and sentences.
 
+use careen_contract::label;
 use careen_planner::observed::{Availability, Job, Lock, Manager, Node, NodeStatus, Reachability, TaskState};
 use careen_planner::rollout::{Baseline, Control, RolloutRecord};
-use careen_planner::state::{NodeRecord, Phase, RECORD_LABEL, Reason, Taken};
+use careen_planner::state::{NodeRecord, Phase, Reason, Taken};
 use careen_planner::{ControllerId, JobKey, JobRole, NodeId, Observed, PauseReason, Spec, Stage, Version};
 
 pub(crate) use careen_planner::testing::{manager, service, spec, task, worker};
 
 pub(crate) fn at(node: &mut Node, stage: Stage, taken: Option<Taken>) {
     let record = NodeRecord { agent: 1, epoch: 1, stage, taken, ..NodeRecord::new(&spec().id, 1) };
-    node.labels.insert(RECORD_LABEL.into(), record.encode());
+    node.labels.insert(label::NODE.into(), record.encode());
 }
 
 /// The agent of a node, at work.

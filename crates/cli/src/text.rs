@@ -1,7 +1,7 @@
 //! Text for terminals: nothing that came from a host or the swarm reaches the terminal with its control characters.
 
-use careen_model::terminal::is_harmful;
-pub use careen_model::terminal::{log_line, neutral};
+use careen_contract::terminal::is_harmful;
+pub use careen_contract::terminal::{log_line, neutral};
 use std::fmt::Write;
 
 /// How a piece of text looks.

@@ -4,9 +4,7 @@
 use crate::args::HowArgs;
 use crate::error::Failure;
 use crate::key::Key;
-
-/// Where the key may stand when no file is named.
-const VARIABLE: &str = "CAREEN_UNLOCK_KEY";
+use careen_contract::variable;
 
 /// The key from the file, or else from the environment. A secret that is named comes before the environment.
 pub fn given(args: &HowArgs) -> Result<Option<Key>, Failure> {
@@ -16,7 +14,7 @@ pub fn given(args: &HowArgs) -> Result<Option<Key>, Failure> {
                 .map_err(|why| Failure::NoKeyFile { path: path.display().to_string(), why })?,
         ),
         None if args.unlock_key_secret.is_some() => None,
-        None => std::env::var(VARIABLE).ok(),
+        None => std::env::var(variable::UNLOCK_KEY).ok(),
     };
     let text = text.as_deref().map(str::trim);
     if text == Some("") && args.unlock_key_file.is_some() {

@@ -137,6 +137,7 @@ mod tests {
     use super::*;
     use crate::testing::{at, failed_and_paused, quorum_at_risk};
     use crate::view::look;
+    use careen_contract::label;
     use careen_planner::observed::{HostPhase, NodeOutcome};
     use careen_planner::rollout::NodeResult;
     use careen_planner::state::{Phase, Reason};
@@ -204,7 +205,7 @@ w2 (worker) is failed: exit code 100 in the command; it stays drained
         let label = |generation: u32| format!("{} g{generation} {heard}", spec.id);
         for (generation, told) in [(1, true), (2, false)] {
             let labels = &mut observed.nodes[2].labels;
-            labels.insert(careen_planner::LAST_WORDS_LABEL.into(), label(generation));
+            labels.insert(label::LAST_WORDS.into(), label(generation));
             let text = text((observed.clone(), spec.clone()), "w2");
             assert_eq!(text.contains(&format!("did not come back in time; {heard}\n")), told, "{text}");
         }

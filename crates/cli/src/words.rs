@@ -232,7 +232,7 @@ pub fn failure(phase: Phase, reason: Reason) -> String {
 
 /// What an exit code of the agent's own means. A command may use the same number.
 fn meaning(code: i32) -> String {
-    let own = careen_model::AgentExit::ALL.into_iter().find(|exit| i32::from(exit.code()) == code);
+    let own = careen_contract::AgentExit::ALL.into_iter().find(|exit| i32::from(exit.code()) == code);
     own.map_or_else(String::new, |exit| format!(" ({exit})"))
 }
 

@@ -250,7 +250,7 @@ fn a_circle_is_found_however_it_is_written() {
 }
 
 /// What decides gets time, randomness and what was seen as arguments.
-const PURE: [&str; 3] = ["model", "planner", "protocol"];
+const PURE: [&str; 4] = ["contract", "host", "planner", "protocol"];
 
 const ACTS: [&str; 8] = [
     "std::env::",
@@ -320,6 +320,65 @@ fn dockers_words_are_compared_in_one_place() {
     }
     let only = vec![("engine".to_owned(), "meaning".to_owned(), "no such image")];
     assert_eq!(found, only);
+}
+
+/// The words of a text that begin so, as long as they have no other characters than these.
+fn words<'a>(text: &'a str, prefix: &str, goes_on: impl Fn(char) -> bool) -> BTreeSet<&'a str> {
+    let begins = text.match_indices(prefix).map(|(at, _)| at);
+    // In the middle of a longer word it is another one.
+    let begins =
+        begins.filter(|at| !text[..*at].ends_with(|c: char| c.is_alphanumeric() || "_/.-".contains(c)));
+    begins
+        .map(|at| {
+            let rest = &text[at..];
+            let end = prefix.len()
+                + rest[prefix.len()..].find(|c| !goes_on(c)).unwrap_or(rest.len() - prefix.len());
+            rest[..end].trim_end_matches(['.', '-', '_'])
+        })
+        .filter(|word| word.len() > prefix.len())
+        .collect()
+}
+
+/// What agents and those who start them say to each other is spelled where both directions are. A message may name it, if it is
+/// one that there is.
+#[test]
+fn careens_names_are_spelled_in_the_contract_alone() {
+    let variable = |text: &str| -> BTreeSet<String> {
+        words(text, "CAREEN_", |c| c.is_ascii_uppercase() || c == '_')
+            .into_iter()
+            .map(str::to_owned)
+            .collect()
+    };
+    let label = |text: &str| -> BTreeSet<String> {
+        words(text, "careen.", |c| c.is_ascii_lowercase() || c == '-' || c == '.')
+            .into_iter()
+            .map(str::to_owned)
+            .collect()
+    };
+    let contract: String = shipped("contract").into_values().collect();
+    let known: BTreeSet<String> = variable(&contract).into_iter().chain(label(&contract)).collect();
+    assert!(known.len() > 60, "{known:?}");
+    let (mut spelled, mut unknown) = (Vec::new(), Vec::new());
+    // The lab is a user of careen, and has labels of its own.
+    for name in folders().into_iter().filter(|name| !["contract", "lab"].contains(&name.as_str())) {
+        for (module, text) in shipped(&name) {
+            let text = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+            let code: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+            // A build for tests is told where to die, and nothing else reads that.
+            let ours = |name: &String| !name.starts_with("CAREEN_FAULT") && !name.starts_with("CAREEN_CRASH");
+            for found in variable(&code).into_iter().chain(label(&code)).filter(ours) {
+                let place = format!("{name}: {}: {found}", module.join("/"));
+                let is_alone = ["\"", "=", "."].iter().any(|end| code.contains(&format!("\"{found}{end}")));
+                if !known.contains(&found) {
+                    unknown.push(place);
+                } else if is_alone {
+                    spelled.push(place);
+                }
+            }
+        }
+    }
+    assert!(unknown.is_empty(), "told to people, and not there: {unknown:#?}");
+    assert!(spelled.is_empty(), "{spelled:#?}");
 }
 
 #[test]

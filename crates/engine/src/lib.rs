@@ -11,7 +11,7 @@ pub use meaning::{Meaning, says_no_such_image};
 pub use registry::{Pushed, RegistryAuth};
 
 use crate::frames::next_frame;
-use careen_model::quorum::{Called, Manager};
+use careen_contract::quorum::{Called, Manager};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use careen_model::capability::NAMES;
+use careen_host::capability::NAMES;
 
 use crate::error::{Error, Result};
 

@@ -3,8 +3,8 @@
 use crate::ids::{ControllerId, NodeId, RolloutId};
 use crate::objects::Availability;
 use crate::state::words::{Phase, Reason};
-use careen_model::quorum::QuorumAtRisk;
-use careen_model::report::Restart;
+use careen_contract::quorum::QuorumAtRisk;
+use careen_contract::report::Restart;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;

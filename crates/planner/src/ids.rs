@@ -1,6 +1,6 @@
 //! Names of what a rollout deals with, and of the services that careen creates.
 
-use careen_model::TransactionId;
+use careen_contract::TransactionId;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -94,7 +94,7 @@ impl fmt::Display for RolloutId {
 pub const GATES: u8 = 6;
 
 /// How many gates an agent has that only collects.
-pub const COLLECTORS_GATES: u8 = careen_model::settings::LEAST_GATES;
+pub const COLLECTORS_GATES: u8 = careen_contract::settings::LEAST_GATES;
 
 /// What one of careen's services is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -49,7 +49,7 @@ pub use given::{Given, GivenFile};
 pub use hold::{Hold, PauseReason};
 pub use ids::{ControllerId, JobKey, JobRole, NodeId, RolloutId, ServiceId, Version};
 pub use observed::Observed;
-pub use pass::{End, LAST_WORDS_LABEL, Pass, PassError, View, has_begun, last_words, pass, view};
+pub use pass::{End, Pass, PassError, View, has_begun, last_words, pass, view};
 pub use plan::{Plan, plan};
 pub use spec::Spec;
 pub use state::{NodeRecord, Stage};

@@ -2,7 +2,7 @@
 
 use crate::ids::{ControllerId, JobKey, NodeId, RolloutId, ServiceId, Version};
 use crate::needs::{Needs, Offers, Resources};
-use careen_model::report::{Printed, Said};
+use careen_contract::report::{Printed, Said};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

@@ -7,7 +7,9 @@ pub use crate::objects::{
     Reachability, Refusal, Role, Service, Task, TaskState,
 };
 use crate::rollout::{Baseline, NodeResult, RolloutRecord};
-pub use careen_model::report::{Draw, Expectation, HostPhase, NodeOutcome, Printed, Report, Restart, Said};
+pub use careen_contract::report::{
+    Draw, Expectation, HostPhase, NodeOutcome, Printed, Report, Restart, Said,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

@@ -550,6 +550,7 @@ mod tests {
     use crate::observed::{Mount, MountKind, NodeStatus};
     use crate::state::Taken;
     use crate::testing::{manager, service, spec, task, worker};
+    use careen_contract::label;
 
     fn cluster() -> Observed {
         let mut data = service("data", 1);
@@ -600,7 +601,7 @@ mod tests {
         let other = RolloutId::parse("other").unwrap();
         let mut left = |index: usize, stage| {
             let record = NodeRecord { stage, ..NodeRecord::new(&other, 1) };
-            observed.nodes[index].labels.insert(crate::state::RECORD_LABEL.into(), record.encode());
+            observed.nodes[index].labels.insert(label::NODE.into(), record.encode());
         };
         let (phase, reason) = (crate::state::Phase::Running, crate::state::Reason::Exit(1));
         let failed = crate::state::Stage::Failed { phase, reason };
@@ -616,7 +617,7 @@ mod tests {
         // What careen drained is not kept so by its operator.
         let taken = Some(Taken { was: Availability::Active, set: Availability::Drain });
         let record = NodeRecord { stage: failed, taken, ..NodeRecord::new(&other, 1) };
-        observed.nodes[3].labels.insert(crate::state::RECORD_LABEL.into(), record.encode());
+        observed.nodes[3].labels.insert(label::NODE.into(), record.encode());
         observed.nodes[3].availability = Availability::Drain;
         let drained = crate::plan(&observed, &spec());
         assert_eq!(drained.waves[0].nodes[0].drain, PlannedDrain::IfNeeded);

@@ -1,8 +1,8 @@
-//! May this manager go down now? The rule is careen-model's; here it is put to what the swarm says.
+//! May this manager go down now? The rule is careen-contract's; here it is put to what the swarm says.
 
 use crate::hold::Hold;
 use crate::observed::{Node, NodeStatus, Observed, Reachability};
-use careen_model::quorum::{self, Called, Quorum};
+use careen_contract::quorum::{self, Called, Quorum};
 
 /// Counts the managers. None when no manager says that it leads: then the list is from a manager without a leader, and
 /// what it says of the others is old.

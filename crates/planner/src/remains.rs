@@ -9,9 +9,8 @@ use crate::availability;
 use crate::ids::{JobKey, JobRole, NodeId, RolloutId, Version};
 use crate::names::Names;
 use crate::observed::{Availability, Job, Node, Observed};
-use crate::pass::LAST_WORDS_LABEL;
-use crate::rollout::ASK_LABEL;
-use crate::state::{CorruptRecord, NodeRecord, Phase, RECORD_LABEL, Reason, Stage, Taken};
+use crate::state::{CorruptRecord, NodeRecord, Phase, Reason, Stage, Taken};
+use careen_contract::label;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -169,7 +168,7 @@ pub fn may_restore(
     let of_jobs = observed.jobs.iter().filter(|job| job.key.node == *node).map(|job| job.key.rollout.clone());
     let rollouts: BTreeSet<RolloutId> = of_label.iter().cloned().chain(of_jobs).collect();
     let works = going_on.filter(|id| rollouts.contains(*id));
-    let asked = observed.node(node).is_some_and(|node| node.labels.contains_key(ASK_LABEL));
+    let asked = observed.node(node).is_some_and(|node| node.labels.contains_key(label::ASK));
     match works {
         // What an older one left beside it can go; its own can not.
         Some(rollout) if of_label.as_ref() == Some(rollout) || rollouts.len() == 1 => {
@@ -213,7 +212,7 @@ impl Scope {
             Self::Node { node: id, going_on } => {
                 let theirs = rollout.is_some() && rollout == going_on.as_ref();
                 let labelled =
-                    rollout.is_some() || (going_on.is_none() && node.labels.contains_key(ASK_LABEL));
+                    rollout.is_some() || (going_on.is_none() && node.labels.contains_key(label::ASK));
                 (node.id == *id && labelled && !theirs).then(|| give_back(node, record.as_ref()))
             }
             Self::Rollout(id) => {
@@ -259,7 +258,7 @@ fn give_back(node: &Node, record: Option<&NodeRecord>) -> Giving {
 
 /// Takes all labels of careen's off a node.
 pub(crate) fn without_labels(node: &Node, availability: Option<Availability>) -> Giving {
-    let labels = [RECORD_LABEL, ASK_LABEL, LAST_WORDS_LABEL].map(|name| (name.to_owned(), None));
+    let labels = [label::NODE, label::ASK, label::LAST_WORDS].map(|name| (name.to_owned(), None));
     let (node, version) = (node.id.clone(), node.version);
     Giving::Write { node, version, labels: BTreeMap::from(labels), availability }
 }
@@ -271,7 +270,7 @@ fn relabel(node: &Node, record: &NodeRecord) -> Giving {
         Availability::Pause | Availability::Drain => availability::restore(node, record.taken),
     };
     let record = NodeRecord { taken: change.taken, ..record.clone() };
-    let labels = [(RECORD_LABEL.to_owned(), Some(record.encode())), (ASK_LABEL.to_owned(), None)];
+    let labels = [(label::NODE.to_owned(), Some(record.encode())), (label::ASK.to_owned(), None)];
     Giving::Write {
         node: node.id.clone(),
         version: node.version,
@@ -315,7 +314,7 @@ mod tests {
 
     fn labelled(name: &str, stage: Stage, availability: Availability, taken: Option<Taken>) -> Node {
         let record = NodeRecord { stage, taken, ..NodeRecord::new(&rollout(), 3) };
-        let labels = BTreeMap::from([(RECORD_LABEL.to_owned(), record.encode())]);
+        let labels = BTreeMap::from([(label::NODE.to_owned(), record.encode())]);
         Node { availability, labels, ..worker(name) }
     }
 
@@ -343,10 +342,10 @@ mod tests {
         let part = |key: &JobKey| if key.role == JobRole::Agent { "agent" } else { "gate" };
         let word = |giving: &Giving| match giving {
             Giving::Write { node, labels, availability, .. } => {
-                let label = labels[RECORD_LABEL].as_ref();
+                let label = labels[label::NODE].as_ref();
                 let label = label.map_or("-", |text| text.splitn(6, ' ').nth(5).unwrap());
                 let to = availability.map_or(String::new(), |to| format!(" := {}", to.word()));
-                assert_eq!(labels[ASK_LABEL], None);
+                assert_eq!(labels[label::ASK], None);
                 format!("{node} {label}{to}")
             }
             Giving::Stop { key, .. } => format!("stop {}", part(key)),
@@ -457,7 +456,7 @@ mod tests {
         assert_eq!(words(&next(&observed, &scope)), ["w1 -"]);
         let left = remains(&observed, Some(&other));
         assert_eq!((left.len(), left[&mine].nodes.len(), left[&mine].services.len()), (1, 1, 0));
-        observed.nodes[0].labels.insert(RECORD_LABEL.into(), "9 later".into());
+        observed.nodes[0].labels.insert(label::NODE.into(), "9 later".into());
         assert!(matches!(may(&observed, None), Err(CannotRestore::Corrupt(_))));
     }
 }

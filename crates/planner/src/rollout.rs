@@ -5,7 +5,8 @@ use crate::ids::{NodeId, RolloutId, ServiceId, Version};
 use crate::objects::Node;
 use crate::participant::Participant;
 use crate::state::Stage;
-use careen_model::report::NodeOutcome;
+use careen_contract::label;
+use careen_contract::report::NodeOutcome;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -126,7 +127,7 @@ pub struct NodeResult {
     pub record: Option<String>,
 }
 
-/// What an operator asks for one node: the label [`ASK_LABEL`], taken away with the answer, or at the end.
+/// What an operator asks for one node: the label [`label::ASK`], taken away with the answer, or at the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ask {
@@ -136,9 +137,6 @@ pub enum Ask {
     Skip,
 }
 
-/// The label of an operator's wish for one node.
-pub const ASK_LABEL: &str = "careen.ask";
-
 impl Ask {
     /// The label's value. It names the rollout: a wish that came too late is none for the next one.
     pub fn label(self, rollout: &RolloutId) -> String {
@@ -147,7 +145,7 @@ impl Ask {
 
     /// What is asked of this rollout for a node; what is not understood is no wish.
     pub fn of(node: &Node, rollout: &RolloutId) -> Option<Self> {
-        let label = node.labels.get(ASK_LABEL)?;
+        let label = node.labels.get(label::ASK)?;
         [Self::Retry, Self::Skip].into_iter().find(|ask| ask.label(rollout) == *label)
     }
 

@@ -4,10 +4,8 @@ use crate::hold::Hold;
 use crate::observed::{Node, Observed, Reachability, Service};
 use crate::rollout::{Baseline, Strength};
 use crate::scheduler::{Scheduler, has_place};
+use careen_contract::label;
 use std::collections::BTreeSet;
-
-/// A service with this label set to `ignore` holds nothing up.
-pub const SETTLE_LABEL: &str = "careen.settle";
 
 /// How all services stand. Who takes part is not looked at here.
 pub fn baseline(observed: &Observed) -> Baseline {
@@ -48,7 +46,7 @@ fn worse(observed: &Observed, baseline: &Baseline) -> Vec<String> {
 }
 
 pub(crate) fn is_ignored(service: &Service) -> bool {
-    service.labels.get(SETTLE_LABEL).is_some_and(|value| value == "ignore")
+    service.labels.get(label::SETTLE).is_some_and(|value| value == "ignore")
 }
 
 /// A service that was not there before is not compared; one that was scaled down is measured by what it should have.
@@ -86,7 +84,7 @@ mod tests {
             observed.services[0].running = running;
             observed.services[0].desired = desired;
             if ignored {
-                observed.services[0].labels.insert(SETTLE_LABEL.into(), "ignore".into());
+                observed.services[0].labels.insert(label::SETTLE.into(), "ignore".into());
             }
             let hold =
                 worse.then(|| Hold::ServicesWorse { services: vec!["web".into()], why: BTreeMap::new() });

@@ -8,10 +8,10 @@ mod event;
 
 use crate::gates::{Look, Verdict, Watch};
 use crate::go::COMMAND;
-use careen_model::journal::Record;
-use careen_model::outcome::{EngineRestart, Phase};
-use careen_model::report::{Expectation, HostPhase, NodeOutcome, Restart, Said};
-use careen_model::settings::LEAST_GATES;
+use careen_contract::report::{Expectation, HostPhase, NodeOutcome, Restart, Said};
+use careen_contract::settings::LEAST_GATES;
+use careen_host::journal::Record;
+use careen_host::outcome::{EngineRestart, Phase};
 use std::time::Duration;
 
 pub use event::{Do, Effect, Event, Known, Part, Ran, Step, Wish};

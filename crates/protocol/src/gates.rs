@@ -8,9 +8,9 @@
 //! told to stop, as far as the engine knows that: `docker rm -f` and an OOM kill are no go whatever they hit. The opposite, that just the others
 //! are removed, refuses. Whatever else happens cancels: nothing is begun, and another agent has to ask again.
 
-use careen_model::removal::EngineInstance;
-use careen_model::report::Draw;
-use careen_model::settings::LEAST_GATES;
+use careen_contract::report::Draw;
+use careen_contract::settings::LEAST_GATES;
+use careen_host::removal::EngineInstance;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 

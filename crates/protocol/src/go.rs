@@ -6,7 +6,7 @@
 //! that it counts no more when its agent is gone. A controller that misses an agent waits as long before it makes the node
 //! active for the next one.
 
-pub use careen_model::settings::GO_COUNTS;
+pub use careen_contract::settings::GO_COUNTS;
 use std::time::Duration;
 
 /// The number of the go for the command. Restarts count from 1.

@@ -7,12 +7,12 @@
 
 mod event;
 
-use careen_model::entry::Way;
-use careen_model::journal::{EngineOutcome, Record};
-use careen_model::outcome::{EngineRestart, Outcome, Phase};
-use careen_model::report::Restart;
-use careen_model::settings::Reboot;
-use careen_model::transaction::{Action, HostView, Policy, Stage, State, next};
+use careen_contract::entry::Way;
+use careen_contract::report::Restart;
+use careen_contract::settings::Reboot;
+use careen_host::journal::{EngineOutcome, Record};
+use careen_host::outcome::{EngineRestart, Outcome, Phase};
+use careen_host::transaction::{Action, HostView, Policy, Stage, State, next};
 use std::time::Duration;
 
 pub use event::{Effect, Event, Leave, Start, Wish};

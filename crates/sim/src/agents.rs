@@ -3,10 +3,10 @@
 use crate::host::{Files, Host, Id, Part};
 use crate::supervise::append;
 use crate::world::{Power, World};
-use careen_model::journal::Record;
-use careen_model::report::{Draw, Said};
-use careen_model::settings::Reboot;
-use careen_model::transaction::{Policy, Stage};
+use careen_contract::report::{Draw, Said};
+use careen_contract::settings::Reboot;
+use careen_host::journal::Record;
+use careen_host::transaction::{Policy, Stage};
 use careen_planner::action::AgentSpec;
 use careen_planner::ids::{COLLECTORS_GATES, GATES};
 use careen_planner::spec::RebootPolicy;
@@ -417,7 +417,7 @@ impl World {
         };
         let pid = u32::try_from(node.session).unwrap_or(u32::MAX);
         Some(Look {
-            engine: Some(careen_model::removal::EngineInstance { pid, start_ticks: 0 }),
+            engine: Some(careen_host::removal::EngineInstance { pid, start_ticks: 0 }),
             agent_runs: node.containers.iter().any(runs),
             gates: gates.collect(),
             killed: node

@@ -1,8 +1,8 @@
 //! Where tests bend the simulated hosts, to prove that the invariants bite. The shipped decisions stay as they are: bent is
 //! what they are told, or what whoever drives them makes of it.
 
-use careen_model::report::Draw;
-use careen_model::transaction::State;
+use careen_contract::report::Draw;
+use careen_host::transaction::State;
 use careen_protocol::agent::Known;
 use careen_protocol::gates::Look;
 

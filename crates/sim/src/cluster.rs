@@ -1,12 +1,13 @@
 //! The swarm as one controller sees it and writes to it.
 
 use crate::world::{SimJob, SimNode, SimService, World};
+use careen_contract::label;
 use careen_controller::{ActError, Cluster, Unseen};
 use careen_planner::observed::{
     Availability, ControllerPlace, Job, Lock, Manager, Mode, Mount, MountKind, Needs, Node, NodeStatus,
     Offers, Reachability, Resources, Role, Service, Task, TaskState,
 };
-use careen_planner::state::{NodeRecord, RECORD_LABEL};
+use careen_planner::state::NodeRecord;
 use careen_planner::{Act, Action, ControllerId, JobKey, NodeId, Observed, ServiceId, Version};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -72,7 +73,7 @@ pub struct Lists {
 fn words(action: &Action) -> String {
     match action {
         Action::UpdateNode { node, labels, availability, .. } => {
-            let record = labels.get(RECORD_LABEL).cloned().flatten().unwrap_or_else(|| "-".into());
+            let record = labels.get(label::NODE).cloned().flatten().unwrap_or_else(|| "-".into());
             let availability = availability.map_or("", Availability::word);
             format!("update-node {node} [{record}] {availability}")
         }
@@ -276,7 +277,7 @@ impl World {
         }
         node.version = next;
         let stage = |node: &SimNode| {
-            let record = node.labels.get(RECORD_LABEL).and_then(|text| NodeRecord::decode(text).ok());
+            let record = node.labels.get(label::NODE).and_then(|text| NodeRecord::decode(text).ok());
             record.map_or("pending", |record| record.stage.name())
         };
         let from = stage(node);
@@ -287,10 +288,10 @@ impl World {
             };
         }
         let to = stage(node);
-        if from != to && node.labels.contains_key(RECORD_LABEL) {
+        if from != to && node.labels.contains_key(label::NODE) {
             self.edges.insert((from, to));
         }
-        let record = node.labels.get(RECORD_LABEL).and_then(|text| NodeRecord::decode(text).ok());
+        let record = node.labels.get(label::NODE).and_then(|text| NodeRecord::decode(text).ok());
         if let Some(record) = record {
             self.note_label(id, &record, from != to);
         }
@@ -304,7 +305,7 @@ impl World {
                 node.given_back_at = now;
             }
             node.availability = availability;
-            let record = node.labels.get(RECORD_LABEL).and_then(|text| NodeRecord::decode(text).ok());
+            let record = node.labels.get(label::NODE).and_then(|text| NodeRecord::decode(text).ok());
             let wish = node.wish;
             self.check_ownership(id, wish, availability, record.and_then(|record| record.taken));
             if drains && wish != Availability::Drain {

@@ -2,7 +2,7 @@
 
 use crate::agents::AgentProcess;
 use crate::world::{Power, World};
-use careen_model::report::Said;
+use careen_contract::report::Said;
 use careen_planner::action::AgentSpec;
 use careen_planner::observed::{AgentReport, TaskState};
 use careen_planner::{JobKey, NodeId};

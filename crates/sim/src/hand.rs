@@ -2,11 +2,11 @@
 
 use crate::cluster::View;
 use crate::world::World;
+use careen_contract::label;
 use careen_controller::ActError;
 use careen_planner::participants;
 use careen_planner::remains::{self, Giving, Next, Scope};
 use careen_planner::rollout::Control;
-use careen_planner::state::RECORD_LABEL;
 use careen_planner::{Action, ControllerId, NodeId};
 
 impl World {
@@ -54,7 +54,7 @@ impl World {
         let begun = participants::trace(&observed, &self.spec.id, id).is_some();
         let (version, now) = (self.next_version(), self.now);
         let Some(node) = self.node_mut(id) else { return };
-        if node.labels.remove(RECORD_LABEL).is_none() {
+        if node.labels.remove(label::NODE).is_none() {
             return;
         }
         (node.version, node.wish, node.wish_at) = (version, node.availability, now);

@@ -1,9 +1,9 @@
 //! A host: what outlives its containers. Its state directory, its supervisors, and what the payload will do there.
 
 use crate::supervise::Process;
-use careen_model::journal::Record;
-use careen_model::outcome::{CommandEnd, Outcome, Rollback};
-use careen_model::transaction::{Policy, Stage, State};
+use careen_host::journal::Record;
+use careen_host::outcome::{CommandEnd, Outcome, Rollback};
+use careen_host::transaction::{Policy, Stage, State};
 use careen_planner::observed::{Expectation, Restart};
 use careen_planner::{NodeId, RolloutId};
 use careen_protocol::agent::{Known, Ran, Step};

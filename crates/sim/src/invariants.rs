@@ -2,8 +2,8 @@
 
 use crate::host::{Files, Id, Part};
 use crate::world::{Power, SimNode, SimTask, World};
-use careen_model::outcome::Outcome;
-use careen_model::transaction::Stage as HostStage;
+use careen_host::outcome::Outcome;
+use careen_host::transaction::Stage as HostStage;
 use careen_planner::observed::{Availability, Mode, NodeOutcome, Role, TaskState};
 use careen_planner::rollout::{Control, GoneMark, NodeResult, RolloutOutcome};
 use careen_planner::spec::DrainPolicy;

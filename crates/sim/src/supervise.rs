@@ -2,10 +2,10 @@
 
 use crate::host::{AttemptEnd, Files, Host, Id, Part};
 use crate::world::{Power, World};
-use careen_model::entry::Way;
-use careen_model::journal::{EngineOutcome, Record, TransactionResult};
-use careen_model::outcome::{CommandEnd, EngineRestart, Outcome, Phase, StopReason};
-use careen_model::transaction::{HostView, Stage};
+use careen_contract::entry::Way;
+use careen_host::journal::{EngineOutcome, Record, TransactionResult};
+use careen_host::outcome::{CommandEnd, EngineRestart, Outcome, Phase, StopReason};
+use careen_host::transaction::{HostView, Stage};
 use careen_planner::observed::{Restart, Role};
 use careen_protocol::go::COMMAND;
 use careen_protocol::supervisor::{Effect, Event, GO_LIMIT, GO_TO_RUN_LIMIT, Leave, Start, Supervisor};

@@ -2,9 +2,10 @@
 
 use crate::run::Run;
 use crate::world::{Power, World};
+use careen_contract::label;
 use careen_planner::observed::{Availability, Role};
-use careen_planner::rollout::{ASK_LABEL, Ask, Control};
-use careen_planner::state::{NodeRecord, RECORD_LABEL};
+use careen_planner::rollout::{Ask, Control};
+use careen_planner::state::NodeRecord;
 use careen_planner::{NodeId, PauseReason, Stage};
 
 impl Run {
@@ -101,7 +102,7 @@ impl Run {
         let world = &mut self.world;
         let (version, label) = (world.next_version(), ask.label(&world.spec.id));
         let node = &mut world.nodes[index];
-        node.labels.insert(ASK_LABEL.into(), label);
+        node.labels.insert(label::ASK.into(), label);
         node.version = version;
         let line = format!("operator: {} {}", ask.word(), node.id);
         world.say(line);
@@ -168,7 +169,7 @@ impl World {
     /// Whether the node's record knows of its availability as it is.
     fn is_digested(&self, index: usize) -> bool {
         let node = &self.nodes[index];
-        let record = node.labels.get(RECORD_LABEL).and_then(|text| NodeRecord::decode(text).ok());
+        let record = node.labels.get(label::NODE).and_then(|text| NodeRecord::decode(text).ok());
         record.and_then(|record| record.taken).is_none_or(|taken| taken.set == node.availability)
     }
 

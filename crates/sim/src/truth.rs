@@ -4,8 +4,9 @@
 use crate::host::{Id, Part, Try};
 use crate::supervise::Process;
 use crate::world::World;
-use careen_model::report::Said;
-use careen_model::transaction::Stage as HostStage;
+use careen_contract::label;
+use careen_contract::report::Said;
+use careen_host::transaction::Stage as HostStage;
 use careen_planner::rollout::{Ask, Control};
 use careen_planner::state::{NodeRecord, Reason, Then};
 use careen_planner::{JobKey, JobRole, NodeId, Stage};
@@ -73,7 +74,7 @@ impl World {
         self.truth.paused = since(matches!(control, Control::Paused { .. }), self.truth.paused);
         self.truth.aborting = since(matches!(control, Control::Aborting), self.truth.aborting);
         for node in &self.nodes {
-            let skip = node.labels.get(careen_planner::rollout::ASK_LABEL);
+            let skip = node.labels.get(label::ASK);
             match skip.is_some_and(|label| *label == Ask::Skip.label(&self.spec.id)) {
                 true => self.truth.skipped.entry(node.id.clone()).or_insert(now),
                 false => {
@@ -194,8 +195,7 @@ impl World {
     /// A host loses its state directory.
     pub(crate) fn forget(&mut self, index: usize) {
         let node = &self.nodes[index];
-        let record =
-            NodeRecord::decode(node.labels.get(careen_planner::state::RECORD_LABEL).map_or("", |text| text));
+        let record = NodeRecord::decode(node.labels.get(label::NODE).map_or("", |text| text));
         if let Ok(record) = record
             && record.stage.is_after_the_go()
         {
@@ -350,7 +350,7 @@ impl World {
 
     /// The record that a node's label tells of.
     pub(crate) fn record(&self, index: usize) -> Option<NodeRecord> {
-        let text = self.nodes[index].labels.get(careen_planner::state::RECORD_LABEL)?;
+        let text = self.nodes[index].labels.get(label::NODE)?;
         NodeRecord::decode(text).ok()
     }
 }

@@ -8,10 +8,11 @@ use crate::containers::Log;
 use crate::host::Host;
 use crate::rng::Rng;
 use crate::truth::Truth;
+use careen_contract::label;
 use careen_planner::action::AgentSpec;
 use careen_planner::observed::{Availability, Lock, Mode, Refusal, Restart, Role, TaskState};
 use careen_planner::rollout::{Baseline, Control, GoneMark, NodeResult, RolloutRecord};
-use careen_planner::state::{NodeRecord, RECORD_LABEL};
+use careen_planner::state::NodeRecord;
 use careen_planner::{ControllerId, JobKey, NodeId, RolloutId, Spec, Stage, Version};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -283,7 +284,7 @@ impl World {
         for node in &mut self.nodes {
             node.unseen_at = 0;
             // What the one before left drained is still careen's, while it is so.
-            let record = node.labels.get(RECORD_LABEL).and_then(|text| NodeRecord::decode(text).ok());
+            let record = node.labels.get(label::NODE).and_then(|text| NodeRecord::decode(text).ok());
             let over =
                 |stage: &Stage| stage.is_terminal() || matches!(stage, Stage::Pending | Stage::Entering);
             let taken = record.filter(|record| over(&record.stage)).and_then(|record| record.taken);
@@ -418,7 +419,7 @@ impl World {
 
     /// The stage that a node's label tells of.
     pub fn stage(&self, node: &SimNode) -> Option<Stage> {
-        let record = node.labels.get(RECORD_LABEL).map(|text| NodeRecord::decode(text));
+        let record = node.labels.get(label::NODE).map(|text| NodeRecord::decode(text));
         record.and_then(Result::ok).map(|record| record.stage)
     }
 }

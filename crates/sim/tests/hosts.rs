@@ -1,8 +1,8 @@
 //! The invariants bite on hosts, too: agents and supervisors that are told something else than what is so, or are driven
 //! otherwise than they decided, are caught within a few histories.
 
-use careen_model::report::Draw;
-use careen_model::transaction::State;
+use careen_contract::report::Draw;
+use careen_host::transaction::State;
 use careen_protocol::agent::Known;
 use careen_protocol::gates::{Gate, Look};
 use careen_sim::{Accidents, Faults, Run};

@@ -1,9 +1,10 @@
 //! The invariants bite: a planner that is made to break one of its rules is caught, within a few histories.
 
+use careen_contract::label;
 use careen_planner::action::Action;
 use careen_planner::observed::{AgentReport, Manager, Node, Reachability, Said, TaskState};
-use careen_planner::rollout::{ASK_LABEL, Ask, Control, GoneMark};
-use careen_planner::state::{NodeRecord, RECORD_LABEL};
+use careen_planner::rollout::{Ask, Control, GoneMark};
+use careen_planner::state::NodeRecord;
 use careen_planner::{Act, ControllerId, JobKey, JobRole, NodeId, Observed, Pass, Stage};
 use careen_sim::world::World;
 use careen_sim::{Accidents, Faults, Run, scenario};
@@ -57,7 +58,7 @@ fn a_planner_that_tries_again_by_itself() {
         for node in &mut observed.nodes {
             let record = NodeRecord::of(node).ok().flatten();
             if record.is_some_and(|record| matches!(record.stage, Stage::Failed { .. })) {
-                node.labels.insert(ASK_LABEL.into(), Ask::Retry.label(&scenario::spec().id));
+                node.labels.insert(label::ASK.into(), Ask::Retry.label(&scenario::spec().id));
             }
         }
     }
@@ -74,7 +75,7 @@ fn a_planner_that_forgets_to_give_a_node_back() {
     fn keep(pass: &mut Pass, _: &World) {
         for act in &mut pass.actions {
             if let Action::UpdateNode { labels, availability, .. } = &mut act.action {
-                let record = labels.get(RECORD_LABEL).cloned().flatten();
+                let record = labels.get(label::NODE).cloned().flatten();
                 if record.is_some_and(|record| record.contains(" settling")) {
                     *availability = None;
                 }
@@ -177,7 +178,7 @@ fn a_planner_that_gives_the_go_in_a_paused_rollout() {
 fn a_planner_that_gives_the_go_to_a_node_that_is_to_be_left_out() {
     fn nobody_asks(observed: &mut Observed, _: &ControllerId) {
         for node in &mut observed.nodes {
-            node.labels.remove(ASK_LABEL);
+            node.labels.remove(label::ASK);
         }
     }
     let change = |run: &mut Run| {
@@ -315,7 +316,7 @@ fn a_planner_that_gives_the_place_of_a_node_that_left_to_the_next_one() {
 fn a_planner_that_takes_a_node_without_a_label_for_a_new_one() {
     fn as_if_nothing_was_there(observed: &mut Observed, _: &ControllerId) {
         let new = |id: &NodeId| {
-            observed.nodes.iter().any(|node| node.id == *id && !node.labels.contains_key(RECORD_LABEL))
+            observed.nodes.iter().any(|node| node.id == *id && !node.labels.contains_key(label::NODE))
         };
         let jobs = observed.jobs.iter().filter(|job| !new(&job.key.node)).cloned().collect();
         let results = observed.results.iter().filter(|result| !new(&result.node)).cloned().collect();

@@ -8,6 +8,8 @@ use crate::encode;
 use crate::error::{SwarmError, refusal};
 use crate::history::{self, History, HistoryNode};
 use crate::names;
+use careen_contract::label;
+use careen_contract::object;
 use careen_controller::ActError;
 use careen_engine::EngineError;
 use careen_planner::observed::{ControllerPlace, Node};
@@ -59,10 +61,10 @@ impl SwarmCluster {
         match version {
             None => {
                 let set = labels.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
-                self.swarm.create_config(names::LOCK, &set, b"lock").map_err(said)
+                self.swarm.create_config(object::LOCK, &set, b"lock").map_err(said)
             }
             Some(version) => {
-                let raw = self.read_version("configs", names::LOCK, version)?;
+                let raw = self.read_version("configs", object::LOCK, version)?;
                 self.swarm.label_config(&raw, &labels).map_err(said)
             }
         }
@@ -70,11 +72,10 @@ impl SwarmCluster {
 
     /// Says that the holder lives, or gives the lock back.
     fn hold_lock(&self, epoch: u64, version: Version, keep: bool) -> Done {
-        let raw = self.read_version("configs", names::LOCK, version)?;
+        let raw = self.read_version("configs", object::LOCK, version)?;
         let config = decode::config(&raw)?;
         self.is_mine(epoch, &config)?;
-        let beat =
-            config.labels.get(names::BEAT_LABEL).and_then(|beat| beat.parse::<u64>().ok()).unwrap_or(0);
+        let beat = config.labels.get(label::BEAT).and_then(|beat| beat.parse::<u64>().ok()).unwrap_or(0);
         let holder = keep.then(|| self.who());
         let labels = encode::lock_labels(epoch, holder, &self.spec.id, beat.wrapping_add(1));
         self.swarm.label_config(&raw, &labels).map_err(said)
@@ -86,7 +87,7 @@ impl SwarmCluster {
 
     /// Leaves the moment between this look at the lock and the write; versions and names guard that.
     fn check_lock(&self, epoch: u64) -> Done {
-        let (_, config) = self.swarm.config(names::LOCK)?.ok_or(ActError::Conflict)?;
+        let (_, config) = self.swarm.config(object::LOCK)?.ok_or(ActError::Conflict)?;
         self.is_mine(epoch, &config)
     }
 
@@ -142,14 +143,14 @@ impl SwarmCluster {
                 encode::LARGEST
             )));
         }
-        labels.insert(names::ROLLOUT_LABEL.to_owned(), self.spec.id.to_string());
+        labels.insert(label::ROLLOUT.to_owned(), self.spec.id.to_string());
         self.swarm.create_config(name, &labels, data).map_err(said)
     }
 
     fn set_control(&self, control: &Control, version: Version) -> Done {
         let raw = self.read_version("configs", &names::rollout(&self.spec.id), version)?;
         let text = serde_json::to_string(control).map_err(refused)?;
-        let labels = LabelChange::from([(names::CONTROL_LABEL.to_owned(), Some(text))]);
+        let labels = LabelChange::from([(label::CONTROL.to_owned(), Some(text))]);
         self.swarm.label_config(&raw, &labels).map_err(said)?;
         if let Control::Finished { .. } = control {
             // A job on a node that is down may still have it: then the next rollout removes it, and this one ends all the same.
@@ -165,17 +166,17 @@ impl SwarmCluster {
         let mut gone = decode::gone(&decode::config(&raw)?)?;
         gone.insert(node.clone(), mark);
         let mut labels = LabelChange::new();
-        labels.insert(names::GONE_LABEL.to_owned(), Some(serde_json::to_string(&gone).map_err(refused)?));
+        labels.insert(label::GONE.to_owned(), Some(serde_json::to_string(&gone).map_err(refused)?));
         if let Some(control) = control {
             let text = serde_json::to_string(control).map_err(refused)?;
-            labels.insert(names::CONTROL_LABEL.to_owned(), Some(text));
+            labels.insert(label::CONTROL.to_owned(), Some(text));
         }
         self.swarm.label_config(&raw, &labels).map_err(said)
     }
 
     fn write_history(&self, outcome: RolloutOutcome, gone: &[GoneNode]) -> Done {
         let parts = history::parts(&self.history(outcome, gone)?).map_err(refused)?;
-        let labels = BTreeMap::from([(names::PARTS_LABEL.to_owned(), parts.len().to_string())]);
+        let labels = BTreeMap::from([(label::PARTS.to_owned(), parts.len().to_string())]);
         // The first one last: when it is there, the record is whole.
         for (index, data) in parts.iter().enumerate().rev() {
             let name = names::history(&self.spec.id, index + 1);
@@ -184,7 +185,7 @@ impl SwarmCluster {
             }
             self.write(&name, data, labels.clone())?;
         }
-        let all = self.swarm.configs(&[names::HISTORIES])?;
+        let all = self.swarm.configs(&[object::HISTORIES])?;
         for id in history::superfluous(&all, history::KEPT, history::KEPT_BYTES) {
             self.swarm.remove_config(&id).map_err(said)?;
         }
@@ -216,7 +217,7 @@ impl SwarmCluster {
             rollout: id.clone(),
             outcome,
             spec: decode::spec(&rollout)?,
-            by: rollout.labels.get(names::BY_LABEL).cloned(),
+            by: rollout.labels.get(label::BY).cloned(),
             submitted: rollout.created,
             ended: String::new(),
             nodes: nodes.iter().filter_map(of_rollout).chain(gone.iter().map(HistoryNode::from)).collect(),
@@ -232,8 +233,8 @@ impl SwarmCluster {
     }
 
     fn move_controller(&self, away_from: &NodeId) -> Done {
-        let role = format!("{}={}", names::ROLE_LABEL, names::CONTROLLER_ROLE);
-        let rollout = format!("{}={}", names::ROLLOUT_LABEL, self.spec.id);
+        let role = format!("{}={}", label::ROLE, label::role::CONTROLLER);
+        let rollout = format!("{}={}", label::ROLLOUT, self.spec.id);
         let found = self.swarm.list("services", &json!({ "label": [role, rollout] })).map_err(said)?;
         let service =
             found.first().ok_or_else(|| refused("the controller runs in no service of the swarm"))?;

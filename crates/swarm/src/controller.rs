@@ -5,14 +5,14 @@ use crate::api::Swarm;
 use crate::decode;
 use crate::encode;
 use crate::error::SwarmError;
-use crate::names;
 use crate::rollouts::RequestError;
 use crate::tar;
+use careen_contract::label;
+use careen_contract::variable;
 use careen_controller::ActError;
 use careen_engine::{EngineError, Meaning, RegistryAuth};
 use careen_planner::observed::{Availability, ControllerPlace, Node};
 use careen_planner::plan::CONTROLLER;
-use careen_planner::settle::SETTLE_LABEL;
 use careen_planner::{GivenFile, NodeId, RolloutId, Spec};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -170,7 +170,7 @@ pub(crate) fn name(id: &RolloutId) -> String {
 }
 
 fn labels(id: &RolloutId) -> Value {
-    json!({ names::ROLLOUT_LABEL: id.as_str(), names::ROLE_LABEL: names::CONTROLLER_ROLE })
+    json!({ label::ROLLOUT: id.as_str(), label::ROLE: label::role::CONTROLLER })
 }
 
 /// Whatever user the payload's image has: the manager's engine is root's to use.
@@ -180,7 +180,7 @@ fn service(id: &RolloutId, image: &str, secret: Option<&GivenFile>) -> Value {
     let mut own = labels(id);
     // It is none of the services that nodes are taken care for: one that is frozen or cannot start would hold up whoever
     // goes on in its place.
-    own[SETTLE_LABEL] = "ignore".into();
+    own[label::SETTLE] = "ignore".into();
     let mut service = json!({
         "Name": name(id),
         "Labels": own,
@@ -189,7 +189,7 @@ fn service(id: &RolloutId, image: &str, secret: Option<&GivenFile>) -> Value {
                 "Image": image,
                 "User": ROOT,
                 "Command": [CONTROLLER, id.as_str()],
-                "Env": ["CAREEN_CONTROLLER_MOVABLE=1"],
+                "Env": [format!("{}=1", variable::CONTROLLER_MOVABLE)],
                 "Mounts": [{ "Type": "bind", "Source": SOCKETS[0], "Target": SOCKETS[1] }],
                 "Labels": labels(id),
             },
@@ -259,7 +259,7 @@ mod tests {
             (&json!("0:0"), &json!("0:0"))
         );
         assert_eq!(container["HostConfig"]["Binds"][0], "/var/run/docker.sock:/run/docker.sock");
-        assert_eq!(service["Labels"][names::ROLE_LABEL], names::CONTROLLER_ROLE);
+        assert_eq!(service["Labels"][label::ROLE], label::role::CONTROLLER);
         assert_eq!(
             service["Labels"]["careen.settle"], "ignore",
             "a rollout does not wait for its controller"

@@ -11,6 +11,8 @@ use crate::names;
 use crate::rollouts::RequestError;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use careen_contract::label;
+use careen_contract::object;
 use careen_engine::{EngineError, Meaning, RegistryAuth};
 use careen_planner::{GivenFile, RolloutId};
 use serde_json::{Value, json};
@@ -73,7 +75,7 @@ impl Swarm {
 
     fn deliver_one(&self, rollout: &RolloutId, file: &PayloadFile) -> Result<GivenFile, RequestError> {
         let name = names::file(rollout, &file.digest);
-        let labels = BTreeMap::from([(names::ROLLOUT_LABEL.to_owned(), rollout.to_string())]);
+        let labels = BTreeMap::from([(label::ROLLOUT.to_owned(), rollout.to_string())]);
         let spec = encode::config_spec(&name, &labels, &file.content);
         let created = self.engine().post::<Value>("/configs/create", &spec);
         let id = self.created(GivenKind::Config, &name, created)?;
@@ -106,7 +108,7 @@ impl Swarm {
 
     /// Takes away what a rollout brought. What a service still refers to stays: Swarm does not let it go.
     pub fn remove_delivered(&self, rollout: &RolloutId) -> Result<(), SwarmError> {
-        for (kind, prefix) in [("configs", names::FILES), ("secrets", names::REGISTRIES)] {
+        for (kind, prefix) in [("configs", object::FILES), ("secrets", object::REGISTRIES)] {
             for object in self.list(kind, &json!({ "name": [prefix] }))? {
                 let is_ours = ours(&object, prefix) == Some(rollout.as_str());
                 if let Some(id) = object["ID"].as_str().filter(|_| is_ours) {
@@ -127,8 +129,7 @@ impl Swarm {
         let id = match auth {
             None => self.find_given(GivenKind::Secret, &name)?,
             Some(auth) => {
-                let labels =
-                    json!({ names::ROLLOUT_LABEL: rollout.as_str(), names::FORMAT_LABEL: names::FORMAT });
+                let labels = json!({ label::ROLLOUT: rollout.as_str(), label::FORMAT: names::FORMAT });
                 let data = BASE64_STANDARD.encode(auth.header());
                 let spec = json!({ "Name": name, "Labels": labels, "Data": data });
                 let created = self.engine().post::<Value>("/secrets/create", &spec);
@@ -159,8 +160,8 @@ impl Swarm {
 fn ours<'a>(object: &'a Value, prefix: &str) -> Option<&'a str> {
     let spec = &object["Spec"];
     let name = spec["Name"].as_str()?;
-    let rollout = spec["Labels"][names::ROLLOUT_LABEL].as_str()?;
-    let belongs = spec["Labels"][names::FORMAT_LABEL] == names::FORMAT
+    let rollout = spec["Labels"][label::ROLLOUT].as_str()?;
+    let belongs = spec["Labels"][label::FORMAT] == names::FORMAT
         && name.strip_prefix(prefix)?.split('.').next() == Some(rollout);
     belongs.then_some(rollout)
 }
@@ -187,10 +188,10 @@ mod tests {
             (json!({ "ID": "x", "Spec": { "Name": "careen.file.k3x9.00", "Labels": null } }), None),
         ];
         for (object, expected) in table {
-            assert_eq!(ours(&object, names::FILES), expected, "{object}");
+            assert_eq!(ours(&object, object::FILES), expected, "{object}");
         }
         let secret = object("careen.registry.k3x9", "k3x9", "1");
-        assert_eq!(ours(&secret, names::REGISTRIES), Some("k3x9"));
+        assert_eq!(ours(&secret, object::REGISTRIES), Some("k3x9"));
     }
 
     #[test]

@@ -4,6 +4,8 @@ use crate::decode::{ConfigObject, payload};
 use crate::encode::LARGEST;
 use crate::error::SwarmError;
 use crate::names;
+use careen_contract::label;
+use careen_contract::object;
 use careen_planner::rollout::{GoneNode, NodeResult, RolloutOutcome};
 use careen_planner::{NodeId, RolloutId, Spec, Stage};
 use serde::{Deserialize, Serialize};
@@ -129,11 +131,11 @@ fn one(first: &ConfigObject, parts: &mut BTreeMap<String, ConfigObject>) -> Resu
 
 /// Whether a config is the first part of a history: `careen.history.ID`.
 pub fn is_first(name: &str) -> bool {
-    name.strip_prefix(names::HISTORIES).is_some_and(|id| RolloutId::parse(id).is_ok())
+    name.strip_prefix(object::HISTORIES).is_some_and(|id| RolloutId::parse(id).is_ok())
 }
 
 fn part_count(first: &ConfigObject) -> Result<usize, SwarmError> {
-    let text = first.label(names::PARTS_LABEL)?;
+    let text = first.label(label::PARTS)?;
     let corrupt =
         |_| SwarmError::corrupt(format!("the config {}", first.name), format!("it has '{text}' parts"));
     text.parse().map_err(corrupt)
@@ -190,7 +192,7 @@ mod tests {
 
     fn stored(history: &History, created: &str) -> Vec<ConfigObject> {
         let parts = parts(history).unwrap();
-        let labels = BTreeMap::from([(names::PARTS_LABEL.to_owned(), parts.len().to_string())]);
+        let labels = BTreeMap::from([(label::PARTS.to_owned(), parts.len().to_string())]);
         let config = |(index, data): (usize, Vec<u8>)| ConfigObject {
             id: format!("{}-{}", history.rollout, index + 1),
             name: names::history(&history.rollout, index + 1),

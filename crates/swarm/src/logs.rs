@@ -4,7 +4,7 @@ use careen_engine::frames::{STDERR, next_frame};
 use careen_planner::observed::Report;
 use std::io::{self, BufReader, Read, Write};
 
-/// So much of a line is kept: more than the longest report has (15 KiB, in careen-model). A longer line is none of careen's.
+/// So much of a line is kept: more than the longest report has (15 KiB, in careen-contract). A longer line is none of careen's.
 const LONGEST_LINE: usize = 64 << 10;
 
 /// The last report in a log. Without a terminal the engine sends frames, and reports are on standard error; with one it sends the bytes as they are. A log is as long as the host's log driver lets it grow, so no

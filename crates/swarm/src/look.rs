@@ -9,10 +9,11 @@ use crate::decode::{self, JobService, RawTask};
 use crate::error::SwarmError;
 use crate::names;
 use crate::reports::Source;
+use careen_contract::label;
+use careen_contract::object;
 use careen_engine::says_no_such_image;
 use careen_planner::observed::{AgentReport, Job, Node, Observed, Refusal, Report, Service, Task};
 use careen_planner::rollout::Control;
-use careen_planner::state::RECORD_LABEL;
 use careen_planner::{JobRole, NodeRecord};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -171,7 +172,7 @@ impl SwarmCluster {
         if matches!(control, Some(Control::Finished { .. })) && !self.spec.given.files.is_empty() {
             observed.delivered = self.swarm.has_delivered(id)?;
         }
-        let lock = self.swarm.config(names::LOCK)?;
+        let lock = self.swarm.config(object::LOCK)?;
         observed.lock = lock.map(|(_, config)| decode::lock(&config)).transpose()?;
         if observed.controller.is_none() {
             let of_this = observed.lock.as_ref().filter(|lock| lock.rollout.as_ref() == Some(id));
@@ -193,7 +194,7 @@ fn at_work(nodes: &[Node], jobs: &[JobService]) -> Vec<String> {
     let busy = |node: &&Node| {
         let record = NodeRecord::of(node);
         let begun = record.map_or(true, |record| record.is_some_and(|record| !record.stage.is_terminal()));
-        let labelled = node.labels.contains_key(RECORD_LABEL);
+        let labelled = node.labels.contains_key(label::NODE);
         (labelled && begun) || jobs.iter().any(|job| job.key.node == node.id)
     };
     nodes.iter().filter(busy).map(|node| node.id.0.clone()).collect()

@@ -1,84 +1,14 @@
 //! What careen's objects in a swarm are called (docs/rollout-state-in-swarm.md).
 
+use careen_contract::label::role;
+use careen_contract::object::{BASELINES, FILES, HISTORIES, REGISTRIES, RESULTS, ROLLOUTS, UNLOCK_KEYS};
 use careen_planner::{JobRole, NodeId, RolloutId};
-
-/// The config that is the lock over all rollouts.
-pub const LOCK: &str = "careen.lock";
-
-/// What the configs of rollouts begin with.
-pub const ROLLOUTS: &str = "careen.rollout.";
-
-/// What the configs begin with that say how things stood before.
-pub const BASELINES: &str = "careen.baseline.";
-
-/// What the configs of results begin with.
-pub const RESULTS: &str = "careen.result.";
-
-/// What the configs of the history begin with.
-pub const HISTORIES: &str = "careen.history.";
-
-/// What the configs with files of payloads begin with.
-pub const FILES: &str = "careen.file.";
-
-/// What the secrets with credentials for registries begin with.
-pub const REGISTRIES: &str = "careen.registry.";
 
 /// Where a controller finds its credentials.
 pub const REGISTRY_TARGET: &str = "careen-registry";
 
-/// What the secrets with unlock keys begin with.
-pub const UNLOCK_KEYS: &str = "careen.unlock-key.";
-
-/// The format of a config; another number than [`FORMAT`] is not guessed at.
-pub const FORMAT_LABEL: &str = "careen.format";
-
-/// What [`FORMAT_LABEL`] says.
+/// The format of what is in configs and secrets, as their label says it.
 pub const FORMAT: &str = "1";
-
-/// Which rollout an object belongs to.
-pub const ROLLOUT_LABEL: &str = "careen.rollout";
-
-/// What a rollout is told to do, as JSON.
-pub const CONTROL_LABEL: &str = "careen.control";
-
-/// Participants that left in their turn, as JSON: how far that was dealt with.
-pub const GONE_LABEL: &str = "careen.gone";
-
-/// Who submitted a rollout, as they say themselves.
-pub const BY_LABEL: &str = "careen.by";
-
-/// Who holds the lock; not there when it was given back.
-pub const HOLDER_LABEL: &str = "careen.holder";
-
-/// Where the lock's holder runs, as JSON; not there when that is not on a node.
-pub const PLACE_LABEL: &str = "careen.place";
-
-/// How often the lock was taken; on a service, under which epoch it was created.
-pub const EPOCH_LABEL: &str = "careen.epoch";
-
-/// The lock's heartbeat.
-pub const BEAT_LABEL: &str = "careen.beat";
-
-/// Of how many parts a history consists.
-pub const PARTS_LABEL: &str = "careen.parts";
-
-/// On a service: which node it is for.
-pub const NODE_LABEL: &str = "careen.node-id";
-
-/// On a service: which try.
-pub const GENERATION_LABEL: &str = "careen.generation";
-
-/// On a service: which agent of that try.
-pub const AGENT_LABEL: &str = "careen.agent";
-
-/// The label of an agent that asks on another node than the one its try is for: on which.
-pub const ON_LABEL: &str = "careen.on";
-
-/// On a service: what it is for.
-pub const ROLE_LABEL: &str = "careen.role";
-
-/// The role of the service in which a controller runs.
-pub const CONTROLLER_ROLE: &str = "controller";
 
 /// The constraint that no node fits: it is what a service is stopped with.
 pub const NOWHERE: &str = "node.id==none";
@@ -135,24 +65,19 @@ pub fn history(id: &RolloutId, part: usize) -> String {
 /// A role, as the label says it.
 pub fn role_word(role: JobRole) -> String {
     match role {
-        JobRole::Agent => AGENT_ROLE.to_owned(),
-        JobRole::Gate(number) => format!("{GATE_ROLE}{number}"),
+        JobRole::Agent => role::AGENT.to_owned(),
+        JobRole::Gate(number) => format!("{}{number}", role::GATE),
     }
 }
 
 /// The role of one of careen's jobs: of one kind of text there is one way to write it.
 pub fn role_of(word: &str) -> Option<JobRole> {
     let role = match word {
-        AGENT_ROLE => JobRole::Agent,
-        _ => JobRole::Gate(word.strip_prefix(GATE_ROLE)?.parse().ok()?),
+        role::AGENT => JobRole::Agent,
+        _ => JobRole::Gate(word.strip_prefix(role::GATE)?.parse().ok()?),
     };
     (role_word(role) == word).then_some(role)
 }
-
-const AGENT_ROLE: &str = "agent";
-
-/// What the roles of gates begin with; their number follows, from 1.
-const GATE_ROLE: &str = "gate-";
 
 #[cfg(test)]
 mod tests {

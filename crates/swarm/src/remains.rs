@@ -7,6 +7,8 @@ use crate::encode;
 use crate::error::SwarmError;
 use crate::names;
 use crate::rollouts::{RequestError, write_error};
+use careen_contract::label;
+use careen_contract::object;
 use careen_controller::ActError;
 use careen_engine::Meaning;
 use careen_planner::remains::Giving;
@@ -32,8 +34,8 @@ pub struct Stored {
 
 /// What the names of a rollout's configs begin with, and of its secrets. The rollout itself stands first, so that it is
 /// removed last.
-const CONFIGS: [&str; 4] = [names::ROLLOUTS, names::BASELINES, names::RESULTS, names::FILES];
-const SECRETS: [&str; 2] = [names::REGISTRIES, names::UNLOCK_KEYS];
+const CONFIGS: [&str; 4] = [object::ROLLOUTS, object::BASELINES, object::RESULTS, object::FILES];
+const SECRETS: [&str; 2] = [object::REGISTRIES, object::UNLOCK_KEYS];
 
 impl Swarm {
     /// All configs and secrets of rollouts, in the order in which they are to be removed.
@@ -106,7 +108,7 @@ impl Swarm {
 
 /// The rollout's own config last: as long as it is there, the rest is known to be of one that is not over.
 fn order(stored: &Stored) -> (RolloutId, bool, String) {
-    (stored.rollout.clone(), stored.name.starts_with(names::ROLLOUTS), stored.name.clone())
+    (stored.rollout.clone(), stored.name.starts_with(object::ROLLOUTS), stored.name.clone())
 }
 
 /// One that careen named and labelled so; what somebody else called so is theirs, and what a newer careen stores is not
@@ -116,8 +118,8 @@ fn stored(kind: crate::GivenKind, raw: &Value, prefixes: &[&str], now: Option<Ti
     let rest = prefixes.iter().find_map(|prefix| name.strip_prefix(prefix))?;
     let rollout = RolloutId::parse(rest.split('.').next()?).ok()?;
     let labels = raw.pointer("/Spec/Labels")?;
-    let labelled = labels.get(names::ROLLOUT_LABEL)?.as_str()?;
-    let format = labels.get(names::FORMAT_LABEL)?.as_str()?;
+    let labelled = labels.get(label::ROLLOUT)?.as_str()?;
+    let format = labels.get(label::FORMAT)?.as_str()?;
     let id = raw.get("ID")?.as_str()?;
     let created = raw["CreatedAt"].as_str().unwrap_or_default();
     let age = now.and_then(|now| age(created, now));
@@ -131,7 +133,7 @@ mod tests {
 
     #[test]
     fn what_careen_named_and_labelled_is_a_rollouts_and_its_history_is_not() {
-        let raw = |name: &str, label: &str| json!({ "ID": "c1", "CreatedAt": "2026-11-23T02:00:00Z", "Spec": { "Name": name, "Labels": { names::ROLLOUT_LABEL: label, names::FORMAT_LABEL: names::FORMAT } } });
+        let raw = |name: &str, label: &str| json!({ "ID": "c1", "CreatedAt": "2026-11-23T02:00:00Z", "Spec": { "Name": name, "Labels": { label::ROLLOUT: label, label::FORMAT: names::FORMAT } } });
         let now = Some("2026-11-23T02:00:05Z".parse().unwrap());
         let read = |name: &str, label: &str| {
             stored(crate::GivenKind::Config, &raw(name, label), &CONFIGS, now)
@@ -155,7 +157,7 @@ mod tests {
         assert_eq!(all.last().unwrap().name, "careen.rollout.k3x9");
         assert_eq!(all.last().unwrap().age, Some(Duration::from_secs(5)));
         let mut newer = raw("careen.file.k3x9.00", "k3x9");
-        newer["Spec"]["Labels"][names::FORMAT_LABEL] = "2".into();
+        newer["Spec"]["Labels"][label::FORMAT] = "2".into();
         assert_eq!(stored(crate::GivenKind::Config, &newer, &CONFIGS, now), None, "a newer careen's");
     }
 }

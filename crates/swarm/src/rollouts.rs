@@ -6,10 +6,12 @@ use crate::encode;
 use crate::error::{SwarmError, refusal};
 use crate::history::{self, Remembered};
 use crate::names;
+use careen_contract::label;
+use careen_contract::object;
 use careen_controller::ActError;
 use careen_engine::{EngineError, Meaning};
 use careen_planner::observed::Node;
-use careen_planner::rollout::{ASK_LABEL, Ask, Control, GoneMark};
+use careen_planner::rollout::{Ask, Control, GoneMark};
 use careen_planner::{NodeId, PauseReason, RolloutId, Spec, Version};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -128,10 +130,10 @@ impl Swarm {
         }
         let running = control_text(&Control::Running)?;
         let mut labels = BTreeMap::from([
-            (names::ROLLOUT_LABEL.to_owned(), spec.id.to_string()),
-            (names::CONTROL_LABEL.to_owned(), running),
+            (label::ROLLOUT.to_owned(), spec.id.to_string()),
+            (label::CONTROL.to_owned(), running),
         ]);
-        labels.extend(by.map(|by| (names::BY_LABEL.to_owned(), by.to_owned())));
+        labels.extend(by.map(|by| (label::BY.to_owned(), by.to_owned())));
         match self.create_config(&name, &labels, &data) {
             Err(error) if error.meaning() == Meaning::Exists => {
                 return Err(RequestError::Taken { rollout: spec.id.clone() });
@@ -154,7 +156,7 @@ impl Swarm {
 
     /// All rollouts whose config is there, the oldest first.
     pub fn rollouts(&self) -> Result<Vec<Rollout>, SwarmError> {
-        let configs = self.configs(&[names::ROLLOUTS])?;
+        let configs = self.configs(&[object::ROLLOUTS])?;
         let mut rollouts: Vec<Rollout> = configs.iter().map(read).collect::<Result<_, _>>()?;
         rollouts.sort_by(|a, b| (&a.submitted, &a.spec.id).cmp(&(&b.submitted, &b.spec.id)));
         Ok(rollouts)
@@ -172,7 +174,7 @@ impl Swarm {
 
     /// What became of earlier rollouts.
     pub fn history(&self) -> Result<Remembered, SwarmError> {
-        Ok(history::assemble(self.configs(&[names::HISTORIES])?))
+        Ok(history::assemble(self.configs(&[object::HISTORIES])?))
     }
 
     /// Tells a rollout something, and says what it is told now.
@@ -187,7 +189,7 @@ impl Swarm {
             if next == control {
                 return Ok(control);
             }
-            let labels = LabelChange::from([(names::CONTROL_LABEL.to_owned(), Some(control_text(&next)?))]);
+            let labels = LabelChange::from([(label::CONTROL.to_owned(), Some(control_text(&next)?))]);
             if written(&name, self.label_config(&raw, &labels))? {
                 return Ok(next);
             }
@@ -211,7 +213,7 @@ impl Swarm {
             }
             let text = serde_json::to_string(&gone)
                 .map_err(|error| SwarmError::corrupt("the marks of nodes that left", error))?;
-            let labels = LabelChange::from([(names::GONE_LABEL.to_owned(), Some(text))]);
+            let labels = LabelChange::from([(label::GONE.to_owned(), Some(text))]);
             if written(&name, self.label_config(&raw, &labels))? {
                 return Ok(());
             }
@@ -225,7 +227,7 @@ impl Swarm {
         for _ in 0..TRIES {
             let values: Vec<Value> = self.engine().get("/nodes").map_err(SwarmError::from)?;
             let (raw, node) = find_node(&values, node)?;
-            let labels = LabelChange::from([(ASK_LABEL.to_owned(), Some(ask.label(rollout)))]);
+            let labels = LabelChange::from([(label::ASK.to_owned(), Some(ask.label(rollout)))]);
             let spec = encode::node_spec(&raw["Spec"], &labels, None);
             if written(&format!("the node {}", node.hostname), self.update("nodes", raw, &spec))? {
                 return Ok(node.id);
@@ -263,7 +265,7 @@ fn read(config: &ConfigObject) -> Result<Rollout, SwarmError> {
         spec: decode::spec(config)?,
         control: decode::control(config)?,
         version: config.version,
-        by: config.labels.get(names::BY_LABEL).cloned(),
+        by: config.labels.get(label::BY).cloned(),
         submitted: config.created.clone(),
     })
 }

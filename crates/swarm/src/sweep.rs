@@ -12,6 +12,8 @@ use crate::error::SwarmError;
 use crate::names;
 use crate::remains::Stored;
 use crate::rollouts::RequestError;
+use careen_contract::label;
+use careen_contract::object;
 use careen_planner::RolloutId;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -46,7 +48,7 @@ impl Stored {
 
     /// Whether it is there before its rollout is.
     pub fn is_brought(&self) -> bool {
-        [names::FILES, names::REGISTRIES, names::UNLOCK_KEYS]
+        [object::FILES, object::REGISTRIES, object::UNLOCK_KEYS]
             .iter()
             .any(|prefix| self.name.starts_with(prefix))
     }
@@ -87,7 +89,7 @@ impl Swarm {
     }
 
     fn whose(&self, ids: BTreeSet<RolloutId>) -> Result<BTreeMap<RolloutId, Whose>, SwarmError> {
-        let lock = self.config(names::LOCK)?.map(|(_, config)| decode::lock(&config)).transpose()?;
+        let lock = self.config(object::LOCK)?.map(|(_, config)| decode::lock(&config)).transpose()?;
         let busy = lock.filter(|lock| lock.holder.is_some()).and_then(|lock| lock.rollout);
         let rollouts = self.rollouts()?;
         let of = |id: RolloutId| {
@@ -100,10 +102,10 @@ impl Swarm {
     }
 
     fn controllers(&self, now: Option<Timestamp>) -> Result<Vec<ControllerService>, SwarmError> {
-        let role = format!("{}={}", names::ROLE_LABEL, names::CONTROLLER_ROLE);
+        let role = format!("{}={}", label::ROLE, label::role::CONTROLLER);
         let found = self.list("services", &json!({ "label": [role] }))?;
         let read = |raw: &Value| {
-            let rollout = raw.pointer("/Spec/Labels")?.get(names::ROLLOUT_LABEL)?.as_str()?;
+            let rollout = raw.pointer("/Spec/Labels")?.get(label::ROLLOUT)?.as_str()?;
             let created = raw["CreatedAt"].as_str().unwrap_or_default();
             let rollout = RolloutId::parse(rollout).ok()?;
             Some(ControllerService { rollout, age: now.and_then(|now| age(created, now)) })

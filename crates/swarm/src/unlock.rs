@@ -9,6 +9,7 @@ use crate::encode;
 use crate::error::SwarmError;
 use crate::names;
 use crate::rollouts::RequestError;
+use careen_contract::label;
 use careen_planner::RolloutId;
 use careen_planner::spec::UnlockKey;
 use serde_json::Value;
@@ -29,7 +30,7 @@ impl Swarm {
     /// Stores the key for a rollout.
     pub fn store_unlock_key(&self, id: &RolloutId, key: &str) -> Result<UnlockKey, RequestError> {
         let name = names::unlock_key(id);
-        let labels = BTreeMap::from([(names::ROLLOUT_LABEL.to_owned(), id.to_string())]);
+        let labels = BTreeMap::from([(label::ROLLOUT.to_owned(), id.to_string())]);
         // A secret is written as a config is.
         let spec = encode::config_spec(&name, &labels, key.trim().as_bytes());
         let created = self.engine().post::<Value>("/secrets/create", &spec);

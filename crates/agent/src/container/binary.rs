@@ -7,7 +7,7 @@ use crate::say::say;
 use crate::stop::Stop;
 use crate::{durable, layout, tool};
 use anyhow::Context;
-use careen_model::id::hex;
+use careen_contract::id::hex;
 use nix::sys::statvfs::FsFlags;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

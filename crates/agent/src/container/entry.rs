@@ -12,10 +12,11 @@ use crate::stop::{OrRefuse, Stop};
 use crate::supervisor::left_word;
 use crate::unit::{Launch, find_systemd_run};
 use crate::watch::Watch;
+use careen_contract::AgentExit;
+use careen_contract::entry::{HostEntry, Refusal, Way};
+use careen_contract::label;
 use careen_engine::{Engine, EngineError};
-use careen_model::AgentExit;
-use careen_model::capability::CapabilitySet;
-use careen_model::entry::{HostEntry, Refusal, Way};
+use careen_host::capability::CapabilitySet;
 use careen_protocol::supervisor::Leave;
 use serde_json::json;
 use std::io::Read;
@@ -158,7 +159,7 @@ impl Attempt<'_> {
             "User": "0:0",
             "WorkingDir": "/",
             "Tty": false,
-            "Labels": { "careen.helper": launch.id.as_str() },
+            "Labels": { label::HELPER: launch.id.as_str() },
             "HostConfig": {
                 "PidMode": "host",
                 "NetworkMode": "host",

@@ -13,12 +13,12 @@ use crate::signals::Signals;
 use crate::stop::{OrRefuse, Stop};
 use crate::watch::Watch;
 use crate::{hold, journal};
-use careen_model::control::{self, Message};
-use careen_model::entry::Way;
-use careen_model::journal::{EngineOutcome, Journal, Record, TransactionResult};
-use careen_model::outcome::EngineRestart;
-use careen_model::report::Printed;
-use careen_model::transaction::Stage;
+use careen_contract::entry::Way;
+use careen_contract::report::Printed;
+use careen_host::control::{self, Message};
+use careen_host::journal::{EngineOutcome, Journal, Record, TransactionResult};
+use careen_host::outcome::EngineRestart;
+use careen_host::transaction::Stage;
 use nix::sys::signal::Signal;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
@@ -237,7 +237,7 @@ impl Follower {
                 self.tell(&journal, witness);
                 if let Stage::Closed(result) = state.stage { Ok(Some(result)) } else { Ok(None) }
             }
-            Err(error) => Err(Stop::new(careen_model::AgentExit::Interrupted, format_args!("{error:#}"))),
+            Err(error) => Err(Stop::new(careen_contract::AgentExit::Interrupted, format_args!("{error:#}"))),
         }
     }
 
@@ -308,7 +308,7 @@ impl<T> OrLose<T> for io::Result<T> {
             let message = format!(
                 "cannot {what}: {error}; the command may go on on this host: start the same again to follow it there"
             );
-            Stop::new(careen_model::AgentExit::Interrupted, message)
+            Stop::new(careen_contract::AgentExit::Interrupted, message)
         })
     }
 }
@@ -370,7 +370,7 @@ pub fn wait_to_be_stopped_until(signals: &Signals, deadline: Instant) -> io::Res
 mod tests {
     use super::*;
     use crate::supervisor::output::OutputLog;
-    use careen_model::output::Stream;
+    use careen_host::output::Stream;
 
     #[derive(Default)]
     struct Heard {
@@ -407,7 +407,7 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         let directory = TransactionDir::at(base.path().to_owned());
         let mut journal = journal::Writer::open(&directory.file(file::JOURNAL)).unwrap();
-        let phase = careen_model::outcome::Phase::Command;
+        let phase = careen_host::outcome::Phase::Command;
         for record in [
             supervised(1),
             Record::Starting { phase, attempt: 1, engine_up: true },

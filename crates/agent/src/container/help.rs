@@ -4,7 +4,7 @@ use crate::files;
 use crate::payload::Source;
 use crate::say::say;
 use crate::signals::with_signals_unblocked;
-use careen_model::payload::HELP_COMMAND;
+use careen_contract::payload::HELP_COMMAND;
 use std::io::Write;
 use std::process::Command;
 
@@ -52,7 +52,7 @@ pub fn run_on_host(source: &Source) -> u8 {
     let kept_open = source.keep_open_on_exec();
     let ran = kept_open.and_then(|()| {
         with_signals_unblocked(&mut Command::new(&help))
-            .env("PATH", careen_model::settings::COMMAND_PATH)
+            .env("PATH", careen_contract::settings::COMMAND_PATH)
             .status()
     });
     match ran {

@@ -2,8 +2,8 @@
 
 use crate::files;
 use crate::stop::{OrRefuse, Stop};
-use careen_model::capability::CapabilitySet;
-use careen_model::preflight;
+use careen_host::capability::CapabilitySet;
+use careen_host::preflight;
 use nix::unistd::{AccessFlags, access, chroot, geteuid};
 use std::path::Path;
 

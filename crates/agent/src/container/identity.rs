@@ -5,9 +5,9 @@ use super::secrets::Secrets;
 use crate::files;
 use crate::say::{chain, say};
 use crate::stop::{OrRefuse, Stop};
+use careen_contract::id::{Identity, TransactionId};
 use careen_engine::{Container, Engine, EngineError, Info};
-use careen_model::id::{Identity, TransactionId};
-use careen_model::manifest::{Origin, TerminalSize};
+use careen_host::manifest::{Origin, TerminalSize};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -28,7 +28,7 @@ impl Own {
     pub fn read() -> Result<Self, Stop> {
         let text = |path: &str| files::read_to_string(path).unwrap_or_default();
         let mounts = text("/proc/self/mountinfo");
-        let container_id = careen_model::container::own_id(&text("/proc/self/cgroup"), &mounts);
+        let container_id = careen_host::container::own_id(&text("/proc/self/cgroup"), &mounts);
         let secrets = Secrets::open(&mounts)?;
         let binary = files::read_link("/proc/self/exe").or_refuse("find the agent's own binary")?;
         Ok(Self {

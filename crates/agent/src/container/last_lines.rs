@@ -2,8 +2,8 @@
 
 use crate::files::{self, File};
 use crate::layout::{TransactionDir, file};
-use careen_model::cause::lines_that_matter;
-use careen_model::output::{Extent, IndexReader, Record, Room};
+use careen_contract::cause::lines_that_matter;
+use careen_host::output::{Extent, IndexReader, Record, Room};
 use std::io;
 
 /// How many of the last bytes they are looked for in.
@@ -55,7 +55,7 @@ fn read(record: &Record, room: &Room, head: &File, tail: &File) -> io::Result<Ve
 mod tests {
     use super::*;
     use crate::supervisor::output::OutputLog;
-    use careen_model::output::Stream;
+    use careen_host::output::Stream;
 
     #[test]
     fn the_last_lines_of_both_streams_also_where_the_middle_is_lost() {

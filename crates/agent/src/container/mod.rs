@@ -25,11 +25,12 @@ use crate::payload::Source;
 use crate::say::say;
 use crate::signals::Signals;
 use crate::stop::{OrRefuse, Stop};
-use careen_model::command::{Executable, judge};
-use careen_model::journal::TransactionResult;
-use careen_model::payload::{DEFAULT_COMMAND, HELP_COMMAND, check_name};
-use careen_model::settings::{DEFAULT_PAYLOAD, EngineRestarts, Reboot, Settings};
-use careen_model::{AgentExit, TransactionId};
+use careen_contract::command::{Executable, judge};
+use careen_contract::payload::{DEFAULT_COMMAND, HELP_COMMAND, check_name};
+use careen_contract::settings::{DEFAULT_PAYLOAD, EngineRestarts, Reboot, Settings};
+use careen_contract::variable;
+use careen_contract::{AgentExit, TransactionId};
+use careen_host::journal::TransactionResult;
 use create::Joined;
 use follow::{End, Follower, Nobody, Told, Witness};
 use nix::sys::signal::Signal;
@@ -88,7 +89,8 @@ fn try_run(args: Vec<OsString>) -> Result<u8, Stop> {
     if source.is_none() && request.settings.payload != DEFAULT_PAYLOAD {
         let payload = &request.settings.payload;
         return Err(Stop::refused(format_args!(
-            "CAREEN_PAYLOAD={payload}: this image has no such directory"
+            "{}={payload}: this image has no such directory",
+            variable::PAYLOAD
         )));
     }
     match &request.settings.rollout {

@@ -3,9 +3,9 @@
 use crate::files::{Descriptor, File};
 use crate::layout::{TransactionDir, file};
 use crate::say::{pass_on, say};
-use careen_model::last_line::LastLine;
-use careen_model::output::{Extent, IndexReader, MAGIC, RECORD_BYTES, Record, Room, Stream};
-use careen_model::report::Printed;
+use careen_contract::report::Printed;
+use careen_host::last_line::LastLine;
+use careen_host::output::{Extent, IndexReader, MAGIC, RECORD_BYTES, Record, Room, Stream};
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 

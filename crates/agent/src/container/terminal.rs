@@ -2,8 +2,8 @@
 //! The command's own terminal, on the host, does the line editing and turns Ctrl-C into a signal.
 
 use crate::files;
-use careen_model::control::Message;
-use careen_model::manifest::TerminalSize;
+use careen_host::control::Message;
+use careen_host::manifest::TerminalSize;
 use nix::libc;
 use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 use std::io::{self, Read, Write};

@@ -8,8 +8,8 @@
 use super::lock::{self, Holder, Work};
 use crate::engine_process::engine_instance;
 use crate::say::{chain, say};
+use careen_contract::TransactionId;
 use careen_engine::{Engine, EngineError};
-use careen_model::TransactionId;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;

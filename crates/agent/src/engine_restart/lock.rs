@@ -5,11 +5,12 @@
 //! *observer's* monotonic clock: the clocks of two machines are never compared. Whoever takes over a dead one still asks the
 //! quorum, which counts a manager that is down: the lock keeps managers apart, the quorum keeps the swarm.
 
+use careen_contract::{label, object};
 use careen_engine::{Config, Engine, EngineError};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
-const NAME: &str = "careen.engine-restart";
+const NAME: &str = object::ENGINE_RESTART;
 const DEAD_AFTER: Duration = Duration::from_secs(5 * 60);
 
 /// Who takes the lock.
@@ -55,19 +56,19 @@ impl Work {
 impl Holder<'_> {
     fn labels(&self, beat: u64) -> Value {
         json!({
-            "careen.lock": "engine-restart",
-            "careen.node-id": self.node,
-            "careen.node-name": self.name,
-            "careen.transaction": self.transaction,
-            "careen.work": self.work.label(),
-            "careen.beat": beat.to_string(),
+            label::LOCK: "engine-restart",
+            label::NODE_ID: self.node,
+            label::NODE_NAME: self.name,
+            label::TRANSACTION: self.transaction,
+            label::WORK: self.work.label(),
+            label::BEAT: beat.to_string(),
         })
     }
 
     /// A supervisor that takes over finds the lock that its predecessor held.
     fn holds(&self, config: &Config) -> bool {
         let label = |name: &str| config.spec.labels.get(name).map(String::as_str);
-        label("careen.node-id") == Some(self.node) && label("careen.transaction") == Some(self.transaction)
+        label(label::NODE_ID) == Some(self.node) && label(label::TRANSACTION) == Some(self.transaction)
     }
 }
 
@@ -106,13 +107,13 @@ pub fn take(
         engine.update_config(NAME, &config, &holder.labels(config.version.index))?;
         return Ok(Ok(()));
     }
-    let other = config.spec.labels.get("careen.node-name").map_or("another manager", String::as_str);
+    let other = config.spec.labels.get(label::NODE_NAME).map_or("another manager", String::as_str);
     if watch.is_dead(&config.id, config.version.index, Instant::now()) {
         // By its id: if its holder came back to life and another lock was taken meanwhile, that one stays.
         engine.remove_config(&config.id)?;
         return Ok(Err(format!("the lock that {other} held is dead: taking it over")));
     }
-    let work = Work::in_words(config.spec.labels.get("careen.work").map(String::as_str));
+    let work = Work::in_words(config.spec.labels.get(label::WORK).map(String::as_str));
     Ok(Err(format!("{other} {work}: one manager at a time")))
 }
 
@@ -140,7 +141,7 @@ mod tests {
         assert!(holder("a", "t", Work::Restart).holds(&held));
         assert!(!holder("a", "t2", Work::Command).holds(&held));
         assert!(!holder("b", "t", Work::Command).holds(&held));
-        assert_eq!(held.spec.labels["careen.beat"], "3");
+        assert_eq!(held.spec.labels[label::BEAT], "3");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! begins, which may do either. The swarm directory of a manager is copied before.
 //!
 //! [`turn`] says when, [`start`] stops and starts, [`backup`] copies; [`lock`] keeps managers apart, and [`beat`] keeps
-//! the lock alive. What is decided by what is seen is in [`stop`] and [`copies`], and in [`careen_model::quorum`].
+//! the lock alive. What is decided by what is seen is in [`stop`] and [`copies`], and in [`careen_contract::quorum`].
 
 mod backup;
 mod beat;
@@ -19,12 +19,12 @@ pub use beat::Held;
 use crate::engine_process::{self, engine_instance};
 use crate::layout;
 use crate::say::{chain, say};
+use careen_contract::quorum;
 use careen_engine::{Engine, EngineError, Info};
-use careen_model::journal::EngineOutcome;
-use careen_model::manifest::Manifest;
-use careen_model::outcome::EngineRestart;
-use careen_model::quorum;
-use careen_model::transaction::Stage;
+use careen_host::journal::EngineOutcome;
+use careen_host::manifest::Manifest;
+use careen_host::outcome::EngineRestart;
+use careen_host::transaction::Stage;
 use lock::Work;
 use std::path::Path;
 use std::time::{Duration, Instant};

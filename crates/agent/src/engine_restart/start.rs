@@ -7,11 +7,11 @@ use crate::files;
 use crate::host_view::is_shutting_down;
 use crate::layout;
 use crate::say::{chain, say};
+use careen_contract::quorum::{is_called_down, takes_part};
 use careen_engine::{Engine, Info};
-use careen_model::journal::EngineOutcome;
-use careen_model::outcome::EngineRestart;
-use careen_model::quorum::{is_called_down, takes_part};
-use careen_model::removal::EngineInstance;
+use careen_host::journal::EngineOutcome;
+use careen_host::outcome::EngineRestart;
+use careen_host::removal::EngineInstance;
 use std::time::{Duration, Instant};
 
 /// How long an engine may take from its start to taking part in its swarm.

@@ -3,7 +3,7 @@
 //! A stop is a job of systemd's, which goes on when nobody waits for it any more. So it is waited for, and what hangs in
 //! it is killed at last: an engine that is neither up nor down can be neither used nor started.
 
-use careen_model::journal::EngineOutcome;
+use careen_host::journal::EngineOutcome;
 use std::time::Duration;
 
 /// The properties of a unit that are looked at.

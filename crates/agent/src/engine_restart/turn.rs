@@ -4,8 +4,8 @@ use super::lock::{self, Work};
 use super::{Ended, INTERVAL, Restart};
 use crate::engine_process::engine_instance;
 use crate::say::chain;
+use careen_contract::quorum::{Manager, NotNow, may_go_down};
 use careen_engine::{Engine, EngineError, Info};
-use careen_model::quorum::{Manager, NotNow, may_go_down};
 use std::time::{Duration, Instant};
 
 /// How long a manager waits for its turn and for the others.
@@ -97,7 +97,7 @@ fn may_begin(managers: &[Manager], allow_quorum_loss: bool) -> Result<(), NotNow
 #[cfg(test)]
 mod tests {
     use super::*;
-    use careen_model::quorum::Called;
+    use careen_contract::quorum::Called;
 
     fn managers(leader: bool, reachable: &[bool]) -> Vec<Manager> {
         let manager = |(index, reachable): (usize, &bool)| Manager {

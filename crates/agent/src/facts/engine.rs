@@ -3,8 +3,9 @@
 use crate::engine_process::running_as_installed;
 use crate::say::chain;
 use crate::tool::output;
+use careen_contract::label;
 use careen_engine::Engine;
-use careen_model::facts::{
+use careen_host::facts::{
     EngineFacts, EngineVersions, PlainContainer, version_of_containerd, version_of_dockerd, version_of_runc,
 };
 use serde::Deserialize;
@@ -12,9 +13,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// On every container of a Swarm task.
 const TASK_LABEL: &str = "com.docker.swarm.task.id";
-/// On careen's helper containers.
-const HELPER_LABEL: &str = "careen.helper";
-
 /// What `GET /version` tells.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -92,7 +90,7 @@ pub fn plain_containers(
 fn plain(listed: Vec<Listed>, agents: &BTreeSet<String>) -> Vec<PlainContainer> {
     let is_plain = |container: &Listed| {
         let mut labels = container.labels.iter().flatten().map(|(name, _)| name.as_str());
-        !labels.any(|name| matches!(name, TASK_LABEL | HELPER_LABEL)) && !agents.contains(&container.id)
+        !labels.any(|name| matches!(name, TASK_LABEL | label::HELPER)) && !agents.contains(&container.id)
     };
     let mut plain: Vec<_> = listed.into_iter().filter(is_plain).map(described).collect();
     plain.sort_by(|one, other| one.name.cmp(&other.name));

@@ -1,5 +1,5 @@
 //! Finds out what the host is made of: runs its tools, reads its files, asks its engine. The schema, the parsers and
-//! the decisions are in [`careen_model::facts`].
+//! the decisions are in [`careen_host::facts`].
 //!
 //! Everything here is best effort. A source that is missing or fails becomes a note: facts go with a result, they
 //! must never stand in its way.
@@ -13,7 +13,7 @@ pub use restart_needs::observe as observe_restart_needs;
 
 use crate::files;
 use careen_engine::Engine;
-use careen_model::facts::{Facts, Kernel, Os, SCHEMA, newest_kernel};
+use careen_host::facts::{Facts, Kernel, Os, SCHEMA, newest_kernel};
 use std::collections::BTreeSet;
 
 /// Collects the facts of the host that this process runs on. `engine` is `None` when the engine is down; `agents` are
@@ -72,7 +72,7 @@ mod tests {
         assert!(facts.kernel.running.is_some() && facts.boot_id.is_some(), "{facts:?}");
         assert_eq!(facts.containers, None);
         let again = collect(None, &BTreeSet::new(), Some(&facts));
-        let diff = careen_model::facts::FactsDiff::between(&facts, &again);
+        let diff = careen_host::facts::FactsDiff::between(&facts, &again);
         assert!(diff.is_empty() && diff.not_compared.is_empty(), "{diff}");
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::files;
 use crate::tool::output;
-use careen_model::facts::{self, Packages, Parsed};
-use careen_model::id::hex;
+use careen_contract::id::hex;
+use careen_host::facts::{self, Packages, Parsed};
 use sha2::{Digest, Sha256};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};

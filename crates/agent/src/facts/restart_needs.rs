@@ -1,10 +1,10 @@
 //! Gathers what may ask for a reboot of the host or a restart of its engine. What it means is decided in
-//! [`careen_model::facts::restart`].
+//! [`careen_host::facts::restart`].
 
 use crate::engine_process::engine_processes;
 use crate::files;
 use crate::tool::ask;
-use careen_model::facts::restart::{Answer, EngineProcess, Marker, RebootSigns};
+use careen_host::facts::restart::{Answer, EngineProcess, Marker, RebootSigns};
 use jiff::Timestamp;
 use std::path::Path;
 

@@ -1,8 +1,8 @@
 //! Records that always fit into the room that is reserved for them: what could be of any length is cut, with a note.
 
-use careen_model::facts::FactsDiff;
-use careen_model::journal::{EngineOutcome, Record, TransactionResult};
-use careen_model::outcome::{CommandEnd, Outcome, StopReason};
+use careen_host::facts::FactsDiff;
+use careen_host::journal::{EngineOutcome, Record, TransactionResult};
+use careen_host::outcome::{CommandEnd, Outcome, StopReason};
 
 /// The longest list of changes, in bytes of JSON: some 7,000 packages. The rest of a `closed` record is below 300 KiB.
 const LONGEST_CHANGES: usize = 512 * 1024;
@@ -113,7 +113,7 @@ fn few(list: &[String]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use careen_model::facts::Change;
+    use careen_host::facts::Change;
 
     fn closed(packages: usize, notes: Vec<String>) -> Record {
         let change = Change { from: "1:2.40.4-6ubuntu1.1".into(), to: "1:2.40.4-6ubuntu1.2+esm1".into() };
@@ -142,7 +142,7 @@ mod tests {
             notes: terrible.clone(),
         };
         for record in [closed(100_000, terrible), ended] {
-            let line = careen_model::journal::encode(9, jiff::Timestamp::now(), &fitted(&record)).unwrap();
+            let line = careen_host::journal::encode(9, jiff::Timestamp::now(), &fitted(&record)).unwrap();
             assert!(line.len() < super::super::RESERVED_BYTES as usize * 3 / 4, "{}", line.len());
             assert!(String::from_utf8(line).unwrap().contains("and 9975 more"));
         }

@@ -1,7 +1,7 @@
 //! The host's files, as the model reads them.
 
 use crate::files;
-use careen_model::preflight::Files;
+use careen_host::preflight::Files;
 use jiff::Timestamp;
 use std::io;
 

@@ -2,7 +2,7 @@
 
 use crate::engine_process::processes_named;
 use crate::files::{self, OpenOptions};
-use careen_model::preflight::Somebody;
+use careen_host::preflight::Somebody;
 use nix::fcntl::{FcntlArg, fcntl};
 use std::os::unix::fs::MetadataExt;
 

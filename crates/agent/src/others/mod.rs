@@ -1,4 +1,4 @@
-//! Who else acts on this host: gathered here, judged in [`careen_model::preflight`].
+//! Who else acts on this host: gathered here, judged in [`careen_host::preflight`].
 
 mod host_files;
 mod locks;
@@ -6,7 +6,7 @@ mod locks;
 pub use host_files::HostFiles;
 pub use locks::dpkg_is_locked;
 
-use careen_model::preflight::{Somebody, look_for_others};
+use careen_host::preflight::{Somebody, look_for_others};
 
 /// Everybody who can be seen now.
 pub fn look() -> Vec<Somebody> {

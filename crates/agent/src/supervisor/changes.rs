@@ -5,7 +5,7 @@ use crate::layout::{self, TransactionDir, file};
 use crate::say::say;
 use crate::{durable, facts};
 use careen_engine::Engine;
-use careen_model::facts::{Facts, FactsDiff};
+use careen_host::facts::{Facts, FactsDiff};
 use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;

@@ -4,9 +4,10 @@ use crate::files::{self, Descriptor};
 use crate::layout::{TransactionDir, file};
 use crate::signals::with_signals_unblocked;
 use anyhow::Context;
-use careen_model::manifest::{Manifest, TerminalSize};
-use careen_model::outcome::Phase;
-use careen_model::payload::ROLLBACK_COMMAND;
+use careen_contract::payload::ROLLBACK_COMMAND;
+use careen_contract::variable;
+use careen_host::manifest::{Manifest, TerminalSize};
+use careen_host::outcome::Phase;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc;
 use nix::pty::{OpenptyResult, Winsize, openpty};
@@ -19,10 +20,6 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
-
-/// Set in the environment of each program that is run.
-const ATTEMPT: &str = "CAREEN_ATTEMPT";
-const COMMAND: &str = "CAREEN_COMMAND";
 
 /// The largest piece that is read, and recorded, at once. With pieces of 64 KiB a command that writes much waited for the
 /// supervisor half of the time.
@@ -118,8 +115,8 @@ impl Child {
         with_signals_unblocked(&mut command)
             .env_clear()
             .envs(environment)
-            .env(ATTEMPT, attempt.to_string())
-            .env(COMMAND, program(manifest, phase));
+            .env(variable::ATTEMPT, attempt.to_string())
+            .env(variable::COMMAND, program(manifest, phase));
         match manifest.terminal {
             Some(size) => Self::in_terminal(command, size),
             None => Self::with_pipes(command),

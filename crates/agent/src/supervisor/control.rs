@@ -1,7 +1,7 @@
 //! The supervisor's socket: agents and people on the host speak to it through it.
 
 use crate::files;
-use careen_model::control::{Decoder, Message};
+use careen_host::control::{Decoder, Message};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::PermissionsExt;
@@ -113,7 +113,7 @@ impl Connection {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use careen_model::control::Stop;
+    use careen_host::control::Stop;
     use std::net::Shutdown;
 
     #[test]

@@ -29,13 +29,13 @@ use crate::signals::Signals;
 use crate::withdraw::withdraw;
 use crate::{boot, durable, host_view, journal, manifest, payload, resume};
 use anyhow::{Context, bail};
-use careen_model::deeds::deeds;
-use careen_model::entry::Way;
-use careen_model::facts::Facts;
-use careen_model::journal::{Record, TransactionResult};
-use careen_model::manifest::Manifest;
-use careen_model::outcome::{CommandEnd, EngineRestart, Outcome, Phase, StopReason};
-use careen_model::transaction::Stage;
+use careen_contract::entry::Way;
+use careen_host::deeds::deeds;
+use careen_host::facts::Facts;
+use careen_host::journal::{Record, TransactionResult};
+use careen_host::manifest::Manifest;
+use careen_host::outcome::{CommandEnd, EngineRestart, Outcome, Phase, StopReason};
+use careen_host::transaction::Stage;
 use careen_protocol::supervisor::{self, Effect, Event, Leave, Start};
 use child::Child;
 use control::Control;
@@ -49,9 +49,9 @@ use std::time::Duration;
 /// What a process exits with that has done what there was to do.
 const DONE: u8 = 0;
 /// What a process exits with that found the host taken by another transaction.
-const HOST_BUSY: u8 = careen_model::AgentExit::HostBusy.code();
+const HOST_BUSY: u8 = careen_contract::AgentExit::HostBusy.code();
 /// What a process exits with that was cancelled before anything was begun, and could not record that.
-const CANCELLED: u8 = careen_model::AgentExit::RestartWanted.code();
+const CANCELLED: u8 = careen_contract::AgentExit::RestartWanted.code();
 
 /// Supervises the transaction in this directory to its end, and returns the process's exit code (which only systemd
 /// looks at: the result is in the journal). `go` is the agent of a rollout whose go this supervisor carries.

@@ -7,7 +7,7 @@
 use super::sync::Syncer;
 use crate::files::{File, OpenOptions};
 use crate::layout::{TransactionDir, file};
-use careen_model::output::{Extent, IndexReader, MAGIC, RECORD_BYTES, Record, Room, Stream};
+use careen_host::output::{Extent, IndexReader, MAGIC, RECORD_BYTES, Record, Room, Stream};
 use std::io;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 

@@ -6,11 +6,12 @@ use super::output::OutputLog;
 use super::{Supervisor, removal, tree};
 use crate::readiness;
 use crate::say::say;
-use careen_model::control::Message;
-use careen_model::journal::Record;
-use careen_model::outcome::{CommandEnd, Phase, StopReason};
-use careen_model::output::Stream;
-use careen_model::settings::OnRemove;
+use careen_contract::settings::OnRemove;
+use careen_contract::variable;
+use careen_host::control::Message;
+use careen_host::journal::Record;
+use careen_host::outcome::{CommandEnd, Phase, StopReason};
+use careen_host::output::Stream;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
@@ -50,7 +51,8 @@ impl Watch {
         let removal = match (phase, supervisor.manifest.on_remove) {
             (Phase::Command, OnRemove::Stop) => {
                 removal::watch(supervisor.directory).unwrap_or_else(|error| {
-                    say(format_args!("CAREEN_ON_REMOVE=stop: nothing is watched: {error}"));
+                    let (name, value) = (variable::ON_REMOVE, OnRemove::Stop);
+                    say(format_args!("{name}={value}: nothing is watched: {error}"));
                     None
                 })
             }

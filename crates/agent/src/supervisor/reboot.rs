@@ -9,12 +9,12 @@ use crate::say::say;
 use crate::signals::with_signals_unblocked;
 use crate::{durable, files, go, hold, others, tool};
 use anyhow::{Context, bail};
-use careen_model::journal::EngineOutcome;
-use careen_model::outcome::{EngineRestart, Outcome};
-use careen_model::preflight::{Manners, UPDATER_LIMIT, wait_for};
-use careen_model::report::Restart;
-use careen_model::settings::COMMAND_PATH;
-use careen_model::transaction::Stage;
+use careen_contract::report::Restart;
+use careen_contract::settings::COMMAND_PATH;
+use careen_host::journal::EngineOutcome;
+use careen_host::outcome::{EngineRestart, Outcome};
+use careen_host::preflight::{Manners, UPDATER_LIMIT, wait_for};
+use careen_host::transaction::Stage;
 use careen_protocol::go::COMMAND;
 use careen_protocol::supervisor::{Event, GO_LIMIT, GO_TO_RUN_LIMIT, Wish};
 use std::process::{Command, Stdio};
@@ -35,7 +35,7 @@ impl Supervisor<'_> {
     /// Waits for something, and tells how that ended.
     pub(super) fn wait_for<T>(
         &mut self,
-        wait: impl FnOnce(&careen_model::manifest::Manifest, &mut Waiting<'_>) -> Result<T, Ended>,
+        wait: impl FnOnce(&careen_host::manifest::Manifest, &mut Waiting<'_>) -> Result<T, Ended>,
         done: impl FnOnce(T) -> Event,
     ) -> Event {
         let mut waiting = Waiting::new(&self.signals, &mut self.control, self.directory.file(file::HOLD));

@@ -8,10 +8,10 @@ use crate::layout::{self, file};
 use crate::say::say;
 use crate::{durable, files, readiness};
 use anyhow::Context;
-use careen_model::control::{Message, Stop};
-use careen_model::journal::Record;
-use careen_model::outcome::Phase;
-use careen_model::transaction::IllegalTransition;
+use careen_host::control::{Message, Stop};
+use careen_host::journal::Record;
+use careen_host::outcome::Phase;
+use careen_host::transaction::IllegalTransition;
 use nix::sys::signal::Signal;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
@@ -265,7 +265,7 @@ fn describe(record: &Record) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use careen_model::outcome::CommandEnd;
+    use careen_host::outcome::CommandEnd;
 
     #[test]
     fn what_is_only_announced_may_be_cancelled_and_what_has_happened_is_waited_for() {

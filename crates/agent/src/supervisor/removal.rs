@@ -3,8 +3,10 @@
 use crate::engine_process::engine_instance;
 use crate::files;
 use crate::layout::{TransactionDir, file};
+use careen_contract::settings::OnRemove;
+use careen_contract::variable;
 use careen_engine::Engine;
-use careen_model::removal::{EngineInstance, Look, RemovalWatch};
+use careen_host::removal::{EngineInstance, Look, RemovalWatch};
 use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -18,9 +20,11 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// the engine stayed up. `None`, with the reason said, when the engine's process cannot be told.
 pub fn watch(directory: &TransactionDir) -> std::io::Result<Option<(UnixStream, mpsc::Sender<()>)>> {
     let Some(engine) = engine_instance() else {
-        crate::say::say(
-            "CAREEN_ON_REMOVE=stop: no dockerd process was found on this host, so nothing is watched",
-        );
+        crate::say::say(format_args!(
+            "{}={}: no dockerd process was found on this host, so nothing is watched",
+            variable::ON_REMOVE,
+            OnRemove::Stop
+        ));
         return Ok(None);
     };
     let (ours, theirs) = UnixStream::pair()?;

@@ -5,7 +5,7 @@ use crate::engine_restart::{Ended, Patience};
 use crate::say::say;
 use crate::signals::Signals;
 use crate::{hold, readiness};
-use careen_model::control::Message;
+use careen_host::control::Message;
 use careen_protocol::supervisor::Event;
 use nix::sys::signal::Signal;
 use std::os::fd::AsFd;

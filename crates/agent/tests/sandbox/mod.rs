@@ -1,12 +1,12 @@
 //! A host of a transaction's own: /var/lib, /run and /usr/local/sbin in a directory, for supervisors that run in a mount
 //! namespace. See crash.rs and faults.rs.
 
-use careen_model::id::TransactionId;
-use careen_model::journal::{self, TransactionResult};
-use careen_model::manifest::{Manifest, Origin, Payload, SCHEMA};
-use careen_model::payload::{EntryKind, PayloadDigest};
-use careen_model::settings::{EngineRestarts, OnRemove, Reboot};
-use careen_model::transaction::{Stage, State};
+use careen_contract::id::TransactionId;
+use careen_contract::payload::{EntryKind, PayloadDigest};
+use careen_contract::settings::{EngineRestarts, OnRemove, Reboot};
+use careen_host::journal::{self, TransactionResult};
+use careen_host::manifest::{Manifest, Origin, Payload, SCHEMA};
+use careen_host::transaction::{Stage, State};
 use sha2::{Digest, Sha256};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

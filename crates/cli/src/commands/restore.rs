@@ -9,10 +9,10 @@ use crate::exit::Exit;
 use crate::left::{self, LeftBehind};
 use crate::step::Verb;
 use crate::text::{self, neutral};
+use careen_contract::label;
 use careen_planner::names::Names;
 use careen_planner::observed::{Availability, Node};
 use careen_planner::remains::{CannotRestore, Giving, Next, Scope, may_restore, next, remains};
-use careen_planner::state::RECORD_LABEL;
 use careen_planner::{JobKey, NodeId, Observed, RolloutId};
 use careen_swarm::{GivenKind, Stored};
 use serde_json::json;
@@ -211,7 +211,7 @@ impl GivenBack {
                     typed: Names::of(observed).typed(node),
                     was: found.availability,
                     is: availability.unwrap_or(found.availability),
-                    keeps_its_label: labels.get(RECORD_LABEL).is_some_and(Option::is_some),
+                    keeps_its_label: labels.get(label::NODE).is_some_and(Option::is_some),
                 });
             }
         }

@@ -6,11 +6,11 @@ use crate::backend::{Backend, BackendError, ImageLook};
 use crate::console::Console;
 use crate::error::Failure;
 use crate::exit::Exit;
-use crate::given::PAYLOAD;
 use crate::key::Key;
 use crate::text::{self, Page};
 use crate::unlock;
 use crate::{delivery, given, image, plan_page, registry, spec};
+use careen_contract::settings::DEFAULT_PAYLOAD;
 use careen_planner::plan::{CONTROLLER, Plan, Refusal, Warning, plan};
 use careen_planner::spec::UnlockKey;
 use careen_planner::{Given, GivenFile, Observed, RolloutId, Spec};
@@ -198,7 +198,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
             }
             spec.controller_image = Some(image);
         }
-        let payload = spec.payload.as_deref().unwrap_or(PAYLOAD);
+        let payload = spec.payload.as_deref().unwrap_or(DEFAULT_PAYLOAD);
         let command = format!("{payload}/{}", spec.command);
         let brought = files.iter().any(|file| file.target == command);
         let wanted = [

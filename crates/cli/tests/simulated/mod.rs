@@ -10,10 +10,11 @@ use careen_cli::console::{Colours, Console};
 use careen_cli::error::Failure;
 use careen_cli::exit::Exit;
 use careen_cli::key::Key;
+use careen_contract::label;
 use careen_controller::{ActError, Cluster, Controller, Unseen, run_pass};
 use careen_planner::observed::{ControllerPlace, Node};
 use careen_planner::remains::Giving;
-use careen_planner::rollout::{ASK_LABEL, Ask, Control, RolloutRecord};
+use careen_planner::rollout::{Ask, Control, RolloutRecord};
 use careen_planner::spec::UnlockKey;
 use careen_planner::{
     Act, ControllerId, GivenFile, JobKey, NodeId, Observed, PauseReason, RolloutId, Spec, Version,
@@ -331,7 +332,7 @@ impl Backend for Sim {
         }
         let node = world.node_mut(node).unwrap();
         node.version = version;
-        node.labels.insert(ASK_LABEL.into(), ask.label(rollout));
+        node.labels.insert(label::ASK.into(), ask.label(rollout));
         Ok(())
     }
 

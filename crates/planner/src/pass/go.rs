@@ -13,7 +13,7 @@ use crate::observed::{Availability, Draw, Job, Node, Reachability, Said};
 use crate::rollout::{Ask, Control};
 use crate::state::{Goal, NodeRecord, Reason, Stage};
 use crate::watch::Key;
-use careen_model::settings::GO_COUNTS;
+use careen_contract::settings::GO_COUNTS;
 use std::time::Duration;
 
 /// How many gates are left when the go for a restart is given: of the four that a collecting agent has, or the other one

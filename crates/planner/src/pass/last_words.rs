@@ -9,9 +9,7 @@ use crate::ids::{JobKey, NodeId, RolloutId};
 use crate::observed::{Availability, Job, Node, NodeOutcome, Observed, Said};
 use crate::rollout::NodeResult;
 use crate::state::{NodeRecord, Phase, Reason, Stage};
-
-/// The label that keeps it, from the failure of a node to its next try, or to the end of what careen holds there.
-pub const LAST_WORDS_LABEL: &str = "careen.last-words";
+use careen_contract::label;
 
 /// In front of what a node waited for.
 const WAITED: &str = "it waited: ";
@@ -86,7 +84,7 @@ const fn is_cause(hold: &Hold) -> bool {
 
 /// The last words of one try on a node; `None` where nothing is kept, or where it is of another try.
 pub fn of_try(node: &Node, rollout: &RolloutId, generation: u32) -> Option<String> {
-    let label = node.labels.get(LAST_WORDS_LABEL)?;
+    let label = node.labels.get(label::LAST_WORDS)?;
     label.strip_prefix(&prefix(rollout, generation)).map(str::to_owned)
 }
 
@@ -165,6 +163,6 @@ impl Work<'_> {
         let words = heard.or_else(|| of_try(node, &record.rollout, record.generation));
         let words = words.filter(|_| record.stage.failed_because().is_some_and(Reason::is_silent));
         let label = words.map(|words| prefix(&record.rollout, record.generation) + &words);
-        (node.labels.get(LAST_WORDS_LABEL) != label.as_ref()).then_some(label)
+        (node.labels.get(label::LAST_WORDS) != label.as_ref()).then_some(label)
     }
 }

@@ -32,14 +32,15 @@ use crate::ids::{ControllerId, NodeId, RolloutId};
 use crate::observed::{Availability, Node, Observed};
 use crate::order::{self, Wave};
 use crate::participants::{self, Participant};
-use crate::rollout::{ASK_LABEL, Control, RolloutRecord};
+use crate::rollout::{Control, RolloutRecord};
 use crate::spec::Spec;
-use crate::state::{CorruptRecord, Event, IllegalStep, Left, NodeRecord, RECORD_LABEL, Reason, Stage, Then};
+use crate::state::{CorruptRecord, Event, IllegalStep, Left, NodeRecord, Reason, Stage, Then};
 use crate::watch::{Key, Watch, Watching};
+use careen_contract::label;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-pub use last_words::{LAST_WORDS_LABEL, of_try as last_words};
+pub use last_words::of_try as last_words;
 pub use node::has_begun;
 
 /// What follows from one look.
@@ -471,12 +472,12 @@ impl Work<'_> {
 
     /// The one way in which a node is written: label and availability at once.
     fn write(&mut self, node: &Node, record: NodeRecord, availability: Option<Availability>, hold: Hold) {
-        let mut labels = BTreeMap::from([(RECORD_LABEL.to_owned(), Some(record.encode()))]);
-        if node.labels.contains_key(ASK_LABEL) && self.answers(node, &record) {
-            labels.insert(ASK_LABEL.to_owned(), None);
+        let mut labels = BTreeMap::from([(label::NODE.to_owned(), Some(record.encode()))]);
+        if node.labels.contains_key(label::ASK) && self.answers(node, &record) {
+            labels.insert(label::ASK.to_owned(), None);
         }
         if let Some(words) = self.last_words(node, &record) {
-            labels.insert(LAST_WORDS_LABEL.to_owned(), words);
+            labels.insert(label::LAST_WORDS.to_owned(), words);
         }
         if !record.stage.is_terminal() {
             self.holds.insert(node.id.clone(), hold);

@@ -11,6 +11,7 @@ use crate::rollout::{Ask, Baseline, GoneMark, NodeResult, RolloutOutcome, Rollou
 use crate::state::{Goal, Phase, Skip, Taken};
 use crate::testing::{manager, rollout, service, spec, task, worker};
 use Availability::{Active, Drain};
+use careen_contract::label;
 
 const EPOCH: u64 = 5;
 
@@ -49,7 +50,7 @@ fn record(stage: Stage) -> NodeRecord {
 fn put(observed: &mut Observed, name: &str, record: &NodeRecord) {
     let node = node(observed, name);
     node.availability = record.taken.map_or(node.availability, |taken| taken.set);
-    node.labels.insert(RECORD_LABEL.into(), record.encode());
+    node.labels.insert(label::NODE.into(), record.encode());
 }
 
 fn key(name: &str, role: JobRole) -> JobKey {
@@ -134,7 +135,7 @@ fn after(observed: &Observed, spec: &Spec, seconds: u64) -> Pass {
 /// The actions in words: a node's new label without its head, the name of everything else.
 fn words(pass: &Pass) -> Vec<String> {
     let label = |labels: &BTreeMap<String, Option<String>>| {
-        let record = labels.get(RECORD_LABEL).cloned().flatten();
+        let record = labels.get(label::NODE).cloned().flatten();
         record.map_or("-".to_owned(), |text| text.splitn(5, ' ').nth(4).unwrap().to_owned())
     };
     let word = |act: &Act| {
@@ -213,7 +214,7 @@ fn a_new_controller_takes_away_an_agent_that_has_not_said_that_it_began() {
         let pass = now(&observed, &spec());
         assert_eq!(words(&pass), ["w1 e5 verifying active>drain"], "in the write that has its epoch");
         let Action::UpdateNode { labels, .. } = &pass.actions[0].action else { panic!("{pass:?}") };
-        assert!(labels[RECORD_LABEL].as_ref().unwrap().contains(" g1 a2 "), "with another agent");
+        assert!(labels[label::NODE].as_ref().unwrap().contains(" g1 a2 "), "with another agent");
     }
     says(&mut observed, "w1", Some(wants(Restart::Engine)));
     assert_eq!(words(&now(&observed, &spec())), ["w1 e5 running:drained active>drain"]);
@@ -364,7 +365,7 @@ fn half_a_go_is_completed_only_while_everything_is_as_it_was() {
         ("taken-away", |seen| {
             node(seen, "w1").availability = Active;
             let released = NodeRecord { taken: None, ..record(Stage::Running { drained: true }) };
-            node(seen, "w1").labels.insert(RECORD_LABEL.into(), released.encode());
+            node(seen, "w1").labels.insert(label::NODE.into(), released.encode());
         }),
         ("no-report", |seen| says(seen, "w1", None)),
         ("no-report", |seen| {
@@ -484,10 +485,10 @@ fn what_a_host_said_last_stays_when_the_node_goes_down_for_good() {
         let Action::UpdateNode { node, labels, .. } = &act.action else { return None };
         (node.0 == "w1").then_some(labels)
     });
-    let words = labels.unwrap()[LAST_WORDS_LABEL].clone().unwrap();
+    let words = labels.unwrap()[label::LAST_WORDS].clone().unwrap();
     assert_eq!(words, "k3x9 g1 before that the command had printed: Setting up docker-ce ");
     let node = node(&mut observed, "w1");
-    node.labels.insert(LAST_WORDS_LABEL.into(), words);
+    node.labels.insert(label::LAST_WORDS.into(), words);
     assert!(last_words(node, &spec.id, 1).is_some_and(|words| words.starts_with("before that")));
     assert_eq!(last_words(node, &spec.id, 2), None, "the next try has words of its own");
 }
@@ -495,7 +496,7 @@ fn what_a_host_said_last_stays_when_the_node_goes_down_for_good() {
 /// What the agent passed on may still count: its supervisor would begin, or restart, on a node that is active again.
 #[test]
 fn behind_the_go_a_drained_node_is_active_again_only_when_no_go_counts_any_more() {
-    let counts = careen_model::settings::GO_COUNTS.as_secs();
+    let counts = careen_contract::settings::GO_COUNTS.as_secs();
     let cancelled = || Some(Said::Cancelled { why: "gate 3 ended".into() });
     let taken = Some(Taken { was: Active, set: Drain });
     for (stage, said) in [
@@ -655,7 +656,7 @@ fn a_host_that_denies_a_try_which_wanted_a_restart_is_not_begun_on_again() {
     let failed = Stage::Failed { phase: Phase::Verifying, reason: Reason::Forgotten };
     let mut observed = cluster();
     put(&mut observed, "w1", &NodeRecord { begun: true, ..record(failed) });
-    node(&mut observed, "w1").labels.insert(ASK_LABEL.into(), Ask::Retry.label(&rollout()));
+    node(&mut observed, "w1").labels.insert(label::ASK.into(), Ask::Retry.label(&rollout()));
     assert_eq!(words(&now(&observed, &spec))[0], "w1 e5 pending", "a retry is another try");
 }
 
@@ -789,7 +790,7 @@ fn what_a_pause_says_of_a_node_is_carried_out() {
     let failed = pass(&observed, &spec(), &me(), &watch, Duration::from_secs(1)).unwrap();
     let told = failed.actions.iter().find_map(|act| {
         let Action::UpdateNode { labels, .. } = &act.action else { return None };
-        labels.get(LAST_WORDS_LABEL).cloned().flatten()
+        labels.get(label::LAST_WORDS).cloned().flatten()
     });
     assert!(
         told.as_ref().is_some_and(|told| told.ends_with("it waited: the drained node still runs web")),
@@ -819,7 +820,7 @@ fn operators_retry_and_skip() {
     let mut observed = cluster();
     put(&mut observed, "w1", &NodeRecord { taken, ..record(failed) });
     let ask = |observed: &mut Observed, ask: Ask, rollout: &RolloutId| {
-        node(observed, "w1").labels.insert(ASK_LABEL.into(), ask.label(rollout));
+        node(observed, "w1").labels.insert(label::ASK.into(), ask.label(rollout));
     };
     ask(&mut observed, Ask::Retry, &RolloutId::parse("older").unwrap());
     assert!(!words(&now(&observed, &spec()))[0].starts_with("w1"), "asked of another rollout");
@@ -827,8 +828,8 @@ fn operators_retry_and_skip() {
     let pass = now(&observed, &spec());
     assert_eq!(words(&pass)[0], "w1 e5 pending active>drain", "what careen drained is still careen's");
     let Action::UpdateNode { labels, .. } = &pass.actions[0].action else { panic!("{pass:?}") };
-    assert!(labels[RECORD_LABEL].as_ref().unwrap().contains(" g2 a0 "), "another try, another transaction");
-    assert_eq!(labels[ASK_LABEL], None, "answered in the same write");
+    assert!(labels[label::NODE].as_ref().unwrap().contains(" g2 a0 "), "another try, another transaction");
+    assert_eq!(labels[label::ASK], None, "answered in the same write");
     ask(&mut observed, Ask::Skip, &rollout());
     assert_eq!(words(&now(&observed, &spec()))[0], "w1 e5 skipped:asked active>drain");
     put(&mut observed, "w1", &record(Stage::Entering));
@@ -928,7 +929,7 @@ fn an_agent_is_taken_away_before_its_gates() {
 #[test]
 fn labels_that_cannot_be_read_and_other_rollouts_hold_the_node() {
     let mut observed = cluster();
-    node(&mut observed, "w1").labels.insert(RECORD_LABEL.into(), "2 newer".into());
+    node(&mut observed, "w1").labels.insert(label::NODE.into(), "2 newer".into());
     jobs(&mut observed, "w1", TaskState::Running, None);
     let pass = now(&observed, &spec());
     assert_eq!((hold(&pass, "w1"), hold(&pass, "w2")), ("corrupt-record", "earlier-wave"));
@@ -1036,7 +1037,7 @@ fn a_manager_that_waits_for_the_key_after_its_engine_restart_says_so() {
 #[test]
 fn an_abort_ends_although_a_label_cannot_be_read() {
     let mut observed = cluster();
-    node(&mut observed, "w1").labels.insert(RECORD_LABEL.into(), "2 newer".into());
+    node(&mut observed, "w1").labels.insert(label::NODE.into(), "2 newer".into());
     jobs(&mut observed, "w1", TaskState::Running, None);
     observed.rollout.as_mut().unwrap().control = Control::Aborting;
     assert_eq!(words(&now(&observed, &spec())), ["write-history"]);
@@ -1142,13 +1143,13 @@ fn a_skip_takes_a_go_back_unless_the_command_has_begun() {
         let mut observed = cluster();
         put(&mut observed, "w1", &record(stage));
         jobs(&mut observed, "w1", TaskState::Running, said);
-        node(&mut observed, "w1").labels.insert(ASK_LABEL.into(), Ask::Skip.label(&rollout()));
+        node(&mut observed, "w1").labels.insert(label::ASK.into(), Ask::Skip.label(&rollout()));
         observed
     };
     let run = || Stage::Running { drained: false };
     let asked = |pass: &Pass| {
         let Action::UpdateNode { labels, .. } = &pass.actions[0].action else { panic!("{pass:?}") };
-        labels.get(ASK_LABEL).cloned()
+        labels.get(label::ASK).cloned()
     };
     let pass = now(&ask(run(), Some(prepared(Expectation::No))), &spec());
     assert_eq!(
@@ -1734,7 +1735,7 @@ fn a_node_whose_label_was_removed_never_begins_anew() {
     let late = words(&after(&observed, &spec(), 1200));
     assert_eq!(late, ["beat", "w1 e5 failed:pending:record-removed"]);
     // An operator leaves it out, or ends the rollout.
-    node(&mut observed, "w1").labels.insert(ASK_LABEL.into(), Ask::Skip.label(&rollout()));
+    node(&mut observed, "w1").labels.insert(label::ASK.into(), Ask::Skip.label(&rollout()));
     assert_eq!(words(&now(&observed, &spec())), ["w1 e5 skipped:asked"]);
     observed.rollout.as_mut().unwrap().control = Control::Aborting;
     assert_eq!(words(&now(&observed, &spec())), ["stop-job"], "its agent first");

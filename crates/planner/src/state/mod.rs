@@ -1,12 +1,12 @@
 //! Where one node stands in a rollout, and what may follow. The picture is docs/rollout-states.md; a test compares.
 
-use careen_model::report::Restart;
+use careen_contract::report::Restart;
 use serde::{Deserialize, Serialize};
 
 mod record;
 pub mod words;
 
-pub use record::{CorruptRecord, NodeRecord, RECORD_LABEL, Taken};
+pub use record::{CorruptRecord, NodeRecord, Taken};
 pub use words::{Phase, Reason, Skip};
 
 /// Where one node stands.

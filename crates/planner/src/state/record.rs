@@ -7,12 +7,10 @@
 use super::{Goal, Phase, Reason, Skip, Stage, Then};
 use crate::ids::RolloutId;
 use crate::objects::{Availability, Node};
-use careen_model::report::{HostPhase, Restart};
+use careen_contract::label;
+use careen_contract::report::{HostPhase, Restart};
 use serde::{Deserialize, Serialize};
 use std::fmt::{self, Write as _};
-
-/// The label's name.
-pub const RECORD_LABEL: &str = "careen.node";
 
 /// The format's number. A record with another one is not guessed at.
 const FORMAT: &str = "1";
@@ -49,7 +47,7 @@ pub struct Taken {
 
 /// A label that no careen of this version wrote. Never read as 'no label': nobody knows what was begun on that node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[error("the label {RECORD_LABEL} says '{text}', which this version does not understand")]
+#[error("the label {label} says '{text}', which this version does not understand", label = label::NODE)]
 pub struct CorruptRecord {
     /// What it says.
     pub text: String,
@@ -72,7 +70,7 @@ impl NodeRecord {
 
     /// The record of a node, from its labels.
     pub fn of(node: &Node) -> Result<Option<Self>, CorruptRecord> {
-        node.labels.get(RECORD_LABEL).map(|text| Self::decode(text)).transpose()
+        node.labels.get(label::NODE).map(|text| Self::decode(text)).transpose()
     }
 
     /// As the label's value.

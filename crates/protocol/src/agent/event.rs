@@ -1,8 +1,8 @@
 //! What an agent is told, and what it does.
 
 use crate::gates::Look;
-use careen_model::journal::Record;
-use careen_model::report::{Expectation, Restart, Said};
+use careen_contract::report::{Expectation, Restart, Said};
+use careen_host::journal::Record;
 use std::time::Duration;
 
 /// What an agent is told when it is started.

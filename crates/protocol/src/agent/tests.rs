@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::gates::{APART, Gate};
-use careen_model::outcome::StopReason;
-use careen_model::removal::EngineInstance;
+use careen_host::outcome::StopReason;
+use careen_host::removal::EngineInstance;
 use std::collections::BTreeSet;
 
 fn part() -> Part {

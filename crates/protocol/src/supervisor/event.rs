@@ -1,9 +1,9 @@
 //! What a supervisor is told, and what it does.
 
-use careen_model::journal::{EngineOutcome, Record};
-use careen_model::outcome::{CommandEnd, EngineRestart, Outcome, Phase};
-use careen_model::report::Restart;
-use careen_model::transaction::HostView;
+use careen_contract::report::Restart;
+use careen_host::journal::{EngineOutcome, Record};
+use careen_host::outcome::{CommandEnd, EngineRestart, Outcome, Phase};
+use careen_host::transaction::HostView;
 
 /// A program to be started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::agent::tests::edges_of_the_picture;
-use careen_model::journal::TransactionResult;
-use careen_model::outcome::CommandEnd;
+use careen_host::journal::TransactionResult;
+use careen_host::outcome::CommandEnd;
 use std::collections::BTreeSet;
 
 const ROLLOUT: Policy = Policy {

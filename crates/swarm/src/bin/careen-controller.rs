@@ -4,9 +4,10 @@
 //! and to nobody else, and says in plain lines what it does and what it waits for.
 
 use anyhow::{Context, bail};
+use careen_contract::terminal::neutral;
+use careen_contract::variable;
 use careen_controller::{Cluster, Controller, Done, Unseen, run};
 use careen_engine::RegistryAuth;
-use careen_model::terminal::neutral;
 use careen_planner::observed::ControllerPlace;
 use careen_planner::{Act, Action, ControllerId, End, NodeId, Pass, RolloutId, Stage};
 use careen_swarm::{REGISTRY_FILE, Swarm, SwarmCluster};
@@ -19,9 +20,6 @@ use std::process::ExitCode;
 
 /// From one look to the next, in milliseconds.
 const INTERVAL: u16 = 1000;
-
-/// Set where Swarm can place the controller elsewhere; a plain container stays where it is.
-const MOVABLE: &str = "CAREEN_CONTROLLER_MOVABLE";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -56,9 +54,10 @@ fn carry_out(rollout: &str) -> anyhow::Result<()> {
         bail!("there is no rollout {id} in this swarm; 'careen status' shows what may be left of it")
     };
     let me = ControllerId(new_id().context("no id for this process")?);
-    let place = swarm
-        .node_id()?
-        .map(|node| ControllerPlace { node: NodeId(node), movable: std::env::var_os(MOVABLE).is_some() });
+    let place = swarm.node_id()?.map(|node| ControllerPlace {
+        node: NodeId(node),
+        movable: std::env::var_os(variable::CONTROLLER_MOVABLE).is_some(),
+    });
     say(format_args!("careen-controller: {} works on the rollout {id}", me.0));
     let mut cluster = SwarmCluster::new(swarm.clone(), found.spec.clone(), me.clone(), place)
         .with_registry_auth(registry_auth()?);

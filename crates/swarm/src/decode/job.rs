@@ -3,6 +3,7 @@
 use super::{Index, named, null_is_empty, object};
 use crate::error::SwarmError;
 use crate::names;
+use careen_contract::label;
 use careen_planner::{JobKey, NodeId, RolloutId, Version};
 use serde::Deserialize;
 use serde_json::Value;
@@ -50,9 +51,9 @@ struct Spec {
 /// Reads an element of `GET /services`; `None` when it is somebody else's, or a controller's.
 pub fn job_service(value: &Value) -> Result<Option<JobService>, SwarmError> {
     let raw: Raw = object("service", value)?;
-    let role = raw.spec.labels.get(names::ROLE_LABEL).map(String::as_str);
+    let role = raw.spec.labels.get(label::ROLE).map(String::as_str);
     let role = match role {
-        None | Some(names::CONTROLLER_ROLE) => return Ok(None),
+        None | Some(label::role::CONTROLLER) => return Ok(None),
         Some(word) => names::role_of(word),
     };
     let corrupt = |why: &str| SwarmError::corrupt(named("service", value), why);
@@ -60,10 +61,10 @@ pub fn job_service(value: &Value) -> Result<Option<JobService>, SwarmError> {
     let number = |name: &str| label(name).and_then(|text| text.parse().ok());
     let key = || {
         Some(JobKey {
-            rollout: RolloutId::parse(label(names::ROLLOUT_LABEL)?).ok()?,
-            node: NodeId(label(names::NODE_LABEL)?.clone()),
-            generation: number(names::GENERATION_LABEL)?,
-            agent: number(names::AGENT_LABEL)?,
+            rollout: RolloutId::parse(label(label::ROLLOUT)?).ok()?,
+            node: NodeId(label(label::NODE_ID)?.clone()),
+            generation: number(label::GENERATION)?,
+            agent: number(label::AGENT)?,
             role: role?,
         })
     };
@@ -73,7 +74,7 @@ pub fn job_service(value: &Value) -> Result<Option<JobService>, SwarmError> {
     }
     let constraints = value.pointer("/Spec/TaskTemplate/Placement/Constraints").and_then(Value::as_array);
     let stopped = constraints.is_some_and(|all| all.iter().any(|one| one == names::NOWHERE));
-    let on = label(names::ON_LABEL).cloned().map(NodeId);
+    let on = label(label::ON).cloned().map(NodeId);
     Ok(Some(JobService { id: raw.id, key, version: Version(raw.version.index), on, stopped }))
 }
 
@@ -103,17 +104,17 @@ mod tests {
             serde_json::from_str(include_str!("../../fixtures/services.json")).unwrap();
         assert!(services.iter().all(|one| job_service(one).unwrap().is_none()));
         let mut controller = recorded().remove(0);
-        controller["Spec"]["Labels"][names::ROLE_LABEL] = names::CONTROLLER_ROLE.into();
+        controller["Spec"]["Labels"][label::ROLE] = label::role::CONTROLLER.into();
         assert_eq!(job_service(&controller).unwrap(), None);
     }
 
     #[test]
     fn labels_that_somebody_changed_are_an_error_with_the_services_name() {
         for (label, text) in [
-            (names::GENERATION_LABEL, "two"),
-            (names::NODE_LABEL, "another"),
-            (names::ROLE_LABEL, "gate"),
-            (names::ROLLOUT_LABEL, ""),
+            (label::GENERATION, "two"),
+            (label::NODE_ID, "another"),
+            (label::ROLE, "gate"),
+            (label::ROLLOUT, ""),
         ] {
             let mut value = recorded().remove(0);
             value["Spec"]["Labels"][label] = text.into();

@@ -5,6 +5,7 @@ use crate::error::SwarmError;
 use crate::names;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use careen_contract::label;
 use careen_planner::observed::Lock;
 use careen_planner::rollout::{Baseline, Control, GoneMark, NodeResult, RolloutRecord};
 use careen_planner::{ControllerId, NodeId, RolloutId, Spec, Version};
@@ -63,7 +64,7 @@ impl ConfigObject {
     }
 
     fn rollout_label(&self) -> Result<RolloutId, SwarmError> {
-        RolloutId::parse(self.label(names::ROLLOUT_LABEL)?).map_err(|error| self.corrupt(error))
+        RolloutId::parse(self.label(label::ROLLOUT)?).map_err(|error| self.corrupt(error))
     }
 }
 
@@ -74,7 +75,7 @@ pub fn config(value: &Value) -> Result<ConfigObject, SwarmError> {
     let data = BASE64_STANDARD.decode(raw.spec.data).map_err(|error| corrupt(error.to_string()))?;
     let (id, version, name) = (raw.id, Version(raw.version.index), raw.spec.name);
     let config = ConfigObject { id, name, version, created: raw.created_at, labels: raw.spec.labels, data };
-    match config.label(names::FORMAT_LABEL)? {
+    match config.label(label::FORMAT)? {
         names::FORMAT => Ok(config),
         other => {
             Err(corrupt(format!("its format is '{other}'; this version of careen reads {}", names::FORMAT)))
@@ -89,14 +90,12 @@ pub fn payload<T: DeserializeOwned>(config: &ConfigObject) -> Result<T, SwarmErr
 
 /// The lock.
 pub fn lock(config: &ConfigObject) -> Result<Lock, SwarmError> {
-    let epoch = config.label(names::EPOCH_LABEL)?;
+    let epoch = config.label(label::EPOCH)?;
     let epoch = epoch.parse().map_err(|_| config.corrupt(format!("its epoch is '{epoch}'")))?;
-    let holder = config.labels.get(names::HOLDER_LABEL).map(|holder| ControllerId(holder.clone()));
-    let rollout =
-        config.labels.contains_key(names::ROLLOUT_LABEL).then(|| config.rollout_label()).transpose()?;
-    let place = config.labels.get(names::PLACE_LABEL).map(|place| serde_json::from_str(place)).transpose();
-    let place =
-        place.map_err(|error| config.corrupt(format!("its label {}: {error}", names::PLACE_LABEL)))?;
+    let holder = config.labels.get(label::HOLDER).map(|holder| ControllerId(holder.clone()));
+    let rollout = config.labels.contains_key(label::ROLLOUT).then(|| config.rollout_label()).transpose()?;
+    let place = config.labels.get(label::PLACE).map(|place| serde_json::from_str(place)).transpose();
+    let place = place.map_err(|error| config.corrupt(format!("its label {}: {error}", label::PLACE)))?;
     Ok(Lock { version: config.version, holder, epoch, rollout, place })
 }
 
@@ -111,14 +110,14 @@ pub fn spec(config: &ConfigObject) -> Result<Spec, SwarmError> {
 
 /// What a rollout is told to do.
 pub fn control(config: &ConfigObject) -> Result<Control, SwarmError> {
-    let text = config.label(names::CONTROL_LABEL)?;
+    let text = config.label(label::CONTROL)?;
     serde_json::from_str(text).map_err(|error| config.corrupt(format!("its label careen.control: {error}")))
 }
 
 /// Which participants left in their turn, and how far that was dealt with.
 pub fn gone(config: &ConfigObject) -> Result<BTreeMap<NodeId, GoneMark>, SwarmError> {
-    let Some(text) = config.labels.get(names::GONE_LABEL) else { return Ok(BTreeMap::new()) };
-    let corrupt = |error| config.corrupt(format!("its label {}: {error}", names::GONE_LABEL));
+    let Some(text) = config.labels.get(label::GONE) else { return Ok(BTreeMap::new()) };
+    let corrupt = |error| config.corrupt(format!("its label {}: {error}", label::GONE));
     serde_json::from_str(text).map_err(corrupt)
 }
 
@@ -175,8 +174,8 @@ mod tests {
     fn a_lock_that_was_given_back_has_no_holder() {
         let mut value = named("careen.lock");
         let labels = value["Spec"]["Labels"].as_object_mut().unwrap();
-        labels.remove(names::HOLDER_LABEL);
-        labels.remove(names::ROLLOUT_LABEL);
+        labels.remove(label::HOLDER);
+        labels.remove(label::ROLLOUT);
         let lock = lock(&config(&value).unwrap()).unwrap();
         assert_eq!((lock.holder, lock.rollout, lock.epoch), (None, None, 1));
     }
@@ -188,9 +187,9 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_an_error_with_the_configs_name() {
         let mut value = named("careen.lock");
-        value["Spec"]["Labels"][names::EPOCH_LABEL] = "one".into();
+        value["Spec"]["Labels"][label::EPOCH] = "one".into();
         assert!(error(lock(&config(&value).unwrap())).contains("the config careen.lock"));
-        value["Spec"]["Labels"][names::FORMAT_LABEL] = "2".into();
+        value["Spec"]["Labels"][label::FORMAT] = "2".into();
         let text = error(config(&value));
         assert!(text.contains("careen.lock") && text.contains("format is '2'"), "{text}");
         value["Spec"]["Labels"] = Value::Null;
@@ -200,12 +199,12 @@ mod tests {
         );
 
         let mut value = named("careen.rollout.");
-        value["Spec"]["Labels"][names::CONTROL_LABEL] = "{\"state\":\"dancing\"}".into();
+        value["Spec"]["Labels"][label::CONTROL] = "{\"state\":\"dancing\"}".into();
         assert!(error(rollout_record(&config(&value).unwrap())).contains("the config careen.rollout.k3x9"));
-        value["Spec"]["Labels"][names::CONTROL_LABEL] = "{\"state\":\"running\"}".into();
-        value["Spec"]["Labels"][names::GONE_LABEL] = "{\"n1\":\"lost\"}".into();
+        value["Spec"]["Labels"][label::CONTROL] = "{\"state\":\"running\"}".into();
+        value["Spec"]["Labels"][label::GONE] = "{\"n1\":\"lost\"}".into();
         assert!(error(rollout_record(&config(&value).unwrap())).contains("careen.gone"));
-        value["Spec"]["Labels"][names::GONE_LABEL] = "{\"n1\":\"given-up\"}".into();
+        value["Spec"]["Labels"][label::GONE] = "{\"n1\":\"given-up\"}".into();
         let marks = rollout_record(&config(&value).unwrap()).unwrap().gone;
         assert_eq!(marks, BTreeMap::from([(NodeId("n1".into()), GoneMark::GivenUp)]));
         value["Spec"]["Name"] = "careen.rollout.other".into();

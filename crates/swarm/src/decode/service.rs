@@ -3,7 +3,7 @@
 use super::needs::{RawPlatform, RawPort, RawRequirements};
 use super::{named, null_is_empty, object};
 use crate::error::SwarmError;
-use crate::names;
+use careen_contract::label;
 use careen_planner::ServiceId;
 use careen_planner::observed::{Mode, Mount, MountKind, Needs, Platform, Plugin, Service, Task, TaskState};
 use serde::Deserialize;
@@ -119,7 +119,7 @@ pub fn service(value: &Value, tasks: &[Task]) -> Result<Option<Service>, SwarmEr
         (None, None) => wanted().count() as u64,
     };
     // What a controller mounts is its host's engine, and no data: it is as well off elsewhere.
-    let is_ours = raw.spec.labels.get(names::ROLE_LABEL).is_some_and(|role| role == names::CONTROLLER_ROLE);
+    let is_ours = raw.spec.labels.get(label::ROLE).is_some_and(|role| role == label::role::CONTROLLER);
     let template = raw.spec.task_template;
     let needs = Needs {
         max_per_node: template.placement.max_replicas,
@@ -235,7 +235,7 @@ mod tests {
     #[test]
     fn a_controllers_socket_is_no_data_that_would_be_left_behind() {
         let mut value = recorded().remove(0);
-        value["Spec"]["Labels"][names::ROLE_LABEL] = names::CONTROLLER_ROLE.into();
+        value["Spec"]["Labels"][label::ROLE] = label::role::CONTROLLER.into();
         assert!(service(&value, &[]).unwrap().unwrap().mounts.is_empty());
     }
 

@@ -3,6 +3,7 @@
 use crate::names;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use careen_contract::label;
 use careen_planner::observed::ControllerPlace;
 use careen_planner::{ControllerId, RolloutId};
 use serde_json::{Value, json};
@@ -14,7 +15,7 @@ pub const LARGEST: usize = 960 * 1024;
 /// A new config.
 pub fn config_spec(name: &str, labels: &BTreeMap<String, String>, data: &[u8]) -> Value {
     let mut labels = labels.clone();
-    labels.insert(names::FORMAT_LABEL.to_owned(), names::FORMAT.to_owned());
+    labels.insert(label::FORMAT.to_owned(), names::FORMAT.to_owned());
     json!({ "Name": name, "Labels": labels, "Data": BASE64_STANDARD.encode(data) })
 }
 
@@ -33,11 +34,11 @@ pub fn lock_labels(
     let held = |text: String| holder.map(|_| text);
     let place = |place: &ControllerPlace| json!(place).to_string();
     BTreeMap::from([
-        (names::EPOCH_LABEL.to_owned(), Some(epoch.to_string())),
-        (names::HOLDER_LABEL.to_owned(), holder.map(|(holder, _)| holder.0.clone())),
-        (names::PLACE_LABEL.to_owned(), holder.and_then(|(_, at)| at).map(place)),
-        (names::ROLLOUT_LABEL.to_owned(), held(rollout.to_string())),
-        (names::BEAT_LABEL.to_owned(), Some(beat.to_string())),
+        (label::EPOCH.to_owned(), Some(epoch.to_string())),
+        (label::HOLDER.to_owned(), holder.map(|(holder, _)| holder.0.clone())),
+        (label::PLACE.to_owned(), holder.and_then(|(_, at)| at).map(place)),
+        (label::ROLLOUT.to_owned(), held(rollout.to_string())),
+        (label::BEAT.to_owned(), Some(beat.to_string())),
     ])
 }
 
@@ -45,6 +46,7 @@ pub fn lock_labels(
 mod tests {
     use super::*;
     use crate::decode;
+    use careen_contract::object;
     use careen_planner::NodeId;
 
     fn stored(spec: &Value) -> Value {
@@ -60,7 +62,7 @@ mod tests {
         };
         let place = ControllerPlace { node: NodeId("n1".into()), movable: true };
         let labels = lock_labels(3, Some((&me, Some(&place))), &id, 0);
-        let spec = config_spec(names::LOCK, &some(labels), b"lock");
+        let spec = config_spec(object::LOCK, &some(labels), b"lock");
         let lock = decode::lock(&decode::config(&stored(&spec)).unwrap()).unwrap();
         assert_eq!((lock.epoch, lock.holder, lock.rollout), (3, Some(me), Some(id.clone())));
         assert_eq!(lock.place, Some(place));

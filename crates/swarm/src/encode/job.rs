@@ -2,9 +2,13 @@
 
 use super::given;
 use crate::names;
+use careen_contract::label;
+use careen_contract::settings::{EngineRestarts, Reboot, RolloutPart, Settings};
+use careen_contract::variable;
 use careen_planner::spec::{RebootPolicy, UnlockKey};
 use careen_planner::{AgentSpec, GivenFile, JobKey, NodeId, Spec};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// The agent of every payload's image.
 const PROGRAM: &str = "/careen-agent";
@@ -34,7 +38,7 @@ pub fn agent(agent: &AgentSpec, spec: &Spec, epoch: u64) -> Option<Value> {
     given::add(&mut container, &given);
     let mut service = job(&agent.key, epoch, container);
     if let Some(on) = &agent.on {
-        service["Labels"][names::ON_LABEL] = json!(on.0);
+        service["Labels"][label::ON] = json!(on.0);
         service["TaskTemplate"]["Placement"]["Constraints"] = json!([format!("node.id=={on}")]);
     }
     Some(service)
@@ -69,12 +73,12 @@ pub fn stand_in(key: &JobKey, image: &str, epoch: u64) -> Value {
 
 fn job(key: &JobKey, epoch: u64, mut container: Value) -> Value {
     let labels = json!({
-        names::ROLLOUT_LABEL: key.rollout.as_str(),
-        names::NODE_LABEL: key.node.0,
-        names::GENERATION_LABEL: key.generation.to_string(),
-        names::AGENT_LABEL: key.agent.to_string(),
-        names::ROLE_LABEL: names::role_word(key.role),
-        names::EPOCH_LABEL: epoch.to_string(),
+        label::ROLLOUT: key.rollout.as_str(),
+        label::NODE_ID: key.node.0,
+        label::GENERATION: key.generation.to_string(),
+        label::AGENT: key.agent.to_string(),
+        label::ROLE: names::role_word(key.role),
+        label::EPOCH: epoch.to_string(),
     });
     // Whatever user the payload's image has: what works on a host is root there.
     container["User"] = "0:0".into();
@@ -94,53 +98,44 @@ fn job(key: &JobKey, epoch: u64, mut container: Value) -> Value {
     })
 }
 
-/// What the controller tells the agent. The agent's side is `crates/agent`.
+/// What the controller tells the agent.
 fn environment(agent: &AgentSpec, spec: &Spec) -> Option<Vec<String>> {
+    let part = RolloutPart {
+        gate: format!("{}-gate", agent.key.name()),
+        gates: u8::try_from(agent.key.gates(agent.collects).count()).ok()?,
+        generation: agent.key.generation,
+        agent: agent.key.agent,
+        collects: agent.collects,
+        rolls_back: agent.rollback,
+        allows_unfit: agent.allow_unfit,
+        unlock_by_hand: agent.unlock_by_hand,
+    };
+    let settings = Settings {
+        run: agent.rollout.to_string(),
+        transaction: Some(agent.key.transaction()?),
+        payload: agent.payload.clone().unwrap_or_default(),
+        reboot: reboot(agent.reboot),
+        engine_restart: if agent.engine_restart { EngineRestarts::Auto } else { EngineRestarts::Never },
+        allow_quorum_loss: spec.allow_quorum_loss,
+        respect_inhibitors: spec.respect_inhibitors,
+        timeout: agent.time_limit.map(|limit| limit.max(Duration::from_secs(1))),
+        rollout: Some(part),
+        ..Settings::default()
+    };
+    let mut told = settings.variables();
+    // What the operator or the image may say better is not said, and the rest is, whatever an image has of it.
+    told.retain(|(name, value)| !variable::OPERATORS.contains(name) && !value.is_empty());
     // careen's own behind the operator's: of two the last one counts.
-    let mut environment = spec.given.environment.clone();
-    environment.extend([
-        format!("CAREEN_TRANSACTION={}", agent.key.transaction()?),
-        format!("CAREEN_RUN={}", agent.rollout),
-        format!("CAREEN_GENERATION={}", agent.key.generation),
-        format!("CAREEN_AGENT={}", agent.key.agent),
-        format!("CAREEN_GATE={}-gate", agent.key.name()),
-        format!("CAREEN_GATES={}", agent.key.gates(agent.collects).count()),
-        format!("CAREEN_REBOOT={}", reboot_word(agent.reboot)),
-        format!("CAREEN_ENGINE_RESTART={}", if agent.engine_restart { "auto" } else { "never" }),
-    ]);
-    if agent.collects {
-        environment.push("CAREEN_COLLECT=1".to_owned());
-    }
-    if let Some(payload) = &agent.payload {
-        environment.push(format!("CAREEN_PAYLOAD={payload}"));
-    }
-    if agent.rollback {
-        environment.push("CAREEN_ROLLBACK=1".to_owned());
-    }
-    if spec.allow_quorum_loss {
-        environment.push("CAREEN_QUORUM_LOSS=allowed".to_owned());
-    }
-    if spec.respect_inhibitors {
-        environment.push("CAREEN_INHIBITORS=respect".to_owned());
-    }
-    if agent.allow_unfit {
-        environment.push("CAREEN_PREFLIGHT=warn".to_owned());
-    }
-    if agent.unlock_by_hand {
-        environment.push("CAREEN_UNLOCK=by-hand".to_owned());
-    }
-    if let Some(limit) = agent.time_limit {
-        environment.push(format!("CAREEN_TIMEOUT={}s", limit.as_secs().max(1)));
-    }
-    Some(environment)
+    let own = told.into_iter().map(|(name, value)| format!("{name}={value}"));
+    Some(spec.given.environment.iter().cloned().chain(own).collect())
 }
 
-const fn reboot_word(policy: RebootPolicy) -> &'static str {
+const fn reboot(policy: RebootPolicy) -> Reboot {
     match policy {
-        RebootPolicy::Never => "never",
-        RebootPolicy::Asked => "asked",
-        RebootPolicy::Auto => "wanted",
-        RebootPolicy::Always => "always",
+        RebootPolicy::Never => Reboot::Never,
+        RebootPolicy::Asked => Reboot::Asked,
+        RebootPolicy::Auto => Reboot::Wanted,
+        RebootPolicy::Always => Reboot::Always,
     }
 }
 
@@ -182,7 +177,6 @@ mod tests {
     use super::*;
     use crate::decode;
     use careen_planner::{JobRole, RolloutId};
-    use std::time::Duration;
 
     fn key(role: JobRole) -> JobKey {
         let (rollout, node) = (RolloutId::parse("k3x9").unwrap(), NodeId("npmbrblb0k9i5q2wq3ygvfls8".into()));
@@ -219,43 +213,83 @@ mod tests {
         env.iter().map(|one| one.as_str().unwrap().to_owned()).collect()
     }
 
+    fn read(spec: &AgentSpec, rollout: &Spec) -> Settings {
+        let told = env(spec, rollout);
+        let pair =
+            |one: &String| one.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Settings::from_env(&told.iter().filter_map(pair).collect()).unwrap()
+    }
+
     #[test]
-    fn an_agent_is_told_what_the_contract_says() {
-        let name = "careen-k3x9-npmbrblb0k9i5q2wq3ygvfls8-g1-a2";
-        let expected = [
-            "CAREEN_TRANSACTION=k3x9-npmbrblb0k9i5q2wq3ygvfls8-g1".to_owned(),
-            "CAREEN_RUN=k3x9".to_owned(),
-            "CAREEN_GENERATION=1".to_owned(),
-            "CAREEN_AGENT=2".to_owned(),
-            format!("CAREEN_GATE={name}-gate"),
-            "CAREEN_GATES=6".to_owned(),
-            "CAREEN_REBOOT=wanted".to_owned(),
-            "CAREEN_ENGINE_RESTART=auto".to_owned(),
-        ];
-        assert_eq!(env(&agent_spec(), &rollout()), expected);
-        let time_limit = Some(Duration::from_secs(3600));
-        let (reboot, engine_restart) = (RebootPolicy::Always, false);
-        let spec =
-            AgentSpec { collects: true, rollback: true, engine_restart, reboot, time_limit, ..agent_spec() };
-        let spec = AgentSpec { payload: Some("/upgrade".into()), ..spec };
+    fn an_agent_reads_what_its_rollout_says() {
+        let part = RolloutPart {
+            gate: "careen-k3x9-npmbrblb0k9i5q2wq3ygvfls8-g1-a2-gate".to_owned(),
+            gates: 6,
+            generation: 1,
+            agent: 2,
+            collects: false,
+            rolls_back: false,
+            allows_unfit: false,
+            unlock_by_hand: false,
+        };
+        let plain = Settings {
+            run: "k3x9".to_owned(),
+            transaction: key(JobRole::Agent).transaction(),
+            reboot: Reboot::Wanted,
+            rollout: Some(part.clone()),
+            ..Settings::default()
+        };
+        assert_eq!(read(&agent_spec(), &rollout()), plain);
+        let spec = AgentSpec {
+            collects: true,
+            rollback: true,
+            engine_restart: false,
+            reboot: RebootPolicy::Always,
+            time_limit: Some(Duration::from_secs(3600)),
+            payload: Some("/upgrade".into()),
+            allow_unfit: true,
+            unlock_by_hand: true,
+            ..agent_spec()
+        };
         let mut rollout = rollout();
         rollout.allow_quorum_loss = true;
         rollout.respect_inhibitors = true;
-        rollout.given.environment = vec!["GREETING=hello".to_owned()];
-        let env = env(&spec, &rollout);
-        assert_eq!(env[0], "GREETING=hello", "careen's own come behind: of two the last one counts");
-        for one in [
-            "CAREEN_COLLECT=1",
-            "CAREEN_GATES=4",
-            "CAREEN_PAYLOAD=/upgrade",
-            "CAREEN_ROLLBACK=1",
-            "CAREEN_QUORUM_LOSS=allowed",
-            "CAREEN_INHIBITORS=respect",
-            "CAREEN_TIMEOUT=3600s",
-            "CAREEN_REBOOT=always",
-            "CAREEN_ENGINE_RESTART=never",
-        ] {
-            assert!(env.iter().any(|found| found == one), "{one} is not in {env:?}");
+        rollout.given.environment = vec!["GREETING=hello".to_owned(), "CAREEN_IDEMPOTENT=1".to_owned()];
+        let expected = Settings {
+            payload: "/upgrade".to_owned(),
+            timeout: Some(Duration::from_secs(3600)),
+            reboot: Reboot::Always,
+            engine_restart: EngineRestarts::Never,
+            idempotent: true,
+            allow_quorum_loss: true,
+            respect_inhibitors: true,
+            rollout: Some(RolloutPart {
+                gates: 4,
+                collects: true,
+                rolls_back: true,
+                allows_unfit: true,
+                unlock_by_hand: true,
+                ..part
+            }),
+            ..plain
+        };
+        assert_eq!(read(&spec, &rollout), expected);
+        assert_eq!(
+            env(&spec, &rollout)[0],
+            "GREETING=hello",
+            "careen's own come behind: of two the last one counts"
+        );
+    }
+
+    #[test]
+    fn what_only_an_operator_may_say_is_not_said_and_what_a_rollout_decides_is() {
+        let told = env(&agent_spec(), &rollout());
+        let names: Vec<&str> = told.iter().filter_map(|one| Some(one.split_once('=')?.0)).collect();
+        for name in variable::OPERATORS.iter().chain([&variable::PAYLOAD, &variable::TIMEOUT]) {
+            assert!(!names.contains(name), "{name} is the operator's or the image's");
+        }
+        for name in [variable::PREFLIGHT, variable::QUORUM_LOSS, variable::COLLECT, variable::REBOOT] {
+            assert!(names.contains(&name), "{name} of an image would count");
         }
     }
 
@@ -266,34 +300,27 @@ mod tests {
         let service = agent(&spec, &rollout(), 7).unwrap();
         let placed = service.pointer("/TaskTemplate/Placement/Constraints").unwrap();
         assert_eq!(*placed, json!([format!("node.id=={on}")]));
-        let read = decode::job_service(&json!({ "ID": "s1", "Version": { "Index": 3 }, "Spec": service }));
-        let read = read.unwrap().unwrap();
-        assert_eq!((&read.key, read.place(), read.on.as_ref()), (&spec.key, &on, Some(&on)));
-        assert!(env(&spec, &rollout()).contains(&"CAREEN_COLLECT=1".to_owned()));
+        let found = decode::job_service(&json!({ "ID": "s1", "Version": { "Index": 3 }, "Spec": service }));
+        let found = found.unwrap().unwrap();
+        assert_eq!((&found.key, found.place(), found.on.as_ref()), (&spec.key, &on, Some(&on)));
+        assert!(read(&spec, &rollout()).rollout.unwrap().collects);
     }
 
     #[test]
     fn gates_are_called_as_their_agent_looks_for_them() {
         let names: Vec<String> = key(JobRole::Agent).gates(false).map(|gate| gate.name()).collect();
         assert_eq!(names.len(), 6);
-        let told = env(&agent_spec(), &rollout());
-        let prefix = told.iter().find_map(|one| one.strip_prefix("CAREEN_GATE=")).unwrap();
+        let prefix = read(&agent_spec(), &rollout()).rollout.unwrap().gate;
         assert_eq!((names[0].clone(), names[5].clone()), (format!("{prefix}1"), format!("{prefix}6")));
     }
 
     #[test]
     fn the_unlock_key_is_a_secret_and_nothing_else() {
         let secret = UnlockKey { id: "abc".into(), name: "careen.unlock-key.k3x9".into() };
-        let spec =
-            AgentSpec { unlock_key: Some(secret), unlock_by_hand: true, allow_unfit: true, ..agent_spec() };
+        let spec = AgentSpec { unlock_key: Some(secret), ..agent_spec() };
         let service = agent(&spec, &rollout(), 7).unwrap();
         let secret = service.pointer("/TaskTemplate/ContainerSpec/Secrets/0").unwrap();
         assert_eq!((&secret["SecretID"], &secret["File"]["Name"]), (&json!("abc"), &json!("unlock-key")));
-        let env = env(&spec, &rollout());
-        assert!(
-            env.contains(&"CAREEN_UNLOCK=by-hand".to_owned())
-                && env.contains(&"CAREEN_PREFLIGHT=warn".to_owned())
-        );
         let without = agent(&agent_spec(), &rollout(), 7).unwrap();
         assert_eq!(without.pointer("/TaskTemplate/ContainerSpec/Secrets"), None);
         let mut given = rollout();

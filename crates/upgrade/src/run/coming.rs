@@ -3,7 +3,8 @@
 
 use super::fail::Fail;
 use super::{engine, say};
-use careen_model::preflight::{
+use careen_contract::variable;
+use careen_host::preflight::{
     Dropped, Files, Problem, Told, Unit, against_engine, config_file, docker_service,
 };
 use careen_upgrade::change::Simulation;
@@ -18,7 +19,7 @@ pub fn check(simulation: &Simulation) -> Result<(), Fail> {
         return Ok(());
     }
     let words = found.iter().map(Problem::to_string).collect::<Vec<_>>().join("; ");
-    if std::env::var("CAREEN_PREFLIGHT").as_deref() == Ok("warn") {
+    if std::env::var(variable::PREFLIGHT).as_deref() == Ok("warn") {
         say!("warning: {words}");
         return Ok(());
     }

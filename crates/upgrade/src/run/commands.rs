@@ -5,6 +5,7 @@ use super::fail::{Fail, file};
 use super::host::Manager;
 use super::work::Work;
 use super::{DRIFT, coming, engine, say, space, touches};
+use careen_contract::variable;
 use careen_upgrade::change::Simulation;
 use careen_upgrade::dpkg::{Package, State, names_in};
 use careen_upgrade::engine::Engine;
@@ -167,7 +168,7 @@ fn names_held(installed: &[Package]) -> Vec<String> {
 
 /// Tells a rollout whether a restart is to be expected.
 pub fn expect(restart: Restart) -> Result<(), Fail> {
-    let path = std::env::var_os("CAREEN_EXPECTS_RESTART").filter(|path| !path.is_empty());
+    let path = std::env::var_os(variable::EXPECTS_RESTART).filter(|path| !path.is_empty());
     let (Some(path), Some(word)) = (path, restart.word()) else { return Ok(()) };
     say!("a restart of the engine or the host is to be expected: {word}");
     std::fs::write(&path, word).map_err(file("write", path))
@@ -175,10 +176,10 @@ pub fn expect(restart: Restart) -> Result<(), Fail> {
 
 /// Whether this rollout may reboot the host for what the distribution wants.
 fn may_reboot() -> bool {
-    matches!(std::env::var("CAREEN_REBOOT").as_deref(), Ok("wanted" | "always"))
+    matches!(std::env::var(variable::REBOOT).as_deref(), Ok("wanted" | "always"))
 }
 
 /// Which work this is.
 fn transaction() -> String {
-    std::env::var("CAREEN_TRANSACTION").unwrap_or_default()
+    std::env::var(variable::TRANSACTION).unwrap_or_default()
 }

@@ -2,8 +2,8 @@
 //! ended the engine knows from its last events, also when its container is gone.
 
 use crate::engine_process::engine_instance;
+use careen_contract::settings::RolloutPart;
 use careen_engine::{Engine, EngineError, escaped};
-use careen_model::settings::RolloutPart;
 use careen_protocol::gates::{Gate, Look};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};

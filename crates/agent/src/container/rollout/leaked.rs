@@ -2,14 +2,10 @@
 //! removed, running ones included.
 
 use crate::say::{chain, say};
+use careen_contract::label::{self, ROLE, role};
 use careen_engine::{Engine, EngineError, escaped};
 use serde::Deserialize;
 use std::collections::BTreeMap;
-
-/// Labels that every container of a rollout's jobs has.
-const ROLLOUT: &str = "careen.rollout";
-const ROLE: &str = "careen.role";
-const AGENT: &str = "agent";
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -44,13 +40,14 @@ fn find(engine: &Engine) -> Result<Vec<Listed>, EngineError> {
 /// Agents first: to one that still waits, the end of its gate would be a go.
 fn of_other_rollouts<'a>(found: &'a [Listed], rollout: &str) -> Vec<&'a Listed> {
     let label = |container: &Listed, name: &str| container.labels.get(name).cloned().unwrap_or_default();
-    let is_job =
-        |container: &Listed| label(container, ROLE) == AGENT || label(container, ROLE).starts_with("gate-");
+    let is_job = |container: &Listed| {
+        label(container, ROLE) == role::AGENT || label(container, ROLE).starts_with("gate-")
+    };
     let other = |container: &&Listed| {
-        is_job(container) && !["", rollout].contains(&label(container, ROLLOUT).as_str())
+        is_job(container) && !["", rollout].contains(&label(container, label::ROLLOUT).as_str())
     };
     let mut leaked: Vec<&Listed> = found.iter().filter(other).collect();
-    leaked.sort_by_key(|container| label(container, ROLE) != AGENT);
+    leaked.sort_by_key(|container| label(container, ROLE) != role::AGENT);
     leaked
 }
 
@@ -62,7 +59,9 @@ mod tests {
     fn only_jobs_of_other_rollouts_and_agents_before_their_gates() {
         let container = |id: &str, rollout: &str, role: &str| Listed {
             id: id.into(),
-            labels: [(ROLLOUT, rollout), (ROLE, role)].map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
+            labels: [(label::ROLLOUT, rollout), (ROLE, role)]
+                .map(|(k, v)| (k.to_owned(), v.to_owned()))
+                .into(),
         };
         let found = [
             container("gate", "old", "gate-run"),

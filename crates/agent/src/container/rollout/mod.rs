@@ -25,15 +25,16 @@ use crate::say::{chain, keep_reports_apart, say};
 use crate::signals::Signals;
 use crate::stop::{OrRefuse, Stop};
 use crate::{boot, durable, expectation, files, hold, journal};
-use careen_model::command::{Executable, judge};
-use careen_model::deeds::{deeds, with_deeds};
-use careen_model::journal::{Journal, Record, TransactionResult};
-use careen_model::outcome::{CommandEnd, Outcome};
-use careen_model::payload::{PREPARE_COMMAND, ROLLBACK_COMMAND, VERIFY_COMMAND};
-use careen_model::report::{Expectation, HostPhase, NodeOutcome, Printed, Said};
-use careen_model::settings::RolloutPart;
-use careen_model::transaction::State;
-use careen_model::{AgentExit, TransactionId};
+use careen_contract::command::{Executable, judge};
+use careen_contract::payload::{PREPARE_COMMAND, ROLLBACK_COMMAND, VERIFY_COMMAND};
+use careen_contract::record::with_deeds;
+use careen_contract::report::{Expectation, HostPhase, NodeOutcome, Printed, Said};
+use careen_contract::settings::RolloutPart;
+use careen_contract::{AgentExit, TransactionId};
+use careen_host::deeds::deeds;
+use careen_host::journal::{Journal, Record, TransactionResult};
+use careen_host::outcome::{CommandEnd, Outcome};
+use careen_host::transaction::State;
 use careen_protocol::agent::{Agent, Do, Effect, Event, Known, Part, Ran, Step, Wish};
 use careen_protocol::go::Go;
 use gates::Gates;
@@ -549,7 +550,7 @@ fn ended(state: &State, result: &TransactionResult) -> Ran {
 }
 
 fn rolled_back(outcome: &Outcome) -> Option<bool> {
-    use careen_model::outcome::Rollback;
+    use careen_host::outcome::Rollback;
     match outcome {
         Outcome::EngineDown { rollback: Rollback::BroughtBack, .. } => Some(true),
         Outcome::EngineDown { rollback: Rollback::Failed, .. } => Some(false),

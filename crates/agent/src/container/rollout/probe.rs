@@ -1,6 +1,7 @@
 //! Whether a new container starts on this host. An engine that answers may have a runtime that starts none: after an upgrade of
 //! runc, say, all that runs goes on, and everything that is placed on the node fails.
 
+use careen_contract::label;
 use careen_engine::{Container, Engine, EngineError};
 use serde_json::json;
 use std::path::Path;
@@ -35,7 +36,7 @@ impl Probe<'_> {
             "Image": self.own.image,
             "Entrypoint": [self.program],
             "Cmd": ["--version"],
-            "Labels": { "careen.role": ROLE },
+            "Labels": { label::ROLE: ROLE },
             "HostConfig": { "NetworkMode": "none" },
         });
         let ended = engine.create_named_container(&self.name, &body).and_then(|id| {

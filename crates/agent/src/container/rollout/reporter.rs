@@ -1,7 +1,7 @@
 //! Says to the controller where the host stands, and says it again: a log may be cut, and a reader may come late.
 
 use crate::say::report;
-use careen_model::report::{Printed, Report, Said};
+use careen_contract::report::{Printed, Report, Said};
 use std::time::{Duration, Instant};
 
 /// How often the last word is repeated.

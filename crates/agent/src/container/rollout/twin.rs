@@ -5,8 +5,8 @@
 use crate::container::identity::{Place, SERVICE_ID};
 use crate::say::say;
 use crate::stop::Stop;
+use careen_contract::AgentExit;
 use careen_engine::{Engine, EngineError, escaped};
-use careen_model::AgentExit;
 use serde::Deserialize;
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

@@ -2,9 +2,9 @@
 
 use crate::others::HostFiles;
 use crate::tool;
-use careen_model::facts::restart::Answer;
-use careen_model::facts::version_of_dockerd;
-use careen_model::preflight::{
+use careen_host::facts::restart::Answer;
+use careen_host::facts::version_of_dockerd;
+use careen_host::preflight::{
     DaemonJson, Dropped, Files as _, Start, Told, Unit, Verdict, config_file, docker_service, major,
 };
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The look at the host before `prepare`: what is seen is gathered here, and judged in [`careen_model::preflight`].
+//! The look at the host before `prepare`: what is seen is gathered here, and judged in [`careen_host::preflight`].
 
 mod engine_start;
 
@@ -10,13 +10,13 @@ use crate::say::{chain, say};
 use crate::stop::Stop;
 use crate::unit::{find_systemd_run, systemd_version};
 use crate::{files, memory, others, tool};
+use careen_contract::payload::takes_host_lock;
+use careen_contract::settings::{EngineRestarts, Reboot, RolloutPart, Settings};
 use careen_engine::{Engine, EngineError};
-use careen_model::facts::DPKG_FORMAT;
-use careen_model::payload::takes_host_lock;
-use careen_model::preflight::{
+use careen_host::facts::DPKG_FORMAT;
+use careen_host::preflight::{
     Ahead, Dpkg, EngineSays, HostFacts, Manners, Problem, Selinux, Unlock, dpkg_state, judge, wait_for,
 };
-use careen_model::settings::{EngineRestarts, Reboot, RolloutPart, Settings};
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::time::Duration;

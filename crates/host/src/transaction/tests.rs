@@ -1,7 +1,7 @@
 //! The state machine against its diagram, and what follows in each state.
 
 use super::*;
-use crate::entry::Way;
+use careen_contract::entry::Way;
 
 const ALL_ALLOWED: Policy = Policy {
     reboot: Reboot::Wanted,

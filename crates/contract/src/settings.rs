@@ -2,9 +2,12 @@
 
 use crate::entry::HostEntry;
 use crate::id::{InvalidId, TransactionId};
+use crate::value::{self, Either, FLAG, Value};
+use crate::variable;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
+use strum::{Display, VariantArray};
 
 /// The search path of a command on the host.
 pub const COMMAND_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -14,8 +17,9 @@ pub const COMMAND_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bi
 pub const DEFAULT_STOP_GRACE_PERIOD: Duration = Duration::from_secs(30);
 
 /// What happens to the command when its container was removed (`CAREEN_ON_REMOVE`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, Display, VariantArray)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum OnRemove {
     /// It goes on (the default: a drain removes containers, and so does every engine stop).
     #[default]
@@ -30,12 +34,10 @@ pub const DEFAULT_PAYLOAD: &str = "/install";
 /// How many bytes of output are kept, unless `CAREEN_OUTPUT_LIMIT` says otherwise.
 pub const DEFAULT_OUTPUT_LIMIT: u64 = 256 * 1024 * 1024;
 
-/// The smallest limit that makes sense: one piece of output in each half.
-const LEAST_OUTPUT_LIMIT: u64 = 64 * 1024;
-
 /// Whether the host may be rebooted (`CAREEN_REBOOT`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, Display, VariantArray)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Reboot {
     /// No: a command that wants one ends with its wish as the result.
     #[default]
@@ -76,9 +78,13 @@ pub const GO_COUNTS: std::time::Duration = std::time::Duration::from_secs(10);
 /// A go takes two gates away out of so many at least.
 pub const LEAST_GATES: u8 = 4;
 
+/// More need a name of two digits.
+const MOST_GATES: u8 = 9;
+
 /// Whether an engine that was replaced may be restarted without a controller (`CAREEN_ENGINE_RESTART`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, Display, VariantArray)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum EngineRestarts {
     /// At once on workers; on managers one at a time, and only while the swarm keeps its quorum.
     #[default]
@@ -86,46 +92,6 @@ pub enum EngineRestarts {
     /// No: the wish is the result.
     Never,
 }
-
-/// What careen's variables begin with. The container's others are the command's.
-const PREFIX: &str = "CAREEN_";
-
-/// All that may be set on a container: the settings, the part in a rollout, and what is set for the command anyway.
-const KNOWN: [&str; 33] = [
-    "CAREEN_AGENT",
-    "CAREEN_ATTEMPT",
-    "CAREEN_COLLECT",
-    "CAREEN_COMMAND",
-    "CAREEN_ENGINE_RESTART",
-    "CAREEN_EXPECTS_RESTART",
-    "CAREEN_GATE",
-    "CAREEN_GATES",
-    "CAREEN_GENERATION",
-    "CAREEN_HOST_ENTRY",
-    "CAREEN_IDEMPOTENT",
-    "CAREEN_IMAGE",
-    "CAREEN_INHIBITORS",
-    "CAREEN_LINGER",
-    "CAREEN_LOG_OFFSET",
-    "CAREEN_NODE_ID",
-    "CAREEN_NODE_NAME",
-    "CAREEN_NODE_ROLE",
-    "CAREEN_ON_REMOVE",
-    "CAREEN_OUTPUT_LIMIT",
-    "CAREEN_PAYLOAD",
-    "CAREEN_PREFLIGHT",
-    "CAREEN_QUORUM_LOSS",
-    "CAREEN_REBOOT",
-    "CAREEN_RESTART_ENGINE",
-    "CAREEN_ROLLBACK",
-    "CAREEN_RUN",
-    "CAREEN_SECRETS",
-    "CAREEN_STATE",
-    "CAREEN_STOP_GRACE_PERIOD",
-    "CAREEN_TIMEOUT",
-    "CAREEN_TRANSACTION",
-    "CAREEN_UNLOCK",
-];
 
 /// What the operator set on the container (`CAREEN_*`).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -177,7 +143,7 @@ pub enum InvalidSetting {
         /// What it was set to.
         value: String,
         /// What it may be set to.
-        allowed: &'static str,
+        allowed: String,
     },
     /// A slip of the pen, or a part in a rollout that this agent does not know: its controller is newer.
     #[error(
@@ -188,7 +154,7 @@ pub enum InvalidSetting {
         name: String,
     },
     /// `CAREEN_TRANSACTION` is no identifier.
-    #[error("CAREEN_TRANSACTION: {0}")]
+    #[error("{name}: {0}", name = variable::TRANSACTION)]
     Transaction(InvalidId),
 }
 
@@ -198,166 +164,146 @@ impl From<InvalidId> for InvalidSetting {
     }
 }
 
+const QUORUM_LOSS: Either = Either { no: "refused", yes: "allowed" };
+const INHIBITORS: Either = Either { no: "override", yes: "respect" };
+const PREFLIGHT: Either = Either { no: "refuse", yes: "warn" };
+const UNLOCK: Either = Either { no: "by-secret", yes: "by-hand" };
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            run: String::new(),
+            transaction: None,
+            payload: DEFAULT_PAYLOAD.to_owned(),
+            host_entry: HostEntry::default(),
+            linger: false,
+            on_remove: OnRemove::default(),
+            timeout: None,
+            stop_grace_period: DEFAULT_STOP_GRACE_PERIOD,
+            reboot: Reboot::default(),
+            engine_restart: EngineRestarts::default(),
+            idempotent: false,
+            output_limit: DEFAULT_OUTPUT_LIMIT,
+            log_offset: 0,
+            allow_quorum_loss: false,
+            respect_inhibitors: false,
+            rollout: None,
+        }
+    }
+}
+
+/// The variables of a container, as they are looked up.
+struct Given<'a>(&'a BTreeMap<String, String>);
+
+impl Given<'_> {
+    /// A variable that is set to nothing counts as not set, as it does in Compose files.
+    fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    fn read<T>(
+        &self,
+        name: &'static str,
+        read: impl Fn(&str) -> Value<T>,
+    ) -> Result<Option<T>, InvalidSetting> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        let invalid = |allowed| InvalidSetting::Value { name, value: value.to_owned(), allowed };
+        read(value).map(Some).map_err(invalid)
+    }
+}
+
 impl Settings {
-    /// Reads the settings out of an environment. A variable that is set to nothing counts as not set, as it does in
-    /// Compose files; an unknown value is an error, never a default, and so is an unknown variable.
+    /// Reads the settings out of an environment. An unknown value is an error, never a default, and so is an unknown variable.
     pub fn from_env(env: &BTreeMap<String, String>) -> Result<Self, InvalidSetting> {
-        let mut ours = env.keys().filter(|name| name.starts_with(PREFIX));
-        if let Some(name) = ours.find(|name| !KNOWN.contains(&name.as_str())) {
+        let mut ours = env.keys().filter(|name| name.starts_with(variable::PREFIX));
+        if let Some(name) = ours.find(|name| !variable::ON_A_CONTAINER.contains(&name.as_str())) {
             return Err(InvalidSetting::Unknown { name: name.clone() });
         }
-        let get = |name: &'static str| env.get(name).map(String::as_str).filter(|value| !value.is_empty());
+        let given = Given(env);
+        let flag = |name, either: Either| given.read(name, |text| either.read(text));
+        let unset = Self::default();
         Ok(Self {
-            run: get("CAREEN_RUN").unwrap_or_default().to_owned(),
-            transaction: get("CAREEN_TRANSACTION").map(TransactionId::parse).transpose()?,
-            payload: choice(
-                get,
-                "CAREEN_PAYLOAD",
-                "a directory of the image, from its root: /install",
-                payload,
-            )?
-            .unwrap_or_else(|| DEFAULT_PAYLOAD.to_owned()),
-            host_entry: choice(
-                get,
-                "CAREEN_HOST_ENTRY",
-                "auto, systemd, container or chroot",
-                HostEntry::parse,
-            )?
-            .unwrap_or_default(),
-            linger: choice(get, "CAREEN_LINGER", "1 or 0", flag)?.unwrap_or(false),
-            on_remove: choice(get, "CAREEN_ON_REMOVE", "continue or stop", on_remove)?.unwrap_or_default(),
-            timeout: choice(get, "CAREEN_TIMEOUT", "a duration such as 90s, 10m or 1h30m", duration)?,
-            stop_grace_period: choice(
-                get,
-                "CAREEN_STOP_GRACE_PERIOD",
-                "a duration such as 10s or 2m",
-                duration,
-            )?
-            .unwrap_or(DEFAULT_STOP_GRACE_PERIOD),
-            reboot: choice(get, "CAREEN_REBOOT", "never, asked, wanted or always", reboot)?
-                .unwrap_or_default(),
-            engine_restart: choice(get, "CAREEN_ENGINE_RESTART", "auto or never", engine_restart)?
-                .unwrap_or_default(),
-            idempotent: choice(get, "CAREEN_IDEMPOTENT", "1 or 0", flag)?.unwrap_or(false),
-            output_limit: choice(get, "CAREEN_OUTPUT_LIMIT", "a size such as 64MiB, at least 64KiB", size)?
-                .unwrap_or(DEFAULT_OUTPUT_LIMIT),
-            log_offset: choice(get, "CAREEN_LOG_OFFSET", "a number of bytes", |text| text.parse().ok())?
-                .unwrap_or(0),
-            allow_quorum_loss: choice(get, "CAREEN_QUORUM_LOSS", "refused or allowed", |text| match text {
-                "refused" => Some(false),
-                "allowed" => Some(true),
-                _ => None,
-            })?
-            .unwrap_or(false),
-            respect_inhibitors: choice(get, "CAREEN_INHIBITORS", "override or respect", |text| match text {
-                "override" => Some(false),
-                "respect" => Some(true),
-                _ => None,
-            })?
-            .unwrap_or(false),
-            rollout: RolloutPart::from_env(get)?,
+            run: given.get(variable::RUN).unwrap_or_default().to_owned(),
+            transaction: given.get(variable::TRANSACTION).map(TransactionId::parse).transpose()?,
+            payload: given.read(variable::PAYLOAD, value::directory)?.unwrap_or(unset.payload),
+            host_entry: given.read(variable::HOST_ENTRY, HostEntry::parse)?.unwrap_or(unset.host_entry),
+            linger: flag(variable::LINGER, FLAG)?.unwrap_or(unset.linger),
+            on_remove: given.read(variable::ON_REMOVE, value::word)?.unwrap_or(unset.on_remove),
+            timeout: given.read(variable::TIMEOUT, value::duration)?,
+            stop_grace_period: given
+                .read(variable::STOP_GRACE_PERIOD, value::duration)?
+                .unwrap_or(unset.stop_grace_period),
+            reboot: given.read(variable::REBOOT, value::word)?.unwrap_or(unset.reboot),
+            engine_restart: given
+                .read(variable::ENGINE_RESTART, value::word)?
+                .unwrap_or(unset.engine_restart),
+            idempotent: flag(variable::IDEMPOTENT, FLAG)?.unwrap_or(unset.idempotent),
+            output_limit: given.read(variable::OUTPUT_LIMIT, value::size)?.unwrap_or(unset.output_limit),
+            log_offset: given.read(variable::LOG_OFFSET, value::number)?.unwrap_or(unset.log_offset),
+            allow_quorum_loss: flag(variable::QUORUM_LOSS, QUORUM_LOSS)?.unwrap_or(unset.allow_quorum_loss),
+            respect_inhibitors: flag(variable::INHIBITORS, INHIBITORS)?.unwrap_or(unset.respect_inhibitors),
+            rollout: RolloutPart::from_env(&given)?,
         })
+    }
+
+    /// The variables that say all this: what is read from them are these settings again.
+    pub fn variables(&self) -> Vec<(&'static str, String)> {
+        let mut all = vec![
+            (variable::RUN, self.run.clone()),
+            (variable::PAYLOAD, self.payload.clone()),
+            (variable::HOST_ENTRY, self.host_entry.to_string()),
+            (variable::LINGER, FLAG.written(self.linger)),
+            (variable::ON_REMOVE, self.on_remove.to_string()),
+            (variable::STOP_GRACE_PERIOD, value::written_duration(self.stop_grace_period)),
+            (variable::REBOOT, self.reboot.to_string()),
+            (variable::ENGINE_RESTART, self.engine_restart.to_string()),
+            (variable::IDEMPOTENT, FLAG.written(self.idempotent)),
+            (variable::OUTPUT_LIMIT, self.output_limit.to_string()),
+            (variable::LOG_OFFSET, self.log_offset.to_string()),
+            (variable::QUORUM_LOSS, QUORUM_LOSS.written(self.allow_quorum_loss)),
+            (variable::INHIBITORS, INHIBITORS.written(self.respect_inhibitors)),
+        ];
+        all.extend(self.transaction.as_ref().map(|id| (variable::TRANSACTION, id.to_string())));
+        all.extend(self.timeout.map(|limit| (variable::TIMEOUT, value::written_duration(limit))));
+        all.extend(self.rollout.iter().flat_map(RolloutPart::variables));
+        all
     }
 }
 
 impl RolloutPart {
-    fn from_env<'a>(get: impl Fn(&'static str) -> Option<&'a str>) -> Result<Option<Self>, InvalidSetting> {
-        let Some(gate) = get("CAREEN_GATE") else { return Ok(None) };
-        let number = |name, allowed| choice(&get, name, allowed, |text| text.parse().ok());
+    fn from_env(given: &Given<'_>) -> Result<Option<Self>, InvalidSetting> {
+        let Some(gate) = given.get(variable::GATE) else { return Ok(None) };
+        let flag = |name, either: Either| given.read(name, |text| either.read(text));
         Ok(Some(Self {
             gate: gate.to_owned(),
-            gates: choice(&get, "CAREEN_GATES", "a number from 4 to 9", gates)?.unwrap_or(LEAST_GATES),
-            generation: number("CAREEN_GENERATION", "a number from 1 on")?.unwrap_or(1),
-            agent: number("CAREEN_AGENT", "a number from 1 on")?.unwrap_or(1),
-            collects: choice(&get, "CAREEN_COLLECT", "1 or 0", flag)?.unwrap_or(false),
-            rolls_back: choice(&get, "CAREEN_ROLLBACK", "1 or 0", flag)?.unwrap_or(false),
-            allows_unfit: choice(&get, "CAREEN_PREFLIGHT", "refuse or warn", |text| match text {
-                "refuse" => Some(false),
-                "warn" => Some(true),
-                _ => None,
-            })?
-            .unwrap_or(false),
-            unlock_by_hand: choice(&get, "CAREEN_UNLOCK", "by-secret or by-hand", |text| match text {
-                "by-secret" => Some(false),
-                "by-hand" => Some(true),
-                _ => None,
-            })?
-            .unwrap_or(false),
+            gates: given.read(variable::GATES, gates)?.unwrap_or(LEAST_GATES),
+            generation: given.read(variable::GENERATION, value::number)?.unwrap_or(1),
+            agent: given.read(variable::AGENT, value::number)?.unwrap_or(1),
+            collects: flag(variable::COLLECT, FLAG)?.unwrap_or(false),
+            rolls_back: flag(variable::ROLLBACK, FLAG)?.unwrap_or(false),
+            allows_unfit: flag(variable::PREFLIGHT, PREFLIGHT)?.unwrap_or(false),
+            unlock_by_hand: flag(variable::UNLOCK, UNLOCK)?.unwrap_or(false),
         }))
     }
-}
 
-fn choice<'a, T>(
-    get: impl Fn(&'static str) -> Option<&'a str>,
-    name: &'static str,
-    allowed: &'static str,
-    parse: impl Fn(&str) -> Option<T>,
-) -> Result<Option<T>, InvalidSetting> {
-    let Some(value) = get(name) else { return Ok(None) };
-    match parse(value) {
-        Some(parsed) => Ok(Some(parsed)),
-        None => Err(InvalidSetting::Value { name, value: value.to_owned(), allowed }),
+    fn variables(&self) -> [(&'static str, String); 8] {
+        [
+            (variable::GATE, self.gate.clone()),
+            (variable::GATES, self.gates.to_string()),
+            (variable::GENERATION, self.generation.to_string()),
+            (variable::AGENT, self.agent.to_string()),
+            (variable::COLLECT, FLAG.written(self.collects)),
+            (variable::ROLLBACK, FLAG.written(self.rolls_back)),
+            (variable::PREFLIGHT, PREFLIGHT.written(self.allows_unfit)),
+            (variable::UNLOCK, UNLOCK.written(self.unlock_by_hand)),
+        ]
     }
 }
 
-/// Not the root: the whole image would be brought to the host, and what is mounted in it, the host itself, with it.
-fn payload(text: &str) -> Option<String> {
-    let parts = text.strip_prefix('/')?;
-    let is_plain = |part: &str| !matches!(part, "" | "." | "..");
-    (parts != "host" && !parts.starts_with("host/") && parts.split('/').all(is_plain))
-        .then(|| text.to_owned())
-}
-
-fn reboot(text: &str) -> Option<Reboot> {
-    match text {
-        "never" => Some(Reboot::Never),
-        "asked" => Some(Reboot::Asked),
-        "wanted" => Some(Reboot::Wanted),
-        "always" => Some(Reboot::Always),
-        _ => None,
-    }
-}
-
-fn engine_restart(text: &str) -> Option<EngineRestarts> {
-    match text {
-        "auto" => Some(EngineRestarts::Auto),
-        "never" => Some(EngineRestarts::Never),
-        _ => None,
-    }
-}
-
-/// A number of bytes, with or without a binary unit.
-fn size(text: &str) -> Option<u64> {
-    let units = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("", 0)];
-    let (number, shift) = units.iter().find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, shift)))?;
-    let bytes = number.parse::<u64>().ok()?.checked_mul(1 << shift)?;
-    (bytes >= LEAST_OUTPUT_LIMIT).then_some(bytes)
-}
-
-fn gates(text: &str) -> Option<u8> {
-    text.parse().ok().filter(|count| (LEAST_GATES..=9).contains(count))
-}
-
-fn flag(text: &str) -> Option<bool> {
-    match text {
-        "1" | "true" | "yes" => Some(true),
-        "0" | "false" | "no" => Some(false),
-        _ => None,
-    }
-}
-
-fn on_remove(text: &str) -> Option<OnRemove> {
-    match text {
-        "continue" => Some(OnRemove::Continue),
-        "stop" => Some(OnRemove::Stop),
-        _ => None,
-    }
-}
-
-/// A duration as Compose writes it (`1h30m`, `90s`, `500ms`); zero and negative ones are refused.
-fn duration(text: &str) -> Option<Duration> {
-    let parsed: jiff::SignedDuration = text.parse().ok()?;
-    Duration::try_from(parsed).ok().filter(|duration| !duration.is_zero())
+fn gates(text: &str) -> Value<u8> {
+    let most = MOST_GATES;
+    let count = text.parse().ok().filter(|count| (LEAST_GATES..=most).contains(count));
+    count.ok_or_else(|| format!("a number from {LEAST_GATES} to {most}"))
 }
 
 /// Variables that the engine sets on every container and that describe the container, not the work.
@@ -399,17 +345,17 @@ pub fn command_environment(
     let mut env = container.clone();
     env.retain(|name, _| !CONTAINERS_OWN.contains(&name.as_str()));
     let mut set = |name: &str, value: &str| env.insert(name.to_owned(), value.to_owned());
-    set("CAREEN_RUN", context.run);
-    set("CAREEN_TRANSACTION", context.transaction.as_str());
-    set("CAREEN_COMMAND", context.command);
-    set("CAREEN_NODE_ID", context.node_id);
-    set("CAREEN_NODE_NAME", context.node_name);
-    set("CAREEN_NODE_ROLE", context.node_role);
-    set("CAREEN_SECRETS", context.secrets);
-    set("CAREEN_STATE", context.state);
-    set("CAREEN_IMAGE", context.image);
-    set("CAREEN_RESTART_ENGINE", context.restart_engine);
-    set("CAREEN_EXPECTS_RESTART", context.expects_restart);
+    set(variable::RUN, context.run);
+    set(variable::TRANSACTION, context.transaction.as_str());
+    set(variable::COMMAND, context.command);
+    set(variable::NODE_ID, context.node_id);
+    set(variable::NODE_NAME, context.node_name);
+    set(variable::NODE_ROLE, context.node_role);
+    set(variable::SECRETS, context.secrets);
+    set(variable::STATE, context.state);
+    set(variable::IMAGE, context.image);
+    set(variable::RESTART_ENGINE, context.restart_engine);
+    set(variable::EXPECTS_RESTART, context.expects_restart);
     set("PATH", COMMAND_PATH);
     set("HOME", "/root");
     env.entry("DEBIAN_FRONTEND".to_owned()).or_insert_with(|| "noninteractive".to_owned());
@@ -498,18 +444,69 @@ mod tests {
             assert!(message.contains(&format!("variable {name}:")), "{message}");
         }
         assert!(Settings::from_env(&env(&[("OTHER_CAREEN_FUTURE", "1")])).is_ok());
-        let source = include_str!("settings.rs");
         let documents = include_str!("../../../docs/payload-contract.md");
-        for text in [source, documents] {
-            let quoted = text.split(['"', '`', '=', '\'']).filter(|word| word.starts_with(PREFIX));
-            let names = quoted.filter(|word| word.bytes().all(|c| c.is_ascii_uppercase() || c == b'_'));
-            let missing: Vec<&str> = names
-                .filter(|name| {
-                    !KNOWN.contains(name) && !["CAREEN_", "CAREEN_REBOTT", "CAREEN_FUTURE"].contains(name)
-                })
-                .collect();
-            assert!(missing.is_empty(), "{missing:?}");
+        let quoted = documents.split(['`', '=', '\'']).filter(|word| word.starts_with(variable::PREFIX));
+        let names: Vec<&str> =
+            quoted.filter(|word| word.bytes().all(|c| c.is_ascii_uppercase() || c == b'_')).collect();
+        let missing: Vec<_> = names
+            .iter()
+            .filter(|name| **name != variable::PREFIX && !variable::ON_A_CONTAINER.contains(name))
+            .collect();
+        assert!(names.len() > 20 && missing.is_empty(), "{missing:?}");
+    }
+
+    /// The `number`-th of all settings that differ in what is a choice; what is free differs along with it.
+    fn settings(mut number: usize) -> Settings {
+        let free = number;
+        let mut pick = |of: usize| {
+            let picked = number % of;
+            number /= of;
+            picked
+        };
+        let ways = [Way::Systemd, Way::Container, Way::Chroot].map(HostEntry::Only);
+        let durations = [1, 500, 1000, 5_400_000, 86_400_000 * 40].map(Duration::from_millis);
+        let part = RolloutPart {
+            gate: format!("careen-k3x9-n-g{free}-a1-gate"),
+            gates: LEAST_GATES + u8::try_from(free % 6).unwrap(),
+            generation: u32::try_from(free).unwrap(),
+            agent: u32::MAX,
+            collects: pick(2) == 1,
+            rolls_back: pick(2) == 1,
+            allows_unfit: pick(2) == 1,
+            unlock_by_hand: pick(2) == 1,
+        };
+        Settings {
+            rollout: (pick(3) > 0).then_some(part),
+            reboot: Reboot::VARIANTS[pick(Reboot::VARIANTS.len())],
+            engine_restart: EngineRestarts::VARIANTS[pick(EngineRestarts::VARIANTS.len())],
+            on_remove: OnRemove::VARIANTS[pick(OnRemove::VARIANTS.len())],
+            host_entry: [HostEntry::Auto].into_iter().chain(ways).nth(pick(4)).unwrap(),
+            linger: pick(2) == 1,
+            idempotent: pick(2) == 1,
+            allow_quorum_loss: pick(2) == 1,
+            respect_inhibitors: pick(2) == 1,
+            timeout: [None].into_iter().chain(durations.map(Some)).nth(free % 6).unwrap(),
+            stop_grace_period: durations[free % 5],
+            output_limit: (64 << 10) + free as u64,
+            log_offset: free as u64,
+            run: ["", "tuesday", "a=b c\n\"'é"][free % 3].to_owned(),
+            transaction: free.is_multiple_of(2).then(|| TransactionId::parse("k3x9-n-g1").unwrap()),
+            payload: ["/install", "/a/b c"][free % 2].to_owned(),
         }
+    }
+
+    #[test]
+    fn what_is_written_is_read_again_whatever_it_is() {
+        // Every choice beside every other one is 49,152; the step has no factor in common with them.
+        for number in (0..49_152).step_by(7) {
+            let settings = settings(number);
+            let variables = settings.variables();
+            let written: BTreeMap<String, String> =
+                variables.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+            assert_eq!(written.len(), variables.len(), "one of them is written twice");
+            assert_eq!(Settings::from_env(&written).as_ref(), Ok(&settings), "{written:?}");
+        }
+        assert_eq!(Settings::from_env(&BTreeMap::new()), Ok(Settings::default()));
     }
 
     #[test]

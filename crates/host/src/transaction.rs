@@ -4,12 +4,12 @@
 //! follows from the state, from what the host shows now, and from the operator's policy: [`next`]. Both are pure.
 //! The diagram of all edges is in docs/state-machine.md, which a test compares with [`State::step`].
 
-use crate::exit::REBOOT_ME;
 use crate::journal::{EngineOutcome, Journal, Record, TransactionResult};
 use crate::outcome::{
     CommandEnd, Ended, EngineRestart, NO_ENGINE_RESTART, NO_REBOOT, Outcome, Phase, Rollback, StopReason,
 };
-use crate::settings::Reboot;
+use careen_contract::exit::REBOOT_ME;
+use careen_contract::settings::Reboot;
 
 /// Reboots of one transaction, at most: a payload that asks for ever is stopped by this.
 pub const MAX_REBOOTS: u32 = 5;

@@ -1,8 +1,8 @@
 //! `manifest.json`: what a transaction is, written once, before anything starts. Schema in docs/journal-format.md.
 
-use crate::id::TransactionId;
-use crate::settings::{EngineRestarts, OnRemove, Reboot};
 use crate::transaction::Policy;
+use careen_contract::id::TransactionId;
+use careen_contract::settings::{EngineRestarts, OnRemove, Reboot};
 use jiff::Timestamp;
 use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
@@ -84,7 +84,7 @@ pub struct TerminalSize {
 pub struct Payload {
     /// Its directory, an absolute path of the host.
     pub directory: String,
-    /// Its digest, see [`crate::payload::PayloadDigest`].
+    /// Its digest, see [`careen_contract::payload::PayloadDigest`].
     pub sha256: String,
     /// How many files.
     pub files: u64,

@@ -4,9 +4,9 @@
 //! different things: a missing file is the caller's to see; a last line without its newline was being written when
 //! the host lost power, so its act was not begun; anything else that does not parse is corrupt, never 'nothing there'.
 
-use crate::entry::Way;
 use crate::facts::FactsDiff;
 use crate::outcome::{CommandEnd, EngineRestart, Outcome, Phase, StopReason};
+use careen_contract::entry::Way;
 use jiff::Timestamp;
 use serde::de::Error as _;
 use serde::{Deserialize, Serialize};

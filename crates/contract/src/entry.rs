@@ -1,11 +1,14 @@
 //! The ways from a container into its host, and in which order they are tried.
 
+use crate::value::{self, Value};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use strum::{Display, VariantArray};
 
 /// One way of starting the supervisor outside of the container.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Display, VariantArray)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Way {
     /// A transient unit, asked of the host's systemd over the system bus.
     Systemd,
@@ -25,16 +28,6 @@ impl Way {
                  restarts and when the node is drained, and it sees the container's processes and network only",
             ),
         }
-    }
-}
-
-impl fmt::Display for Way {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Systemd => "systemd",
-            Self::Container => "container",
-            Self::Chroot => "chroot",
-        })
     }
 }
 
@@ -60,14 +53,17 @@ impl HostEntry {
         }
     }
 
-    /// Reads the setting's value.
-    pub fn parse(text: &str) -> Option<Self> {
-        match text {
-            "auto" => Some(Self::Auto),
-            "systemd" => Some(Self::Only(Way::Systemd)),
-            "container" => Some(Self::Only(Way::Container)),
-            "chroot" => Some(Self::Only(Way::Chroot)),
-            _ => None,
+    /// Reads the setting's value; an error says what it may be.
+    pub fn parse(text: &str) -> Value<Self> {
+        value::one_of([Self::Auto].into_iter().chain(Way::VARIANTS.iter().copied().map(Self::Only)), text)
+    }
+}
+
+impl fmt::Display for HostEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Only(way) => way.fmt(f),
         }
     }
 }
@@ -101,6 +97,6 @@ mod tests {
         for way in HostEntry::Auto.order() {
             assert_eq!(HostEntry::parse(&way.to_string()).unwrap().order(), [*way]);
         }
-        assert_eq!(HostEntry::parse("ssh"), None);
+        assert_eq!(HostEntry::parse("ssh"), Err("auto, systemd, container or chroot".to_owned()));
     }
 }

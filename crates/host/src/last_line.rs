@@ -1,7 +1,7 @@
 //! The last line of what a command prints, while it prints.
 
 use crate::output::{Record, Stream};
-use crate::report::Printed;
+use careen_contract::report::Printed;
 
 /// How many bytes of a line are kept: it is for people, and travels with every report.
 const MOST_BYTES: usize = 300;

@@ -3,9 +3,6 @@
 use crate::journal::{EngineOutcome, Record};
 use crate::outcome::{EngineRestart, Phase};
 
-/// What a line of a result's record begins with that tells a deed.
-const PREFIX: &str = "careen: ";
-
 /// The deeds that a journal tells of, in their order, one line each.
 pub fn deeds<'a>(records: impl IntoIterator<Item = &'a Record>) -> Vec<String> {
     let mut deeds = Vec::new();
@@ -59,20 +56,6 @@ fn in_one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// A result's record for people: the deeds, and what else there is to say.
-pub fn with_deeds(deeds: &[String], rest: Option<String>) -> Option<String> {
-    let deeds = deeds.iter().map(|deed| format!("{PREFIX}{deed}"));
-    let lines: Vec<String> = deeds.chain(rest).collect();
-    (!lines.is_empty()).then(|| lines.join("\n"))
-}
-
-/// The deeds of a record, and the rest of it.
-pub fn told(record: &str) -> (Vec<&str>, String) {
-    let deeds: Vec<&str> = record.lines().map_while(|line| line.strip_prefix(PREFIX)).collect();
-    let rest: Vec<&str> = record.lines().skip(deeds.len()).collect();
-    (deeds, rest.join("\n"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,14 +94,5 @@ mod tests {
             deeds(&[starting(Phase::Command), starting(Phase::Rollback)]),
             ["the payload's rollback was run"]
         );
-    }
-
-    #[test]
-    fn a_record_gives_back_what_was_put_into_it() {
-        let deeds = ["the engine was restarted".to_owned()];
-        let record = with_deeds(&deeds, Some("vim 1 → 2\ncareen: no deed".into())).unwrap();
-        assert_eq!(told(&record), (vec!["the engine was restarted"], "vim 1 → 2\ncareen: no deed".into()));
-        assert_eq!(with_deeds(&[], None), None);
-        assert_eq!(told("E: broken"), (vec![], "E: broken".into()));
     }
 }

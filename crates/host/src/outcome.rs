@@ -1,6 +1,6 @@
 //! How a transaction's programs end, and what came of it all: words that the journal stores.
 
-use crate::exit::{AgentExit, REBOOT_ME};
+use careen_contract::exit::{AgentExit, REBOOT_ME};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 

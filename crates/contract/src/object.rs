@@ -1,0 +1,31 @@
+//! What careen's configs and secrets in a swarm are called. What follows a name that ends in a dot is a rollout's id.
+
+/// What all of them, and all labels, begin with.
+pub const PREFIX: &str = "careen.";
+
+/// The config that is the lock over all rollouts.
+pub const LOCK: &str = "careen.lock";
+
+/// The config that is the lock for engine restarts on managers.
+pub const ENGINE_RESTART: &str = "careen.engine-restart";
+
+/// Configs of rollouts.
+pub const ROLLOUTS: &str = "careen.rollout.";
+
+/// Configs that say how things stood before.
+pub const BASELINES: &str = "careen.baseline.";
+
+/// Configs of results.
+pub const RESULTS: &str = "careen.result.";
+
+/// Configs of the history.
+pub const HISTORIES: &str = "careen.history.";
+
+/// Configs with files of payloads.
+pub const FILES: &str = "careen.file.";
+
+/// Secrets with credentials for registries.
+pub const REGISTRIES: &str = "careen.registry.";
+
+/// Secrets with unlock keys.
+pub const UNLOCK_KEYS: &str = "careen.unlock-key.";
