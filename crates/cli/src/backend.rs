@@ -13,6 +13,7 @@ use careen_planner::{ControllerId, GivenFile, JobKey, NodeId, Observed, RolloutI
 use careen_swarm::{ControllerTask, GivenKind, PayloadFile, Stored};
 use std::collections::BTreeMap;
 use std::time::Duration;
+use strum::IntoStaticStr;
 
 /// A swarm, as an operator's commands need it.
 pub trait Backend {
@@ -171,7 +172,8 @@ pub struct EndedNode {
 }
 
 /// What an operator tells a rollout.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
 pub enum Order {
     /// `Control::Paused`, asked for.
     Pause,
@@ -183,12 +185,8 @@ pub enum Order {
 
 impl Order {
     /// In one word.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Pause => "pause",
-            Self::Resume => "resume",
-            Self::Abort => "abort",
-        }
+    pub fn word(self) -> &'static str {
+        self.into()
     }
 }
 

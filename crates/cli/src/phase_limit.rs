@@ -2,6 +2,7 @@
 
 use careen_planner::spec::Limits;
 use std::time::Duration;
+use strum::{EnumString, VariantNames};
 
 /// A phase's limit, as it was given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,7 +12,8 @@ pub struct PhaseLimit {
 }
 
 /// What has a limit. The command's own is `--timeout`: that one is kept by the host and ends the command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, VariantNames)]
+#[strum(serialize_all = "kebab-case")]
 enum Phase {
     Entering,
     Preparing,
@@ -24,42 +26,14 @@ enum Phase {
     NodeDown,
 }
 
-impl Phase {
-    const ALL: [Phase; 9] = [
-        Phase::Entering,
-        Phase::Preparing,
-        Phase::Draining,
-        Phase::RestartingEngine,
-        Phase::Rebooting,
-        Phase::Verifying,
-        Phase::Restoring,
-        Phase::Settling,
-        Phase::NodeDown,
-    ];
-
-    fn name(self) -> &'static str {
-        match self {
-            Phase::Entering => "entering",
-            Phase::Preparing => "preparing",
-            Phase::Draining => "draining",
-            Phase::RestartingEngine => "restarting-engine",
-            Phase::Rebooting => "rebooting",
-            Phase::Verifying => "verifying",
-            Phase::Restoring => "restoring",
-            Phase::Settling => "settling",
-            Phase::NodeDown => "node-down",
-        }
-    }
-}
-
 /// Reads `PHASE=DURATION`.
 pub fn parse(text: &str, duration: impl Fn(&str) -> Result<Duration, String>) -> Result<PhaseLimit, String> {
     let (name, limit) = text.split_once('=').ok_or("it is written as PHASE=DURATION: rebooting=30m")?;
     if name == "running" {
         return Err("the command's own limit is --timeout".to_owned());
     }
-    let phase = Phase::ALL.into_iter().find(|phase| phase.name() == name).ok_or_else(|| {
-        let names = Phase::ALL.map(Phase::name).join(", ");
+    let phase = name.parse().map_err(|_| {
+        let names = Phase::VARIANTS.join(", ");
         format!("'{name}' is no phase; there are {names}")
     })?;
     match duration(limit)? {
@@ -97,11 +71,11 @@ mod tests {
     #[test]
     fn each_phase_gets_its_own_limit_and_the_others_keep_theirs() {
         let seconds = |text: &str| text.parse().map(Duration::from_secs).map_err(|_| "seconds".to_owned());
-        for (index, phase) in Phase::ALL.into_iter().enumerate() {
-            let limit = parse(&format!("{}={}", phase.name(), 1000 + index), seconds).unwrap();
+        for (index, phase) in Phase::VARIANTS.iter().enumerate() {
+            let limit = parse(&format!("{phase}={}", 1000 + index), seconds).unwrap();
             let limits = serde_json::to_value(apply(&[limit])).unwrap();
             let defaults = serde_json::to_value(Limits::default()).unwrap();
-            let field = phase.name().replace('-', "_");
+            let field = phase.replace('-', "_");
             assert_eq!(limits[&field]["secs"], 1000 + index, "{field}");
             for (name, default) in defaults.as_object().unwrap() {
                 assert!(*name == field || limits[name] == *default, "{name} when {field} is given");

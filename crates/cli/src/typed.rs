@@ -116,7 +116,7 @@ fn nodes(standing: &Standing) -> Vec<NodeStanding> {
         Reason::AgentLost,
         Reason::GoLost,
         Reason::Forgotten,
-        Reason::TakenAway,
+        Reason::AvailabilityChanged,
         Reason::RecordRemoved,
         Reason::Aborted,
     ];

@@ -393,7 +393,9 @@ impl NodeStanding {
             return true;
         }
         match &self.hold {
-            Some(hold) => matches!(hold, Hold::Paused { .. }) || self.is_waiting() && *hold != Hold::Moving,
+            Some(hold) => {
+                matches!(hold, Hold::Paused { .. }) || self.is_waiting() && *hold != Hold::Recording
+            }
             None => self.stage.is_terminal(),
         }
     }
@@ -455,7 +457,7 @@ mod tests {
         let (standing, _) = look(&observed, &spec(), &Watch::default(), Duration::ZERO).unwrap();
         let holds: Vec<&str> =
             standing.nodes.iter().map(|node| node.hold.as_ref().map_or("-", Hold::name)).collect();
-        assert_eq!(holds, ["moving", "earlier-wave", "earlier-wave", "earlier-wave"]);
+        assert_eq!(holds, ["recording", "earlier-wave", "earlier-wave", "earlier-wave"]);
         assert_eq!(standing.controller, Some(ControllerId("c1".into())));
     }
 }

@@ -222,7 +222,7 @@ pub fn failure(phase: Phase, reason: Reason) -> String {
             format!("careen's gate containers went away {place}, again and again, and careen did not do it")
         }
         Reason::Forgotten => "the host knows nothing of this try, and may have been told to begin it: it lost its state, or is another host".to_owned(),
-        Reason::TakenAway => format!("somebody changed its availability {place}, and left it so"),
+        Reason::AvailabilityChanged => format!("somebody changed its availability {place}, and left it so"),
         Reason::RecordRemoved => {
             "somebody removed its label careen.node, and nobody knows how far it was".to_owned()
         }
@@ -316,7 +316,7 @@ pub fn advice(node: &NodeStanding) -> Advice {
         | Reason::Preflight
         | Reason::TimeLimit
         | Reason::AgentLost
-        | Reason::TakenAway
+        | Reason::AvailabilityChanged
         | Reason::Aborted => {
             ("read what it printed, mend it, then try it again or leave it out", vec![Verb::Logs.node(name)])
         }
@@ -409,7 +409,7 @@ fn about(hold: &Hold, node: &NodeStanding) -> Advice {
             "wait, or look on the host; a wait can be ended there",
             vec!["careen-agent list".into(), Verb::Follow.node(name)],
         ),
-        Hold::HostWorks { .. } | Hold::NoReport { .. } => {
+        Hold::HostAtWork { .. } | Hold::NoReport { .. } => {
             say("see what it prints", vec![Verb::Follow.node(name)])
         }
         Hold::VolumeWouldMove { service, .. } => say(
@@ -440,7 +440,7 @@ fn about(hold: &Hold, node: &NodeStanding) -> Advice {
             },
             services.iter().map(|service| format!("docker service ps --no-trunc {service}").into()).collect(),
         ),
-        Hold::TakenAway { needed, .. } => say(
+        Hold::AvailabilityChanged { needed, .. } => say(
             "change it back, or leave the node out; after the limit it fails",
             vec![format!("docker node update --availability {} {name}", needed.word()).into(), skip()],
         ),
@@ -495,7 +495,7 @@ fn about(hold: &Hold, node: &NodeStanding) -> Advice {
         | Hold::RefusingTheRestart
         | Hold::CleaningUp
         | Hold::Monitoring { .. }
-        | Hold::Moving => wait(),
+        | Hold::Recording => wait(),
     }
 }
 
@@ -547,7 +547,7 @@ pub fn is_routine(hold: &Hold) -> bool {
         | Hold::ControllerHere
         | Hold::NotReporting
         | Hold::Placing { .. }
-        | Hold::HostWorks { .. }
+        | Hold::HostAtWork { .. }
         | Hold::NoReport { .. }
         | Hold::GivingTheGo
         | Hold::RefusingTheRestart
@@ -555,7 +555,7 @@ pub fn is_routine(hold: &Hold) -> bool {
         | Hold::CleaningUp
         | Hold::Monitoring { .. }
         | Hold::NotEmpty { .. }
-        | Hold::Moving => true,
+        | Hold::Recording => true,
         Hold::LockHeld { .. }
         | Hold::QuorumAtRisk { .. }
         | Hold::NoLeader
@@ -569,7 +569,7 @@ pub fn is_routine(hold: &Hold) -> bool {
         | Hold::VolumeWouldMove { .. }
         | Hold::NoPlace { .. }
         | Hold::AtZero { .. }
-        | Hold::TakenAway { .. }
+        | Hold::AvailabilityChanged { .. }
         | Hold::UnlockNeeded { .. }
         | Hold::ServicesWorse { .. }
         | Hold::ManagerUnreachable

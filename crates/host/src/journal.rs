@@ -10,6 +10,7 @@ use careen_contract::entry::Way;
 use jiff::Timestamp;
 use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 
 /// The version that this version writes, and the newest that it reads.
 pub const VERSION: u32 = 1;
@@ -29,8 +30,9 @@ pub struct Line {
 }
 
 /// What a line says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(tag = "event", rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Record {
     /// A supervisor took the transaction over.
     Supervised {

@@ -3,24 +3,17 @@
 use careen_contract::exit::{AgentExit, REBOOT_ME};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use strum::Display;
 
 /// A part of a transaction that runs a program of the payload.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Display)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Phase {
     /// The command that was asked for.
     Command,
     /// The payload's `rollback`, when the engine stays down after the command.
     Rollback,
-}
-
-impl fmt::Display for Phase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Command => "command",
-            Self::Rollback => "rollback",
-        })
-    }
 }
 
 /// How a command ended.

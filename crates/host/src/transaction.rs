@@ -10,6 +10,7 @@ use crate::outcome::{
 };
 use careen_contract::exit::REBOOT_ME;
 use careen_contract::settings::Reboot;
+use strum::IntoStaticStr;
 
 /// Reboots of one transaction, at most: a payload that asks for ever is stopped by this.
 pub const MAX_REBOOTS: u32 = 5;
@@ -27,7 +28,8 @@ pub struct State {
 }
 
 /// Where a transaction stands.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
 pub enum Stage {
     /// Nothing of the command was begun.
     #[default]
@@ -297,21 +299,7 @@ impl History {
 impl Stage {
     /// The stage's name, for messages and the diagram.
     pub fn name(&self) -> &'static str {
-        match self {
-            Self::Prepared => "prepared",
-            Self::Offered { .. } => "offered",
-            Self::Revoked => "revoked",
-            Self::Starting { .. } => "starting",
-            Self::Running { .. } => "running",
-            Self::Stopping { .. } => "stopping",
-            Self::Ended { .. } => "ended",
-            Self::Interrupted { .. } => "interrupted",
-            Self::RestartingEngine { .. } => "restarting-engine",
-            Self::EngineSettled => "engine-settled",
-            Self::Rebooting { .. } => "rebooting",
-            Self::Rebooted => "rebooted",
-            Self::Closed(_) => "closed",
-        }
+        self.into()
     }
 }
 
@@ -510,21 +498,7 @@ fn after_the_reboot(history: &History, host: &HostView, policy: Policy) -> Actio
 impl Record {
     /// The record's name, as the journal writes it.
     pub fn name(&self) -> &'static str {
-        match self {
-            Self::Supervised { .. } => "supervised",
-            Self::Offered { .. } => "offered",
-            Self::Revoked { .. } => "revoked",
-            Self::Starting { .. } => "starting",
-            Self::Running { .. } => "running",
-            Self::Stopping { .. } => "stopping",
-            Self::Ended { .. } => "ended",
-            Self::Interrupted => "interrupted",
-            Self::RestartingEngine { .. } => "restarting-engine",
-            Self::EngineSettled { .. } => "engine-settled",
-            Self::Rebooting { .. } => "rebooting",
-            Self::Rebooted { .. } => "rebooted",
-            Self::Closed { .. } => "closed",
-        }
+        self.into()
     }
 }
 

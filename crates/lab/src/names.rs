@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::error::Error;
+use strum::{Display, IntoStaticStr, VariantArray};
 
 /// Carried by every container, network and volume of a lab; the value is the lab's name.
 pub const LABEL: &str = "careen.lab";
@@ -19,7 +20,7 @@ pub const LABEL_ROLE: &str = "careen.lab.role";
 pub const LABEL_IP: &str = "careen.lab.ip";
 /// The Debian release a node was made from.
 pub const LABEL_RELEASE: &str = "careen.lab.release";
-/// What a node is made of.
+/// What a node is made of, in the order in which a new lab numbers its nodes.
 pub const LABEL_KIND: &str = "careen.lab.kind";
 
 /// The highest node number: addresses are `.10 + number` in a /24.
@@ -79,8 +80,9 @@ impl FromStr for NodeName {
 }
 
 /// A node's role in the swarm when it was made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Display)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Role {
     /// Takes part in raft.
     Manager,
@@ -88,18 +90,10 @@ pub enum Role {
     Worker,
 }
 
-impl fmt::Display for Role {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(match self {
-            Role::Manager => "manager",
-            Role::Worker => "worker",
-        })
-    }
-}
-
-/// What a node is made of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+/// What a node is made of, in the order in which a new lab numbers its nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, IntoStaticStr, VariantArray)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Kind {
     /// A container with systemd as PID 1, on the machine's kernel.
     Container,
@@ -110,21 +104,14 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// All kinds, in the order in which a new lab numbers its nodes.
-    pub const ALL: [Kind; 3] = [Kind::Container, Kind::Sysvinit, Kind::Vm];
-
     /// The kind's name in labels, in the status and in messages.
     pub fn name(self) -> &'static str {
-        match self {
-            Kind::Container => "container",
-            Kind::Sysvinit => "sysvinit",
-            Kind::Vm => "vm",
-        }
+        self.into()
     }
 
     /// The kind of this name, if there is one.
     pub fn named(name: &str) -> Option<Kind> {
-        Kind::ALL.into_iter().find(|kind| kind.name() == name)
+        Kind::VARIANTS.iter().copied().find(|kind| kind.name() == name)
     }
 }
 
@@ -209,7 +196,7 @@ mod tests {
 
     #[test]
     fn kinds_are_found_by_their_names() {
-        for kind in Kind::ALL {
+        for kind in Kind::VARIANTS.iter().copied() {
             assert_eq!(Kind::named(kind.name()), Some(kind));
         }
         assert_eq!(Kind::named("toaster"), None);

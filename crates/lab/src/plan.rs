@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::identity::{Observed, Power};
 use crate::names::{Kind, MAX_NODE, NodeName, Role, Spec};
+use strum::VariantArray;
 
 const DEFAULT_RELEASE: &str = "bookworm";
 
@@ -47,7 +48,7 @@ impl Plan {
         let made = |kind: &Kind| {
             self.nodes.iter().any(|node| node.kind == *kind && node.steps.contains(&Step::Create))
         };
-        Kind::ALL.into_iter().filter(made).collect()
+        Kind::VARIANTS.iter().copied().filter(made).collect()
     }
 }
 
@@ -251,7 +252,7 @@ mod tests {
         let expected = [(1, container), (2, container), (3, Kind::Sysvinit), (4, Kind::Vm), (5, Kind::Vm)];
         assert_eq!(kinds(&new), expected);
         assert!(new.nodes[1..].iter().all(|node| node.role == Role::Worker));
-        assert_eq!(new.creates(), Kind::ALL);
+        assert_eq!(new.creates(), Kind::VARIANTS);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::spec::{RebootPolicy, UnlockKey};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
+use strum::IntoStaticStr;
 
 /// An action, with the epoch under which it was decided.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -19,8 +20,9 @@ pub struct Act {
 }
 
 /// Something to be done in the swarm.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "kebab-case", tag = "action")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Action {
     /// Take the lock, or create it when there is none (no version).
     TakeLock {
@@ -175,25 +177,6 @@ impl Action {
 
     /// Its name.
     pub fn name(&self) -> &'static str {
-        match self {
-            Self::TakeLock { .. } => "take-lock",
-            Self::Beat { .. } => "beat",
-            Self::ReleaseLock { .. } => "release-lock",
-            Self::WriteBaseline { .. } => "write-baseline",
-            Self::UpdateNode { .. } => "update-node",
-            Self::CreateJob { .. } => "create-job",
-            Self::CreateGate { .. } => "create-gate",
-            Self::OpenGate { .. } => "open-gate",
-            Self::StopJob { .. } => "stop-job",
-            Self::CreateStandIn { .. } => "create-stand-in",
-            Self::RemoveJob { .. } => "remove-job",
-            Self::WriteResult { .. } => "write-result",
-            Self::WriteHistory { .. } => "write-history",
-            Self::RemoveResults => "remove-results",
-            Self::RemoveDelivered => "remove-delivered",
-            Self::SetControl { .. } => "set-control",
-            Self::MarkGone { .. } => "mark-gone",
-            Self::MoveController { .. } => "move-controller",
-        }
+        self.into()
     }
 }

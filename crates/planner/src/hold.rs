@@ -8,10 +8,12 @@ use careen_contract::report::Restart;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
+use strum::IntoStaticStr;
 
 /// A reason to wait.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "kebab-case", tag = "hold")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Hold {
     /// Another controller works on this swarm.
     LockHeld {
@@ -103,7 +105,7 @@ pub enum Hold {
         from: String,
     },
     /// The host is at work.
-    HostWorks {
+    HostAtWork {
         /// At what.
         phase: Phase,
     },
@@ -150,7 +152,7 @@ pub enum Hold {
         why: BTreeMap<String, String>,
     },
     /// Somebody else changed the node's availability.
-    TakenAway {
+    AvailabilityChanged {
         /// What it is now.
         now: Availability,
         /// What the rollout needs.
@@ -219,7 +221,7 @@ pub enum Hold {
     /// The config that says how things stood before was removed although the rollout had begun.
     BaselineRemoved,
     /// A write is under way.
-    Moving,
+    Recording,
 }
 
 /// Why a rollout is paused.
@@ -279,7 +281,7 @@ impl Hold {
             Self::AgentRejected { why: "invalid mount config".into() },
             Self::HostBusy { transaction: "k3x9-w1-g1".into() },
             Self::Copied { from: "machine 4f2a (host web-1)".into() },
-            Self::HostWorks { phase: Phase::Running },
+            Self::HostAtWork { phase: Phase::Running },
             Self::HostWaits { why: "n2 is restarting its engine: one manager at a time".into() },
             Self::NoReport { phase: Phase::Preparing },
             Self::VolumeWouldMove { service: "db".into(), source: "data".into() },
@@ -290,7 +292,7 @@ impl Hold {
             Self::AtZero { service: "web".into() },
             Self::NotEmpty { services: vec!["web".into()] },
             Self::NotReplaced { services: vec!["web".into()], why: missing_image() },
-            Self::TakenAway { now: Availability::Active, needed: Availability::Drain },
+            Self::AvailabilityChanged { now: Availability::Active, needed: Availability::Drain },
             Self::GivingTheGo,
             Self::RefusingTheRestart,
             Self::Restarting { kind: Restart::Reboot },
@@ -306,58 +308,13 @@ impl Hold {
             Self::SeveralRejoined { nodes: vec![node(), NodeId("w2".into())] },
             Self::RecordRemoved,
             Self::BaselineRemoved,
-            Self::Moving,
+            Self::Recording,
         ]
     }
 
     /// Its name in JSON and in the documents.
     pub fn name(&self) -> &'static str {
-        match self {
-            Self::LockHeld { .. } => "lock-held",
-            Self::TakingOver => "taking-over",
-            Self::Starting => "starting",
-            Self::Paused { .. } => "paused",
-            Self::EarlierWave { .. } => "earlier-wave",
-            Self::Parallelism { .. } => "parallelism",
-            Self::Delay { .. } => "delay",
-            Self::QuorumAtRisk { .. } => "quorum-at-risk",
-            Self::NoLeader => "no-leader",
-            Self::OtherManager { .. } => "other-manager",
-            Self::ControllerHere => "controller-here",
-            Self::NodeDown => "node-down",
-            Self::NotReporting => "not-reporting",
-            Self::CalledDown => "called-down",
-            Self::Placing { .. } => "placing",
-            Self::ImageMissing { .. } => "image-missing",
-            Self::AgentRejected { .. } => "agent-rejected",
-            Self::HostBusy { .. } => "host-busy",
-            Self::Copied { .. } => "copied",
-            Self::HostWorks { .. } => "host-works",
-            Self::HostWaits { .. } => "host-waits",
-            Self::NoReport { .. } => "no-report",
-            Self::VolumeWouldMove { .. } => "volume-would-move",
-            Self::NoPlace { .. } => "no-place",
-            Self::AtZero { .. } => "at-zero",
-            Self::NotEmpty { .. } => "not-empty",
-            Self::NotReplaced { .. } => "not-replaced",
-            Self::TakenAway { .. } => "taken-away",
-            Self::GivingTheGo => "giving-the-go",
-            Self::RefusingTheRestart => "refusing-the-restart",
-            Self::Restarting { .. } => "restarting",
-            Self::UnlockNeeded { .. } => "unlock-needed",
-            Self::CleaningUp => "cleaning-up",
-            Self::ServicesWorse { .. } => "services-worse",
-            Self::ManagerUnreachable => "manager-unreachable",
-            Self::Monitoring { .. } => "monitoring",
-            Self::CorruptRecord { .. } => "corrupt-record",
-            Self::OtherRollout { .. } => "other-rollout",
-            Self::NodeGone { .. } => "node-gone",
-            Self::Rejoined { .. } => "rejoined",
-            Self::SeveralRejoined { .. } => "several-rejoined",
-            Self::RecordRemoved => "record-removed",
-            Self::BaselineRemoved => "baseline-removed",
-            Self::Moving => "moving",
-        }
+        self.into()
     }
 }
 
@@ -417,7 +374,7 @@ impl fmt::Display for Hold {
                 "what careen keeps on the host was copied from {from}; nothing is begun until somebody says there which \
                  machine it is"
             ),
-            Self::HostWorks { phase } => write!(f, "the host is at work ({})", phase.word()),
+            Self::HostAtWork { phase } => write!(f, "the host is at work ({})", phase.word()),
             Self::HostWaits { why } => write!(f, "its host waits: {why}"),
             Self::NoReport { phase } => {
                 write!(f, "the agent's report cannot be read now ({})", phase.word())
@@ -438,7 +395,7 @@ impl fmt::Display for Hold {
             Self::NotReplaced { services, why } => {
                 write!(f, "not running elsewhere yet: {}", with_why(services, why))
             }
-            Self::TakenAway { now, needed } => write!(
+            Self::AvailabilityChanged { now, needed } => write!(
                 f,
                 "somebody made the node '{}' while it was to be '{}': change it back, or skip the node",
                 now.word(),
@@ -489,7 +446,7 @@ impl fmt::Display for Hold {
             Self::BaselineRemoved => f.write_str(
                 "somebody removed the config that says which nodes take part; no further node begins",
             ),
-            Self::Moving => f.write_str("the next step is being written"),
+            Self::Recording => f.write_str("the next step is being written"),
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::needs::{Needs, Offers, Resources};
 use careen_contract::report::{Printed, Said};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use strum::{IntoStaticStr, VariantArray};
 
 /// A node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,8 +54,11 @@ pub enum Role {
 }
 
 /// What Swarm may do with a node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, IntoStaticStr, VariantArray,
+)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Availability {
     /// Tasks are placed on it.
     Active,
@@ -66,12 +70,8 @@ pub enum Availability {
 
 impl Availability {
     /// Docker's word.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::Pause => "pause",
-            Self::Drain => "drain",
-        }
+    pub fn word(self) -> &'static str {
+        self.into()
     }
 }
 

@@ -9,6 +9,7 @@ use careen_contract::label;
 use careen_contract::report::NodeOutcome;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use strum::{IntoStaticStr, VariantArray};
 
 /// Where a rollout stands: labels on the config that holds its spec.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -128,8 +129,9 @@ pub struct NodeResult {
 }
 
 /// What an operator asks for one node: the label [`label::ASK`], taken away with the answer, or at the end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, VariantArray)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Ask {
     /// Try the failed node again.
     Retry,
@@ -146,14 +148,11 @@ impl Ask {
     /// What is asked of this rollout for a node; what is not understood is no wish.
     pub fn of(node: &Node, rollout: &RolloutId) -> Option<Self> {
         let label = node.labels.get(label::ASK)?;
-        [Self::Retry, Self::Skip].into_iter().find(|ask| ask.label(rollout) == *label)
+        Self::VARIANTS.iter().copied().find(|ask| ask.label(rollout) == *label)
     }
 
     /// In one word.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Retry => "retry",
-            Self::Skip => "skip",
-        }
+    pub fn word(self) -> &'static str {
+        self.into()
     }
 }

@@ -29,7 +29,7 @@ pub(crate) enum Key {
     /// Everything looks well on this node.
     Well(NodeId),
     /// Somebody else changed the availability of this node.
-    TakenAway(NodeId),
+    AvailabilityChanged(NodeId),
     /// The node refuses this agent of this try.
     Refused(NodeId, u32, u32),
     /// The rollout is aborted, and this try on the node is not through.

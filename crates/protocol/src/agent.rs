@@ -13,6 +13,7 @@ use careen_contract::settings::LEAST_GATES;
 use careen_host::journal::Record;
 use careen_host::outcome::{EngineRestart, Phase};
 use std::time::Duration;
+use strum::IntoStaticStr;
 
 pub use event::{Do, Effect, Event, Known, Part, Ran, Step, Wish};
 
@@ -30,7 +31,8 @@ pub struct Agent {
 }
 
 /// Where an agent is.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
 pub enum At {
     /// Nowhere yet.
     New,
@@ -506,22 +508,7 @@ impl At {
 
     /// Its name, as docs/protocol.md draws it.
     pub fn name(&self) -> &'static str {
-        match self {
-            Self::New => "new",
-            Self::Reading => "reading",
-            Self::Preflight => "preflight",
-            Self::Preparing => "preparing",
-            Self::Offering => "offering",
-            Self::Gathering { .. } => "gathering",
-            Self::Waiting(_) => "waiting",
-            Self::Revoking(_) => "revoking",
-            Self::Following(_) => "following",
-            Self::RollingBack { .. } => "rolling-back",
-            Self::Verifying => "verifying",
-            Self::Probing => "probing",
-            Self::Staying(_) => "staying",
-            Self::Gone => "gone",
-        }
+        self.into()
     }
 }
 

@@ -7,15 +7,21 @@ use serde_json::Value;
 /// Where the logs of a host's agents are kept, by container.
 const KEPT: &str = "/run/careen-ears";
 
-/// Listens to every agent of the host that it finds; ends when its directory is gone.
+/// Listens to every agent of the host from its start on; ends within seconds when its directory is gone. The engine tells of each
+/// start, so that nothing asks it over and over; that ends with the engine, or after a while, and begins anew.
 const LISTEN: &str = "
 rm -rf /run/careen-ears; mkdir /run/careen-ears
 setsid sh -c '
+    hear() { [ -e /run/careen-ears/$1 ] || { : >/run/careen-ears/$1; docker logs -f $1 >/run/careen-ears/$1 2>&1 & }; }
     while [ -d /run/careen-ears ]; do
+        since=$(date +%s)
         # Of one that is only created there is no log yet, and whoever follows that is through at once.
         for c in $(docker ps -aq --no-trunc -f label=careen.role=agent -f status=running -f status=exited 2>/dev/null); do
-            [ -e /run/careen-ears/$c ] || { : >/run/careen-ears/$c; docker logs -f $c >/run/careen-ears/$c 2>&1 & }
+            hear $c
         done
+        timeout 10 docker events --since $since --format \"{{.Actor.ID}}\" \\
+            --filter type=container --filter event=start --filter label=careen.role=agent 2>/dev/null |
+            while read -r c; do hear $c; done
         sleep 0.2
     done' </dev/null >/dev/null 2>&1 &
 ";

@@ -77,7 +77,7 @@ fn is_frozen_for_a_moment(scene: &Scene) {
             return frozen.mend();
         }
         frozen.mend();
-        scene.await_hold("n4", "host-works");
+        scene.await_hold("n4", "host-at-work");
     }
     panic!("the swarm noticed each time before careen could be asked");
 }
@@ -89,7 +89,7 @@ fn a_node_that_dies_in_its_turn_leaves_an_abort_to_its_operator() {
     let mut web = Web::watch(&scene);
     works(&scene);
     is_frozen_for_a_moment(&scene);
-    scene.await_hold("n4", "host-works");
+    scene.await_hold("n4", "host-at-work");
     let broken = dies(&scene);
     assert_eq!(scene.careen(&["abort"]).status, 0);
     let last = scene.await_end();
@@ -120,7 +120,7 @@ fn a_node_that_dies_before_the_go_can_be_skipped() {
     scene.start(&["--node", "n4", "--node", "n2", "--", "plain"]);
     scene.await_hold("n4", "placing");
     frozen.mend();
-    scene.await_hold("n4", "host-works");
+    scene.await_hold("n4", "host-at-work");
     let broken = Broken::by(&scene, "n4", Fault::PowerOff, Fault::PowerOn);
     scene.await_hold("n4", "node-down");
     let skip = scene.careen(&["skip", "n4"]);

@@ -57,7 +57,7 @@ fn a_drained_node_that_an_operator_activates_waits_and_is_theirs_from_then_on() 
     scene.start(&["--node", "n4", "--drain", "always", "--", "plain"]);
     scene.await_hold("n4", "not-empty");
     set(&scene, "n4", "active");
-    scene.await_hold("n4", "taken-away");
+    scene.await_hold("n4", "availability-changed");
     let why = scene.careen(&["why", "n4"]).stdout;
     assert!(why.contains("somebody made the node 'active'") && why.contains("careen skip n4"), "{why}");
     eprintln!("{why}");

@@ -19,7 +19,7 @@ fn holds_until_it_is_back(scene: &Scene, fault: Fault, mend: Fault, members: usi
     let before = scene.availability();
     scene.hold("n1", "prepare");
     let rollout = scene.start(&["--node", "n1"]);
-    scene.await_hold("n1", "host-works");
+    scene.await_hold("n1", "host-at-work");
     // A question, which no log driver passes on before its line is ended.
     scene.await_printed("n1", "prepare: go on? ");
     let lost = one_to_lose(scene, &rollout);

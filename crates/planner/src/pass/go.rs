@@ -220,7 +220,7 @@ pub(super) fn is_going_down(here: &Here<'_>) -> bool {
 }
 
 fn no_report(here: &Here<'_>) -> Hold {
-    here.record.stage.phase().map_or(Hold::Moving, |phase| Hold::NoReport { phase })
+    here.record.stage.phase().map_or(Hold::Recording, |phase| Hold::NoReport { phase })
 }
 
 fn is_drawn(gate: &Job, draw: Draw) -> bool {

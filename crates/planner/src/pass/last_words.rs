@@ -57,13 +57,13 @@ const fn is_cause(hold: &Hold) -> bool {
         | Hold::CalledDown
         | Hold::HostBusy { .. }
         | Hold::Copied { .. }
-        | Hold::HostWorks { .. }
+        | Hold::HostAtWork { .. }
         | Hold::HostWaits { .. }
         | Hold::NoReport { .. }
         | Hold::VolumeWouldMove { .. }
         | Hold::NoPlace { .. }
         | Hold::AtZero { .. }
-        | Hold::TakenAway { .. }
+        | Hold::AvailabilityChanged { .. }
         | Hold::GivingTheGo
         | Hold::RefusingTheRestart
         | Hold::Restarting { .. }
@@ -78,7 +78,7 @@ const fn is_cause(hold: &Hold) -> bool {
         | Hold::SeveralRejoined { .. }
         | Hold::RecordRemoved
         | Hold::BaselineRemoved
-        | Hold::Moving => false,
+        | Hold::Recording => false,
     }
 }
 

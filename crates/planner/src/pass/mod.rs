@@ -347,7 +347,7 @@ impl Work<'_> {
         }
         if stored && record.taken.is_some_and(|taken| taken.set != node.availability) {
             // Somebody changed it: it is theirs from now on, also when they change it back.
-            self.write(node, NodeRecord { taken: None, ..record }, None, Hold::Moving);
+            self.write(node, NodeRecord { taken: None, ..record }, None, Hold::Recording);
             return Ok(());
         }
         match self.decide(node, &record, stored) {
@@ -385,7 +385,7 @@ impl Work<'_> {
             }
             Move::Set(wanted) => {
                 let change = change(node, &record, wanted);
-                self.write(node, NodeRecord { taken: change.taken, ..record }, change.to, Hold::Moving);
+                self.write(node, NodeRecord { taken: change.taken, ..record }, change.to, Hold::Recording);
             }
             Move::Step(event, wanted) => self.step(node, record, &event, wanted)?,
             Move::Fail(reason) => self.fail(node, record, reason)?,
@@ -436,7 +436,7 @@ impl Work<'_> {
             // Nodes that are looked at later in this pass see it.
             *standing = Standing::Ours { record: record.clone(), stored: true };
         }
-        self.write(node, record, change.to, Hold::Moving);
+        self.write(node, record, change.to, Hold::Recording);
         Ok(())
     }
 

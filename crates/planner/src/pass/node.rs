@@ -126,7 +126,7 @@ impl Work<'_> {
             | Stage::Done
             | Stage::Failed { .. }
             | Stage::Skipped { .. }
-            | Stage::Gone { .. } => Move::Wait(Hold::Moving),
+            | Stage::Gone { .. } => Move::Wait(Hold::Recording),
         }
     }
 
@@ -222,11 +222,11 @@ impl Work<'_> {
 
     /// Somebody else changed what this phase needs. It is not changed back; after the drain's limit the node fails.
     pub(super) fn taken_away(&mut self, here: &Here<'_>, needed: Availability) -> Move {
-        let age = self.watching.age(Key::TakenAway(here.node.id.clone()));
+        let age = self.watching.age(Key::AvailabilityChanged(here.node.id.clone()));
         if age >= self.spec.limits.draining {
-            return Move::Fail(Reason::TakenAway);
+            return Move::Fail(Reason::AvailabilityChanged);
         }
-        Move::Wait(Hold::TakenAway { now: here.node.availability, needed })
+        Move::Wait(Hold::AvailabilityChanged { now: here.node.availability, needed })
     }
 
     /// Something waits to be placed on a node that is not active.
@@ -243,7 +243,7 @@ impl Work<'_> {
     /// What the agent says of a host that is at work.
     pub(super) fn works(&self, here: &Here<'_>, phase: Phase) -> Hold {
         let waits = self.host_waits(here);
-        let works = || self.observed.report(&here.agent).map(|_| Hold::HostWorks { phase });
+        let works = || self.observed.report(&here.agent).map(|_| Hold::HostAtWork { phase });
         waits.or_else(works).unwrap_or(Hold::NoReport { phase })
     }
 
@@ -293,7 +293,7 @@ impl Work<'_> {
     ) -> Move {
         let (node, generation) = (here.node.id.clone(), here.record.generation);
         let result = NodeResult { node, generation, outcome: outcome.clone(), record };
-        Move::Act(vec![Action::WriteResult { result }], Hold::Moving)
+        Move::Act(vec![Action::WriteResult { result }], Hold::Recording)
     }
 }
 

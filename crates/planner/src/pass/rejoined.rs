@@ -47,7 +47,7 @@ impl Work<'_> {
             Answer::Several(nodes) => Hold::SeveralRejoined { nodes },
             Answer::NotBegun => {
                 self.mark(id, GoneMark::GivenUp, None);
-                Hold::Moving
+                Hold::Recording
             }
             Answer::Ended(node, outcome, record) => {
                 let as_whom = format!("its host joined again as {} ({})", node.hostname, node.id);
@@ -56,7 +56,7 @@ impl Work<'_> {
                 let (node, outcome) = (id.clone(), outcome.clone());
                 let result = NodeResult { node, generation, outcome, record: Some(record) };
                 self.actions.push(Action::WriteResult { result });
-                Hold::Moving
+                Hold::Recording
             }
         };
         let is_certain = !matches!(hold, Hold::SeveralRejoined { .. });

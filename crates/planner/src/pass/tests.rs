@@ -362,7 +362,7 @@ fn half_a_go_is_completed_only_while_everything_is_as_it_was() {
             seen.services = vec![service("web", 1)];
             seen.services[0].running = 0;
         }),
-        ("taken-away", |seen| {
+        ("availability-changed", |seen| {
             node(seen, "w1").availability = Active;
             let released = NodeRecord { taken: None, ..record(Stage::Running { drained: true }) };
             node(seen, "w1").labels.insert(label::NODE.into(), released.encode());
@@ -372,7 +372,7 @@ fn half_a_go_is_completed_only_while_everything_is_as_it_was() {
             let draw = Draw { number: 1, ..DRAW };
             says(seen, "w1", Some(Said::Prepared { restart: Expectation::No, draw }));
         }),
-        ("host-works", |seen| says(seen, "w1", Some(Said::Running { attempt: 1 }))),
+        ("host-at-work", |seen| says(seen, "w1", Some(Said::Running { attempt: 1 }))),
     ];
     let mut observed = cluster();
     put(&mut observed, "w1", &record(Stage::Running { drained: true }));
@@ -455,9 +455,9 @@ fn why_a_host_waits_that_has_its_go_is_told() {
     let running = || Stage::Running { drained: false };
     for (stage, said, gates, without) in [
         (running(), prepared(Expectation::No), vec![2, 5], Hold::GivingTheGo),
-        (running(), Said::Running { attempt: 1 }, vec![2, 5], Hold::HostWorks { phase: Phase::Running }),
+        (running(), Said::Running { attempt: 1 }, vec![2, 5], Hold::HostAtWork { phase: Phase::Running }),
         (Stage::RestartingEngine, wants(Restart::Engine), vec![2, 5, 1, 4], Hold::GivingTheGo),
-        (Stage::Preparing, Said::Preparing, vec![], Hold::HostWorks { phase: Phase::Preparing }),
+        (Stage::Preparing, Said::Preparing, vec![], Hold::HostAtWork { phase: Phase::Preparing }),
     ] {
         assert_eq!(given(stage.clone(), said.clone(), &gates, None), without);
         assert_eq!(given(stage, said, &gates, Some(why)), waits);
@@ -705,7 +705,7 @@ fn what_somebody_else_changed_is_theirs() {
     );
     let released = NodeRecord { taken: None, ..record(Stage::Draining { goal: Goal::Run }) };
     put(&mut observed, "w1", &released);
-    assert_eq!(hold(&now(&observed, &spec()), "w1"), "taken-away");
+    assert_eq!(hold(&now(&observed, &spec()), "w1"), "availability-changed");
     let pass = after(&observed, &spec(), 15 * 60);
     assert_eq!(words(&pass)[1..], ["set-control"], "{:?}", words(&pass));
 }
@@ -810,7 +810,7 @@ fn what_a_pause_says_of_a_node_is_carried_out() {
     assert_eq!(words(&now(&observed, &spec())), ["w1 e5 verifying active>drain"], "its next step is due");
     observed.rollout.as_mut().unwrap().control = paused(Phase::Draining);
     says(&mut observed, "w1", Some(Said::Running { attempt: 1 }));
-    assert_eq!(hold(&now(&observed, &spec()), "w1"), "host-works", "it is elsewhere by now");
+    assert_eq!(hold(&now(&observed, &spec()), "w1"), "host-at-work", "it is elsewhere by now");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use careen_contract::report::Restart;
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 
 mod record;
 pub mod words;
@@ -10,8 +11,9 @@ pub use record::{CorruptRecord, NodeRecord, Taken};
 pub use words::{Phase, Reason, Skip};
 
 /// Where one node stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "kebab-case", tag = "stage")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Stage {
     /// Nothing was begun.
     Pending,
@@ -111,7 +113,8 @@ pub enum Then {
 }
 
 /// What happens to a node's stage.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
 pub enum Event {
     /// It is the node's turn.
     Enter,
@@ -335,48 +338,14 @@ impl Stage {
 
     /// Its name.
     pub fn name(&self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Entering => "entering",
-            Self::Preparing => "preparing",
-            Self::Draining { .. } => "draining",
-            Self::Running { .. } => "running",
-            Self::RestartingEngine => "restarting-engine",
-            Self::Rebooting => "rebooting",
-            Self::Verifying => "verifying",
-            Self::Restoring { .. } => "restoring",
-            Self::Settling => "settling",
-            Self::Done => "done",
-            Self::Failed { .. } => "failed",
-            Self::Skipped { .. } => "skipped",
-            Self::Gone { .. } => "gone",
-        }
+        self.into()
     }
 }
 
 impl Event {
     /// Its name.
     pub fn name(&self) -> &'static str {
-        match self {
-            Self::Enter => "enter",
-            Self::Withdraw => "withdraw",
-            Self::Placed => "placed",
-            Self::AgentLost => "agent-lost",
-            Self::Cancelled => "cancelled",
-            Self::Drain(_) => "drain",
-            Self::Go { .. } => "go",
-            Self::Restart(_) => "restart",
-            Self::Ended => "ended",
-            Self::NotBegun => "not-begun",
-            Self::Verified => "verified",
-            Self::Restored => "restored",
-            Self::Settled => "settled",
-            Self::Fail(_) => "fail",
-            Self::Skip(_) => "skip",
-            Self::Retry => "retry",
-            Self::Leave(_) => "leave",
-            Self::GiveUp => "give-up",
-        }
+        self.into()
     }
 }
 

@@ -4,13 +4,14 @@
 //! availability lie in the same object of the swarm, so one write changes both: there is no moment in which a node is
 //! drained and nobody knows by whom.
 
-use super::{Goal, Phase, Reason, Skip, Stage, Then};
+use super::{Goal, Phase, Reason, Stage, Then};
 use crate::ids::RolloutId;
 use crate::objects::{Availability, Node};
 use careen_contract::label;
 use careen_contract::report::{HostPhase, Restart};
 use serde::{Deserialize, Serialize};
 use std::fmt::{self, Write as _};
+use strum::VariantArray;
 
 /// The format's number. A record with another one is not guessed at.
 const FORMAT: &str = "1";
@@ -161,9 +162,7 @@ fn decode_taken(word: &str) -> Option<Taken> {
 }
 
 fn availability(word: &str) -> Option<Availability> {
-    [Availability::Active, Availability::Pause, Availability::Drain]
-        .into_iter()
-        .find(|one| one.word() == word)
+    Availability::VARIANTS.iter().copied().find(|one| one.word() == word)
 }
 
 fn write_stage(f: &mut fmt::Formatter<'_>, stage: &Stage) -> fmt::Result {
@@ -176,9 +175,9 @@ fn write_stage(f: &mut fmt::Formatter<'_>, stage: &Stage) -> fmt::Result {
         Stage::Restoring { then: Then::Fail { phase, reason } } => {
             write!(f, "{name}:failed:{}:{}", phase.word(), reason)
         }
-        Stage::Restoring { then: Then::Skip { why } } => write!(f, "{name}:skipped:{}", skip_word(*why)),
+        Stage::Restoring { then: Then::Skip { why } } => write!(f, "{name}:skipped:{}", <&str>::from(why)),
         Stage::Failed { phase, reason } => write!(f, "{name}:{}:{}", phase.word(), reason),
-        Stage::Skipped { why } => write!(f, "{name}:{}", skip_word(*why)),
+        Stage::Skipped { why } => write!(f, "{name}:{}", <&str>::from(why)),
         // A node that left has no label. Whoever wrote one would write what nobody reads.
         Stage::Gone { .. }
         | Stage::Running { drained: false }
@@ -219,7 +218,7 @@ fn decode_stage(text: &str) -> Option<Stage> {
             let (phase, reason) = decode_failure(data)?;
             Stage::Failed { phase, reason }
         }
-        ("skipped", Some(word)) => Stage::Skipped { why: skip_of(word)? },
+        ("skipped", Some(word)) => Stage::Skipped { why: word.parse().ok()? },
         (_, _) => return None,
     })
 }
@@ -231,78 +230,25 @@ fn decode_then(data: &str) -> Option<Then> {
             let (phase, reason) = decode_failure(data)?;
             Some(Then::Fail { phase, reason })
         }
-        "skipped" => Some(Then::Skip { why: skip_of(data)? }),
+        "skipped" => Some(Then::Skip { why: data.parse().ok()? }),
         _ => None,
     }
 }
 
 fn decode_failure(data: &str) -> Option<(Phase, Reason)> {
     let (phase, reason) = data.split_once(':')?;
-    let phase = Phase::ALL.into_iter().find(|one| one.word() == phase)?;
-    let plain = Reason::PLAIN.into_iter().find(|one| Unread(reason).is(one));
     let exit = || reason.strip_prefix("exit-")?.parse().ok().map(Reason::Exit);
-    Some((phase, plain.or_else(exit)?))
-}
-
-fn skip_word(why: Skip) -> &'static str {
-    match why {
-        Skip::Asked => "asked",
-        Skip::Aborted => "aborted",
-        Skip::Windows => "windows",
-        Skip::OldEngine => "old-engine",
-    }
-}
-
-fn skip_of(word: &str) -> Option<Skip> {
-    [Skip::Asked, Skip::Aborted, Skip::Windows, Skip::OldEngine]
-        .into_iter()
-        .find(|why| skip_word(*why) == word)
+    Some((phase.parse().ok()?, reason.parse().ok().or_else(exit)?))
 }
 
 impl Phase {
-    pub(super) const ALL: [Self; 10] = [
-        Self::Pending,
-        Self::Entering,
-        Self::Preparing,
-        Self::Draining,
-        Self::Running,
-        Self::RestartingEngine,
-        Self::Rebooting,
-        Self::Verifying,
-        Self::Restoring,
-        Self::Settling,
-    ];
-
     /// Its name.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Entering => "entering",
-            Self::Preparing => "preparing",
-            Self::Draining => "draining",
-            Self::Running => "running",
-            Self::RestartingEngine => "restarting-engine",
-            Self::Rebooting => "rebooting",
-            Self::Verifying => "verifying",
-            Self::Restoring => "restoring",
-            Self::Settling => "settling",
-        }
+    pub fn word(self) -> &'static str {
+        self.into()
     }
 }
 
 impl Reason {
-    pub(super) const PLAIN: [Self; 9] = [
-        Self::Preflight,
-        Self::TimeLimit,
-        Self::NodeDown,
-        Self::AgentLost,
-        Self::GoLost,
-        Self::Forgotten,
-        Self::TakenAway,
-        Self::RecordRemoved,
-        Self::Aborted,
-    ];
-
     /// Why a host's part failed.
     pub(crate) fn of(phase: HostPhase, exit: i32) -> Self {
         match phase {
@@ -319,17 +265,9 @@ impl Reason {
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Exit(status) => return write!(f, "exit-{status}"),
-            Self::Preflight => "preflight",
-            Self::TimeLimit => "time-limit",
-            Self::NodeDown => "node-down",
-            Self::AgentLost => "agent-lost",
-            Self::GoLost => "go-lost",
-            Self::Forgotten => "forgotten",
-            Self::TakenAway => "taken-away",
-            Self::RecordRemoved => "record-removed",
-            Self::Aborted => "aborted",
-        })
+        match self {
+            Self::Exit(status) => write!(f, "exit-{status}"),
+            other => f.write_str(other.into()),
+        }
     }
 }

@@ -4,6 +4,7 @@ use super::*;
 use crate::observed::Availability;
 use crate::testing::rollout;
 use std::collections::BTreeSet;
+use strum::{IntoEnumIterator, VariantArray};
 
 const FAILED: Reason = Reason::Exit(7);
 
@@ -30,8 +31,8 @@ fn all_stages() -> Vec<Stage> {
     }
     let left = [Left::BeforeItsTurn, Left::AtWork, Left::GivenUp, Left::Failed, Left::Done];
     stages.extend(left.map(|left| Stage::Gone { left }));
-    for phase in Phase::ALL {
-        for reason in Reason::PLAIN.into_iter().chain([FAILED, Reason::Exit(-1)]) {
+    for phase in Phase::VARIANTS.iter().copied() {
+        for reason in Reason::iter().chain([FAILED, Reason::Exit(-1)]) {
             stages.push(Stage::Failed { phase, reason });
         }
     }

@@ -1,10 +1,26 @@
 //! When a node failed and why, and why one is left out.
 
 use serde::{Deserialize, Serialize};
+use strum::{EnumIter, EnumString, IntoStaticStr, VariantArray};
 
 /// A stage's name, for a failure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Phase {
     /// Before anything was begun.
     Pending,
@@ -29,10 +45,12 @@ pub enum Phase {
 }
 
 /// Why a node failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, EnumIter, EnumString, IntoStaticStr)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Reason {
     /// A command of the payload failed with this status.
+    #[strum(disabled)]
     Exit(i32),
     /// The host is not fit, or refuses the agent: nothing of the payload was begun. The result's record says why.
     Preflight,
@@ -47,7 +65,7 @@ pub enum Reason {
     /// The host knows nothing of a try that may have got its go: it lost its state, or is another host.
     Forgotten,
     /// Somebody else changed the node's availability, and it stayed so.
-    TakenAway,
+    AvailabilityChanged,
     /// Somebody removed the node's label while it was at work, and nobody said what is to become of it.
     RecordRemoved,
     /// The rollout was aborted while the host was at work, or nobody knew.
@@ -63,7 +81,7 @@ impl Reason {
             | Self::Preflight
             | Self::GoLost
             | Self::Forgotten
-            | Self::TakenAway
+            | Self::AvailabilityChanged
             | Self::RecordRemoved
             | Self::Aborted => false,
         }
@@ -71,8 +89,9 @@ impl Reason {
 }
 
 /// Why a node is left out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, EnumString, IntoStaticStr)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Skip {
     /// An operator said so.
     Asked,
