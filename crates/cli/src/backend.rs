@@ -273,7 +273,7 @@ pub enum BackendError {
         why: String,
     },
     /// No answer came to a write.
-    #[error("the swarm did not answer: {why}; it is not known whether it was done")]
+    #[error("the swarm did not answer: {why}; it may have been done")]
     Unclear {
         /// What came instead.
         why: String,

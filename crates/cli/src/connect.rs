@@ -124,8 +124,7 @@ impl NoManager {
             Self::Worker { .. } => "run careen on a manager's host; 'docker node ls' there lists them",
             Self::Locked { .. } => "type 'docker swarm unlock' on that host",
             Self::SwarmError { .. } => {
-                "mend what it says, on that host ('docker info', and its engine's log); run careen on another manager's host \
-                 meanwhile"
+                "fix that on its host ('docker info', and its engine's log); meanwhile run careen on another manager's host"
             }
             Self::Joining { .. } => {
                 "wait for it: another manager may have to accept it, or none can be reached ('docker info')"

@@ -111,11 +111,11 @@ fn fails(standing: &Standing, seat: &Seat) -> Told {
     };
     let (text, here) = match standing.control {
         Some(Control::Aborting) => (
-            "mend what it says, and it goes on by itself; or end the rollout from this terminal",
+            "fix that, and it goes on by itself; or end the rollout from this terminal",
             vec![Verb::Abort.step()],
         ),
         Some(Control::Running | Control::Paused { .. } | Control::Finished { .. }) | None => (
-            "mend what it says, and it goes on by itself; or run the controller in your terminal, or end the rollout from there",
+            "fix that, and it goes on by itself; or run the controller in your terminal, or end the rollout from there",
             vec![Verb::Resume.step().locally(), Verb::Abort.step()],
         ),
     };

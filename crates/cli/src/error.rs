@@ -76,12 +76,12 @@ pub enum Failure {
     },
     /// There is nobody to ask, and no `--yes`.
     #[error(
-        "standard input is no terminal, so nobody can be asked whether the rollout may start; nothing was changed"
+        "standard input is no terminal, so nobody can be asked whether to start the rollout; nothing was changed"
     )]
     NobodyToAsk,
     /// The same before something is given back.
     #[error(
-        "standard input is no terminal, so nobody can be asked whether that may be given back and removed; nothing was changed"
+        "standard input is no terminal, so nobody can be asked whether to give back and remove that; nothing was changed"
     )]
     NobodyToAskAboutThat,
     /// The operator said no.
@@ -135,7 +135,7 @@ pub enum Failure {
     /// Somebody removed the rollout's config before it was over.
     #[error(
         "somebody removed the config careen.rollout.{rollout} from the swarm before the rollout was over: nothing further \
-         is done, and hosts finish what they have begun"
+         is done, and hosts finish what they have started"
     )]
     RolloutRemoved {
         /// Which.
@@ -359,8 +359,8 @@ fn next_of_backend(error: &BackendError) -> Option<&'static str> {
     match error {
         BackendError::NoManager(error) => Some(error.next()),
         BackendError::OtherRollout { .. } => Some("'careen status' shows it; 'careen abort' ends it"),
-        BackendError::Changed => Some("try again; 'careen status' shows what is so now"),
-        BackendError::Unclear { .. } => Some("'careen status' shows what is so"),
+        BackendError::Changed => Some("try again; 'careen status' shows the state now"),
+        BackendError::Unclear { .. } => Some("'careen status' shows the state"),
         BackendError::NoImage { .. } => Some(
             "bring the image to a registry that all nodes reach ('careen image push REGISTRY', from a machine that has it), \
              and name it with that registry: --image. If it asks for a password: 'docker login'",

@@ -305,7 +305,7 @@ no controller works on it: 'careen resume' starts one
 
 NODE  ROLE     STATE    FOR    WHY
 w1    worker   done     -      its operator keeps it drained
-w2    worker   running  5 min  the agent's report cannot be read now (running)
+w2    worker   running  5 min  the agent's report cannot be read at the moment (running)
 w3    worker   pending  -      skip is asked for
 m1    manager  held     -      it is not its turn: w2 is before it
 win1  worker   skipped  -      it runs Windows

@@ -164,7 +164,7 @@ rollout k3x9: paused: w2 failed: exit code 100 in the command
     careen abort
 
 w2 (worker) is failed: exit code 100 in the command; it stays drained
-  read what it printed, mend it, then try it again or leave it out
+  read what it printed, fix the cause, then try it again or leave it out
     careen logs w2
     careen retry w2
     careen skip w2

@@ -64,8 +64,8 @@ pub const fn left(left: Left) -> &'static str {
         Left::BeforeItsTurn => {
             "it left the swarm before its turn, or after it had failed without a word from its host"
         }
-        Left::AtWork => "it left the swarm in its turn, and its host may still be at work",
-        Left::GivenUp => "it left the swarm in its turn; nobody knows what became of its host",
+        Left::AtWork => "it left the swarm during its turn, and its host may still be at work",
+        Left::GivenUp => "it left the swarm during its turn; nobody knows what became of its host",
         Left::Failed => "it failed, and left the swarm",
         Left::Done => "it left the swarm, and its command is done",
     }
@@ -172,7 +172,7 @@ pub fn hold(hold: &Hold) -> String {
     if let Hold::Delay { seconds_left } = hold {
         format!("the delay between waves: at most {seconds_left} s left")
     } else if let Hold::Monitoring { seconds_left } = hold {
-        format!("everything looks well, and must for at most {seconds_left} s more")
+        format!("all services are well; watching them for at most {seconds_left} s more")
     } else if let Hold::Paused { why } = hold {
         format!("the rollout is {}", paused(why))
     } else {
@@ -186,7 +186,9 @@ fn paused(why: &PauseReason) -> String {
         PauseReason::NodeFailed { node, phase, why } => {
             format!("paused: {node} failed: {}", failure(*phase, *why))
         }
-        PauseReason::NodeGone { hostname, .. } => format!("paused: {hostname} left the swarm in its turn"),
+        PauseReason::NodeGone { hostname, .. } => {
+            format!("paused: {hostname} left the swarm during its turn")
+        }
         PauseReason::BaselineRemoved => format!("paused: {why}"),
     }
 }
@@ -295,7 +297,7 @@ pub fn advice(node: &NodeStanding) -> Advice {
     let (text, look): (_, Vec<Step>) = match reason {
         // Its logs are gone with its agent.
         reason if reason.is_silent() && node.outcome.is_some() => (
-            "its host has told since how it ended, and keeps the whole output; mend that, then try it again or leave it out",
+            "its host has told since how it ended, and keeps the whole output; fix the cause, then try it again or leave it out",
             vec![on_host(&node.hostname, "careen-agent list")],
         ),
         // There is nobody to ask for its logs.
@@ -317,9 +319,10 @@ pub fn advice(node: &NodeStanding) -> Advice {
         | Reason::TimeLimit
         | Reason::AgentLost
         | Reason::AvailabilityChanged
-        | Reason::Aborted => {
-            ("read what it printed, mend it, then try it again or leave it out", vec![Verb::Logs.node(name)])
-        }
+        | Reason::Aborted => (
+            "read what it printed, fix the cause, then try it again or leave it out",
+            vec![Verb::Logs.node(name)],
+        ),
     };
     Advice { text, commands: [look, vec![Verb::Retry.node(name), Verb::Skip.node(name)]].concat() }
 }
@@ -335,7 +338,7 @@ fn own_record(node: &NodeStanding) -> Vec<Step> {
 fn about_gone(left: Left, name: &str) -> Advice {
     match left {
         Left::AtWork => Advice {
-            text: "find out what became of its host (careen-agent list there); when you need not wait for it, give it up",
+            text: "find out what became of its host (careen-agent list there); if you need not wait for it, give it up",
             commands: vec![Verb::Skip.node(name)],
         },
         Left::GivenUp | Left::Failed => Advice {
@@ -354,9 +357,9 @@ fn about(hold: &Hold, node: &NodeStanding) -> Advice {
     let say = |text, commands: Vec<Step>| Advice { text, commands };
     let wait = Advice::default;
     match hold {
-        Hold::LockHeld { .. } => say("wait for it; a dead one is replaced after 45 s", vec![]),
+        Hold::LockHeld { .. } => say("wait for it; a controller that died is replaced after 45 s", vec![]),
         Hold::Paused { .. } => {
-            say("say how the rollout goes on", vec![Verb::Resume.step(), Verb::Abort.step()])
+            say("decide how the rollout goes on", vec![Verb::Resume.step(), Verb::Abort.step()])
         }
         Hold::QuorumAtRisk { .. } => say(
             "bring the other managers back, or leave this one out",
@@ -364,32 +367,32 @@ fn about(hold: &Hold, node: &NodeStanding) -> Advice {
         ),
         Hold::NoLeader => say("look at the managers", vec!["docker node ls --filter role=manager".into()]),
         Hold::NodeDown => {
-            say("look at the host, also at its own record; after the limit the node fails", own_record(node))
+            say("check the host and its own record; at the time limit the node fails", own_record(node))
         }
         Hold::NotReporting => say(
-            "if it lasts: look at the host, also at its own record; after the limit the node fails",
+            "if it lasts, check the host and its own record; at the time limit the node fails",
             own_record(node),
         ),
         Hold::CalledDown => say(
-            "its host starts the engine once more behind a restart of careen's; if this lasts: start it there",
+            "after a restart by careen the host starts its engine once more; if this lasts, restart it there",
             vec![start_engine(node)],
         ),
         Hold::Restarting { .. } => say(
-            "if it lasts although the host is up, the swarm may go on calling it down: start its engine again there",
+            "if it lasts although the host is up, the swarm may still call it down: restart its engine there",
             vec![start_engine(node)],
         ),
         Hold::ImageMissing { image, .. } => say(
-            "bring the image to the node, or to a registry that all nodes reach; then it goes on by itself within a minute",
+            "load the image on the node, or push it to a registry that all nodes reach; the rollout then goes on within a minute",
             vec![bring(image, &node.hostname), skip()],
         ),
         Hold::AgentRejected { .. } => say(
-            "mend what it says; then it goes on by itself within a minute",
+            "fix what the node says; the rollout then goes on within a minute",
             vec![format!("docker service ps --no-trunc {}", job(node)).into(), skip()],
         ),
         Hold::Placing { why, .. } => say(
             match why {
-                Some(_) => "if it lasts: mend what keeps them from starting",
-                None => "if it lasts: does the node get the image?",
+                Some(_) => "if it lasts, fix what keeps them from starting",
+                None => "if it lasts, check whether the node can get the image",
             },
             vec![format!("docker service ps --no-trunc {}", job(node)).into()],
         ),
@@ -401,12 +404,12 @@ fn about(hold: &Hold, node: &NodeStanding) -> Advice {
             ],
         ),
         Hold::Copied { .. } => say(
-            "say on the host whether it is another machine (new) or the same with other hardware (keep), or leave the node \
-             out; after the limit it fails",
+            "say on the host whether it is another machine (new) or the same one with other hardware (keep), or leave the node \
+             out; at the time limit it fails",
             vec!["careen-agent machine new".into(), "careen-agent machine keep".into(), skip()],
         ),
         Hold::HostWaits { .. } => say(
-            "wait, or look on the host; a wait can be ended there",
+            "wait, or look on the host, where the wait can be ended",
             vec!["careen-agent list".into(), Verb::Follow.node(name)],
         ),
         Hold::HostAtWork { .. } | Hold::NoReport { .. } => {
@@ -424,7 +427,7 @@ fn about(hold: &Hold, node: &NodeStanding) -> Advice {
             vec![format!("docker service ps --no-trunc {service}").into(), skip()],
         ),
         Hold::AtZero { service } => say(
-            "start its tasks anew, so that they spread over the nodes that fit, leave the node out, or start a new rollout with \
+            "restart its tasks so that they spread over the nodes that fit, leave the node out, or start a new rollout with \
              --allow-gaps",
             vec![format!("docker service update --force --detach {service}").into(), skip()],
         ),
@@ -435,54 +438,54 @@ fn about(hold: &Hold, node: &NodeStanding) -> Advice {
             match why.is_empty() {
                 true => "make room elsewhere, or scale them down",
                 false => {
-                    "mend what keeps their tasks from starting elsewhere, or scale them down; then it goes on by itself"
+                    "fix what keeps their tasks from starting elsewhere, or scale them down; the rollout then goes on by itself"
                 }
             },
             services.iter().map(|service| format!("docker service ps --no-trunc {service}").into()).collect(),
         ),
         Hold::AvailabilityChanged { needed, .. } => say(
-            "change it back, or leave the node out; after the limit it fails",
+            "set it back, or leave the node out; at the time limit it fails",
             vec![format!("docker node update --availability {} {name}", needed.word()).into(), skip()],
         ),
         Hold::UnlockNeeded { command } => {
-            say("type the unlock key on its host", vec![command.clone().into()])
+            say("type the unlock key on that host", vec![command.clone().into()])
         }
         Hold::ServicesWorse { services, .. } => say(
-            "mend them, or label them careen.settle=ignore; after the limit the node fails",
+            "fix them, or label them careen.settle=ignore; at the time limit the node fails",
             services.iter().map(|service| format!("docker service ps --no-trunc {service}").into()).collect(),
         ),
         Hold::ManagerUnreachable => {
-            say("if it lasts: look at its engine", vec!["docker node ls --filter role=manager".into()])
+            say("if it lasts, check its engine", vec!["docker node ls --filter role=manager".into()])
         }
         Hold::CorruptRecord { .. } => say(
-            "find out what runs on that host (where there is no careen-agent, nothing of careen's ever did), then remove the label",
+            "find out what runs on that host (a host without careen-agent has never run anything of careen's), then remove the label",
             vec![
                 "careen-agent list".into(),
                 format!("docker node update --label-rm careen.node {name}").into(),
             ],
         ),
         Hold::OtherRollout { .. } => say(
-            "finish or abort that one; when it is gone, find out what runs on that host (where there is no careen-agent, nothing \
+            "finish or abort that rollout; if it is gone, find out what runs on that host (where there is no careen-agent, nothing \
              of careen's ever did), then remove the label",
             vec![
                 "careen-agent list".into(),
                 format!("docker node update --label-rm careen.node {name}").into(),
             ],
         ),
-        Hold::NodeGone { .. } => say("give it up when you need not wait for its host", vec![skip()]),
+        Hold::NodeGone { .. } => say("give it up if you need not wait for its host", vec![skip()]),
         Hold::Rejoined { hostname, .. } => {
             say("wait for its command, or give it up", vec![on_host(hostname, "careen-agent list"), skip()])
         }
         Hold::SeveralRejoined { .. } => say(
-            "say on the copies that they are other machines, or give the node up; after the limit that happens by itself",
+            "say on the copies that they are other machines, or give the node up; at the time limit that happens by itself",
             vec!["careen-agent machine".into(), "careen-agent machine new".into(), skip()],
         ),
         Hold::RecordRemoved => say(
-            "find out what runs on that host, then leave the node out; after the limit it fails",
+            "find out what runs on that host, then leave the node out; at the time limit it fails",
             vec!["careen-agent list".into(), skip()],
         ),
         Hold::BaselineRemoved => {
-            say("nobody knows any more which nodes take part; end the rollout", vec![Verb::Abort.step()])
+            say("without it nobody knows which nodes take part; end the rollout", vec![Verb::Abort.step()])
         }
         Hold::TakingOver
         | Hold::Starting

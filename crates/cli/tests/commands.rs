@@ -189,10 +189,10 @@ fn a_node_that_leaves_in_its_turn_is_told_and_given_up_and_the_end_is_no_success
     assert_eq!(exit(sim.call("run --image update --local --yes --monitor 5s")), 4, "{}", sim.err());
     let err = sim.err();
     assert!(
-        err.contains("w1: gone: it left the swarm in its turn, and its host may still be at work"),
+        err.contains("w1: gone: it left the swarm during its turn, and its host may still be at work"),
         "{err}"
     );
-    assert!(err.contains(" is paused: w1 left the swarm in its turn"), "{err}");
+    assert!(err.contains(" is paused: w1 left the swarm during its turn"), "{err}");
     assert!(err.contains("\n  careen skip w1 --local\n"), "{err}");
     sim.0.borrow_mut().world.join("w1-again", "w1");
     assert_eq!(exit(sim.call("status")), 0);
@@ -541,7 +541,7 @@ fn whoever_follows_is_told_of_a_controller_that_does_not_come_up_and_an_abort_wo
     );
     assert_eq!(exit(sim.call("why")), 0);
     assert!(
-        sim.out().contains("mend what it says") && sim.out().contains("\n    careen abort\n"),
+        sim.out().contains("fix that, and it goes on") && sim.out().contains("\n    careen abort\n"),
         "{}",
         sim.out()
     );

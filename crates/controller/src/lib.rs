@@ -60,7 +60,7 @@ pub enum ActError {
         why: String,
     },
     /// Nobody knows whether it was done; the next pass sees it.
-    #[error("the swarm does not answer: {why}; it is not known whether it was done")]
+    #[error("the swarm does not answer: {why}; it may have been done")]
     Unavailable {
         /// What came instead of an answer.
         why: String,

@@ -136,10 +136,7 @@ fn what_keeps_a_replacement_from_starting_elsewhere_is_quoted_and_mended() {
     assert!(held["why"].as_str().unwrap_or_default().contains("rejected on n3: "), "{held}");
     scene.await_hold("n2", "not-replaced");
     let why = scene.careen(&["why", "n2"]).stdout;
-    assert!(
-        why.contains("only-here:1") && why.contains("mend what keeps their tasks from starting"),
-        "{why}"
-    );
+    assert!(why.contains("only-here:1") && why.contains("fix what keeps their tasks from starting"), "{why}");
     scene.sh("n3", &format!("docker tag {} {only_here}", scene.image));
     scene.await_done();
     scene.sh("n1", "docker service rm lonely; docker node update --label-rm lonely n2; docker node update --label-rm lonely n3");

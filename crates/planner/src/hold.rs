@@ -172,7 +172,7 @@ pub enum Hold {
         /// What to type on the host.
         command: String,
     },
-    /// careen's services are being taken off the node.
+    /// careen's services are being removed from the node.
     CleaningUp,
     /// Services are worse than before the rollout.
     ServicesWorse {
@@ -199,19 +199,19 @@ pub enum Hold {
         /// Which.
         rollout: RolloutId,
     },
-    /// The node left the swarm in its turn, and its host may still be at work.
+    /// The node left the swarm during its turn, and its host may still be at work.
     NodeGone {
         /// How many seconds it keeps its place, rounded up.
         seconds_left: u64,
     },
-    /// The node left the swarm in its turn, and its host is in the swarm again under another id: its command goes on there.
+    /// The node left the swarm during its turn, and its host is in the swarm again under another id: its command goes on there.
     Rejoined {
         /// As which.
         node: NodeId,
         /// That one's host name.
         hostname: String,
     },
-    /// The node left the swarm in its turn, and several hosts have the record of its try: all but one are copies.
+    /// The node left the swarm during its turn, and several hosts have the record of its try: all but one are copies.
     SeveralRejoined {
         /// Which.
         nodes: Vec<NodeId>,
@@ -239,7 +239,7 @@ pub enum PauseReason {
         /// Why.
         why: Reason,
     },
-    /// A node left the swarm in its turn.
+    /// A node left the swarm during its turn.
     NodeGone {
         /// Its id.
         node: NodeId,
@@ -338,10 +338,10 @@ impl fmt::Display for Hold {
                     None => Ok(()),
                 }
             }
-            Self::TakingOver => f.write_str("this controller takes the rollout over"),
-            Self::Starting => f.write_str("how the services stand is being recorded"),
+            Self::TakingOver => f.write_str("this controller is taking over the rollout"),
+            Self::Starting => f.write_str("the state of the services is being recorded"),
             Self::Paused { why } => write!(f, "the rollout is paused: {why}"),
-            Self::EarlierWave { nodes } => write!(f, "it is not its turn: {} before it", list(nodes)),
+            Self::EarlierWave { nodes } => write!(f, "it is not this node's turn yet: {} first", list(nodes)),
             Self::Parallelism { limit, nodes } => {
                 write!(f, "{limit} at a time: {} in maintenance", list(nodes))
             }
@@ -350,44 +350,44 @@ impl fmt::Display for Hold {
                 let risk = QuorumAtRisk { members: *members, reachable: *reachable, needed: *needed };
                 write!(f, "{risk}")
             }
-            Self::NoLeader => f.write_str("no manager leads, so nobody can say how the managers are"),
+            Self::NoLeader => f.write_str("the managers have no leader, so their state is unknown"),
             Self::OtherManager { node } => write!(f, "another manager is in maintenance: {node}"),
-            Self::ControllerHere => f.write_str("the controller runs here and moves away first"),
+            Self::ControllerHere => f.write_str("the controller runs on this node and moves to another manager first"),
             Self::NodeDown => f.write_str("the node is down"),
             Self::NotReporting => f.write_str(
                 "the node does not report: its command may have restarted the engine or the host, or something hangs there",
             ),
             Self::CalledDown => f.write_str(
-                "the swarm goes on calling the node down, although its manager takes part: its engine is up",
+                "the swarm still calls the node down although its manager takes part, so its engine is up",
             ),
             Self::Placing { placed, of, why } => {
-                write!(f, "careen's services are being placed: {placed} of {of} run")?;
+                write!(f, "careen's services are starting on the node: {placed} of {of} run")?;
                 why.iter().try_for_each(|why| write!(f, " ({why})"))
             }
             Self::ImageMissing { image, why } => {
-                write!(f, "the image {image} is not on the node, and it cannot pull it ({why})")
+                write!(f, "the image {image} is not on the node, and the node cannot pull it ({why})")
             }
             Self::AgentRejected { why } => write!(f, "the node refuses the agent: {why}"),
             Self::HostBusy { transaction } => write!(f, "the transaction {transaction} has the host"),
             Self::Copied { from } => write!(
                 f,
-                "what careen keeps on the host was copied from {from}; nothing is begun until somebody says there which \
+                "what careen keeps on the host was copied from {from}; nothing starts until somebody says on the host which \
                  machine it is"
             ),
             Self::HostAtWork { phase } => write!(f, "the host is at work ({})", phase.word()),
             Self::HostWaits { why } => write!(f, "its host waits: {why}"),
             Self::NoReport { phase } => {
-                write!(f, "the agent's report cannot be read now ({})", phase.word())
+                write!(f, "the agent's report cannot be read at the moment ({})", phase.word())
             }
             Self::VolumeWouldMove { service, source } => write!(
                 f,
-                "{service} would start elsewhere without what is in {source}: pin it, or --allow-volume-moves"
+                "{service} would start elsewhere without its data in {source}: pin it, or use --allow-volume-moves"
             ),
             Self::NoPlace { service, why } => {
-                write!(f, "{service} would have no place elsewhere ({why}): make room, or --allow-gaps")
+                write!(f, "{service} would have no place elsewhere ({why}): make room, or use --allow-gaps")
             }
             Self::AtZero { service } => {
-                write!(f, "no task of {service} would run meanwhile: spread it over more nodes, or --allow-gaps")
+                write!(f, "no task of {service} would be left running: spread it over more nodes, or use --allow-gaps")
             }
             Self::NotEmpty { services } => {
                 write!(f, "the drained node still runs {}", services.join(", "))
@@ -397,7 +397,7 @@ impl fmt::Display for Hold {
             }
             Self::AvailabilityChanged { now, needed } => write!(
                 f,
-                "somebody made the node '{}' while it was to be '{}': change it back, or skip the node",
+                "somebody set the node to '{}' while the rollout needs '{}': set it back, or skip the node",
                 now.word(),
                 needed.word()
             ),
@@ -408,45 +408,45 @@ impl fmt::Display for Hold {
             Self::Restarting { kind: Restart::Engine } => f.write_str("the engine is being restarted"),
             Self::Restarting { kind: Restart::Reboot } => f.write_str("the host is being rebooted"),
             Self::UnlockNeeded { command } => write!(f, "the manager is locked; on its host: {command}"),
-            Self::CleaningUp => f.write_str("careen's services are being taken off the node"),
+            Self::CleaningUp => f.write_str("careen's services are being removed from the node"),
             Self::ServicesWorse { services, why } => {
                 write!(f, "worse than before the rollout: {}", with_why(services, why))
             }
-            Self::ManagerUnreachable => f.write_str("the manager does not take part again yet"),
+            Self::ManagerUnreachable => f.write_str("the manager does not take part in the swarm again yet"),
             Self::Monitoring { seconds_left } => {
-                write!(f, "everything looks well; {seconds_left} s more of that")
+                write!(f, "all services are well; watching them for {seconds_left} s more")
             }
             Self::CorruptRecord { text } => {
-                write!(f, "its label careen.node says '{text}', which this version does not understand")
+                write!(f, "the label careen.node says '{text}', which this version does not understand")
             }
             Self::OtherRollout { rollout } => {
-                write!(f, "the rollout {rollout} left it in the middle of something")
+                write!(f, "the rollout {rollout} left this node unfinished")
             }
             Self::NodeGone { seconds_left } => write!(
                 f,
-                "the node left the swarm in its turn, and its host may still be at work; its place is kept for \
+                "the node left the swarm during its turn, and its host may still be at work; its place is kept for \
                  {seconds_left} s more"
             ),
             Self::Rejoined { node, hostname } => write!(
                 f,
-                "the node left the swarm in its turn and joined again as {hostname} ({node}), where its command goes on"
+                "the node left the swarm during its turn and joined again as {hostname} ({node}), where its command goes on"
             ),
             Self::SeveralRejoined { nodes } => {
                 let nodes: Vec<&str> = nodes.iter().map(|node| node.0.as_str()).collect();
                 write!(
                     f,
-                    "the node left the swarm in its turn, and several nodes have its record: {}; all but one are copies, so \
-                     none is believed",
+                    "the node left the swarm during its turn, and several nodes carry its record: {}; all but one are copies, so \
+                     none is trusted",
                     nodes.join(", ")
                 )
             }
             Self::RecordRemoved => f.write_str(
-                "somebody removed its label careen.node after the rollout had begun on it; nothing is begun anew",
+                "somebody removed the node's label careen.node after the rollout had started there; nothing is started again",
             ),
             Self::BaselineRemoved => f.write_str(
-                "somebody removed the config that says which nodes take part; no further node begins",
+                "somebody removed the config that lists the nodes that take part; no further node starts",
             ),
-            Self::Recording => f.write_str("the next step is being written"),
+            Self::Recording => f.write_str("the next step is being recorded"),
         }
     }
 }
@@ -458,9 +458,9 @@ impl fmt::Display for PauseReason {
             Self::NodeFailed { node, phase, why } => {
                 write!(f, "{node} failed ({}: {})", phase.word(), why.word())
             }
-            Self::NodeGone { hostname, .. } => write!(f, "{hostname} left the swarm in its turn"),
+            Self::NodeGone { hostname, .. } => write!(f, "{hostname} left the swarm during its turn"),
             Self::BaselineRemoved => {
-                f.write_str("somebody removed the config that says which nodes take part")
+                f.write_str("somebody removed the config that lists the nodes that take part")
             }
         }
     }

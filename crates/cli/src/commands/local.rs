@@ -138,7 +138,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
                 self.wipe(&mut following)?;
                 let id = &following.follower.spec().id;
                 self.say(&format!(
-                    "the controller stopped; the rollout {id} stands where it is, and hosts finish what they have begun. \
+                    "the controller stopped; the rollout {id} stands where it is, and hosts finish what they have started. \
                      'careen resume --local' goes on, 'careen abort --local' gives back what can be given back"
                 ))?;
                 Ok(Exit::Other)

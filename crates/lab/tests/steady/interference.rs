@@ -59,7 +59,7 @@ fn a_drained_node_that_an_operator_activates_waits_and_is_theirs_from_then_on() 
     set(&scene, "n4", "active");
     scene.await_hold("n4", "availability-changed");
     let why = scene.careen(&["why", "n4"]).stdout;
-    assert!(why.contains("somebody made the node 'active'") && why.contains("careen skip n4"), "{why}");
+    assert!(why.contains("somebody set the node to 'active'") && why.contains("careen skip n4"), "{why}");
     eprintln!("{why}");
     assert_eq!((scene.ran("n4").as_str(), availability(&scene, "n4").as_str()), ("prepare ", "active"));
 

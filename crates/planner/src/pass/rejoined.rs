@@ -3,7 +3,7 @@
 //! A participant's host may join the swarm again under another node's id.
 //! The swarm cannot tell that two nodes are one host; the host can, for its journals name the node that a try was for. So an
 //! agent that begins nothing is placed on every host that may be it. One that knows nothing of the try is another host. Of two
-//! that know it one is a copy, and none is believed.
+//! that know it one is a copy, and none is trusted.
 
 use super::Work;
 use crate::action::Action;

@@ -265,9 +265,6 @@ impl Reason {
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Exit(status) => write!(f, "exit-{status}"),
-            other => f.write_str(other.into()),
-        }
+        if let Self::Exit(status) = self { write!(f, "exit-{status}") } else { f.write_str(self.into()) }
     }
 }
