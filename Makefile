@@ -90,18 +90,21 @@ bench: image ## measures what careen costs on a host (BENCH=output measures one 
 fuzz: ## looks for bytes that careen's parsers cannot bear, FUZZ_SECONDS=600 for each
 	tools/fuzz $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 
-build: ## target/release/careen, and the static careen-agent, careen-controller and careen-upgrade
+build: ## target/release/careen, and the static careen-agent and careen-controller
 	cargo build --release --locked --package careen
-	$(STATIC) cargo build --release --locked --package careen-agent --package careen-swarm --package careen-upgrade --target $(HOST)
-	install -D --target-directory target/release target/$(HOST)/release/careen-agent target/$(HOST)/release/careen-controller target/$(HOST)/release/careen-upgrade
+	$(STATIC) cargo build --release --locked --package careen-agent --package careen-controller --target $(HOST)
+	install -D --target-directory target/release target/$(HOST)/release/careen-agent target/$(HOST)/release/careen-controller
 
 image: build ## the image careen/installer on this machine's engine
 	$(LAB) engine
-	install -D --target-directory target/image target/release/careen-agent target/release/careen-controller
-	install -D --mode 644 image/Dockerfile target/image/Dockerfile
-	install -D --target-directory target/image/upgrade/bin target/release/careen-upgrade
-	install -D --mode 644 --target-directory target/image/upgrade image/upgrade/help
-	for command in prepare install check verify; do ln -sfn bin/careen-upgrade target/image/upgrade/$$command; done
+	rm -rf target/image
+	install -D --target-directory target/image/root target/release/careen-agent target/release/careen-controller
+	install -D --mode 644 --target-directory target/image/root/upgrade image/upgrade/help
+	# One file under two names: the image has it once.
+	install -d target/image/root/upgrade/bin
+	ln target/image/root/careen-agent target/image/root/upgrade/bin/careen-upgrade
+	for command in prepare install check verify; do ln -s bin/careen-upgrade target/image/root/upgrade/$$command; done
+	install --mode 644 image/Dockerfile target/image/Dockerfile
 	tools/build-image --tag $(IMAGE):latest --tag $(IMAGE):$(VERSION) target/image
 
 clean: ## removes what was built; labs stay

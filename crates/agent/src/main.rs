@@ -47,8 +47,9 @@ use anyhow::{Context, bail};
 use careen_contract::TransactionId;
 use careen_contract::entry::HostEntry;
 use careen_contract::settings;
+use careen_upgrade::run::is_command;
 use layout::TransactionDir;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -76,8 +77,16 @@ const USAGE_EXIT: u8 = 2;
 const FAILED_EXIT: u8 = 1;
 
 fn main() -> ExitCode {
-    let args: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let mut args = std::env::args_os();
+    let called = args.next().unwrap_or_default();
+    let args: Vec<OsString> = args.collect();
     let words: Vec<String> = args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
+    // The payload of `careen upgrade` is this program, too, under the names of its commands: so a host gets one and not two.
+    if let Some(command) =
+        Path::new(&called).file_name().and_then(OsStr::to_str).filter(|name| is_command(name))
+    {
+        return careen_upgrade::run::command(command, words);
+    }
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["run", ..] => container::run(args[1..].to_vec()).into(),

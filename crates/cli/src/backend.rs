@@ -1,10 +1,10 @@
 //! What the command line needs of a swarm. One implementation talks to a real one; tests have others.
 //!
-//! Synchronous, as [`careen_controller::Cluster`] is. Nothing here waits for a rollout: whoever follows asks again.
+//! Synchronous, as [`careen_planner::cluster::Cluster`] is. Nothing here waits for a rollout: whoever follows asks again.
 
 use crate::connect::NoManager;
 use crate::key::Key;
-use careen_controller::Cluster;
+use careen_planner::cluster::Cluster;
 use careen_planner::observed::{ControllerPlace, Node};
 use careen_planner::remains::Giving;
 use careen_planner::rollout::{Ask, Control};

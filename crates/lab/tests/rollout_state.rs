@@ -6,8 +6,9 @@
 #[path = "rollout_state/scene.rs"]
 mod scene;
 
-use careen_controller::{ActError, Cluster, Controller, run_pass};
+use careen_controller::{Controller, run_pass};
 use careen_lab::{Poll, wait_until};
+use careen_planner::cluster::{ActError, Cluster};
 use careen_planner::observed::{
     Availability, HostPhase, Node, NodeOutcome, Observed, Reachability, Task, TaskState,
 };

@@ -15,6 +15,7 @@
 
 pub mod action;
 pub mod availability;
+pub mod cluster;
 pub mod constraint;
 pub mod drain;
 pub mod failure;

@@ -2,7 +2,7 @@
 
 use crate::world::{SimJob, SimNode, SimService, World};
 use careen_contract::label;
-use careen_controller::{ActError, Cluster, Unseen};
+use careen_planner::cluster::{ActError, Cluster, Unseen};
 use careen_planner::observed::{
     Availability, ControllerPlace, Job, Lock, Manager, Mode, Mount, MountKind, Needs, Node, NodeStatus,
     Offers, Reachability, Resources, Role, Service, Task, TaskState,

@@ -3,7 +3,7 @@
 use crate::cluster::View;
 use crate::world::World;
 use careen_contract::label;
-use careen_controller::ActError;
+use careen_planner::cluster::ActError;
 use careen_planner::participants;
 use careen_planner::remains::{self, Giving, Next, Scope};
 use careen_planner::rollout::Control;

@@ -1,7 +1,7 @@
 //! What can go wrong between careen and a swarm.
 
-use careen_controller::{ActError, Unseen};
 use careen_engine::{EngineError, Meaning};
+use careen_planner::cluster::{ActError, Unseen};
 use std::error::Error;
 
 /// Why the swarm could not be looked at, or something in it not be understood.

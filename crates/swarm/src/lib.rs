@@ -1,7 +1,7 @@
 //! A real swarm behind the controller's trait: the Docker API in, the planner's words out, and back.
 //!
 //! - [`Swarm`]: a manager's engine. For whoever submits, steers and lists rollouts.
-//! - [`SwarmCluster`]: the same for one rollout, as a controller needs it ([`careen_controller::Cluster`]).
+//! - [`SwarmCluster`]: the same for one rollout, as a controller needs it ([`careen_planner::cluster::Cluster`]).
 //! - `decode`, `encode`, `logs`, `history`: pure, tested with what a real swarm answered.
 //! - `look`, `act`, `rollouts`, `deliver`, `reports`: they ask and write, and decide nothing.
 //!
@@ -35,8 +35,8 @@ pub use history::{History, HistoryNode, Remembered};
 pub use remains::Stored;
 pub use rollouts::{Order, RequestError, Rollout};
 
-use careen_controller::{ActError, Cluster, Unseen};
 use careen_engine::RegistryAuth;
+use careen_planner::cluster::{ActError, Cluster, Unseen};
 use careen_planner::observed::ControllerPlace;
 use careen_planner::{Act, ControllerId, Observed, Spec};
 use reports::Reports;

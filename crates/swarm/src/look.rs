@@ -35,7 +35,7 @@ fn names_of(services: &[Value]) -> BTreeMap<String, String> {
 }
 
 impl SwarmCluster {
-    /// Everything, or why there is nothing that can be relied on. [`careen_controller::Cluster::observe`] says the same
+    /// Everything, or why there is nothing that can be relied on. [`careen_planner::cluster::Cluster::observe`] says the same
     /// in the controller's words.
     pub fn look(&mut self) -> Result<Observed, SwarmError> {
         let nodes = self.nodes()?;

@@ -1,5 +1,5 @@
-//! `careen upgrade`: the built-in payload, and what decides in it. Nothing here reads a file or starts a program; the
-//! binary's `run` does that, and is thin.
+//! `careen upgrade`: the built-in payload, and what decides in it. Nothing here reads a file or starts a program but [`run`],
+//! which is thin: it carries the payload's commands out on the host, in a process of the agent's binary that is called so.
 //!
 //! - [`options`]: what the operator asked for, as arguments of the payload's commands
 //! - [`names`]: which packages are the engine, the kernel, the way in
@@ -24,5 +24,6 @@ pub mod options;
 pub mod plan;
 pub mod report;
 pub mod room;
+pub mod run;
 pub mod touches;
 pub mod zypper;

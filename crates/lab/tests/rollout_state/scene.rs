@@ -1,7 +1,7 @@
 //! A lab of one manager and one worker, an image that only waits, and a swarm without any state of careen's.
 
-use careen_controller::{ActError, Cluster};
 use careen_lab::{Docker, Fault, Lab, Node, Poll, Progress, Role, Spec as LabSpec, wait_until};
+use careen_planner::cluster::{ActError, Cluster};
 use careen_planner::observed::{Draw, Expectation, Said};
 use careen_planner::spec::RebootPolicy;
 use careen_planner::{

@@ -32,7 +32,7 @@ fn a_controller_that_is_cut_off_with_its_manager_is_replaced_and_does_nothing_wh
 
     let broken = Broken::by(&scene, lost, Fault::Partition, Fault::Heal);
     scene.sh("n1", &format!("docker service update -d --constraint-rm node.hostname=={lost} {service}"));
-    let other = await_other_holder(&scene, &holder);
+    await_other_holder(&scene, &holder);
     scene.let_go("n4", "install");
     // The next manager has to wait until this one is back.
     scene.await_hold(next, "quorum-at-risk");
@@ -45,7 +45,8 @@ fn a_controller_that_is_cut_off_with_its_manager_is_replaced_and_does_nothing_wh
         Ok(if runs { Poll::Pending(process.said(&scene)) } else { Poll::Ready(()) })
     });
     gone.unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(lock(&scene).0, other, "it did not take the lock back");
+    // The other one may have had to move away from the manager whose turn it is: then a third has the lock.
+    assert_ne!(lock(&scene).0, holder, "it did not take the lock back");
     scene.let_go(next, "install");
     scene.await_done();
     for node in ["n4", next] {

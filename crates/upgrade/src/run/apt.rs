@@ -3,11 +3,11 @@
 use super::fail::Fail;
 use super::work::Work;
 use super::{dpkg_lock, tool};
-use careen_upgrade::apt::{self, Sizes};
-use careen_upgrade::change::Simulation;
-use careen_upgrade::dpkg::{self, Package};
-use careen_upgrade::engine::Engine;
-use careen_upgrade::options::Options;
+use crate::apt::{self, Sizes};
+use crate::change::Simulation;
+use crate::dpkg::{self, Package};
+use crate::engine::Engine;
+use crate::options::Options;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::Command;
@@ -127,7 +127,7 @@ impl<'a> Apt<'a> {
         }
         let installed = installed()?;
         let has = |name: &String| {
-            let is_it = |one: &Package| one.name == *name || careen_upgrade::names::plain(&one.name) == name;
+            let is_it = |one: &Package| one.name == *name || crate::names::plain(&one.name) == name;
             installed.iter().any(|one| one.state != dpkg::State::Absent && !one.is_held && is_it(one))
         };
         options.packages.retain(has);

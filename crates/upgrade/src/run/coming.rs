@@ -3,12 +3,12 @@
 
 use super::fail::Fail;
 use super::{engine, say};
+use crate::change::Simulation;
+use crate::names::has_the_daemon;
 use careen_contract::variable;
 use careen_host::preflight::{
     Dropped, Files, Problem, Told, Unit, against_engine, config_file, docker_service,
 };
-use careen_upgrade::change::Simulation;
-use careen_upgrade::names::has_the_daemon;
 use std::io::{self, ErrorKind};
 
 /// An engine that would not start is an error; a warning where the operator wants to go on whatever is found.
@@ -61,7 +61,7 @@ impl Files for HostFiles {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use careen_upgrade::change::Change;
+    use crate::change::Change;
 
     struct Host;
 

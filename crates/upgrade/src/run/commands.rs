@@ -5,14 +5,14 @@ use super::fail::{Fail, file};
 use super::host::Manager;
 use super::work::Work;
 use super::{DRIFT, coming, engine, say, space, touches};
+use crate::change::Simulation;
+use crate::dpkg::{Package, State, names_in};
+use crate::engine::Engine;
+use crate::judge::{Restart, expect_restart, judge};
+use crate::options::Options;
+use crate::plan::Plan;
+use crate::report;
 use careen_contract::variable;
-use careen_upgrade::change::Simulation;
-use careen_upgrade::dpkg::{Package, State, names_in};
-use careen_upgrade::engine::Engine;
-use careen_upgrade::judge::{Restart, expect_restart, judge};
-use careen_upgrade::options::Options;
-use careen_upgrade::plan::Plan;
-use careen_upgrade::report;
 
 /// Before the drain: mends dpkg, decides, downloads.
 pub fn prepare(options: &Options) -> Result<u8, Fail> {

@@ -1,7 +1,7 @@
 //! How a command of the payload fails.
 
-use careen_upgrade::judge::Refusal;
-use careen_upgrade::options::InvalidOptions;
+use crate::judge::Refusal;
+use crate::options::InvalidOptions;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 

@@ -13,7 +13,7 @@ mod tool;
 mod touches;
 mod work;
 
-use careen_upgrade::options::Options;
+use crate::options::Options;
 use fail::Fail;
 use host::Manager;
 use std::process::ExitCode;
@@ -29,6 +29,14 @@ macro_rules! say {
     ($($words:tt)*) => { println!("upgrade: {}", format_args!($($words)*)) };
 }
 use say;
+
+/// The payload's commands: what the program is called.
+const COMMANDS: [&str; 4] = ["prepare", "install", "check", "verify"];
+
+/// Whether a program of this name is one of the payload's commands.
+pub fn is_command(name: &str) -> bool {
+    COMMANDS.contains(&name)
+}
 
 /// Carries out a command of the payload, and returns its exit code.
 pub fn command(name: &str, args: Vec<String>) -> ExitCode {

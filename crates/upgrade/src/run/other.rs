@@ -4,11 +4,11 @@ use super::commands::expect;
 use super::fail::Fail;
 use super::host::Manager;
 use super::{DRIFT, coming, say, tool, touches};
-use careen_upgrade::change::Simulation;
-use careen_upgrade::engine::Engine;
-use careen_upgrade::judge::{expect_restart, judge};
-use careen_upgrade::options::Options;
-use careen_upgrade::{apk, dnf, names, report, zypper};
+use crate::change::Simulation;
+use crate::engine::Engine;
+use crate::judge::{expect_restart, judge};
+use crate::options::Options;
+use crate::{apk, dnf, names, report, zypper};
 use std::process::Command;
 
 /// Decides, and downloads where the package manager can.

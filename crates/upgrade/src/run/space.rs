@@ -1,9 +1,9 @@
 //! Whether there is room for an upgrade: before anything is downloaded, and once more right before anything is changed.
 
 use super::fail::{Fail, file};
-use careen_upgrade::apt::Sizes;
-use careen_upgrade::report::mib;
-use careen_upgrade::room::{self, Need};
+use crate::apt::Sizes;
+use crate::report::mib;
+use crate::room::{self, Need};
 use nix::sys::statvfs::statvfs;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;

@@ -3,8 +3,8 @@
 use super::fail::{Fail, file};
 use super::host::Manager;
 use super::{say, tool};
-use careen_upgrade::engine::Engine;
-use careen_upgrade::touches::{Touching, is_of_interest, note, of_apk, of_dpkg, of_rpm, rpm_format};
+use crate::engine::Engine;
+use crate::touches::{Touching, is_of_interest, note, of_apk, of_dpkg, of_rpm, rpm_format};
 use std::fs;
 
 const DPKG: &str = "/var/lib/dpkg/info";

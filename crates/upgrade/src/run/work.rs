@@ -2,7 +2,7 @@
 //! `apt-get clean`) between `prepare` and `install` changes nothing in it, and it goes with one removal.
 
 use super::fail::{Fail, file};
-use careen_upgrade::plan::Plan;
+use crate::plan::Plan;
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, symlink};

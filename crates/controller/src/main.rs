@@ -6,8 +6,9 @@
 use anyhow::{Context, bail};
 use careen_contract::terminal::neutral;
 use careen_contract::variable;
-use careen_controller::{Cluster, Controller, Done, Unseen, run};
+use careen_controller::{Controller, Done, run};
 use careen_engine::RegistryAuth;
+use careen_planner::cluster::{Cluster, Unseen};
 use careen_planner::observed::ControllerPlace;
 use careen_planner::{Act, Action, ControllerId, End, NodeId, Pass, RolloutId, Stage};
 use careen_swarm::{REGISTRY_FILE, Swarm, SwarmCluster};
@@ -204,7 +205,7 @@ mod tests {
 
     #[test]
     fn nothing_is_printed_but_through_the_function_that_neutralises() {
-        let source = include_str!("careen-controller.rs");
+        let source = include_str!("main.rs");
         let raw: Vec<&str> = source.lines().filter(|line| line.contains("eprintln!(")).collect();
         // The usage, the function itself, and this test.
         assert_eq!(raw.len(), 3, "{raw:?}");
