@@ -115,7 +115,7 @@ fn task_line(task: &TaskMove) -> String {
         Goes::WithTheNode => "global; stops and starts with the node".to_owned(),
         Goes::Stays => "a job; a drain does not stop it, and it is waited for".to_owned(),
     };
-    let data = leaves_behind.as_ref().map(|source| format!(", without what is in {source}"));
+    let data = leaves_behind.as_ref().map(|source| format!(", without its data in {source}"));
     format!("{service}: {fate}{}", data.unwrap_or_default())
 }
 
@@ -257,8 +257,8 @@ nodes    3, in 3 waves
 wave 1
   w1 (worker), drained if a restart or reboot is needed
       web: moves; 3 other nodes fit (2 tasks)
-      data: moves; 3 other nodes fit, without what is in pg
-      would wait: data would start elsewhere without what is in pg: pin it, or --allow-volume-moves
+      data: moves; 3 other nodes fit, without its data in pg
+      would wait: data would start elsewhere without its data in pg: pin it, or use --allow-volume-moves
 
 wave 2
   w2 (worker), kept out of service by its operator; active for moments

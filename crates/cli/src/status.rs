@@ -307,7 +307,7 @@ NODE  ROLE     STATE    FOR    WHY
 w1    worker   done     -      its operator keeps it drained
 w2    worker   running  5 min  the agent's report cannot be read at the moment (running)
 w3    worker   pending  -      skip is asked for
-m1    manager  held     -      it is not its turn: w2 is before it
+m1    manager  held     -      it is not this node's turn yet: w2 is first
 win1  worker   skipped  -      it runs Windows
 
 1 of 5 nodes done, 1 at work, 2 waiting, 1 left out

@@ -216,7 +216,18 @@ fn filled(command: &str) -> String {
 #[test]
 fn every_command_that_a_text_of_the_programs_quotes_can_be_typed() {
     let mut sources = Vec::new();
-    for part in ["agent", "cli", "controller", "engine", "model", "planner", "protocol", "swarm", "upgrade"] {
+    for part in [
+        "agent",
+        "cli",
+        "contract",
+        "controller",
+        "engine",
+        "host",
+        "planner",
+        "protocol",
+        "swarm",
+        "upgrade",
+    ] {
         files(&repository().join("crates").join(part).join("src"), &mut sources);
     }
     let mut found = BTreeSet::new();
