@@ -676,7 +676,7 @@ mod tests {
         let one = plan(&observed, &spec);
         assert!(!one.is_refused() && one.warnings == [Warning::OnlyManager { node: NodeId("m1".into()) }]);
         observed.nodes[0].manager = None;
-        assert!(text(&observed, &spec).contains("no manager leads"));
+        assert!(text(&observed, &spec).contains("the managers have no leader"));
         let mut spread = spec.clone();
         spread.selection.spread = Some("zone".into());
         assert!(text(&cluster(), &spread).contains("'zone'"));
