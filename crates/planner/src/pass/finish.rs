@@ -10,6 +10,7 @@ use crate::remains::without_labels;
 use crate::rollout::{Control, RolloutOutcome};
 use crate::spec::Spec;
 use crate::state::{NodeRecord, Stage};
+use std::collections::BTreeMap;
 
 impl Work<'_> {
     /// When every node is through: the history, then the end.
@@ -22,6 +23,7 @@ impl Work<'_> {
         }
         let outcome = self.outcome();
         if !self.observed.history_written {
+            self.fence();
             let gone = self.gone();
             self.actions.push(Action::WriteHistory { outcome, gone });
         } else if let Some(rollout) = &self.observed.rollout {
@@ -29,6 +31,22 @@ impl Work<'_> {
             self.actions.push(Action::SetControl { control, version: rollout.version });
         }
         End::GoOn
+    }
+
+    /// Writes every node once that an abort leaves alone. A controller that was frozen in the middle of a pass before that may still
+    /// have such a node to enter; when it thaws, the node has another version, and nobody would be there any more to give back
+    /// what it did. It goes before the history, so that whoever takes over here does it, too.
+    fn fence(&mut self) {
+        let untouched =
+            |standing: Option<&Standing>| matches!(standing, Some(Standing::Ours { stored: false, .. }));
+        for node in &self.observed.nodes {
+            if untouched(self.standings.get(&node.id)) {
+                let (node, version) = (node.id.clone(), node.version);
+                // As it is: an earlier rollout's label tells what is to be given back.
+                let labels = BTreeMap::new();
+                self.actions.push(Action::UpdateNode { node, version, labels, availability: None });
+            }
+        }
     }
 
     /// A failure that paused the rollout is an operator's to judge, also when no other node is left: until then the node can

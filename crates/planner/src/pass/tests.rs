@@ -1040,7 +1040,25 @@ fn an_abort_ends_although_a_label_cannot_be_read() {
     node(&mut observed, "w1").labels.insert(label::NODE.into(), "2 newer".into());
     jobs(&mut observed, "w1", TaskState::Running, None);
     observed.rollout.as_mut().unwrap().control = Control::Aborting;
-    assert_eq!(words(&now(&observed, &spec())), ["write-history"]);
+    assert_eq!(words(&now(&observed, &spec())), ["m1 -", "m2 -", "m3 -", "w2 -", "write-history"]);
+}
+
+/// Whoever was frozen before the abort and wakes up behind it finds no node as it saw it.
+#[test]
+fn an_abort_writes_the_nodes_that_it_leaves_alone_before_it_ends() {
+    let mut observed = cluster();
+    observed.rollout.as_mut().unwrap().control = Control::Aborting;
+    put(&mut observed, "w1", &record(Stage::Done));
+    let pass = now(&observed, &spec());
+    assert_eq!(words(&pass), ["m1 -", "m2 -", "m3 -", "w2 -", "write-history"]);
+    for act in &pass.actions {
+        let Action::UpdateNode { node, version, availability, labels } = &act.action else { continue };
+        let seen = observed.nodes.iter().find(|one| one.id == *node).unwrap();
+        assert_eq!((*version, *availability), (seen.version, None), "as it was, in another version");
+        assert!(labels.is_empty(), "what an earlier rollout wrote there stays");
+    }
+    observed.history_written = true;
+    assert_eq!(words(&now(&observed, &spec())), ["set-control"], "once");
 }
 
 #[test]
