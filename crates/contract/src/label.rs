@@ -83,6 +83,9 @@ pub mod role {
     /// What the roles of gates begin with; their number follows, from 1.
     pub const GATE: &str = "gate-";
 
+    /// The container that shows whether one starts on a host.
+    pub const PROBE: &str = "probe";
+
     /// The service in which a controller runs.
     pub const CONTROLLER: &str = "controller";
 }

@@ -29,3 +29,6 @@ pub const REGISTRIES: &str = "careen.registry.";
 
 /// Secrets with unlock keys.
 pub const UNLOCK_KEYS: &str = "careen.unlock-key.";
+
+/// What an agent finds the unlock key under, in its container.
+pub const UNLOCK_KEY: &str = "unlock-key";

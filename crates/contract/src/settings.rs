@@ -2,7 +2,7 @@
 
 use crate::entry::HostEntry;
 use crate::id::{InvalidId, TransactionId};
-use crate::value::{self, Either, FLAG, Value};
+use crate::value::{self, Either, Value};
 use crate::variable;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -210,6 +210,10 @@ impl Given<'_> {
         let invalid = |allowed| InvalidSetting::Value { name, value: value.to_owned(), allowed };
         read(value).map(Some).map_err(invalid)
     }
+
+    fn either(&self, name: &'static str, either: Either) -> Result<Option<bool>, InvalidSetting> {
+        self.read(name, |text| either.read(text))
+    }
 }
 
 impl Settings {
@@ -220,14 +224,13 @@ impl Settings {
             return Err(InvalidSetting::Unknown { name: name.clone() });
         }
         let given = Given(env);
-        let flag = |name, either: Either| given.read(name, |text| either.read(text));
         let unset = Self::default();
         Ok(Self {
             run: given.get(variable::RUN).unwrap_or_default().to_owned(),
             transaction: given.get(variable::TRANSACTION).map(TransactionId::parse).transpose()?,
             payload: given.read(variable::PAYLOAD, value::directory)?.unwrap_or(unset.payload),
             host_entry: given.read(variable::HOST_ENTRY, HostEntry::parse)?.unwrap_or(unset.host_entry),
-            linger: flag(variable::LINGER, FLAG)?.unwrap_or(unset.linger),
+            linger: given.read(variable::LINGER, value::flag)?.unwrap_or(unset.linger),
             on_remove: given.read(variable::ON_REMOVE, value::word)?.unwrap_or(unset.on_remove),
             timeout: given.read(variable::TIMEOUT, value::duration)?,
             stop_grace_period: given
@@ -237,11 +240,15 @@ impl Settings {
             engine_restart: given
                 .read(variable::ENGINE_RESTART, value::word)?
                 .unwrap_or(unset.engine_restart),
-            idempotent: flag(variable::IDEMPOTENT, FLAG)?.unwrap_or(unset.idempotent),
+            idempotent: given.read(variable::IDEMPOTENT, value::flag)?.unwrap_or(unset.idempotent),
             output_limit: given.read(variable::OUTPUT_LIMIT, value::size)?.unwrap_or(unset.output_limit),
             log_offset: given.read(variable::LOG_OFFSET, value::number)?.unwrap_or(unset.log_offset),
-            allow_quorum_loss: flag(variable::QUORUM_LOSS, QUORUM_LOSS)?.unwrap_or(unset.allow_quorum_loss),
-            respect_inhibitors: flag(variable::INHIBITORS, INHIBITORS)?.unwrap_or(unset.respect_inhibitors),
+            allow_quorum_loss: given
+                .either(variable::QUORUM_LOSS, QUORUM_LOSS)?
+                .unwrap_or(unset.allow_quorum_loss),
+            respect_inhibitors: given
+                .either(variable::INHIBITORS, INHIBITORS)?
+                .unwrap_or(unset.respect_inhibitors),
             rollout: RolloutPart::from_env(&given)?,
         })
     }
@@ -252,12 +259,12 @@ impl Settings {
             (variable::RUN, self.run.clone()),
             (variable::PAYLOAD, self.payload.clone()),
             (variable::HOST_ENTRY, self.host_entry.to_string()),
-            (variable::LINGER, FLAG.written(self.linger)),
+            (variable::LINGER, value::written_flag(self.linger)),
             (variable::ON_REMOVE, self.on_remove.to_string()),
             (variable::STOP_GRACE_PERIOD, value::written_duration(self.stop_grace_period)),
             (variable::REBOOT, self.reboot.to_string()),
             (variable::ENGINE_RESTART, self.engine_restart.to_string()),
-            (variable::IDEMPOTENT, FLAG.written(self.idempotent)),
+            (variable::IDEMPOTENT, value::written_flag(self.idempotent)),
             (variable::OUTPUT_LIMIT, self.output_limit.to_string()),
             (variable::LOG_OFFSET, self.log_offset.to_string()),
             (variable::QUORUM_LOSS, QUORUM_LOSS.written(self.allow_quorum_loss)),
@@ -273,16 +280,15 @@ impl Settings {
 impl RolloutPart {
     fn from_env(given: &Given<'_>) -> Result<Option<Self>, InvalidSetting> {
         let Some(gate) = given.get(variable::GATE) else { return Ok(None) };
-        let flag = |name, either: Either| given.read(name, |text| either.read(text));
         Ok(Some(Self {
             gate: gate.to_owned(),
             gates: given.read(variable::GATES, gates)?.unwrap_or(LEAST_GATES),
             generation: given.read(variable::GENERATION, value::number)?.unwrap_or(1),
             agent: given.read(variable::AGENT, value::number)?.unwrap_or(1),
-            collects: flag(variable::COLLECT, FLAG)?.unwrap_or(false),
-            rolls_back: flag(variable::ROLLBACK, FLAG)?.unwrap_or(false),
-            allows_unfit: flag(variable::PREFLIGHT, PREFLIGHT)?.unwrap_or(false),
-            unlock_by_hand: flag(variable::UNLOCK, UNLOCK)?.unwrap_or(false),
+            collects: given.read(variable::COLLECT, value::flag)?.unwrap_or(false),
+            rolls_back: given.read(variable::ROLLBACK, value::flag)?.unwrap_or(false),
+            allows_unfit: given.either(variable::PREFLIGHT, PREFLIGHT)?.unwrap_or(false),
+            unlock_by_hand: given.either(variable::UNLOCK, UNLOCK)?.unwrap_or(false),
         }))
     }
 
@@ -292,8 +298,8 @@ impl RolloutPart {
             (variable::GATES, self.gates.to_string()),
             (variable::GENERATION, self.generation.to_string()),
             (variable::AGENT, self.agent.to_string()),
-            (variable::COLLECT, FLAG.written(self.collects)),
-            (variable::ROLLBACK, FLAG.written(self.rolls_back)),
+            (variable::COLLECT, value::written_flag(self.collects)),
+            (variable::ROLLBACK, value::written_flag(self.rolls_back)),
             (variable::PREFLIGHT, PREFLIGHT.written(self.allows_unfit)),
             (variable::UNLOCK, UNLOCK.written(self.unlock_by_hand)),
         ]
@@ -301,9 +307,8 @@ impl RolloutPart {
 }
 
 fn gates(text: &str) -> Value<u8> {
-    let most = MOST_GATES;
-    let count = text.parse().ok().filter(|count| (LEAST_GATES..=most).contains(count));
-    count.ok_or_else(|| format!("a number from {LEAST_GATES} to {most}"))
+    let count = text.parse().ok().filter(|count| (LEAST_GATES..=MOST_GATES).contains(count));
+    count.ok_or_else(|| format!("a number from {LEAST_GATES} to {MOST_GATES}"))
 }
 
 /// Variables that the engine sets on every container and that describe the container, not the work.

@@ -11,6 +11,19 @@ const LEAST_OUTPUT_LIMIT: u64 = 64 * 1024;
 /// A value, or what may be said instead of the text that was there.
 pub(crate) type Value<T> = Result<T, String>;
 
+/// What switches something on or off. People and Compose files write it in several ways.
+pub(crate) fn flag(text: &str) -> Value<bool> {
+    match text {
+        "1" | "true" | "yes" => Ok(true),
+        "0" | "false" | "no" => Ok(false),
+        _ => Err("1 or 0".to_owned()),
+    }
+}
+
+pub(crate) fn written_flag(value: bool) -> String {
+    u8::from(value).to_string()
+}
+
 /// One of two words.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Either {
@@ -18,18 +31,14 @@ pub(crate) struct Either {
     pub yes: &'static str,
 }
 
-/// What switches something on or off. People and Compose files write it in other ways, too.
-pub(crate) const FLAG: Either = Either { no: "0", yes: "1" };
-
 impl Either {
     pub fn read(self, text: &str) -> Value<bool> {
-        match text {
-            "true" | "yes" if self.yes == FLAG.yes => Ok(true),
-            "false" | "no" if self.no == FLAG.no => Ok(false),
-            _ if text == self.yes => Ok(true),
-            _ if text == self.no => Ok(false),
-            _ if self.yes == FLAG.yes => Err("1 or 0".to_owned()),
-            _ => Err(listed(&[self.no, self.yes])),
+        if text == self.yes {
+            Ok(true)
+        } else if text == self.no {
+            Ok(false)
+        } else {
+            Err(listed(&[self.no, self.yes]))
         }
     }
 

@@ -29,9 +29,6 @@ use lock::Work;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// The name of the secret with the unlock key of an autolocked swarm.
-pub const UNLOCK_KEY: &str = "unlock-key";
-
 /// How long an engine whose process runs may take to answer before it counts as down.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 /// How long an init script's engine may take until its process has its name: start-stop-daemon returns before that.

@@ -1,12 +1,13 @@
 //! Stops the engine and starts it again; whatever becomes of the stop, it is started.
 
 use super::lock::Work;
-use super::{CALLED_DOWN, Ended, INTERVAL, Restart, UNLOCK_KEY, service, stop};
+use super::{CALLED_DOWN, Ended, INTERVAL, Restart, service, stop};
 use crate::engine_process::engine_instance;
 use crate::files;
 use crate::host_view::is_shutting_down;
 use crate::layout;
 use crate::say::{chain, say};
+use careen_contract::object::UNLOCK_KEY;
 use careen_contract::quorum::{is_called_down, takes_part};
 use careen_engine::{Engine, Info};
 use careen_host::journal::EngineOutcome;

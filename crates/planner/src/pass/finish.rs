@@ -37,10 +37,8 @@ impl Work<'_> {
     /// have such a node to enter; when it thaws, the node has another version, and nobody would be there any more to give back
     /// what it did. It goes before the history, so that whoever takes over here does it, too.
     fn fence(&mut self) {
-        let untouched =
-            |standing: Option<&Standing>| matches!(standing, Some(Standing::Ours { stored: false, .. }));
         for node in &self.observed.nodes {
-            if untouched(self.standings.get(&node.id)) {
+            if let Some(Standing::Ours { stored: false, .. }) = self.standings.get(&node.id) {
                 let (node, version) = (node.id.clone(), node.version);
                 // As it is: an earlier rollout's label tells what is to be given back.
                 let labels = BTreeMap::new();

@@ -3,6 +3,7 @@
 use super::given;
 use crate::names;
 use careen_contract::label;
+use careen_contract::object::UNLOCK_KEY;
 use careen_contract::settings::{EngineRestarts, Reboot, RolloutPart, Settings};
 use careen_contract::variable;
 use careen_planner::spec::{RebootPolicy, UnlockKey};
@@ -12,9 +13,6 @@ use std::time::Duration;
 
 /// The agent of every payload's image.
 const PROGRAM: &str = "/careen-agent";
-
-/// What the agent finds the unlock key under.
-const UNLOCK_KEY: &str = "unlock-key";
 
 /// How long an agent may take to leave; the command on the host goes on.
 const AGENT_GRACE_SECONDS: u64 = 10;

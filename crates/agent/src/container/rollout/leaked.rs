@@ -41,7 +41,7 @@ fn find(engine: &Engine) -> Result<Vec<Listed>, EngineError> {
 fn of_other_rollouts<'a>(found: &'a [Listed], rollout: &str) -> Vec<&'a Listed> {
     let label = |container: &Listed, name: &str| container.labels.get(name).cloned().unwrap_or_default();
     let is_job = |container: &Listed| {
-        label(container, ROLE) == role::AGENT || label(container, ROLE).starts_with("gate-")
+        label(container, ROLE) == role::AGENT || label(container, ROLE).starts_with(role::GATE)
     };
     let other = |container: &&Listed| {
         is_job(container) && !["", rollout].contains(&label(container, label::ROLLOUT).as_str())

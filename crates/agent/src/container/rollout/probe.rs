@@ -1,13 +1,10 @@
 //! Whether a new container starts on this host. An engine that answers may have a runtime that starts none: after an upgrade of
 //! runc, say, all that runs goes on, and everything that is placed on the node fails.
 
-use careen_contract::label;
+use careen_contract::label::{self, role};
 use careen_engine::{Container, Engine, EngineError};
 use serde_json::json;
 use std::path::Path;
-
-/// Containers with this role are ours, and nobody's gates or agents.
-const ROLE: &str = "probe";
 
 /// What is started, and under which name.
 #[derive(Debug)]
@@ -36,7 +33,7 @@ impl Probe<'_> {
             "Image": self.own.image,
             "Entrypoint": [self.program],
             "Cmd": ["--version"],
-            "Labels": { label::ROLE: ROLE },
+            "Labels": { label::ROLE: role::PROBE },
             "HostConfig": { "NetworkMode": "none" },
         });
         let ended = engine.create_named_container(&self.name, &body).and_then(|id| {

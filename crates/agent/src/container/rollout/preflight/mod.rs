@@ -4,12 +4,12 @@ mod engine_start;
 
 use super::{INTERVAL, Request};
 use crate::container::identity::Place;
-use crate::engine_restart::UNLOCK_KEY;
 use crate::facts;
 use crate::say::{chain, say};
 use crate::stop::Stop;
 use crate::unit::{find_systemd_run, systemd_version};
 use crate::{files, memory, others, tool};
+use careen_contract::object::UNLOCK_KEY;
 use careen_contract::payload::takes_host_lock;
 use careen_contract::settings::{EngineRestarts, Reboot, RolloutPart, Settings};
 use careen_engine::{Engine, EngineError};
