@@ -189,7 +189,7 @@ pub fn engine(host: &Host) -> Result<(Engine, Info), NoManager> {
 
 fn unreachable(error: &EngineError, socket: &Path) -> NoManager {
     let socket = match error {
-        EngineError::Unreachable { socket, .. } => socket.clone(),
+        EngineError::Unreachable { at, .. } => PathBuf::from(at),
         EngineError::Answer { .. } | EngineError::Malformed { .. } => socket.to_owned(),
     };
     match error.io_kind() {

@@ -2,25 +2,29 @@
 
 use crate::backend::ImageLook;
 use careen_contract::label;
-use careen_engine::{Engine, EngineError};
+use careen_engine::{ApiPath, Engine, EngineError};
 use serde_json::{Value, json};
 
 /// Why there is none: what was tried, or an engine that cannot be asked.
 type NoPin = Result<String, EngineError>;
 
 /// Pins a name that is this engine's own: no registry is asked.
-pub fn pin_here(image: &str, get: impl Fn(&str) -> Result<Value, EngineError>) -> Result<String, NoPin> {
-    of_engine(image, get(&format!("/images/{image}/json")))
+pub fn pin_here(image: &str, on_engine: Result<Value, EngineError>) -> Result<String, NoPin> {
+    of_engine(image, on_engine)
 }
 
 /// Pins a name. One with a registry's host is looked up there first, and then on the asked engine; any other the other
 /// way round: a short name means what this machine has under it, and is not by mistake a stranger's on a public registry.
-pub fn pin(image: &str, get: impl Fn(&str) -> Result<Value, EngineError>) -> Result<String, NoPin> {
+pub fn pin(
+    image: &str,
+    in_registry: impl Fn() -> Result<Value, EngineError>,
+    on_engine: impl Fn() -> Result<Value, EngineError>,
+) -> Result<String, NoPin> {
     if image.contains("@sha256:") || image.starts_with("sha256:") {
         return Ok(image.to_owned());
     }
-    let registry = || of_registry(image, get(&format!("/distribution/{image}/json")));
-    let engine = || of_engine(image, get(&format!("/images/{image}/json")));
+    let registry = || of_registry(image, in_registry());
+    let engine = || of_engine(image, on_engine());
     let (first, second) = if has_host(image) { (registry(), None) } else { (engine(), Some(())) };
     let first = match first {
         Ok(pinned) => return Ok(pinned),
@@ -38,10 +42,7 @@ pub const PROTOCOL: &str = "2";
 /// What an image of this engine's has, seen in a container that never starts and is removed at once. `None` when the engine does
 /// not have the image.
 pub fn look_into(engine: &Engine, image: &str, files: &[String]) -> Result<Option<ImageLook>, EngineError> {
-    let found: Value = match engine.get(&format!("/images/{image}/json")) {
-        Err(error) if error.is_not_found() => return Ok(None),
-        found => found?,
-    };
+    let Some(found) = engine.find::<Value>(&ApiPath::image(image))? else { return Ok(None) };
     let id = found.get("Id").and_then(Value::as_str).unwrap_or(image).to_owned();
     let label = found.pointer("/Config/Labels").and_then(|labels| labels.get(label::PROTOCOL));
     let protocol = label.and_then(Value::as_str).map(str::to_owned);
@@ -97,17 +98,18 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn no(path: &str) -> EngineError {
-        EngineError::Answer { status: 404, request: path.into(), message: "no such image".into() }
+    fn no() -> EngineError {
+        EngineError::Answer { status: 404, request: "GET".into(), message: "no such image".into() }
     }
 
     fn of(image: &str, registry: bool, engine: Option<&str>) -> Result<String, String> {
-        let get = |path: &str| match (path.starts_with("/distribution/"), registry, engine) {
-            (true, true, _) => Ok(json!({ "Descriptor": { "digest": "sha256:11" } })),
-            (false, _, Some(digest)) => Ok(json!({ "Id": "sha256:22", "RepoDigests": [digest] })),
-            (_, _, _) => Err(no(path)),
+        let in_registry =
+            || registry.then(|| json!({ "Descriptor": { "digest": "sha256:11" } })).ok_or_else(no);
+        let on_engine = || {
+            let found = engine.map(|digest| json!({ "Id": "sha256:22", "RepoDigests": [digest] }));
+            found.ok_or_else(no)
         };
-        pin(image, get).map_err(|error| error.unwrap())
+        pin(image, in_registry, on_engine).map_err(|error| error.unwrap())
     }
 
     #[test]
@@ -134,8 +136,7 @@ mod tests {
         assert_eq!(of("u:1", true, Some("other@sha256:33")), ok("sha256:22"), "not the public one's");
         assert_eq!(of("u:1", true, None), ok("u@sha256:11"));
         assert_eq!(of("u@sha256:44", false, None), ok("u@sha256:44"));
-        let nobody = |path: &str| Err(no(path));
-        assert!(matches!(pin_here("u:1", nobody), Err(Ok(_))));
+        assert!(matches!(pin_here("u:1", Err(no())), Err(Ok(_))));
         let why = of("u:1", false, None).unwrap_err();
         assert_eq!(why, "this engine: no such image; the registry: no such image");
     }

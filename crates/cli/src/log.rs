@@ -2,8 +2,10 @@
 //! takes to put its two streams in order. Pure.
 
 use crate::backend::{LogLine, LogPlace, Stream};
-use careen_engine::frames::{STDERR, STDOUT, next_frame};
+use careen_engine::frames::{STDERR, STDOUT, each_frame};
+use careen_engine::{ApiPath, LogQuery, Source};
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::ops::ControlFlow;
 
 /// So much of what was read may wait for lines of the other stream that are older.
 const WINDOW: usize = 4 << 20;
@@ -16,9 +18,9 @@ const LONGEST_TIME: u64 = 64;
 
 /// What is asked of the engine: everything from the second of the place on. It cannot be asked more exactly than that
 /// by all engines, so [`read`] leaves out what was there before.
-pub fn path(service: &str, after: &LogPlace) -> String {
-    let since = second(after).map_or_else(String::new, |second| format!("&since={second}"));
-    format!("/services/{service}/logs?stdout=1&stderr=1&timestamps=1{since}")
+pub fn path(service: &str, after: &LogPlace) -> ApiPath {
+    let query = LogQuery { stdout: true, timestamps: true, tail: None, since: second(after) };
+    ApiPath::logs(Source::Service(service), query)
 }
 
 /// A place is the time of the last line, and how many lines of that very time were read.
@@ -142,34 +144,28 @@ impl Text {
 /// Whole lines with their times, as they come. A long line comes in pieces, each in a frame with the time in front; all but the
 /// last are without newline.
 fn lines(frames: impl Read, mut each: impl FnMut(String, LogLine)) -> io::Result<()> {
-    let mut frames = BufReader::new(frames);
     let mut open: [Option<(String, Text)>; 2] = [None, None];
-    while let Some((stream, length)) = next_frame(&mut frames)? {
-        let mut body = frames.by_ref().take(length);
+    each_frame(BufReader::new(frames), |stream, body| {
         let (stream, slot) = match stream {
             STDOUT => (Stream::Stdout, &mut open[0]),
             STDERR => (Stream::Stderr, &mut open[1]),
-            _ => {
-                io::copy(&mut body, &mut io::sink())?;
-                continue;
-            }
+            _ => return Ok(ControlFlow::Continue(())),
         };
         let mut time = Vec::new();
         body.by_ref().take(LONGEST_TIME).read_until(b' ', &mut time)?;
         let (_, text) = slot.get_or_insert_with(|| {
             (String::from_utf8_lossy(time.trim_ascii_end()).into_owned(), Text::default())
         });
-        io::copy(&mut body, text)?;
-        if body.limit() > 0 {
-            break;
-        }
-        if text.is_line()
+        io::copy(body, text)?;
+        // A torn end is no line yet.
+        if body.limit() == 0
+            && text.is_line()
             && let Some((time, text)) = slot.take()
         {
             each(time, LogLine { stream, text: text.line() });
         }
-    }
-    Ok(())
+        Ok(ControlFlow::Continue(()))
+    })
 }
 
 #[cfg(test)]
@@ -196,10 +192,10 @@ mod tests {
     fn every_line_comes_once_also_when_several_have_one_time() {
         let line = |time: usize, text: &str| frame(1, &format!("{} {text}\n", AT[time]));
         let mut place = LogPlace::default();
-        assert_eq!(path("s", &place), "/services/s/logs?stdout=1&stderr=1&timestamps=1");
+        assert_eq!(path("s", &place).to_string(), "/services/s/logs?stderr=1&stdout=1&timestamps=1");
         let first = [line(0, "a"), line(1, "b")].concat();
         assert_eq!(reads(&first, &mut place), ["a", "b"]);
-        assert!(path("s", &place).ends_with("&since=1795399200"), "{}", path("s", &place));
+        assert!(path("s", &place).to_string().ends_with("&since=1795399200"), "{}", path("s", &place));
         let second = [first.clone(), line(1, "c"), line(2, "d e")].concat();
         assert_eq!(reads(&second, &mut place), ["c", "d e"]);
         let before = place.clone();

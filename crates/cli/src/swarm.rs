@@ -8,7 +8,7 @@ use crate::key::Key;
 use crate::registry::Credentials;
 use crate::{image, log};
 use careen_contract::{label, object};
-use careen_engine::{Engine, EngineError, Meaning, RegistryAuth};
+use careen_engine::{ApiPath, Engine, EngineError, Kind, Meaning, RegistryAuth};
 use careen_planner::cluster::ActError;
 use careen_planner::observed::{ControllerPlace, Node};
 use careen_planner::remains::Giving;
@@ -138,15 +138,18 @@ impl Backend for SwarmBackend {
         // For a plan.
         // Of other hosts only their agents know.
         if let Some(node) = observed.nodes.iter_mut().find(|node| node.id == here) {
-            let listed = self.engine.get("/containers/json").map_err(|error| from_engine(&error, &name))?;
+            let listed = self
+                .engine
+                .get(&ApiPath::running_containers())
+                .map_err(|error| from_engine(&error, &name))?;
             node.plain_containers = plain_containers(&listed);
         }
         Ok(observed)
     }
 
     fn ages(&mut self) -> Result<BTreeMap<NodeId, Duration>, BackendError> {
-        let get = |path| self.engine.get::<Value>(path).map_err(|error| from_engine(&error, &self.name));
-        Ok(ages(&get("/info")?, &get("/nodes")?))
+        let get = |path| self.engine.get::<Value>(&path).map_err(|error| from_engine(&error, &self.name));
+        Ok(ages(&get(ApiPath::info())?, &get(ApiPath::all(Kind::Nodes))?))
     }
 
     fn active(&mut self) -> Result<Option<Spec>, BackendError> {
@@ -171,13 +174,13 @@ impl Backend for SwarmBackend {
     }
 
     fn pin(&mut self, image: &str) -> Result<String, BackendError> {
-        let get = |path: &str| {
-            if !path.starts_with("/distribution/") {
-                return self.engine.get(path);
-            }
+        let on_engine = || self.engine.get(&ApiPath::image(image));
+        let in_registry = || {
             // A registry may answer without them; what is wrong with them is said when it does not.
             let auth = self.credentials.for_image(image);
-            let answer = self.engine.get_authorised(path, auth.as_ref().ok().and_then(Option::as_ref));
+            let answer = self
+                .engine
+                .get_authorised(&ApiPath::distribution(image), auth.as_ref().ok().and_then(Option::as_ref));
             answer.map_err(|error| match (error, auth) {
                 (EngineError::Answer { status, request, message }, Err(why)) => {
                     EngineError::Answer { status, request, message: format!("{message} ({why})") }
@@ -185,11 +188,12 @@ impl Backend for SwarmBackend {
                 (error, _) => error,
             })
         };
-        image::pin(image, get).map_err(|error| self.no_image(image, error))
+        image::pin(image, in_registry, on_engine).map_err(|error| self.no_image(image, error))
     }
 
     fn pin_here(&mut self, image: &str) -> Result<String, BackendError> {
-        image::pin_here(image, |path| self.engine.get(path)).map_err(|error| self.no_image(image, error))
+        image::pin_here(image, self.engine.get(&ApiPath::image(image)))
+            .map_err(|error| self.no_image(image, error))
     }
 
     fn place_of_controller(&self, nodes: &[Node], spec: &Spec) -> Option<ControllerPlace> {
@@ -388,6 +392,7 @@ fn from_engine(error: &EngineError, name: &str) -> BackendError {
     match error.meaning() {
         Meaning::NoLeader => NoManager::NoLeader { name: name.to_owned() }.into(),
         // A manager was asked: its engine is being stopped, or has just been started.
+        Meaning::Locked => NoManager::Locked { name: name.to_owned() }.into(),
         Meaning::NotAManager => {
             NoManager::NoAnswer { why: format!("{name} takes no part in its swarm now") }.into()
         }

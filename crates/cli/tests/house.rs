@@ -322,6 +322,22 @@ fn dockers_words_are_compared_in_one_place() {
     assert_eq!(found, only);
 }
 
+#[test]
+fn paths_of_dockers_api_are_spelled_in_one_place() {
+    const PLACES: [&str; 8] =
+        ["containers", "services", "tasks", "nodes", "configs", "secrets", "distribution", "images"];
+    let mut found = BTreeSet::new();
+    // The lab drives the docker CLI, as a user would.
+    for name in folders().into_iter().filter(|name| name != "lab") {
+        for (module, text) in shipped(&name) {
+            let spells =
+                |place: &&str| ["/", "?", "\""].iter().any(|end| text.contains(&format!("\"/{place}{end}")));
+            found.extend(PLACES.iter().filter(spells).map(|_| (name.clone(), module.join("/"))));
+        }
+    }
+    assert_eq!(found, BTreeSet::from([("engine".to_owned(), "path".to_owned())]));
+}
+
 /// The words of a text that begin so, as long as they have no other characters than these.
 fn words<'a>(text: &'a str, prefix: &str, goes_on: impl Fn(char) -> bool) -> BTreeSet<&'a str> {
     let begins = text.match_indices(prefix).map(|(at, _)| at);

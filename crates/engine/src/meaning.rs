@@ -15,6 +15,8 @@ pub enum Meaning {
     InUse,
     /// No manager leads, or this one does not reach the one that does.
     NoLeader,
+    /// It is a manager that waits for the swarm's unlock key.
+    Locked,
     /// It takes no part in the management of a swarm: as a worker, in none, or because it starts or stops just now.
     NotAManager,
     /// It does not take it as it was asked.
@@ -24,11 +26,13 @@ pub enum Meaning {
 }
 
 /// Words that say more than the status, and with which status where that matters. The first that fits counts.
-const WORDS: [(&str, Option<u16>, Meaning); 4] = [
+const WORDS: [(&str, Option<u16>, Meaning); 5] = [
     ("update out of sequence", None, Meaning::Changed),
     ("is in use by", None, Meaning::InUse),
     // Seen on 20.10.24 and 26.1.5, with status 500 or 503.
     ("swarm does not have a leader", None, Meaning::NoLeader),
+    // moby's daemon/cluster/errors.go; with status 503.
+    ("swarm is encrypted and needs to be unlocked", None, Meaning::Locked),
     ("not a swarm manager", Some(503), Meaning::NotAManager),
 ];
 
@@ -36,8 +40,9 @@ impl EngineError {
     /// What it means.
     pub fn meaning(&self) -> Meaning {
         let Self::Answer { status, message, .. } = self else { return Meaning::Unavailable };
-        let fits =
-            |words: &str, with: Option<u16>| message.contains(words) && with.is_none_or(|one| one == *status);
+        let fits = |words: &str, with: Option<u16>| {
+            message.to_ascii_lowercase().contains(words) && with.is_none_or(|one| one == *status)
+        };
         let told = WORDS.iter().find(|(words, with, _)| fits(words, *with));
         told.map_or_else(|| of_status(*status), |(_, _, meaning)| *meaning)
     }
@@ -83,6 +88,7 @@ mod tests {
             ),
             (500, "rpc error: code = Unknown desc = The swarm does not have a leader.", Meaning::NoLeader),
             (503, "This node is not a swarm manager. Use \"docker swarm init\"", Meaning::NotAManager),
+            (503, "Swarm is encrypted and needs to be unlocked before it can be used.", Meaning::Locked),
             (400, "invalid name", Meaning::Refused),
             (500, "something else", Meaning::Unavailable),
         ];

@@ -1,6 +1,6 @@
 //! What has to do with registries: requests that carry credentials, images that are pulled, tagged and pushed.
 
-use crate::{Engine, EngineError, escaped, parse};
+use crate::{ApiPath, Engine, EngineError, parse};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::fmt;
@@ -52,7 +52,7 @@ impl Engine {
     /// [`Engine::get`], with credentials where there are some.
     pub fn get_authorised<T: DeserializeOwned>(
         &self,
-        path: &str,
+        path: &ApiPath,
         auth: Option<&RegistryAuth>,
     ) -> Result<T, EngineError> {
         let request = format!("GET {path}");
@@ -64,9 +64,9 @@ impl Engine {
     }
 
     /// [`Engine::post`], with credentials where there are some.
-    pub fn post_authorised<T: DeserializeOwned>(
+    pub(crate) fn post_authorised<T: DeserializeOwned>(
         &self,
-        path: &str,
+        path: &ApiPath,
         body: &Value,
         auth: Option<&RegistryAuth>,
     ) -> Result<T, EngineError> {
@@ -80,12 +80,12 @@ impl Engine {
 
     /// Pulls an image by its full reference.
     pub fn pull(&self, image: &str, auth: Option<&RegistryAuth>) -> Result<(), EngineError> {
-        self.transfer(&format!("/images/create?fromImage={}", escaped(image)), auth, |_| {})
+        self.transfer(&ApiPath::pull(image), auth, |_| {})
     }
 
     /// Gives an image another name.
     pub fn tag_image(&self, image: &str, repository: &str, tag: &str) -> Result<(), EngineError> {
-        let path = format!("/images/{image}/tag?repo={}&tag={}", escaped(repository), escaped(tag));
+        let path = ApiPath::tag(image, repository, tag);
         let answer = self.agent.post(self.url(&path)).send_empty();
         self.text(format!("POST {path}"), answer).map(drop)
     }
@@ -99,7 +99,7 @@ impl Engine {
         mut tell: impl FnMut(&str),
     ) -> Result<Option<Pushed>, EngineError> {
         let mut pushed = None;
-        self.transfer(&format!("/images/{repository}/push?tag={}", escaped(tag)), auth, |line| {
+        self.transfer(&ApiPath::push(repository, tag), auth, |line| {
             if let Some(digest) = line.pointer("/aux/Digest").and_then(Value::as_str) {
                 pushed = Some(Pushed { digest: digest.to_owned() });
             }
@@ -114,7 +114,7 @@ impl Engine {
     /// stands in the stream.
     fn transfer(
         &self,
-        path: &str,
+        path: &ApiPath,
         auth: Option<&RegistryAuth>,
         mut tell: impl FnMut(&Value),
     ) -> Result<(), EngineError> {
@@ -139,7 +139,7 @@ impl Engine {
 
     /// Puts files into a container, as a tar archive that is unpacked at its root.
     pub fn put_archive(&self, container: &str, archive: &[u8]) -> Result<(), EngineError> {
-        let path = format!("/containers/{container}/archive?path=/");
+        let path = ApiPath::archive(container, "/");
         let call = self.agent.put(self.url(&path)).content_type("application/x-tar");
         self.text(format!("PUT {path}"), call.send(archive)).map(drop)
     }

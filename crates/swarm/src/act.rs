@@ -10,7 +10,7 @@ use crate::history::{self, History, HistoryNode};
 use crate::names;
 use careen_contract::label;
 use careen_contract::object;
-use careen_engine::EngineError;
+use careen_engine::{EngineError, Kind};
 use careen_planner::cluster::ActError;
 use careen_planner::observed::{ControllerPlace, Node};
 use careen_planner::rollout::{Baseline, Control, GoneMark, GoneNode, NodeResult, RolloutOutcome};
@@ -33,16 +33,16 @@ impl SwarmCluster {
             Action::ReleaseLock { version } => self.hold_lock(epoch, *version, false),
             Action::WriteBaseline { baseline } => self.write_baseline(baseline),
             Action::UpdateNode { node, version, labels, availability } => {
-                let raw = self.read_version("nodes", &node.0, *version)?;
+                let raw = self.read_version(Kind::Nodes, &node.0, *version)?;
                 let spec = encode::node_spec(&raw["Spec"], labels, *availability);
-                self.swarm.update("nodes", &raw, &spec).map_err(said)
+                self.swarm.update(Kind::Nodes, &raw, &spec).map_err(said)
             }
             Action::CreateJob { agent } => self.create_agent(agent, epoch),
             Action::CreateGate { key } => self.create(&encode::gate(key, &self.spec.image, epoch)),
             Action::OpenGate { key, version } | Action::StopJob { key, version } => self.stop(key, *version),
             Action::CreateStandIn { key } => self.create(&encode::stand_in(key, &self.spec.image, epoch)),
             Action::RemoveJob { key } => {
-                self.swarm.engine().delete(&format!("/services/{}", key.name())).map_err(said)
+                self.swarm.engine().remove_object(Kind::Services, &key.name()).map_err(said)
             }
             Action::WriteResult { result } => self.write_result(result),
             Action::WriteHistory { outcome, gone } => self.write_history(*outcome, gone),
@@ -64,7 +64,7 @@ impl SwarmCluster {
                 self.swarm.create_config(object::LOCK, &set, b"lock").map_err(said)
             }
             Some(version) => {
-                let raw = self.read_version("configs", object::LOCK, version)?;
+                let raw = self.read_version(Kind::Configs, object::LOCK, version)?;
                 self.swarm.label_config(&raw, &labels).map_err(said)
             }
         }
@@ -72,7 +72,7 @@ impl SwarmCluster {
 
     /// Says that the holder lives, or gives the lock back.
     fn hold_lock(&self, epoch: u64, version: Version, keep: bool) -> Done {
-        let raw = self.read_version("configs", object::LOCK, version)?;
+        let raw = self.read_version(Kind::Configs, object::LOCK, version)?;
         let config = decode::config(&raw)?;
         self.is_mine(epoch, &config)?;
         let beat = config.labels.get(label::BEAT).and_then(|beat| beat.parse::<u64>().ok()).unwrap_or(0);
@@ -97,7 +97,7 @@ impl SwarmCluster {
         if mine { Ok(()) } else { Err(ActError::Conflict) }
     }
 
-    fn read_version(&self, kind: &str, name: &str, version: Version) -> Result<Value, ActError> {
+    fn read_version(&self, kind: Kind, name: &str, version: Version) -> Result<Value, ActError> {
         let raw = self.swarm.raw(kind, name).map_err(said)?;
         if version_of(&raw) == version.0 { Ok(raw) } else { Err(ActError::Conflict) }
     }
@@ -111,18 +111,17 @@ impl SwarmCluster {
     /// An engine takes a field that it does not know without a word, so what it made of it is read back.
     fn create(&self, spec: &Value) -> Done {
         let engine = self.swarm.engine();
-        let created = engine.post_authorised("/services/create", spec, self.registry.as_ref());
-        let created: Value = created.map_err(said)?;
-        let id = created["ID"].as_str().unwrap_or_default();
-        let stored = self.swarm.raw("services", id).map_err(said)?;
+        let created = engine.create_object(Kind::Services, spec, self.registry.as_ref());
+        let id = created.map_err(said)?;
+        let stored = self.swarm.raw(Kind::Services, &id).map_err(said)?;
         let Some(field) = encode::ignored(spec, &stored["Spec"]) else { return Ok(()) };
-        engine.delete(&format!("/services/{id}")).map_err(said)?;
+        engine.remove_object(Kind::Services, &id).map_err(said)?;
         Err(ActError::Refused { why: format!("the managers' engine ignores {field} of a service") })
     }
 
     fn stop(&self, key: &JobKey, version: Version) -> Done {
-        let raw = self.read_version("services", &key.name(), version)?;
-        self.swarm.update("services", &raw, &encode::stopped(&raw["Spec"])).map_err(said)
+        let raw = self.read_version(Kind::Services, &key.name(), version)?;
+        self.swarm.update(Kind::Services, &raw, &encode::stopped(&raw["Spec"])).map_err(said)
     }
 
     fn write_baseline(&self, baseline: &Baseline) -> Done {
@@ -148,7 +147,7 @@ impl SwarmCluster {
     }
 
     fn set_control(&self, control: &Control, version: Version) -> Done {
-        let raw = self.read_version("configs", &names::rollout(&self.spec.id), version)?;
+        let raw = self.read_version(Kind::Configs, &names::rollout(&self.spec.id), version)?;
         let text = serde_json::to_string(control).map_err(refused)?;
         let labels = LabelChange::from([(label::CONTROL.to_owned(), Some(text))]);
         self.swarm.label_config(&raw, &labels).map_err(said)?;
@@ -162,7 +161,7 @@ impl SwarmCluster {
     }
 
     fn mark_gone(&self, node: &NodeId, mark: GoneMark, control: Option<&Control>, version: Version) -> Done {
-        let raw = self.read_version("configs", &names::rollout(&self.spec.id), version)?;
+        let raw = self.read_version(Kind::Configs, &names::rollout(&self.spec.id), version)?;
         let mut gone = decode::gone(&decode::config(&raw)?)?;
         gone.insert(node.clone(), mark);
         let mut labels = LabelChange::new();
@@ -204,7 +203,7 @@ impl SwarmCluster {
         let id = &self.spec.id;
         let (_, rollout) = self.swarm.config(&names::rollout(id))?.ok_or(ActError::Gone)?;
         let results = self.swarm.configs(&[&names::results(id)])?;
-        let values: Vec<Value> = self.swarm.engine().get("/nodes").map_err(said)?;
+        let values = self.swarm.nodes().map_err(said)?;
         let nodes: Vec<Node> = values.iter().map(decode::node).collect::<Result<_, SwarmError>>()?;
         let of_rollout = |node: &Node| {
             let record = NodeRecord::of(node).ok().flatten().filter(|record| record.rollout == *id)?;
@@ -235,10 +234,12 @@ impl SwarmCluster {
     fn move_controller(&self, away_from: &NodeId) -> Done {
         let role = format!("{}={}", label::ROLE, label::role::CONTROLLER);
         let rollout = format!("{}={}", label::ROLLOUT, self.spec.id);
-        let found = self.swarm.list("services", &json!({ "label": [role, rollout] })).map_err(said)?;
+        let found = self.swarm.list(Kind::Services, &json!({ "label": [role, rollout] })).map_err(said)?;
         let service =
             found.first().ok_or_else(|| refused("the controller runs in no service of the swarm"))?;
-        self.swarm.update("services", service, &encode::away_from(&service["Spec"], away_from)).map_err(said)
+        self.swarm
+            .update(Kind::Services, service, &encode::away_from(&service["Spec"], away_from))
+            .map_err(said)
     }
 }
 

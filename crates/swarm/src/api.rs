@@ -3,7 +3,7 @@
 use crate::decode::{self, ConfigObject};
 use crate::encode;
 use crate::error::SwarmError;
-use careen_engine::{Engine, EngineError, escaped};
+use careen_engine::{ApiPath, Engine, EngineError, Kind};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -54,14 +54,17 @@ impl Swarm {
         &self.engine
     }
 
-    pub(crate) fn list(&self, what: &str, filters: &Value) -> Result<Vec<Value>, EngineError> {
-        let separator = if what.contains('?') { '&' } else { '?' };
-        self.engine.get(&format!("/{what}{separator}filters={}", escaped(&filters.to_string())))
+    pub(crate) fn list(&self, kind: Kind, filters: &Value) -> Result<Vec<Value>, EngineError> {
+        self.engine.get(&ApiPath::list(kind, filters))
+    }
+
+    pub(crate) fn nodes(&self) -> Result<Vec<Value>, EngineError> {
+        self.engine.get(&ApiPath::all(Kind::Nodes))
     }
 
     /// All configs whose name begins with one of these.
     pub(crate) fn configs(&self, prefixes: &[&str]) -> Result<Vec<ConfigObject>, SwarmError> {
-        let found = self.list("configs", &json!({ "name": prefixes }))?;
+        let found = self.list(Kind::Configs, &json!({ "name": prefixes }))?;
         let wanted = |value: &&Value| {
             let name = value.pointer("/Spec/Name").and_then(Value::as_str).unwrap_or_default();
             prefixes.iter().any(|prefix| name.starts_with(prefix))
@@ -71,11 +74,8 @@ impl Swarm {
 
     /// A config as it is stored, and as it is understood.
     pub(crate) fn config(&self, name: &str) -> Result<Option<(Value, ConfigObject)>, SwarmError> {
-        match self.engine.get::<Value>(&format!("/configs/{name}")) {
-            Ok(raw) => decode::config(&raw).map(|config| Some((raw, config))),
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+        let Some(raw) = self.find(Kind::Configs, name)? else { return Ok(None) };
+        decode::config(&raw).map(|config| Some((raw, config)))
     }
 
     pub(crate) fn create_config(
@@ -85,12 +85,12 @@ impl Swarm {
         data: &[u8],
     ) -> Result<(), EngineError> {
         let spec = encode::config_spec(name, labels, data);
-        self.engine.post::<Value>("/configs/create", &spec).map(drop)
+        self.engine.create_object(Kind::Configs, &spec, None).map(drop)
     }
 
     /// Changes labels of a config, if it is still what it was.
     pub(crate) fn label_config(&self, raw: &Value, labels: &LabelChange) -> Result<(), EngineError> {
-        self.update("configs", raw, &encode::with_labels(&raw["Spec"], labels))
+        self.update(Kind::Configs, raw, &encode::with_labels(&raw["Spec"], labels))
     }
 
     /// Removes a config; one that is gone is removed already.
@@ -98,14 +98,18 @@ impl Swarm {
         self.engine.remove_config(id)
     }
 
-    pub(crate) fn raw(&self, kind: &str, name: &str) -> Result<Value, EngineError> {
-        self.engine.get(&format!("/{kind}/{name}"))
+    pub(crate) fn raw(&self, kind: Kind, name: &str) -> Result<Value, EngineError> {
+        self.engine.get(&ApiPath::object(kind, name))
+    }
+
+    pub(crate) fn find(&self, kind: Kind, name: &str) -> Result<Option<Value>, EngineError> {
+        self.engine.find(&ApiPath::object(kind, name))
     }
 
     /// Writes an object's spec, with the version of what was read: the swarm refuses it when there is a newer one.
-    pub(crate) fn update(&self, kind: &str, read: &Value, spec: &Value) -> Result<(), EngineError> {
+    pub(crate) fn update(&self, kind: Kind, read: &Value, spec: &Value) -> Result<(), EngineError> {
         let id = read["ID"].as_str().unwrap_or_default();
-        self.engine.post_only(&format!("/{kind}/{id}/update?version={}", version_of(read)), spec)
+        self.engine.update_object(kind, id, version_of(read), spec)
     }
 }
 

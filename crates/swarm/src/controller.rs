@@ -9,7 +9,7 @@ use crate::rollouts::RequestError;
 use crate::tar;
 use careen_contract::label;
 use careen_contract::variable;
-use careen_engine::{EngineError, Meaning, RegistryAuth};
+use careen_engine::{ApiPath, EngineError, Kind, Meaning, RegistryAuth};
 use careen_planner::cluster::ActError;
 use careen_planner::observed::{Availability, ControllerPlace, Node};
 use careen_planner::plan::CONTROLLER;
@@ -48,7 +48,7 @@ impl Swarm {
         if let Some(home) = self.find_controller(id)? {
             return Ok(home);
         }
-        let values: Vec<Value> = self.engine().get("/nodes").map_err(SwarmError::from)?;
+        let values = self.nodes().map_err(SwarmError::from)?;
         let nodes: Vec<Node> = values.iter().map(decode::node).collect::<Result<_, _>>()?;
         let image = rollout.spec.image_of_controller();
         let home = home(&nodes, &rollout.spec);
@@ -56,7 +56,7 @@ impl Swarm {
             Home::Service => {
                 let secret = self.registry_secret(id, auth)?;
                 let spec = service(id, image, secret.as_ref());
-                let created = self.engine().post_authorised::<Value>("/services/create", &spec, to_pull);
+                let created = self.engine().create_object(Kind::Services, &spec, to_pull);
                 exists_or(created.map(drop))?;
             }
             Home::Container => self.start_container(id, image, auth, to_pull)?,
@@ -71,35 +71,24 @@ impl Swarm {
     /// container that is removed has none, so it is the last.
     pub fn remove_controller(&self, id: &RolloutId) -> Result<(), SwarmError> {
         let name = name(id);
-        let remove = |path: String| match self.engine().delete(&path) {
-            Err(error) if !error.is_not_found() => Err(error),
-            Ok(()) | Err(_) => Ok(()),
-        };
-        remove(format!("/services/{name}"))?;
+        self.engine().remove_object_if_there(Kind::Services, &name)?;
         self.remove_registry_secret(id)?;
-        Ok(remove(format!("/containers/{name}?force=1&v=1"))?)
+        Ok(self.engine().remove_container_if_there(&name)?)
     }
 
     fn find_controller(&self, id: &RolloutId) -> Result<Option<Home>, SwarmError> {
-        let found = |kind: &str| match self.raw(kind, &name(id)) {
-            Ok(found) => Ok(Some(found)),
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(error),
-        };
-        if found("services")?.is_some() {
+        if self.find(Kind::Services, &name(id))?.is_some() {
             return Ok(Some(Home::Service));
         }
-        let path = format!("/containers/{}/json", name(id));
-        match self.engine().get::<Value>(&path) {
-            Ok(container) if container.pointer("/State/Running") == Some(&Value::Bool(true)) => {
+        match self.engine().find::<Value>(&ApiPath::container(&name(id)))? {
+            Some(container) if container.pointer("/State/Running") == Some(&Value::Bool(true)) => {
                 Ok(Some(Home::Container))
             }
-            Ok(_) => {
+            Some(_) => {
                 self.engine().remove_container(&name(id))?;
                 Ok(None)
             }
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(error.into()),
+            None => Ok(None),
         }
     }
 
@@ -110,8 +99,7 @@ impl Swarm {
         auth: Option<&RegistryAuth>,
         to_pull: Option<&RegistryAuth>,
     ) -> Result<(), RequestError> {
-        let path = format!("/containers/create?name={}", name(id));
-        let create = || self.engine().post::<Value>(&path, &container(id, image));
+        let create = || self.engine().create_named_container(&name(id), &container(id, image));
         let mut created = create();
         if created.as_ref().is_err_and(EngineError::is_not_found) && image.contains('@') {
             // Swarm pulls for services; for a container somebody has to ask.

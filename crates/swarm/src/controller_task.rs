@@ -7,6 +7,7 @@ use crate::controller::{Home, name};
 use crate::decode::{self, RawTask};
 use crate::error::SwarmError;
 use crate::names;
+use careen_engine::{ApiPath, Kind};
 use careen_planner::RolloutId;
 use careen_planner::observed::TaskState;
 use jiff::Timestamp;
@@ -63,15 +64,14 @@ impl Swarm {
     /// What is known of this rollout's controller. `held` is whether a controller has the lock for it: one that runs for a
     /// moment and ends, again and again, has not.
     pub fn controller_task(&self, id: &RolloutId, held: bool) -> Result<ControllerTask, SwarmError> {
-        match self.raw("services", &name(id)) {
-            Ok(_) => self.of_service(id, held),
-            Err(error) if error.is_not_found() => self.of_container(id, held),
-            Err(error) => Err(error.into()),
+        match self.find(Kind::Services, &name(id))? {
+            Some(_) => self.of_service(id, held),
+            None => self.of_container(id, held),
         }
     }
 
     fn of_service(&self, id: &RolloutId, held: bool) -> Result<ControllerTask, SwarmError> {
-        let found = self.list("tasks", &json!({ "service": [name(id)] }))?;
+        let found = self.list(Kind::Tasks, &json!({ "service": [name(id)] }))?;
         let tasks: Vec<RawTask> = found.iter().map(decode::task).collect::<Result<_, _>>()?;
         let (task, last) = of_tasks(&name(id), tasks, held)?;
         let ControllerTask::Fails(seat) = task else { return Ok(task) };
@@ -81,18 +81,13 @@ impl Swarm {
     }
 
     fn of_container(&self, id: &RolloutId, held: bool) -> Result<ControllerTask, SwarmError> {
-        match self.engine().get::<Value>(&format!("/containers/{}/json", name(id))) {
-            Ok(raw) => {
-                let task = container(&name(id), &raw, held);
-                let ControllerTask::Fails(seat) = task else { return Ok(task) };
-                let words = self.engine().last_words(&name(id)).ok();
-                Ok(ControllerTask::Fails(seat.with_lines(words)))
-            }
-            Err(error) if error.is_not_found() => {
-                Ok(ControllerTask::Absent { submitted_seconds: self.submitted_ago(id)? })
-            }
-            Err(error) => Err(error.into()),
-        }
+        let Some(raw) = self.engine().find::<Value>(&ApiPath::container(&name(id)))? else {
+            return Ok(ControllerTask::Absent { submitted_seconds: self.submitted_ago(id)? });
+        };
+        let task = container(&name(id), &raw, held);
+        let ControllerTask::Fails(seat) = task else { return Ok(task) };
+        let words = self.engine().last_words(&name(id)).ok();
+        Ok(ControllerTask::Fails(seat.with_lines(words)))
     }
 
     fn submitted_ago(&self, id: &RolloutId) -> Result<Option<u64>, SwarmError> {
@@ -103,7 +98,7 @@ impl Swarm {
 
     /// What the asked manager's clock says; `None` when it does not say it.
     pub(crate) fn time(&self) -> Result<Option<Timestamp>, SwarmError> {
-        let info: Value = self.engine().get("/info")?;
+        let info: Value = self.engine().get(&ApiPath::info())?;
         Ok(info["SystemTime"].as_str().and_then(|time| time.parse().ok()))
     }
 }

@@ -13,7 +13,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use careen_contract::label;
 use careen_contract::object;
-use careen_engine::{EngineError, Meaning, RegistryAuth};
+use careen_engine::{EngineError, Kind, Meaning, RegistryAuth};
 use careen_planner::{GivenFile, RolloutId};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -41,10 +41,10 @@ pub enum GivenKind {
 }
 
 impl GivenKind {
-    const fn path(self) -> &'static str {
+    pub(crate) const fn kind(self) -> Kind {
         match self {
-            Self::Secret => "secrets",
-            Self::Config => "configs",
+            Self::Secret => Kind::Secrets,
+            Self::Config => Kind::Configs,
         }
     }
 }
@@ -52,7 +52,7 @@ impl GivenKind {
 impl Swarm {
     /// The id of a secret or a config of exactly this name.
     pub fn find_given(&self, kind: GivenKind, name: &str) -> Result<Option<String>, SwarmError> {
-        let found = self.list(kind.path(), &json!({ "name": [name] }))?;
+        let found = self.list(kind.kind(), &json!({ "name": [name] }))?;
         let exact = |value: &&Value| value.pointer("/Spec/Name").and_then(Value::as_str) == Some(name);
         Ok(found.iter().find(exact).and_then(|value| value["ID"].as_str()).map(str::to_owned))
     }
@@ -77,7 +77,7 @@ impl Swarm {
         let name = names::file(rollout, &file.digest);
         let labels = BTreeMap::from([(label::ROLLOUT.to_owned(), rollout.to_string())]);
         let spec = encode::config_spec(&name, &labels, &file.content);
-        let created = self.engine().post::<Value>("/configs/create", &spec);
+        let created = self.engine().create_object(Kind::Configs, &spec, None);
         let id = self.created(GivenKind::Config, &name, created)?;
         let (target, mode) = (file.target.clone(), file.mode);
         Ok(GivenFile { id, name, target, uid: "0".to_owned(), gid: "0".to_owned(), mode })
@@ -88,12 +88,12 @@ impl Swarm {
         &self,
         kind: GivenKind,
         name: &str,
-        answer: Result<Value, EngineError>,
+        answer: Result<String, EngineError>,
     ) -> Result<String, RequestError> {
         let write =
             |error: &EngineError| RequestError::Write { object: name.to_owned(), why: refusal(error) };
         match answer {
-            Ok(created) => Ok(created["ID"].as_str().unwrap_or_default().to_owned()),
+            Ok(id) => Ok(id),
             Err(error) if error.meaning() == Meaning::Exists => {
                 self.find_given(kind, name)?.ok_or_else(|| write(&error))
             }
@@ -108,11 +108,11 @@ impl Swarm {
 
     /// Takes away what a rollout brought. What a service still refers to stays: Swarm does not let it go.
     pub fn remove_delivered(&self, rollout: &RolloutId) -> Result<(), SwarmError> {
-        for (kind, prefix) in [("configs", object::FILES), ("secrets", object::REGISTRIES)] {
+        for (kind, prefix) in [(Kind::Configs, object::FILES), (Kind::Secrets, object::REGISTRIES)] {
             for object in self.list(kind, &json!({ "name": [prefix] }))? {
                 let is_ours = ours(&object, prefix) == Some(rollout.as_str());
                 if let Some(id) = object["ID"].as_str().filter(|_| is_ours) {
-                    gone_or_in_use(self.engine().delete(&format!("/{kind}/{id}")))?;
+                    gone_or_in_use(self.engine().remove_object(kind, id))?;
                 }
             }
         }
@@ -132,7 +132,7 @@ impl Swarm {
                 let labels = json!({ label::ROLLOUT: rollout.as_str(), label::FORMAT: names::FORMAT });
                 let data = BASE64_STANDARD.encode(auth.header());
                 let spec = json!({ "Name": name, "Labels": labels, "Data": data });
-                let created = self.engine().post::<Value>("/secrets/create", &spec);
+                let created = self.engine().create_object(Kind::Secrets, &spec, None);
                 Some(self.created(GivenKind::Secret, &name, created)?)
             }
         };
@@ -149,10 +149,7 @@ impl Swarm {
 
     /// Takes the credentials away. Swarm lets them go when no controller's service has them any more.
     pub(crate) fn remove_registry_secret(&self, rollout: &RolloutId) -> Result<(), SwarmError> {
-        match self.engine().delete(&format!("/secrets/{}", names::registry(rollout))) {
-            Err(error) if error.is_not_found() => Ok(()),
-            answer => gone_or_in_use(answer),
-        }
+        gone_or_in_use(self.engine().remove_object(Kind::Secrets, &names::registry(rollout)))
     }
 }
 

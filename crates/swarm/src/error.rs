@@ -64,7 +64,7 @@ pub(crate) fn refusal(error: &EngineError) -> ActError {
         Meaning::NotFound => ActError::Gone,
         Meaning::Exists => ActError::Exists,
         Meaning::InUse | Meaning::Refused => ActError::Refused { why: why() },
-        Meaning::NoLeader | Meaning::NotAManager | Meaning::Unavailable => {
+        Meaning::NoLeader | Meaning::NotAManager | Meaning::Locked | Meaning::Unavailable => {
             ActError::Unavailable { why: why() }
         }
     }

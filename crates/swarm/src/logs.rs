@@ -1,8 +1,9 @@
 //! What an agent's log says. Pure.
 
-use careen_engine::frames::{STDERR, next_frame};
+use careen_engine::frames::{STDERR, each_frame};
 use careen_planner::observed::Report;
 use std::io::{self, BufReader, Read, Write};
+use std::ops::ControlFlow;
 
 /// So much of a line is kept: more than the longest report has (15 KiB, in careen-contract). A longer line is none of careen's.
 const LONGEST_LINE: usize = 64 << 10;
@@ -16,14 +17,12 @@ pub fn last_report(log: impl Read, terminal: bool) -> io::Result<Option<Report>>
         io::copy(&mut log, &mut lines)?;
         return Ok(lines.end());
     }
-    while let Some((stream, length)) = next_frame(&mut log)? {
-        let mut body = log.by_ref().take(length);
-        // A torn frame at the end gives what there is of it.
-        match stream {
-            STDERR => io::copy(&mut body, &mut lines)?,
-            _ => io::copy(&mut body, &mut io::sink())?,
-        };
-    }
+    each_frame(log, |stream, body| {
+        if stream == STDERR {
+            io::copy(body, &mut lines)?;
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
     Ok(lines.end())
 }
 

@@ -12,6 +12,7 @@ use crate::reports::Source;
 use careen_contract::label;
 use careen_contract::object;
 use careen_engine::says_no_such_image;
+use careen_engine::{ApiPath, Kind};
 use careen_planner::observed::{AgentReport, Job, Node, Observed, Refusal, Report, Service, Task};
 use careen_planner::rollout::Control;
 use careen_planner::{JobRole, NodeRecord};
@@ -39,7 +40,7 @@ impl SwarmCluster {
     /// in the controller's words.
     pub fn look(&mut self) -> Result<Observed, SwarmError> {
         let nodes = self.nodes()?;
-        let services = self.swarm.list("services?status=true", &json!({}))?;
+        let services = self.swarm.engine().get::<Vec<Value>>(&ApiPath::services_with_status())?;
         let jobs: Vec<JobService> = decoded(&services, decode::job_service)?;
         let all_tasks = self.tasks(&nodes, &jobs)?;
         let is_ours = |task: &&RawTask| jobs.iter().any(|job| job.id == task.service);
@@ -71,7 +72,7 @@ impl SwarmCluster {
     }
 
     fn nodes(&self) -> Result<Vec<Node>, SwarmError> {
-        let values: Vec<Value> = self.swarm.engine().get("/nodes")?;
+        let values = self.swarm.nodes()?;
         let nodes: Vec<Node> = values.iter().map(decode::node).collect::<Result<_, _>>()?;
         // For some seconds after the leader is gone the others still give lists, with every manager reachable.
         if nodes.iter().any(Node::is_leader) { Ok(nodes) } else { Err(SwarmError::NoLeader) }
@@ -80,16 +81,17 @@ impl SwarmCluster {
     /// The tasks that are to run, and those that are being stopped where it matters: on nodes that are at work. The
     /// swarm's memory of tasks that ended long ago is many times as large, and not asked for.
     fn tasks(&self, nodes: &[Node], jobs: &[JobService]) -> Result<Vec<RawTask>, SwarmError> {
-        let live = self.swarm.list("tasks", &json!({ "desired-state": ["ready", "running", "complete"] }))?;
+        let live =
+            self.swarm.list(Kind::Tasks, &json!({ "desired-state": ["ready", "running", "complete"] }))?;
         let mut filters = json!({ "desired-state": ["shutdown", "remove"] });
         let at_work = at_work(nodes, jobs);
         let stopping = match at_work.len() {
             0 => Vec::new(),
             1..=NODES_IN_A_FILTER => {
                 filters["node"] = json!(at_work);
-                self.swarm.list("tasks", &filters)?
+                self.swarm.list(Kind::Tasks, &filters)?
             }
-            _ => self.swarm.list("tasks", &filters)?,
+            _ => self.swarm.list(Kind::Tasks, &filters)?,
         };
         // A task may go from the one list to the other between the two requests.
         let mut seen = BTreeSet::new();
@@ -110,7 +112,9 @@ impl SwarmCluster {
             short.take(SERVICES_IN_A_FILTER).map(|service| service.id.0.as_str()).collect();
         let given_up = match short.is_empty() {
             true => Vec::new(),
-            false => self.swarm.list("tasks", &json!({ "service": short, "desired-state": ["shutdown"] }))?,
+            false => {
+                self.swarm.list(Kind::Tasks, &json!({ "service": short, "desired-state": ["shutdown"] }))?
+            }
         };
         let given_up: Vec<RawTask> = given_up.iter().map(decode::task).collect::<Result<_, _>>()?;
         let troubles = decode::troubles(tasks.iter().chain(&given_up));

@@ -9,7 +9,7 @@ use crate::names;
 use crate::rollouts::{RequestError, write_error};
 use careen_contract::label;
 use careen_contract::object;
-use careen_engine::Meaning;
+use careen_engine::{Kind, Meaning};
 use careen_planner::cluster::ActError;
 use careen_planner::remains::Giving;
 use careen_planner::{JobKey, RolloutId, Version};
@@ -45,8 +45,8 @@ impl Swarm {
 
     /// The same, with its age at this time.
     pub(crate) fn stored_at(&self, now: Option<Timestamp>) -> Result<Vec<Stored>, SwarmError> {
-        let configs = self.list("configs", &json!({ "name": CONFIGS }))?;
-        let secrets = self.list("secrets", &json!({ "name": SECRETS }))?;
+        let configs = self.list(Kind::Configs, &json!({ "name": CONFIGS }))?;
+        let secrets = self.list(Kind::Secrets, &json!({ "name": SECRETS }))?;
         let configs = configs.iter().filter_map(|raw| stored(crate::GivenKind::Config, raw, &CONFIGS, now));
         let secrets = secrets.iter().filter_map(|raw| stored(crate::GivenKind::Secret, raw, &SECRETS, now));
         let mut all: Vec<Stored> = configs.chain(secrets).collect();
@@ -56,11 +56,7 @@ impl Swarm {
 
     /// Removes one of them; `false` when a service still refers to it.
     pub fn remove_stored(&self, stored: &Stored) -> Result<bool, RequestError> {
-        let path = match stored.kind {
-            crate::GivenKind::Config => format!("/configs/{}", stored.id),
-            crate::GivenKind::Secret => format!("/secrets/{}", stored.id),
-        };
-        match self.engine().delete(&path) {
+        match self.engine().remove_object(stored.kind.kind(), &stored.id) {
             Err(error) if error.is_not_found() => Ok(true),
             Err(error) if error.meaning() == Meaning::InUse => Ok(false),
             answer => answer.map(|()| true).map_err(|error| write_error(&stored.name, &error)),
@@ -72,28 +68,28 @@ impl Swarm {
         match giving {
             Giving::Write { node, version, labels, availability } => {
                 let object = format!("the node {node}");
-                let raw = self.at_version("nodes", &node.0, *version, &object)?;
+                let raw = self.at_version(Kind::Nodes, &node.0, *version, &object)?;
                 let spec = encode::node_spec(&raw["Spec"], labels, *availability);
-                self.update("nodes", &raw, &spec).map_err(|error| write_error(&object, &error))
+                self.update(Kind::Nodes, &raw, &spec).map_err(|error| write_error(&object, &error))
             }
             Giving::Stop { key, version } => self.stop_job(key, *version),
-            Giving::Remove { key } => match self.engine().delete(&format!("/services/{}", key.name())) {
-                Err(error) if !error.is_not_found() => Err(write_error(&key.name(), &error)),
-                Ok(()) | Err(_) => Ok(()),
-            },
+            Giving::Remove { key } => {
+                let removed = self.engine().remove_object_if_there(Kind::Services, &key.name());
+                removed.map_err(|error| write_error(&key.name(), &error))
+            }
         }
     }
 
     fn stop_job(&self, key: &JobKey, version: Version) -> Result<(), RequestError> {
         let name = key.name();
-        let raw = self.at_version("services", &name, version, &name)?;
+        let raw = self.at_version(Kind::Services, &name, version, &name)?;
         let stopped = encode::stopped(&raw["Spec"]);
-        self.update("services", &raw, &stopped).map_err(|error| write_error(&name, &error))
+        self.update(Kind::Services, &raw, &stopped).map_err(|error| write_error(&name, &error))
     }
 
     fn at_version(
         &self,
-        kind: &str,
+        kind: Kind,
         name: &str,
         version: Version,
         object: &str,

@@ -5,7 +5,7 @@
 //! again before some time has passed.
 
 use crate::logs::last_report;
-use careen_engine::Engine;
+use careen_engine::{ApiPath, Engine, LogQuery};
 use careen_planner::observed::{Report, Said};
 use std::collections::BTreeMap;
 use std::io;
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 /// How many of a log's last lines are asked for first. Lines of both streams count, whichever is asked for: behind a
 /// command that prints a lot the last report is further back.
-const TAIL: usize = 2000;
+const TAIL: u32 = 2000;
 
 /// How long one log may take.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -178,15 +178,15 @@ impl Reports {
 }
 
 fn read(engine: &Engine, source: &Source) -> Read {
-    let streams = if source.terminal { "stderr=1&stdout=1" } else { "stderr=1" };
-    let path = format!("/tasks/{}/logs?{streams}", source.task);
-    let ask = |path: &str| {
-        let log = engine.reader_within(path, LIMIT).map_err(io::Error::other)?;
+    let ask = |tail: Option<u32>| {
+        let query = LogQuery { stdout: source.terminal, tail, ..LogQuery::default() };
+        let path = ApiPath::logs(careen_engine::Source::Task(&source.task), query);
+        let log = engine.reader_within(&path, LIMIT).map_err(io::Error::other)?;
         last_report(log, source.terminal)
     };
     let begin = Instant::now();
-    let said = match ask(&format!("{path}&tail={TAIL}")) {
-        Ok(None) => ask(&path),
+    let said = match ask(Some(TAIL)) {
+        Ok(None) => ask(None),
         said => said,
     };
     // Why one failed does not matter: 'no report' is a hold that a person sees.

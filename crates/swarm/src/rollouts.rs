@@ -8,7 +8,7 @@ use crate::history::{self, Remembered};
 use crate::names;
 use careen_contract::label;
 use careen_contract::object;
-use careen_engine::{EngineError, Meaning};
+use careen_engine::{EngineError, Kind, Meaning};
 use careen_planner::cluster::ActError;
 use careen_planner::observed::Node;
 use careen_planner::rollout::{Ask, Control, GoneMark};
@@ -225,11 +225,11 @@ impl Swarm {
     /// away.
     pub fn ask(&self, rollout: &RolloutId, node: &str, ask: Ask) -> Result<NodeId, RequestError> {
         for _ in 0..TRIES {
-            let values: Vec<Value> = self.engine().get("/nodes").map_err(SwarmError::from)?;
+            let values = self.nodes().map_err(SwarmError::from)?;
             let (raw, node) = find_node(&values, node)?;
             let labels = LabelChange::from([(label::ASK.to_owned(), Some(ask.label(rollout)))]);
             let spec = encode::node_spec(&raw["Spec"], &labels, None);
-            if written(&format!("the node {}", node.hostname), self.update("nodes", raw, &spec))? {
+            if written(&format!("the node {}", node.hostname), self.update(Kind::Nodes, raw, &spec))? {
                 return Ok(node.id);
             }
         }

@@ -14,6 +14,7 @@ use crate::remains::Stored;
 use crate::rollouts::RequestError;
 use careen_contract::label;
 use careen_contract::object;
+use careen_engine::Kind;
 use careen_planner::RolloutId;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -103,7 +104,7 @@ impl Swarm {
 
     fn controllers(&self, now: Option<Timestamp>) -> Result<Vec<ControllerService>, SwarmError> {
         let role = format!("{}={}", label::ROLE, label::role::CONTROLLER);
-        let found = self.list("services", &json!({ "label": [role] }))?;
+        let found = self.list(Kind::Services, &json!({ "label": [role] }))?;
         let read = |raw: &Value| {
             let rollout = raw.pointer("/Spec/Labels")?.get(label::ROLLOUT)?.as_str()?;
             let created = raw["CreatedAt"].as_str().unwrap_or_default();

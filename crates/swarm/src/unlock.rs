@@ -10,9 +10,9 @@ use crate::error::SwarmError;
 use crate::names;
 use crate::rollouts::RequestError;
 use careen_contract::label;
+use careen_engine::Kind;
 use careen_planner::RolloutId;
 use careen_planner::spec::UnlockKey;
-use serde_json::Value;
 use std::collections::BTreeMap;
 
 impl Swarm {
@@ -33,9 +33,8 @@ impl Swarm {
         let labels = BTreeMap::from([(label::ROLLOUT.to_owned(), id.to_string())]);
         // A secret is written as a config is.
         let spec = encode::config_spec(&name, &labels, key.trim().as_bytes());
-        let created = self.engine().post::<Value>("/secrets/create", &spec);
-        let created = created.map_err(|error| crate::rollouts::write_error(&name, &error))?;
-        let id = created["ID"].as_str().unwrap_or_default().to_owned();
+        let created = self.engine().create_object(Kind::Secrets, &spec, None);
+        let id = created.map_err(|error| crate::rollouts::write_error(&name, &error))?;
         Ok(UnlockKey { id, name })
     }
 
@@ -43,10 +42,7 @@ impl Swarm {
     /// node that is down still has is the next rollout's to remove.
     pub fn remove_unlock_key(&self, id: &RolloutId) -> Result<(), SwarmError> {
         match self.secret(&names::unlock_key(id))? {
-            Some(secret) => match self.engine().delete(&format!("/secrets/{}", secret.id)) {
-                Err(error) if !error.is_not_found() => Err(error.into()),
-                _ => Ok(()),
-            },
+            Some(secret) => Ok(self.engine().remove_object_if_there(Kind::Secrets, &secret.id)?),
             None => Ok(()),
         }
     }

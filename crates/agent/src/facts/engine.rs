@@ -4,7 +4,7 @@ use crate::engine_process::running_as_installed;
 use crate::say::chain;
 use crate::tool::output;
 use careen_contract::label;
-use careen_engine::Engine;
+use careen_engine::{ApiPath, Engine};
 use careen_host::facts::{
     EngineFacts, EngineVersions, PlainContainer, version_of_containerd, version_of_dockerd, version_of_runc,
 };
@@ -41,7 +41,7 @@ struct Listed {
 
 /// The versions of the engine that answers, and of that which is installed.
 pub fn versions(engine: Option<&Engine>, notes: &mut Vec<String>) -> EngineFacts {
-    let running = engine.and_then(|engine| match engine.get::<Version>("/version") {
+    let running = engine.and_then(|engine| match engine.get::<Version>(&ApiPath::version()) {
         Ok(version) => Some(of_api(&version)),
         Err(error) => {
             notes.push(chain(&error));
@@ -78,7 +78,7 @@ pub fn plain_containers(
     agents: &BTreeSet<String>,
     notes: &mut Vec<String>,
 ) -> Option<Vec<PlainContainer>> {
-    match engine.get::<Vec<Listed>>("/containers/json?all=1") {
+    match engine.get::<Vec<Listed>>(&ApiPath::all_containers()) {
         Ok(listed) => Some(plain(listed, agents)),
         Err(error) => {
             notes.push(chain(&error));

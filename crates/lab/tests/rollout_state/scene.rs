@@ -240,7 +240,8 @@ impl Scene {
 
     fn tasks_of_careen(&self) -> BTreeSet<String> {
         let engine = careen_engine::Engine::connect_to(&self.socket()).expect("the engine");
-        let tasks: Vec<serde_json::Value> = engine.get("/tasks").expect("tasks");
+        let tasks: Vec<serde_json::Value> =
+            engine.get(&careen_engine::ApiPath::all(careen_engine::Kind::Tasks)).expect("tasks");
         let role = "/Spec/ContainerSpec/Labels/careen.role";
         let ours = tasks.iter().filter(|task| task.pointer(role).is_some());
         ours.map(|task| task["ID"].to_string()).collect()

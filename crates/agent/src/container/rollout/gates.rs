@@ -3,9 +3,10 @@
 
 use crate::engine_process::engine_instance;
 use careen_contract::settings::RolloutPart;
-use careen_engine::{Engine, EngineError, escaped};
+use careen_engine::{ApiPath, Engine, EngineError};
 use careen_protocol::gates::{Gate, Look};
 use serde::Deserialize;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
@@ -62,12 +63,12 @@ impl Gates {
 
     fn ask(&mut self) -> Result<(Numbered, bool), EngineError> {
         let engine = Engine::connect()?;
-        let list = |filter: &str| -> Result<Vec<Listed>, EngineError> {
-            engine.get(&format!("/containers/json?all=1&filters={}", escaped(filter)))
+        let list = |filters: Value| -> Result<Vec<Listed>, EngineError> {
+            engine.get(&ApiPath::containers(&filters))
         };
-        let found = list(&format!("{{\"name\":[\"{}\"]}}", self.prefix))?;
+        let found = list(json!({ "name": [self.prefix] }))?;
         let own = match &self.own_container {
-            Some(id) => list(&format!("{{\"id\":[\"{id}\"]}}"))?,
+            Some(id) => list(json!({ "id": [id] }))?,
             None => Vec::new(),
         };
         let agent_runs = own.iter().any(|container| standing(&container.state) == Gate::Running);
@@ -146,13 +147,11 @@ struct Attributes {
 }
 
 /// Asks for what is over, so that the answer ends at once.
-fn deaths_of(containers: &[String], now: SystemTime) -> String {
+fn deaths_of(containers: &[String], now: SystemTime) -> ApiPath {
     let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let ids: Vec<String> = containers.iter().map(|id| format!("\"{id}\"")).collect();
-    let filter =
-        format!("{{\"type\":[\"container\"],\"event\":[\"die\"],\"container\":[{}]}}", ids.join(","));
+    let filters = json!({ "type": ["container"], "event": ["die"], "container": containers });
     let until = format!("{}.{:09}", now.as_secs(), now.subsec_nanos());
-    format!("/events?since=1&until={until}&filters={}", escaped(&filter))
+    ApiPath::events_until(&until, &filters)
 }
 
 fn deaths(events: &[u8]) -> Vec<Death> {

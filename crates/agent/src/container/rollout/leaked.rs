@@ -3,8 +3,9 @@
 
 use crate::say::{chain, say};
 use careen_contract::label::{self, ROLE, role};
-use careen_engine::{Engine, EngineError, escaped};
+use careen_engine::{ApiPath, Engine, EngineError};
 use serde::Deserialize;
+use serde_json::json;
 use std::collections::BTreeMap;
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -33,8 +34,7 @@ pub fn remove(engine: &Engine, rollout: &str) {
 }
 
 fn find(engine: &Engine) -> Result<Vec<Listed>, EngineError> {
-    let filter = format!("{{\"label\":[\"{ROLE}\",\"com.docker.swarm.task.id\"]}}");
-    engine.get(&format!("/containers/json?all=1&filters={}", escaped(&filter)))
+    engine.get(&ApiPath::containers(&json!({ "label": [ROLE, "com.docker.swarm.task.id"] })))
 }
 
 /// Agents first: to one that still waits, the end of its gate would be a go.

@@ -6,8 +6,9 @@ use crate::container::identity::{Place, SERVICE_ID};
 use crate::say::say;
 use crate::stop::Stop;
 use careen_contract::AgentExit;
-use careen_engine::{Engine, EngineError, escaped};
+use careen_engine::{ApiPath, Engine, EngineError};
 use serde::Deserialize;
+use serde_json::json;
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -34,8 +35,8 @@ pub fn is_one(place: &Place) -> Result<bool, Stop> {
 }
 
 fn list(engine: &Engine, service: &str) -> Result<Vec<Listed>, EngineError> {
-    let filter = format!("{{\"label\":[\"{SERVICE_ID}={service}\"]}}");
-    engine.get(&format!("/containers/json?all=1&filters={}", escaped(&filter)))
+    let label = format!("{SERVICE_ID}={service}");
+    engine.get(&ApiPath::containers(&json!({ "label": [label] })))
 }
 
 fn first(all: &[Listed]) -> Option<&Listed> {

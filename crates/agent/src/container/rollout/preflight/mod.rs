@@ -12,7 +12,7 @@ use crate::{files, memory, others, tool};
 use careen_contract::object::UNLOCK_KEY;
 use careen_contract::payload::takes_host_lock;
 use careen_contract::settings::{EngineRestarts, Reboot, RolloutPart, Settings};
-use careen_engine::{Engine, EngineError};
+use careen_engine::{ApiPath, Engine, EngineError};
 use careen_host::facts::DPKG_FORMAT;
 use careen_host::preflight::{
     Ahead, Dpkg, EngineSays, HostFacts, Manners, Problem, Selinux, Unlock, dpkg_state, judge, wait_for,
@@ -108,7 +108,7 @@ fn engine_says(place: &Place) -> Result<EngineSays, String> {
         docker_root_dir: String,
     }
     // It has just started this container; under load it may still answer late.
-    let ask = || Engine::connect().and_then(|engine| engine.get::<Info>("/info"));
+    let ask = || Engine::connect().and_then(|engine| engine.get::<Info>(&ApiPath::info()));
     let mut answer = ask();
     for _ in 0..TRIES {
         if answer.is_ok() || place.engine.is_some() {
@@ -166,7 +166,7 @@ fn name_plain_containers(place: &Place) {
 }
 
 fn restart_policy(engine: &Engine, name: &str) -> Result<String, EngineError> {
-    let container: serde_json::Value = engine.get(&format!("/containers/{name}/json"))?;
+    let container: serde_json::Value = engine.get(&ApiPath::container(name))?;
     let policy = container.pointer("/HostConfig/RestartPolicy/Name").and_then(serde_json::Value::as_str);
     Ok(policy.unwrap_or_default().to_owned())
 }
