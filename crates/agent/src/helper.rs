@@ -6,7 +6,8 @@
 
 use crate::files::{self, File};
 use crate::layout::{self, TransactionDir};
-use crate::unit::{Launch, find_systemd_run};
+use crate::say::chain;
+use crate::unit::{Launch, NoSystemd, find_systemd_run};
 use anyhow::{Context, bail};
 use careen_contract::TransactionId;
 use careen_contract::entry::Way;
@@ -32,7 +33,7 @@ pub fn run(args: &[String]) -> anyhow::Result<String> {
             leave_cgroups()?;
             let directory = TransactionDir::new(Path::new(layout::ROOT), &launch.id);
             launch.plain(Way::Container, &directory)?.spawn().context("failed to start the supervisor")?;
-            Ok(format!("a process in the host's root cgroup ({reason})"))
+            Ok(format!("a process in the host's root cgroup ({})", chain(&reason)))
         }
     }
 }
@@ -49,14 +50,25 @@ fn enter_host() -> anyhow::Result<()> {
     Ok(std::env::set_current_dir("/")?)
 }
 
-fn start_unit(launch: &Launch) -> Result<(), String> {
+/// Why the supervisor does not become a unit.
+#[derive(Debug, thiserror::Error)]
+enum NoUnit {
+    #[error(transparent)]
+    NoSystemd(#[from] NoSystemd),
+    #[error("systemd-run cannot be started")]
+    CannotStart(#[source] std::io::Error),
+    #[error("systemd-run failed: {said}")]
+    Failed { said: String },
+}
+
+fn start_unit(launch: &Launch) -> Result<(), NoUnit> {
     let systemd_run = find_systemd_run()?;
     let output = launch.systemd_run(&systemd_run, Way::Container, false).output();
-    let output = output.map_err(|error| format!("systemd-run cannot be started: {error}"))?;
+    let output = output.map_err(NoUnit::CannotStart)?;
     if output.status.success() {
         return Ok(());
     }
-    Err(format!("systemd-run failed: {}", String::from_utf8_lossy(&output.stderr).trim()))
+    Err(NoUnit::Failed { said: String::from_utf8_lossy(&output.stderr).trim().to_owned() })
 }
 
 /// Moves this process to the root of every hierarchy, where no engine looks for the processes of a container.

@@ -138,7 +138,7 @@ pub fn run(root: &Path) -> anyhow::Result<()> {
     if let Standing::Copied { from, differences } = machine::look(root)? {
         bail!("{}", machine::in_words(root, &from, &differences));
     }
-    let systemd_run = find_systemd_run().map_err(anyhow::Error::msg)?;
+    let systemd_run = find_systemd_run()?;
     let binary: PathBuf = files::read_link("/proc/self/exe")?;
     let Open { transactions, unreadable: mut failures } = open_transactions(root)?;
     for id in transactions {

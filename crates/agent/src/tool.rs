@@ -4,6 +4,7 @@
 
 use crate::files::{self, Descriptor};
 use crate::readiness;
+use crate::say::chain;
 use crate::signals::with_signals_unblocked;
 use careen_contract::settings::COMMAND_PATH;
 use careen_host::facts::restart::Answer;
@@ -24,23 +25,74 @@ const TIME_LIMIT: Duration = Duration::from_secs(20);
 /// More than any package list; a tool that writes more has gone wrong.
 const OUTPUT_LIMIT: usize = 32 * 1024 * 1024;
 
+/// Why a tool did not do what was asked. `called` is what was called, in words for people.
+#[derive(Debug, thiserror::Error)]
+pub enum ToolError {
+    /// The host has no such program.
+    #[error("{called} is not installed")]
+    NotThere { called: String },
+    /// It is there, and the kernel does not start it.
+    #[error("{called} cannot be started")]
+    CannotStart { called: String, source: io::Error },
+    /// It ended with another status than 0; `said` is what it wrote to both its streams.
+    #[error("{called} failed with status {status}: {said}")]
+    Failed { called: String, status: i32, said: String },
+    /// A signal ended it.
+    #[error("{called} ended with {status}")]
+    Killed { called: String, status: ExitStatus },
+    /// It was stopped at its time limit.
+    #[error("{called} did not answer in time and was stopped")]
+    TooLate { called: String },
+    /// It was stopped because it wrote too much.
+    #[error("{called} wrote more than {OUTPUT_LIMIT} bytes and was stopped")]
+    TooMuch { called: String },
+    /// What it says cannot be read.
+    #[error("{called} {why}")]
+    Unread { called: String, why: io::Error },
+}
+
+/// How a call went wrong, before it is said which call.
+enum Trouble {
+    CannotStart(io::Error),
+    Killed(ExitStatus),
+    TooLate,
+    TooMuch,
+    Unread(io::Error),
+}
+
+impl From<io::Error> for Trouble {
+    fn from(why: io::Error) -> Self {
+        Self::Unread(why)
+    }
+}
+
+impl Trouble {
+    fn of(self, called: String) -> ToolError {
+        match self {
+            Self::CannotStart(source) => ToolError::CannotStart { called, source },
+            Self::Killed(status) => ToolError::Killed { called, status },
+            Self::TooLate => ToolError::TooLate { called },
+            Self::TooMuch => ToolError::TooMuch { called },
+            Self::Unread(why) => ToolError::Unread { called, why },
+        }
+    }
+}
+
 /// Where the host has a program of this name.
 pub fn find_program(name: &str) -> Option<PathBuf> {
     COMMAND_PATH.split(':').map(|directory| Path::new(directory).join(name)).find(|path| files::is_file(path))
 }
 
 /// Runs a tool that must succeed; otherwise the error has its words.
-pub fn must(words: &[&str], limit: Duration) -> Result<(), String> {
-    let told = match find_program(words[0]) {
-        None => Err("is not installed".to_owned()),
-        Some(path) => run_to_exit(&mut Command::new(path), &words[1..], &BTreeMap::new(), limit),
-    };
-    match told {
+pub fn must(words: &[&str], limit: Duration) -> Result<(), ToolError> {
+    let called = format!("'{}'", words.join(" "));
+    let Some(path) = find_program(words[0]) else { return Err(ToolError::NotThere { called }) };
+    match run_to_exit(&mut Command::new(path), &words[1..], &BTreeMap::new(), limit) {
         Ok(Answer { status: 0, .. }) => Ok(()),
         Ok(Answer { status, output }) => {
-            Err(format!("'{}' failed with status {status}: {}", words.join(" "), output.trim()))
+            Err(ToolError::Failed { called, status, said: output.trim().to_owned() })
         }
-        Err(error) => Err(format!("'{}' {error}", words.join(" "))),
+        Err(trouble) => Err(trouble.of(called)),
     }
 }
 
@@ -51,19 +103,19 @@ pub fn told(
     arguments: &[&str],
     environment: &BTreeMap<String, String>,
     limit: Duration,
-) -> Result<Answer, String> {
-    let path = find_program(program).ok_or_else(|| format!("{program} is not installed"))?;
-    run_to_exit(&mut Command::new(path), arguments, environment, limit)
-        .map_err(|error| format!("{program} {error}"))
+) -> Result<Answer, ToolError> {
+    let called = program.to_owned();
+    let Some(path) = find_program(program) else { return Err(ToolError::NotThere { called }) };
+    run_to_exit(&mut Command::new(path), arguments, environment, limit).map_err(|trouble| trouble.of(called))
 }
 
-/// How a tool ended and what it wrote, if the host has it. What went wrong is an error in words.
-pub fn ask(program: &str, arguments: &[&str]) -> Result<Option<Answer>, String> {
+/// How a tool ended and what it wrote, if the host has it.
+pub fn ask(program: &str, arguments: &[&str]) -> Result<Option<Answer>, ToolError> {
     match find_program(program) {
         None => Ok(None),
         Some(path) => run(&mut Command::new(path), arguments, TIME_LIMIT)
             .map(Some)
-            .map_err(|error| format!("{} {error}", spelled(program, arguments))),
+            .map_err(|trouble| trouble.of(spelled(program, arguments))),
     }
 }
 
@@ -76,8 +128,8 @@ pub fn output(program: &str, arguments: &[&str], notes: &mut Vec<String>) -> Opt
             None
         }
         Ok(None) => None,
-        Err(note) => {
-            notes.push(note);
+        Err(error) => {
+            notes.push(chain(&error));
             None
         }
     }
@@ -89,7 +141,7 @@ fn spelled(program: &str, arguments: &[&str]) -> String {
     [program].into_iter().chain(words.copied()).collect::<Vec<_>>().join(" ")
 }
 
-fn run(command: &mut Command, arguments: &[&str], limit: Duration) -> Result<Answer, String> {
+fn run(command: &mut Command, arguments: &[&str], limit: Duration) -> Result<Answer, Trouble> {
     let deadline = Instant::now() + limit;
     command.stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = start(command.args(arguments), &BTreeMap::new())?;
@@ -103,12 +155,12 @@ fn run_to_exit(
     arguments: &[&str],
     environment: &BTreeMap<String, String>,
     limit: Duration,
-) -> Result<Answer, String> {
+) -> Result<Answer, Trouble> {
     let deadline = Instant::now() + limit;
-    let words = memfd_create("words", MFdFlags::MFD_CLOEXEC).map_err(|error| error.to_string())?;
+    let words = memfd_create("words", MFdFlags::MFD_CLOEXEC).map_err(io::Error::from)?;
     let mut words = Descriptor::from(words);
     let both = words.try_clone().and_then(|stdout| Ok((stdout, words.try_clone()?)));
-    let (stdout, stderr) = both.map_err(|error| error.to_string())?;
+    let (stdout, stderr) = both?;
     command.stdout(stdout).stderr(stderr);
     let mut child = start(command.args(arguments), environment)?;
     let ended = wait(&mut child, deadline).and_then(|status| {
@@ -120,23 +172,20 @@ fn run_to_exit(
     answer(&mut child, ended)
 }
 
-fn start(command: &mut Command, environment: &BTreeMap<String, String>) -> Result<Child, String> {
+fn start(command: &mut Command, environment: &BTreeMap<String, String>) -> Result<Child, Trouble> {
     command.env_clear().envs(environment).env("PATH", COMMAND_PATH).env("LC_ALL", "C").current_dir("/");
     command.stdin(Stdio::null()).process_group(0);
-    with_signals_unblocked(command).spawn().map_err(|error| format!("cannot be started: {error}"))
+    with_signals_unblocked(command).spawn().map_err(Trouble::CannotStart)
 }
 
-fn answer(child: &mut Child, ended: io::Result<(Vec<u8>, ExitStatus)>) -> Result<Answer, String> {
-    let (output, status) = ended.map_err(|error| {
-        stop(child);
-        error.to_string()
-    })?;
-    let status = status.code().ok_or_else(|| format!("ended with {status}"))?;
+fn answer(child: &mut Child, ended: Result<(Vec<u8>, ExitStatus), Trouble>) -> Result<Answer, Trouble> {
+    let (output, status) = ended.inspect_err(|_| stop(child))?;
+    let status = status.code().ok_or(Trouble::Killed(status))?;
     Ok(Answer { status, output: String::from_utf8_lossy(&output).into_owned() })
 }
 
 /// Reads the tool's standard output to its end.
-fn read(child: &mut Child, deadline: Instant) -> io::Result<Vec<u8>> {
+fn read(child: &mut Child, deadline: Instant) -> Result<Vec<u8>, Trouble> {
     let mut output = Vec::new();
     let Some(stdout) = &mut child.stdout else { return Ok(output) };
     let mut piece = [0; 16 * 1024];
@@ -146,18 +195,18 @@ fn read(child: &mut Child, deadline: Instant) -> io::Result<Vec<u8>> {
                 Ok(0) => return Ok(output),
                 Ok(length) => output.extend_from_slice(&piece[..length]),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+                Err(error) => return Err(error.into()),
             }
         }
         if output.len() > OUTPUT_LIMIT {
-            return Err(io::Error::other(format!("wrote more than {OUTPUT_LIMIT} bytes and was stopped")));
+            return Err(Trouble::TooMuch);
         }
         check(deadline)?;
     }
 }
 
 /// Waits for the end of a tool: mostly that is a moment, so it is looked for often, and ever less so.
-fn wait(child: &mut Child, deadline: Instant) -> io::Result<ExitStatus> {
+fn wait(child: &mut Child, deadline: Instant) -> Result<ExitStatus, Trouble> {
     let mut pause = Duration::from_millis(1);
     loop {
         if let Some(status) = child.try_wait()? {
@@ -169,11 +218,8 @@ fn wait(child: &mut Child, deadline: Instant) -> io::Result<ExitStatus> {
     }
 }
 
-fn check(deadline: Instant) -> io::Result<()> {
-    if Instant::now() < deadline {
-        return Ok(());
-    }
-    Err(io::Error::other("did not answer in time and was stopped"))
+fn check(deadline: Instant) -> Result<(), Trouble> {
+    if Instant::now() < deadline { Ok(()) } else { Err(Trouble::TooLate) }
 }
 
 /// Kills the tool with all that it started. It is not reaped before, so its id is still its own.
@@ -195,8 +241,10 @@ mod tests {
         assert_eq!(find_program("no-such-program"), None);
     }
 
+    /// In words, as people see it.
     fn shell(script: &str, limit: Duration) -> Result<Answer, String> {
         run(&mut Command::new("/bin/sh"), &["-c", script], limit)
+            .map_err(|trouble| chain(&trouble.of("it".to_owned())))
     }
 
     #[test]
@@ -207,6 +255,7 @@ mod tests {
 
     #[test]
     fn a_tool_that_must_succeed_is_quoted_when_it_does_not() {
+        let must = |words: &[&str], limit| must(words, limit).map_err(|error| chain(&error));
         assert_eq!(must(&["true"], TIME_LIMIT), Ok(()));
         let failed = must(&["sh", "-c", "echo one; echo two >&2; exit 3"], TIME_LIMIT).unwrap_err();
         assert!(failed.ends_with("failed with status 3: one\ntwo"), "{failed}");
@@ -219,9 +268,9 @@ mod tests {
     fn a_tool_is_given_variables_and_both_its_streams_are_taken() {
         let environment = BTreeMap::from([("SECRET".to_owned(), "s".to_owned())]);
         let answer = told("/bin/sh", &["-c", "echo $SECRET; echo x >&2; exit 3"], &environment, TIME_LIMIT);
-        assert_eq!(answer, Ok(Answer { status: 3, output: "s\nx\n".into() }));
+        assert_eq!(answer.unwrap(), Answer { status: 3, output: "s\nx\n".into() });
         let missing = told("no-such-tool", &["--password=x"], &environment, TIME_LIMIT).unwrap_err();
-        assert_eq!(missing, "no-such-tool is not installed");
+        assert_eq!(missing.to_string(), "no-such-tool is not installed");
     }
 
     #[test]
@@ -236,7 +285,7 @@ mod tests {
         for script in ["sleep 60", "sleep 60 & sleep 60", "exec >&-; sleep 60", "while :; do echo y; done"] {
             let began = Instant::now();
             let answer = shell(script, limit);
-            assert_eq!(answer, Err("did not answer in time and was stopped".into()), "{script}");
+            assert_eq!(answer, Err("it did not answer in time and was stopped".into()), "{script}");
             assert!(began.elapsed() < Duration::from_secs(10), "{script}");
         }
     }
@@ -244,7 +293,7 @@ mod tests {
     #[test]
     fn a_tool_that_is_killed_or_missing_is_told_apart() {
         assert!(shell("kill -9 $$", TIME_LIMIT).is_err_and(|words| words.contains("signal")));
-        assert_eq!(ask("no-such-tool", &[]), Ok(None));
+        assert_eq!(ask("no-such-tool", &[]).unwrap(), None);
         let mut notes = Vec::new();
         assert_eq!(output("false", &["-f", "${x}"], &mut notes), None);
         assert_eq!(notes, ["false -f exited with 1"]);

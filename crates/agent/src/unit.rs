@@ -112,16 +112,24 @@ fn version_of(answer: &str) -> Option<u32> {
     answer.strip_prefix("systemd ").and_then(|rest| digits(rest).parse().ok())
 }
 
+/// Why a host starts no units for us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoSystemd {
+    /// Another init runs.
+    #[error("systemd is not this host's PID 1")]
+    NotPidOne,
+    /// systemd runs, and its tool is not there.
+    #[error("the host has no systemd-run")]
+    NoTool,
+}
+
 /// The host's systemd-run, if systemd is its PID 1 (sd_booted(3)) and it has one.
-pub fn find_systemd_run() -> Result<PathBuf, String> {
+pub fn find_systemd_run() -> Result<PathBuf, NoSystemd> {
     if !files::is_directory("/run/systemd/system") {
-        return Err("systemd is not this host's PID 1".into());
+        return Err(NoSystemd::NotPidOne);
     }
     let candidates = ["/usr/bin/systemd-run", "/bin/systemd-run"].map(PathBuf::from);
-    candidates
-        .into_iter()
-        .find(|path| files::is_file(path))
-        .ok_or_else(|| "the host has no systemd-run".into())
+    candidates.into_iter().find(|path| files::is_file(path)).ok_or(NoSystemd::NoTool)
 }
 
 #[cfg(test)]

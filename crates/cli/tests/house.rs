@@ -414,6 +414,64 @@ fn no_error_says_its_cause_twice() {
     assert!(found.is_empty(), "a chain of causes tells it again: {found:#?}");
 }
 
+/// The crates whose errors are types. Those that are missing still have some that are text.
+const TYPED_ERRORS: [&str; 8] =
+    ["agent", "contract", "controller", "engine", "host", "planner", "protocol", "upgrade"];
+
+/// What follows the opening bracket, up to the one that closes it, cut at the commas of its own level.
+fn generics(text: &str) -> Vec<&str> {
+    let (mut depth, mut begin, mut found) = (0_u32, 0, Vec::new());
+    for (at, c) in text.char_indices() {
+        match c {
+            '<' | '(' | '[' => depth += 1,
+            '>' if text[..at].ends_with('-') => {} // of an arrow
+            '>' if depth == 0 => {
+                found.push(text[begin..at].trim());
+                return found;
+            }
+            '>' | ')' | ']' => depth = depth.saturating_sub(1),
+            ',' if depth == 0 => {
+                found.push(text[begin..at].trim());
+                begin = at + 1;
+            }
+            _ => {}
+        }
+    }
+    Vec::new()
+}
+
+/// Each `Result<_, String>` of a text.
+fn errors_as_text(text: &str) -> Vec<String> {
+    let results = text.split("Result<").skip(1).map(generics);
+    let text = results.filter(|parts| parts.get(1).is_some_and(|error| *error == "String"));
+    text.map(|parts| format!("Result<{}>", parts.join(", "))).collect()
+}
+
+#[test]
+fn errors_are_types() {
+    let mut found = Vec::new();
+    for name in TYPED_ERRORS {
+        for (module, text) in shipped(name) {
+            let errors = errors_as_text(&text).into_iter();
+            found.extend(errors.map(|error| format!("{name}: {}: {error}", module.join("/"))));
+        }
+    }
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn an_error_that_is_text_is_found_wherever_it_stands() {
+    for (text, count) in [
+        ("fn f() -> Result<(), String> {", 1),
+        ("fn f() -> Result<Result<Vec<u8>, String>, Ended> {", 1),
+        ("type T = Result<\n    BTreeMap<String, Box<dyn Fn(u8) -> u8>>,\n    String,\n>;", 1),
+        ("fn f() -> io::Result<BTreeMap<String, String>> {", 0),
+        ("fn f() -> Result<String, Fail> { a < b }", 0),
+    ] {
+        assert_eq!(errors_as_text(text).len(), count, "{text}");
+    }
+}
+
 #[test]
 fn every_ignored_test_of_the_lab_is_among_the_slow_ones() {
     let slow = document("tools/slow-test");

@@ -97,6 +97,6 @@ mod tests {
         for way in HostEntry::Auto.order() {
             assert_eq!(HostEntry::parse(&way.to_string()).unwrap().order(), [*way]);
         }
-        assert_eq!(HostEntry::parse("ssh"), Err("auto, systemd, container or chroot".to_owned()));
+        assert_eq!(HostEntry::parse("ssh"), Err("auto, systemd, container or chroot".into()));
     }
 }

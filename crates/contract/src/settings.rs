@@ -2,7 +2,7 @@
 
 use crate::entry::HostEntry;
 use crate::id::{InvalidId, TransactionId};
-use crate::value::{self, Either, Value};
+use crate::value::{self, Either, Expected, Value};
 use crate::variable;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -143,7 +143,7 @@ pub enum InvalidSetting {
         /// What it was set to.
         value: String,
         /// What it may be set to.
-        allowed: String,
+        allowed: Expected,
     },
     /// A slip of the pen, or a part in a rollout that this agent does not know: its controller is newer.
     #[error(
@@ -308,7 +308,7 @@ impl RolloutPart {
 
 fn gates(text: &str) -> Value<u8> {
     let count = text.parse().ok().filter(|count| (LEAST_GATES..=MOST_GATES).contains(count));
-    count.ok_or_else(|| format!("a number from {LEAST_GATES} to {MOST_GATES}"))
+    count.ok_or_else(|| format!("a number from {LEAST_GATES} to {MOST_GATES}").into())
 }
 
 /// Variables that the engine sets on every container and that describe the container, not the work.

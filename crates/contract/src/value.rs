@@ -8,15 +8,31 @@ use strum::VariantArray;
 /// The smallest limit for output that makes sense: one piece of it in each half.
 const LEAST_OUTPUT_LIMIT: u64 = 64 * 1024;
 
-/// A value, or what may be said instead of the text that was there.
-pub(crate) type Value<T> = Result<T, String>;
+/// What a value may be, where it is something else: `1 or 0`, in words that end the sentence 'use ...'.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Expected(String);
+
+impl From<&str> for Expected {
+    fn from(words: &str) -> Self {
+        Self(words.to_owned())
+    }
+}
+
+impl From<String> for Expected {
+    fn from(words: String) -> Self {
+        Self(words)
+    }
+}
+
+pub(crate) type Value<T> = Result<T, Expected>;
 
 /// What switches something on or off. People and Compose files write it in several ways.
 pub(crate) fn flag(text: &str) -> Value<bool> {
     match text {
         "1" | "true" | "yes" => Ok(true),
         "0" | "false" | "no" => Ok(false),
-        _ => Err("1 or 0".to_owned()),
+        _ => Err("1 or 0".into()),
     }
 }
 
@@ -38,7 +54,7 @@ impl Either {
         } else if text == self.no {
             Ok(false)
         } else {
-            Err(listed(&[self.no, self.yes]))
+            Err(listed(&[self.no, self.yes]).into())
         }
     }
 
@@ -55,7 +71,7 @@ pub(crate) fn word<T: Copy + Display + VariantArray>(text: &str) -> Value<T> {
 /// One of these, as it is written.
 pub(crate) fn one_of<T: Display>(all: impl Iterator<Item = T> + Clone, text: &str) -> Value<T> {
     let words = || all.clone().map(|one| one.to_string()).collect::<Vec<_>>();
-    all.clone().find(|one| one.to_string() == text).ok_or_else(|| listed(&words()))
+    all.clone().find(|one| one.to_string() == text).ok_or_else(|| listed(&words()).into())
 }
 
 /// `a, b or c`.
@@ -68,15 +84,13 @@ fn listed<S: AsRef<str>>(words: &[S]) -> String {
 }
 
 pub(crate) fn number<T: FromStr>(text: &str) -> Value<T> {
-    text.parse().map_err(|_| "a number from 0 on".to_owned())
+    text.parse().map_err(|_| "a number from 0 on".into())
 }
 
 /// A duration as Compose writes it (`1h30m`, `90s`, `500ms`); zero and negative ones are refused.
 pub(crate) fn duration(text: &str) -> Value<Duration> {
     let parsed = text.parse::<jiff::SignedDuration>().ok().and_then(|parsed| Duration::try_from(parsed).ok());
-    parsed
-        .filter(|duration| !duration.is_zero())
-        .ok_or_else(|| "a duration such as 90s, 10m or 1h30m".to_owned())
+    parsed.filter(|duration| !duration.is_zero()).ok_or_else(|| "a duration such as 90s, 10m or 1h30m".into())
 }
 
 /// In whole milliseconds, and at least one: none is no duration.
@@ -95,7 +109,7 @@ pub(crate) fn size(text: &str) -> Value<u64> {
         found.and_then(|(number, shift)| number.parse::<u64>().ok().and_then(|n| n.checked_mul(1 << shift)));
     bytes
         .filter(|bytes| *bytes >= LEAST_OUTPUT_LIMIT)
-        .ok_or_else(|| "a size such as 64MiB, at least 64KiB".to_owned())
+        .ok_or_else(|| "a size such as 64MiB, at least 64KiB".into())
 }
 
 /// A directory of an image. Not the root: the whole image would be brought to the host, and what is mounted in it, the host itself,
@@ -105,7 +119,5 @@ pub(crate) fn directory(text: &str) -> Value<String> {
     let is_good = text.strip_prefix('/').is_some_and(|parts| {
         parts != "host" && !parts.starts_with("host/") && parts.split('/').all(is_plain)
     });
-    is_good
-        .then(|| text.to_owned())
-        .ok_or_else(|| "a directory of the image, from its root: /install".to_owned())
+    is_good.then(|| text.to_owned()).ok_or_else(|| "a directory of the image, from its root: /install".into())
 }

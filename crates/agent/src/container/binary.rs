@@ -3,7 +3,7 @@
 use super::unusable::{unusable, unusable_chain};
 use crate::files::{self, File, OpenOptions};
 use crate::payload::pump;
-use crate::say::say;
+use crate::say::{chain, say};
 use crate::stop::Stop;
 use crate::{durable, layout, tool};
 use anyhow::Context;
@@ -95,9 +95,10 @@ fn label(binary: &Path) {
         return;
     }
     let path = binary.display().to_string();
-    if let Err(words) = tool::must(&["chcon", "-t", "bin_t", &path], LABEL_LIMIT) {
+    if let Err(error) = tool::must(&["chcon", "-t", "bin_t", &path], LABEL_LIMIT) {
         say(format_args!(
-            "warning: systemd may refuse to start {path}, which has no program's label: {words}"
+            "warning: systemd may refuse to start {path}, which has no program's label: {}",
+            chain(&error)
         ));
     }
 }

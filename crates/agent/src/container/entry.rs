@@ -10,7 +10,7 @@ use crate::readiness;
 use crate::say::{chain, say};
 use crate::stop::{OrRefuse, Stop};
 use crate::supervisor::left_word;
-use crate::unit::{Launch, find_systemd_run};
+use crate::unit::{Launch, NoSystemd, find_systemd_run};
 use crate::watch::Watch;
 use careen_contract::AgentExit;
 use careen_contract::entry::{HostEntry, Refusal, Way};
@@ -19,10 +19,10 @@ use careen_engine::{Engine, EngineError};
 use careen_host::capability::CapabilitySet;
 use careen_protocol::supervisor::Leave;
 use serde_json::json;
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::path::Path;
-use std::process::Child;
+use std::process::{Child, ExitStatus};
 use std::time::{Duration, Instant};
 
 /// How long a supervisor may take from being asked for to its first journal line.
@@ -47,7 +47,7 @@ pub fn start(
                 announce(*way, &how, entry, &refusals);
                 return Ok(*way);
             }
-            Err(Failure::Way(reason)) => refusals.push(Refusal { way: *way, reason }),
+            Err(Failure::Way(closed)) => refusals.push(Refusal { way: *way, reason: chain(&closed) }),
             Err(Failure::Left(stop)) => return Err(stop),
         }
     }
@@ -76,17 +76,51 @@ struct Attempt<'a> {
     launch: &'a Launch,
 }
 
+/// Why a way into the host is closed.
+#[derive(Debug, thiserror::Error)]
+enum Closed {
+    #[error(transparent)]
+    NoSystemd(#[from] NoSystemd),
+    #[error("the host has no system bus")]
+    NoBus,
+    #[error("the host's docker socket cannot be used")]
+    NoEngine,
+    #[error("the agent's own container, and so its image, is unknown")]
+    NoImage,
+    #[error("the host's PID 1 shows no capabilities")]
+    NoCapabilities,
+    #[error("systemd-run cannot be started")]
+    CannotRunSystemdRun(#[source] io::Error),
+    #[error("the supervisor cannot be started below /host")]
+    CannotRunBelowHost(#[source] io::Error),
+    #[error("/proc/1/status")]
+    Status(#[source] io::Error),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error("the helper container failed with exit code {code}: {said}")]
+    HelperFailed { code: i64, said: String },
+    #[error("systemd-run failed ({status}): {said}")]
+    SystemdRunFailed { status: ExitStatus, said: String },
+    #[error("the supervisor did not start within {seconds} s: {seen}")]
+    TooLate { seconds: u64, seen: &'static str },
+    /// The transaction's directory cannot be watched.
+    #[error(transparent)]
+    Watch(#[from] io::Error),
+    #[error(transparent)]
+    Journal(anyhow::Error),
+}
+
 /// Why no supervisor came.
 enum Failure {
-    /// This way is closed.
-    Way(String),
+    /// Another way may be open.
+    Way(Closed),
     /// One came, and left again without a word in the journal: another way leads to no other end.
     Left(Stop),
 }
 
-impl<T: Into<String>> From<T> for Failure {
-    fn from(reason: T) -> Self {
-        Self::Way(reason.into())
+impl<T: Into<Closed>> From<T> for Failure {
+    fn from(closed: T) -> Self {
+        Self::Way(closed.into())
     }
 }
 
@@ -103,11 +137,10 @@ impl Attempt<'_> {
     fn by_systemd(&self) -> Result<String, Failure> {
         let systemd_run = find_systemd_run()?;
         if !files::exists("/run/dbus/system_bus_socket").unwrap_or(false) {
-            return Err(Failure::Way("the host has no system bus".into()));
+            return Err(Closed::NoBus.into());
         }
         let mut command = self.launch.systemd_run(&systemd_run, Way::Systemd, true);
-        let mut asking =
-            command.spawn().map_err(|error| format!("systemd-run cannot be started: {error}"))?;
+        let mut asking = command.spawn().map_err(Closed::CannotRunSystemdRun)?;
         let started = self.wait_for_supervisor(Some(&mut asking));
         // It only waits for the unit's end, which this agent learns from the journal.
         let _ = asking.kill();
@@ -116,15 +149,12 @@ impl Attempt<'_> {
     }
 
     fn by_container(&self) -> Result<String, Failure> {
-        let engine = self.place.engine.as_ref().ok_or("the host's docker socket cannot be used")?;
-        let image =
-            self.place.container.as_ref().ok_or("the agent's own container, and so its image, is unknown")?;
-        let status =
-            files::read_to_string("/proc/1/status").map_err(|error| format!("/proc/1/status: {error}"))?;
-        let bounding =
-            CapabilitySet::from_status(&status, "CapBnd").ok_or("the host's PID 1 shows no capabilities")?;
+        let engine = self.place.engine.as_ref().ok_or(Closed::NoEngine)?;
+        let image = self.place.container.as_ref().ok_or(Closed::NoImage)?;
+        let status = files::read_to_string("/proc/1/status").map_err(Closed::Status)?;
+        let bounding = CapabilitySet::from_status(&status, "CapBnd").ok_or(Closed::NoCapabilities)?;
         let body = self.helper(&image.image, bounding);
-        let helper = engine.create_container(&body).map_err(|error| chain(&error))?;
+        let helper = engine.create_container(&body)?;
         let ran = self.run_helper(engine, &helper);
         if let Err(error) = engine.remove_container(&helper) {
             say(format_args!("the helper container {helper} could not be removed: {}", chain(&error)));
@@ -133,12 +163,11 @@ impl Attempt<'_> {
     }
 
     fn run_helper(&self, engine: &Engine, helper: &str) -> Result<String, Failure> {
-        let words = |error: EngineError| chain(&error);
-        engine.start_container(helper).map_err(words)?;
-        let code = engine.wait_container(helper).map_err(words)?;
+        engine.start_container(helper)?;
+        let code = engine.wait_container(helper)?;
         let said = engine.last_words(helper).unwrap_or_default();
         if code != 0 {
-            return Err(format!("the helper container failed with exit code {code}: {said}").into());
+            return Err(Closed::HelperFailed { code, said }.into());
         }
         self.wait_for_supervisor(None).map(|()| said)
     }
@@ -176,15 +205,14 @@ impl Attempt<'_> {
     fn by_chroot(&self) -> Result<String, Failure> {
         let command = self.launch.plain(Way::Chroot, self.directory);
         let started = command.and_then(|mut command| command.spawn());
-        let _child =
-            started.map_err(|error| format!("the supervisor cannot be started below /host: {error}"))?;
+        let _child = started.map_err(Closed::CannotRunBelowHost)?;
         self.wait_for_supervisor(None).map(|()| "a process of this container below /host".to_owned())
     }
 
     /// Until the supervisor has written its first line, or whoever asked for it has failed.
     fn wait_for_supervisor(&self, mut asking: Option<&mut Child>) -> Result<(), Failure> {
         let deadline = Instant::now() + START_DEADLINE;
-        let watch = Watch::on(self.directory.path()).map_err(|error| error.to_string())?;
+        let watch = Watch::on(self.directory.path())?;
         loop {
             if self.supervised()? {
                 return Ok(());
@@ -193,23 +221,18 @@ impl Attempt<'_> {
                 return Err(Failure::Left(stop));
             }
             if let Some(status) = asking.as_mut().and_then(|child| child.try_wait().ok().flatten()) {
-                return Err(format!("systemd-run failed ({status}): {}", complaint(asking)).into());
+                return Err(Closed::SystemdRunFailed { status, said: complaint(asking) }.into());
             }
             if deadline <= Instant::now() {
                 let held = Lock::is_held(&self.directory.file(file::SUPERVISOR_LOCK)).unwrap_or(false);
                 let seen =
                     if held { "it has locked the transaction, and hangs" } else { "it did not appear" };
-                return Err(format!(
-                    "the supervisor did not start within {} s: {seen}",
-                    START_DEADLINE.as_secs()
-                )
-                .into());
+                return Err(Closed::TooLate { seconds: START_DEADLINE.as_secs(), seen }.into());
             }
             let pipe = asking.as_ref().and_then(|child| child.stderr.as_ref());
             let fds: Vec<_> = [watch.fd(), pipe.map(AsFd::as_fd)].into_iter().flatten().collect();
             let tick = Instant::now() + Duration::from_secs(1);
-            readiness::wait(&fds, Some(watch.look_at(deadline.min(tick))))
-                .map_err(|error| error.to_string())?;
+            readiness::wait(&fds, Some(watch.look_at(deadline.min(tick))))?;
             watch.take(|_| true);
         }
     }
@@ -227,10 +250,9 @@ impl Attempt<'_> {
         })
     }
 
-    fn supervised(&self) -> Result<bool, String> {
-        let read = journal::read(&self.directory.file(file::JOURNAL));
-        read.map(|(journal, _)| journal.lines.len() >= self.launch.supervision)
-            .map_err(|error| format!("{error:#}"))
+    fn supervised(&self) -> Result<bool, Closed> {
+        let (journal, _) = journal::read(&self.directory.file(file::JOURNAL)).map_err(Closed::Journal)?;
+        Ok(journal.lines.len() >= self.launch.supervision)
     }
 }
 

@@ -5,7 +5,7 @@
 //! for dead meanwhile, or removed by hand: it is taken again as soon as it is free. The supervisor dies: nobody touches it,
 //! and others take it for dead after five minutes.
 
-use super::lock::{self, Holder, Work};
+use super::lock::{self, Holder, NotTaken, Work};
 use crate::engine_process::engine_instance;
 use crate::say::{chain, say};
 use careen_contract::TransactionId;
@@ -49,7 +49,7 @@ impl Drop for Held {
 fn beat_until(stopped: &mpsc::Receiver<()>, first: Duration, transaction: &TransactionId) {
     let (mut watch, mut said, mut pause) = (lock::Watch::default(), None, first);
     while stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
-        let trouble = touch(transaction, &mut watch);
+        let trouble = touch(transaction, &mut watch).err().map(|why| chain(&why));
         if trouble != said {
             match &trouble {
                 Some(words) => {
@@ -62,27 +62,34 @@ fn beat_until(stopped: &mpsc::Receiver<()>, first: Duration, transaction: &Trans
     }
 }
 
-/// Touches the lock, or takes it where nobody has it; else what is in the way.
-fn touch(transaction: &TransactionId, watch: &mut lock::Watch) -> Option<String> {
+/// Why the lock could not be touched.
+#[derive(Debug, thiserror::Error)]
+enum Untouched {
+    #[error("the engine is down")]
+    Down,
+    #[error("this node is no manager")]
+    NoManager,
+    #[error(transparent)]
+    NotOurs(#[from] NotTaken),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+/// Touches the lock, or takes it where nobody has it.
+fn touch(transaction: &TransactionId, watch: &mut lock::Watch) -> Result<(), Untouched> {
     if engine_instance().is_none() {
-        return Some("the engine is down".into());
+        return Err(Untouched::Down);
     }
-    let mut touched = || -> Result<Result<(), String>, EngineError> {
-        let engine = Engine::connect()?;
-        let info = engine.info()?;
-        if !info.swarm.is_manager() {
-            return Ok(Err("this node is no manager".into()));
-        }
-        let holder = Holder {
-            node: &info.swarm.node_id,
-            name: &info.name,
-            transaction: transaction.as_str(),
-            work: Work::Command,
-        };
-        lock::take(&engine, &holder, watch)
+    let engine = Engine::connect()?;
+    let info = engine.info()?;
+    if !info.swarm.is_manager() {
+        return Err(Untouched::NoManager);
+    }
+    let holder = Holder {
+        node: &info.swarm.node_id,
+        name: &info.name,
+        transaction: transaction.as_str(),
+        work: Work::Command,
     };
-    match touched() {
-        Ok(taken) => taken.err(),
-        Err(error) => Some(chain(&error)),
-    }
+    Ok(lock::take(&engine, &holder, watch)??)
 }

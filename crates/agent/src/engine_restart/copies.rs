@@ -86,18 +86,20 @@ pub fn bytes_needed(directory: &Snapshot) -> u64 {
     directory.values().map(rounded).fold(BLOCK_BYTES, u64::saturating_add)
 }
 
-/// Whether a copy fits on a file system with so many bytes free; else why not.
-pub fn check_room(needed: u64, free: u64) -> Result<(), String> {
+/// A file system that is too full for a copy. Both are in bytes; `needed` has the reserve in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{} MiB are free on its file system, and {} MiB are needed", free / MIB, needed.div_ceil(MIB))]
+pub struct NoRoom {
+    free: u64,
+    needed: u64,
+}
+
+const MIB: u64 = 1024 * 1024;
+
+/// Whether a copy fits on a file system with so many bytes free.
+pub fn check_room(needed: u64, free: u64) -> Result<(), NoRoom> {
     let needed = needed.saturating_add(RESERVE_BYTES);
-    if free >= needed {
-        return Ok(());
-    }
-    const MIB: u64 = 1024 * 1024;
-    Err(format!(
-        "{} MiB are free on its file system, and {} MiB are needed",
-        free / MIB,
-        needed.div_ceil(MIB)
-    ))
+    if free >= needed { Ok(()) } else { Err(NoRoom { free, needed }) }
 }
 
 /// The name under which a copy is made. `time` sorts as it passes.
@@ -199,7 +201,7 @@ mod tests {
         assert_eq!(needed, 3 * BLOCK_BYTES, "the directory itself, one in it, and a file");
         assert_eq!(check_room(needed, needed + RESERVE_BYTES), Ok(()));
         let words = check_room(needed, needed + RESERVE_BYTES - 1).unwrap_err();
-        assert_eq!(words, "32 MiB are free on its file system, and 33 MiB are needed");
+        assert_eq!(words.to_string(), "32 MiB are free on its file system, and 33 MiB are needed");
         assert!(check_room(u64::MAX, u64::MAX - 1).is_err());
     }
 

@@ -72,6 +72,20 @@ impl Holder<'_> {
     }
 }
 
+/// Why this manager has not got the lock now. `by` is the node's name, for people.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotTaken {
+    /// Between the holder before and the next one.
+    #[error("the lock for engine restarts changes hands")]
+    ChangesHands,
+    /// The next try gets it.
+    #[error("the lock that {by} held is dead: taking it over")]
+    WasDead { by: String },
+    /// Another has it, and does this `work`.
+    #[error("{by} {work}: one manager at a time")]
+    Held { by: String, work: &'static str },
+}
+
 /// What one observer has seen of the lock, and when.
 #[derive(Debug, Default)]
 pub struct Watch {
@@ -93,15 +107,15 @@ impl Watch {
     }
 }
 
-/// Takes the lock, or keeps it; the inner error says who else has it.
+/// Takes the lock, or keeps it.
 pub fn take(
     engine: &Engine,
     holder: &Holder<'_>,
     watch: &mut Watch,
-) -> Result<Result<(), String>, EngineError> {
+) -> Result<Result<(), NotTaken>, EngineError> {
     engine.create_config(NAME, &holder.labels(0))?;
     let Some(config) = engine.config(NAME)? else {
-        return Ok(Err("the lock for engine restarts changes hands".into()));
+        return Ok(Err(NotTaken::ChangesHands));
     };
     if holder.holds(&config) {
         engine.update_config(NAME, &config, &holder.labels(config.version.index))?;
@@ -111,10 +125,10 @@ pub fn take(
     if watch.is_dead(&config.id, config.version.index, Instant::now()) {
         // By its id: if its holder came back to life and another lock was taken meanwhile, that one stays.
         engine.remove_config(&config.id)?;
-        return Ok(Err(format!("the lock that {other} held is dead: taking it over")));
+        return Ok(Err(NotTaken::WasDead { by: other.to_owned() }));
     }
     let work = Work::in_words(config.spec.labels.get(label::WORK).map(String::as_str));
-    Ok(Err(format!("{other} {work}: one manager at a time")))
+    Ok(Err(NotTaken::Held { by: other.to_owned(), work }))
 }
 
 /// Gives the lock back, if this transaction holds it.

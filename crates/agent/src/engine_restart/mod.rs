@@ -15,6 +15,7 @@ mod stop;
 mod turn;
 
 pub use beat::Held;
+pub use turn::NoTurn;
 
 use crate::engine_process::{self, engine_instance};
 use crate::layout;
@@ -26,6 +27,7 @@ use careen_host::manifest::Manifest;
 use careen_host::outcome::EngineRestart;
 use careen_host::transaction::Stage;
 use lock::Work;
+use start::Missing;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -108,8 +110,8 @@ pub fn carry_out(
 }
 
 /// Waits until this host or its engine may go down: at once, but for managers, of which one goes down at a time, and only while the
-/// swarm keeps its quorum. The lock stays held through the restart. The inner error says why it may not.
-pub fn await_restart(manifest: &Manifest, patience: &mut dyn Patience) -> Result<Result<(), String>, Ended> {
+/// swarm keeps its quorum. The lock stays held through the restart.
+pub fn await_restart(manifest: &Manifest, patience: &mut dyn Patience) -> Result<Result<(), NoTurn>, Ended> {
     let mut restart = Restart::new(manifest, patience);
     let turn = restart.await_turn(Some(Work::Restart))?;
     restart.patience.hold(None);
@@ -125,7 +127,9 @@ pub fn after_reboot(manifest: &Manifest, patience: &mut dyn Patience) -> Result<
     match takes_part {
         Ok(()) => restart.release_lock(),
         // Another manager must not go down now.
-        Err(reason) => say(format_args!("the engine does not take part in its swarm: {reason}")),
+        Err(missing) => {
+            say(format_args!("the engine does not take part in its swarm: {}", chain(&missing)));
+        }
     }
     Ok(())
 }
@@ -142,13 +146,13 @@ pub struct Begin {
 
 /// In a rollout, right before a command begins: waits until the swarm can do without this manager. Where the command may
 /// restart the engine itself, it also waits for the lock, holds it, and copies the swarm directory, if this is the
-/// first attempt. Other hosts, commands that only look, and commands of no rollout begin at once. The inner error says why the
-/// command must not begin; nothing is held then.
+/// first attempt. Other hosts, commands that only look, and commands of no rollout begin at once. Without
+/// its turn the command must not begin, and nothing is held.
 pub fn before_command(
     manifest: &Manifest,
     attempt: u32,
     patience: &mut dyn Patience,
-) -> Result<Result<Begin, String>, Ended> {
+) -> Result<Result<Begin, NoTurn>, Ended> {
     if !manifest.awaits_go || !manifest.takes_host_lock {
         return Ok(Ok(Begin::default()));
     }
@@ -159,8 +163,8 @@ pub fn before_command(
 }
 
 /// Whether the swarm can still do without this host, for a command of a rollout that waited for its turn before: see
-/// [`before_command`]. Else why not.
-pub fn may_still_run(manifest: &Manifest) -> Result<(), String> {
+/// [`before_command`].
+pub fn may_still_run(manifest: &Manifest) -> Result<(), NoTurn> {
     match manifest.awaits_go && manifest.takes_host_lock {
         true => may_still_go_down(manifest),
         false => Ok(()),
@@ -168,7 +172,7 @@ pub fn may_still_run(manifest: &Manifest) -> Result<(), String> {
 }
 
 /// The same for a host that waited for its turn to go down.
-pub fn may_still_go_down(manifest: &Manifest) -> Result<(), String> {
+pub fn may_still_go_down(manifest: &Manifest) -> Result<(), NoTurn> {
     Restart::new(manifest, &mut NoWait).has_turn()
 }
 
@@ -198,14 +202,16 @@ pub fn hold_again(manifest: &Manifest, stage: &Stage) -> Option<Held> {
 pub fn after_command(held: Held, manifest: &Manifest, patience: &mut dyn Patience) {
     let mut restart = Restart::new(manifest, patience);
     let takes_part = match engine_instance() {
-        Some(_) => restart.await_part().unwrap_or_else(|Ended| Err("the host shuts down".into())),
-        None => Err("the engine is down".into()),
+        Some(_) => restart.await_part().unwrap_or_else(|Ended| Err(Missing::Host)),
+        None => Err(Missing::Engine),
     };
     restart.patience.hold(None);
     drop(held);
     match takes_part {
         Ok(()) => restart.release_lock(),
-        Err(reason) => say(format_args!("the lock for engine restarts stays until it is dead: {reason}")),
+        Err(missing) => {
+            say(format_args!("the lock for engine restarts stays until it is dead: {}", chain(&missing)))
+        }
     }
 }
 
@@ -264,12 +270,12 @@ impl<'a> Restart<'a> {
 }
 
 impl Restart<'_> {
-    fn before_command(&mut self, attempt: u32) -> Result<Result<Begin, String>, Ended> {
+    fn before_command(&mut self, attempt: u32) -> Result<Result<Begin, NoTurn>, Ended> {
         let work = self.manifest.may_touch_engine.then_some(Work::Command);
         let info = match self.await_turn(work)? {
             Ok(Some(info)) if work.is_some() && info.swarm.is_manager() => info,
             Ok(_) => return Ok(Ok(Begin::default())),
-            Err(reason) => return Ok(Err(reason)),
+            Err(why) => return Ok(Err(why)),
         };
         let held = hold(self.manifest, true);
         let mut notes = Vec::new();
@@ -277,10 +283,10 @@ impl Restart<'_> {
         if attempt == 1 {
             notes.extend(self.copy_swarm_directory(&info)?);
             // That may have taken long.
-            if let Err(reason) = self.await_turn(None)? {
+            if let Err(why) = self.await_turn(None)? {
                 drop(held);
                 self.release_lock();
-                return Ok(Err(reason));
+                return Ok(Err(why));
             }
         }
         Ok(Ok(Begin { held, notes }))
@@ -302,14 +308,14 @@ impl Restart<'_> {
         Ok(note)
     }
 
-    /// Waits until the engine takes part in its swarm, as long as that may take; else what is missing.
-    fn await_part(&mut self) -> Result<Result<(), String>, Ended> {
+    /// Waits until the engine takes part in its swarm, as long as that may take.
+    fn await_part(&mut self) -> Result<Result<(), Missing>, Ended> {
         let begun = Instant::now();
-        while let Err(reason) = self.look() {
+        while let Err(missing) = self.look() {
             if begun.elapsed() >= self.up_limit() || self.goes_on_called_down() {
-                return Ok(Err(reason));
+                return Ok(Err(missing));
             }
-            self.patience.hold(Some(&reason));
+            self.patience.hold(Some(&chain(&missing)));
             self.patience.pause(INTERVAL)?;
         }
         Ok(Ok(()))

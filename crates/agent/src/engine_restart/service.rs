@@ -3,8 +3,8 @@
 use super::stop::{Killed, PROPERTIES, Step, Unit};
 use super::{Ended, INTERVAL, Patience};
 use crate::engine_process::{engine_instance, is_replaced};
-use crate::say::say;
-use crate::tool;
+use crate::say::{chain, say};
+use crate::tool::{self, ToolError};
 use crate::unit::find_systemd_run;
 use std::time::{Duration, Instant};
 
@@ -29,36 +29,51 @@ pub fn has_systemd() -> bool {
     find_systemd_run().is_ok()
 }
 
-/// Stops the engine, and nothing else; waits for that as long as it takes, within limits. The inner error says why it did
-/// not end: then it may run on, or end later.
-pub fn stop(patience: &mut dyn Patience) -> Result<Result<(), String>, Ended> {
+/// Why an engine that was to stop did not: it may run on, or end later.
+#[derive(Debug, thiserror::Error)]
+pub enum NotStopped {
+    /// Whoever was asked to stop it said no.
+    #[error("{}", in_one_line(&chain(.0)))]
+    Refused(ToolError),
+    /// systemd took the job, and does not do it.
+    #[error("systemd does not stop {}", UNITS[1])]
+    Ignored,
+    /// Nothing helps; `state` is systemd's word for its unit.
+    #[error("{} is {state} since {minutes} minutes", UNITS[1])]
+    Hangs { state: String, minutes: u64 },
+    /// The init script went through.
+    #[error("'service docker stop' did not stop the engine")]
+    ScriptIsDone,
+    /// The same process as before is still there.
+    #[error("the host's init system says that the engine is stopped, and its process runs on")]
+    RunsOn,
+}
+
+/// Stops the engine, and nothing else; waits for that as long as it takes, within limits.
+pub fn stop(patience: &mut dyn Patience) -> Result<Result<(), NotStopped>, Ended> {
     let instance = engine_instance();
     let stopped = if has_systemd() { stop_unit(patience)? } else { stop_by_script(patience)? };
     Ok(match stopped {
-        Ok(()) if instance.is_some() && engine_instance() == instance => {
-            Err("the host's init system says that the engine is stopped, and its process runs on".into())
-        }
+        Ok(()) if instance.is_some() && engine_instance() == instance => Err(NotStopped::RunsOn),
         stopped => stopped,
     })
 }
 
 /// The job is systemd's: it is asked for, and watched. A `systemctl stop` that is killed does not take it back.
-fn stop_unit(patience: &mut dyn Patience) -> Result<Result<(), String>, Ended> {
+fn stop_unit(patience: &mut dyn Patience) -> Result<Result<(), NotStopped>, Ended> {
     // One call for both: docker.service needs its socket, so that stopping the socket alone would wait for it too. The
     // socket's unit may not exist; whatever systemd says, the state of the service tells.
     let asked = tool::must(&["systemctl", "--no-block", "stop", UNITS[0], UNITS[1]], ASK_LIMIT);
-    let refused = asked.err().map(|words| in_one_line(&words));
+    let refused = asked.err();
     let (begun, mut killed) = (Instant::now(), Killed::default());
     loop {
         let unit = unit();
         match unit.next(begun.elapsed(), killed) {
             Step::Stopped => return Ok(Ok(())),
-            Step::Left => {
-                return Ok(Err(refused.unwrap_or_else(|| format!("systemd does not stop {}", UNITS[1]))));
-            }
+            Step::Left => return Ok(Err(refused.map_or(NotStopped::Ignored, NotStopped::Refused))),
             Step::GiveUp => {
                 let minutes = begun.elapsed().as_secs() / 60;
-                return Ok(Err(format!("{} is {} since {minutes} minutes", UNITS[1], unit.state())));
+                return Ok(Err(NotStopped::Hangs { state: unit.state(), minutes }));
             }
             Step::KillHelper => {
                 kill("control", begun.elapsed());
@@ -84,21 +99,19 @@ fn kill(whom: &str, waited: Duration) {
     ));
     let killed =
         tool::must(&["systemctl", "kill", "--kill-who", whom, "--signal=SIGKILL", UNITS[1]], ASK_LIMIT);
-    if let Err(words) = killed {
-        say(words); // there may be none
+    if let Err(error) = killed {
+        say(chain(&error)); // there may be none
     }
 }
 
-fn stop_by_script(patience: &mut dyn Patience) -> Result<Result<(), String>, Ended> {
+fn stop_by_script(patience: &mut dyn Patience) -> Result<Result<(), NotStopped>, Ended> {
     let instance = engine_instance();
-    let refused = must(&["service", "docker", "stop"]).err().map(|words| in_one_line(&words));
+    let refused = must(&["service", "docker", "stop"]).err();
     let begun = Instant::now();
     // A script that failed, or that was stopped at its limit, may have told the engine to end.
     while instance.is_some() && engine_instance() == instance {
         if begun.elapsed() >= LATE_LIMIT {
-            return Ok(
-                Err(refused.unwrap_or_else(|| "'service docker stop' did not stop the engine".into())),
-            );
+            return Ok(Err(refused.map_or(NotStopped::ScriptIsDone, NotStopped::Refused)));
         }
         hold_stopping(patience, begun.elapsed());
         patience.pause(INTERVAL)?;
@@ -128,7 +141,7 @@ pub fn is_stopping() -> bool {
 
 /// Starts the engine, and what it needs. Restarts that a package made before count against systemd's limit, so that is
 /// forgotten first; a containerd whose binary was replaced is restarted while the engine is down.
-pub fn start() -> Result<(), String> {
+pub fn start() -> Result<(), ToolError> {
     if !has_systemd() {
         return must(&["service", "docker", "start"]);
     }
@@ -149,8 +162,8 @@ pub fn start_later() {
     } else {
         must(&["service", "docker", "start"])
     };
-    if let Err(words) = asked {
-        say(format_args!("the engine may stay down: {words}"));
+    if let Err(error) = asked {
+        say(format_args!("the engine may stay down: {}", chain(&error)));
     }
 }
 
@@ -178,7 +191,7 @@ pub fn last_words() -> String {
     told.or_else(|| log.lines().last()).unwrap_or("it left no word").trim().to_owned()
 }
 
-fn must(words: &[&str]) -> Result<(), String> {
+fn must(words: &[&str]) -> Result<(), ToolError> {
     tool::must(words, TIME_LIMIT)
 }
 

@@ -1,15 +1,16 @@
 //! Stops the engine and starts it again; whatever becomes of the stop, it is started.
 
 use super::lock::Work;
-use super::{CALLED_DOWN, Ended, INTERVAL, Restart, service, stop};
+use super::service::{self, NotStopped};
+use super::{CALLED_DOWN, Ended, INTERVAL, Restart, stop};
 use crate::engine_process::engine_instance;
 use crate::files;
 use crate::host_view::is_shutting_down;
 use crate::layout;
 use crate::say::{chain, say};
 use careen_contract::object::UNLOCK_KEY;
-use careen_contract::quorum::{is_called_down, takes_part};
-use careen_engine::{Engine, Info};
+use careen_contract::quorum::{NotNow, is_called_down, takes_part};
+use careen_engine::{Engine, EngineError, Info};
 use careen_host::journal::EngineOutcome;
 use careen_host::outcome::EngineRestart;
 use careen_host::removal::EngineInstance;
@@ -20,9 +21,36 @@ const UP_LIMIT: Duration = Duration::from_secs(180);
 /// How long a manager stays locked before its engine counts as down, where nobody gave careen the key.
 const TYPED_LIMIT: Duration = Duration::from_secs(60 * 60);
 
+/// What an engine is short of taking part in its swarm.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Missing {
+    #[error("the engine's process does not run")]
+    Process,
+    #[error(transparent)]
+    Answer(#[from] EngineError),
+    /// `state` is the engine's word for its node.
+    #[error("the node is {state} in its swarm")]
+    Membership { state: String },
+    #[error("{}", EngineRestart::CalledDown.words())]
+    CalledDown,
+    /// The other managers do not count it yet.
+    #[error(transparent)]
+    Counted(#[from] NotNow),
+    #[error("the swarm is locked, and there is no secret '{UNLOCK_KEY}': docker swarm unlock")]
+    UnlockKey,
+    #[error("the swarm is being unlocked")]
+    Unlocked,
+    /// It was down already when it was to be looked at.
+    #[error("the engine is down")]
+    Engine,
+    /// Nobody waits for it any more.
+    #[error("the host shuts down")]
+    Host,
+}
+
 /// A stop that did not go well.
 struct FailedStop {
-    words: String,
+    why: NotStopped,
     /// What was to be stopped.
     instance: Option<EngineInstance>,
 }
@@ -41,7 +69,7 @@ impl Restart<'_> {
             Ok(Some(info)) => self.start(Some(&info)).map(Some),
             // It was stopped, maybe by a supervisor that was lost then.
             Ok(None) => self.start(None).map(Some),
-            Err(reason) => Ok(Some(EngineOutcome::Refused { reason })),
+            Err(why) => Ok(Some(EngineOutcome::Refused { reason: chain(&why) })),
         }
     }
 
@@ -58,7 +86,7 @@ impl Restart<'_> {
         loop {
             let waiting_for = match self.look() {
                 Ok(()) => return Ok(self.settled(failed)),
-                Err(reason) => reason,
+                Err(missing) => chain(&missing),
             };
             let over = begun.elapsed() >= self.up_limit() || self.goes_on_called_down();
             if over || said.is_some() && !service::may_come() {
@@ -68,7 +96,8 @@ impl Restart<'_> {
                     return Ok(EngineOutcome::Up);
                 }
                 let waited = || format!("{waiting_for}, for {} s", begun.elapsed().as_secs());
-                let words = failed.map(|failed| failed.words).or(said).unwrap_or_else(waited);
+                let failed = failed.map(|failed| failed.why.to_string());
+                let words = failed.or(said.map(|error| chain(&error))).unwrap_or_else(waited);
                 return Ok(EngineOutcome::Down { words: format!("{words}: {}", service::last_words()) });
             }
             if service::needs_another_start(started.elapsed()) {
@@ -92,9 +121,9 @@ impl Restart<'_> {
                 }
                 Ok(None)
             }
-            Err(words) => {
-                say(format_args!("the engine did not stop as it should: {words}"));
-                Ok(Some(FailedStop { words, instance }))
+            Err(why) => {
+                say(format_args!("the engine did not stop as it should: {why}"));
+                Ok(Some(FailedStop { why, instance }))
             }
         }
     }
@@ -105,7 +134,7 @@ impl Restart<'_> {
             None => EngineOutcome::Up,
             Some(failed) => {
                 let is_the_same = failed.instance.is_some() && engine_instance() == failed.instance;
-                stop::outcome_when_up(failed.words, is_the_same, service::is_stopping())
+                stop::outcome_when_up(failed.why.to_string(), is_the_same, service::is_stopping())
             }
         };
         if !matches!(outcome, EngineOutcome::Down { .. }) {
@@ -114,25 +143,25 @@ impl Restart<'_> {
         outcome
     }
 
-    /// Whether the engine is up and takes part in its swarm, if it has one; else what is missing.
-    pub(super) fn look(&mut self) -> Result<(), String> {
+    /// Whether the engine is up and takes part in its swarm, if it has one.
+    pub(super) fn look(&mut self) -> Result<(), Missing> {
         self.locked = false;
         let called_down_since = self.called_down.take();
         if engine_instance().is_none() {
-            return Err("the engine's process does not run".into());
+            return Err(Missing::Process);
         }
-        let engine = Engine::connect().map_err(|error| chain(&error))?;
-        let info = engine.info().map_err(|error| chain(&error))?;
+        let engine = Engine::connect()?;
+        let info = engine.info()?;
         match info.swarm.local_node_state.as_str() {
             "locked" => self.unlock(&engine),
-            "pending" | "error" => Err(format!("the node is {} in its swarm", info.swarm.local_node_state)),
+            state @ ("pending" | "error") => Err(Missing::Membership { state: state.to_owned() }),
             _ if info.swarm.is_manager() => {
-                let managers = engine.managers().map_err(|error| chain(&error))?;
+                let managers = engine.managers()?;
                 if is_called_down(&managers, &info.swarm.node_id) {
                     self.called_down = called_down_since.or_else(|| Some(Instant::now()));
-                    return Err(EngineRestart::CalledDown.words().to_owned());
+                    return Err(Missing::CalledDown);
                 }
-                takes_part(&managers, &info.swarm.node_id).map_err(|reason| reason.to_string())
+                Ok(takes_part(&managers, &info.swarm.node_id)?)
             }
             _ => Ok(()),
         }
@@ -154,14 +183,14 @@ impl Restart<'_> {
         if self.locked { TYPED_LIMIT } else { UP_LIMIT }
     }
 
-    fn unlock(&mut self, engine: &Engine) -> Result<(), String> {
+    fn unlock(&mut self, engine: &Engine) -> Result<(), Missing> {
         let key = files::read_to_string(layout::secrets(&self.manifest.id).join(UNLOCK_KEY));
         let key = key.map_err(|_| {
             self.locked = true;
-            format!("the swarm is locked, and there is no secret '{UNLOCK_KEY}': docker swarm unlock")
+            Missing::UnlockKey
         })?;
-        engine.unlock_swarm(key.trim()).map_err(|error| chain(&error))?;
-        Err("the swarm is being unlocked".into())
+        engine.unlock_swarm(key.trim())?;
+        Err(Missing::Unlocked)
     }
 }
 

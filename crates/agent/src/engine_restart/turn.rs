@@ -1,6 +1,6 @@
 //! Whose turn it is to go down: asked at the engine's own socket, waited for within a limit.
 
-use super::lock::{self, Work};
+use super::lock::{self, NotTaken, Work};
 use super::{Ended, INTERVAL, Restart};
 use crate::engine_process::engine_instance;
 use crate::say::chain;
@@ -11,51 +11,66 @@ use std::time::{Duration, Instant};
 /// How long a manager waits for its turn and for the others.
 const TURN_LIMIT: Duration = Duration::from_secs(60 * 60);
 
+/// Why this host may not go down, or begin what may take it down.
+#[derive(Debug, thiserror::Error)]
+pub enum NoTurn {
+    /// Another manager has the lock.
+    #[error(transparent)]
+    Locked(#[from] NotTaken),
+    /// The swarm needs this manager.
+    #[error(transparent)]
+    Needed(#[from] NotNow),
+    /// Its engine runs, and cannot be asked.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// It was waited for until the limit; `why` is how it stood at the last look.
+    #[error("{}, for {minutes} minutes", chain(.why.as_ref()))]
+    TooLong {
+        /// How long it was waited for.
+        minutes: u64,
+        /// What it was waited for at last.
+        why: Box<NoTurn>,
+    },
+}
+
 /// Whose turn it is to go down.
 enum Turn {
     /// This host's: a worker's always, a manager's while the others are enough.
     Ours(Info),
-    /// Not yet this manager's, and why.
-    NotYet(String),
     /// The engine does not run: whatever swarm it had has lost it already.
     Down,
 }
 
 impl Restart<'_> {
     /// Until the swarm can do without this host's engine; what that engine says of itself, if it runs. With `work` a manager takes
-    /// the lock for it too, and the quorum is looked at with the lock held, right before what may end the engine. The
-    /// inner error says why it did not come to that; the lock is given back then.
-    pub fn await_turn(&mut self, work: Option<Work>) -> Result<Result<Option<Info>, String>, Ended> {
+    /// the lock for it too, and the quorum is looked at with the lock held, right before what may end the engine. Where
+    /// it does not come to that, the lock is given back.
+    pub fn await_turn(&mut self, work: Option<Work>) -> Result<Result<Option<Info>, NoTurn>, Ended> {
         let deadline = Instant::now() + TURN_LIMIT;
         let mut watch = lock::Watch::default();
         loop {
-            let reason = match self.try_turn(work, &mut watch) {
+            let why = match self.try_turn(work, &mut watch) {
                 Ok(Turn::Ours(info)) => return Ok(Ok(Some(info))),
                 Ok(Turn::Down) => return Ok(Ok(None)),
-                Ok(Turn::NotYet(reason)) => reason,
-                Err(error) => chain(&error),
+                Err(why) => why,
             };
             if Instant::now() >= deadline {
                 if work.is_some() {
                     self.release_lock();
                 }
-                return Ok(Err(format!("{reason}, for {} minutes", TURN_LIMIT.as_secs() / 60)));
+                return Ok(Err(NoTurn::TooLong { minutes: TURN_LIMIT.as_secs() / 60, why: Box::new(why) }));
             }
-            self.patience.hold(Some(&reason));
+            self.patience.hold(Some(&chain(&why)));
             self.patience.pause(INTERVAL)?;
         }
     }
 
-    /// Whether the swarm can do without this host's engine at this moment; else why not.
-    pub fn has_turn(&self) -> Result<(), String> {
-        match self.try_turn(None, &mut lock::Watch::default()) {
-            Ok(Turn::Ours(_) | Turn::Down) => Ok(()),
-            Ok(Turn::NotYet(reason)) => Err(reason),
-            Err(error) => Err(chain(&error)),
-        }
+    /// Whether the swarm can do without this host's engine at this moment.
+    pub fn has_turn(&self) -> Result<(), NoTurn> {
+        self.try_turn(None, &mut lock::Watch::default()).map(drop)
     }
 
-    fn try_turn(&self, work: Option<Work>, watch: &mut lock::Watch) -> Result<Turn, EngineError> {
+    fn try_turn(&self, work: Option<Work>, watch: &mut lock::Watch) -> Result<Turn, NoTurn> {
         if engine_instance().is_none() {
             return Ok(Turn::Down);
         }
@@ -64,15 +79,11 @@ impl Restart<'_> {
         if !info.swarm.is_manager() {
             return Ok(Turn::Ours(info));
         }
-        if let Some(work) = work
-            && let Err(reason) = lock::take(&engine, &self.holder(&info, work), watch)?
-        {
-            return Ok(Turn::NotYet(reason));
+        if let Some(work) = work {
+            lock::take(&engine, &self.holder(&info, work), watch)??;
         }
-        Ok(match may_begin(&engine.managers()?, self.manifest.allow_quorum_loss) {
-            Ok(()) => Turn::Ours(info),
-            Err(reason) => Turn::NotYet(reason.to_string()),
-        })
+        may_begin(&engine.managers()?, self.manifest.allow_quorum_loss)?;
+        Ok(Turn::Ours(info))
     }
 
     pub(super) fn holder<'a>(&'a self, info: &'a Info, work: Work) -> lock::Holder<'a> {

@@ -3,6 +3,7 @@
 
 use crate::engine_process::engine_processes;
 use crate::files;
+use crate::say::chain;
 use crate::tool::ask;
 use careen_host::facts::restart::{Answer, EngineProcess, Marker, RebootSigns};
 use jiff::Timestamp;
@@ -37,7 +38,7 @@ pub fn observe() -> RestartNeeds {
 /// The answer of the first of these tools that the host has.
 fn answer(tools: &[(&str, &[&str])], notes: &mut Vec<String>) -> Option<Answer> {
     tools.iter().find_map(|(program, arguments)| {
-        ask(program, arguments).map_err(|note| notes.push(note)).ok().flatten()
+        ask(program, arguments).map_err(|error| notes.push(chain(&error))).ok().flatten()
     })
 }
 

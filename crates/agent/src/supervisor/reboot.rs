@@ -3,9 +3,9 @@
 
 use super::Supervisor;
 use super::waiting::Waiting;
-use crate::engine_restart::{self, Ended, INTERVAL, Patience};
+use crate::engine_restart::{self, Ended, INTERVAL, NoTurn, Patience};
 use crate::layout::{TransactionDir, file};
-use crate::say::say;
+use crate::say::{chain, say};
 use crate::signals::with_signals_unblocked;
 use crate::{durable, files, go, hold, others, tool};
 use anyhow::{Context, bail};
@@ -102,7 +102,7 @@ impl Supervisor<'_> {
         match engine_restart::may_still_run(&self.manifest) {
             Ok(()) => may_run(),
             Err(why) => {
-                say(format_args!("{why}: waiting for its turn again"));
+                say(format_args!("{}: waiting for its turn again", chain(&why)));
                 Event::TurnIsLost
             }
         }
@@ -255,7 +255,7 @@ impl Supervisor<'_> {
             return Some(Event::GoIsVoid);
         }
         if let Err(why) = engine_restart::may_still_go_down(&self.manifest) {
-            say(format_args!("the host is not rebooted now: {why}"));
+            say(format_args!("the host is not rebooted now: {}", chain(&why)));
             return Some(Event::TurnIsLost);
         }
         (!may_restart(self.directory, go)).then_some(Event::GoIsVoid)
@@ -290,10 +290,10 @@ fn may_restart(directory: &TransactionDir, go: Option<u32>) -> bool {
     counts
 }
 
-fn turn(turn: Result<(), String>) -> Event {
+fn turn(turn: Result<(), NoTurn>) -> Event {
     match turn {
         Ok(()) => Event::Waited,
-        Err(why) => Event::GaveUp(why),
+        Err(why) => Event::GaveUp(chain(&why)),
     }
 }
 

@@ -2,10 +2,10 @@
 //! waits for it. Meanwhile the supervisor goes on, with its locks, and says why.
 
 use super::Supervisor;
-use crate::engine_restart;
+use crate::engine_restart::{self, NoTurn};
 use crate::hold;
 use crate::layout::{self, file};
-use crate::say::say;
+use crate::say::{chain, say};
 use crate::{durable, files, readiness};
 use anyhow::Context;
 use careen_host::control::{Message, Stop};
@@ -42,6 +42,15 @@ enum Heard {
     Nothing,
     ToldToEnd,
     Cancelled(String),
+}
+
+/// Why a command may not begin any more.
+#[derive(Debug, thiserror::Error)]
+enum MustNotBegin {
+    #[error("the go for the command counts no more, its agent may be gone")]
+    GoIsVoid,
+    #[error(transparent)]
+    NoTurn(#[from] NoTurn),
 }
 
 impl Supervisor<'_> {
@@ -143,7 +152,7 @@ impl Supervisor<'_> {
             if self.begins_on_a_go(record)
                 && let Err(why) = self.may_still_begin()
             {
-                say(format_args!("{why}: the command does not begin"));
+                say(format_args!("{}: the command does not begin", chain(&why)));
                 self.hold(None);
                 return Ok(Recorded::GoIsVoid);
             }
@@ -157,11 +166,11 @@ impl Supervisor<'_> {
     }
 
     /// Whether what a start rests on is still so, behind a wait for its record.
-    fn may_still_begin(&self) -> Result<(), String> {
+    fn may_still_begin(&self) -> Result<(), MustNotBegin> {
         if !self.has_go_to_run() {
-            return Err("the go for the command counts no more, its agent may be gone".to_owned());
+            return Err(MustNotBegin::GoIsVoid);
         }
-        engine_restart::may_still_run(&self.manifest)
+        Ok(engine_restart::may_still_run(&self.manifest)?)
     }
 
     /// Waits a little, with its ears open. Whoever cancels gets this answer.

@@ -54,9 +54,18 @@ pub fn config_file(arguments: &[String]) -> String {
     flag(arguments, "config-file").filter(|path| path.starts_with('/')).unwrap_or_else(|| USUAL.to_owned())
 }
 
+/// Why a file is no configuration of an engine.
+#[derive(Debug, thiserror::Error)]
+enum NoConfiguration {
+    #[error("{path}: it is no JSON object")]
+    NoObject { path: String },
+    #[error("{path}: it is no JSON: {why}")]
+    NoJson { path: String, why: serde_json::Error },
+}
+
 impl Told<'_> {
-    /// The file's keys; nothing for an engine that takes an empty file for none. The error says why it is no configuration.
-    fn keys(&self) -> Result<Map<String, Value>, String> {
+    /// The file's keys; nothing for an engine that takes an empty file for none.
+    fn keys(&self) -> Result<Map<String, Value>, NoConfiguration> {
         // Since 24.0 engines take a byte order mark.
         let text = self.text.unwrap_or_default().trim_start_matches('\u{feff}');
         if text.trim().is_empty() {
@@ -64,8 +73,8 @@ impl Told<'_> {
         }
         match serde_json::from_str::<Value>(text) {
             Ok(Value::Object(keys)) => Ok(keys),
-            Ok(_) => Err(format!("{}: it is no JSON object", self.path)),
-            Err(error) => Err(format!("{}: it is no JSON: {error}", self.path)),
+            Ok(_) => Err(NoConfiguration::NoObject { path: self.path.to_owned() }),
+            Err(why) => Err(NoConfiguration::NoJson { path: self.path.to_owned(), why }),
         }
     }
 
@@ -98,7 +107,8 @@ impl DaemonJson {
     /// From what the engine is told, and from what `dockerd --validate` said of it, where that could be asked.
     pub fn of(told: Told<'_>, verdict: Verdict) -> Self {
         let keys = match (told.keys(), verdict) {
-            (Err(why), _) | (Ok(_), Verdict::Refused { why }) => return Self::Invalid { why },
+            (Err(error), _) => return Self::Invalid { why: error.to_string() },
+            (Ok(_), Verdict::Refused { why }) => return Self::Invalid { why },
             (Ok(keys), Verdict::NotAsked { help }) => {
                 let why = told.against(&keys, help.as_deref());
                 if !why.is_empty() {

@@ -20,11 +20,11 @@ pub enum Dpkg {
 }
 
 /// From the list of packages (`dpkg-query -W -f`, [`facts::DPKG_FORMAT`]) and what a rehearsal of
-/// `dpkg --configure -a` said if it failed.
+/// `dpkg --configure -a` said if it failed; `None` when it went through.
 ///
 /// What is half installed, or marked for reinstallation, cannot be configured at all. Whether a maintainer script that
 /// failed once fails again, nobody knows before it runs: that is not a reason to refuse.
-pub fn dpkg_state(list: &str, rehearsal: impl FnOnce() -> Result<(), String>) -> Dpkg {
+pub fn dpkg_state(list: &str, rehearsal: impl FnOnce() -> Option<String>) -> Dpkg {
     let Parsed { packages, .. } = facts::parse_dpkg(list);
     let lost = |state: &str| matches!(state, "half-installed" | "reinst-required");
     let reinstall: Vec<String> = packages
@@ -41,6 +41,6 @@ pub fn dpkg_state(list: &str, rehearsal: impl FnOnce() -> Result<(), String>) ->
     }
     match packages.broken.is_empty() {
         true => Dpkg::Well,
-        false => rehearsal().map_or_else(|why| Dpkg::Broken { why }, |()| Dpkg::Mendable),
+        false => rehearsal().map_or(Dpkg::Mendable, |why| Dpkg::Broken { why }),
     }
 }

@@ -27,7 +27,7 @@ pub use unit::{Files, Start, Unit, docker_service};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostFacts {
     /// What the engine says of itself, or why it cannot be asked.
-    pub engine: Result<EngineSays, String>,
+    pub engine: EngineAnswer,
     /// The version of dockerd on the disk.
     pub installed: Option<String>,
     /// How the host's service manager would start the engine.
@@ -48,6 +48,28 @@ pub struct HostFacts {
     pub dpkg: Dpkg,
     /// How the host stands towards its swarm's unlock key.
     pub unlock: Unlock,
+}
+
+/// What came of asking the engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EngineAnswer {
+    /// It answered.
+    Says(EngineSays),
+    /// It cannot be asked.
+    Silent {
+        /// Why, with all causes.
+        why: String,
+    },
+}
+
+impl EngineAnswer {
+    /// What it says of itself, if it says anything.
+    pub fn says(&self) -> Option<&EngineSays> {
+        match self {
+            Self::Says(says) => Some(says),
+            Self::Silent { .. } => None,
+        }
+    }
 }
 
 /// What the engine says of itself (`GET /info`).
@@ -157,10 +179,10 @@ fn of_the_engine(facts: &HostFacts) -> Vec<Problem> {
     let mut found = Vec::new();
     let installed = facts.installed.as_deref();
     match &facts.engine {
-        Err(why) => found.push(Problem::NoEngine { why: why.clone() }),
-        Ok(says) => found.extend(storage(says, installed)),
+        EngineAnswer::Silent { why } => found.push(Problem::NoEngine { why: why.clone() }),
+        EngineAnswer::Says(says) => found.extend(storage(says, installed)),
     }
-    let runs_so = facts.engine.as_ref().is_ok_and(|says| says.live_restore);
+    let runs_so = facts.engine.says().is_some_and(|says| says.live_restore);
     if runs_so || facts.daemon_json == DaemonJson::LiveRestore {
         found.push(Problem::LiveRestore);
     }

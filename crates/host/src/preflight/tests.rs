@@ -2,7 +2,7 @@ use super::*;
 
 fn well() -> HostFacts {
     HostFacts {
-        engine: Ok(EngineSays { driver: "overlay2".into(), ..EngineSays::default() }),
+        engine: EngineAnswer::Says(EngineSays { driver: "overlay2".into(), ..EngineSays::default() }),
         installed: Some("26.1.5+dfsg1".into()),
         unit: Unit::None,
         daemon_json: DaemonJson::Well,
@@ -16,8 +16,8 @@ fn well() -> HostFacts {
     }
 }
 
-fn driver(name: &str) -> Result<EngineSays, String> {
-    Ok(EngineSays { driver: name.into(), ..EngineSays::default() })
+fn driver(name: &str) -> EngineAnswer {
+    EngineAnswer::Says(EngineSays { driver: name.into(), ..EngineSays::default() })
 }
 
 /// What an engine of 28.0 refuses.
@@ -49,8 +49,12 @@ fn what_refuses_and_when() {
     let updater = Somebody::Updater { what: "apt-daily.service".into(), since: None };
     let person = Somebody::Person { user: "root".into(), terminal: "tty1".into(), since: None };
     let table: [(&str, HostFacts, [bool; 3]); 20] = [
-        ("cannot be asked", HostFacts { engine: Err("denied".into()), ..well() }, [true, true, true]),
-        ("live-restore", HostFacts { engine: Ok(live), ..well() }, [true, false, false]),
+        (
+            "cannot be asked",
+            HostFacts { engine: EngineAnswer::Silent { why: "denied".into() }, ..well() },
+            [true, true, true],
+        ),
+        ("live-restore", HostFacts { engine: EngineAnswer::Says(live), ..well() }, [true, false, false]),
         ("live-restore", HostFacts { daemon_json: DaemonJson::LiveRestore, ..well() }, [true, false, false]),
         ("configuration", HostFacts { daemon_json: invalid, ..well() }, [true, false, false]),
         ("it is masked", HostFacts { unit: masked, ..well() }, [true, false, false]),
@@ -110,14 +114,14 @@ fn what_is_no_fault() {
 #[test]
 fn packages_that_dpkg_can_and_cannot_configure() {
     let list = |abbreviation: &str| format!("ii \tdpkg\tamd64\t1.21\n{abbreviation}\thello\tamd64\t1.0\n");
-    let refuses = || Err("dependency problems".to_owned());
+    let refuses = || Some("dependency problems".to_owned());
     assert_eq!(dpkg_state(&list("ii "), refuses), Dpkg::Well);
     for mendable in ["iF ", "iU ", "iW ", "it "] {
-        assert_eq!(dpkg_state(&list(mendable), || Ok(())), Dpkg::Mendable);
+        assert_eq!(dpkg_state(&list(mendable), || None), Dpkg::Mendable);
         assert_eq!(dpkg_state(&list(mendable), refuses), Dpkg::Broken { why: "dependency problems".into() });
     }
     for lost in ["iH ", "iUR", "iFR"] {
-        let Dpkg::Broken { why } = dpkg_state(&list(lost), || Ok(())) else { panic!("{lost}") };
+        let Dpkg::Broken { why } = dpkg_state(&list(lost), || None) else { panic!("{lost}") };
         assert!(why.contains("hello"), "{why}");
     }
     assert_eq!(dpkg_state("", refuses), Dpkg::Well, "a host without dpkg");

@@ -54,6 +54,13 @@ pub enum Unit {
     },
 }
 
+/// Words that cannot be told apart.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("'{text}' has a quote that does not end")]
+struct OpenQuote {
+    text: String,
+}
+
 /// How the files of a host are read.
 pub trait Files {
     /// The text of a file; `None` when there is none.
@@ -205,7 +212,7 @@ fn start(service: &Service, files: &dyn Files) -> Unit {
 fn environment(service: &Service, files: &dyn Files) -> Result<BTreeMap<String, String>, Box<Unit>> {
     let mut environment = BTreeMap::new();
     for line in &service.environment {
-        let words = words(&specified(line)?).map_err(unclear)?;
+        let words = words(&specified(line)?)?;
         let pairs = words.iter().filter_map(|word| word.split_once('='));
         environment.extend(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())));
     }
@@ -250,7 +257,7 @@ fn started(command: &str, environment: BTreeMap<String, String>) -> Result<Start
         Some(command) => (command.trim_start_matches([':', '-', '+', '!', '|']), true),
         None => (command, false),
     };
-    let mut words = words(&specified(command)?).map_err(unclear)?.into_iter();
+    let mut words = words(&specified(command)?)?.into_iter();
     let program = words.next().unwrap_or_default();
     if has_name {
         words.next();
@@ -261,9 +268,15 @@ fn started(command: &str, environment: BTreeMap<String, String>) -> Result<Start
     }
     let mut arguments = Vec::new();
     for word in words {
-        expand(&word, &environment, &mut arguments).map_err(unclear)?;
+        expand(&word, &environment, &mut arguments)?;
     }
     Ok(Start { program, arguments, environment })
+}
+
+impl From<OpenQuote> for Box<Unit> {
+    fn from(quote: OpenQuote) -> Self {
+        unclear(quote.to_string())
+    }
 }
 
 fn unclear(why: String) -> Box<Unit> {
@@ -280,7 +293,11 @@ fn specified(text: &str) -> Result<String, Box<Unit>> {
 }
 
 /// `$NAME` as a word of its own becomes as many words as its value has; `${NAME}` is put in anywhere.
-fn expand(word: &str, environment: &BTreeMap<String, String>, into: &mut Vec<String>) -> Result<(), String> {
+fn expand(
+    word: &str,
+    environment: &BTreeMap<String, String>,
+    into: &mut Vec<String>,
+) -> Result<(), OpenQuote> {
     let value = |name: &str| environment.get(name).map_or("", String::as_str);
     let is_name = |name: &str| {
         !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
@@ -311,7 +328,7 @@ fn expand(word: &str, environment: &BTreeMap<String, String>, into: &mut Vec<Str
 }
 
 /// Splits at blanks, outside of quotes; quotes go, and what a backslash stands for is put in.
-fn words(text: &str) -> Result<Vec<String>, String> {
+fn words(text: &str) -> Result<Vec<String>, OpenQuote> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
     let mut quote = None;
@@ -329,7 +346,7 @@ fn words(text: &str) -> Result<Vec<String>, String> {
         }
     }
     if quote.is_some() {
-        return Err(format!("'{text}' has a quote that does not end"));
+        return Err(OpenQuote { text: text.to_owned() });
     }
     words.extend(word);
     Ok(words)

@@ -1,6 +1,6 @@
 //! Whether the engine answers, asked without a client: a host need not have one.
 
-use super::fail::Fail;
+use super::fail::{Fail, Silence};
 use super::say;
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -29,7 +29,7 @@ pub fn verify() -> Result<(), Fail> {
     }
 }
 
-fn ping(socket: &Path) -> Result<(), String> {
+fn ping(socket: &Path) -> Result<(), Silence> {
     get(socket, "/_ping").map(drop)
 }
 
@@ -41,7 +41,7 @@ pub fn storage_driver() -> Option<String> {
 }
 
 /// What the engine answers, without its head.
-fn get(socket: &Path, path: &str) -> Result<String, String> {
+fn get(socket: &Path, path: &str) -> Result<String, Silence> {
     let ask = || -> std::io::Result<String> {
         let mut stream = UnixStream::connect(socket)?;
         stream.set_read_timeout(Some(LIMIT))?;
@@ -51,13 +51,13 @@ fn get(socket: &Path, path: &str) -> Result<String, String> {
         stream.take(MOST).read_to_end(&mut answer)?;
         Ok(String::from_utf8_lossy(&answer).into_owned())
     };
-    let answer = ask().map_err(|error| error.to_string())?;
+    let answer = ask().map_err(Silence::Unreachable)?;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     let status = head.lines().next().unwrap_or_default();
     if status.split(' ').nth(1) == Some("200") {
         Ok(body.to_owned())
     } else {
-        Err(format!("it says '{status}'"))
+        Err(Silence::Refuses(status.to_owned()))
     }
 }
 
@@ -79,8 +79,8 @@ mod tests {
                 stream.write_all(answer.as_bytes()).unwrap();
             }
         });
-        assert_eq!(get(&socket, "/info"), Ok("{\"Driver\":\"x\"}".to_owned()));
-        assert_eq!(get(&socket, "/info"), Err("it says 'HTTP/1.0 500 No'".to_owned()));
+        assert_eq!(get(&socket, "/info").unwrap(), "{\"Driver\":\"x\"}");
+        assert_eq!(get(&socket, "/info").unwrap_err().to_string(), "it says 'HTTP/1.0 500 No'");
         server.join().unwrap();
     }
 }

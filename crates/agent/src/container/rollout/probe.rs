@@ -17,18 +17,37 @@ pub struct Probe<'a> {
     pub name: String,
 }
 
+/// Why no new container starts.
+#[derive(Debug, thiserror::Error)]
+pub enum NoStart {
+    /// The engine cannot be asked, or does not make room.
+    #[error("{0}")]
+    Engine(EngineError),
+    /// The engine or its runtime refuses: its own words, without what was asked.
+    #[error("{}", in_its_words(.0))]
+    Refused(EngineError),
+    /// It started, and failed.
+    #[error("it ended with status {status}: {said}")]
+    Failed {
+        /// Its exit status.
+        status: i64,
+        /// The last that it wrote.
+        said: String,
+    },
+}
+
 impl Probe<'_> {
-    /// Starts a container and sees it end; an error in the engine's or its runtime's own words when it does not. What an earlier
+    /// Starts a container and sees it end. What an earlier
     /// try has left of it is removed before, and what this one leaves behind.
-    pub fn start(&self) -> Result<(), String> {
-        let engine = Engine::connect().map_err(|error| error.to_string())?;
-        let remove = || engine.remove_container_if_there(&self.name).map_err(|error| error.to_string());
+    pub fn start(&self) -> Result<(), NoStart> {
+        let engine = Engine::connect().map_err(NoStart::Engine)?;
+        let remove = || engine.remove_container_if_there(&self.name).map_err(NoStart::Engine);
         remove()?;
         let started = self.start_on(&engine);
         started.and(remove())
     }
 
-    fn start_on(&self, engine: &Engine) -> Result<(), String> {
+    fn start_on(&self, engine: &Engine) -> Result<(), NoStart> {
         let body = json!({
             "Image": self.own.image,
             "Entrypoint": [self.program],
@@ -40,11 +59,11 @@ impl Probe<'_> {
             engine.start_container(&id)?;
             Ok((engine.wait_container(&id)?, id))
         });
-        match ended.map_err(|error| in_its_words(&error))? {
+        match ended.map_err(NoStart::Refused)? {
             (0, _) => Ok(()),
             (status, id) => {
                 let said = engine.last_words(&id).unwrap_or_default();
-                Err(format!("it ended with status {status}: {}", said.trim()))
+                Err(NoStart::Failed { status, said: said.trim().to_owned() })
             }
         }
     }

@@ -1,6 +1,7 @@
 //! How the engine would start again: asked of the installed dockerd, with the flags and variables that its unit gives it.
 
 use crate::others::HostFiles;
+use crate::say::chain;
 use crate::tool;
 use careen_host::facts::restart::Answer;
 use careen_host::facts::version_of_dockerd;
@@ -62,7 +63,7 @@ fn verdict(start: &Start, installed: Option<&str>) -> Verdict {
     match tool::told(&start.program, &arguments, &start.environment, TIME_LIMIT) {
         Ok(Answer { status: 0, .. }) => Verdict::Accepted,
         Ok(Answer { output, .. }) => Verdict::Refused { why: in_one_line(&output) },
-        Err(why) => Verdict::Refused { why },
+        Err(error) => Verdict::Refused { why: chain(&error) },
     }
 }
 

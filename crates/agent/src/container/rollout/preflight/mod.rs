@@ -15,7 +15,8 @@ use careen_contract::settings::{EngineRestarts, Reboot, RolloutPart, Settings};
 use careen_engine::{ApiPath, Engine, EngineError};
 use careen_host::facts::DPKG_FORMAT;
 use careen_host::preflight::{
-    Ahead, Dpkg, EngineSays, HostFacts, Manners, Problem, Selinux, Unlock, dpkg_state, judge, wait_for,
+    Ahead, Dpkg, EngineAnswer, EngineSays, HostFacts, Manners, Problem, Selinux, Unlock, dpkg_state, judge,
+    wait_for,
 };
 use serde::Deserialize;
 use std::collections::BTreeSet;
@@ -73,8 +74,8 @@ pub fn pass(request: &Request, part: &RolloutPart, place: &Place) -> Result<(), 
 
 fn look(place: &Place, ahead: Ahead) -> HostFacts {
     let start = engine_start::look();
-    let engine = engine_says(place);
-    let data_root = engine.as_ref().map(|says| says.root.clone()).unwrap_or_default();
+    let engine = ask_engine(place);
+    let data_root = engine.says().map(|says| says.root.clone()).unwrap_or_default();
     HostFacts {
         engine,
         installed: start.installed,
@@ -96,7 +97,7 @@ fn selinux() -> Selinux {
     Selinux::of(read("/sys/fs/selinux/enforce").as_deref(), &context)
 }
 
-fn engine_says(place: &Place) -> Result<EngineSays, String> {
+fn ask_engine(place: &Place) -> EngineAnswer {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
     struct Info {
@@ -117,17 +118,22 @@ fn engine_says(place: &Place) -> Result<EngineSays, String> {
         std::thread::sleep(INTERVAL);
         answer = ask();
     }
-    let info = answer.map_err(|error| chain(&error))?;
-    Ok(EngineSays {
-        live_restore: info.live_restore_enabled,
-        driver: info.driver,
-        root: info.docker_root_dir,
-    })
+    match answer {
+        Ok(info) => EngineAnswer::Says(EngineSays {
+            live_restore: info.live_restore_enabled,
+            driver: info.driver,
+            root: info.docker_root_dir,
+        }),
+        Err(error) => EngineAnswer::Silent { why: chain(&error) },
+    }
 }
 
 fn dpkg() -> Dpkg {
     let list = tool::output("dpkg-query", &["-W", "-f", DPKG_FORMAT], &mut Vec::new()).unwrap_or_default();
-    let rehearse = || tool::must(&["dpkg", "--configure", "-a", "--no-act"], TIME_LIMIT);
+    let rehearse = || {
+        let went = tool::must(&["dpkg", "--configure", "-a", "--no-act"], TIME_LIMIT);
+        went.err().map(|error| chain(&error))
+    };
     let state = dpkg_state(&list, rehearse);
     // Somebody is at it: what is half done now need not stay so.
     let is_at_work = matches!(state, Dpkg::Broken { .. }) && others::dpkg_is_locked();
