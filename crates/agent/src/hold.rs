@@ -14,7 +14,6 @@ fn instead(path: &Path) -> Option<PathBuf> {
     Some(Path::new(layout::HOLDS).join(path.parent()?.file_name()?))
 }
 
-/// Tells the reason.
 pub fn tell(path: &Path, reason: &str) -> io::Result<()> {
     let Some(instead) = instead(path) else { return files::write(path, reason) };
     match files::write(path, reason) {

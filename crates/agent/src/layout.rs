@@ -76,7 +76,6 @@ impl TransactionDir {
         Self { path }
     }
 
-    /// The directory itself.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -155,7 +154,6 @@ pub fn payload(exec_base: &Path, root: &Path, id: &TransactionId) -> PathBuf {
     }
 }
 
-/// A transaction's secrets.
 pub fn secrets(id: &TransactionId) -> PathBuf {
     Path::new(SECRETS).join(id.as_str())
 }

@@ -24,9 +24,8 @@ pub enum Standing {
     Own,
     /// It came from this machine, and here is another one.
     Copied {
-        /// Whose it is.
+        /// The machine that made the journal.
         from: Machine,
-        /// What differs.
         differences: Vec<Difference>,
     },
 }

@@ -30,7 +30,6 @@ pub struct Contents {
     pub sha256: String,
     /// Regular files.
     pub files: u64,
-    /// Their bytes.
     pub bytes: u64,
 }
 

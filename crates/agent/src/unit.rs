@@ -12,7 +12,6 @@ use std::process::{Command, Stdio};
 /// What a supervisor is told when it is started.
 #[derive(Debug, Clone)]
 pub struct Launch {
-    /// The transaction.
     pub id: TransactionId,
     /// How many supervisions the transaction had, and one: makes the unit's name unique.
     pub supervision: usize,
@@ -29,7 +28,6 @@ impl Launch {
         words.into_iter().chain(self.go.map(|agent| agent.to_string())).collect()
     }
 
-    /// The unit's name.
     pub fn unit(&self) -> String {
         format!("careen-{}-{}.service", self.id, self.supervision)
     }

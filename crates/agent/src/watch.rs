@@ -22,7 +22,6 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Begins to watch.
     pub fn on(directory: &Path) -> io::Result<Self> {
         let changes = AddWatchFlags::IN_MODIFY | AddWatchFlags::IN_CREATE | AddWatchFlags::IN_DELETE;
         let watching = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)

@@ -33,11 +33,11 @@ pub enum Executable {
 
 /// Why a command cannot run on this host.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum NotRunnable {
     /// A directory, a socket, a device.
     #[error("is not a regular file")]
     NotAFile,
-    /// No execute bit.
     #[error("is not executable: 'chmod +x' it before it is added to the image")]
     NoExecuteBit,
     /// The first line ends with a carriage return.
@@ -53,7 +53,6 @@ pub enum NotRunnable {
     HiddenMarker {
         /// What is before it.
         before: &'static str,
-        /// What to do.
         remedy: &'static str,
     },
     /// It is text in two bytes a character.
@@ -81,7 +80,6 @@ pub enum NotRunnable {
         /// The host's.
         host: String,
     },
-    /// Nothing in it.
     #[error("is empty")]
     Empty,
 }

@@ -34,11 +34,11 @@ impl Way {
 /// `CAREEN_HOST_ENTRY`: which ways may be tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum HostEntry {
     /// All of them, the one that survives most first.
     #[default]
     Auto,
-    /// Only this one.
     Only(Way),
 }
 

@@ -67,6 +67,7 @@ impl fmt::Display for TransactionId {
 ///
 /// Everything in it is known on a worker too, and stays the same when Swarm restarts or re-creates a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub enum Identity<'a> {
     /// A task of a Swarm service: all tasks of the service on one host are one transaction.
     Service {
@@ -74,9 +75,7 @@ pub enum Identity<'a> {
         service_id: &'a str,
         /// The container's `Config.Image`: an update to another image is another transaction.
         image: &'a str,
-        /// The payload's command.
         command: &'a str,
-        /// Its arguments.
         args: &'a [String],
         /// `CAREEN_RUN`, the operator's way to ask for another run.
         run: &'a str,

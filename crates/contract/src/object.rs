@@ -9,13 +9,13 @@ pub const LOCK: &str = "careen.lock";
 /// The config that is the lock for engine restarts on managers.
 pub const ENGINE_RESTART: &str = "careen.engine-restart";
 
-/// Configs of rollouts.
+/// How the names of configs begin that hold a rollout.
 pub const ROLLOUTS: &str = "careen.rollout.";
 
 /// Configs that say how things stood before.
 pub const BASELINES: &str = "careen.baseline.";
 
-/// Configs of results.
+/// How the names of configs begin that hold a result.
 pub const RESULTS: &str = "careen.result.";
 
 /// Configs of the history.

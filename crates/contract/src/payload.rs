@@ -36,8 +36,8 @@ pub fn check_name(name: &str) -> Result<(), InvalidCommand> {
 
 /// What kind of thing lies at a path of a payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum EntryKind<'a> {
-    /// A directory.
     Directory,
     /// A regular file, with the SHA-256 of its contents.
     File(&'a [u8]),

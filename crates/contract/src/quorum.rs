@@ -5,12 +5,12 @@
 
 /// One manager, as the swarm's leader tells of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub struct Manager {
     /// Its node's id.
     pub node: String,
     /// Whether it takes part in the quorum. Whoever is unknown does not.
     pub reachable: bool,
-    /// Whether it leads.
     pub leader: bool,
     /// What the swarm calls its node: an engine that was just started is reachable before it is ready.
     pub called: Called,
@@ -99,7 +99,7 @@ pub struct QuorumAtRisk {
 }
 
 impl Quorum {
-    /// Counts.
+    /// Counts the managers, and those of them that are reachable.
     pub fn of(managers: &[Manager]) -> Self {
         let reachable = managers.iter().filter(|manager| manager.reachable).count();
         Self { members: managers.len(), reachable }

@@ -15,10 +15,10 @@ const LONGEST: usize = 15 * 1024;
 /// What an agent says of its host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "phase")]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum Said {
     /// Another transaction has the host.
     Busy {
-        /// Which.
         transaction: String,
     },
     /// What careen keeps on the host came with a copy of another machine's disk. Nothing is begun until somebody says there
@@ -36,21 +36,17 @@ pub enum Said {
         /// What the go for the command is.
         draw: Draw,
     },
-    /// The command runs.
     Running {
-        /// Which attempt.
         attempt: u32,
     },
     /// The command is done and a restart is wanted; the agent waits for the go.
     WantsRestart {
-        /// Which.
         kind: Restart,
         /// What the go for it is.
         draw: Draw,
     },
     /// The engine is restarted, or the host rebooted.
     Restarting {
-        /// Which.
         kind: Restart,
     },
     /// Everything is done but `verify`.
@@ -69,7 +65,6 @@ pub enum Said {
     Forgotten,
     /// The transaction is closed.
     Finished {
-        /// How.
         outcome: NodeOutcome,
         /// What else there is to say, for people: what changed. Kept with the result.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -90,10 +85,10 @@ pub struct Draw {
 /// What `prepare` expects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum Expectation {
     /// A restart will be needed.
     Yes,
-    /// It will not.
     No,
     /// It cannot say.
     Unknown,
@@ -102,10 +97,9 @@ pub enum Expectation {
 /// What is restarted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum Restart {
-    /// The engine.
     Engine,
-    /// The host.
     Reboot,
 }
 
@@ -142,8 +136,8 @@ pub enum HostPhase {
 
 /// A line of a report: what an agent says, and what the host waits for meanwhile.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub struct Report {
-    /// What is said.
     #[serde(flatten)]
     pub said: Said,
     /// Why the supervisor waits, in words for people. Nothing is decided by it.

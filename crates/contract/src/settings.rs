@@ -134,11 +134,11 @@ pub struct Settings {
 
 /// Why the settings were refused. Nothing was started.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub enum InvalidSetting {
     /// A value that the setting does not know.
     #[error("{name}='{value}' is not understood: use {allowed}")]
     Value {
-        /// The variable's name.
         name: &'static str,
         /// What it was set to.
         value: String,
@@ -149,10 +149,7 @@ pub enum InvalidSetting {
     #[error(
         "this agent knows no variable {name}: it is spelled differently, or is made for a newer careen than the image"
     )]
-    Unknown {
-        /// The variable's name.
-        name: String,
-    },
+    Unknown { name: String },
     /// `CAREEN_TRANSACTION` is no identifier.
     #[error("{name}: {0}", name = variable::TRANSACTION)]
     Transaction(InvalidId),

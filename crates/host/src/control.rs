@@ -11,6 +11,7 @@ const HEADER: usize = 5;
 
 /// One message to a supervisor.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub enum Message {
     /// Stop the command, or end what the supervisor waits for.
     Stop(Stop),
@@ -19,12 +20,7 @@ pub enum Message {
     /// Bytes that somebody typed, for the command's terminal.
     Input(Vec<u8>),
     /// The size of that somebody's terminal.
-    Resize {
-        /// Lines.
-        rows: u16,
-        /// Characters a line.
-        columns: u16,
-    },
+    Resize { rows: u16, columns: u16 },
 }
 
 /// A request to stop the command.

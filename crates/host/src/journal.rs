@@ -15,8 +15,9 @@ use strum::IntoStaticStr;
 /// The version that this version writes, and the newest that it reads.
 pub const VERSION: u32 = 1;
 
-/// One line.
+/// A record as it stands in the file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub struct Line {
     /// [`VERSION`] of the writer.
     pub v: u32,
@@ -24,7 +25,6 @@ pub struct Line {
     pub seq: u64,
     /// When it was written, by the host's clock. Never used to decide.
     pub at: Timestamp,
-    /// What it says.
     #[serde(flatten)]
     pub record: Record,
 }
@@ -33,6 +33,7 @@ pub struct Line {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub enum Record {
     /// A supervisor took the transaction over.
     Supervised {
@@ -55,7 +56,6 @@ pub enum Record {
     },
     /// Intent: a program of the payload is about to be started. After this line its attempt counts as used.
     Starting {
-        /// Which program.
         phase: Phase,
         /// Counted from 1, for each phase.
         attempt: u32,
@@ -68,13 +68,9 @@ pub enum Record {
         pid: u32,
     },
     /// Intent: the program is about to be stopped.
-    Stopping {
-        /// Why.
-        reason: StopReason,
-    },
+    Stopping { reason: StopReason },
     /// The program ended, or could not be started.
     Ended {
-        /// How.
         end: CommandEnd,
         /// Processes of the program's that still ran, as `pid name`.
         left_behind: Vec<String>,
@@ -85,18 +81,11 @@ pub enum Record {
     /// The program lost its supervisor. It may have done all of its work, some, or none.
     Interrupted,
     /// Intent: the engine is about to be started or restarted.
-    RestartingEngine {
-        /// Why.
-        why: EngineRestart,
-    },
+    RestartingEngine { why: EngineRestart },
     /// What came of that.
-    EngineSettled {
-        /// The engine's state.
-        outcome: EngineOutcome,
-    },
+    EngineSettled { outcome: EngineOutcome },
     /// Intent: the host is about to reboot.
     Rebooting {
-        /// Why.
         reason: String,
         /// The boot that must end.
         from_boot: String,
@@ -107,21 +96,17 @@ pub enum Record {
         boot: String,
     },
     /// The transaction is closed: payload, environment and secrets are removed, the result stands.
-    Closed {
-        /// The result.
-        result: TransactionResult,
-    },
+    Closed { result: TransactionResult },
 }
 
 /// What came of starting or restarting the engine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "engine", rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum EngineOutcome {
-    /// It is up.
     Up,
     /// It was left alone, because it was not safe to restart it.
     Refused {
-        /// Why.
         reason: String,
     },
     /// It does not come up.
@@ -162,6 +147,7 @@ pub struct Journal {
 
 /// Why a journal cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub enum JournalError {
     /// Written by a newer careen.
     #[error(
@@ -170,7 +156,6 @@ pub enum JournalError {
     Newer {
         /// Counted from 1.
         line: u64,
-        /// The version found.
         found: u32,
     },
     /// A complete line that is not of this format.
@@ -187,7 +172,6 @@ pub enum JournalError {
     Sequence {
         /// Counted from 1.
         line: u64,
-        /// The number found.
         found: u64,
     },
 }

@@ -14,8 +14,8 @@ pub const SCHEMA: u32 = 1;
 /// Whose a state directory is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub struct Machine {
-    /// The schema's version.
     pub schema: u32,
     /// careen's own identity of the machine: drawn at random, and never seen elsewhere but on a copy.
     pub id: String,
@@ -82,8 +82,8 @@ fn is_a_mac(mac: &str) -> bool {
 
 /// In what a machine differs from the one that a state directory belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum Difference {
-    /// The system's UUID.
     SystemUuid {
         /// Recorded.
         was: String,

@@ -14,6 +14,7 @@ pub const SCHEMA: u32 = 1;
 /// Everything about a transaction that does not change while it runs. Holds no environment: that may be confidential
 /// and lies in a file of its own, which is removed when the transaction closes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub struct Manifest {
     /// [`SCHEMA`] of the writer.
     pub schema: u32,
@@ -23,9 +24,7 @@ pub struct Manifest {
     pub generation: u64,
     /// When the agent created it, by the host's clock.
     pub created: Timestamp,
-    /// The payload's command.
     pub command: String,
-    /// The command's arguments.
     pub args: Vec<String>,
     /// `CAREEN_RUN`.
     pub run: String,
@@ -72,23 +71,21 @@ pub struct Manifest {
 
 /// The size of a terminal, in characters. Zero where it is not known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub struct TerminalSize {
-    /// Lines.
     pub rows: u16,
-    /// Characters a line.
     pub columns: u16,
 }
 
 /// The copy of the payload on the host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub struct Payload {
     /// Its directory, an absolute path of the host.
     pub directory: String,
     /// Its digest, see [`careen_contract::payload::PayloadDigest`].
     pub sha256: String,
-    /// How many files.
     pub files: u64,
-    /// How many bytes.
     pub bytes: u64,
     /// Whether the command is a text without `#!`, to be run by `/bin/sh`.
     pub by_shell: bool,
@@ -98,32 +95,27 @@ pub struct Payload {
 
 /// Who asked for the transaction. All of it may be empty: `docker run` knows no service, a host no swarm.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub struct Origin {
     /// The first agent's container.
     pub container_id: Option<String>,
     /// The image as the container's configuration names it.
     pub image: Option<String>,
-    /// The image's id.
     pub image_id: Option<String>,
-    /// The Swarm service.
     pub service_id: Option<String>,
-    /// Its name.
     pub service_name: Option<String>,
-    /// The Swarm node.
     pub node_id: Option<String>,
 }
 
 /// Why a manifest cannot be used. A missing file is none of these: that is the caller's to tell apart.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub enum ManifestError {
     /// Written by a newer careen.
     #[error(
         "has schema {found}, this version reads up to {SCHEMA}: use the careen that wrote it, or a newer one"
     )]
-    Newer {
-        /// The schema found.
-        found: u32,
-    },
+    Newer { found: u32 },
     /// Not what this version writes.
     #[error("is corrupt")]
     Corrupt(#[source] serde_json::Error),

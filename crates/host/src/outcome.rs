@@ -30,8 +30,8 @@ pub enum CommandEnd {
 
 /// The end of the command.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub struct Ended {
-    /// How it ended.
     pub end: CommandEnd,
     /// Why it was stopped, if it was.
     pub stopped: Option<StopReason>,
@@ -76,8 +76,8 @@ impl EngineRestart {
 /// Why a program was stopped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum StopReason {
-    /// Its time limit.
     TimeLimit,
     /// Somebody asked for it, in words.
     Cancelled(String),
@@ -103,6 +103,7 @@ impl fmt::Display for StopReason {
 /// What came of a transaction.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub enum Outcome {
     /// The command ended by itself with this status.
     Exited {
@@ -110,10 +111,7 @@ pub enum Outcome {
         status: i32,
     },
     /// The command was killed by a signal that was not ours.
-    Signaled {
-        /// The signal's number.
-        signal: i32,
-    },
+    Signaled { signal: i32 },
     /// The command did its work, and for that to take effect something must restart that may not.
     RestartWanted {
         /// What, and why it was not done.
@@ -129,13 +127,9 @@ pub enum Outcome {
     /// The command ran into its time limit and was stopped.
     TimedOut,
     /// The command was stopped for this reason.
-    Stopped {
-        /// Why.
-        reason: StopReason,
-    },
+    Stopped { reason: StopReason },
     /// The command could not be started.
     NotStarted {
-        /// Why.
         error: String,
         /// How many attempts had begun before this one: then something was run.
         #[serde(default, skip_serializing_if = "nothing")]
@@ -235,8 +229,8 @@ fn nothing(count: &u32) -> bool {
 /// What came of a payload's rollback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum Rollback {
-    /// There is none.
     None,
     /// It was run, and the engine is up again.
     BroughtBack,

@@ -12,21 +12,20 @@ pub const RECORD_BYTES: usize = 24;
 
 /// A stream of the command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum Stream {
     /// Standard output; also everything that a terminal shows.
     Stdout,
-    /// Standard error.
     Stderr,
 }
 
 /// One piece of output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub struct Record {
     /// Where it begins, counted from the first byte that the command ever wrote.
     pub offset: u64,
-    /// How many bytes.
     pub length: u32,
-    /// Which stream.
     pub stream: Stream,
     /// When it was read: nanoseconds since 1970 by the host's clock.
     pub time_ns: u64,
@@ -41,19 +40,18 @@ pub struct Room {
 
 /// Where a piece of output lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub enum Extent {
     /// In the head's file.
     Head {
         /// At this byte of it.
         at: u64,
-        /// That many bytes.
         length: usize,
     },
     /// In the ring.
     Tail {
         /// At this byte of it.
         at: u64,
-        /// That many bytes.
         length: usize,
     },
 }

@@ -20,63 +20,47 @@ const MAX_ENGINE_TRIES: u32 = 2;
 
 /// Where a transaction stands, and what led there.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub struct State {
-    /// Where it stands.
     pub stage: Stage,
-    /// What led there.
     pub history: History,
 }
 
 /// Where a transaction stands.
 #[derive(Debug, Clone, PartialEq, Eq, Default, IntoStaticStr)]
 #[strum(serialize_all = "kebab-case")]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum Stage {
     /// Nothing of the command was begun.
     #[default]
     Prepared,
     /// An agent of a rollout waits for the go, or has it; nothing of the command was begun.
-    Offered {
-        /// Which agent.
-        agent: u32,
-    },
+    Offered { agent: u32 },
     /// Nothing of the command was begun, and no agent that offered it may begin it any more.
     Revoked,
     /// A program is about to start: from here on its attempt is used.
     Starting {
-        /// Which program.
         phase: Phase,
         /// Which attempt of it.
         attempt: u32,
     },
-    /// A program runs.
     Running {
-        /// Which program.
         phase: Phase,
         /// Which attempt of it.
         attempt: u32,
     },
     /// A program is being stopped.
     Stopping {
-        /// Which program.
         phase: Phase,
         /// The first reason.
         reason: StopReason,
     },
     /// A program has ended.
-    Ended {
-        /// Which program.
-        phase: Phase,
-    },
+    Ended { phase: Phase },
     /// A program lost its supervisor: nobody knows how far it came.
-    Interrupted {
-        /// Which program.
-        phase: Phase,
-    },
+    Interrupted { phase: Phase },
     /// The engine is being started or restarted.
-    RestartingEngine {
-        /// Why.
-        why: EngineRestart,
-    },
+    RestartingEngine { why: EngineRestart },
     /// That was done, or given up.
     EngineSettled,
     /// The host is about to reboot, or does.
@@ -118,10 +102,9 @@ pub struct History {
 /// A record that cannot follow a state.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the journal says '{record}' while the transaction is {stage}")]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub struct IllegalTransition {
-    /// The stage's name.
     pub stage: &'static str,
-    /// The record's name.
     pub record: &'static str,
 }
 
@@ -340,10 +323,10 @@ pub struct HostView {
 
 /// What a supervisor does next.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub enum Action {
     /// Start a program of the payload.
     Start {
-        /// Which.
         phase: Phase,
         /// Which attempt of it.
         attempt: u32,
@@ -353,10 +336,7 @@ pub enum Action {
     /// Start or restart the engine.
     RestartEngine(EngineRestart),
     /// Record the intent and reboot.
-    Reboot {
-        /// Why.
-        reason: String,
-    },
+    Reboot { reason: String },
     /// The intent is recorded and the boot is still the same: reboot.
     RebootNow,
     /// Record that the host has rebooted.

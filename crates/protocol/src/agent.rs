@@ -33,8 +33,8 @@ pub struct Agent {
 /// Where an agent is.
 #[derive(Debug, Clone, PartialEq, IntoStaticStr)]
 #[strum(serialize_all = "kebab-case")]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum At {
-    /// Nowhere yet.
     New,
     /// It reads what the host knows.
     Reading,
@@ -60,9 +60,8 @@ pub enum At {
     Following(Following),
     /// The command failed, and is taken back.
     RollingBack {
-        /// Which command failed.
         phase: HostPhase,
-        /// How.
+        /// The exit code that its agent ends with.
         exit: u8,
     },
     /// `verify` runs.
@@ -71,7 +70,6 @@ pub enum At {
     Probing,
     /// It stays until it is taken away.
     Staying(u8),
-    /// It is gone.
     Gone,
 }
 
@@ -158,7 +156,7 @@ impl Agent {
         }
     }
 
-    /// What follows.
+    /// What follows from an event. An error when nothing may follow it where the agent is.
     #[expect(clippy::too_many_lines, reason = "the edges of one graph")]
     pub fn step(&mut self, event: Event) -> Result<Effects, Unexpected> {
         let unexpected = Unexpected { at: self.at.name(), event: event.name() };

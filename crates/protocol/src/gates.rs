@@ -29,8 +29,8 @@ const BROKEN: Duration = Duration::from_secs(20);
 
 /// How one gate's container stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum Gate {
-    /// It runs.
     Running,
     /// It is there and does not run: killed, stopped, or on its way out. The swarm's own removal passes through this.
     Ended,
@@ -53,10 +53,10 @@ pub struct Look {
 
 /// What a look amounts to.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum Verdict {
     /// Nothing yet, and why.
     Waits(&'static str),
-    /// Go.
     Go,
     /// No: the gates that were not drawn are gone.
     Refused,
@@ -168,7 +168,7 @@ impl Watch {
         Some(Self { draw, gates, engine: look.engine.clone()?, clear: None, unclear: None })
     }
 
-    /// What was drawn.
+    /// The two gates that were drawn.
     pub fn draw(&self) -> Draw {
         self.draw
     }

@@ -41,8 +41,8 @@ pub struct Supervisor {
 
 /// What it was asked to do last.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum At {
-    /// Nothing yet.
     New,
     /// The host's lock was asked for.
     Host,
@@ -64,7 +64,6 @@ pub enum At {
     LookingAtGo(Wish),
     /// A program is being started.
     StartingProgram,
-    /// A program runs.
     Program,
     /// The engine is being started or restarted.
     RestartingEngine,
@@ -74,16 +73,15 @@ pub enum At {
     Swarm(String),
     /// The result is being recorded.
     Closing,
-    /// It is through.
     Gone,
 }
 
 /// What follows a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum Then {
     /// Decide anew.
     Decide,
-    /// Start this program.
     Run(Start),
     /// Watch the program that was started.
     Watch,
@@ -91,7 +89,6 @@ pub enum Then {
     Restart(EngineRestart, Option<u32>),
     /// Reboot the host, likewise.
     Reboot(Option<u32>),
-    /// Leave.
     Leave(Leave),
 }
 

@@ -17,19 +17,19 @@ pub struct Change {
 
 /// A package that would be removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub struct Removal {
-    /// Its name.
     pub name: String,
     /// The version that goes.
     pub version: String,
 }
 
-/// All of it.
+/// All that an upgrade would change, as the package manager tells before it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub struct Simulation {
     /// Installed and upgraded, in the package manager's order.
     pub changes: Vec<Change>,
-    /// Removed.
     pub removals: Vec<Removal>,
     /// There is a newer version, and the package manager leaves it.
     pub kept_back: Vec<String>,

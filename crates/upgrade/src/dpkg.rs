@@ -6,10 +6,10 @@ pub const FORMAT: &str =
 
 /// A package that dpkg knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub struct Package {
     /// Its name, with the architecture where dpkg tells it apart by that.
     pub name: String,
-    /// Its version.
     pub version: String,
     /// How far it is installed.
     pub state: State,

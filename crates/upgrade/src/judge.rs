@@ -59,10 +59,10 @@ fn is_replaced(part: Part, simulation: &Simulation) -> bool {
 
 /// Whether the engine or the host will have to be restarted for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum Restart {
     /// Very probably.
     Yes,
-    /// No.
     No,
     /// Nobody knows before.
     Unknown,

@@ -7,10 +7,10 @@ const HEAD: &str = "careen-upgrade-plan 1";
 
 /// What was downloaded, and for which work.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub struct Plan {
     /// The transaction of the work; see [`base`].
     pub transaction: String,
-    /// The arguments.
     pub args: Vec<String>,
     /// `change NAME VERSION` and `remove NAME`.
     steps: BTreeSet<String>,

@@ -2,12 +2,12 @@
 
 /// Bytes that something writes into a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub struct Need {
     /// The directory, for people.
     pub path: String,
     /// What for, for people.
     pub what: &'static str,
-    /// How many bytes.
     pub bytes: u64,
     /// On which file system it is: the same number for the same one.
     pub file_system: u64,

@@ -30,16 +30,12 @@ const PROGRAMS: [&str; 7] =
 
 /// How a package touches the engine.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub enum How {
     /// It brings a piece of it: a unit or a program.
     Has(String),
     /// A script of it acts on the engine.
-    Names {
-        /// Which script.
-        script: String,
-        /// What it names.
-        unit: String,
-    },
+    Names { script: String, unit: String },
 }
 
 impl fmt::Display for How {

@@ -23,12 +23,10 @@ const LABEL_LIMIT: Duration = Duration::from_secs(20);
 pub struct Supervisor {
     /// The first directory from which the host lets programs be executed.
     pub exec_base: PathBuf,
-    /// The binary's digest.
     pub sha256: String,
 }
 
 impl Supervisor {
-    /// Finds both out.
     pub fn find() -> Result<Self, Stop> {
         let exec_base = executable_base()?;
         let sha256 = File::open(OWN_BINARY).and_then(|mut file| pump(&mut file, &mut std::io::sink()));

@@ -42,7 +42,6 @@ const RESERVE_BYTES: u64 = 32 * 1024 * 1024;
 /// A transaction that this agent can follow.
 #[derive(Debug)]
 pub struct Joined {
-    /// Where it lies.
     pub directory: TransactionDir,
     /// How its supervisor got out of the container.
     pub way: Option<Way>,

@@ -32,7 +32,6 @@ const LIVENESS_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a command gets that dies with its container anyway. Less than the 10 s after which engines kill.
 const CHROOT_GRACE_MS: u64 = 7000;
 
-/// How following ended.
 #[derive(Debug)]
 pub enum End {
     /// The transaction closed with this result.
@@ -51,7 +50,6 @@ pub trait Witness {
     fn tick(&mut self, directory: &TransactionDir, printed: Option<Printed>);
 }
 
-/// Nobody does.
 #[derive(Debug)]
 pub struct Nobody;
 

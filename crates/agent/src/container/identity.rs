@@ -48,7 +48,6 @@ impl Own {
 /// The transaction's identity, and everything that was found out on the way to it.
 #[derive(Debug)]
 pub struct Place {
-    /// Which transaction.
     pub id: TransactionId,
     /// What the container told.
     pub own: Own,

@@ -22,7 +22,6 @@ const PIECE_BYTES: usize = 64 * 1024;
 /// A complete copy.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Copied {
-    /// Where it lies.
     pub path: PathBuf,
     /// Whether it is the directory of one moment.
     pub is_settled: bool,

@@ -25,7 +25,6 @@ pub type Snapshot = BTreeMap<PathBuf, Entry>;
 /// One entry of a directory, as far as it tells whether it has changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry {
-    /// What it is.
     pub kind: Kind,
     /// Its length in bytes.
     pub bytes: u64,
@@ -36,9 +35,7 @@ pub struct Entry {
 /// What an entry of a directory is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// A directory.
     Directory,
-    /// A regular file.
     File,
     /// A link, a socket, a device: an engine keeps none of them there, and none is copied.
     Other,

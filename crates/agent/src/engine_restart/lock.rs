@@ -20,7 +20,6 @@ pub struct Holder<'a> {
     pub node: &'a str,
     /// Its name, for people.
     pub name: &'a str,
-    /// The transaction.
     pub transaction: &'a str,
     /// What it does meanwhile.
     pub work: Work,

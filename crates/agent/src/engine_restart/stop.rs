@@ -34,27 +34,22 @@ pub struct Unit {
 pub enum Step {
     /// Wait: it is on its way.
     Wait,
-    /// It is stopped.
     Stopped,
     /// Nothing is stopping it: the stop was refused, or somebody has started it again.
     Left,
     /// Kill what systemd runs to stop it.
     KillHelper,
-    /// Kill the engine.
     KillEngine,
-    /// Nothing helps.
     GiveUp,
 }
 
 /// What was done about a stop that hangs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Killed {
-    /// Nothing yet.
     #[default]
     Nothing,
     /// What systemd runs to stop the engine.
     Helper,
-    /// The engine.
     Engine,
 }
 

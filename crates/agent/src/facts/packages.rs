@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 
 /// dpkg's database; only its size is looked at.
 const DPKG_DATABASE: &str = "/var/lib/dpkg/status";
-/// apk's database.
 const APK_DATABASE: &str = "/lib/apk/db/installed";
 
 /// Where package managers keep what is installed. Every writer replaces a file here, or writes to one.

@@ -9,7 +9,6 @@ use careen_host::facts::restart::{Answer, EngineProcess, Marker, RebootSigns};
 use jiff::Timestamp;
 use std::path::Path;
 
-/// What was seen.
 #[derive(Debug)]
 pub struct RestartNeeds {
     /// What may ask for a reboot.

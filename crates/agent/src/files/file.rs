@@ -8,7 +8,6 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
-/// An open file.
 pub struct File {
     inner: std::fs::File,
     #[cfg(feature = "fault-points")]
@@ -30,13 +29,11 @@ impl OpenOptions {
         Self { inner: std::fs::OpenOptions::new(), writes: false, creates: false, truncates: false }
     }
 
-    /// May be read.
     pub fn read(&mut self, read: bool) -> &mut Self {
         self.inner.read(read);
         self
     }
 
-    /// May be written.
     pub fn write(&mut self, write: bool) -> &mut Self {
         self.writes |= write;
         self.inner.write(write);
@@ -64,7 +61,6 @@ impl OpenOptions {
         self
     }
 
-    /// Emptied.
     pub fn truncate(&mut self, truncate: bool) -> &mut Self {
         self.truncates |= truncate;
         self.inner.truncate(truncate);
@@ -83,7 +79,6 @@ impl OpenOptions {
         self
     }
 
-    /// Opens the file.
     pub fn open(&self, path: impl AsRef<Path>) -> io::Result<File> {
         let path = path.as_ref();
         turn(if self.writes { Class::Create } else { Class::Open }, path)?;
@@ -140,7 +135,6 @@ impl File {
         })
     }
 
-    /// Changes its mode.
     pub fn set_permissions(&self, permissions: Permissions) -> io::Result<()> {
         self.turn(Class::ChangeMode)?;
         self.inner.set_permissions(permissions)

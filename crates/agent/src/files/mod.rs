@@ -200,7 +200,6 @@ pub fn hard_link(file: impl AsRef<Path>, name: impl AsRef<Path>) -> io::Result<(
     Ok(())
 }
 
-/// Removes a file.
 pub fn remove_file(path: impl AsRef<Path>) -> io::Result<()> {
     let path = path.as_ref();
     turn(Class::Remove, path)?;
@@ -223,7 +222,6 @@ pub fn remove_dir_all(path: impl AsRef<Path>) -> io::Result<()> {
     std::fs::remove_dir_all(path)
 }
 
-/// Makes a directory.
 pub fn create_dir(path: impl AsRef<Path>, mode: u32) -> io::Result<()> {
     let path = path.as_ref();
     turn(Class::MakeDirectory, path)?;
@@ -233,7 +231,6 @@ pub fn create_dir(path: impl AsRef<Path>, mode: u32) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes a link.
 pub fn symlink(target: impl AsRef<Path>, path: impl AsRef<Path>) -> io::Result<()> {
     let path = path.as_ref();
     turn(Class::MakeLink, path)?;

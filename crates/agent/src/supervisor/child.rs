@@ -52,9 +52,7 @@ pub struct Source {
 /// What one read gave.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Piece<'a> {
-    /// These bytes.
     Bytes(&'a [u8]),
-    /// Nothing for now.
     Nothing,
     /// Nobody can write there any more.
     End,

@@ -45,17 +45,16 @@ pub struct FactsDiff {
 
 /// From one value to another.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub struct Change {
-    /// Before.
     pub from: String,
-    /// After.
     pub to: String,
 }
 
 /// A change of one of the engine's programs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub struct EngineChange {
-    /// Which program.
     pub program: EngineProgram,
     /// Where it was seen.
     pub seen: Seen,
@@ -68,20 +67,19 @@ pub struct EngineChange {
 /// One of the programs that make up an engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum EngineProgram {
     /// dockerd.
     Engine,
-    /// containerd.
     Containerd,
-    /// runc.
     Runc,
 }
 
 /// Where a program was seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum Seen {
-    /// It runs.
     Running,
     /// It lies on the disk.
     Installed,

@@ -13,10 +13,10 @@ pub struct EngineFacts {
 
 /// The versions of an engine's programs. `None` where there is no such program, or it could not be asked.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub struct EngineVersions {
     /// dockerd.
     pub engine: Option<String>,
-    /// containerd.
     pub containerd: Option<String>,
     /// runc. It is started anew for each container, so the engine tells of the installed one here, too.
     pub runc: Option<String>,

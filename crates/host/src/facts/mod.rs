@@ -31,16 +31,15 @@ pub const SCHEMA: u32 = 1;
 
 /// What a host is made of, at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub struct Facts {
     /// [`SCHEMA`] of the writer.
     pub schema: u32,
     /// Its distribution; `None` without an os-release(5).
     pub os: Option<Os>,
-    /// Its kernels.
     pub kernel: Kernel,
     /// The kernel's boot id: another one means another boot.
     pub boot_id: Option<String>,
-    /// Its docker engine.
     pub engine: EngineFacts,
     /// What its package manager has installed.
     pub packages: Option<Packages>,
@@ -66,26 +65,23 @@ pub struct Kernel {
 
 /// A container that somebody started beside Swarm: nobody but this host starts it again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub struct PlainContainer {
-    /// Its name.
     pub name: String,
     /// Its image, as it was asked for; an id when the name went to another image meanwhile.
     pub image: String,
-    /// Whether it runs.
     pub running: bool,
 }
 
 /// Why recorded facts cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub enum FactsError {
     /// Written by a newer careen.
     #[error(
         "the facts have schema {found}, this version reads up to {SCHEMA}: use the careen that wrote them"
     )]
-    Newer {
-        /// The schema found.
-        found: u32,
-    },
+    Newer { found: u32 },
     /// Not of this format.
     #[error("the facts are corrupt")]
     Corrupt(#[source] serde_json::Error),

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A package manager.
+/// What keeps the list of a host's packages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PackageManager {
@@ -17,8 +17,8 @@ pub enum PackageManager {
 
 /// The packages of a host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub struct Packages {
-    /// Who manages them.
     pub manager: PackageManager,
     /// Name to version. A package of another architecture than the host's is `name:architecture`. Where several
     /// versions of one name are installed (kernels under rpm), they stand side by side, sorted as text, with a blank
@@ -40,8 +40,8 @@ pub struct Broken {
 
 /// Output of a package manager, as understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub struct Parsed {
-    /// The packages.
     pub packages: Packages,
     /// How many lines (of apk: entries) were not of the documented form. Anything but 0 deserves a note.
     pub not_understood: usize,

@@ -32,10 +32,9 @@ pub struct Marker {
 
 /// How a tool ended, and what it wrote to its standard output.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub struct Answer {
-    /// Its exit status.
     pub status: i32,
-    /// Its words.
     pub output: String,
 }
 
@@ -64,17 +63,14 @@ pub enum RebootReason {
 /// A host's wish for a reboot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "wish", rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum RebootWish {
-    /// There is none.
     None,
-    /// There is one.
     Wanted {
-        /// Why.
         reason: RebootReason,
     },
     /// The host was rebooted for just this, and still says so. To be reported, and not to be repeated.
     Survived {
-        /// Why.
         reason: RebootReason,
     },
 }
@@ -141,10 +137,10 @@ impl fmt::Display for RebootReason {
 
 /// A process of the host's engine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub struct EngineProcess {
     /// Its name: `dockerd` or `containerd`.
     pub program: String,
-    /// Its process id.
     pub pid: u32,
     /// What `/proc/<pid>/exe` points to.
     pub executable: String,

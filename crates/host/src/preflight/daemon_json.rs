@@ -9,20 +9,19 @@ const USUAL: &str = "/etc/docker/daemon.json";
 
 /// How the engine's configuration is.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub enum DaemonJson {
     /// There is none, or one that is well.
     Well,
     /// It turns live-restore on.
     LiveRestore,
     /// An engine would not start with it.
-    Invalid {
-        /// Why.
-        why: String,
-    },
+    Invalid { why: String },
 }
 
 /// What `dockerd --validate` said.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum Verdict {
     /// The installed one cannot be asked: it is older than 23.0, or nobody knows how it would be started.
     NotAsked {
@@ -31,7 +30,6 @@ pub enum Verdict {
     },
     /// It would start with this.
     Accepted,
-    /// It would not.
     Refused {
         /// Why, in its words.
         why: String,

@@ -7,16 +7,14 @@ const NAMED: usize = 5;
 
 /// How the packages of a host are.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub enum Dpkg {
     /// In order, or there is no dpkg.
     Well,
     /// In the middle of something that `dpkg --configure -a` brings to its end; the `upgrade` payload begins with that.
     Mendable,
     /// Not to be mended that way.
-    Broken {
-        /// What is wrong.
-        why: String,
-    },
+    Broken { why: String },
 }
 
 /// From the list of packages (`dpkg-query -W -f`, [`facts::DPKG_FORMAT`]) and what a rehearsal of

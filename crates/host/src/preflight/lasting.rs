@@ -11,17 +11,15 @@ const MOST_LAYERS: usize = 8;
 
 /// Whether a directory outlives a boot.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum Lasting {
     /// Nothing says otherwise.
     Lasts,
-    /// It does not.
     Forgets {
         /// Why, as it ends a sentence that begins with the directory.
         why: String,
     },
-    /// Nobody can tell.
     Unknown {
-        /// Why, likewise.
         why: String,
     },
 }

@@ -52,8 +52,8 @@ pub struct HostFacts {
 
 /// What came of asking the engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum EngineAnswer {
-    /// It answered.
     Says(EngineSays),
     /// It cannot be asked.
     Silent {
@@ -74,10 +74,10 @@ impl EngineAnswer {
 
 /// What the engine says of itself (`GET /info`).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub struct EngineSays {
     /// Whether containers outlive it.
     pub live_restore: bool,
-    /// Its storage driver.
     pub driver: String,
     /// Its data directory.
     pub root: String,
@@ -134,7 +134,7 @@ enum Bites {
     Later,
 }
 
-/// Judges a host.
+/// Sorts what is wrong with a host: what refuses it, given what may come of the rollout there, and what is only said.
 pub fn judge(facts: &HostFacts, ahead: Ahead) -> Findings {
     let (problems, warnings) =
         problems(facts, ahead).into_iter().partition(|problem| match problem.bites() {

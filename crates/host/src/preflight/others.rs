@@ -38,8 +38,9 @@ const UPDATERS: [&str; 13] = [
 /// dpkg's lock.
 pub const UPDATER_LIMIT: Duration = Duration::from_secs(600);
 
-/// Somebody else.
+/// Somebody beside careen who acts on a host, or is about to.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub enum Somebody {
     /// The host goes down by itself.
     Shutdown {
@@ -57,18 +58,14 @@ pub enum Somebody {
     },
     /// A program asks for no shutdown meanwhile.
     Inhibitor {
-        /// Its name.
         who: String,
-        /// Its reason.
         why: String,
         /// Since when, where that is known.
         since: Option<Timestamp>,
     },
     /// Somebody is logged in at the machine itself.
     Person {
-        /// Which user.
         user: String,
-        /// At which terminal.
         terminal: String,
         /// Since when, where that is known.
         since: Option<Timestamp>,

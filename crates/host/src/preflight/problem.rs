@@ -14,14 +14,12 @@ pub enum Engine {
 
 /// What is wrong with a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub enum Problem {
     /// Root in a container is another user on the host: userns-remap, or a rootless engine.
     MappedUsers,
     /// The engine cannot be asked at all.
-    NoEngine {
-        /// Why.
-        why: String,
-    },
+    NoEngine { why: String },
     /// Containers are to outlive the engine: one in a swarm does not start with that.
     LiveRestore,
     /// The engine would not start with its configuration.
@@ -30,41 +28,17 @@ pub enum Problem {
         why: String,
     },
     /// The service manager would not start the engine.
-    EngineUnit {
-        /// Why.
-        why: String,
-    },
+    EngineUnit { why: String },
     /// How the engine would be started cannot be told.
-    UnclearUnit {
-        /// Why.
-        why: String,
-    },
+    UnclearUnit { why: String },
     /// An engine refuses one of its settings.
-    Setting {
-        /// Which.
-        dropped: Dropped,
-        /// The engine's version.
-        version: String,
-        /// Which engine.
-        which: Engine,
-    },
+    Setting { dropped: Dropped, version: String, which: Engine },
     /// An engine of a later release would.
-    SettingAges {
-        /// Which.
-        dropped: Dropped,
-    },
+    SettingAges { dropped: Dropped },
     /// An engine does not have the driver in which the running one has its images.
-    StorageDriver {
-        /// Which driver.
-        driver: String,
-        /// The engine's version.
-        version: String,
-        /// Which engine.
-        which: Engine,
-    },
+    StorageDriver { driver: String, version: String, which: Engine },
     /// An engine of a later release does not have it.
     StorageDriverAges {
-        /// Which driver.
         driver: String,
         /// The release that dropped it.
         removed: Removed,
@@ -79,11 +53,8 @@ pub enum Problem {
     /// The manager asks for a key after its engine was started, and nobody gave one.
     NoUnlockKey,
     /// What careen writes down is gone after a boot.
-    Forgets {
-        /// Why.
-        why: String,
-    },
-    /// It may be.
+    Forgets { why: String },
+    /// It may be gone: what it lies on is not known.
     MayForget {
         /// Why nobody can tell.
         why: String,
@@ -91,15 +62,9 @@ pub enum Problem {
     /// SELinux refuses what its policy does not allow, and nobody has tried careen there.
     Selinux,
     /// A systemd that cannot be asked from a container.
-    Systemd {
-        /// Its version.
-        version: u32,
-    },
+    Systemd { version: u32 },
     /// A systemd older than those that careen was tried with.
-    OldSystemd {
-        /// Its version.
-        version: u32,
-    },
+    OldSystemd { version: u32 },
     /// Somebody else is about to act on the host, or does.
     Somebody(Somebody),
 }

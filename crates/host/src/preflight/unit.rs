@@ -26,32 +26,27 @@ const NAME: &str = "docker.service";
 
 /// What a program is started with.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub struct Start {
     /// The program, as a path, or as a name where an init script looks for it.
     pub program: String,
     /// Its arguments, variables put in.
     pub arguments: Vec<String>,
-    /// Its variables.
     pub environment: BTreeMap<String, String>,
 }
 
 /// What docker.service says.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub enum Unit {
     /// There is none: no systemd, or an engine under another name.
     None,
     /// It starts a dockerd like this.
     Starts(Start),
     /// systemd would not start it.
-    Broken {
-        /// Why.
-        why: String,
-    },
+    Broken { why: String },
     /// It does something that cannot be followed, such as a shell in between.
-    Unclear {
-        /// What.
-        why: String,
-    },
+    Unclear { why: String },
 }
 
 /// Words that cannot be told apart.

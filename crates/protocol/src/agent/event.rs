@@ -26,12 +26,11 @@ pub struct Part {
 
 /// What the host knows of the try.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum Known {
-    /// Nothing at all.
     Nothing,
     /// The try, and that nothing of it was begun; the last agent that offered it, 0 for none.
     NotBegun {
-        /// Which.
         offered: u32,
     },
     /// Something of it was begun.
@@ -48,6 +47,7 @@ pub enum Known {
 
 /// What happened to an agent, or what came of what it did last.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub enum Event {
     /// It was started.
     Begin,
@@ -63,26 +63,19 @@ pub enum Event {
     /// A command of the payload has ended: `prepare`, the command itself, `rollback` or `verify`.
     Ran(Ran),
     /// Whether a new container starts on the host.
-    Probed {
-        /// Whether it does.
-        starts: bool,
-    },
+    Probed { starts: bool },
     /// Another transaction has the host.
     Busy {
-        /// Which.
+        /// The transaction that has it.
         holder: String,
         /// Whether its supervisor only waits, no command of it lives, and it was there before this agent. An agent that some
         /// engine or controller has left behind must not end what a newer rollout waits for.
         only_waits: bool,
     },
     /// The host's journal knows that this agent offers the try.
-    Offered {
-        /// What `prepare` expects.
-        expects: Expectation,
-    },
+    Offered { expects: Expectation },
     /// A look at the gates; `None` when the engine does not answer.
     Looked {
-        /// What it showed.
         look: Option<Look>,
         /// The reading of the host's clock since its boot before the engine was asked.
         asked: Duration,

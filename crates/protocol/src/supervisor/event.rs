@@ -7,8 +7,8 @@ use careen_host::transaction::HostView;
 
 /// A program to be started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub struct Start {
-    /// Which.
     pub phase: Phase,
     /// Which attempt of it.
     pub attempt: u32,
@@ -18,12 +18,11 @@ pub struct Start {
 
 /// A restart to come; in a rollout it waits for its go.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub struct Wish {
     /// Counted over the whole transaction, from 1. A go is for one number.
     pub number: u32,
-    /// What.
     pub kind: Restart,
-    /// Why, in words.
     pub reason: String,
     /// The boot in which it is asked for.
     pub boot: String,
@@ -31,6 +30,7 @@ pub struct Wish {
 
 /// What came of the last effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub enum Event {
     /// It was started.
     Begin,
@@ -40,7 +40,6 @@ pub enum Event {
     Written,
     /// What the host shows, and whether secrets that the command needs are not there.
     Seen {
-        /// What decides.
         view: HostView,
         /// Only an agent can bring them.
         secrets_are_missing: bool,
@@ -64,13 +63,9 @@ pub enum Event {
     /// The process is told to end: the host shuts down, or somebody stopped its unit.
     ToldToEnd,
     /// The program runs.
-    Started {
-        /// Its process id.
-        pid: u32,
-    },
+    Started { pid: u32 },
     /// The program could not be started, or has ended.
     Ended {
-        /// How.
         end: CommandEnd,
         /// Processes that it left behind, in words.
         left_behind: Vec<String>,
@@ -87,6 +82,7 @@ pub enum Event {
 
 /// What a supervisor does next.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum Effect {
     /// Take the host's lock, without waiting.
     TakeHostLock,
@@ -112,14 +108,12 @@ pub enum Effect {
     AwaitTurnToRestart,
     /// Look whether the go of this number still counts: [`Event::Waited`] or [`Event::GoIsVoid`].
     LookAtGo(u32),
-    /// Start this program.
     StartProgram(Start),
     /// Watch it to its end: its output, its limit, whoever wants it stopped.
     WatchProgram,
     /// Start or restart the engine. With a number it is restarted only if that go counts at the very moment; else
     /// [`Event::GoIsVoid`], and nothing is done.
     RestartEngine {
-        /// Why.
         why: EngineRestart,
         /// The number of the go that it needs.
         go: Option<u32>,
@@ -136,14 +130,13 @@ pub enum Effect {
     Close(Outcome),
     /// Remove the transaction, of which nothing was begun.
     Withdraw,
-    /// End.
     Leave(Leave),
 }
 
 /// Why a supervisor ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum Leave {
-    /// Everything is done.
     Done,
     /// Another transaction has the host, and nothing of this one was begun.
     HostBusy,

@@ -34,7 +34,6 @@ const OWN_SETTINGS: [&str; 15] = [
     "APT::Cache::AllVersions=1",
 ];
 
-/// What is installed.
 pub fn installed() -> Result<Vec<Package>, Fail> {
     let format = format!("--showformat={}", dpkg::FORMAT);
     let text = tool::read(tool::command("dpkg-query").args(["--show", &format]), &[])?;
@@ -104,7 +103,6 @@ impl<'a> Apt<'a> {
         Ok(apt::sizes(&tool::read(&mut command, &[1])?))
     }
 
-    /// Fetches the packages.
     pub fn download(&self) -> Result<(), Fail> {
         dpkg_lock::wait()?;
         tool::run(self.command().args(["--assume-yes", "--download-only"]).args(self.verb()?))

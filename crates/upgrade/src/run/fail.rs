@@ -19,7 +19,6 @@ pub enum Silence {
 /// Why a command did not do its work.
 #[derive(Debug, thiserror::Error)]
 pub enum Fail {
-    /// The arguments.
     #[error(transparent)]
     Options(#[from] InvalidOptions),
     /// Called by another name than those of the commands.
@@ -36,26 +35,13 @@ pub enum Fail {
     Experimental(&'static str),
     /// Options that a package manager has nothing for.
     #[error("{manager} has nothing for {option}: nothing was changed")]
-    NotWith {
-        /// Which.
-        manager: &'static str,
-        /// The option.
-        option: &'static str,
-    },
+    NotWith { manager: &'static str, option: &'static str },
     /// A program could not be started.
     #[error("cannot start {program}: {why}")]
-    Start {
-        /// Its name.
-        program: String,
-        /// Why.
-        why: std::io::Error,
-    },
-    /// A program failed.
+    Start { program: String, why: std::io::Error },
     #[error("{words} ended with {status}{said}")]
     Tool {
-        /// What was called.
         words: String,
-        /// With which status.
         status: String,
         /// Its last words, where they were not printed before.
         said: String,
@@ -69,9 +55,7 @@ pub enum Fail {
          ('careen retry NODE'). Nothing was changed"
     )]
     Locked {
-        /// The lock.
         path: &'static str,
-        /// By whom.
         holder: String,
         /// How long it was waited for.
         minutes: u64,
@@ -120,14 +104,7 @@ pub enum Fail {
     },
     /// A file or directory.
     #[error("cannot {action} {path}: {why}")]
-    File {
-        /// What was tried.
-        action: &'static str,
-        /// With which.
-        path: PathBuf,
-        /// Why not.
-        why: std::io::Error,
-    },
+    File { action: &'static str, path: PathBuf, why: std::io::Error },
     /// The engine does not answer.
     #[error("the engine does not answer at /run/docker.sock: {0}")]
     Engine(Silence),

@@ -5,7 +5,6 @@ use super::tool;
 use nix::sys::statvfs::{FsFlags, statvfs};
 use std::path::Path;
 
-/// A package manager.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Manager {
     /// Debian and Ubuntu.
@@ -33,7 +32,6 @@ impl Manager {
         found.map(|(manager, ..)| manager).ok_or(Fail::NoManager)
     }
 
-    /// Its name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Apt => "apt",

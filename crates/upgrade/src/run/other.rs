@@ -27,7 +27,6 @@ pub fn prepare(manager: Manager, options: &Options) -> Result<u8, Fail> {
     Ok(0)
 }
 
-/// Does it.
 pub fn install(manager: Manager, options: &Options) -> Result<u8, Fail> {
     allow(manager, options)?;
     let engine = touches::engine(manager)?;

@@ -13,7 +13,6 @@ const ROOT: &str = "/var/cache/careen";
 const UPGRADE: &str = "upgrade";
 const CHECK: &str = "check-";
 
-/// Such a directory.
 #[derive(Debug)]
 pub struct Work {
     path: PathBuf,
@@ -48,17 +47,14 @@ impl Work {
         Ok(work)
     }
 
-    /// apt's lists.
     pub fn lists(&self) -> PathBuf {
         self.path.join("lists")
     }
 
-    /// The packages.
     pub fn archives(&self) -> PathBuf {
         self.path.join("archives")
     }
 
-    /// The pins.
     pub fn preferences(&self) -> PathBuf {
         self.path.join("preferences.d")
     }

@@ -22,7 +22,6 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 /// How each gate stands, and when its container was created.
 type Numbered = BTreeMap<u8, (Gate, i64)>;
 
-/// An agent's gates.
 #[derive(Debug)]
 pub struct Gates {
     prefix: String,

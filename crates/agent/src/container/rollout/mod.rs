@@ -513,7 +513,6 @@ fn stay(signals: &Signals, reporter: &mut Reporter) -> Result<(), Stop> {
     Ok(())
 }
 
-/// Any number.
 fn random() -> u64 {
     let mut bytes = [0; 8];
     let read = files::File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut bytes));

@@ -29,7 +29,6 @@ pub enum NoStart {
     /// It started, and failed.
     #[error("it ended with status {status}: {said}")]
     Failed {
-        /// Its exit status.
         status: i64,
         /// The last that it wrote.
         said: String,
