@@ -157,7 +157,7 @@ fn run_to_exit(
     limit: Duration,
 ) -> Result<Answer, Trouble> {
     let deadline = Instant::now() + limit;
-    let words = memfd_create("words", MFdFlags::MFD_CLOEXEC).map_err(io::Error::from)?;
+    let words = memfd_create("words", MFdFlags::MFD_CLOEXEC).map_err(io::Error::other)?;
     let mut words = Descriptor::from(words);
     let both = words.try_clone().and_then(|stdout| Ok((stdout, words.try_clone()?)));
     let (stdout, stderr) = both?;

@@ -2,12 +2,14 @@
 
 use crate::entry::HostEntry;
 use crate::id::{InvalidId, TransactionId};
-use crate::value::{self, Either, Expected, Value};
+use crate::value::{self, Either, Value};
 use crate::variable;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use strum::{Display, VariantArray};
+
+pub use crate::value::Expected;
 
 /// The search path of a command on the host.
 pub const COMMAND_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
