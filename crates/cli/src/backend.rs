@@ -9,7 +9,7 @@ use careen_planner::observed::{ControllerPlace, Node};
 use careen_planner::remains::Giving;
 use careen_planner::rollout::{Ask, Control};
 use careen_planner::spec::UnlockKey;
-use careen_planner::{ControllerId, GivenFile, JobKey, NodeId, Observed, RolloutId, Spec, Stage};
+use careen_planner::{ControllerId, GivenFile, JobKey, NodeId, NodeState, Observed, RolloutId, Spec};
 use careen_swarm::{ControllerTask, GivenKind, PayloadFile, Stored};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -164,7 +164,7 @@ pub struct EndedNode {
     /// Its host's name then.
     pub hostname: String,
     /// Where it stood.
-    pub stage: Stage,
+    pub stage: NodeState,
     /// Its transaction on its host.
     pub transaction: Option<String>,
     /// What its agent said last: what changed on its host, a line each; of what failed the last lines.

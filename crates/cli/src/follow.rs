@@ -5,8 +5,8 @@ use crate::step::Step;
 use crate::view::{self, NodeStanding, Standing};
 use crate::words;
 use careen_planner::rollout::{Control, RolloutOutcome};
-use careen_planner::state::Then;
-use careen_planner::{NodeId, Observed, PassError, Spec, Stage, Watch};
+use careen_planner::state::AfterRestoring;
+use careen_planner::{NodeId, NodeState, Observed, PassError, Spec, Watch};
 use careen_swarm::ControllerTask;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -261,10 +261,10 @@ fn state_change(was: Option<&NodeStanding>, node: &NodeStanding, now: &Standing)
     }
     let ends = matches!(
         node.stage,
-        Stage::Failed { .. }
-            | Stage::Skipped { .. }
-            | Stage::Gone { .. }
-            | Stage::Restoring { then: Then::Fail { .. } | Then::Skip { .. } }
+        NodeState::Failed { .. }
+            | NodeState::Skipped { .. }
+            | NodeState::Gone { .. }
+            | NodeState::Restoring { then: AfterRestoring::Fail { .. } | AfterRestoring::Skip { .. } }
     );
     let why = words::detail(node).filter(|_| ends).map(|text| format!(": {}", now.with_names(&text)));
     Some(Change::State {
@@ -312,14 +312,14 @@ mod tests {
         let mut follower = Follower::new(spec());
         let mut observed = cluster();
         assert_eq!(look(&mut follower, &observed, 0), Seen { changes: vec![], verdict: Verdict::GoesOn });
-        at(&mut observed.nodes[1], Stage::Running { drained: false }, None);
+        at(&mut observed.nodes[1], NodeState::Running { drained: false }, None);
         assert_eq!(lines(&look(&mut follower, &observed, 5)), ["w1: running"]);
         assert!(look(&mut follower, &observed, 65).changes.is_empty());
         let ages = |follower: &Follower| follower.standing().unwrap().nodes[0].age;
         assert_eq!(ages(&follower), Some(Duration::from_secs(60)));
         observed.nodes[1].status = NodeStatus::Down;
         assert!(look(&mut follower, &observed, 66).changes.is_empty(), "a command may restart the engine");
-        at(&mut observed.nodes[1], Stage::Settling, None);
+        at(&mut observed.nodes[1], NodeState::Settling, None);
         assert_eq!(
             lines(&look(&mut follower, &observed, 70)),
             ["w1: settling", "w1 waits: the node is down"]
@@ -350,7 +350,7 @@ mod tests {
     #[test]
     fn while_one_node_is_at_work_a_pause_is_not_the_end() {
         let (mut observed, spec) = failed_and_paused();
-        at(&mut observed.nodes[3], Stage::Running { drained: true }, None);
+        at(&mut observed.nodes[3], NodeState::Running { drained: true }, None);
         assert_eq!(look(&mut Follower::new(spec), &observed, 0).verdict, Verdict::GoesOn);
     }
 

@@ -131,7 +131,7 @@ pub struct PlanJson<'a> {
     given: Listed<'a>,
     waves: &'a [PlannedWave],
     skipped: &'a [careen_planner::plan::SkippedNode],
-    refusals: Vec<Said<'a, careen_planner::plan::Refusal>>,
+    refusals: Vec<Said<'a, careen_planner::plan::PlanRefusal>>,
     warnings: Vec<Said<'a, careen_planner::plan::Warning>>,
 }
 

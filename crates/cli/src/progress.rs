@@ -86,14 +86,14 @@ mod tests {
     use super::*;
     use crate::testing::{at, cluster, spec};
     use careen_planner::observed::Printed;
-    use careen_planner::{Stage, Watch};
+    use careen_planner::{NodeState, Watch};
     use std::time::Duration;
 
     #[test]
     fn a_line_for_each_node_at_work_and_a_bar() {
         let mut observed = cluster();
-        at(&mut observed.nodes[1], Stage::Done, None);
-        at(&mut observed.nodes[2], Stage::Running { drained: true }, None);
+        at(&mut observed.nodes[1], NodeState::Done, None);
+        at(&mut observed.nodes[2], NodeState::Running { drained: true }, None);
         let (standing, _) = crate::view::look(&observed, &spec(), &Watch::default(), Duration::ZERO).unwrap();
         let ages = BTreeMap::from([(NodeId("w2".into()), Duration::from_secs(61))]);
         let last = BTreeMap::from([(NodeId("w2".into()), "Unpacking \x1b[2Jlibc6".to_owned())]);
@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn a_host_that_prints_nothing_any_more_is_told_as_that() {
         let mut observed = cluster();
-        at(&mut observed.nodes[2], Stage::Running { drained: false }, None);
+        at(&mut observed.nodes[2], NodeState::Running { drained: false }, None);
         let (mut standing, _) =
             crate::view::look(&observed, &spec(), &Watch::default(), Duration::ZERO).unwrap();
         let last = BTreeMap::from([(NodeId("w2".into()), "Unpacking".to_owned())]);

@@ -33,7 +33,7 @@ use careen_planner::observed::{
 use careen_planner::plan::plan;
 use careen_planner::rollout::{Ask, Control, NodeResult};
 use careen_planner::state::NodeRecord;
-use careen_planner::{Hold, NodeId, Observed, Spec, Stage, Watch};
+use careen_planner::{Hold, NodeId, NodeState, Observed, Spec, Watch};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -176,7 +176,7 @@ impl Scene {
         let (head, record) = halves(rest);
         let (name, stage) = head.split_once(' ').unwrap();
         let label = format!("1 {} g1 a1 e1 {stage}", self.spec.id);
-        let stage = NodeRecord::decode(&label).unwrap().stage;
+        let stage = NodeRecord::decode(&label).unwrap().state;
         let summary = self.last.get_or_insert_with(|| Summary {
             spec: spec(),
             control: Control::Finished { outcome: careen_planner::rollout::RolloutOutcome::WithFailures },
@@ -266,8 +266,11 @@ fn every_scene_shows_what_is_kept_of_it() {
 #[test]
 fn every_hold_and_what_to_do_about_it() {
     let standing = Scene::read("node m1 manager\nnode w1 worker\nagent w1").standing();
-    let of =
-        |hold: Hold| NodeStanding { stage: Stage::Pending, hold: Some(hold), ..standing.nodes[0].clone() };
+    let of = |hold: Hold| NodeStanding {
+        stage: NodeState::Pending,
+        hold: Some(hold),
+        ..standing.nodes[0].clone()
+    };
     let told = |hold: Hold| {
         let (name, node) = (hold.name(), of(hold));
         let why = words::detail(&node).unwrap_or_default();

@@ -94,9 +94,9 @@ fn policy(args: &HowArgs) -> Policy {
         delay: args.delay,
         monitor: args.monitor,
         failure_action: match args.failure_action {
-            FailureAction::Pause => careen_planner::spec::FailureAction::Pause,
-            FailureAction::Continue => careen_planner::spec::FailureAction::Continue,
-            FailureAction::Rollback => careen_planner::spec::FailureAction::Rollback,
+            FailureAction::Pause => careen_planner::spec::OnFailure::Pause,
+            FailureAction::Continue => careen_planner::spec::OnFailure::Continue,
+            FailureAction::Rollback => careen_planner::spec::OnFailure::Rollback,
         },
         max_failure_ratio: args.max_failure_ratio,
     }
@@ -147,7 +147,7 @@ mod tests {
             parallelism: 3,
             delay: Duration::from_secs(60),
             monitor: Duration::from_secs(5400),
-            failure_action: careen_planner::spec::FailureAction::Rollback,
+            failure_action: careen_planner::spec::OnFailure::Rollback,
             max_failure_ratio: "0.25".parse().unwrap(),
         };
         assert_eq!(spec.policy, policy);

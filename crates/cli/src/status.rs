@@ -12,7 +12,7 @@ use careen_planner::observed::Availability;
 use careen_planner::participants::Participant;
 use careen_planner::rollout::Control;
 use careen_planner::state::Left;
-use careen_planner::{Spec, Stage};
+use careen_planner::{NodeState, Spec};
 
 /// The page.
 pub fn page(standing: &Standing, spec: &Spec, page: &mut Page) {
@@ -82,7 +82,7 @@ pub fn results(nodes: &[EndedNode], page: &mut Page) {
 /// A node of a rollout that is over.
 fn ended(node: &EndedNode) -> Vec<Span> {
     let (deeds, rest) = node.record.as_deref().map(record::told).unwrap_or_default();
-    let rest = if matches!(node.stage, Stage::Failed { .. }) {
+    let rest = if matches!(node.stage, NodeState::Failed { .. }) {
         telling(&rest).unwrap_or_default().to_owned()
     } else {
         in_short(&rest)
@@ -175,21 +175,21 @@ pub fn look(node: &NodeStanding) -> Look {
 }
 
 /// How a node's stage looks.
-fn stage_look(stage: &Stage) -> Look {
+fn stage_look(stage: &NodeState) -> Look {
     match stage {
-        Stage::Done => Look::Good,
-        Stage::Gone { left: Left::Done } => Look::Good,
-        Stage::Failed { .. } | Stage::Gone { .. } => Look::Bad,
-        Stage::Pending | Stage::Skipped { .. } => Look::Dim,
-        Stage::Entering
-        | Stage::Preparing
-        | Stage::Draining { .. }
-        | Stage::Running { .. }
-        | Stage::RestartingEngine
-        | Stage::Rebooting
-        | Stage::Verifying
-        | Stage::Restoring { .. }
-        | Stage::Settling => Look::Plain,
+        NodeState::Done => Look::Good,
+        NodeState::Gone { left: Left::Done } => Look::Good,
+        NodeState::Failed { .. } | NodeState::Gone { .. } => Look::Bad,
+        NodeState::Pending | NodeState::Skipped { .. } => Look::Dim,
+        NodeState::Entering
+        | NodeState::Preparing
+        | NodeState::Draining { .. }
+        | NodeState::Running { .. }
+        | NodeState::RestartingEngine
+        | NodeState::Rebooting
+        | NodeState::Verifying
+        | NodeState::Restoring { .. }
+        | NodeState::Settling => Look::Plain,
     }
 }
 
@@ -233,7 +233,7 @@ mod tests {
     use careen_contract::label;
     use careen_planner::observed::{AgentReport, Printed, Said};
     use careen_planner::rollout::{Ask, RolloutOutcome};
-    use careen_planner::state::{Phase, Reason, Skip};
+    use careen_planner::state::{Reason, Skip, StateName};
     use careen_planner::{NodeId, Observed, Watch};
     use std::collections::BTreeMap;
     use std::time::Duration;
@@ -290,8 +290,8 @@ what next:
         let mut observed = cluster();
         observed.lock = None;
         observed.nodes[1].availability = Availability::Drain;
-        at(&mut observed.nodes[1], Stage::Done, None);
-        at(&mut observed.nodes[2], Stage::Running { drained: false }, None);
+        at(&mut observed.nodes[1], NodeState::Done, None);
+        at(&mut observed.nodes[2], NodeState::Running { drained: false }, None);
         observed.jobs.push(agent("w2"));
         observed.nodes[3].labels.insert(label::ASK.into(), Ask::Skip.label(&spec().id));
         observed.nodes.push(crate::testing::worker("win1"));
@@ -318,7 +318,7 @@ win1  worker   skipped  -      it runs Windows
     #[test]
     fn what_a_host_printed_last_is_told_and_does_nothing_to_the_terminal() {
         let mut observed = cluster();
-        at(&mut observed.nodes[2], Stage::Running { drained: false }, None);
+        at(&mut observed.nodes[2], NodeState::Running { drained: false }, None);
         observed.jobs.push(agent("w2"));
         let says = |line: &str, seconds| AgentReport {
             node: NodeId("w2".into()),
@@ -337,7 +337,7 @@ win1  worker   skipped  -      it runs Windows
             let text = text(&observed, &spec());
             assert!(text.contains(told), "{text}");
         }
-        at(&mut observed.nodes[2], Stage::Done, None);
+        at(&mut observed.nodes[2], NodeState::Done, None);
         assert!(!text(&observed, &spec()).contains("printed"), "it is through");
     }
 
@@ -357,16 +357,16 @@ win1  worker   skipped  -      it runs Windows
         };
         let started = "careen: the engine was down after the command, and was started again\n";
         assert_eq!(
-            shown(ended(Stage::Done, &format!("{started}vim 1 → 2\nless 3 → 4"))),
+            shown(ended(NodeState::Done, &format!("{started}vim 1 → 2\nless 3 → 4"))),
             "w1    done   the engine was down after the command, and was started again; vim 1 → 2, and 1 more"
         );
-        let failed = Stage::Failed { phase: Phase::Running, reason: Reason::Exit(7) };
+        let failed = NodeState::Failed { during: StateName::Running, reason: Reason::Exit(7) };
         assert_eq!(
             shown(ended(failed.clone(), &format!("{started}step\nE: no room left\nlast"))),
             "w1    failed  exit code 7 in the command; the engine was down after the command, and was started \
              again; E: no room left"
         );
-        let down = Stage::Failed { phase: Phase::Running, reason: Reason::NodeDown };
+        let down = NodeState::Failed { during: StateName::Running, reason: Reason::NodeDown };
         let heard = "before that the command had printed: Setting up docker-ce";
         assert!(shown(ended(down, heard)).ends_with(&format!("come back in time; {heard}")));
     }
@@ -380,14 +380,14 @@ win1  worker   skipped  -      it runs Windows
             transaction: None,
             record: changed.map(str::to_owned),
         };
-        let failed = Stage::Failed { phase: Phase::Running, reason: Reason::Exit(7) };
+        let failed = NodeState::Failed { during: StateName::Running, reason: Reason::Exit(7) };
         let last = Summary {
             spec: spec(),
             control: Control::Finished { outcome: RolloutOutcome::WithFailures },
             by: Some("root@m1".into()),
             submitted: Some("2026-11-23T02:55:39.906723839Z".into()),
             nodes: vec![
-                ended("w1", Stage::Done, Some("docker.io: 1 → 2\nlibc6: 3 → 4")),
+                ended("w1", NodeState::Done, Some("docker.io: 1 → 2\nlibc6: 3 → 4")),
                 ended("w2", failed, Some("Unpacking\nE: no room left")),
             ],
         };

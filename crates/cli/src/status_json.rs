@@ -9,7 +9,7 @@ use crate::words;
 use careen_planner::observed::{Availability, NodeOutcome, Printed};
 use careen_planner::participants::Participant;
 use careen_planner::rollout::Control;
-use careen_planner::{Hold, Spec, Stage};
+use careen_planner::{Hold, NodeState, Spec};
 use careen_swarm::ControllerTask;
 use serde::Serialize;
 
@@ -65,7 +65,7 @@ struct EndedJson<'a> {
     node: &'a str,
     hostname: &'a str,
     state: &'static str,
-    stage: &'a Stage,
+    stage: &'a NodeState,
     record: Option<&'a str>,
 }
 
@@ -80,7 +80,7 @@ pub struct NodeJson<'a> {
     generation: u32,
     cancelled_goes: u32,
     state: &'static str,
-    stage: &'a Stage,
+    stage: &'a NodeState,
     since_seconds: Option<u64>,
     availability: Option<&'static str>,
     drained_by_careen: bool,

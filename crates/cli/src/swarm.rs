@@ -330,7 +330,7 @@ fn summary(history: &careen_swarm::History) -> Summary {
             node: node.id.clone(),
             transaction: key.transaction().map(|id| id.to_string()),
             hostname: node.hostname.clone(),
-            stage: node.stage.clone(),
+            stage: node.state.clone(),
             record: record.or_else(|| node.last_words.clone()),
         }
     };

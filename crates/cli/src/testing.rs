@@ -3,13 +3,15 @@
 use careen_contract::label;
 use careen_planner::observed::{Availability, Job, Lock, Manager, Node, NodeStatus, Reachability, TaskState};
 use careen_planner::rollout::{Baseline, Control, RolloutRecord};
-use careen_planner::state::{NodeRecord, Phase, Reason, Taken};
-use careen_planner::{ControllerId, JobKey, JobRole, NodeId, Observed, PauseReason, Spec, Stage, Version};
+use careen_planner::state::{NodeRecord, Reason, StateName, Taken};
+use careen_planner::{
+    ControllerId, JobKey, JobRole, NodeId, NodeState, Observed, PauseReason, Spec, Version,
+};
 
 pub(crate) use careen_planner::testing::{manager, service, spec, task, worker};
 
-pub(crate) fn at(node: &mut Node, stage: Stage, taken: Option<Taken>) {
-    let record = NodeRecord { agent: 1, epoch: 1, stage, taken, ..NodeRecord::new(&spec().id, 1) };
+pub(crate) fn at(node: &mut Node, stage: NodeState, taken: Option<Taken>) {
+    let record = NodeRecord { agent: 1, epoch: 1, state: stage, taken, ..NodeRecord::new(&spec().id, 1) };
     node.labels.insert(label::NODE.into(), record.encode());
 }
 
@@ -35,12 +37,12 @@ pub(crate) fn cluster() -> Observed {
 /// One node is done, the next one failed, drained.
 pub(crate) fn failed_and_paused() -> (Observed, Spec) {
     let mut observed = cluster();
-    let (phase, why) = (Phase::Running, Reason::Exit(100));
-    at(&mut observed.nodes[1], Stage::Done, None);
+    let (phase, why) = (StateName::Running, Reason::Exit(100));
+    at(&mut observed.nodes[1], NodeState::Done, None);
     observed.nodes[2].availability = Availability::Drain;
     let taken = Taken { was: Availability::Active, set: Availability::Drain };
-    at(&mut observed.nodes[2], Stage::Failed { phase, reason: why }, Some(taken));
-    let why = PauseReason::NodeFailed { node: NodeId("w2".into()), phase, why };
+    at(&mut observed.nodes[2], NodeState::Failed { during: phase, reason: why }, Some(taken));
+    let why = PauseReason::NodeFailed { node: NodeId("w2".into()), during: phase, why };
     observed.rollout = Some(RolloutRecord::new(Version(4), Control::Paused { why }));
     (observed, spec())
 }
@@ -49,7 +51,7 @@ pub(crate) fn failed_and_paused() -> (Observed, Spec) {
 pub(crate) fn quorum_at_risk() -> (Observed, Spec) {
     let mut observed = cluster();
     observed.nodes = vec![manager("m1"), manager("m2"), manager("m3"), worker("w1")];
-    at(&mut observed.nodes[3], Stage::Done, None);
+    at(&mut observed.nodes[3], NodeState::Done, None);
     observed.nodes[2].status = NodeStatus::Down;
     observed.nodes[2].manager = Some(Manager { leader: false, reachability: Reachability::Unreachable });
     (observed, spec())

@@ -8,8 +8,8 @@ use crate::testing::{agent, at, failed_and_paused};
 use crate::view::{LockOf, NodeStanding, Standing, look};
 use crate::{controller, left, status, words};
 use careen_planner::rollout::Control;
-use careen_planner::state::{Left, Phase, Reason};
-use careen_planner::{Hold, PauseReason, Stage, Watch};
+use careen_planner::state::{Left, Reason, StateName};
+use careen_planner::{Hold, NodeState, PauseReason, Watch};
 use clap::Parser;
 use clap::error::ErrorKind;
 use std::collections::BTreeSet;
@@ -102,7 +102,7 @@ fn known(words: &[&str], table: &[(&str, &[&str])]) -> Result<(), String> {
 }
 
 fn nodes(standing: &Standing) -> Vec<NodeStanding> {
-    let of = |stage: Stage, hold: Option<Hold>| NodeStanding {
+    let of = |stage: NodeState, hold: Option<Hold>| NodeStanding {
         stage,
         hold,
         agent: Some(agent("w2").key),
@@ -121,16 +121,16 @@ fn nodes(standing: &Standing) -> Vec<NodeStanding> {
         Reason::Aborted,
     ];
     let lefts = [Left::BeforeItsTurn, Left::AtWork, Left::GivenUp, Left::Failed, Left::Done];
-    let failed = reasons.map(|reason| of(Stage::Failed { phase: Phase::Running, reason }, None));
-    let gone = lefts.map(|left| of(Stage::Gone { left }, None));
-    let held = Hold::examples().into_iter().map(|hold| of(Stage::Pending, Some(hold)));
+    let failed = reasons.map(|reason| of(NodeState::Failed { during: StateName::Running, reason }, None));
+    let gone = lefts.map(|left| of(NodeState::Gone { left }, None));
+    let held = Hold::examples().into_iter().map(|hold| of(NodeState::Pending, Some(hold)));
     failed.into_iter().chain(gone).chain(held).collect()
 }
 
 /// Every step that a page, an advice or a follower shows.
 fn steps() -> Vec<Step> {
     let (mut observed, spec) = failed_and_paused();
-    at(&mut observed.nodes[1], Stage::Running { drained: true }, None);
+    at(&mut observed.nodes[1], NodeState::Running { drained: true }, None);
     let (standing, _) = look(&observed, &spec, &Watch::default(), Duration::ZERO).unwrap();
     let mut all: Vec<Step> = nodes(&standing).iter().flat_map(|node| words::advice(node).commands).collect();
     let controls = [
@@ -256,7 +256,7 @@ fn what_a_host_says_is_nothing_but_a_value_in_a_command() {
     let hold = Hold::HostBusy { transaction: "k3x9;reboot".into() };
     let node = NodeStanding { hold: Some(hold), hostname: "w1;reboot".into(), ..standing.nodes[2].clone() };
     let gone = NodeStanding {
-        stage: Stage::Failed { phase: Phase::Running, reason: Reason::GoLost },
+        stage: NodeState::Failed { during: StateName::Running, reason: Reason::GoLost },
         ..node.clone()
     };
     for command in [words::advice(&node), words::advice(&gone)].iter().flat_map(|advice| &advice.commands) {

@@ -6,10 +6,10 @@ use careen_planner::observed::{Availability, Node, NodeOutcome, Printed, Role};
 use careen_planner::order;
 use careen_planner::participants::{self, Participant};
 use careen_planner::rollout::{Ask, Control};
-use careen_planner::state::{Left, NodeRecord, Skip, Then};
+use careen_planner::state::{AfterRestoring, Left, NodeRecord, Skip};
 use careen_planner::{
-    ControllerId, Hold, JobKey, JobRole, NodeId, Observed, PassError, RolloutId, Spec, Stage, View, Watch,
-    has_begun, last_words, view,
+    ControllerId, Hold, JobKey, JobRole, NodeId, NodeState, Observed, PassError, RolloutId, Spec, View,
+    Watch, has_begun, last_words, view,
 };
 use careen_swarm::ControllerTask;
 use std::collections::BTreeMap;
@@ -88,7 +88,7 @@ pub struct NodeStanding {
     /// Whether careen changed that, and has not given it back.
     pub taken: bool,
     /// Where it stands; what waits for its turn is held.
-    pub stage: Stage,
+    pub stage: NodeState,
     /// Why it does not move now.
     pub hold: Option<Hold>,
     /// Whether its host is known to have begun the command.
@@ -159,7 +159,7 @@ pub fn look(
         Some(NodeStanding { outcome, record, printed: printed.cloned(), begun, ..standing })
     });
     let left_out = participants.iter().filter_map(|one| {
-        let stage = Stage::Skipped { why: one.skip? };
+        let stage = NodeState::Skipped { why: one.skip? };
         Some(match observed.node(&one.id) {
             Some(node) => NodeStanding { stage, ..standing(observed, node, spec, None, None) },
             None => NodeStanding { stage, ..bare(one) },
@@ -208,7 +208,7 @@ fn standing(
         Some(record) => Some((record.generation, record.agent)),
         None => participants::trace(observed, &spec.id, &node.id),
     };
-    let stage = record.as_ref().map_or(Stage::Pending, |record| record.stage.clone());
+    let stage = record.as_ref().map_or(NodeState::Pending, |record| record.state.clone());
     let hold = hold.filter(|_| !stage.is_terminal()).cloned();
     NodeStanding {
         node: node.id.clone(),
@@ -249,7 +249,7 @@ fn gone(observed: &Observed, one: &Participant, spec: &Spec, wave: usize, seen: 
         wave: Some(wave),
         generation: tried.map_or(1, |(generation, _)| generation),
         agent: tried.and_then(|tried| agent(spec, &one.id, tried)),
-        stage: Stage::Gone { left },
+        stage: NodeState::Gone { left },
         hold: seen.holds.get(&one.id).filter(|_| left == Left::AtWork).cloned(),
         same_name: same_name.map(|node| node.id.clone()),
         ..bare(one)
@@ -270,7 +270,7 @@ fn bare(one: &Participant) -> NodeStanding {
         agent: None,
         availability: None,
         taken: false,
-        stage: Stage::Skipped { why: one.skip.unwrap_or(Skip::Asked) },
+        stage: NodeState::Skipped { why: one.skip.unwrap_or(Skip::Asked) },
         hold: None,
         begun: false,
         outcome: None,
@@ -288,21 +288,21 @@ impl Standing {
         let mut totals = Totals { nodes: self.nodes.len(), ..Totals::default() };
         for node in &self.nodes {
             match &node.stage {
-                Stage::Done => totals.done += 1,
-                Stage::Failed { .. } => totals.failed += 1,
-                Stage::Skipped { .. } => totals.skipped += 1,
-                Stage::Gone { left: Left::Done } => totals.done += 1,
-                Stage::Gone { .. } => totals.gone += 1,
-                Stage::Pending => totals.waiting += 1,
-                Stage::Entering
-                | Stage::Preparing
-                | Stage::Draining { .. }
-                | Stage::Running { .. }
-                | Stage::RestartingEngine
-                | Stage::Rebooting
-                | Stage::Verifying
-                | Stage::Restoring { .. }
-                | Stage::Settling => totals.working += 1,
+                NodeState::Done => totals.done += 1,
+                NodeState::Failed { .. } => totals.failed += 1,
+                NodeState::Skipped { .. } => totals.skipped += 1,
+                NodeState::Gone { left: Left::Done } => totals.done += 1,
+                NodeState::Gone { .. } => totals.gone += 1,
+                NodeState::Pending => totals.waiting += 1,
+                NodeState::Entering
+                | NodeState::Preparing
+                | NodeState::Draining { .. }
+                | NodeState::Running { .. }
+                | NodeState::RestartingEngine
+                | NodeState::Rebooting
+                | NodeState::Verifying
+                | NodeState::Restoring { .. }
+                | NodeState::Settling => totals.working += 1,
             }
         }
         totals
@@ -361,7 +361,7 @@ impl NodeStanding {
 
     /// Whether nothing was begun on it.
     pub fn is_waiting(&self) -> bool {
-        self.stage == Stage::Pending
+        self.stage == NodeState::Pending
     }
 
     /// Whether it was begun and is not through.
@@ -371,20 +371,23 @@ impl NodeStanding {
 
     /// Whether it failed, or is about to be called so.
     pub fn has_failed(&self) -> bool {
-        matches!(self.stage, Stage::Failed { .. } | Stage::Restoring { then: Then::Fail { .. } })
+        matches!(
+            self.stage,
+            NodeState::Failed { .. } | NodeState::Restoring { then: AfterRestoring::Fail { .. } }
+        )
     }
 
     /// Whether it can be left out: where nobody knows whether the command has begun, its host is asked first. One that left
     /// is given up.
     pub fn may_be_skipped(&self) -> bool {
-        let in_doubt = matches!(self.stage, Stage::Running { .. } | Stage::Verifying) && !self.begun;
-        let missing = matches!(self.stage, Stage::Gone { left } if left != Left::Done);
+        let in_doubt = matches!(self.stage, NodeState::Running { .. } | NodeState::Verifying) && !self.begun;
+        let missing = matches!(self.stage, NodeState::Gone { left } if left != Left::Done);
         missing || self.is_waiting() || self.stage.is_before_the_go() || in_doubt || self.has_failed()
     }
 
     /// Whether it left the swarm.
     pub fn is_gone(&self) -> bool {
-        matches!(self.stage, Stage::Gone { .. })
+        matches!(self.stage, NodeState::Gone { .. })
     }
 
     fn is_still(&self) -> bool {
@@ -421,16 +424,16 @@ mod tests {
     fn a_node_is_left_out_while_its_host_has_not_said_that_the_command_began() {
         let draw = Draw { number: 0, gates: [1, 2] };
         let prepared = Said::Prepared { restart: Expectation::No, draw };
-        let running = Stage::Running { drained: false };
+        let running = NodeState::Running { drained: false };
         for (stage, said, may) in [
             (running.clone(), Some(prepared), true),
             (running.clone(), None, true),
             (running, Some(Said::Running { attempt: 1 }), false),
-            (Stage::Verifying, None, true),
-            (Stage::Verifying, Some(Said::Verifying), false),
-            (Stage::Rebooting, None, false),
-            (Stage::Preparing, None, true),
-            (Stage::Done, None, false),
+            (NodeState::Verifying, None, true),
+            (NodeState::Verifying, Some(Said::Verifying), false),
+            (NodeState::Rebooting, None, false),
+            (NodeState::Preparing, None, true),
+            (NodeState::Done, None, false),
         ] {
             let mut observed = cluster();
             at(&mut observed.nodes[1], stage.clone(), None);

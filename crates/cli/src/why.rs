@@ -6,7 +6,7 @@ use crate::view::{NodeStanding, Standing};
 use crate::{controller, status, status_json, words};
 use careen_planner::rollout::Control;
 use careen_planner::state::Left;
-use careen_planner::{PauseReason, Stage};
+use careen_planner::{NodeState, PauseReason};
 use serde::Serialize;
 
 /// The page, about these nodes.
@@ -95,7 +95,7 @@ fn of_rollout(standing: &Standing) -> Option<words::Advice> {
 /// The nodes that one asks about who names none: all that are not done or left out.
 pub fn blocked(standing: &Standing) -> Vec<&NodeStanding> {
     let missing =
-        |node: &NodeStanding| matches!(&node.stage, Stage::Gone { left } if !matches!(left, Left::Done));
+        |node: &NodeStanding| matches!(&node.stage, NodeState::Gone { left } if !matches!(left, Left::Done));
     let open = |node: &&NodeStanding| !node.stage.is_terminal() || node.has_failed() || missing(node);
     standing.nodes.iter().filter(open).collect()
 }
@@ -140,8 +140,8 @@ mod tests {
     use careen_contract::label;
     use careen_planner::observed::{HostPhase, NodeOutcome};
     use careen_planner::rollout::NodeResult;
-    use careen_planner::state::{Phase, Reason};
-    use careen_planner::{Hold, Observed, Spec, Stage, Watch};
+    use careen_planner::state::{Reason, StateName};
+    use careen_planner::{Hold, NodeState, Observed, Spec, Watch};
     use std::time::Duration;
 
     fn text((observed, spec): (Observed, Spec), name: &str) -> String {
@@ -185,7 +185,7 @@ w2 (worker) is failed: exit code 100 in the command; it stays drained
     #[test]
     fn a_node_that_died_has_no_logs_to_be_read() {
         let (mut observed, spec) = failed_and_paused();
-        let stage = Stage::Failed { phase: Phase::Running, reason: Reason::NodeDown };
+        let stage = NodeState::Failed { during: StateName::Running, reason: Reason::NodeDown };
         at(&mut observed.nodes[2], stage, None);
         let text = text((observed, spec), "w2");
         assert!(
@@ -199,7 +199,7 @@ w2 (worker) is failed: exit code 100 in the command; it stays drained
     #[test]
     fn a_node_that_died_is_told_with_the_last_that_was_heard_of_it() {
         let (mut observed, spec) = failed_and_paused();
-        let stage = Stage::Failed { phase: Phase::Running, reason: Reason::NodeDown };
+        let stage = NodeState::Failed { during: StateName::Running, reason: Reason::NodeDown };
         at(&mut observed.nodes[2], stage, None);
         let heard = "before that the command had printed: Setting up docker-ce";
         let label = |generation: u32| format!("{} g{generation} {heard}", spec.id);
@@ -214,7 +214,7 @@ w2 (worker) is failed: exit code 100 in the command; it stays drained
     #[test]
     fn what_a_failed_host_tells_after_all_is_told() {
         let (mut observed, spec) = failed_and_paused();
-        let stage = Stage::Failed { phase: Phase::Running, reason: Reason::NodeDown };
+        let stage = NodeState::Failed { during: StateName::Running, reason: Reason::NodeDown };
         at(&mut observed.nodes[2], stage, None);
         let outcome = NodeOutcome::Failed { phase: HostPhase::Command, exit: 7, rolled_back: None };
         let node = observed.nodes[2].id.clone();
@@ -232,7 +232,7 @@ w2 (worker) is failed: exit code 100 in the command; it stays drained
             (Reason::Forgotten, "knows nothing of this try", "ssh w2 careen-agent list"),
         ] {
             let (mut observed, spec) = failed_and_paused();
-            at(&mut observed.nodes[2], Stage::Failed { phase: Phase::Verifying, reason }, None);
+            at(&mut observed.nodes[2], NodeState::Failed { during: StateName::Verifying, reason }, None);
             let text = text((observed, spec), "w2");
             for part in [why, look, "careen retry w2", "careen skip w2"] {
                 assert!(text.contains(part), "{part}: {text}");
@@ -243,7 +243,7 @@ w2 (worker) is failed: exit code 100 in the command; it stays drained
     #[test]
     fn a_node_whose_gos_were_cancelled_says_so_while_it_goes_on() {
         let (mut observed, spec) = failed_and_paused();
-        at(&mut observed.nodes[2], Stage::Preparing, None);
+        at(&mut observed.nodes[2], NodeState::Preparing, None);
         let label = observed.nodes[2].labels.get_mut("careen.node").unwrap();
         *label = label.replace(" e1", " c2 e1");
         let text = text((observed, spec), "w2");

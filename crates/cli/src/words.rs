@@ -6,30 +6,30 @@ use crate::view::NodeStanding;
 use careen_planner::names::is_plain;
 use careen_planner::observed::{Availability, HostPhase, NodeOutcome, Printed, Restart, Role};
 use careen_planner::rollout::{Control, RolloutOutcome};
-use careen_planner::state::{Goal, Left, Phase, Reason, Skip, Then};
-use careen_planner::{Hold, PauseReason, Spec, Stage};
+use careen_planner::state::{AfterRestoring, Goal, Left, Reason, Skip, StateName};
+use careen_planner::{Hold, NodeState, PauseReason, Spec};
 
 /// A state in a few words.
-pub fn stage(stage: &Stage) -> String {
+pub fn stage(stage: &NodeState) -> String {
     match stage {
-        Stage::Draining { goal: Goal::Run } => "draining".to_owned(),
-        Stage::Draining { goal: Goal::Restart(Restart::Engine) } => {
+        NodeState::Draining { goal: Goal::Run } => "draining".to_owned(),
+        NodeState::Draining { goal: Goal::Restart(Restart::Engine) } => {
             "draining for an engine restart".to_owned()
         }
-        Stage::Draining { goal: Goal::Restart(Restart::Reboot) } => "draining for a reboot".to_owned(),
-        Stage::RestartingEngine => "restarting the engine".to_owned(),
-        Stage::Pending
-        | Stage::Entering
-        | Stage::Preparing
-        | Stage::Running { .. }
-        | Stage::Rebooting
-        | Stage::Verifying
-        | Stage::Restoring { .. }
-        | Stage::Settling
-        | Stage::Done
-        | Stage::Failed { .. }
-        | Stage::Skipped { .. }
-        | Stage::Gone { .. } => stage.name().to_owned(),
+        NodeState::Draining { goal: Goal::Restart(Restart::Reboot) } => "draining for a reboot".to_owned(),
+        NodeState::RestartingEngine => "restarting the engine".to_owned(),
+        NodeState::Pending
+        | NodeState::Entering
+        | NodeState::Preparing
+        | NodeState::Running { .. }
+        | NodeState::Rebooting
+        | NodeState::Verifying
+        | NodeState::Restoring { .. }
+        | NodeState::Settling
+        | NodeState::Done
+        | NodeState::Failed { .. }
+        | NodeState::Skipped { .. }
+        | NodeState::Gone { .. } => stage.name().to_owned(),
     }
 }
 
@@ -39,22 +39,22 @@ pub fn state(node: &NodeStanding) -> String {
 }
 
 /// Why a node that is through was not done.
-pub fn why_ended(stage: &Stage) -> Option<String> {
+pub fn why_ended(stage: &NodeState) -> Option<String> {
     match stage {
-        Stage::Failed { phase, reason } => Some(failure(*phase, *reason)),
-        Stage::Skipped { why } => Some(skip(*why).to_owned()),
-        Stage::Gone { left: of_it } => Some(left(*of_it).to_owned()),
-        Stage::Pending
-        | Stage::Entering
-        | Stage::Preparing
-        | Stage::Draining { .. }
-        | Stage::Running { .. }
-        | Stage::RestartingEngine
-        | Stage::Rebooting
-        | Stage::Verifying
-        | Stage::Restoring { .. }
-        | Stage::Settling
-        | Stage::Done => None,
+        NodeState::Failed { during: phase, reason } => Some(failure(*phase, *reason)),
+        NodeState::Skipped { why } => Some(skip(*why).to_owned()),
+        NodeState::Gone { left: of_it } => Some(left(*of_it).to_owned()),
+        NodeState::Pending
+        | NodeState::Entering
+        | NodeState::Preparing
+        | NodeState::Draining { .. }
+        | NodeState::Running { .. }
+        | NodeState::RestartingEngine
+        | NodeState::Rebooting
+        | NodeState::Verifying
+        | NodeState::Restoring { .. }
+        | NodeState::Settling
+        | NodeState::Done => None,
     }
 }
 
@@ -89,21 +89,27 @@ pub fn detail(node: &NodeStanding) -> Option<String> {
     let drained = node.taken && node.availability == Some(Availability::Drain);
     let stays = if drained { "; it stays drained" } else { "" };
     match &node.stage {
-        Stage::Failed { phase, reason } => Some(format!("{}{stays}", told_failure(node, *phase, *reason))),
-        Stage::Restoring { then: Then::Fail { phase, reason } } => Some(told_failure(node, *phase, *reason)),
-        Stage::Skipped { why } | Stage::Restoring { then: Then::Skip { why } } => Some(skip(*why).to_owned()),
-        Stage::Gone { left } => Some(told_left(node, *left)),
-        Stage::Pending
-        | Stage::Entering
-        | Stage::Preparing
-        | Stage::Draining { .. }
-        | Stage::Running { .. }
-        | Stage::RestartingEngine
-        | Stage::Rebooting
-        | Stage::Verifying
-        | Stage::Restoring { then: Then::Settle }
-        | Stage::Settling
-        | Stage::Done => {
+        NodeState::Failed { during: phase, reason } => {
+            Some(format!("{}{stays}", told_failure(node, *phase, *reason)))
+        }
+        NodeState::Restoring { then: AfterRestoring::Fail { during: phase, reason } } => {
+            Some(told_failure(node, *phase, *reason))
+        }
+        NodeState::Skipped { why } | NodeState::Restoring { then: AfterRestoring::Skip { why } } => {
+            Some(skip(*why).to_owned())
+        }
+        NodeState::Gone { left } => Some(told_left(node, *left)),
+        NodeState::Pending
+        | NodeState::Entering
+        | NodeState::Preparing
+        | NodeState::Draining { .. }
+        | NodeState::Running { .. }
+        | NodeState::RestartingEngine
+        | NodeState::Rebooting
+        | NodeState::Verifying
+        | NodeState::Restoring { then: AfterRestoring::Settle }
+        | NodeState::Settling
+        | NodeState::Done => {
             node.hold.as_ref().map(|waits| format!("{}{}", hold(waits), cancelled(node.cancelled)))
         }
     }
@@ -119,7 +125,7 @@ fn cancelled(times: u32) -> String {
 }
 
 /// Why a node failed, with the host's own words where there is nothing else to read.
-fn told_failure(node: &NodeStanding, phase: Phase, reason: Reason) -> String {
+fn told_failure(node: &NodeStanding, phase: StateName, reason: Reason) -> String {
     let failure = failure(phase, reason);
     match (&node.outcome, &node.record) {
         (Some(outcome), _) if reason.is_silent() => {
@@ -163,7 +169,7 @@ pub fn printed(node: &NodeStanding) -> Option<String> {
 pub fn last_lines(node: &NodeStanding) -> impl Iterator<Item = &str> {
     let has_lines =
         |reason: Reason| matches!(reason, Reason::Exit(_)) || (reason.is_silent() && node.outcome.is_some());
-    let told = matches!(node.stage, Stage::Failed { reason, .. } if has_lines(reason));
+    let told = matches!(node.stage, NodeState::Failed { reason, .. } if has_lines(reason));
     node.record.as_deref().filter(|_| told).unwrap_or_default().lines()
 }
 
@@ -183,7 +189,7 @@ pub fn hold(hold: &Hold) -> String {
 fn paused(why: &PauseReason) -> String {
     match why {
         PauseReason::Asked => "paused: an operator asked for it".to_owned(),
-        PauseReason::NodeFailed { node, phase, why } => {
+        PauseReason::NodeFailed { node, during: phase, why } => {
             format!("paused: {node} failed: {}", failure(*phase, *why))
         }
         PauseReason::NodeGone { hostname, .. } => {
@@ -201,18 +207,18 @@ pub fn payload(spec: &Spec) -> String {
 }
 
 /// Why a node failed.
-pub fn failure(phase: Phase, reason: Reason) -> String {
+pub fn failure(phase: StateName, reason: Reason) -> String {
     let place = match phase {
-        Phase::Pending => "before its turn",
-        Phase::Entering => "while the agent was placed",
-        Phase::Preparing => "in prepare",
-        Phase::Draining => "in the drain",
-        Phase::Running => "in the command",
-        Phase::RestartingEngine => "in the engine restart",
-        Phase::Rebooting => "in the reboot",
-        Phase::Verifying => "in the command or verify",
-        Phase::Restoring => "while it was given back",
-        Phase::Settling => "while its services settled",
+        StateName::Pending => "before its turn",
+        StateName::Entering => "while the agent was placed",
+        StateName::Preparing => "in prepare",
+        StateName::Draining => "in the drain",
+        StateName::Running => "in the command",
+        StateName::RestartingEngine => "in the engine restart",
+        StateName::Rebooting => "in the reboot",
+        StateName::Verifying => "in the command or verify",
+        StateName::Restoring => "while it was given back",
+        StateName::Settling => "while its services settled",
     };
     match reason {
         Reason::Exit(code) => format!("exit code {code}{} {place}", meaning(code)),
@@ -288,7 +294,7 @@ pub struct Advice {
 /// What is to be done about a node: a failed one, or one that is held.
 pub fn advice(node: &NodeStanding) -> Advice {
     let name = &node.typed;
-    if let Stage::Gone { left } = &node.stage {
+    if let NodeState::Gone { left } = &node.stage {
         return about_gone(*left, name);
     }
     let Some(reason) = node.stage.failed_because() else {

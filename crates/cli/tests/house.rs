@@ -10,6 +10,23 @@ use std::process::Command;
 /// The simulated swarm is one type, whose parts are files: each sees the others through it.
 const ONE_TYPE: &str = "sim";
 
+/// Enums that share a name: each is a type of its own, known to other files only beside what it belongs to.
+const NAMESAKES: [(&str, &str); 13] = [
+    ("Action", "what a supervisor does next; the planner's is a word of the JSON that controllers keep"),
+    ("At", "where each of the protocol's two machines is"),
+    ("Effect", "what each of the protocol's two machines wants done"),
+    ("EngineRestart", "the option, and how the journal says that one is done"),
+    ("Event", "what each of the protocol's two machines is told"),
+    ("Kind", "of an entry in a directory, and of what keeps a rollout without a controller"),
+    ("Order", "the option that says who goes first, and what an operator tells a rollout"),
+    ("Reboot", "the option, and its word in the contract"),
+    ("Restart", "what is restarted; in upgrade, whether one is expected"),
+    ("Step", "what to do about a stop of the engine, what an operator types, a command of the payload"),
+    ("Stream", "of a command on its host, and of a line that is shown"),
+    ("Then", "what follows in each of the protocol's two machines"),
+    ("Verdict", "what came of the one question that the file at hand asks"),
+];
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
@@ -273,6 +290,31 @@ fn what_decides_asks_nobody() {
         }
     }
     assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn two_enums_have_one_name_only_where_it_is_listed() {
+    let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    // The lab's are known to tests alone.
+    for name in folders().into_iter().filter(|name| name != "lab") {
+        for (module, text) in sources(&name) {
+            for line in text.lines().map(str::trim_start) {
+                let public = ["pub enum ", "pub(crate) enum "].iter().find_map(|by| line.strip_prefix(by));
+                let Some(named) = public else { continue };
+                let end = named.find(|c: char| !c.is_alphanumeric()).unwrap_or(named.len());
+                let place = format!("{name}: {}", module.join("/"));
+                places.entry(named[..end].to_owned()).or_default().push(place);
+            }
+        }
+    }
+    assert!(places.len() > 100, "few enums were found: {places:#?}");
+    places.retain(|_, places| places.len() > 1);
+    let listed: BTreeSet<&str> = NAMESAKES.iter().map(|(name, _)| *name).collect();
+    let found: BTreeSet<&str> = places.keys().map(String::as_str).collect();
+    let new: Vec<_> = places.iter().filter(|(name, _)| !listed.contains(name.as_str())).collect();
+    assert!(new.is_empty(), "give one of them another name: {new:#?}");
+    let old: Vec<_> = listed.difference(&found).collect();
+    assert!(old.is_empty(), "no two have these names any more, so they need not be listed: {old:?}");
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! waits between two passes, and what talks to Docker, is behind [`Cluster`].
 
 use careen_planner::cluster::{ActError, Cluster, Unseen};
-use careen_planner::{Act, ControllerId, End, Pass, PassError, Spec, Watch, pass};
+use careen_planner::{Act, ControllerId, Pass, PassEnd, PassError, Spec, Watch, pass};
 use std::collections::VecDeque;
 
 /// One controller.
@@ -97,16 +97,16 @@ pub fn run(
     controller: &mut Controller,
     cluster: &mut impl Cluster,
     mut wait: impl FnMut(Result<&(Pass, Vec<Done>), &Unseen>) -> bool,
-) -> Result<End, PassError> {
+) -> Result<PassEnd, PassError> {
     loop {
         let goes_on = match run_pass(controller, cluster) {
-            Ok((pass, _)) if pass.end != End::GoOn => return Ok(pass.end),
+            Ok((pass, _)) if pass.end != PassEnd::GoOn => return Ok(pass.end),
             Ok(passed) => wait(Ok(&passed)),
             Err(ControllerError::Unseen(unseen)) => wait(Err(&unseen)),
             Err(ControllerError::Pass(error)) => return Err(error),
         };
         if !goes_on {
-            return Ok(End::GoOn);
+            return Ok(PassEnd::GoOn);
         }
     }
 }
@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn it_ends_when_the_rollout_is_over() {
         let mut cluster = fake(Control::Finished { outcome: RolloutOutcome::Done }, None);
-        assert_eq!(run(&mut controller(), &mut cluster, |_| true), Ok(End::Finished));
+        assert_eq!(run(&mut controller(), &mut cluster, |_| true), Ok(PassEnd::Finished));
     }
 
     #[test]
@@ -179,7 +179,7 @@ mod tests {
         });
         assert_eq!(
             (end, away, cluster.asked.len()),
-            (Ok(End::GoOn), 3, 0),
+            (Ok(PassEnd::GoOn), 3, 0),
             "and it waits for the lock's holder"
         );
     }

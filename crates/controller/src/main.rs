@@ -10,7 +10,7 @@ use careen_controller::{Controller, Done, run};
 use careen_engine::RegistryAuth;
 use careen_planner::cluster::{Cluster, Unseen};
 use careen_planner::observed::ControllerPlace;
-use careen_planner::{Act, Action, ControllerId, End, NodeId, Pass, RolloutId, Stage};
+use careen_planner::{Act, Action, ControllerId, NodeId, NodeState, Pass, PassEnd, RolloutId};
 use careen_swarm::{REGISTRY_FILE, Swarm, SwarmCluster};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
@@ -68,11 +68,11 @@ fn carry_out(rollout: &str) -> anyhow::Result<()> {
         !signals.arrived_within(INTERVAL)
     })?;
     match end {
-        End::GoOn => release_lock(&mut cluster, &me),
+        PassEnd::GoOn => release_lock(&mut cluster, &me),
         // Nobody has to be told any more; what it was told is in the history.
-        End::Finished => swarm.remove_controller(&id).context("the controller's service stays")?,
-        End::Superseded => {}
-        End::Removed => {
+        PassEnd::Finished => swarm.remove_controller(&id).context("the controller's service stays")?,
+        PassEnd::Superseded => {}
+        PassEnd::Removed => {
             // Another one could do as little, and whoever gives back what is left wants nobody beside them.
             release_lock(&mut cluster, &me);
             swarm.remove_controller(&id).context("the controller's service stays")?;
@@ -82,10 +82,10 @@ fn carry_out(rollout: &str) -> anyhow::Result<()> {
     say(format_args!(
         "careen-controller: {}",
         match end {
-            End::Finished => "the rollout is over",
-            End::Superseded => "another controller has the rollout now",
-            End::Removed => "the rollout is gone",
-            End::GoOn => "told to end; another controller goes on where this one was",
+            PassEnd::Finished => "the rollout is over",
+            PassEnd::Superseded => "another controller has the rollout now",
+            PassEnd::Removed => "the rollout is gone",
+            PassEnd::GoOn => "told to end; another controller goes on where this one was",
         }
     ));
     Ok(())
@@ -152,14 +152,14 @@ impl Told {
                 news.push(format!("careen-controller: {}: {error}", done.act.action.name()));
             }
         }
-        for (node, stage) in &pass.stages {
-            let standing = match pass.holds.get(node) {
-                Some(hold) => format!("{}: {hold}", stage.name()),
-                None => Stage::name(stage).to_owned(),
+        for (node, state) in &pass.states {
+            let shown = match pass.holds.get(node) {
+                Some(hold) => format!("{}: {hold}", state.name()),
+                None => NodeState::name(state).to_owned(),
             };
-            if self.nodes.get(node) != Some(&standing) {
-                news.push(format!("{node} {standing}"));
-                self.nodes.insert(node.clone(), standing);
+            if self.nodes.get(node) != Some(&shown) {
+                news.push(format!("{node} {shown}"));
+                self.nodes.insert(node.clone(), shown);
             }
         }
         news

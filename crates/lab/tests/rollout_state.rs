@@ -14,7 +14,7 @@ use careen_planner::observed::{
 };
 use careen_planner::rollout::{Ask, Baseline, Control, NodeResult, RolloutOutcome};
 use careen_planner::spec::DrainPolicy;
-use careen_planner::{Action, ControllerId, End, JobRole, NodeId, PauseReason, Version};
+use careen_planner::{Action, ControllerId, JobRole, NodeId, PassEnd, PauseReason, Version};
 use careen_swarm::{Order, RequestError, SwarmCluster};
 use scene::{Scene, agent, key, prepared, spec};
 use std::collections::{BTreeMap, BTreeSet};
@@ -344,11 +344,15 @@ fn a_rollout_goes_through_a_real_swarm() {
                 drained.insert(node.clone());
             }
         }
-        Ok(if pass.end == End::GoOn { Poll::Pending(format!("{pass:#?}")) } else { Poll::Ready(pass.end) })
+        Ok(if pass.end == PassEnd::GoOn {
+            Poll::Pending(format!("{pass:#?}"))
+        } else {
+            Poll::Ready(pass.end)
+        })
     };
     let end = wait_until("the rollout's end", Duration::from_secs(180), pass);
     let end = end.unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(end, End::Finished);
+    assert_eq!(end, PassEnd::Finished);
     assert_eq!(scene.on_each("cat /run/careen-test-runs"), ["run", "run"]);
     assert_eq!(drained.len(), 2, "the worker and the manager");
 

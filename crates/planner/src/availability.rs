@@ -32,7 +32,7 @@ pub fn left_by_another(observed: &Observed, node: &Node, rollout: &RolloutId) ->
     record.and_then(|record| record.taken).filter(|taken| taken.set == node.availability)
 }
 
-/// Makes a node what a phase needs.
+/// Makes a node what its state needs.
 pub fn make(node: &Node, taken: Option<Taken>, wanted: Availability) -> Change {
     let was = operators(node, taken);
     Change {

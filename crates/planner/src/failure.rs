@@ -1,14 +1,12 @@
 //! What a failed node leads to.
 
-use crate::spec::{FailureAction, Policy};
+use crate::spec::{OnFailure, Policy};
 
 /// Whether the rollout pauses when one more of `nodes` fails, after `failed` others.
 pub fn pauses(policy: &Policy, failed: usize, nodes: usize) -> bool {
     match policy.failure_action {
-        FailureAction::Continue => false,
-        FailureAction::Pause | FailureAction::Rollback => {
-            policy.max_failure_ratio.is_less_than(failed + 1, nodes)
-        }
+        OnFailure::Continue => false,
+        OnFailure::Pause | OnFailure::Rollback => policy.max_failure_ratio.is_less_than(failed + 1, nodes),
     }
 }
 
@@ -28,10 +26,10 @@ mod tests {
             max_failure_ratio: ratio(text),
             ..Policy::default()
         };
-        assert!(pauses(&policy(FailureAction::Pause, "0"), 0, 10));
-        assert!(!pauses(&policy(FailureAction::Pause, "0.2"), 1, 10));
-        assert!(pauses(&policy(FailureAction::Rollback, "0.2"), 2, 10));
-        assert!(!pauses(&policy(FailureAction::Continue, "0"), 9, 10));
+        assert!(pauses(&policy(OnFailure::Pause, "0"), 0, 10));
+        assert!(!pauses(&policy(OnFailure::Pause, "0.2"), 1, 10));
+        assert!(pauses(&policy(OnFailure::Rollback, "0.2"), 2, 10));
+        assert!(!pauses(&policy(OnFailure::Continue, "0"), 9, 10));
     }
 
     #[test]

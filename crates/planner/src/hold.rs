@@ -2,7 +2,7 @@
 
 use crate::ids::{ControllerId, NodeId, RolloutId};
 use crate::objects::Availability;
-use crate::state::words::{Phase, Reason};
+use crate::state::words::{Reason, StateName};
 use careen_contract::quorum::QuorumAtRisk;
 use careen_contract::report::Restart;
 use serde::{Deserialize, Serialize};
@@ -106,8 +106,9 @@ pub enum Hold {
     },
     /// The host is at work.
     HostAtWork {
-        /// At what.
-        phase: Phase,
+        /// In which state of its node.
+        #[serde(rename = "phase")]
+        during: StateName,
     },
     /// The host waits, and says why: for its turn among the managers, or until its journal can be written.
     HostWaits {
@@ -116,8 +117,9 @@ pub enum Hold {
     },
     /// The agent says nothing that can be read now.
     NoReport {
-        /// In which phase.
-        phase: Phase,
+        /// In which state of its node.
+        #[serde(rename = "phase")]
+        during: StateName,
     },
     /// A task would start elsewhere without its data.
     VolumeWouldMove {
@@ -234,8 +236,9 @@ pub enum PauseReason {
     NodeFailed {
         /// Which.
         node: NodeId,
-        /// Where.
-        phase: Phase,
+        /// In which state.
+        #[serde(rename = "phase")]
+        during: StateName,
         /// Why.
         why: Reason,
     },
@@ -281,9 +284,9 @@ impl Hold {
             Self::AgentRejected { why: "invalid mount config".into() },
             Self::HostBusy { transaction: "k3x9-w1-g1".into() },
             Self::Copied { from: "machine 4f2a (host web-1)".into() },
-            Self::HostAtWork { phase: Phase::Running },
+            Self::HostAtWork { during: StateName::Running },
             Self::HostWaits { why: "n2 is restarting its engine: one manager at a time".into() },
-            Self::NoReport { phase: Phase::Preparing },
+            Self::NoReport { during: StateName::Preparing },
             Self::VolumeWouldMove { service: "db".into(), source: "data".into() },
             Self::NoPlace {
                 service: "db".into(),
@@ -374,10 +377,10 @@ impl fmt::Display for Hold {
                 "what careen keeps on the host was copied from {from}; nothing starts until somebody says on the host which \
                  machine it is"
             ),
-            Self::HostAtWork { phase } => write!(f, "the host is at work ({})", phase.word()),
+            Self::HostAtWork { during } => write!(f, "the host is at work ({})", during.word()),
             Self::HostWaits { why } => write!(f, "its host waits: {why}"),
-            Self::NoReport { phase } => {
-                write!(f, "the agent's report cannot be read at the moment ({})", phase.word())
+            Self::NoReport { during } => {
+                write!(f, "the agent's report cannot be read at the moment ({})", during.word())
             }
             Self::VolumeWouldMove { service, source } => write!(
                 f,
@@ -455,8 +458,8 @@ impl fmt::Display for PauseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Asked => f.write_str("an operator asked for it"),
-            Self::NodeFailed { node, phase, why } => {
-                write!(f, "{node} failed ({}: {})", phase.word(), why.word())
+            Self::NodeFailed { node, during, why } => {
+                write!(f, "{node} failed ({}: {})", during.word(), why.word())
             }
             Self::NodeGone { hostname, .. } => write!(f, "{hostname} left the swarm during its turn"),
             Self::BaselineRemoved => {

@@ -11,7 +11,7 @@ pub use crate::participant::{Participant, Turn};
 use crate::rollout::{GoneMark, GoneNode};
 use crate::selection::select;
 use crate::spec::Spec;
-use crate::state::{Left, NodeRecord, Stage};
+use crate::state::{Left, NodeRecord, NodeState};
 
 /// Who takes part: as the baseline says, else who is selected now. One that an older version began has no list: then also
 /// those that have begun.
@@ -97,7 +97,7 @@ pub fn gone(observed: &Observed, spec: &Spec) -> Result<Vec<GoneNode>, InvalidCo
     Ok(gone
         .map(|one| GoneNode {
             generation: last_try(observed, &spec.id, &one.id).map_or(1, |(generation, _)| generation),
-            stage: Stage::Gone { left: left(observed, &spec.id, &one.id) },
+            state: NodeState::Gone { left: left(observed, &spec.id, &one.id) },
             id: one.id,
             hostname: one.hostname,
         })
@@ -109,8 +109,8 @@ pub fn gone(observed: &Observed, spec: &Spec) -> Result<Vec<GoneNode>, InvalidCo
 pub fn is_over(observed: &Observed, node: &Node, record: &NodeRecord) -> bool {
     let has_services =
         || observed.jobs.iter().any(|job| job.key.rollout == record.rollout && job.key.node == node.id);
-    let is_intent = || record.stage == Stage::Entering && !has_services();
-    record.stage == Stage::Pending || record.stage.is_terminal() || is_intent()
+    let is_intent = || record.state == NodeState::Entering && !has_services();
+    record.state == NodeState::Pending || record.state.is_terminal() || is_intent()
 }
 
 /// The last try and its last agent that the swarm remembers of a node whose label is not there: from any service, whether

@@ -29,7 +29,7 @@ pub struct Plan {
     /// Nodes that were meant and cannot be worked on.
     pub skipped: Vec<SkippedNode>,
     /// Why it would be refused. Empty when it would not.
-    pub refusals: Vec<Refusal>,
+    pub refusals: Vec<PlanRefusal>,
     /// What an operator should know before.
     pub warnings: Vec<Warning>,
 }
@@ -103,7 +103,7 @@ pub struct SkippedNode {
 /// Why a rollout would be refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "refusal")]
-pub enum Refusal {
+pub enum PlanRefusal {
     /// No node is left to work on.
     NoNodes,
     /// A node was named that is not there.
@@ -244,7 +244,7 @@ pub fn plan(observed: &Observed, spec: &Spec) -> Plan {
     let selected = match select(observed, spec) {
         Ok(selected) => selected,
         Err(invalid) => {
-            plan.refusals.push(Refusal::BadConstraint { text: invalid.given });
+            plan.refusals.push(PlanRefusal::BadConstraint { text: invalid.given });
             return plan;
         }
     };
@@ -255,10 +255,10 @@ pub fn plan(observed: &Observed, spec: &Spec) -> Plan {
     };
     plan.skipped = selected.skipped.iter().map(skipped).collect();
     if selected.nodes.is_empty() {
-        plan.refusals.push(Refusal::NoNodes);
+        plan.refusals.push(PlanRefusal::NoNodes);
     }
     if quorum::count(observed).is_none() {
-        plan.refusals.push(Refusal::NoLeader);
+        plan.refusals.push(PlanRefusal::NoLeader);
     }
     let participants: Vec<Participant> =
         selected.nodes.iter().map(|node| Participant::of(node, spec, None)).collect();
@@ -278,30 +278,30 @@ pub fn plan(observed: &Observed, spec: &Spec) -> Plan {
 }
 
 /// Whether a name does not say which node is meant. An id does, whatever hosts are called.
-fn names_no_node(observed: &Observed, given: &str) -> Option<Refusal> {
+fn names_no_node(observed: &Observed, given: &str) -> Option<PlanRefusal> {
     if observed.nodes.iter().any(|node| node.id.0 == given) {
         return None;
     }
     let named = observed.nodes.iter().filter(|node| node.hostname == given);
     let ids: Vec<NodeId> = named.map(|node| node.id.clone()).collect();
     match ids.len() {
-        0 => Some(Refusal::NoSuchNode { name: given.to_owned() }),
+        0 => Some(PlanRefusal::NoSuchNode { name: given.to_owned() }),
         1 => None,
-        _ => Some(Refusal::AmbiguousNode { name: given.to_owned(), ids }),
+        _ => Some(PlanRefusal::AmbiguousNode { name: given.to_owned(), ids }),
     }
 }
 
-fn refusals_of_spec(observed: &Observed, spec: &Spec) -> Vec<Refusal> {
-    let mut refusals: Vec<Refusal> =
+fn refusals_of_spec(observed: &Observed, spec: &Spec) -> Vec<PlanRefusal> {
+    let mut refusals: Vec<PlanRefusal> =
         spec.selection.nodes.iter().filter_map(|name| names_no_node(observed, name)).collect();
     if spec.policy.parallelism == 0 {
-        refusals.push(Refusal::ParallelismZero);
+        refusals.push(PlanRefusal::ParallelismZero);
     }
     let spread = spec.selection.spread.as_ref();
     let no_key = |key: &&String| {
         observed.nodes.first().is_some_and(|node| crate::constraint::value_of(key, node).is_none())
     };
-    refusals.extend(spread.filter(no_key).map(|key| Refusal::BadConstraint { text: key.clone() }));
+    refusals.extend(spread.filter(no_key).map(|key| PlanRefusal::BadConstraint { text: key.clone() }));
     refusals
 }
 
@@ -330,13 +330,13 @@ fn look_at(observed: &Observed, spec: &Spec, node: &Node, plan: &mut Plan) {
         } else if at_risk && spec.allow_quorum_loss {
             plan.warnings.push(Warning::QuorumLoss { node: id() });
         } else if at_risk {
-            plan.refusals.push(Refusal::QuorumAtRisk { node: id(), step });
+            plan.refusals.push(PlanRefusal::QuorumAtRisk { node: id(), step });
         }
     }
     if observed.autolock && node.is_manager() && spec.reboot != RebootPolicy::Never {
         match (spec.unlock_by_hand, spec.reboot) {
             (true, _) => plan.warnings.push(Warning::UnlockByHand { node: id() }),
-            (false, RebootPolicy::Always) => plan.refusals.push(Refusal::AutolockedReboot { node: id() }),
+            (false, RebootPolicy::Always) => plan.refusals.push(PlanRefusal::AutolockedReboot { node: id() }),
             (false, RebootPolicy::Never | RebootPolicy::Asked | RebootPolicy::Auto) => {
                 plan.warnings.push(Warning::NoRebootOfAutolocked { node: id() });
             }
@@ -344,16 +344,17 @@ fn look_at(observed: &Observed, spec: &Spec, node: &Node, plan: &mut Plan) {
     }
     let unlocks = spec.unlock_key.is_some() || spec.unlock_by_hand;
     if observed.autolock && node.is_manager() && spec.engine_restart && !unlocks {
-        plan.refusals.push(Refusal::AutolockedEngine { node: id() });
+        plan.refusals.push(PlanRefusal::AutolockedEngine { node: id() });
     }
     if !node.is_ready() {
         plan.warnings.push(Warning::NodeDown { node: id() });
     }
     match NodeRecord::of(node) {
-        Err(corrupt) => plan.refusals.push(Refusal::CorruptRecord { node: id(), text: corrupt.text }),
+        Err(corrupt) => plan.refusals.push(PlanRefusal::CorruptRecord { node: id(), text: corrupt.text }),
         // While it goes on it has nodes that are done, too: those it does not leave behind.
         Ok(Some(record))
-            if record.rollout != spec.id && matches!(record.stage, crate::state::Stage::Failed { .. }) =>
+            if record.rollout != spec.id
+                && matches!(record.state, crate::state::NodeState::Failed { .. }) =>
         {
             let drained = availability::left_by_another(observed, node, &spec.id).is_some();
             plan.warnings.push(Warning::LeftBehind { node: id(), rollout: record.rollout, drained });
@@ -440,7 +441,7 @@ fn attracts(observed: &Observed, node: &Node) -> Vec<String> {
     observed.services.iter().filter(waits).filter(fits).map(|service| service.name.clone()).collect()
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for PlanRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoNodes => f.write_str("no node is left to work on"),
@@ -599,15 +600,15 @@ mod tests {
     fn what_another_rollout_left_is_a_warning_when_it_ended_and_a_hold_when_it_did_not() {
         let mut observed = cluster();
         let other = RolloutId::parse("other").unwrap();
-        let mut left = |index: usize, stage| {
-            let record = NodeRecord { stage, ..NodeRecord::new(&other, 1) };
+        let mut left = |index: usize, state| {
+            let record = NodeRecord { state, ..NodeRecord::new(&other, 1) };
             observed.nodes[index].labels.insert(label::NODE.into(), record.encode());
         };
-        let (phase, reason) = (crate::state::Phase::Running, crate::state::Reason::Exit(1));
-        let failed = crate::state::Stage::Failed { phase, reason };
+        let (during, reason) = (crate::state::StateName::Running, crate::state::Reason::Exit(1));
+        let failed = crate::state::NodeState::Failed { during, reason };
         left(3, failed.clone());
-        left(4, crate::state::Stage::Preparing);
-        left(0, crate::state::Stage::Done);
+        left(4, crate::state::NodeState::Preparing);
+        left(0, crate::state::NodeState::Done);
         let plan = plan(&observed, &spec());
         let warning =
             |drained| Warning::LeftBehind { node: NodeId("w1".into()), rollout: other.clone(), drained };
@@ -616,7 +617,7 @@ mod tests {
         assert_eq!(plan.waves[1].nodes[0].holds[0], Hold::OtherRollout { rollout: other.clone() });
         // What careen drained is not kept so by its operator.
         let taken = Some(Taken { was: Availability::Active, set: Availability::Drain });
-        let record = NodeRecord { stage: failed, taken, ..NodeRecord::new(&other, 1) };
+        let record = NodeRecord { state: failed, taken, ..NodeRecord::new(&other, 1) };
         observed.nodes[3].labels.insert(label::NODE.into(), record.encode());
         observed.nodes[3].availability = Availability::Drain;
         let drained = crate::plan(&observed, &spec());
@@ -644,7 +645,7 @@ mod tests {
     fn what_is_refused() {
         let text = |observed: &Observed, spec: &Spec| {
             let refusals = plan(observed, spec).refusals;
-            refusals.iter().map(Refusal::to_string).collect::<Vec<_>>().join("; ")
+            refusals.iter().map(PlanRefusal::to_string).collect::<Vec<_>>().join("; ")
         };
         let mut observed = cluster();
         let mut spec = spec();
@@ -691,7 +692,7 @@ mod tests {
         observed.autolock = true;
         let mut spec = spec();
         let refused = plan(&observed, &spec).refusals;
-        let engine = |refusal: &&Refusal| matches!(refusal, Refusal::AutolockedEngine { .. });
+        let engine = |refusal: &&PlanRefusal| matches!(refusal, PlanRefusal::AutolockedEngine { .. });
         assert_eq!(refused.iter().filter(engine).count(), 3, "{refused:?}");
         spec.engine_restart = false;
         assert!(!plan(&observed, &spec).is_refused(), "engines are left alone");

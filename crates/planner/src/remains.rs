@@ -9,7 +9,7 @@ use crate::availability;
 use crate::ids::{JobKey, JobRole, NodeId, RolloutId, Version};
 use crate::names::Names;
 use crate::observed::{Availability, Job, Node, Observed};
-use crate::state::{CorruptRecord, NodeRecord, Phase, Reason, Stage, Taken};
+use crate::state::{CorruptRecord, NodeRecord, NodeState, Reason, StateName, Taken};
 use careen_contract::label;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,7 +33,8 @@ pub struct LabelledNode {
     /// What it is called in a command.
     pub typed: String,
     /// Where it stood.
-    pub stage: Stage,
+    #[serde(rename = "stage")]
+    pub state: NodeState,
     /// What its availability is.
     pub availability: Availability,
     /// What careen made of it, where it is still so.
@@ -46,7 +47,7 @@ impl LabelledNode {
             id: node.id.clone(),
             hostname: node.hostname.clone(),
             typed: names.typed(&node.id),
-            stage: record.stage.clone(),
+            state: record.state.clone(),
             availability: node.availability,
             taken: record.taken.filter(|taken| taken.set == node.availability),
         }
@@ -54,7 +55,7 @@ impl LabelledNode {
 
     /// Whether its host may still be at work for that rollout, as far as the label knows.
     pub fn may_be_at_work(&self) -> bool {
-        self.stage.is_after_the_go() || matches!(self.stage, Stage::Failed { .. })
+        self.state.is_after_the_go() || matches!(self.state, NodeState::Failed { .. })
     }
 }
 
@@ -219,8 +220,8 @@ impl Scope {
                 let record = record.as_ref().filter(|record| record.rollout == *id)?;
                 match stays(record) {
                     None => Some(give_back(node, Some(record))),
-                    Some(stage) if stage == record.stage => None,
-                    Some(stage) => Some(relabel(node, &NodeRecord { stage, ..record.clone() })),
+                    Some(state) if state == record.state => None,
+                    Some(state) => Some(relabel(node, &NodeRecord { state, ..record.clone() })),
                 }
             }
         }
@@ -228,26 +229,26 @@ impl Scope {
 }
 
 /// What an abort leaves as it is, and what it calls it.
-fn stays(record: &NodeRecord) -> Option<Stage> {
-    match &record.stage {
-        Stage::Failed { .. } => Some(record.stage.clone()),
-        stage if stage.is_after_the_go() => {
-            let phase = stage.phase().unwrap_or(Phase::Verifying);
-            Some(Stage::Failed { phase, reason: Reason::Aborted })
+fn stays(record: &NodeRecord) -> Option<NodeState> {
+    match &record.state {
+        NodeState::Failed { .. } => Some(record.state.clone()),
+        state if state.is_after_the_go() => {
+            let during = state.can_fail_in().unwrap_or(StateName::Verifying);
+            Some(NodeState::Failed { during, reason: Reason::Aborted })
         }
-        Stage::Pending
-        | Stage::Entering
-        | Stage::Preparing
-        | Stage::Draining { .. }
-        | Stage::Running { .. }
-        | Stage::RestartingEngine
-        | Stage::Rebooting
-        | Stage::Verifying
-        | Stage::Restoring { .. }
-        | Stage::Settling
-        | Stage::Done
-        | Stage::Skipped { .. }
-        | Stage::Gone { .. } => None,
+        NodeState::Pending
+        | NodeState::Entering
+        | NodeState::Preparing
+        | NodeState::Draining { .. }
+        | NodeState::Running { .. }
+        | NodeState::RestartingEngine
+        | NodeState::Rebooting
+        | NodeState::Verifying
+        | NodeState::Restoring { .. }
+        | NodeState::Settling
+        | NodeState::Done
+        | NodeState::Skipped { .. }
+        | NodeState::Gone { .. } => None,
     }
 }
 
@@ -308,12 +309,12 @@ fn is_gone(job: &Job) -> bool {
 mod tests {
     use super::*;
     use crate::observed::{NodeStatus, TaskState};
-    use crate::state::{Goal, Skip, Then};
+    use crate::state::{AfterRestoring, Goal, Skip};
     use crate::testing::{rollout, worker};
     use Availability::{Active, Drain, Pause};
 
-    fn labelled(name: &str, stage: Stage, availability: Availability, taken: Option<Taken>) -> Node {
-        let record = NodeRecord { stage, taken, ..NodeRecord::new(&rollout(), 3) };
+    fn labelled(name: &str, state: NodeState, availability: Availability, taken: Option<Taken>) -> Node {
+        let record = NodeRecord { state, taken, ..NodeRecord::new(&rollout(), 3) };
         let labels = BTreeMap::from([(label::NODE.to_owned(), record.encode())]);
         Node { availability, labels, ..worker(name) }
     }
@@ -361,30 +362,30 @@ mod tests {
     #[test]
     fn a_node_is_given_back_from_its_label_alone() {
         let taken = |was, set| Some(Taken { was, set });
-        let failed = Stage::Failed { phase: Phase::Running, reason: Reason::Exit(1) };
-        // stage, availability, what careen made of it; restore, abort
-        let drain = Stage::Draining { goal: Goal::Run };
-        let restoring = Stage::Restoring { then: Then::Skip { why: Skip::Asked } };
+        let failed = NodeState::Failed { during: StateName::Running, reason: Reason::Exit(1) };
+        // state, availability, what careen made of it; restore, abort
+        let drain = NodeState::Draining { goal: Goal::Run };
+        let restoring = NodeState::Restoring { then: AfterRestoring::Skip { why: Skip::Asked } };
         let table = [
-            (Stage::Entering, Active, None, "w1 -", "w1 -"),
-            (Stage::Entering, Active, taken(Drain, Active), "w1 - := drain", "w1 - := drain"),
+            (NodeState::Entering, Active, None, "w1 -", "w1 -"),
+            (NodeState::Entering, Active, taken(Drain, Active), "w1 - := drain", "w1 - := drain"),
             (drain.clone(), Drain, taken(Active, Drain), "w1 - := active", "w1 - := active"),
             (drain.clone(), Drain, taken(Pause, Drain), "w1 - := pause", "w1 - := pause"),
             // Somebody else changed it since: it is theirs.
             (drain.clone(), Pause, taken(Active, Drain), "w1 -", "w1 -"),
             (drain, Drain, None, "w1 -", "w1 -"),
             (restoring, Drain, taken(Active, Drain), "w1 - := active", "w1 - := active"),
-            (Stage::Settling, Active, None, "w1 -", "w1 -"),
+            (NodeState::Settling, Active, None, "w1 -", "w1 -"),
             // An abort leaves a host alone that may be at work; `restore NODE` says that somebody knows better.
             (
-                Stage::Running { drained: true },
+                NodeState::Running { drained: true },
                 Drain,
                 taken(Active, Drain),
                 "w1 - := active",
                 "w1 failed:running:aborted active>drain",
             ),
             (
-                Stage::Verifying,
+                NodeState::Verifying,
                 Active,
                 taken(Drain, Active),
                 "w1 - := drain",
@@ -392,11 +393,11 @@ mod tests {
             ),
             (failed, Drain, taken(Active, Drain), "w1 - := active", "done, 0 left"),
         ];
-        for (stage, availability, taken, restored, aborted) in table {
-            let nodes = vec![labelled("w1", stage.clone(), availability, taken), worker("w2")];
+        for (state, availability, taken, restored, aborted) in table {
+            let nodes = vec![labelled("w1", state.clone(), availability, taken), worker("w2")];
             let observed = Observed { nodes, ..Observed::default() };
-            assert_eq!(words(&next(&observed, &of_node("w1"))), [restored], "{stage:?}");
-            assert_eq!(words(&next(&observed, &Scope::Rollout(rollout()))), [aborted], "{stage:?}");
+            assert_eq!(words(&next(&observed, &of_node("w1"))), [restored], "{state:?}");
+            assert_eq!(words(&next(&observed, &Scope::Rollout(rollout()))), [aborted], "{state:?}");
             assert_eq!(words(&next(&observed, &of_node("w2"))), ["done, 0 left"]);
             let other = RolloutId::parse("other").unwrap();
             assert_eq!(words(&next(&observed, &Scope::Rollout(other))), ["done, 0 left"]);
@@ -405,8 +406,10 @@ mod tests {
 
     #[test]
     fn an_agent_goes_before_its_gates_and_services_before_labels() {
-        let mut observed =
-            Observed { nodes: vec![labelled("w1", Stage::Preparing, Active, None)], ..Observed::default() };
+        let mut observed = Observed {
+            nodes: vec![labelled("w1", NodeState::Preparing, Active, None)],
+            ..Observed::default()
+        };
         services(&mut observed, "w1", TaskState::Running);
         let step = |observed: &Observed| words(&next(observed, &of_node("w1")));
         assert_eq!(step(&observed), ["stop agent"]);
@@ -445,7 +448,7 @@ mod tests {
         let goes_on = Err(CannotRestore::GoesOn { rollout: mine.clone() });
         assert_eq!(may(&observed, Some(&mine)), goes_on);
         observed.jobs.clear();
-        observed.nodes = vec![labelled("w1", Stage::Preparing, Active, None)];
+        observed.nodes = vec![labelled("w1", NodeState::Preparing, Active, None)];
         assert_eq!(may(&observed, Some(&mine)), goes_on);
         assert_eq!(may(&observed, Some(&other)), Ok(()));
         // Services of the one that goes on stay beside what another one left.

@@ -4,7 +4,7 @@ use crate::hold::PauseReason;
 use crate::ids::{NodeId, RolloutId, ServiceId, Version};
 use crate::objects::Node;
 use crate::participant::Participant;
-use crate::state::Stage;
+use crate::state::NodeState;
 use careen_contract::label;
 use careen_contract::report::NodeOutcome;
 use serde::{Deserialize, Serialize};
@@ -50,8 +50,9 @@ pub struct GoneNode {
     pub hostname: String,
     /// Which try it was.
     pub generation: u32,
-    /// [`Stage::Gone`], with what is known of its host.
-    pub stage: Stage,
+    /// [`NodeState::Gone`], with what is known of its host.
+    #[serde(rename = "stage")]
+    pub state: NodeState,
 }
 
 /// What a rollout is told to do, by an operator or by its own failure policy.

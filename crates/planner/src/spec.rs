@@ -61,7 +61,7 @@ pub struct Spec {
     /// Wait for programs that ask for no shutdown of their host, and for people at its console, before it goes down.
     #[serde(default)]
     pub respect_inhibitors: bool,
-    /// How long each phase may take.
+    /// How long a node may be in each state.
     pub limits: Limits,
 }
 
@@ -102,7 +102,7 @@ pub struct Policy {
     /// How long a node must look well before it counts as done.
     pub monitor: Duration,
     /// What a failed node leads to.
-    pub failure_action: FailureAction,
+    pub failure_action: OnFailure,
     /// Which part of the nodes may fail before that.
     pub max_failure_ratio: Ratio,
 }
@@ -120,7 +120,7 @@ pub enum NodeOrder {
 /// What a failed node leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum FailureAction {
+pub enum OnFailure {
     /// No further node begins until somebody says how to go on.
     Pause,
     /// The others go on.
@@ -155,7 +155,7 @@ pub enum RebootPolicy {
     Always,
 }
 
-/// How long each phase may take. None of these kills what runs on a host: they end careen's waiting.
+/// How long a node may be in each state. None of these kills what runs on a host: they end careen's waiting.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
@@ -213,7 +213,7 @@ impl Default for Policy {
             parallelism: 1,
             delay: Duration::ZERO,
             monitor: Duration::from_secs(15),
-            failure_action: FailureAction::Pause,
+            failure_action: OnFailure::Pause,
             max_failure_ratio: Ratio::NOTHING,
         }
     }

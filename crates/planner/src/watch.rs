@@ -20,8 +20,8 @@ pub struct Watch {
 pub(crate) enum Key {
     /// The lock has this version.
     Lock(Version),
-    /// The node is in this stage of this try.
-    Stage(NodeId, u32, &'static str),
+    /// The node is in this state of this try.
+    State(NodeId, u32, &'static str),
     /// The node is down.
     Down(NodeId),
     /// The node is down, and its manager takes part.

@@ -1,6 +1,6 @@
 //! What happens to hosts and their containers by accident, or by somebody who does not know of careen.
 
-use crate::containers::End;
+use crate::containers::ContainerEnd;
 use crate::faults::{Faults, Sweep};
 use crate::run::Run;
 use crate::world::{Power, World};
@@ -14,7 +14,7 @@ impl Run {
         let up = world.nodes[index].power == Power::Up;
         let host_is_up = world.nodes[index].power.host_is_up();
         if world.rng.permille(accidents.container) {
-            let how = *world.rng.pick(&[End::Kill, End::Remove, End::Stop]);
+            let how = *world.rng.pick(&[ContainerEnd::Kill, ContainerEnd::Remove, ContainerEnd::Stop]);
             world.a_container_ends(index, how);
         }
         if world.rng.permille(accidents.oom) {
@@ -116,7 +116,7 @@ impl Run {
 }
 
 impl World {
-    fn a_container_ends(&mut self, index: usize, how: End) {
+    fn a_container_ends(&mut self, index: usize, how: ContainerEnd) {
         let running: Vec<JobKey> = self.running(index, |_| true);
         if !running.is_empty() && self.nodes[index].power == Power::Up {
             let key = self.rng.pick(&running).clone();
@@ -130,7 +130,7 @@ impl World {
         for _ in 0..count {
             if !gates.is_empty() {
                 let key = self.rng.pick(&gates).clone();
-                self.end_container(index, &key, End::Kill);
+                self.end_container(index, &key, ContainerEnd::Kill);
             }
         }
     }
@@ -140,12 +140,12 @@ impl World {
         for _ in 0..gates.len().min(2) {
             let key = self.rng.pick(&gates).clone();
             gates.retain(|gate| *gate != key);
-            self.end_container(index, &key, End::Remove);
+            self.end_container(index, &key, ContainerEnd::Remove);
         }
     }
 
     fn running(&self, index: usize, of: impl Fn(&JobKey) -> bool) -> Vec<JobKey> {
-        let runs = |one: &&crate::world::Container| one.standing == Gate::Running && of(&one.key);
+        let runs = |one: &&crate::world::Container| one.listed == Gate::Running && of(&one.key);
         self.nodes[index].containers.iter().filter(runs).map(|one| one.key.clone()).collect()
     }
 
@@ -160,7 +160,7 @@ impl World {
         if self.rng.permille(500) {
             containers.reverse();
         }
-        let how = *self.rng.pick(&[End::Kill, End::Remove, End::Stop]);
+        let how = *self.rng.pick(&[ContainerEnd::Kill, ContainerEnd::Remove, ContainerEnd::Stop]);
         let every = *self.rng.pick(&[0, 1, 1, 3, 10]);
         let line = format!("{}: {how:?} of all containers, every {every} s", self.nodes[index].id);
         self.say(line);

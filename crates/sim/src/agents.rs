@@ -1,6 +1,6 @@
 //! Carries out what agents decide: the shipped [`Agent`] in each agent's container is told what came of it, in virtual time.
 
-use crate::host::{Files, Host, Id, Part};
+use crate::host::{Files, Host, Id, PayloadCommand};
 use crate::supervise::append;
 use crate::world::{Power, World};
 use careen_contract::report::{Draw, Said};
@@ -112,8 +112,7 @@ impl World {
             if !self.nodes[index].power.host_is_up() {
                 continue;
             }
-            let runs =
-                |one: &&crate::world::Container| one.process.is_some() && one.standing == Gate::Running;
+            let runs = |one: &&crate::world::Container| one.process.is_some() && one.listed == Gate::Running;
             let keys: Vec<JobKey> =
                 self.nodes[index].containers.iter().filter(runs).map(|one| one.key.clone()).collect();
             for key in keys {
@@ -358,7 +357,7 @@ impl World {
         let host = &self.nodes[index].host;
         let Some(files) = host.files.get(id) else {
             // Of another command than the rollout's own nothing is lost: it is begun anew.
-            return (id.part == Part::Command).then_some(Event::Known(Known::Nothing));
+            return (id.part == PayloadCommand::Command).then_some(Event::Known(Known::Nothing));
         };
         if let Some(ran) = files.ran() {
             return Some(Event::Ran(ran));
@@ -370,7 +369,7 @@ impl World {
         let of_another =
             |stage: &Stage| matches!(stage, Stage::Offered { agent } if *agent != process.number);
         let void = *stage == Stage::Revoked || of_another(stage);
-        if void && id.part == Part::Command {
+        if void && id.part == PayloadCommand::Command {
             return Some(Event::Revoked);
         }
         if let Some(busy) = self.busy(index, id, process) {
@@ -404,10 +403,10 @@ impl World {
         if node.power != Power::Up {
             return None;
         }
-        let runs = |one: &crate::world::Container| one.key == *key && one.standing == Gate::Running;
+        let runs = |one: &crate::world::Container| one.key == *key && one.listed == Gate::Running;
         let gates = node.containers.iter().filter_map(|one| match one.key.role {
             JobRole::Gate(number) if one.key.with_role(JobRole::Agent) == *key => {
-                Some((number, (one.standing, one.created)))
+                Some((number, (one.listed, one.created)))
             }
             JobRole::Gate(_) | JobRole::Agent => None,
         });

@@ -276,18 +276,18 @@ impl World {
             return Err(ActError::Conflict);
         }
         node.version = next;
-        let stage = |node: &SimNode| {
+        let state = |node: &SimNode| {
             let record = node.labels.get(label::NODE).and_then(|text| NodeRecord::decode(text).ok());
-            record.map_or("pending", |record| record.stage.name())
+            record.map_or("pending", |record| record.state.name())
         };
-        let from = stage(node);
+        let from = state(node);
         for (name, value) in labels {
             match value {
                 Some(value) => node.labels.insert(name.clone(), value.clone()),
                 None => node.labels.remove(name),
             };
         }
-        let to = stage(node);
+        let to = state(node);
         if from != to && node.labels.contains_key(label::NODE) {
             self.edges.insert((from, to));
         }

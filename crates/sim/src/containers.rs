@@ -21,7 +21,7 @@ pub struct Container {
     /// Its process, when it is an agent.
     pub process: Option<AgentProcess>,
     /// How the engine lists it.
-    pub standing: Gate,
+    pub listed: Gate,
     /// When it was created: it counts up.
     pub created: i64,
     /// What it exited with.
@@ -45,7 +45,7 @@ pub struct Log {
 
 /// How somebody ends a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
+pub enum ContainerEnd {
     /// `docker kill`, the OOM killer, a crash: it has ended, and stays.
     Kill,
     /// `docker rm -f`.
@@ -57,8 +57,8 @@ pub enum End {
 impl Container {
     /// Its process has ended.
     pub fn ends(&mut self, now: u64) {
-        if self.standing == Gate::Running {
-            self.standing = Gate::Ended;
+        if self.listed == Gate::Running {
+            self.listed = Gate::Ended;
             self.removed_at = self.removed_at.max(now);
             self.exit = self.process.as_ref().map_or(0, |process| process.exit.unwrap_or(137));
         }
@@ -91,7 +91,7 @@ impl World {
         containers.push(Container {
             key: key.clone(),
             process,
-            standing: Gate::Running,
+            listed: Gate::Running,
             created,
             exit: 0,
             stops_at: None,
@@ -127,11 +127,11 @@ impl World {
             return;
         }
         let stops_at = *container.stops_at.get_or_insert(stop);
-        if now >= stops_at && container.standing == Gate::Running {
+        if now >= stops_at && container.listed == Gate::Running {
             container.removed_at = now + removal;
             container.told_to_stop(now);
         }
-        if container.standing == Gate::Ended {
+        if container.listed == Gate::Ended {
             let removed = now >= container.removed_at.max(stops_at);
             self.jobs[job].end_tasks(TaskState::Shutdown);
             if removed {
@@ -159,21 +159,21 @@ impl World {
     }
 
     /// Somebody ends one container, or it ends by itself.
-    pub(crate) fn end_container(&mut self, index: usize, key: &JobKey, how: End) {
+    pub(crate) fn end_container(&mut self, index: usize, key: &JobKey, how: ContainerEnd) {
         let line = format!("{}: {how:?} {}", self.nodes[index].id, key.name());
         self.say(line);
         let now = self.now;
-        if how != End::Stop {
+        if how != ContainerEnd::Stop {
             self.nodes[index].killed.insert(key.clone());
         }
         match how {
-            End::Remove => self.remove_container(index, key),
-            End::Kill => {
+            ContainerEnd::Remove => self.remove_container(index, key),
+            ContainerEnd::Kill => {
                 if let Some(container) = self.nodes[index].container_mut(key) {
                     container.ends(now);
                 }
             }
-            End::Stop => {
+            ContainerEnd::Stop => {
                 if let Some(container) = self.nodes[index].container_mut(key) {
                     container.told_to_stop(now);
                 }

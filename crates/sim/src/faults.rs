@@ -1,6 +1,6 @@
 //! What goes wrong in a history, and how often.
 
-use crate::containers::End;
+use crate::containers::ContainerEnd;
 use crate::world::Hazard;
 use careen_planner::{JobKey, NodeId};
 
@@ -156,7 +156,7 @@ impl Accidents {
 pub(crate) struct Sweep {
     pub(crate) node: NodeId,
     pub(crate) left: Vec<JobKey>,
-    pub(crate) how: End,
+    pub(crate) how: ContainerEnd,
     pub(crate) every: u64,
     pub(crate) next: u64,
 }

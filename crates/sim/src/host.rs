@@ -101,12 +101,12 @@ pub struct Id {
     /// Of which try.
     pub generation: u32,
     /// Which of the payload's commands.
-    pub part: Part,
+    pub part: PayloadCommand,
 }
 
 /// A command of the payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Part {
+pub enum PayloadCommand {
     /// The rollout's own.
     Command,
     /// `prepare`.
@@ -120,15 +120,15 @@ pub enum Part {
 impl Id {
     /// The transaction of the rollout's own command.
     pub fn command(rollout: &RolloutId, node: &NodeId, generation: u32) -> Self {
-        Self { rollout: rollout.clone(), node: node.clone(), generation, part: Part::Command }
+        Self { rollout: rollout.clone(), node: node.clone(), generation, part: PayloadCommand::Command }
     }
 
     /// The transaction of another command of the payload.
     pub fn of(&self, step: Step) -> Self {
         let part = match step {
-            Step::Prepare => Part::Prepare,
-            Step::Verify => Part::Verify,
-            Step::Rollback => Part::Rollback,
+            Step::Prepare => PayloadCommand::Prepare,
+            Step::Verify => PayloadCommand::Verify,
+            Step::Rollback => PayloadCommand::Rollback,
         };
         Self { part, ..self.clone() }
     }
@@ -137,10 +137,10 @@ impl Id {
 impl std::fmt::Display for Id {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let suffix = match self.part {
-            Part::Command => "",
-            Part::Prepare => "-p",
-            Part::Verify => "-v",
-            Part::Rollback => "-r",
+            PayloadCommand::Command => "",
+            PayloadCommand::Prepare => "-p",
+            PayloadCommand::Verify => "-v",
+            PayloadCommand::Rollback => "-r",
         };
         write!(f, "{}-g{}{suffix}", self.rollout, self.generation)
     }

@@ -1,6 +1,6 @@
 //! What must never be, whoever crashes, freezes or interferes. Checked where it would happen, and after every step.
 
-use crate::host::{Files, Id, Part};
+use crate::host::{Files, Id, PayloadCommand};
 use crate::world::{Power, SimNode, SimTask, World};
 use careen_host::outcome::Outcome;
 use careen_host::transaction::Stage as HostStage;
@@ -8,7 +8,7 @@ use careen_planner::observed::{Availability, Mode, NodeOutcome, Role, TaskState}
 use careen_planner::rollout::{Control, GoneMark, NodeResult, RolloutOutcome};
 use careen_planner::spec::DrainPolicy;
 use careen_planner::state::Taken;
-use careen_planner::{Act, Action, ControllerId, Hold, NodeId, Pass, Stage};
+use careen_planner::{Act, Action, ControllerId, Hold, NodeId, NodeState, Pass};
 use std::collections::BTreeSet;
 
 impl World {
@@ -49,7 +49,7 @@ impl World {
         let seen = looked_at.saturating_sub(self.hazard.lag + 1);
         let theirs = node.wish_at > 0 && node.wish_at >= seen;
         // A node that is given up is as its operator wants it; its host may still be at work.
-        let given_up = self.stage(node).is_some_and(|stage| stage.is_terminal());
+        let given_up = self.state(node).is_some_and(|state| state.is_terminal());
         if given_up || self.spec.drain == DrainPolicy::Never || theirs {
             return;
         }
@@ -96,9 +96,9 @@ impl World {
 
     /// Whether a node has less to give than before, through careen, and is not given up.
     fn is_missed(&self, node: &SimNode) -> bool {
-        let stage = self.stage(node);
-        let not_begun = matches!(stage, None | Some(Stage::Pending | Stage::Entering));
-        if not_begun || stage.as_ref().is_some_and(Stage::is_terminal) {
+        let state = self.state(node);
+        let not_begun = matches!(state, None | Some(NodeState::Pending | NodeState::Entering));
+        if not_begun || state.as_ref().is_some_and(NodeState::is_terminal) {
             return false;
         }
         let drained = node.availability == Availability::Drain && node.wish != Availability::Drain;
@@ -109,7 +109,7 @@ impl World {
     fn host_works(&self, node: &SimNode) -> bool {
         let works = |(id, files): (&Id, &Files)| {
             let open = files.state.is_begun() && !matches!(files.state.stage, HostStage::Closed(_));
-            id.rollout == self.spec.id && id.part == Part::Command && open
+            id.rollout == self.spec.id && id.part == PayloadCommand::Command && open
         };
         node.host.files.iter().any(works)
     }
@@ -150,14 +150,14 @@ impl World {
     }
 
     /// **A node whose label somebody removed does not begin anew**: nobody knows how far it was.
-    pub(crate) fn check_label(&mut self, node: &NodeId, stage: &str) {
+    pub(crate) fn check_label(&mut self, node: &NodeId, state: &str) {
         if !self.unlabelled.contains(node) {
             return;
         }
-        if matches!(stage, "skipped" | "failed") {
+        if matches!(state, "skipped" | "failed") {
             // From there an operator may want it tried again.
             self.unlabelled.remove(node);
-        } else if stage == "entering" {
+        } else if state == "entering" {
             self.violation(format!(
                 "{node} begins anew, and all that had happened was that its label was removed"
             ));
@@ -265,7 +265,7 @@ impl World {
             outcome,
             Outcome::EngineDown { .. } | Outcome::RestartWanted { .. } | Outcome::Interrupted
         );
-        if down && !said && id.part == Part::Command {
+        if down && !said && id.part == PayloadCommand::Command {
             let line =
                 format!("{id} on {} closes ({outcome}) and leaves the engine down", self.nodes[index].id);
             self.violation(line);
@@ -278,7 +278,7 @@ impl World {
         let mut silent = None;
         for (node, hold) in &pass.holds {
             let Some(index) = self.nodes.iter().position(|one| one.id == *node) else { continue };
-            let Some(record) = self.record(index).filter(|record| record.stage == Stage::Entering) else {
+            let Some(record) = self.record(index).filter(|record| record.state == NodeState::Entering) else {
                 continue;
             };
             let refuses = self.jobs.iter().any(|job| {
@@ -298,13 +298,13 @@ impl World {
     /// **Every waiting node has a hold.**
     pub fn check_holds(&mut self, pass: &Pass) {
         self.check_refused(pass);
-        let missing = pass.stages.iter().find(|(node, stage)| {
-            !stage.is_terminal()
+        let missing = pass.states.iter().find(|(node, state)| {
+            !state.is_terminal()
                 && !pass.holds.contains_key(node)
                 && !matches!(self.rollout.control, Control::Aborting | Control::Finished { .. })
         });
-        if let Some((node, stage)) = missing {
-            self.violation(format!("{node} waits ({}) and nobody says why", stage.name()));
+        if let Some((node, state)) = missing {
+            self.violation(format!("{node} waits ({}) and nobody says why", state.name()));
         }
     }
 
@@ -314,8 +314,8 @@ impl World {
             let node = &self.nodes[index];
             // Of one that had failed a controller that woke up too late may say that it is to be tried again.
             let failed = matches!(
-                self.stage(node),
-                Some(Stage::Failed { .. } | Stage::Skipped { .. } | Stage::Pending)
+                self.state(node),
+                Some(NodeState::Failed { .. } | NodeState::Skipped { .. } | NodeState::Pending)
             );
             let stays =
                 failed && node.availability == Availability::Drain && node.wish != Availability::Drain;

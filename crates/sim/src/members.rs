@@ -5,7 +5,7 @@ use crate::scenario;
 use crate::world::{Power, SimNode, World};
 use careen_planner::observed::{Role, TaskState};
 use careen_planner::rollout::Control;
-use careen_planner::{NodeId, Stage};
+use careen_planner::{NodeId, NodeState};
 
 /// So many seconds after it left a host joins again at the earliest.
 const LEAVES: u64 = 10;
@@ -47,11 +47,11 @@ impl World {
     }
 
     fn in_its_turn(&mut self) -> Option<NodeId> {
-        let turn = |stage: Option<Stage>| {
-            stage.is_some_and(|stage| !stage.is_terminal() && !matches!(stage, Stage::Pending))
+        let turn = |state: Option<NodeState>| {
+            state.is_some_and(|state| !state.is_terminal() && !matches!(state, NodeState::Pending))
         };
         let nodes: Vec<NodeId> =
-            self.nodes.iter().filter(|node| turn(self.stage(node))).map(|node| node.id.clone()).collect();
+            self.nodes.iter().filter(|node| turn(self.state(node))).map(|node| node.id.clone()).collect();
         (!nodes.is_empty() && self.rng.permille(700)).then(|| self.rng.pick(&nodes).clone())
     }
 
@@ -62,10 +62,12 @@ impl World {
         if !self.has_quorum() || !self.may_lose(index) {
             return;
         }
-        let from = self.stage(&self.nodes[index]).map_or("pending", |stage| stage.name());
+        let from = self.state(&self.nodes[index]).map_or("pending", |state| state.name());
         // What is at work on the host of one that has just entered is of a try that had failed.
-        let waits = |stage: &Stage| stage.is_terminal() || matches!(stage, Stage::Pending | Stage::Entering);
-        if self.stage(&self.nodes[index]).as_ref().is_none_or(waits) {
+        let waits = |state: &NodeState| {
+            state.is_terminal() || matches!(state, NodeState::Pending | NodeState::Entering)
+        };
+        if self.state(&self.nodes[index]).as_ref().is_none_or(waits) {
             self.left_out_of_turn.insert(id.clone());
         }
         self.take_containers_away(index, false);
@@ -125,10 +127,10 @@ impl World {
     /// Workers are promoted and managers demoted, as far as the quorum is safe. One that is being worked on is left alone:
     /// whoever promotes that takes a second manager down himself.
     fn another_role(&mut self, index: usize) {
-        let stage = self.stage(&self.nodes[index]);
+        let state = self.state(&self.nodes[index]);
         // Whether somebody unlocks it is asked before a manager is begun, and not again.
-        let locks = self.autolock && stage.as_ref().is_some_and(Stage::is_before_the_go);
-        let begun = locks || stage.is_some_and(|stage| stage.is_in_maintenance());
+        let locks = self.autolock && state.as_ref().is_some_and(NodeState::is_before_the_go);
+        let begun = locks || state.is_some_and(|state| state.is_in_maintenance());
         let able = self.nodes[index].power == Power::Up && self.nodes[index].ready;
         if !self.has_quorum() || begun || !able || self.leader == Some(index) {
             return;

@@ -168,7 +168,7 @@ impl World {
         let key = self.jobs[at].key.clone();
         let container = self.nodes[index].containers.iter().find(|one| one.key == key);
         let state = match container {
-            Some(container) if container.standing == Gate::Running => TaskState::Running,
+            Some(container) if container.listed == Gate::Running => TaskState::Running,
             Some(container) if container.exit == 0 => TaskState::Complete,
             Some(_) | None => TaskState::Failed,
         };

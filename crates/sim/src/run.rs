@@ -7,7 +7,7 @@ use careen_controller::{Controller, ControllerError, Turn};
 use careen_planner::observed::{Availability, Role};
 use careen_planner::remains::Next;
 use careen_planner::rollout::{Control, RolloutOutcome};
-use careen_planner::{ControllerId, End, Hold, NodeId, Observed, Pass, Spec};
+use careen_planner::{ControllerId, Hold, NodeId, Observed, Pass, PassEnd, Spec};
 use std::collections::BTreeMap;
 
 /// A controller in the world.
@@ -253,13 +253,13 @@ impl Run {
 
     fn looked(&mut self, index: usize, turn: Turn) -> bool {
         match turn.pass.end {
-            End::GoOn => {}
+            PassEnd::GoOn => {}
             // Its last write came too late: what is left is given back by whoever removed the config.
-            End::Finished if self.world.removed => {
+            PassEnd::Finished if self.world.removed => {
                 self.world.say(format!("{} stops: the config is gone", self.sitting[index].controller.id()));
                 return false;
             }
-            End::Finished => {
+            PassEnd::Finished => {
                 self.world.say("the rollout is over");
                 if !self.over {
                     self.world.over_at = self.world.now;
@@ -267,14 +267,14 @@ impl Run {
                 self.over = true;
                 return false;
             }
-            End::Removed => {
+            PassEnd::Removed => {
                 if !self.world.removed {
                     self.world.violation("a controller misses the rollout's config, and it is there");
                 }
                 self.world.say(format!("{} stops: the config is gone", self.sitting[index].controller.id()));
                 return false;
             }
-            End::Superseded => {
+            PassEnd::Superseded => {
                 self.world.say(format!("{} stops: superseded", self.sitting[index].controller.id()));
                 return false;
             }

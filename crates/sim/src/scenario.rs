@@ -7,7 +7,7 @@ use crate::truth::Truth;
 use crate::world::{Hazard, Power, SimNode, SimService, World};
 use careen_planner::observed::{Availability, Expectation, Mode, Restart, Role};
 use careen_planner::rollout::{Control, RolloutRecord};
-use careen_planner::spec::{DrainPolicy, FailureAction, Limits, NodeOrder, RebootPolicy, UnlockKey};
+use careen_planner::spec::{DrainPolicy, Limits, NodeOrder, OnFailure, RebootPolicy, UnlockKey};
 use careen_planner::{NodeId, RolloutId, Spec, Version};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -174,12 +174,8 @@ fn random_spec(rng: &mut Rng) -> Spec {
     spec.policy.delay = Duration::from_secs(rng.between(0, 1) * 10);
     spec.policy.order =
         *rng.pick(&[NodeOrder::WorkersFirst, NodeOrder::WorkersFirst, NodeOrder::ManagersFirst]);
-    spec.policy.failure_action = *rng.pick(&[
-        FailureAction::Pause,
-        FailureAction::Pause,
-        FailureAction::Continue,
-        FailureAction::Rollback,
-    ]);
+    spec.policy.failure_action =
+        *rng.pick(&[OnFailure::Pause, OnFailure::Pause, OnFailure::Continue, OnFailure::Rollback]);
     spec.drain = *rng.pick(&[DrainPolicy::Auto, DrainPolicy::Auto, DrainPolicy::Always, DrainPolicy::Never]);
     spec.reboot = *rng.pick(&[RebootPolicy::Auto, RebootPolicy::Asked, RebootPolicy::Never]);
     spec.restarts = rng.permille(200);

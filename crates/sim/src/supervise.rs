@@ -1,6 +1,6 @@
 //! Carries out what supervisors decide: the shipped [`Supervisor`] is told what came of it, in virtual time.
 
-use crate::host::{AttemptEnd, Files, Host, Id, Part};
+use crate::host::{AttemptEnd, Files, Host, Id, PayloadCommand};
 use crate::world::{Power, World};
 use careen_contract::entry::Way;
 use careen_host::journal::{EngineOutcome, Record, TransactionResult};
@@ -368,7 +368,7 @@ impl World {
         let begun = files.is_some_and(|files| matches!(files.state.stage, Stage::RestartingEngine { .. }));
         let replaced = matches!(record, Record::RestartingEngine { why: EngineRestart::Replaced });
         let restarts = replaced && !begun || matches!(record, Record::Rebooting { .. });
-        if restarts && process.id.part == Part::Command {
+        if restarts && process.id.part == PayloadCommand::Command {
             self.check_restarts_go(index, process);
         }
         self.write(index, process, record.clone())
@@ -394,7 +394,7 @@ impl World {
 
     fn seen(&mut self, index: usize, process: &Process) -> Event {
         let node = &self.nodes[index];
-        let of_command = process.id.part == Part::Command;
+        let of_command = process.id.part == PayloadCommand::Command;
         let view = HostView {
             go: None,
             boot_id: node.host.boot_id(),
@@ -410,7 +410,7 @@ impl World {
     fn start_program(&mut self, index: usize, process: &mut Process, start: Start) {
         let quick = self.rng.between(1, 4);
         let plan = &self.nodes[index].host.plan;
-        let of_command = process.id.part == Part::Command && start.phase == Phase::Command;
+        let of_command = process.id.part == PayloadCommand::Command && start.phase == Phase::Command;
         let takes = if of_command { plan.takes } else { quick };
         let midway = of_command && (plan.engine_restarts_midway || plan.stops_the_engine);
         process.program = Some(Program {
@@ -447,10 +447,10 @@ impl World {
         process.program = None;
         let host = &mut self.nodes[index].host;
         ended(match (process.id.part, start.phase) {
-            (Part::Command, Phase::Command) => command_ends(host, start.attempt),
-            (Part::Prepare, _) => CommandEnd::Exited(i32::from(!host.plan.prepare_works)),
-            (Part::Verify, _) => CommandEnd::Exited(i32::from(!host.plan.verify_works)),
-            (Part::Rollback | Part::Command, _) => CommandEnd::Exited(0),
+            (PayloadCommand::Command, Phase::Command) => command_ends(host, start.attempt),
+            (PayloadCommand::Prepare, _) => CommandEnd::Exited(i32::from(!host.plan.prepare_works)),
+            (PayloadCommand::Verify, _) => CommandEnd::Exited(i32::from(!host.plan.verify_works)),
+            (PayloadCommand::Rollback | PayloadCommand::Command, _) => CommandEnd::Exited(0),
         })
     }
 

@@ -6,7 +6,7 @@ use careen_contract::label;
 use careen_planner::observed::{Availability, Role};
 use careen_planner::rollout::{Ask, Control};
 use careen_planner::state::NodeRecord;
-use careen_planner::{NodeId, PauseReason, Stage};
+use careen_planner::{NodeId, NodeState, PauseReason};
 
 impl Run {
     pub(crate) fn fault(&mut self) {
@@ -129,7 +129,7 @@ impl Run {
 
     fn answer_failure(&mut self, node: &NodeId) {
         let Some(index) = self.world.nodes.iter().position(|one| one.id == *node) else { return };
-        let failed = matches!(self.world.stage(&self.world.nodes[index]), Some(Stage::Failed { .. }));
+        let failed = matches!(self.world.state(&self.world.nodes[index]), Some(NodeState::Failed { .. }));
         let retried = self.world.retries.get(node).copied().unwrap_or(0);
         match self.world.rng.between(0, 2) {
             0 if failed && retried < 2 => {
@@ -155,7 +155,7 @@ impl Run {
         let stuck = |node: &NodeId| self.at_risk_since.get(node).is_some_and(|since| now > since + 900);
         let Some(node) = pass.holds.keys().find(|node| stuck(node)).cloned() else { return };
         let Some(index) = self.world.nodes.iter().position(|one| one.id == node) else { return };
-        let begun = pass.stages.get(&node).is_some_and(Stage::is_after_the_go);
+        let begun = pass.states.get(&node).is_some_and(NodeState::is_after_the_go);
         self.at_risk_since.remove(&node);
         if begun {
             self.operator_says(Control::Aborting);

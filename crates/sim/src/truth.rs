@@ -1,15 +1,15 @@
 //! What really happened: who announced and gave which go, what agents drew and said. Kept by nobody but the simulator, and
 //! compared with what begins on hosts.
 
-use crate::host::{Id, Part, Try};
+use crate::host::{Id, PayloadCommand, Try};
 use crate::supervise::Process;
 use crate::world::World;
 use careen_contract::label;
 use careen_contract::report::Said;
 use careen_host::transaction::Stage as HostStage;
 use careen_planner::rollout::{Ask, Control};
-use careen_planner::state::{NodeRecord, Reason, Then};
-use careen_planner::{JobKey, JobRole, NodeId, Stage};
+use careen_planner::state::{AfterRestoring, NodeRecord, Reason};
+use careen_planner::{JobKey, JobRole, NodeId, NodeState};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A host whose agent said so within so many seconds counts as busy.
@@ -112,44 +112,47 @@ impl World {
     /// A label was written.
     pub(crate) fn note_label(&mut self, node: &NodeId, record: &NodeRecord, is_new: bool) {
         let agent = agent_of(node, record);
-        match &record.stage {
-            Stage::Running { drained } => {
+        match &record.state {
+            NodeState::Running { drained } => {
                 if *drained {
                     self.truth.drained.insert(agent.clone());
                 }
                 self.truth.announced.entry(agent).or_default().insert(record.epoch);
             }
-            Stage::RestartingEngine | Stage::Rebooting => {
+            NodeState::RestartingEngine | NodeState::Rebooting => {
                 self.truth.restarts.entry(agent).or_default().insert(record.epoch);
             }
-            Stage::Done => {
+            NodeState::Done => {
                 self.truth.done.insert((node.clone(), record.rollout.clone()));
             }
-            Stage::Failed { reason, .. } if is_new => {
+            NodeState::Failed { reason, .. } if is_new => {
                 self.truth.failed.push((node.clone(), record.rollout.clone(), *reason));
                 let busy = self.truth.busy.get(node).is_some_and(|at| self.now < at + BUSY);
                 if busy && *reason == Reason::TimeLimit {
                     self.truth.starved.push((node.clone(), record.rollout.clone()));
                 }
             }
-            Stage::Pending
-            | Stage::Entering
-            | Stage::Preparing
-            | Stage::Draining { .. }
-            | Stage::Verifying
-            | Stage::Restoring { .. }
-            | Stage::Settling
-            | Stage::Failed { .. }
-            | Stage::Skipped { .. }
-            | Stage::Gone { .. } => {}
+            NodeState::Pending
+            | NodeState::Entering
+            | NodeState::Preparing
+            | NodeState::Draining { .. }
+            | NodeState::Verifying
+            | NodeState::Restoring { .. }
+            | NodeState::Settling
+            | NodeState::Failed { .. }
+            | NodeState::Skipped { .. }
+            | NodeState::Gone { .. } => {}
         }
         self.check_taken_back(node, record);
     }
 
     /// **Nothing is taken back that has begun.**
     fn check_taken_back(&mut self, node: &NodeId, record: &NodeRecord) {
-        let takes_back = record.stage.is_before_the_go()
-            || matches!(record.stage, Stage::Restoring { then: Then::Fail { .. } | Then::Skip { .. } });
+        let takes_back = record.state.is_before_the_go()
+            || matches!(
+                record.state,
+                NodeState::Restoring { then: AfterRestoring::Fail { .. } | AfterRestoring::Skip { .. } }
+            );
         let of_try = |one: &&(NodeId, careen_planner::RolloutId, u32, u32)| {
             (&one.0, &one.1, one.2) == (node, &record.rollout, record.generation)
         };
@@ -158,7 +161,7 @@ impl World {
         if takes_back && known && self.attempts.iter().any(|one| of_try(&one)) {
             self.violation(format!(
                 "{node} is taken back although its command has begun: {:?}",
-                record.stage
+                record.state
             ));
         }
     }
@@ -197,7 +200,7 @@ impl World {
         let node = &self.nodes[index];
         let record = NodeRecord::decode(node.labels.get(label::NODE).map_or("", |text| text));
         if let Ok(record) = record
-            && record.stage.is_after_the_go()
+            && record.state.is_after_the_go()
         {
             let id = Id::command(&record.rollout, &node.id, record.generation);
             let could_begin =
@@ -256,11 +259,13 @@ impl World {
             self.violation(format!("{node} has forgotten try {} and starts it anew", process.id.generation));
         }
         let record = self.record(index).filter(|record| record.rollout == process.id.rollout);
-        let stage = record.map(|record| record.stage);
-        let announced =
-            matches!(stage, Some(Stage::Running { .. } | Stage::Verifying | Stage::Failed { .. }));
+        let state = record.map(|record| record.state);
+        let announced = matches!(
+            state,
+            Some(NodeState::Running { .. } | NodeState::Verifying | NodeState::Failed { .. })
+        );
         if !announced && !self.unlabelled_once.contains(&node) {
-            self.violation(format!("the command begins on {node} while its label says {stage:?}"));
+            self.violation(format!("the command begins on {node} while its label says {state:?}"));
         }
         let drained = process.go.map(|go| self.agent_key(&process.id, go));
         if drained.is_some_and(|agent| self.truth.drained.contains(&agent)) {
@@ -329,7 +334,7 @@ impl World {
         let mut lines = Vec::new();
         for node in self.nodes.iter().filter(|node| node.takes_part(self.now)) {
             let done = self.truth.done.contains(&(node.id.clone(), self.spec.id.clone()));
-            let failed = matches!(self.stage(node), Some(Stage::Failed { .. }));
+            let failed = matches!(self.state(node), Some(NodeState::Failed { .. }));
             let failed =
                 failed || self.truth.failed.iter().any(|(one, id, _)| *one == node.id && *id == self.spec.id);
             // A host that left and joined again, and one of which somebody removed the label, is not asked any more.
@@ -337,7 +342,8 @@ impl World {
             // A node that was done may have been tried again, after somebody had removed its label.
             let done = done && !failed;
             for process in &node.host.processes {
-                let of_command = process.id.rollout == self.spec.id && process.id.part == Part::Command;
+                let of_command =
+                    process.id.rollout == self.spec.id && process.id.part == PayloadCommand::Command;
                 let of_this = of_command && asked;
                 if process.only_waits() && (done || (of_this && !failed)) {
                     let at = process.machine.at().name();

@@ -13,7 +13,7 @@ use careen_planner::action::AgentSpec;
 use careen_planner::observed::{Availability, Lock, Mode, Refusal, Restart, Role, TaskState};
 use careen_planner::rollout::{Baseline, Control, GoneMark, NodeResult, RolloutRecord};
 use careen_planner::state::NodeRecord;
-use careen_planner::{ControllerId, JobKey, NodeId, RolloutId, Spec, Stage, Version};
+use careen_planner::{ControllerId, JobKey, NodeId, NodeState, RolloutId, Spec, Version};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// A swarm with its hosts.
@@ -285,9 +285,10 @@ impl World {
             node.unseen_at = 0;
             // What the one before left drained is still careen's, while it is so.
             let record = node.labels.get(label::NODE).and_then(|text| NodeRecord::decode(text).ok());
-            let over =
-                |stage: &Stage| stage.is_terminal() || matches!(stage, Stage::Pending | Stage::Entering);
-            let taken = record.filter(|record| over(&record.stage)).and_then(|record| record.taken);
+            let over = |state: &NodeState| {
+                state.is_terminal() || matches!(state, NodeState::Pending | NodeState::Entering)
+            };
+            let taken = record.filter(|record| over(&record.state)).and_then(|record| record.taken);
             let taken = taken.filter(|taken| taken.set == node.availability);
             node.wish = taken.map_or(node.availability, |taken| taken.was);
         }
@@ -417,10 +418,10 @@ impl World {
         }
     }
 
-    /// The stage that a node's label tells of.
-    pub fn stage(&self, node: &SimNode) -> Option<Stage> {
+    /// The state that a node's label tells of.
+    pub fn state(&self, node: &SimNode) -> Option<NodeState> {
         let record = node.labels.get(label::NODE).map(|text| NodeRecord::decode(text));
-        record.and_then(Result::ok).map(|record| record.stage)
+        record.and_then(Result::ok).map(|record| record.state)
     }
 }
 

@@ -5,7 +5,7 @@ use careen_planner::action::Action;
 use careen_planner::observed::{AgentReport, Manager, Node, Reachability, Said, TaskState};
 use careen_planner::rollout::{Ask, Control, GoneMark};
 use careen_planner::state::NodeRecord;
-use careen_planner::{Act, ControllerId, JobKey, JobRole, NodeId, Observed, Pass, Stage};
+use careen_planner::{Act, ControllerId, JobKey, JobRole, NodeId, NodeState, Observed, Pass};
 use careen_sim::world::World;
 use careen_sim::{Accidents, Faults, Run, scenario};
 use std::cell::RefCell;
@@ -57,7 +57,7 @@ fn a_planner_that_tries_again_by_itself() {
     fn retry(observed: &mut Observed, _: &ControllerId) {
         for node in &mut observed.nodes {
             let record = NodeRecord::of(node).ok().flatten();
-            if record.is_some_and(|record| matches!(record.stage, Stage::Failed { .. })) {
+            if record.is_some_and(|record| matches!(record.state, NodeState::Failed { .. })) {
                 node.labels.insert(label::ASK.into(), Ask::Retry.label(&scenario::spec().id));
             }
         }
@@ -238,7 +238,7 @@ fn a_planner_that_takes_what_any_agent_said_for_the_word_of_the_last() {
         NOT_BEGUN.with_borrow_mut(|not_begun| not_begun.extend(said));
         let asks = |node: &Node| {
             let record = NodeRecord::of(node).ok().flatten()?;
-            (record.stage == Stage::Verifying).then(|| (node.id.clone(), record.generation, record.agent))
+            (record.state == NodeState::Verifying).then(|| (node.id.clone(), record.generation, record.agent))
         };
         for (node, generation, agent) in observed.nodes.iter().filter_map(asks) {
             if NOT_BEGUN.with_borrow(|not_begun| not_begun.contains(&(node.clone(), generation))) {

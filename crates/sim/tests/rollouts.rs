@@ -165,18 +165,18 @@ fn a_host_that_leaves_in_its_turn_and_joins_again_is_gone_and_runs_nothing_twice
 
 #[test]
 fn a_rollout_whose_config_is_removed_is_given_back_from_what_is_left() {
-    for stage in ["entering", "preparing", "running", "verifying", "settling"] {
+    for state in ["entering", "preparing", "running", "verifying", "settling"] {
         let mut run = Run::new(scenario::world(1, scenario::spec(), 3, 2));
-        until(&mut run, stage, |world| {
-            world.nodes.iter().any(|node| world.stage(node).is_some_and(|now| now.name() == stage))
+        until(&mut run, state, |world| {
+            world.nodes.iter().any(|node| world.state(node).is_some_and(|now| now.name() == state))
         });
         run.world.removed = true;
-        let ending = run.to_the_end().unwrap_or_else(|failure| panic!("{failure}\n{stage}"));
+        let ending = run.to_the_end().unwrap_or_else(|failure| panic!("{failure}\n{state}"));
         assert_eq!(ending.outcome, RolloutOutcome::Aborted);
-        assert!(ending.world.jobs.is_empty(), "{stage}: {:?}", ending.world.jobs);
-        let works = matches!(stage, "running" | "verifying");
+        assert!(ending.world.jobs.is_empty(), "{state}: {:?}", ending.world.jobs);
+        let works = matches!(state, "running" | "verifying");
         let labels = ending.world.nodes.iter().filter(|node| !node.labels.is_empty()).count();
-        assert_eq!(labels, usize::from(works), "{stage}: a host that may be at work is left to its operator");
+        assert_eq!(labels, usize::from(works), "{state}: a host that may be at work is left to its operator");
     }
 }
 

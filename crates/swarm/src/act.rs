@@ -209,8 +209,8 @@ impl SwarmCluster {
             let record = NodeRecord::of(node).ok().flatten().filter(|record| record.rollout == *id)?;
             let (id, hostname) = (node.id.clone(), node.hostname.clone());
             let last_words = last_words(node, &record.rollout, record.generation);
-            let (generation, stage) = (record.generation, record.stage);
-            Some(HistoryNode { id, hostname, generation, stage, last_words })
+            let (generation, state) = (record.generation, record.state);
+            Some(HistoryNode { id, hostname, generation, state, last_words })
         };
         Ok(History {
             rollout: id.clone(),

@@ -7,7 +7,7 @@ use crate::names;
 use careen_contract::label;
 use careen_contract::object;
 use careen_planner::rollout::{GoneNode, NodeResult, RolloutOutcome};
-use careen_planner::{NodeId, RolloutId, Spec, Stage};
+use careen_planner::{NodeId, NodeState, RolloutId, Spec};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -50,7 +50,8 @@ pub struct HistoryNode {
     /// Which try it was.
     pub generation: u32,
     /// Where it stood.
-    pub stage: Stage,
+    #[serde(rename = "stage")]
+    pub state: NodeState,
     /// What its host said last, where nothing else was heard of how it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_words: Option<String>,
@@ -58,8 +59,8 @@ pub struct HistoryNode {
 
 impl From<&GoneNode> for HistoryNode {
     fn from(gone: &GoneNode) -> Self {
-        let GoneNode { id, hostname, generation, stage } = gone.clone();
-        Self { id, hostname, generation, stage, last_words: None }
+        let GoneNode { id, hostname, generation, state } = gone.clone();
+        Self { id, hostname, generation, state, last_words: None }
     }
 }
 

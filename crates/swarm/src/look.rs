@@ -197,7 +197,7 @@ fn decoded<T>(
 fn at_work(nodes: &[Node], jobs: &[JobService]) -> Vec<String> {
     let busy = |node: &&Node| {
         let record = NodeRecord::of(node);
-        let begun = record.map_or(true, |record| record.is_some_and(|record| !record.stage.is_terminal()));
+        let begun = record.map_or(true, |record| record.is_some_and(|record| !record.state.is_terminal()));
         let labelled = node.labels.contains_key(label::NODE);
         (labelled && begun) || jobs.iter().any(|job| job.key.node == node.id)
     };

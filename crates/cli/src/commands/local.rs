@@ -10,7 +10,7 @@ use crate::exit::Exit;
 use crate::follow::Verdict;
 use careen_controller::{Controller, Done, run};
 use careen_planner::cluster::{ActError, Cluster, Unseen};
-use careen_planner::{Act, Action, ControllerId, End, Hold, Observed, Pass, Spec};
+use careen_planner::{Act, Action, ControllerId, Hold, Observed, Pass, PassEnd, Spec};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -70,7 +70,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
             }
         };
         match end {
-            End::Finished => {
+            PassEnd::Finished => {
                 // A service whose controller never came up does not go by itself, and Swarm would start it for ever. Where it
                 // cannot be removed now, the next sweep does it.
                 let _best_effort = self.backend.remove_controller(&following.follower.spec().id);
@@ -82,17 +82,17 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
                 };
                 self.over(&mut following, outcome)
             }
-            End::Removed => {
+            PassEnd::Removed => {
                 give_back(&mut cluster, &me);
                 let _best_effort = self.backend.remove_controller(&following.follower.spec().id);
                 self.removed(&mut following)
             }
-            End::Superseded => {
+            PassEnd::Superseded => {
                 self.wipe(&mut following)?;
                 self.say("another controller took the rollout over; this one stopped, and follows")?;
                 self.follow(following.follower.spec().clone())
             }
-            End::GoOn => {
+            PassEnd::GoOn => {
                 give_back(&mut cluster, &me);
                 self.left(following, left)
             }

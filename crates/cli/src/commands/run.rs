@@ -11,7 +11,7 @@ use crate::text::{self, Page};
 use crate::unlock;
 use crate::{delivery, given, image, plan_page, registry, spec};
 use careen_contract::settings::DEFAULT_PAYLOAD;
-use careen_planner::plan::{CONTROLLER, Plan, Refusal, Warning, plan};
+use careen_planner::plan::{CONTROLLER, Plan, PlanRefusal, Warning, plan};
 use careen_planner::spec::UnlockKey;
 use careen_planner::{Given, GivenFile, Observed, RolloutId, Spec};
 use careen_swarm::{GivenKind, PayloadFile};
@@ -37,8 +37,8 @@ impl Prospect {
         if let Some(rollout) = self.going_on.clone() {
             return Err(BackendError::OtherRollout { rollout }.into());
         }
-        let names_no_node = |refusal: &&Refusal| {
-            matches!(refusal, Refusal::NoSuchNode { .. } | Refusal::AmbiguousNode { .. })
+        let names_no_node = |refusal: &&PlanRefusal| {
+            matches!(refusal, PlanRefusal::NoSuchNode { .. } | PlanRefusal::AmbiguousNode { .. })
         };
         if let Some(refusal) = self.plan.refusals.iter().find(names_no_node) {
             return Err(Failure::NamesNoNode { why: refusal.to_string() });
@@ -79,12 +79,12 @@ fn called(spec: &Spec) -> String {
 }
 
 /// Why nothing can be run from an image.
-fn unfit(image: String, look: ImageLook) -> Option<Refusal> {
+fn unfit(image: String, look: ImageLook) -> Option<PlanRefusal> {
     if !look.missing.is_empty() {
-        return Some(Refusal::ImageLacks { image, files: look.missing });
+        return Some(PlanRefusal::ImageLacks { image, files: look.missing });
     }
     let of_another = look.protocol.as_deref() != Some(image::PROTOCOL);
-    of_another.then(|| Refusal::ImageOfAnother {
+    of_another.then(|| PlanRefusal::ImageOfAnother {
         image,
         has: look.protocol,
         wants: image::PROTOCOL.to_owned(),
@@ -187,7 +187,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         spec: &mut Spec,
         files: &[PayloadFile],
         named: Option<&str>,
-    ) -> Result<Option<Refusal>, Failure> {
+    ) -> Result<Option<PlanRefusal>, Failure> {
         let controller = CONTROLLER.to_owned();
         if let Some(name) = named {
             let image = self.backend.pin(name)?;
@@ -227,16 +227,16 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         how: &HowArgs,
         spec: &mut Spec,
         key: Option<&Key>,
-    ) -> Result<Option<Refusal>, Failure> {
+    ) -> Result<Option<PlanRefusal>, Failure> {
         if let Some(name) = &how.unlock_key_secret {
             spec.unlock_key = self.backend.secret(name)?;
             let missing = spec.unlock_key.is_none();
-            return Ok(missing.then(|| Refusal::NoSuchSecret { name: name.clone() }));
+            return Ok(missing.then(|| PlanRefusal::NoSuchSecret { name: name.clone() }));
         }
         let Some(key) = key else { return Ok(None) };
         // Its secret is made when the rollout is.
         spec.unlock_key = Some(UnlockKey { id: String::new(), name: String::new() });
-        Ok((!self.backend.is_unlock_key(key)?).then_some(Refusal::WrongUnlockKey))
+        Ok((!self.backend.is_unlock_key(key)?).then_some(PlanRefusal::WrongUnlockKey))
     }
 
     /// Credentials that are to be passed on must be there; those that are not passed on may be missed later.

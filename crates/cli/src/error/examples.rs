@@ -149,7 +149,7 @@ fn of_rollouts() -> Vec<Failure> {
 }
 
 fn illegal() -> careen_planner::state::IllegalStep {
-    careen_planner::state::IllegalStep { stage: "done", event: "retry" }
+    careen_planner::state::IllegalStep { state: "done", event: "retry" }
 }
 
 impl Failure {

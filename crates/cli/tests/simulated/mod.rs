@@ -128,7 +128,7 @@ impl Sim {
         drop(shared);
         let mut cluster = SimCluster { sim: self.clone(), who };
         let goes_on = run_pass(&mut controller, &mut cluster)
-            .map_or(true, |(pass, _)| pass.end == careen_planner::End::GoOn);
+            .map_or(true, |(pass, _)| pass.end == careen_planner::PassEnd::GoOn);
         self.0.borrow_mut().in_swarm = goes_on.then_some(controller);
     }
 }

@@ -7,7 +7,7 @@ use crate::drain;
 use crate::hold::Hold;
 use crate::ids::COLLECTORS_GATES;
 use crate::observed::{Availability, Draw, HostPhase, Job, NodeOutcome, Restart, Said};
-use crate::state::{Event, Goal, Phase, Reason};
+use crate::state::{Goal, NodeEvent, Reason, StateName};
 
 impl Work<'_> {
     pub(super) fn draining_for_a_restart(&mut self, here: &Here<'_>, kind: Restart) -> Move {
@@ -16,7 +16,7 @@ impl Work<'_> {
         }
         match self.observed.report(&here.agent) {
             Some(Said::WantsRestart { kind: wanted, .. }) if *wanted == kind => {}
-            Some(_) => return Move::Step(Event::Ended, Wanted::Keep),
+            Some(_) => return Move::Step(NodeEvent::Ended, Wanted::Keep),
             None => {}
         }
         if self.is_lost(here) {
@@ -30,12 +30,12 @@ impl Work<'_> {
         }
         match self.quorum(here) {
             Err(hold) => Move::Wait(hold),
-            Ok(()) => Move::Step(Event::Restart(kind), Wanted::Keep),
+            Ok(()) => Move::Step(NodeEvent::Restart(kind), Wanted::Keep),
         }
     }
 
     pub(super) fn running(&mut self, here: &Here<'_>, drained: bool) -> Move {
-        let phase = Phase::Running;
+        let during = StateName::Running;
         let said = self.observed.report(&here.agent);
         // A failure of the command itself is told as one: `verify` never ran.
         let of_command = |outcome: &NodeOutcome| match outcome {
@@ -45,16 +45,16 @@ impl Work<'_> {
         match said {
             _ if self.result(here).is_some() => {
                 let failed = self.result(here).and_then(of_command);
-                return failed.map_or(Move::Step(Event::Ended, Wanted::Keep), Move::Fail);
+                return failed.map_or(Move::Step(NodeEvent::Ended, Wanted::Keep), Move::Fail);
             }
             Some(Said::Finished { outcome, record }) if of_command(outcome).is_some() => {
                 return self.write_result(here, outcome, record.clone());
             }
             Some(Said::Finished { .. } | Said::Verifying) => {
-                return Move::Step(Event::Ended, Wanted::Keep);
+                return Move::Step(NodeEvent::Ended, Wanted::Keep);
             }
             Some(Said::WantsRestart { kind, draw }) => return self.wants_restart(here, *kind, *draw),
-            Some(Said::Restarting { kind }) => return Move::Step(Event::Restart(*kind), Wanted::Keep),
+            Some(Said::Restarting { kind }) => return Move::Step(NodeEvent::Restart(*kind), Wanted::Keep),
             Some(
                 Said::Busy { .. }
                 | Said::Copied { .. }
@@ -82,7 +82,7 @@ impl Work<'_> {
         if limit.is_some_and(|limit| here.age >= limit) {
             return Move::Fail(Reason::TimeLimit);
         }
-        Move::Wait(self.works(here, phase))
+        Move::Wait(self.works(here, during))
     }
 
     /// The command is done and the agent asks for a restart.
@@ -101,16 +101,16 @@ impl Work<'_> {
         if drains && !drained {
             return match self.drain_hold(here.node) {
                 Some(hold) => Move::Wait(hold),
-                None => Move::Step(Event::Drain(Goal::Restart(kind)), Wanted::Be(Availability::Drain)),
+                None => Move::Step(NodeEvent::Drain(Goal::Restart(kind)), Wanted::Be(Availability::Drain)),
             };
         }
         if drains && self.is_empty(here).is_err() {
             // Drained for the command, or by its operator: the time in which it has to be empty begins now.
-            return Move::Step(Event::Drain(Goal::Restart(kind)), Wanted::Be(Availability::Drain));
+            return Move::Step(NodeEvent::Drain(Goal::Restart(kind)), Wanted::Be(Availability::Drain));
         }
         match self.quorum(here) {
             Err(hold) => Move::Wait(hold),
-            Ok(()) => Move::Step(Event::Restart(kind), Wanted::Keep),
+            Ok(()) => Move::Step(NodeEvent::Restart(kind), Wanted::Keep),
         }
     }
 
@@ -130,7 +130,7 @@ impl Work<'_> {
             Some(
                 Said::Finished { .. } | Said::Verifying | Said::Running { .. } | Said::WantsRestart { .. },
             ) => {
-                return Move::Step(Event::Ended, Wanted::Keep);
+                return Move::Step(NodeEvent::Ended, Wanted::Keep);
             }
             Some(
                 Said::Restarting { .. }
@@ -158,14 +158,14 @@ impl Work<'_> {
             return Move::Fail(Reason::TimeLimit);
         }
         let unread = self.observed.report(&here.agent).is_none();
-        let phase = match kind {
-            Restart::Engine => Phase::RestartingEngine,
-            Restart::Reboot => Phase::Rebooting,
+        let during = match kind {
+            Restart::Engine => StateName::RestartingEngine,
+            Restart::Reboot => StateName::Rebooting,
         };
         // Which gates are this restart's go stands in the report that asked for it, and nowhere else.
         let asks = unread && !self.restart_is_given(here) && !is_going_down(here);
         Move::Wait(match asks {
-            true => Hold::NoReport { phase },
+            true => Hold::NoReport { during },
             false if is_going_down(here) => Hold::Restarting { kind },
             false => self.host_waits(here).unwrap_or(Hold::Restarting { kind }),
         })
@@ -204,12 +204,12 @@ impl Work<'_> {
     }
 
     pub(super) fn verifying(&mut self, here: &Here<'_>) -> Move {
-        let phase = Phase::Verifying;
+        let during = StateName::Verifying;
         // Its time runs while the next agent's services are created.
         let a_go_may_count = self.a_go_may_count(here);
         let said = self.observed.report(&here.agent);
         match (self.result(here), said) {
-            (Some(NodeOutcome::Succeeded), _) => return Move::Step(Event::Verified, Wanted::Keep),
+            (Some(NodeOutcome::Succeeded), _) => return Move::Step(NodeEvent::Verified, Wanted::Keep),
             (Some(NodeOutcome::Failed { phase, exit, .. }), _) => {
                 return Move::Fail(Reason::of(*phase, *exit));
             }
@@ -219,16 +219,16 @@ impl Work<'_> {
             // It wanted a restart: its host has lost what it knew of it, and would do it again.
             (None, Some(Said::NotBegun)) if here.record.begun => return Move::Fail(Reason::Forgotten),
             (None, Some(Said::NotBegun)) => {
-                return Move::Step(Event::NotBegun, Wanted::Be(Availability::Active));
+                return Move::Step(NodeEvent::NotBegun, Wanted::Be(Availability::Active));
             }
             (None, Some(Said::WantsRestart { kind, draw })) => {
                 return self.wants_restart(here, *kind, *draw);
             }
             (None, Some(Said::Cancelled { .. } | Said::Revoked | Said::Forgotten)) => {
-                return self.gives_up(here).unwrap_or(Move::Wait(Hold::NoReport { phase }));
+                return self.gives_up(here).unwrap_or(Move::Wait(Hold::NoReport { during }));
             }
             (None, Some(Said::Restarting { kind })) => {
-                return Move::Step(Event::Restart(*kind), Wanted::Keep);
+                return Move::Step(NodeEvent::Restart(*kind), Wanted::Keep);
             }
             (
                 None,
@@ -263,7 +263,7 @@ impl Work<'_> {
         if here.record.taken.is_some_and(|taken| taken.set == Availability::Active) {
             return Move::Set(Wanted::Restore);
         }
-        Move::Wait(self.works(here, phase))
+        Move::Wait(self.works(here, during))
     }
 
     /// Until the agent that collects and its gates run.

@@ -6,11 +6,11 @@ use crate::drain;
 use crate::hold::Hold;
 use crate::ids::GATES;
 use crate::observed::{Availability, Expectation, HostPhase, NodeOutcome, Refusal, Said};
-use crate::state::{Event, Goal, Phase, Reason};
+use crate::state::{Goal, NodeEvent, Reason, StateName};
 use crate::watch::Key;
 use std::time::Duration;
 
-/// When a node that refused an agent is asked again. The phase's limit ends that before too many agents are lost.
+/// When a node that refused an agent is asked again. The state's limit ends that before too many agents are lost.
 const ASK_AGAIN: Duration = Duration::from_secs(60);
 
 impl Work<'_> {
@@ -18,7 +18,7 @@ impl Work<'_> {
         if here.node.availability != Availability::Active {
             return match here.record.taken {
                 // Drained by its operator since its turn came: from the beginning, as a node that is kept so.
-                None => Move::Step(Event::Withdraw, Wanted::Keep),
+                None => Move::Step(NodeEvent::Withdraw, Wanted::Keep),
                 Some(_) => self.taken_away(here, Availability::Active),
             };
         }
@@ -38,7 +38,7 @@ impl Work<'_> {
             return replaced;
         }
         if placed == of || self.observed.report(&here.agent).is_some_and(is_past_the_go) {
-            return Move::Step(Event::Placed, Wanted::Keep);
+            return Move::Step(NodeEvent::Placed, Wanted::Keep);
         }
         if here.age >= self.spec.limits.entering {
             return Move::Fail(Reason::TimeLimit);
@@ -77,13 +77,13 @@ impl Work<'_> {
                     outcome @ NodeOutcome::Failed { phase: HostPhase::Preflight | HostPhase::Prepare, .. },
                 record,
             }) => self.write_result(here, outcome, record.clone()),
-            Some(said) if is_past_the_go(said) => Move::Step(Event::Go { drained: false }, Wanted::Keep),
+            Some(said) if is_past_the_go(said) => Move::Step(NodeEvent::Go { drained: false }, Wanted::Keep),
             said => self.gives_up(here).unwrap_or_else(|| self.prepares(here, said)),
         }
     }
 
     fn prepares(&self, here: &Here<'_>, said: Option<&Said>) -> Move {
-        let phase = Phase::Preparing;
+        let during = StateName::Preparing;
         match said {
             _ if self.is_lost(here) => lost(here),
             _ if self.lost_a_gate(here) => cancelled(here),
@@ -93,7 +93,7 @@ impl Work<'_> {
                 Move::Wait(Hold::HostBusy { transaction: transaction.clone() })
             }
             Some(Said::Copied { from }) => Move::Wait(Hold::Copied { from: from.clone() }),
-            Some(_) | None => Move::Wait(self.works(here, phase)),
+            Some(_) | None => Move::Wait(self.works(here, during)),
         }
     }
 
@@ -105,20 +105,22 @@ impl Work<'_> {
         let kept = crate::availability::operators(here.node, here.record.taken);
         let wanted = drain::before_the_command(self.spec, expectation);
         match (wanted, kept) {
-            (_, Availability::Drain) => Move::Step(Event::Drain(Goal::Run), Wanted::Be(Availability::Drain)),
+            (_, Availability::Drain) => {
+                Move::Step(NodeEvent::Drain(Goal::Run), Wanted::Be(Availability::Drain))
+            }
             (false, Availability::Active | Availability::Pause) => {
-                Move::Step(Event::Go { drained: false }, Wanted::Restore)
+                Move::Step(NodeEvent::Go { drained: false }, Wanted::Restore)
             }
             (true, Availability::Active | Availability::Pause) => match self.drain_hold(here.node) {
                 Some(hold) => Move::Wait(hold),
-                None => Move::Step(Event::Drain(Goal::Run), Wanted::Be(Availability::Drain)),
+                None => Move::Step(NodeEvent::Drain(Goal::Run), Wanted::Be(Availability::Drain)),
             },
         }
     }
 
     pub(super) fn draining_for_the_command(&mut self, here: &Here<'_>) -> Move {
         if self.observed.report(&here.agent).is_some_and(is_past_the_go) {
-            return Move::Step(Event::Go { drained: true }, Wanted::Keep);
+            return Move::Step(NodeEvent::Go { drained: true }, Wanted::Keep);
         }
         if let Some(replaced) = self.gives_up(here) {
             return replaced;
@@ -137,7 +139,7 @@ impl Work<'_> {
         }
         match self.may_go_on().and_then(|()| self.quorum(here)) {
             Err(hold) => Move::Wait(hold),
-            Ok(()) => Move::Step(Event::Go { drained: true }, Wanted::Keep),
+            Ok(()) => Move::Step(NodeEvent::Go { drained: true }, Wanted::Keep),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Whose turn it is.
 
-use super::{Move, Standing, Wanted, Work};
+use super::{Move, NodeLabel, Wanted, Work};
 use crate::action::Action;
 use crate::drain;
 use crate::hold::{Hold, PauseReason};
@@ -11,7 +11,7 @@ use crate::participants;
 use crate::quorum;
 use crate::rollout::{Baseline, Control};
 use crate::settle;
-use crate::state::{Event, NodeRecord, Reason, Stage};
+use crate::state::{NodeEvent, NodeRecord, NodeState, Reason};
 use crate::watch::Key;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -52,7 +52,7 @@ impl Work<'_> {
             .then(|| drain::hold(self.observed, self.spec, &self.others(node, has_begun), node));
         match against.flatten() {
             Some(hold) => Move::Wait(hold),
-            None => Move::Step(Event::Enter, Wanted::Be(Availability::Active)),
+            None => Move::Step(NodeEvent::Enter, Wanted::Be(Availability::Active)),
         }
     }
 
@@ -77,14 +77,14 @@ impl Work<'_> {
     /// Its wave, and the quiet before it.
     fn turn(&mut self, node: &Node) -> Result<(), Hold> {
         let mine = self.waves.iter().position(|wave| wave.contains(&node.id)).unwrap_or(0);
-        let not_through = |id: &&NodeId| self.standings.get(*id).is_some_and(|one| !is_through(one));
+        let not_through = |id: &&NodeId| self.labels.get(*id).is_some_and(|one| !is_through(one));
         let left = |wave: &Wave| wave.iter().filter(not_through).cloned().collect::<Vec<NodeId>>();
         // The first wave that is not through is what everybody waits for.
         let earlier = self.waves[..mine].iter().map(left).find(|nodes| !nodes.is_empty()).unwrap_or_default();
         if !earlier.is_empty() {
             return Err(Hold::EarlierWave { nodes: earlier });
         }
-        let began = |id: &NodeId| self.standings.get(id).is_some_and(|one| !is_waiting(one));
+        let began = |id: &NodeId| self.labels.get(id).is_some_and(|one| !is_waiting(one));
         let wave_began = self.waves[mine].iter().any(began);
         if mine > 0 && !wave_began {
             let quiet = self.watching.age(Key::WaveOpen(mine));
@@ -104,17 +104,17 @@ impl Work<'_> {
     /// Whether one more node may go where it is missed. Asked again where the node is taken out of service: a label
     /// `entering` of a controller that was frozen and woke up may have come between.
     pub(super) fn maintenance(&self, node: &Node) -> Result<(), Hold> {
-        self.limits(node, self.others(node, Standing::is_in_maintenance).into_iter().collect())
+        self.limits(node, self.others(node, NodeLabel::is_in_maintenance).into_iter().collect())
     }
 
     /// What speaks against draining this node now, when it has its turn.
     pub(super) fn drain_hold(&self, node: &Node) -> Option<Hold> {
-        drain::hold(self.observed, self.spec, &self.others(node, Standing::is_in_maintenance), node)
+        drain::hold(self.observed, self.spec, &self.others(node, NodeLabel::is_in_maintenance), node)
     }
 
     /// The other nodes that stand so.
-    fn others(&self, node: &Node, so: impl Fn(&Standing) -> bool) -> BTreeSet<NodeId> {
-        let others = self.standings.iter().filter(|(id, one)| **id != node.id && so(one));
+    fn others(&self, node: &Node, so: impl Fn(&NodeLabel) -> bool) -> BTreeSet<NodeId> {
+        let others = self.labels.iter().filter(|(id, one)| **id != node.id && so(one));
         others.map(|(id, _)| id.clone()).collect()
     }
 
@@ -151,14 +151,14 @@ impl Work<'_> {
     }
 }
 
-fn has_begun(standing: &Standing) -> bool {
-    !is_waiting(standing) && !is_through(standing)
+fn has_begun(label: &NodeLabel) -> bool {
+    !is_waiting(label) && !is_through(label)
 }
 
-fn is_through(standing: &Standing) -> bool {
-    standing.stage().is_some_and(Stage::is_terminal)
+fn is_through(label: &NodeLabel) -> bool {
+    label.state().is_some_and(NodeState::is_terminal)
 }
 
-fn is_waiting(standing: &Standing) -> bool {
-    matches!(standing.stage(), Some(Stage::Pending))
+fn is_waiting(label: &NodeLabel) -> bool {
+    matches!(label.state(), Some(NodeState::Pending))
 }

@@ -1,7 +1,7 @@
 //! The end of a rollout: history, then the control record, then nothing of it is left but what stays on purpose.
 
 use super::reap::is_needed;
-use super::{End, Standing, Work};
+use super::{NodeLabel, PassEnd, Work};
 use crate::action::Action;
 use crate::hold::PauseReason;
 use crate::observed::{Job, Observed};
@@ -9,17 +9,17 @@ use crate::participants;
 use crate::remains::without_labels;
 use crate::rollout::{Control, RolloutOutcome};
 use crate::spec::Spec;
-use crate::state::{NodeRecord, Stage};
+use crate::state::{NodeRecord, NodeState};
 use std::collections::BTreeMap;
 
 impl Work<'_> {
     /// When every node is through: the history, then the end.
-    pub(super) fn finish(&mut self) -> End {
+    pub(super) fn finish(&mut self) -> PassEnd {
         let only_beats = self.actions.iter().all(|action| matches!(action, Action::Beat { .. }));
-        let through = self.standings.values().all(|standing| self.is_over(standing));
+        let through = self.labels.values().all(|label| self.is_over(label));
         let leftovers = has_leftovers(self.observed, self.spec);
         if !only_beats || !through || self.waits_for_its_operator() || leftovers {
-            return End::GoOn;
+            return PassEnd::GoOn;
         }
         let outcome = self.outcome();
         if !self.observed.history_written {
@@ -30,7 +30,7 @@ impl Work<'_> {
             let control = Control::Finished { outcome };
             self.actions.push(Action::SetControl { control, version: rollout.version });
         }
-        End::GoOn
+        PassEnd::GoOn
     }
 
     /// Writes every node once that an abort leaves alone. A controller that was frozen in the middle of a pass before that may still
@@ -38,7 +38,7 @@ impl Work<'_> {
     /// what it did. It goes before the history, so that whoever takes over here does it, too.
     fn fence(&mut self) {
         for node in &self.observed.nodes {
-            if let Some(Standing::Ours { stored: false, .. }) = self.standings.get(&node.id) {
+            if let Some(NodeLabel::Ours { stored: false, .. }) = self.labels.get(&node.id) {
                 let (node, version) = (node.id.clone(), node.version);
                 // As it is: an earlier rollout's label tells what is to be given back.
                 let labels = BTreeMap::new();
@@ -56,26 +56,26 @@ impl Work<'_> {
         match &self.control {
             Control::Paused { why: PauseReason::BaselineRemoved } => true,
             Control::Paused { .. } => {
-                nobody_knows_who_took_part || self.standings.values().any(Standing::has_failed)
+                nobody_knows_who_took_part || self.labels.values().any(NodeLabel::has_failed)
             }
             Control::Running | Control::Aborting | Control::Finished { .. } => false,
         }
     }
 
-    fn is_over(&self, standing: &Standing) -> bool {
+    fn is_over(&self, label: &NodeLabel) -> bool {
         // An abort leaves alone what was not begun, and what nobody can read.
-        let untouched = match standing {
-            Standing::Ours { stored, .. } => !stored,
-            Standing::Foreign(_) | Standing::Corrupt(_) | Standing::Removed { .. } => true,
-            Standing::Gone { .. } => false,
+        let untouched = match label {
+            NodeLabel::Ours { stored, .. } => !stored,
+            NodeLabel::Foreign(_) | NodeLabel::Corrupt(_) | NodeLabel::Removed { .. } => true,
+            NodeLabel::Gone { .. } => false,
         };
-        standing.stage().is_some_and(Stage::is_terminal) || (self.control == Control::Aborting && untouched)
+        label.state().is_some_and(NodeState::is_terminal) || (self.control == Control::Aborting && untouched)
     }
 
     fn outcome(&self) -> RolloutOutcome {
         if self.control == Control::Aborting {
             RolloutOutcome::Aborted
-        } else if self.standings.values().any(|one| one.has_failed() || one.is_missing()) {
+        } else if self.labels.values().any(|one| one.has_failed() || one.is_missing()) {
             RolloutOutcome::WithFailures
         } else {
             RolloutOutcome::Done
@@ -83,7 +83,7 @@ impl Work<'_> {
     }
 
     /// After the end: what is left of services, labels and single results goes, then the lock is given back.
-    pub(super) fn tidy(&mut self) -> End {
+    pub(super) fn tidy(&mut self) -> PassEnd {
         for node in &self.observed.nodes {
             if wants_tidying(node, self.spec) {
                 self.actions.push(without_labels(node, None).into());
@@ -99,7 +99,7 @@ impl Work<'_> {
             let lock = self.observed.lock.as_ref();
             self.actions.extend(lock.map(|lock| Action::ReleaseLock { version: lock.version }));
         }
-        End::GoOn
+        PassEnd::GoOn
     }
 }
 
@@ -128,7 +128,7 @@ fn has_leftovers(observed: &Observed, spec: &Spec) -> bool {
 fn wants_tidying(node: &crate::observed::Node, spec: &Spec) -> bool {
     let record = NodeRecord::of(node).ok().flatten();
     record.is_some_and(|record| {
-        let begun = !record.stage.is_terminal() && record.stage != Stage::Entering;
+        let begun = !record.state.is_terminal() && record.state != NodeState::Entering;
         record.rollout == spec.id && !begun && record.taken.is_none()
     })
 }

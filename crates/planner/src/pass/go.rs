@@ -11,7 +11,7 @@ use crate::hold::Hold;
 use crate::ids::{GATES, JobRole};
 use crate::observed::{Availability, Draw, Job, Node, Reachability, Said};
 use crate::rollout::{Ask, Control};
-use crate::state::{Goal, NodeRecord, Reason, Stage};
+use crate::state::{Goal, NodeRecord, NodeState, Reason};
 use crate::watch::Key;
 use careen_contract::settings::GO_COUNTS;
 use std::time::Duration;
@@ -141,11 +141,11 @@ impl Work<'_> {
             // It comes too late. The write takes it away.
             return Some(Move::Set(Wanted::Keep));
         }
-        matches!(here.record.stage, Stage::Running { .. }).then(|| lost(here))
+        matches!(here.record.state, NodeState::Running { .. }).then(|| lost(here))
     }
 
     fn aborted(&mut self, here: &Here<'_>) -> Option<Move> {
-        if !here.record.stage.is_after_the_go() || self.result(here).is_some() {
+        if !here.record.state.is_after_the_go() || self.result(here).is_some() {
             return None;
         }
         let age = self.watching.age(Key::Aborting(here.node.id.clone(), here.record.generation));
@@ -163,27 +163,29 @@ impl Work<'_> {
 
     /// Nobody knows yet how far the host is.
     fn aborted_without_a_word(&self, here: &Here<'_>) -> Option<Move> {
-        match &here.record.stage {
-            Stage::Running { .. } => Some(lost(here)),
-            Stage::RestartingEngine | Stage::Rebooting if self.restart_is_given(here) => {
+        match &here.record.state {
+            NodeState::Running { .. } => Some(lost(here)),
+            NodeState::RestartingEngine | NodeState::Rebooting if self.restart_is_given(here) => {
                 Some(Move::Fail(Reason::Aborted))
             }
-            Stage::Draining { goal: Goal::Restart(_) } | Stage::RestartingEngine | Stage::Rebooting => {
+            NodeState::Draining { goal: Goal::Restart(_) }
+            | NodeState::RestartingEngine
+            | NodeState::Rebooting => {
                 let replaced = self.gives_up(here).or_else(|| self.is_lost(here).then(|| lost(here)));
                 Some(replaced.unwrap_or_else(|| Move::Wait(no_report(here))))
             }
             // A collecting agent is there or comes, and says it.
-            Stage::Verifying
-            | Stage::Pending
-            | Stage::Entering
-            | Stage::Preparing
-            | Stage::Draining { goal: Goal::Run }
-            | Stage::Restoring { .. }
-            | Stage::Settling
-            | Stage::Done
-            | Stage::Failed { .. }
-            | Stage::Skipped { .. }
-            | Stage::Gone { .. } => None,
+            NodeState::Verifying
+            | NodeState::Pending
+            | NodeState::Entering
+            | NodeState::Preparing
+            | NodeState::Draining { goal: Goal::Run }
+            | NodeState::Restoring { .. }
+            | NodeState::Settling
+            | NodeState::Done
+            | NodeState::Failed { .. }
+            | NodeState::Skipped { .. }
+            | NodeState::Gone { .. } => None,
         }
     }
 
@@ -220,7 +222,7 @@ pub(super) fn is_going_down(here: &Here<'_>) -> bool {
 }
 
 fn no_report(here: &Here<'_>) -> Hold {
-    here.record.stage.phase().map_or(Hold::Recording, |phase| Hold::NoReport { phase })
+    here.record.state.can_fail_in().map_or(Hold::Recording, |during| Hold::NoReport { during })
 }
 
 fn is_drawn(gate: &Job, draw: Draw) -> bool {

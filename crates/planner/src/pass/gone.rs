@@ -2,14 +2,14 @@
 //!
 //! Nothing of these is forgotten, and nothing waits for ever: each has a limit, and an operator can end the wait.
 
-use super::{PassError, Standing, Wanted, Work};
+use super::{NodeLabel, PassError, Wanted, Work};
 use crate::action::Action;
 use crate::hold::{Hold, PauseReason};
 use crate::ids::NodeId;
 use crate::observed::{Node, Observed};
 use crate::rollout::{Ask, Control, GoneMark, GoneNode};
 use crate::spec::Spec;
-use crate::state::{Event, Left, NodeRecord, Reason, Skip, Stage};
+use crate::state::{Left, NodeEvent, NodeRecord, NodeState, Reason, Skip};
 use crate::watch::Key;
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ impl Work<'_> {
     /// so it keeps its place until its time is over or an operator gives it up; that is written down before its services,
     /// which are all that tells of it, are removed.
     pub(super) fn absent(&mut self, id: &NodeId) {
-        let Some(Standing::Gone { stage: Stage::Gone { left } }) = self.standings.get(id) else { return };
+        let Some(NodeLabel::Gone { state: NodeState::Gone { left } }) = self.labels.get(id) else { return };
         let left = *left;
         if left == Left::AtWork {
             if self.control != Control::Aborting && self.is_asked(id) {
@@ -87,7 +87,7 @@ impl Work<'_> {
             return Ok(());
         }
         if Ask::of(node, &self.spec.id) == Some(Ask::Skip) {
-            return self.step(node, record, &Event::Skip(Skip::Asked), Wanted::Keep);
+            return self.step(node, record, &NodeEvent::Skip(Skip::Asked), Wanted::Keep);
         }
         let age = self.watching.age(Key::Removed(node.id.clone()));
         if age >= self.spec.limits.node_down {
@@ -107,7 +107,7 @@ pub(super) fn was_removed(observed: &Observed, spec: &Spec) -> bool {
     };
     let is_begun = |node: &Node| {
         let record = NodeRecord::of(node).ok().flatten();
-        record.is_some_and(|record| record.rollout == spec.id && !record.stage.is_terminal())
+        record.is_some_and(|record| record.rollout == spec.id && !record.state.is_terminal())
     };
     let lock = observed.lock.as_ref();
     let works = lock.is_some_and(|lock| lock.holder.is_some() && lock.rollout.as_ref() == Some(&spec.id));

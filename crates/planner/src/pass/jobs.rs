@@ -6,7 +6,7 @@ use crate::action::{Action, AgentSpec};
 use crate::hold::Hold;
 use crate::ids::{JobKey, JobRole, NodeId};
 use crate::observed::Job;
-use crate::spec::{FailureAction, RebootPolicy};
+use crate::spec::{OnFailure, RebootPolicy};
 
 impl Work<'_> {
     /// Whether the current agent is gone; its service may have been removed by hand.
@@ -49,7 +49,7 @@ impl Work<'_> {
     /// What creates the agent and those gates that do not exist.
     pub(super) fn missing(&self, here: &Here<'_>) -> Vec<Action> {
         let exists = |key: &JobKey| self.observed.job(key).is_some();
-        let collects = here.record.stage.is_after_the_go();
+        let collects = here.record.state.is_after_the_go();
         let gates = here.agent.gates(collects).filter(|key| !exists(key));
         let mut actions: Vec<Action> = gates.map(|key| Action::CreateGate { key }).collect();
         if !exists(&here.agent) {
@@ -62,7 +62,7 @@ impl Work<'_> {
         let spec = self.spec;
         let locked_out = self.observed.autolock && here.node.is_manager() && !spec.unlock_by_hand;
         AgentSpec {
-            collects: here.record.stage.is_after_the_go(),
+            collects: here.record.state.is_after_the_go(),
             reboot: if locked_out { RebootPolicy::Never } else { spec.reboot },
             unlock_key: spec.unlock_key.clone().filter(|_| here.node.is_manager()),
             ..self.any_agent(here.agent.clone())
@@ -87,7 +87,7 @@ impl Work<'_> {
             collects: false,
             reboot: spec.reboot,
             engine_restart: spec.engine_restart,
-            rollback: spec.policy.failure_action == FailureAction::Rollback,
+            rollback: spec.policy.failure_action == OnFailure::Rollback,
             time_limit: spec.limits.running,
             unlock_key: None,
             unlock_by_hand: spec.unlock_by_hand,

@@ -8,7 +8,7 @@ use crate::hold::Hold;
 use crate::ids::{JobKey, NodeId, RolloutId};
 use crate::observed::{Availability, Job, Node, NodeOutcome, Observed, Said};
 use crate::rollout::NodeResult;
-use crate::state::{NodeRecord, Phase, Reason, Stage};
+use crate::state::{NodeRecord, NodeState, Reason, StateName};
 use careen_contract::label;
 
 /// In front of what a node waited for.
@@ -93,16 +93,18 @@ fn prefix(rollout: &RolloutId, generation: u32) -> String {
 }
 
 /// Whether it failed behind its go because nothing was heard of its host, which may have gone on meanwhile.
-pub(super) fn is_late(stage: &Stage) -> bool {
-    let Stage::Failed { phase, reason } = stage else { return false };
-    let behind_the_go = match phase {
-        Phase::Running | Phase::RestartingEngine | Phase::Rebooting | Phase::Verifying => true,
-        Phase::Pending
-        | Phase::Entering
-        | Phase::Preparing
-        | Phase::Draining
-        | Phase::Restoring
-        | Phase::Settling => false,
+pub(super) fn is_late(state: &NodeState) -> bool {
+    let NodeState::Failed { during, reason } = state else { return false };
+    let behind_the_go = match during {
+        StateName::Running | StateName::RestartingEngine | StateName::Rebooting | StateName::Verifying => {
+            true
+        }
+        StateName::Pending
+        | StateName::Entering
+        | StateName::Preparing
+        | StateName::Draining
+        | StateName::Restoring
+        | StateName::Settling => false,
     };
     behind_the_go && reason.is_silent()
 }
@@ -112,7 +114,7 @@ impl Work<'_> {
     /// the host is asked once it takes tasks. The node stays failed: what its services missed is for its operator to judge.
     pub(super) fn listens_on(&mut self, node: &Node, record: &NodeRecord) {
         let generation = record.generation;
-        if !is_late(&record.stage) || self.observed.result(&node.id, generation).is_some() {
+        if !is_late(&record.state) || self.observed.result(&node.id, generation).is_some() {
             return;
         }
         let agent = agent_of(&node.id, record);
@@ -161,7 +163,7 @@ impl Work<'_> {
         let heard = heard.filter(|(generation, _)| *generation == record.generation);
         let heard = heard.map(|(_, words)| words.clone());
         let words = heard.or_else(|| of_try(node, &record.rollout, record.generation));
-        let words = words.filter(|_| record.stage.failed_because().is_some_and(Reason::is_silent));
+        let words = words.filter(|_| record.state.failed_because().is_some_and(Reason::is_silent));
         let label = words.map(|words| prefix(&record.rollout, record.generation) + &words);
         (node.labels.get(label::LAST_WORDS) != label.as_ref()).then_some(label)
     }

@@ -44,8 +44,8 @@ pub(super) fn look(observed: &Observed, spec: &Spec, me: &ControllerId, watching
     if watching.after.epoch.is_some() {
         return Look::Superseded;
     }
-    let standing_still = watching.age(Key::Lock(lock.version));
-    if lock.holder.is_none() || standing_still >= spec.limits.lock_dead {
+    let unchanged = watching.age(Key::Lock(lock.version));
+    if lock.holder.is_none() || unchanged >= spec.limits.lock_dead {
         return take(observed, Some(lock.version));
     }
     Look::Wait(Hold::LockHeld { holder: lock.holder.clone(), rollout: lock.rollout.clone() })

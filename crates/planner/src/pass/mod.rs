@@ -34,7 +34,9 @@ use crate::order::{self, Wave};
 use crate::participants::{self, Participant};
 use crate::rollout::{Control, RolloutRecord};
 use crate::spec::Spec;
-use crate::state::{CorruptRecord, Event, IllegalStep, Left, NodeRecord, Reason, Stage, Then};
+use crate::state::{
+    AfterRestoring, CorruptRecord, IllegalStep, Left, NodeEvent, NodeRecord, NodeState, Reason,
+};
 use crate::watch::{Key, Watch, Watching};
 use careen_contract::label;
 use std::collections::BTreeMap;
@@ -51,16 +53,16 @@ pub struct Pass {
     /// Why nodes do not move now: one for each selected node that is not through.
     pub holds: BTreeMap<NodeId, Hold>,
     /// Where each selected node stands.
-    pub stages: BTreeMap<NodeId, Stage>,
+    pub states: BTreeMap<NodeId, NodeState>,
     /// Whether the controller goes on.
-    pub end: End,
+    pub end: PassEnd,
     /// What was watched; the next pass wants it back. It may be lost.
     pub watch: Watch,
 }
 
 /// Whether a controller goes on after a pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
+pub enum PassEnd {
     /// It looks again.
     GoOn,
     /// The rollout is over, and nothing is left to do.
@@ -82,9 +84,9 @@ pub enum PassError {
     Illegal(#[from] IllegalStep),
 }
 
-/// How a selected node stands.
+/// What the label of a participant says, or its absence.
 #[derive(Debug, Clone)]
-pub(crate) enum Standing {
+pub(crate) enum NodeLabel {
     /// Its record, and whether it is stored.
     Ours { record: NodeRecord, stored: bool },
     /// Another rollout is not through with it.
@@ -94,15 +96,15 @@ pub(crate) enum Standing {
     /// Its label is not there, and what else the swarm remembers says that it had begun. The record as far as it is known.
     Removed { record: NodeRecord },
     /// It is no longer in the swarm.
-    Gone { stage: Stage },
+    Gone { state: NodeState },
 }
 
-/// What a node's stage wants.
+/// What a node's state wants.
 #[derive(Debug, Clone)]
 enum Move {
-    /// The next stage, with an availability in the same write.
-    Step(Event, Wanted),
-    /// Another availability in the same stage.
+    /// The next state, with an availability in the same write.
+    Step(NodeEvent, Wanted),
+    /// Another availability in the same state.
     Set(Wanted),
     /// Something else, and what is waited for meanwhile.
     Act(Vec<Action>, Hold),
@@ -128,7 +130,7 @@ struct Work<'a> {
     epoch: u64,
     participants: Vec<Participant>,
     waves: Vec<Wave>,
-    standings: BTreeMap<NodeId, Standing>,
+    labels: BTreeMap<NodeId, NodeLabel>,
     watching: Watching<'a>,
     actions: Vec<Action>,
     holds: BTreeMap<NodeId, Hold>,
@@ -148,13 +150,13 @@ pub fn pass(
     let participants = participants::participants(observed, spec)?;
     let waves = order::waves(spec, &participants);
     let Some(rollout) = &observed.rollout else {
-        let end = if gone::was_removed(observed, spec) { End::Removed } else { End::Finished };
+        let end = if gone::was_removed(observed, spec) { PassEnd::Removed } else { PassEnd::Finished };
         return Ok(empty(watching.after, end));
     };
     let epoch = match lock::look(observed, spec, me, &mut watching) {
         lock::Look::Mine { epoch } => epoch,
-        lock::Look::Superseded => return Ok(empty(watching.after, End::Superseded)),
-        lock::Look::NotNeeded => return Ok(empty(watching.after, End::Finished)),
+        lock::Look::Superseded => return Ok(empty(watching.after, PassEnd::Superseded)),
+        lock::Look::NotNeeded => return Ok(empty(watching.after, PassEnd::Finished)),
         lock::Look::Take { epoch, action } => {
             let mut pass = waiting(observed, spec, &waves, &Hold::TakingOver, watching.after);
             pass.actions.push(Act { epoch, action });
@@ -172,7 +174,7 @@ pub fn pass(
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct View {
     /// Where each selected node stands.
-    pub stages: BTreeMap<NodeId, Stage>,
+    pub states: BTreeMap<NodeId, NodeState>,
     /// Why nodes do not move now. What is left of a time is not known to who has just begun to look: it is given in full.
     pub holds: BTreeMap<NodeId, Hold>,
     /// What was watched; the next look wants it back.
@@ -192,22 +194,22 @@ pub fn view(observed: &Observed, spec: &Spec, watch: &Watch, now: Duration) -> R
     };
     let mut work = Work::new(observed, spec, rollout, EPOCH, (participants, waves), watching);
     let end = work.all()?;
-    let Pass { stages, holds, watch, .. } = work.into_pass(end);
-    Ok(View { stages, holds, watch })
+    let Pass { states, holds, watch, .. } = work.into_pass(end);
+    Ok(View { states, holds, watch })
 }
 
-fn empty(watch: Watch, end: End) -> Pass {
-    Pass { actions: Vec::new(), holds: BTreeMap::new(), stages: BTreeMap::new(), end, watch }
+fn empty(watch: Watch, end: PassEnd) -> Pass {
+    Pass { actions: Vec::new(), holds: BTreeMap::new(), states: BTreeMap::new(), end, watch }
 }
 
 fn waiting(observed: &Observed, spec: &Spec, waves: &[Wave], hold: &Hold, watch: Watch) -> Pass {
-    let mut pass = empty(watch, End::GoOn);
-    for (node, standing) in standings(observed, spec, waves, 0) {
-        if let Some(stage) = standing.stage() {
-            if !stage.is_terminal() {
+    let mut pass = empty(watch, PassEnd::GoOn);
+    for (node, label) in labels(observed, spec, waves, 0) {
+        if let Some(state) = label.state() {
+            if !state.is_terminal() {
                 pass.holds.insert(node.clone(), hold.clone());
             }
-            pass.stages.insert(node, stage.clone());
+            pass.states.insert(node, state.clone());
         } else {
             pass.holds.insert(node, hold.clone());
         }
@@ -216,67 +218,69 @@ fn waiting(observed: &Observed, spec: &Spec, waves: &[Wave], hold: &Hold, watch:
 }
 
 /// How each participant stands, from its label; where that is not there, from what is left.
-pub(crate) fn standings(
+pub(crate) fn labels(
     observed: &Observed,
     spec: &Spec,
     waves: &[Wave],
     epoch: u64,
-) -> BTreeMap<NodeId, Standing> {
-    let standing = |id: &NodeId| match observed.node(id) {
-        Some(node) => standing(observed, node, &spec.id, epoch),
-        None => Standing::Gone { stage: Stage::Gone { left: participants::left(observed, &spec.id, id) } },
+) -> BTreeMap<NodeId, NodeLabel> {
+    let label = |id: &NodeId| match observed.node(id) {
+        Some(node) => label(observed, node, &spec.id, epoch),
+        None => {
+            NodeLabel::Gone { state: NodeState::Gone { left: participants::left(observed, &spec.id, id) } }
+        }
     };
-    waves.iter().flatten().map(|id| (id.clone(), standing(id))).collect()
+    waves.iter().flatten().map(|id| (id.clone(), label(id))).collect()
 }
 
-fn standing(observed: &Observed, node: &Node, rollout: &RolloutId, epoch: u64) -> Standing {
+fn label(observed: &Observed, node: &Node, rollout: &RolloutId, epoch: u64) -> NodeLabel {
     let new = || NodeRecord::new(rollout, epoch);
     match NodeRecord::of(node) {
-        Err(corrupt) => Standing::Corrupt(corrupt),
+        Err(corrupt) => NodeLabel::Corrupt(corrupt),
         Ok(None) => match participants::trace(observed, rollout, &node.id) {
             Some((generation, agent)) => {
-                Standing::Removed { record: NodeRecord { generation, agent, ..new() } }
+                NodeLabel::Removed { record: NodeRecord { generation, agent, ..new() } }
             }
-            None => Standing::Ours { record: new(), stored: false },
+            None => NodeLabel::Ours { record: new(), stored: false },
         },
-        Ok(Some(record)) if record.rollout == *rollout => Standing::Ours { record, stored: true },
+        Ok(Some(record)) if record.rollout == *rollout => NodeLabel::Ours { record, stored: true },
         Ok(Some(record)) if participants::is_over(observed, node, &record) => {
             let taken = availability::left_by_another(observed, node, rollout);
-            Standing::Ours { record: NodeRecord { taken, ..new() }, stored: false }
+            NodeLabel::Ours { record: NodeRecord { taken, ..new() }, stored: false }
         }
-        Ok(Some(record)) => Standing::Foreign(record.rollout),
+        Ok(Some(record)) => NodeLabel::Foreign(record.rollout),
     }
 }
 
-impl Standing {
-    pub(crate) fn stage(&self) -> Option<&Stage> {
+impl NodeLabel {
+    pub(crate) fn state(&self) -> Option<&NodeState> {
         match self {
-            Self::Ours { record, .. } => Some(&record.stage),
-            Self::Gone { stage } => Some(stage),
+            Self::Ours { record, .. } => Some(&record.state),
+            Self::Gone { state } => Some(state),
             Self::Foreign(_) | Self::Corrupt(_) | Self::Removed { .. } => None,
         }
     }
 
     /// Whether it takes one of the places that `parallelism` gives. What cannot be read does.
     fn is_in_maintenance(&self) -> bool {
-        self.stage().is_none_or(Stage::is_in_maintenance)
+        self.state().is_none_or(NodeState::is_in_maintenance)
     }
 
     /// Whether it failed in its turn, as far as the failure policy goes.
     fn has_failed(&self) -> bool {
         matches!(
-            self.stage(),
+            self.state(),
             Some(
-                Stage::Failed { .. }
-                    | Stage::Restoring { then: Then::Fail { .. } }
-                    | Stage::Gone { left: Left::AtWork | Left::GivenUp | Left::Failed }
+                NodeState::Failed { .. }
+                    | NodeState::Restoring { then: AfterRestoring::Fail { .. } }
+                    | NodeState::Gone { left: Left::AtWork | Left::GivenUp | Left::Failed }
             )
         )
     }
 
     /// Whether it left without being done.
     fn is_missing(&self) -> bool {
-        matches!(self.stage(), Some(Stage::Gone { left }) if *left != Left::Done)
+        matches!(self.state(), Some(NodeState::Gone { left }) if *left != Left::Done)
     }
 }
 
@@ -294,7 +298,7 @@ impl<'a> Work<'a> {
             spec,
             control: rollout.control.clone(),
             epoch,
-            standings: standings(observed, spec, &waves, epoch),
+            labels: labels(observed, spec, &waves, epoch),
             participants,
             waves,
             watching,
@@ -306,7 +310,7 @@ impl<'a> Work<'a> {
 }
 
 impl Work<'_> {
-    fn all(&mut self) -> Result<End, PassError> {
+    fn all(&mut self) -> Result<PassEnd, PassError> {
         if matches!(self.control, Control::Finished { .. }) {
             self.reap();
             return Ok(self.tidy());
@@ -324,25 +328,25 @@ impl Work<'_> {
     }
 
     fn one(&mut self, node: &Node) -> Result<(), PassError> {
-        let (record, stored) = match self.standings.get(&node.id) {
-            Some(Standing::Ours { record, stored }) => (record.clone(), *stored),
-            Some(Standing::Foreign(rollout)) => {
+        let (record, stored) = match self.labels.get(&node.id) {
+            Some(NodeLabel::Ours { record, stored }) => (record.clone(), *stored),
+            Some(NodeLabel::Foreign(rollout)) => {
                 let rollout = rollout.clone();
                 self.holds.insert(node.id.clone(), Hold::OtherRollout { rollout });
                 return Ok(());
             }
-            Some(Standing::Corrupt(corrupt)) => {
+            Some(NodeLabel::Corrupt(corrupt)) => {
                 let text = corrupt.text.clone();
                 self.holds.insert(node.id.clone(), Hold::CorruptRecord { text });
                 return Ok(());
             }
-            Some(Standing::Removed { record }) => {
+            Some(NodeLabel::Removed { record }) => {
                 let record = record.clone();
                 return self.without_record(node, record);
             }
-            Some(Standing::Gone { .. }) | None => return Ok(()),
+            Some(NodeLabel::Gone { .. }) | None => return Ok(()),
         };
-        if stored && record.epoch < self.epoch && !record.stage.is_terminal() {
+        if stored && record.epoch < self.epoch && !record.state.is_terminal() {
             return self.take_over(node, record);
         }
         if stored && record.taken.is_some_and(|taken| taken.set != node.availability) {
@@ -360,7 +364,7 @@ impl Work<'_> {
     /// written any more. Its one act that no version of the node guards is the go: an agent that has not said that it
     /// began is replaced in the same write by one that asks the host.
     fn take_over(&mut self, node: &Node, record: NodeRecord) -> Result<(), PassError> {
-        let announced = matches!(record.stage, Stage::Running { .. });
+        let announced = matches!(record.state, NodeState::Running { .. });
         if !announced || has_begun(self.observed, &node.id, &record) {
             self.write(node, NodeRecord { epoch: self.epoch, ..record }, None, Hold::TakingOver);
             return Ok(());
@@ -369,7 +373,7 @@ impl Work<'_> {
             self.holds.insert(node.id.clone(), Hold::TakingOver);
             return Ok(());
         }
-        let decided = node::replaced(&record, Event::AgentLost);
+        let decided = node::replaced(&record, NodeEvent::AgentLost);
         self.apply(node, record, decided)
     }
 
@@ -397,30 +401,32 @@ impl Work<'_> {
         &mut self,
         node: &Node,
         record: NodeRecord,
-        event: &Event,
+        event: &NodeEvent,
         wanted: Wanted,
     ) -> Result<(), PassError> {
-        let stage = record.stage.clone().step(event)?;
+        let state = record.state.clone().step(event)?;
         let (agent, cancelled) = match event {
-            Event::Enter | Event::AgentLost | Event::NotBegun => (record.agent + 1, record.cancelled),
-            Event::Cancelled => (record.agent + 1, record.cancelled + 1),
-            Event::Retry => (0, 0),
-            Event::Withdraw
-            | Event::Placed
-            | Event::Drain(_)
-            | Event::Go { .. }
-            | Event::Restart(_)
-            | Event::Ended
-            | Event::Verified
-            | Event::Restored
-            | Event::Settled
-            | Event::Fail(_)
-            | Event::Skip(_)
-            | Event::Leave(_)
-            | Event::GiveUp => (record.agent, record.cancelled),
+            NodeEvent::Enter | NodeEvent::AgentLost | NodeEvent::NotBegun => {
+                (record.agent + 1, record.cancelled)
+            }
+            NodeEvent::Cancelled => (record.agent + 1, record.cancelled + 1),
+            NodeEvent::Retry => (0, 0),
+            NodeEvent::Withdraw
+            | NodeEvent::Placed
+            | NodeEvent::Drain(_)
+            | NodeEvent::Go { .. }
+            | NodeEvent::Restart(_)
+            | NodeEvent::Ended
+            | NodeEvent::Verified
+            | NodeEvent::Restored
+            | NodeEvent::Settled
+            | NodeEvent::Fail(_)
+            | NodeEvent::Skip(_)
+            | NodeEvent::Leave(_)
+            | NodeEvent::GiveUp => (record.agent, record.cancelled),
         };
-        let generation = record.generation + u32::from(*event == Event::Retry);
-        let begun = *event != Event::Retry && (record.begun || stage.tells_of_a_beginning());
+        let generation = record.generation + u32::from(*event == NodeEvent::Retry);
+        let begun = *event != NodeEvent::Retry && (record.begun || state.tells_of_a_beginning());
         let change = change(node, &record, wanted);
         let record = NodeRecord {
             generation,
@@ -428,13 +434,13 @@ impl Work<'_> {
             cancelled,
             begun,
             epoch: self.epoch,
-            stage,
+            state,
             taken: change.taken,
             ..record
         };
-        if let Some(standing) = self.standings.get_mut(&node.id) {
+        if let Some(label) = self.labels.get_mut(&node.id) {
             // Nodes that are looked at later in this pass see it.
-            *standing = Standing::Ours { record: record.clone(), stored: true };
+            *label = NodeLabel::Ours { record: record.clone(), stored: true };
         }
         self.write(node, record, change.to, Hold::Recording);
         Ok(())
@@ -443,8 +449,10 @@ impl Work<'_> {
     /// The rollout pauses first, then the node is called failed: killed between the two, it is paused and nothing worse.
     fn fail(&mut self, node: &Node, record: NodeRecord, reason: Reason) -> Result<(), PassError> {
         let pauses = self.pauses_for(&node.id);
-        if let (true, Some(phase), Some(rollout)) = (pauses, record.stage.phase(), &self.observed.rollout) {
-            let why = PauseReason::NodeFailed { node: node.id.clone(), phase, why: reason };
+        if let (true, Some(during), Some(rollout)) =
+            (pauses, record.state.can_fail_in(), &self.observed.rollout)
+        {
+            let why = PauseReason::NodeFailed { node: node.id.clone(), during, why: reason };
             if !self.control_changed {
                 let control = Control::Paused { why: why.clone() };
                 self.actions.push(Action::SetControl { control: control.clone(), version: rollout.version });
@@ -460,14 +468,14 @@ impl Work<'_> {
             Availability::Active => Wanted::Keep,
             Availability::Pause | Availability::Drain => Wanted::Restore,
         };
-        self.step(node, record, &Event::Fail(reason), wanted)
+        self.step(node, record, &NodeEvent::Fail(reason), wanted)
     }
 
     /// Whether the failure policy pauses the rollout when this node fails, too.
     fn pauses_for(&self, node: &NodeId) -> bool {
-        let others = self.standings.iter().filter(|(id, standing)| *id != node && standing.has_failed());
+        let others = self.labels.iter().filter(|(id, label)| *id != node && label.has_failed());
         self.control == Control::Running
-            && failure::pauses(&self.spec.policy, others.count(), self.standings.len())
+            && failure::pauses(&self.spec.policy, others.count(), self.labels.len())
     }
 
     /// The one way in which a node is written: label and availability at once.
@@ -479,7 +487,7 @@ impl Work<'_> {
         if let Some(words) = self.last_words(node, &record) {
             labels.insert(label::LAST_WORDS.to_owned(), words);
         }
-        if !record.stage.is_terminal() {
+        if !record.state.is_terminal() {
             self.holds.insert(node.id.clone(), hold);
         }
         let (node, version) = (node.id.clone(), node.version);
@@ -495,16 +503,14 @@ impl Work<'_> {
         }
     }
 
-    fn into_pass(self, end: End) -> Pass {
-        let stages = self
-            .standings
-            .iter()
-            .filter_map(|(node, standing)| Some((node.clone(), standing.stage()?.clone())));
-        let stages = stages.collect();
+    fn into_pass(self, end: PassEnd) -> Pass {
+        let states =
+            self.labels.iter().filter_map(|(node, label)| Some((node.clone(), label.state()?.clone())));
+        let states = states.collect();
         let act = |action| Act { epoch: self.epoch, action };
         let mut watch = self.watching.after;
         watch.epoch = Some(self.epoch);
-        Pass { actions: self.actions.into_iter().map(act).collect(), holds: self.holds, stages, end, watch }
+        Pass { actions: self.actions.into_iter().map(act).collect(), holds: self.holds, states, end, watch }
     }
 }
 

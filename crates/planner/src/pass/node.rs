@@ -1,4 +1,4 @@
-//! What follows for one node in each of its stages.
+//! What follows for one node in each of its states.
 
 use super::{Move, Wanted, Work};
 use crate::action::Action;
@@ -9,7 +9,7 @@ use crate::observed::{Availability, Node, NodeOutcome, Observed, Restart, Said};
 use crate::quorum;
 use crate::rollout::{Ask, Control, NodeResult};
 use crate::settle;
-use crate::state::{Event, Goal, NodeRecord, Phase, Reason, Skip, Stage, Then};
+use crate::state::{AfterRestoring, Goal, NodeEvent, NodeRecord, NodeState, Reason, Skip, StateName};
 use crate::watch::Key;
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ const CALLED_DOWN: Duration = Duration::from_secs(60);
 pub(super) struct Here<'a> {
     pub(super) node: &'a Node,
     pub(super) record: &'a NodeRecord,
-    /// How long it has been in this stage, as far as this controller knows.
+    /// How long it has been in this state, as far as this controller knows.
     pub(super) age: Duration,
     /// The current agent.
     pub(super) agent: JobKey,
@@ -36,32 +36,32 @@ impl Work<'_> {
     /// `None` for a node that is through.
     pub(super) fn decide(&mut self, node: &Node, record: &NodeRecord, stored: bool) -> Option<Move> {
         let ask = Ask::of(node, &self.spec.id);
-        let begun = match &record.stage {
-            Stage::Done | Stage::Skipped { .. } | Stage::Gone { .. } => return None,
-            Stage::Failed { .. } => {
+        let begun = match &record.state {
+            NodeState::Done | NodeState::Skipped { .. } | NodeState::Gone { .. } => return None,
+            NodeState::Failed { .. } => {
                 let answer = answer_failed(ask, &self.control);
                 if answer.is_none() {
                     self.listens_on(node, record);
                 }
                 return answer;
             }
-            Stage::Pending => false,
-            Stage::Entering
-            | Stage::Preparing
-            | Stage::Draining { .. }
-            | Stage::Running { .. }
-            | Stage::RestartingEngine
-            | Stage::Rebooting
-            | Stage::Verifying
-            | Stage::Restoring { .. }
-            | Stage::Settling => true,
+            NodeState::Pending => false,
+            NodeState::Entering
+            | NodeState::Preparing
+            | NodeState::Draining { .. }
+            | NodeState::Running { .. }
+            | NodeState::RestartingEngine
+            | NodeState::Rebooting
+            | NodeState::Verifying
+            | NodeState::Restoring { .. }
+            | NodeState::Settling => true,
         };
-        let early = !begun || record.stage.is_before_the_go();
+        let early = !begun || record.state.is_before_the_go();
         if early && self.control == Control::Aborting {
-            return stored.then_some(Move::Step(Event::Skip(Skip::Aborted), Wanted::Keep));
+            return stored.then_some(Move::Step(NodeEvent::Skip(Skip::Aborted), Wanted::Keep));
         }
         if early && ask == Some(Ask::Skip) {
-            return Some(Move::Step(Event::Skip(Skip::Asked), Wanted::Keep));
+            return Some(Move::Step(NodeEvent::Skip(Skip::Asked), Wanted::Keep));
         }
         if !begun {
             return Some(self.pending(node, record));
@@ -76,8 +76,8 @@ impl Work<'_> {
     /// controller that has not seen how long it took, unless the node's next step is due.
     fn paused_for(&self, node: &Node, record: &NodeRecord) -> Option<Reason> {
         match &self.control {
-            Control::Paused { why: PauseReason::NodeFailed { node: failed, phase, why } } => {
-                (*failed == node.id && Some(*phase) == record.stage.phase()).then_some(*why)
+            Control::Paused { why: PauseReason::NodeFailed { node: failed, during, why } } => {
+                (*failed == node.id && Some(*during) == record.state.can_fail_in()).then_some(*why)
             }
             Control::Paused {
                 why: PauseReason::Asked | PauseReason::NodeGone { .. } | PauseReason::BaselineRemoved,
@@ -91,17 +91,19 @@ impl Work<'_> {
     /// Whether a write answers what the operator asked.
     pub(super) fn answers(&self, node: &Node, record: &NodeRecord) -> bool {
         match Ask::of(node, &self.spec.id) {
-            Some(Ask::Retry) => record.stage == Stage::Pending,
+            Some(Ask::Retry) => record.state == NodeState::Pending,
             Some(Ask::Skip) => {
-                matches!(record.stage, Stage::Skipped { .. } | Stage::Restoring { then: Then::Skip { .. } })
-                    || has_begun(self.observed, &node.id, record)
+                matches!(
+                    record.state,
+                    NodeState::Skipped { .. } | NodeState::Restoring { then: AfterRestoring::Skip { .. } }
+                ) || has_begun(self.observed, &node.id, record)
             }
             None => false,
         }
     }
 
     fn begun(&mut self, node: &Node, record: &NodeRecord) -> Move {
-        let key = Key::Stage(node.id.clone(), record.generation, record.stage.name());
+        let key = Key::State(node.id.clone(), record.generation, record.state.name());
         let age = self.watching.age(key);
         let here = Here { node, record, age, agent: agent_of(&node.id, record) };
         self.listen(&node.id, &here.agent);
@@ -111,22 +113,22 @@ impl Work<'_> {
         if let Some(down) = self.down(&here) {
             return down;
         }
-        match &record.stage {
-            Stage::Entering => self.entering(&here),
-            Stage::Preparing => self.preparing(&here),
-            Stage::Draining { goal: Goal::Run } => self.draining_for_the_command(&here),
-            Stage::Draining { goal: Goal::Restart(kind) } => self.draining_for_a_restart(&here, *kind),
-            Stage::Running { drained } => self.running(&here, *drained),
-            Stage::RestartingEngine => self.restarting(&here, Restart::Engine),
-            Stage::Rebooting => self.restarting(&here, Restart::Reboot),
-            Stage::Verifying => self.verifying(&here),
-            Stage::Restoring { then } => self.restoring(&here, *then),
-            Stage::Settling => self.settling(&here),
-            Stage::Pending
-            | Stage::Done
-            | Stage::Failed { .. }
-            | Stage::Skipped { .. }
-            | Stage::Gone { .. } => Move::Wait(Hold::Recording),
+        match &record.state {
+            NodeState::Entering => self.entering(&here),
+            NodeState::Preparing => self.preparing(&here),
+            NodeState::Draining { goal: Goal::Run } => self.draining_for_the_command(&here),
+            NodeState::Draining { goal: Goal::Restart(kind) } => self.draining_for_a_restart(&here, *kind),
+            NodeState::Running { drained } => self.running(&here, *drained),
+            NodeState::RestartingEngine => self.restarting(&here, Restart::Engine),
+            NodeState::Rebooting => self.restarting(&here, Restart::Reboot),
+            NodeState::Verifying => self.verifying(&here),
+            NodeState::Restoring { then } => self.restoring(&here, *then),
+            NodeState::Settling => self.settling(&here),
+            NodeState::Pending
+            | NodeState::Done
+            | NodeState::Failed { .. }
+            | NodeState::Skipped { .. }
+            | NodeState::Gone { .. } => Move::Wait(Hold::Recording),
         }
     }
 
@@ -137,34 +139,34 @@ impl Work<'_> {
         }
         let age = self.watching.age(Key::Down(here.node.id.clone()));
         let limits = &self.spec.limits;
-        let (limit, age, hold) = match &here.record.stage {
-            Stage::Restoring { then: Then::Fail { .. } | Then::Skip { .. } } => {
-                return Some(Move::Step(Event::Restored, Wanted::Restore));
+        let (limit, age, hold) = match &here.record.state {
+            NodeState::Restoring { then: AfterRestoring::Fail { .. } | AfterRestoring::Skip { .. } } => {
+                return Some(Move::Step(NodeEvent::Restored, Wanted::Restore));
             }
-            Stage::RestartingEngine if self.asks_for_the_key(here.node) => {
+            NodeState::RestartingEngine if self.asks_for_the_key(here.node) => {
                 (limits.rebooting, here.age, unlock_needed())
             }
-            Stage::RestartingEngine => {
+            NodeState::RestartingEngine => {
                 (limits.restarting_engine, here.age, Hold::Restarting { kind: Restart::Engine })
             }
-            Stage::Rebooting => (limits.rebooting, here.age, self.rebooting_hold(here.node)),
+            NodeState::Rebooting => (limits.rebooting, here.age, self.rebooting_hold(here.node)),
             // The command may restart the engine itself, or the host; more is not known.
-            Stage::Running { .. } => {
+            NodeState::Running { .. } => {
                 let hold =
                     if self.asks_for_the_key(here.node) { unlock_needed() } else { Hold::NotReporting };
                 (limits.rebooting.max(limits.node_down), age, hold)
             }
-            Stage::Pending
-            | Stage::Entering
-            | Stage::Preparing
-            | Stage::Draining { .. }
-            | Stage::Verifying
-            | Stage::Restoring { .. }
-            | Stage::Settling
-            | Stage::Done
-            | Stage::Failed { .. }
-            | Stage::Skipped { .. }
-            | Stage::Gone { .. } => (limits.node_down, age, Hold::NodeDown),
+            NodeState::Pending
+            | NodeState::Entering
+            | NodeState::Preparing
+            | NodeState::Draining { .. }
+            | NodeState::Verifying
+            | NodeState::Restoring { .. }
+            | NodeState::Settling
+            | NodeState::Done
+            | NodeState::Failed { .. }
+            | NodeState::Skipped { .. }
+            | NodeState::Gone { .. } => (limits.node_down, age, Hold::NodeDown),
         };
         if age >= limit {
             return Some(Move::Fail(Reason::NodeDown));
@@ -192,17 +194,19 @@ impl Work<'_> {
         self.observed.autolock && node.is_manager() && self.spec.unlock_key.is_none()
     }
 
-    fn restoring(&mut self, here: &Here<'_>, then: Then) -> Move {
+    fn restoring(&mut self, here: &Here<'_>, then: AfterRestoring) -> Move {
         let left = self.observed.jobs.iter().any(|job| job.key.node == here.node.id);
         if !left {
-            return Move::Step(Event::Restored, Wanted::Restore);
+            return Move::Step(NodeEvent::Restored, Wanted::Restore);
         }
         if here.age < self.spec.limits.restoring {
             return Move::Wait(Hold::CleaningUp);
         }
         match then {
-            Then::Settle => Move::Fail(Reason::TimeLimit),
-            Then::Fail { .. } | Then::Skip { .. } => Move::Step(Event::Restored, Wanted::Restore),
+            AfterRestoring::Settle => Move::Fail(Reason::TimeLimit),
+            AfterRestoring::Fail { .. } | AfterRestoring::Skip { .. } => {
+                Move::Step(NodeEvent::Restored, Wanted::Restore)
+            }
         }
     }
 
@@ -217,10 +221,10 @@ impl Work<'_> {
         if left > Duration::ZERO {
             return Move::Wait(Hold::Monitoring { seconds_left: left.as_secs_f64().ceil() as u64 });
         }
-        Move::Step(Event::Settled, Wanted::Keep)
+        Move::Step(NodeEvent::Settled, Wanted::Keep)
     }
 
-    /// Somebody else changed what this phase needs. It is not changed back; after the drain's limit the node fails.
+    /// Somebody else changed what this state needs. It is not changed back; after the drain's limit the node fails.
     pub(super) fn taken_away(&mut self, here: &Here<'_>, needed: Availability) -> Move {
         let age = self.watching.age(Key::AvailabilityChanged(here.node.id.clone()));
         if age >= self.spec.limits.draining {
@@ -241,10 +245,10 @@ impl Work<'_> {
     }
 
     /// What the agent says of a host that is at work.
-    pub(super) fn works(&self, here: &Here<'_>, phase: Phase) -> Hold {
+    pub(super) fn works(&self, here: &Here<'_>, during: StateName) -> Hold {
         let waits = self.host_waits(here);
-        let works = || self.observed.report(&here.agent).map(|_| Hold::HostAtWork { phase });
-        waits.or_else(works).unwrap_or(Hold::NoReport { phase })
+        let works = || self.observed.report(&here.agent).map(|_| Hold::HostAtWork { during });
+        waits.or_else(works).unwrap_or(Hold::NoReport { during })
     }
 
     pub(super) fn host_waits(&self, here: &Here<'_>) -> Option<Hold> {
@@ -303,15 +307,15 @@ pub(super) fn unlock_needed() -> Hold {
 
 /// A lost agent is replaced, some times.
 pub(super) fn lost(here: &Here<'_>) -> Move {
-    replaced(here.record, Event::AgentLost)
+    replaced(here.record, NodeEvent::AgentLost)
 }
 
-pub(super) fn replaced(record: &NodeRecord, event: Event) -> Move {
+pub(super) fn replaced(record: &NodeRecord, event: NodeEvent) -> Move {
     if record.agent >= MAX_AGENTS {
         return Move::Fail(Reason::AgentLost);
     }
     // Behind the label `running` the go may still count on the host: the node stays as it is until it does not any more.
-    let wanted = match record.stage.is_after_the_go() {
+    let wanted = match record.state.is_after_the_go() {
         true => Wanted::Keep,
         false => Wanted::Be(Availability::Active),
     };
@@ -321,21 +325,21 @@ pub(super) fn replaced(record: &NodeRecord, event: Event) -> Move {
 /// An agent that no go can reach is replaced, too, fewer times: something on that host takes containers away. Behind the
 /// label `running` another agent asks first whether the command has begun: if it has not, the node is taken back.
 pub(super) fn cancelled(here: &Here<'_>) -> Move {
-    let reads_back = matches!(here.record.stage, Stage::Running { .. });
+    let reads_back = matches!(here.record.state, NodeState::Running { .. });
     if here.record.cancelled >= MAX_CANCELLED && !reads_back {
         return Move::Fail(Reason::GoLost);
     }
-    replaced(here.record, Event::Cancelled)
+    replaced(here.record, NodeEvent::Cancelled)
 }
 
 fn answer_failed(ask: Option<Ask>, control: &Control) -> Option<Move> {
     match (ask, control) {
         (_, Control::Aborting | Control::Finished { .. }) | (None, _) => None,
         (Some(Ask::Retry), Control::Running | Control::Paused { .. }) => {
-            Some(Move::Step(Event::Retry, Wanted::Keep))
+            Some(Move::Step(NodeEvent::Retry, Wanted::Keep))
         }
         (Some(Ask::Skip), Control::Running | Control::Paused { .. }) => {
-            Some(Move::Step(Event::Skip(Skip::Asked), Wanted::Keep))
+            Some(Move::Step(NodeEvent::Skip(Skip::Asked), Wanted::Keep))
         }
     }
 }
@@ -343,20 +347,22 @@ fn answer_failed(ask: Option<Ask>, control: &Control) -> Option<Move> {
 /// Whether a node's host is known to have begun the command: only then nothing of it can be taken back.
 pub fn has_begun(observed: &Observed, node: &NodeId, record: &NodeRecord) -> bool {
     let says_so = || observed.report(&agent_of(node, record)).is_some_and(is_past_the_go);
-    match &record.stage {
-        Stage::Running { .. } | Stage::Verifying => {
+    match &record.state {
+        NodeState::Running { .. } | NodeState::Verifying => {
             observed.result(node, record.generation).is_some() || says_so()
         }
-        Stage::Draining { goal: Goal::Restart(_) } | Stage::RestartingEngine | Stage::Rebooting => true,
-        Stage::Restoring { then: Then::Settle } | Stage::Settling | Stage::Done => true,
-        Stage::Pending
-        | Stage::Entering
-        | Stage::Preparing
-        | Stage::Draining { goal: Goal::Run }
-        | Stage::Restoring { then: Then::Fail { .. } | Then::Skip { .. } }
-        | Stage::Failed { .. }
-        | Stage::Skipped { .. }
-        | Stage::Gone { .. } => false,
+        NodeState::Draining { goal: Goal::Restart(_) }
+        | NodeState::RestartingEngine
+        | NodeState::Rebooting => true,
+        NodeState::Restoring { then: AfterRestoring::Settle } | NodeState::Settling | NodeState::Done => true,
+        NodeState::Pending
+        | NodeState::Entering
+        | NodeState::Preparing
+        | NodeState::Draining { goal: Goal::Run }
+        | NodeState::Restoring { then: AfterRestoring::Fail { .. } | AfterRestoring::Skip { .. } }
+        | NodeState::Failed { .. }
+        | NodeState::Skipped { .. }
+        | NodeState::Gone { .. } => false,
     }
 }
 

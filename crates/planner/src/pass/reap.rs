@@ -12,7 +12,7 @@ use crate::action::Action;
 use crate::ids::{JobKey, JobRole, RolloutId};
 use crate::observed::{Job, Observed, Said};
 use crate::participants;
-use crate::state::{NodeRecord, Stage};
+use crate::state::{NodeRecord, NodeState};
 use std::cmp::Ordering;
 
 impl Work<'_> {
@@ -39,8 +39,8 @@ pub(super) fn is_needed(observed: &Observed, rollout: &RolloutId, key: &JobKey) 
         Ok(None) => false,
         Ok(Some(record)) => {
             let of_try = record.rollout == key.rollout && record.generation == key.generation;
-            let over = record.stage.is_terminal() || matches!(record.stage, Stage::Restoring { .. });
-            let works = !over && record.stage != Stage::Pending && record.agent == key.agent;
+            let over = record.state.is_terminal() || matches!(record.state, NodeState::Restoring { .. });
+            let works = !over && record.state != NodeState::Pending && record.agent == key.agent;
             of_try && (works || may_still_tell(observed, &record, key))
         }
     }
@@ -57,7 +57,7 @@ fn may_still_tell(observed: &Observed, record: &NodeRecord, key: &JobKey) -> boo
         Ordering::Equal => lives(observed, &agent),
         Ordering::Greater => observed.job(&agent).is_some_and(|job| job.on.is_some()),
     };
-    goes_on && last_words::is_late(&record.stage) && unknown() && tells()
+    goes_on && last_words::is_late(&record.state) && unknown() && tells()
 }
 
 /// Whether an agent may speak of the end.
@@ -77,7 +77,7 @@ fn is_last_trace(observed: &Observed, job: &Job, action: &Action) -> bool {
     matches!(action, Action::RemoveJob { .. })
         && job.key.role == JobRole::Agent
         && of_try
-        && record.stage.is_after_the_go()
+        && record.state.is_after_the_go()
         && observed.job(&next).is_none()
 }
 

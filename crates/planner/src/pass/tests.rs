@@ -8,7 +8,7 @@ use crate::observed::{
 };
 use crate::participants::Turn;
 use crate::rollout::{Ask, Baseline, GoneMark, NodeResult, RolloutOutcome, RolloutRecord};
-use crate::state::{Goal, Phase, Skip, Taken};
+use crate::state::{Goal, Skip, StateName, Taken};
 use crate::testing::{manager, rollout, service, spec, task, worker};
 use Availability::{Active, Drain};
 use careen_contract::label;
@@ -40,13 +40,13 @@ fn node<'a>(observed: &'a mut Observed, name: &str) -> &'a mut Node {
     observed.nodes.iter_mut().find(|node| node.hostname == name).unwrap()
 }
 
-fn record(stage: Stage) -> NodeRecord {
-    let taken = matches!(stage, Stage::Draining { .. } | Stage::Running { drained: true });
+fn record(state: NodeState) -> NodeRecord {
+    let taken = matches!(state, NodeState::Draining { .. } | NodeState::Running { drained: true });
     let taken = taken.then_some(Taken { was: Active, set: Drain });
-    NodeRecord { agent: 1, stage, taken, ..NodeRecord::new(&rollout(), EPOCH) }
+    NodeRecord { agent: 1, state, taken, ..NodeRecord::new(&rollout(), EPOCH) }
 }
 
-/// Puts a node into a stage, with its availability.
+/// Puts a node into a state, with its availability.
 fn put(observed: &mut Observed, name: &str, record: &NodeRecord) {
     let node = node(observed, name);
     node.availability = record.taken.map_or(node.availability, |taken| taken.set);
@@ -156,7 +156,7 @@ fn hold(pass: &Pass, name: &str) -> &'static str {
 fn the_lock_is_taken_when_it_is_free_or_stood_still_for_too_long() {
     let spec = spec();
     let mut observed = Observed { lock: None, ..cluster() };
-    put(&mut observed, "w1", &record(Stage::Entering));
+    put(&mut observed, "w1", &record(NodeState::Entering));
     let pass = now(&observed, &spec);
     let take = Action::TakeLock { epoch: EPOCH + 1, version: None };
     assert_eq!(pass.actions[0].action, take, "above every epoch that was ever written");
@@ -177,12 +177,12 @@ fn who_has_lost_the_lock_stops() {
         let observed = Observed { lock, ..cluster() };
         pass(&observed, &spec, &me(), &first.watch, Duration::ZERO).unwrap()
     };
-    assert_eq!(look(cluster().lock).end, End::GoOn);
+    assert_eq!(look(cluster().lock).end, PassEnd::GoOn);
     let other =
         Lock { epoch: EPOCH + 1, holder: Some(ControllerId("other".into())), ..cluster().lock.unwrap() };
     for lock in [Some(other), None] {
         let pass = look(lock);
-        assert_eq!(pass.end, End::Superseded);
+        assert_eq!(pass.end, PassEnd::Superseded);
         assert!(pass.actions.is_empty());
     }
 }
@@ -190,7 +190,7 @@ fn who_has_lost_the_lock_stops() {
 #[test]
 fn a_new_controller_first_writes_its_epoch() {
     let mut observed = cluster();
-    let old = NodeRecord { epoch: EPOCH - 1, ..record(Stage::Running { drained: true }) };
+    let old = NodeRecord { epoch: EPOCH - 1, ..record(NodeState::Running { drained: true }) };
     put(&mut observed, "w1", &old);
     jobs(&mut observed, "w1", TaskState::Running, None);
     let pass = now(&observed, &spec());
@@ -203,9 +203,9 @@ fn a_new_controller_first_writes_its_epoch() {
 
 #[test]
 fn a_new_controller_takes_away_an_agent_that_has_not_said_that_it_began() {
-    let old = |stage| NodeRecord { epoch: EPOCH - 1, ..record(stage) };
+    let old = |state| NodeRecord { epoch: EPOCH - 1, ..record(state) };
     let mut observed = cluster();
-    put(&mut observed, "w1", &old(Stage::Running { drained: true }));
+    put(&mut observed, "w1", &old(NodeState::Running { drained: true }));
     jobs(&mut observed, "w1", TaskState::Running, None);
     let late = after(&observed, &spec(), 10);
     assert!(words(&late).contains(&"w1 e5 verifying active>drain".to_owned()), "{:?}", words(&late));
@@ -225,7 +225,7 @@ fn a_new_controller_takes_away_an_agent_that_has_not_said_that_it_began() {
         ["w1 e5 verifying active>drain"],
         "there is no log to wait for"
     );
-    put(&mut observed, "w1", &old(Stage::Rebooting));
+    put(&mut observed, "w1", &old(NodeState::Rebooting));
     assert_eq!(
         words(&now(&observed, &spec())),
         ["w1 e5 rebooting"],
@@ -239,7 +239,7 @@ fn the_first_node_enters_and_the_others_wait_for_it() {
     let pass = now(&observed, &spec());
     assert_eq!(words(&pass), ["w1 e5 entering"]);
     assert_eq!(hold(&pass, "w2"), "earlier-wave");
-    assert_eq!(pass.stages[&NodeId("w2".into())], Stage::Pending);
+    assert_eq!(pass.states[&NodeId("w2".into())], NodeState::Pending);
     node(&mut observed, "w1").availability = Drain;
     assert_eq!(words(&now(&observed, &spec())), ["w1 e5 entering drain>active := active"]);
     observed.baseline = None;
@@ -257,7 +257,7 @@ fn parallelism_and_managers_one_at_a_time() {
     assert_eq!(words(&pass), ["w1 e5 entering", "w2 e5 entering"]);
     let mut observed = cluster();
     for worker in ["w1", "w2"] {
-        put(&mut observed, worker, &record(Stage::Done));
+        put(&mut observed, worker, &record(NodeState::Done));
     }
     let pass = now(&observed, &spec);
     assert_eq!(words(&pass), ["m2 e5 entering"]);
@@ -270,7 +270,7 @@ fn parallelism_and_managers_one_at_a_time() {
 fn a_manager_that_restarts_is_no_risk_to_the_quorum_by_itself_and_has_its_limit() {
     let mut observed = cluster();
     let taken = Some(Taken { was: Active, set: Drain });
-    put(&mut observed, "m2", &NodeRecord { taken, ..record(Stage::Rebooting) });
+    put(&mut observed, "m2", &NodeRecord { taken, ..record(NodeState::Rebooting) });
     jobs(&mut observed, "m2", TaskState::Running, Some(wants(Restart::Reboot)));
     open(&mut observed, &DRAW.gates);
     let unreachable = |observed: &mut Observed, name: &str| {
@@ -290,7 +290,7 @@ fn a_manager_that_restarts_is_no_risk_to_the_quorum_by_itself_and_has_its_limit(
 #[test]
 fn agent_and_gates_are_placed_then_the_node_prepares() {
     let mut observed = cluster();
-    put(&mut observed, "w1", &record(Stage::Entering));
+    put(&mut observed, "w1", &record(NodeState::Entering));
     let created = words(&now(&observed, &spec()));
     assert_eq!(created, [vec!["create-gate"; usize::from(GATES)], vec!["create-job"]].concat());
     jobs(&mut observed, "w1", TaskState::Starting, None);
@@ -315,7 +315,7 @@ fn what_prepare_expects_decides_whether_the_node_is_drained() {
     ];
     for (restart, expected) in table {
         let mut observed = cluster();
-        put(&mut observed, "w1", &record(Stage::Preparing));
+        put(&mut observed, "w1", &record(NodeState::Preparing));
         jobs(&mut observed, "w1", TaskState::Running, Some(prepared(restart)));
         assert_eq!(words(&now(&observed, &spec())), [expected]);
         observed.rollout.as_mut().unwrap().control = Control::Paused { why: PauseReason::Asked };
@@ -326,7 +326,7 @@ fn what_prepare_expects_decides_whether_the_node_is_drained() {
 #[test]
 fn the_go_waits_for_an_empty_node_and_is_announced_first() {
     let mut observed = cluster();
-    put(&mut observed, "w1", &record(Stage::Draining { goal: Goal::Run }));
+    put(&mut observed, "w1", &record(NodeState::Draining { goal: Goal::Run }));
     jobs(&mut observed, "w1", TaskState::Running, Some(prepared(Expectation::Yes)));
     observed.services = vec![service("web", 1)];
     observed.tasks = vec![task("web", "w1")];
@@ -338,7 +338,7 @@ fn the_go_waits_for_an_empty_node_and_is_announced_first() {
     assert_eq!(hold(&now(&observed, &spec()), "w1"), "not-replaced");
     observed.services[0].running = 1;
     assert_eq!(words(&now(&observed, &spec())), ["w1 e5 running:drained active>drain"]);
-    put(&mut observed, "w1", &record(Stage::Running { drained: true }));
+    put(&mut observed, "w1", &record(NodeState::Running { drained: true }));
     assert_eq!(opened(&now(&observed, &spec())), [2], "each gate in a pass of its own");
     open(&mut observed, &[2]);
     assert_eq!(opened(&now(&observed, &spec())), [5]);
@@ -364,7 +364,7 @@ fn half_a_go_is_completed_only_while_everything_is_as_it_was() {
         }),
         ("availability-changed", |seen| {
             node(seen, "w1").availability = Active;
-            let released = NodeRecord { taken: None, ..record(Stage::Running { drained: true }) };
+            let released = NodeRecord { taken: None, ..record(NodeState::Running { drained: true }) };
             node(seen, "w1").labels.insert(label::NODE.into(), released.encode());
         }),
         ("no-report", |seen| says(seen, "w1", None)),
@@ -375,7 +375,7 @@ fn half_a_go_is_completed_only_while_everything_is_as_it_was() {
         ("host-at-work", |seen| says(seen, "w1", Some(Said::Running { attempt: 1 }))),
     ];
     let mut observed = cluster();
-    put(&mut observed, "w1", &record(Stage::Running { drained: true }));
+    put(&mut observed, "w1", &record(NodeState::Running { drained: true }));
     jobs(&mut observed, "w1", TaskState::Running, Some(prepared(Expectation::Yes)));
     open(&mut observed, &[5]);
     assert_eq!(opened(&now(&observed, &spec())), [2]);
@@ -390,7 +390,7 @@ fn half_a_go_is_completed_only_while_everything_is_as_it_was() {
 #[test]
 fn a_manager_gets_no_go_while_the_quorum_is_at_risk() {
     let mut observed = cluster();
-    put(&mut observed, "m2", &record(Stage::Running { drained: false }));
+    put(&mut observed, "m2", &record(NodeState::Running { drained: false }));
     jobs(&mut observed, "m2", TaskState::Running, Some(prepared(Expectation::No)));
     assert_eq!(opened(&now(&observed, &spec())), [2]);
     node(&mut observed, "m3").manager.as_mut().unwrap().reachability = Reachability::Unreachable;
@@ -401,7 +401,7 @@ fn a_manager_gets_no_go_while_the_quorum_is_at_risk() {
 #[test]
 fn a_draw_is_its_own_agents_and_of_no_other() {
     let mut observed = cluster();
-    put(&mut observed, "w1", &NodeRecord { agent: 2, ..record(Stage::Running { drained: false }) });
+    put(&mut observed, "w1", &NodeRecord { agent: 2, ..record(NodeState::Running { drained: false }) });
     jobs(&mut observed, "w1", TaskState::Running, Some(prepared(Expectation::No)));
     observed.jobs.iter_mut().for_each(|job| job.key.agent = 2);
     assert_eq!(hold(&now(&observed, &spec()), "w1"), "no-report", "the first agent's draw");
@@ -414,28 +414,28 @@ fn a_draw_is_its_own_agents_and_of_no_other() {
 #[test]
 fn a_go_that_no_gate_can_give_any_more_is_cancelled_a_few_times() {
     let said = || Some(Said::Cancelled { why: "gate 3 ended".into() });
-    // stage, cancelled before, what follows
-    let drained = Stage::Draining { goal: Goal::Run };
-    let restart = Stage::Draining { goal: Goal::Restart(Restart::Engine) };
+    // state, cancelled before, what follows
+    let drained = NodeState::Draining { goal: Goal::Run };
+    let restart = NodeState::Draining { goal: Goal::Restart(Restart::Engine) };
     let table = [
-        (Stage::Entering, 0, "c1 e5 entering"),
-        (Stage::Preparing, 2, "c3 e5 entering"),
+        (NodeState::Entering, 0, "c1 e5 entering"),
+        (NodeState::Preparing, 2, "c3 e5 entering"),
         (drained, 0, "c1 e5 entering := active"),
-        (Stage::Preparing, 3, "c3 e5 restoring:failed:preparing:go-lost"),
-        (Stage::Running { drained: false }, 0, "c1 e5 verifying"),
-        (Stage::Running { drained: false }, 3, "c4 e5 verifying"),
+        (NodeState::Preparing, 3, "c3 e5 restoring:failed:preparing:go-lost"),
+        (NodeState::Running { drained: false }, 0, "c1 e5 verifying"),
+        (NodeState::Running { drained: false }, 3, "c4 e5 verifying"),
         (restart, 1, "c2 e5 verifying active>drain"),
-        (Stage::RestartingEngine, 0, "c1 e5 verifying"),
-        (Stage::Rebooting, 3, "c3 e5 failed:rebooting:go-lost"),
-        (Stage::Verifying, 0, "c1 e5 verifying"),
-        (Stage::Verifying, 3, "c3 e5 failed:verifying:go-lost"),
+        (NodeState::RestartingEngine, 0, "c1 e5 verifying"),
+        (NodeState::Rebooting, 3, "c3 e5 failed:rebooting:go-lost"),
+        (NodeState::Verifying, 0, "c1 e5 verifying"),
+        (NodeState::Verifying, 3, "c3 e5 failed:verifying:go-lost"),
     ];
-    for (stage, cancelled, expected) in table {
+    for (state, cancelled, expected) in table {
         let mut observed = cluster();
-        put(&mut observed, "w1", &NodeRecord { cancelled, ..record(stage.clone()) });
+        put(&mut observed, "w1", &NodeRecord { cancelled, ..record(state.clone()) });
         jobs(&mut observed, "w1", TaskState::Running, said());
         let mut spec = spec();
-        spec.policy.failure_action = crate::spec::FailureAction::Continue;
+        spec.policy.failure_action = crate::spec::OnFailure::Continue;
         assert_eq!(words(&now(&observed, &spec))[0], format!("w1 {expected}"));
     }
 }
@@ -443,24 +443,29 @@ fn a_go_that_no_gate_can_give_any_more_is_cancelled_a_few_times() {
 #[test]
 fn why_a_host_waits_that_has_its_go_is_told() {
     let why = "n2 is restarting its engine: one manager at a time";
-    let given = |stage: Stage, said: Said, gates: &[u8], waits: Option<&str>| {
+    let given = |state: NodeState, said: Said, gates: &[u8], waits: Option<&str>| {
         let mut observed = cluster();
-        put(&mut observed, "w1", &record(stage));
+        put(&mut observed, "w1", &record(state));
         jobs(&mut observed, "w1", TaskState::Running, Some(said));
         observed.reports.iter_mut().for_each(|report| report.waits = waits.map(str::to_owned));
         open(&mut observed, gates);
         now(&observed, &spec()).holds[&NodeId("w1".into())].clone()
     };
     let waits = Hold::HostWaits { why: why.into() };
-    let running = || Stage::Running { drained: false };
-    for (stage, said, gates, without) in [
+    let running = || NodeState::Running { drained: false };
+    for (state, said, gates, without) in [
         (running(), prepared(Expectation::No), vec![2, 5], Hold::GivingTheGo),
-        (running(), Said::Running { attempt: 1 }, vec![2, 5], Hold::HostAtWork { phase: Phase::Running }),
-        (Stage::RestartingEngine, wants(Restart::Engine), vec![2, 5, 1, 4], Hold::GivingTheGo),
-        (Stage::Preparing, Said::Preparing, vec![], Hold::HostAtWork { phase: Phase::Preparing }),
+        (
+            running(),
+            Said::Running { attempt: 1 },
+            vec![2, 5],
+            Hold::HostAtWork { during: StateName::Running },
+        ),
+        (NodeState::RestartingEngine, wants(Restart::Engine), vec![2, 5, 1, 4], Hold::GivingTheGo),
+        (NodeState::Preparing, Said::Preparing, vec![], Hold::HostAtWork { during: StateName::Preparing }),
     ] {
-        assert_eq!(given(stage.clone(), said.clone(), &gates, None), without);
-        assert_eq!(given(stage, said, &gates, Some(why)), waits);
+        assert_eq!(given(state.clone(), said.clone(), &gates, None), without);
+        assert_eq!(given(state, said, &gates, Some(why)), waits);
     }
 }
 
@@ -468,13 +473,13 @@ fn why_a_host_waits_that_has_its_go_is_told() {
 #[test]
 fn what_a_host_said_last_stays_when_the_node_goes_down_for_good() {
     let mut observed = cluster();
-    put(&mut observed, "w1", &record(Stage::Running { drained: false }));
+    put(&mut observed, "w1", &record(NodeState::Running { drained: false }));
     jobs(&mut observed, "w1", TaskState::Running, Some(Said::Running { attempt: 1 }));
     open(&mut observed, &[2, 5]);
     let line = "Setting up docker-ce\u{1b}".to_owned();
     observed.reports[0].printed = Some(crate::observed::Printed { line, seconds: 3 });
     let mut spec = spec();
-    spec.policy.failure_action = crate::spec::FailureAction::Continue;
+    spec.policy.failure_action = crate::spec::OnFailure::Continue;
     let heard = pass(&observed, &spec, &me(), &Watch::default(), Duration::ZERO).unwrap();
     assert!(heard.actions.iter().all(|act| !matches!(act.action, Action::UpdateNode { .. })));
     observed.reports.clear();
@@ -499,20 +504,20 @@ fn behind_the_go_a_drained_node_is_active_again_only_when_no_go_counts_any_more(
     let counts = careen_contract::settings::GO_COUNTS.as_secs();
     let cancelled = || Some(Said::Cancelled { why: "gate 3 ended".into() });
     let taken = Some(Taken { was: Active, set: Drain });
-    for (stage, said) in [
-        (Stage::Running { drained: true }, None),
-        (Stage::Rebooting, None),
-        (Stage::RestartingEngine, cancelled()),
-        (Stage::Verifying, None),
+    for (state, said) in [
+        (NodeState::Running { drained: true }, None),
+        (NodeState::Rebooting, None),
+        (NodeState::RestartingEngine, cancelled()),
+        (NodeState::Verifying, None),
     ] {
         let mut observed = cluster();
-        put(&mut observed, "w1", &NodeRecord { taken, ..record(stage.clone()) });
+        put(&mut observed, "w1", &NodeRecord { taken, ..record(state.clone()) });
         jobs(&mut observed, "w1", TaskState::Failed, said);
         let written = words(&now(&observed, &spec()));
-        assert!(written[0].ends_with("verifying active>drain"), "{stage:?}: {written:?}");
+        assert!(written[0].ends_with("verifying active>drain"), "{state:?}: {written:?}");
     }
     let mut observed = cluster();
-    put(&mut observed, "w1", &NodeRecord { agent: 2, taken, ..record(Stage::Verifying) });
+    put(&mut observed, "w1", &NodeRecord { agent: 2, taken, ..record(NodeState::Verifying) });
     let earlier = {
         jobs(&mut observed, "w1", TaskState::Running, None);
         std::mem::take(&mut observed.jobs)
@@ -532,48 +537,48 @@ fn behind_the_go_a_drained_node_is_active_again_only_when_no_go_counts_any_more(
 #[test]
 fn who_lost_four_goes_is_taken_back_when_its_host_says_that_nothing_was_begun() {
     let mut observed = cluster();
-    put(&mut observed, "w1", &NodeRecord { cancelled: 4, ..record(Stage::Verifying) });
+    put(&mut observed, "w1", &NodeRecord { cancelled: 4, ..record(NodeState::Verifying) });
     jobs(&mut observed, "w1", TaskState::Running, Some(Said::NotBegun));
     assert_eq!(words(&now(&observed, &spec())), ["w1 c4 e5 entering"]);
     observed.rollout.as_mut().unwrap().control = Control::Paused { why: PauseReason::Asked };
-    put(&mut observed, "w1", &NodeRecord { agent: 2, cancelled: 4, ..record(Stage::Entering) });
+    put(&mut observed, "w1", &NodeRecord { agent: 2, cancelled: 4, ..record(NodeState::Entering) });
     let failed = "w1 c4 e5 restoring:failed:entering:go-lost";
     assert!(words(&now(&observed, &spec())).contains(&failed.to_owned()));
-    put(&mut observed, "w1", &NodeRecord { cancelled: 4, ..record(Stage::Verifying) });
+    put(&mut observed, "w1", &NodeRecord { cancelled: 4, ..record(NodeState::Verifying) });
     says(&mut observed, "w1", Some(wants(Restart::Engine)));
     assert_eq!(words(&now(&observed, &spec())), ["w1 c4 e5 failed:verifying:go-lost"], "or is left as it is");
 }
 
 #[test]
 fn a_gate_that_nobody_opened_and_that_is_gone_cancels_before_the_go_and_not_behind_it() {
-    // stage, report, which gates are open, what follows when gate 3 is gone
-    let run = Stage::Running { drained: false };
+    // state, report, which gates are open, what follows when gate 3 is gone
+    let run = NodeState::Running { drained: false };
     let restart = wants(Restart::Engine);
     let table = [
-        (Stage::Preparing, prepared(Expectation::No), vec![], vec!["w1 c1 e5 entering"]),
+        (NodeState::Preparing, prepared(Expectation::No), vec![], vec!["w1 c1 e5 entering"]),
         (run.clone(), prepared(Expectation::No), vec![], vec!["w1 c1 e5 verifying"]),
         (run.clone(), prepared(Expectation::No), vec![2], vec!["w1 c1 e5 verifying"]),
         (run.clone(), Said::Running { attempt: 1 }, vec![2, 5], vec![]),
         (run, restart.clone(), vec![2, 5], vec!["w1 c1 e5 verifying"]),
-        (Stage::RestartingEngine, restart, vec![2, 5], vec!["w1 c1 e5 verifying"]),
-        (Stage::RestartingEngine, Said::Restarting { kind: Restart::Engine }, vec![1, 2, 4, 5], vec![]),
-        (Stage::Verifying, Said::Verifying, vec![2, 5], vec![]),
+        (NodeState::RestartingEngine, restart, vec![2, 5], vec!["w1 c1 e5 verifying"]),
+        (NodeState::RestartingEngine, Said::Restarting { kind: Restart::Engine }, vec![1, 2, 4, 5], vec![]),
+        (NodeState::Verifying, Said::Verifying, vec![2, 5], vec![]),
     ];
-    for (stage, said, gates, expected) in table {
+    for (state, said, gates, expected) in table {
         let mut observed = cluster();
-        put(&mut observed, "w1", &record(stage.clone()));
+        put(&mut observed, "w1", &record(state.clone()));
         jobs(&mut observed, "w1", TaskState::Running, Some(said.clone()));
         open(&mut observed, &gates);
         let gone = observed.jobs.iter_mut().find(|job| job.key.role == JobRole::Gate(3)).unwrap();
         gone.tasks = vec![TaskState::Failed];
-        assert_eq!(words(&now(&observed, &spec())), expected, "{stage:?} {said:?}");
+        assert_eq!(words(&now(&observed, &spec())), expected, "{state:?} {said:?}");
     }
 }
 
 #[test]
 fn a_go_is_void_when_gates_were_stopped_that_are_not_its_own() {
     let mut observed = cluster();
-    put(&mut observed, "w1", &record(Stage::Running { drained: false }));
+    put(&mut observed, "w1", &record(NodeState::Running { drained: false }));
     jobs(&mut observed, "w1", TaskState::Running, Some(prepared(Expectation::No)));
     open(&mut observed, &[3]);
     assert_eq!(words(&now(&observed, &spec())), ["w1 c1 e5 verifying"]);
@@ -584,22 +589,22 @@ fn a_go_is_void_when_gates_were_stopped_that_are_not_its_own() {
 
 #[test]
 fn what_the_host_says_of_a_go_that_was_never_seen() {
-    let run = || Stage::Running { drained: false };
+    let run = || NodeState::Running { drained: false };
     let table = [
         (run(), Said::Revoked, "w1 e5 verifying"),
         (run(), Said::NotBegun, "w1 e5 verifying"),
-        (Stage::Preparing, Said::Revoked, "w1 e5 entering"),
-        (Stage::Draining { goal: Goal::Run }, Said::Revoked, "w1 e5 entering := active"),
-        (Stage::Verifying, Said::Revoked, "w1 e5 verifying"),
-        (Stage::Verifying, Said::NotBegun, "w1 e5 entering"),
-        (Stage::Verifying, Said::Forgotten, "w1 e5 failed:verifying:forgotten"),
+        (NodeState::Preparing, Said::Revoked, "w1 e5 entering"),
+        (NodeState::Draining { goal: Goal::Run }, Said::Revoked, "w1 e5 entering := active"),
+        (NodeState::Verifying, Said::Revoked, "w1 e5 verifying"),
+        (NodeState::Verifying, Said::NotBegun, "w1 e5 entering"),
+        (NodeState::Verifying, Said::Forgotten, "w1 e5 failed:verifying:forgotten"),
         (run(), Said::Forgotten, "w1 e5 failed:running:forgotten"),
     ];
     let mut spec = spec();
-    spec.policy.failure_action = crate::spec::FailureAction::Continue;
-    for (stage, said, expected) in table {
+    spec.policy.failure_action = crate::spec::OnFailure::Continue;
+    for (state, said, expected) in table {
         let mut observed = cluster();
-        put(&mut observed, "w1", &record(stage));
+        put(&mut observed, "w1", &record(state));
         jobs(&mut observed, "w1", TaskState::Running, Some(said));
         assert_eq!(words(&now(&observed, &spec))[0], expected);
     }
@@ -614,26 +619,26 @@ fn what_the_host_says_of_a_go_that_was_never_seen() {
 /// Whatever a host was asked for last: behind a go, one that knows nothing of the try fails it, and is never begun on anew.
 #[test]
 fn a_host_that_forgot_a_try_behind_its_go_is_not_begun_on_again() {
-    let restart = |kind| Stage::Draining { goal: Goal::Restart(kind) };
+    let restart = |kind| NodeState::Draining { goal: Goal::Restart(kind) };
     let after_the_go = [
-        Stage::Running { drained: true },
-        Stage::Running { drained: false },
+        NodeState::Running { drained: true },
+        NodeState::Running { drained: false },
         restart(Restart::Engine),
         restart(Restart::Reboot),
-        Stage::RestartingEngine,
-        Stage::Rebooting,
-        Stage::Verifying,
+        NodeState::RestartingEngine,
+        NodeState::Rebooting,
+        NodeState::Verifying,
     ];
     let mut spec = spec();
-    spec.policy.failure_action = crate::spec::FailureAction::Continue;
-    for stage in after_the_go {
-        assert!(stage.is_after_the_go());
+    spec.policy.failure_action = crate::spec::OnFailure::Continue;
+    for state in after_the_go {
+        assert!(state.is_after_the_go());
         let mut observed = cluster();
-        put(&mut observed, "w1", &record(stage.clone()));
+        put(&mut observed, "w1", &record(state.clone()));
         jobs(&mut observed, "w1", TaskState::Running, Some(Said::Forgotten));
         let written = words(&now(&observed, &spec));
         let is_failed = written[0].starts_with("w1 e5 failed:") && written[0].contains(":forgotten");
-        assert!(is_failed, "{stage:?}: {written:?}");
+        assert!(is_failed, "{state:?}: {written:?}");
     }
 }
 
@@ -641,19 +646,19 @@ fn a_host_that_forgot_a_try_behind_its_go_is_not_begun_on_again() {
 #[test]
 fn a_host_that_denies_a_try_which_wanted_a_restart_is_not_begun_on_again() {
     let mut spec = spec();
-    spec.policy.failure_action = crate::spec::FailureAction::Continue;
+    spec.policy.failure_action = crate::spec::OnFailure::Continue;
     let mut observed = cluster();
-    put(&mut observed, "w1", &record(Stage::Verifying));
+    put(&mut observed, "w1", &record(NodeState::Verifying));
     jobs(&mut observed, "w1", TaskState::Running, Some(Said::Restarting { kind: Restart::Reboot }));
     assert_eq!(words(&now(&observed, &spec))[0], "w1 b e5 rebooting");
     for begun in [false, true] {
         let mut observed = cluster();
-        put(&mut observed, "w1", &NodeRecord { begun, ..record(Stage::Verifying) });
+        put(&mut observed, "w1", &NodeRecord { begun, ..record(NodeState::Verifying) });
         jobs(&mut observed, "w1", TaskState::Running, Some(Said::NotBegun));
         let expected = if begun { "w1 b e5 failed:verifying:forgotten" } else { "w1 e5 entering" };
         assert_eq!(words(&now(&observed, &spec))[0], expected);
     }
-    let failed = Stage::Failed { phase: Phase::Verifying, reason: Reason::Forgotten };
+    let failed = NodeState::Failed { during: StateName::Verifying, reason: Reason::Forgotten };
     let mut observed = cluster();
     put(&mut observed, "w1", &NodeRecord { begun: true, ..record(failed) });
     node(&mut observed, "w1").labels.insert(label::ASK.into(), Ask::Retry.label(&rollout()));
@@ -664,7 +669,7 @@ fn a_host_that_denies_a_try_which_wanted_a_restart_is_not_begun_on_again() {
 fn a_restart_gets_a_go_of_its_own_that_its_report_names() {
     let mut observed = cluster();
     let taken = Some(Taken { was: Active, set: Drain });
-    put(&mut observed, "w1", &NodeRecord { taken, ..record(Stage::RestartingEngine) });
+    put(&mut observed, "w1", &NodeRecord { taken, ..record(NodeState::RestartingEngine) });
     jobs(&mut observed, "w1", TaskState::Running, Some(wants(Restart::Engine)));
     open(&mut observed, &[2, 5]);
     assert_eq!(opened(&now(&observed, &spec())), [1]);
@@ -695,7 +700,7 @@ fn a_restart_gets_a_go_of_its_own_that_its_report_names() {
 #[test]
 fn what_somebody_else_changed_is_theirs() {
     let mut observed = cluster();
-    put(&mut observed, "w1", &record(Stage::Draining { goal: Goal::Run }));
+    put(&mut observed, "w1", &record(NodeState::Draining { goal: Goal::Run }));
     jobs(&mut observed, "w1", TaskState::Running, None);
     node(&mut observed, "w1").availability = Active;
     assert_eq!(
@@ -703,7 +708,7 @@ fn what_somebody_else_changed_is_theirs() {
         ["w1 e5 draining:run"],
         "careen holds nothing of it any more"
     );
-    let released = NodeRecord { taken: None, ..record(Stage::Draining { goal: Goal::Run }) };
+    let released = NodeRecord { taken: None, ..record(NodeState::Draining { goal: Goal::Run }) };
     put(&mut observed, "w1", &released);
     assert_eq!(hold(&now(&observed, &spec()), "w1"), "availability-changed");
     let pass = after(&observed, &spec(), 15 * 60);
@@ -712,14 +717,14 @@ fn what_somebody_else_changed_is_theirs() {
 
 #[test]
 fn the_rollout_is_paused_before_the_node_is_called_failed() {
-    a_command_fails(Stage::Verifying, Phase::Verifying, "failed:verifying:exit-100");
+    a_command_fails(NodeState::Verifying, StateName::Verifying, "failed:verifying:exit-100");
     // Seen before anything of `verify`: then it is known where it failed.
-    a_command_fails(Stage::Running { drained: false }, Phase::Running, "failed:running:exit-100");
+    a_command_fails(NodeState::Running { drained: false }, StateName::Running, "failed:running:exit-100");
 }
 
-fn a_command_fails(stage: Stage, phase: Phase, becomes: &str) {
+fn a_command_fails(state: NodeState, during: StateName, becomes: &str) {
     let mut observed = cluster();
-    put(&mut observed, "w1", &record(stage));
+    put(&mut observed, "w1", &record(state));
     jobs(&mut observed, "w1", TaskState::Running, None);
     let outcome = NodeOutcome::Failed { phase: HostPhase::Command, exit: 100, rolled_back: None };
     let result =
@@ -737,11 +742,11 @@ fn a_command_fails(stage: Stage, phase: Phase, becomes: &str) {
     assert_eq!(words(&now(&observed, &spec())), ["write-result"], "what is known is written first");
     observed.results = vec![result];
     assert_eq!(words(&now(&observed, &spec())), ["set-control"]);
-    let why = PauseReason::NodeFailed { node: NodeId("w1".into()), phase, why: Reason::Exit(100) };
+    let why = PauseReason::NodeFailed { node: NodeId("w1".into()), during, why: Reason::Exit(100) };
     observed.rollout.as_mut().unwrap().control = Control::Paused { why };
     assert_eq!(words(&now(&observed, &spec())), [format!("w1 e5 {becomes}")]);
     let mut spec = spec();
-    spec.policy.failure_action = crate::spec::FailureAction::Continue;
+    spec.policy.failure_action = crate::spec::OnFailure::Continue;
     observed.rollout.as_mut().unwrap().control = Control::Running;
     let on = [format!("w1 e5 {becomes}"), "w2 e5 entering".to_owned()];
     assert_eq!(words(&now(&observed, &spec)), on, "the others go on");
@@ -753,7 +758,7 @@ fn a_manager_that_takes_part_and_is_called_down_is_not_told_as_rebooting() {
     put(
         &mut observed,
         "m2",
-        &NodeRecord { taken: Some(Taken { was: Active, set: Drain }), ..record(Stage::Rebooting) },
+        &NodeRecord { taken: Some(Taken { was: Active, set: Drain }), ..record(NodeState::Rebooting) },
     );
     node(&mut observed, "m2").status = NodeStatus::Down;
     assert_eq!(
@@ -774,7 +779,7 @@ fn what_a_pause_says_of_a_node_is_carried_out() {
     let mut observed = cluster();
     observed.services = vec![service("web", 1)];
     observed.tasks = vec![task("web", "w1")];
-    put(&mut observed, "w1", &record(Stage::Running { drained: true }));
+    put(&mut observed, "w1", &record(NodeState::Running { drained: true }));
     jobs(&mut observed, "w1", TaskState::Running, Some(prepared(Expectation::No)));
     assert_eq!(hold(&now(&observed, &spec()), "w1"), "not-empty");
     let late = |observed: &Observed| words(&after(observed, &spec(), 15 * 60))[1..].to_vec();
@@ -783,7 +788,7 @@ fn what_a_pause_says_of_a_node_is_carried_out() {
     observed.rollout.as_mut().unwrap().control = Control::Paused {
         why: PauseReason::NodeFailed {
             node: NodeId("w1".into()),
-            phase: Phase::Running,
+            during: StateName::Running,
             why: Reason::TimeLimit,
         },
     };
@@ -797,25 +802,25 @@ fn what_a_pause_says_of_a_node_is_carried_out() {
         "{told:?}"
     );
     let fails = ["w1 e5 failed:running:time-limit active>drain"];
-    let paused = |phase: Phase| {
-        let why = PauseReason::NodeFailed { node: NodeId("w1".into()), phase, why: Reason::TimeLimit };
+    let paused = |during: StateName| {
+        let why = PauseReason::NodeFailed { node: NodeId("w1".into()), during, why: Reason::TimeLimit };
         Control::Paused { why }
     };
-    observed.rollout.as_mut().unwrap().control = paused(Phase::Running);
+    observed.rollout.as_mut().unwrap().control = paused(StateName::Running);
     assert_eq!(late(&observed), fails);
     assert_eq!(words(&now(&observed, &spec())), fails, "and so does a controller that is new");
     says(&mut observed, "w1", None);
     assert_eq!(words(&now(&observed, &spec())), fails, "that has read nothing yet");
     says(&mut observed, "w1", Some(Said::Verifying));
     assert_eq!(words(&now(&observed, &spec())), ["w1 e5 verifying active>drain"], "its next step is due");
-    observed.rollout.as_mut().unwrap().control = paused(Phase::Draining);
+    observed.rollout.as_mut().unwrap().control = paused(StateName::Draining);
     says(&mut observed, "w1", Some(Said::Running { attempt: 1 }));
     assert_eq!(hold(&now(&observed, &spec()), "w1"), "host-at-work", "it is elsewhere by now");
 }
 
 #[test]
 fn operators_retry_and_skip() {
-    let failed = Stage::Failed { phase: Phase::Running, reason: Reason::TimeLimit };
+    let failed = NodeState::Failed { during: StateName::Running, reason: Reason::TimeLimit };
     let taken = Some(Taken { was: Active, set: Drain });
     let mut observed = cluster();
     put(&mut observed, "w1", &NodeRecord { taken, ..record(failed) });
@@ -832,7 +837,7 @@ fn operators_retry_and_skip() {
     assert_eq!(labels[label::ASK], None, "answered in the same write");
     ask(&mut observed, Ask::Skip, &rollout());
     assert_eq!(words(&now(&observed, &spec()))[0], "w1 e5 skipped:asked active>drain");
-    put(&mut observed, "w1", &record(Stage::Entering));
+    put(&mut observed, "w1", &record(NodeState::Entering));
     node(&mut observed, "w1").availability = Active;
     assert_eq!(words(&now(&observed, &spec()))[0], "w1 e5 restoring:skipped:asked");
 }
@@ -840,7 +845,7 @@ fn operators_retry_and_skip() {
 #[test]
 fn the_last_that_tells_of_a_host_at_work_stays_until_the_next_agent_has_a_service() {
     let mut observed = cluster();
-    put(&mut observed, "w1", &NodeRecord { agent: 2, ..record(Stage::Verifying) });
+    put(&mut observed, "w1", &NodeRecord { agent: 2, ..record(NodeState::Verifying) });
     jobs(&mut observed, "w1", TaskState::Shutdown, None);
     observed.jobs.truncate(1);
     observed.jobs[0].stopped = true;
@@ -862,14 +867,14 @@ fn the_last_that_tells_of_a_host_at_work_stays_until_the_next_agent_has_a_servic
 #[test]
 fn a_drain_that_takes_too_long_is_a_failure_and_taken_back_before_the_command() {
     let mut spec = spec();
-    spec.policy.failure_action = crate::spec::FailureAction::Continue;
+    spec.policy.failure_action = crate::spec::OnFailure::Continue;
     let limit = spec.limits.draining;
     for (goal, expected) in [
         (Goal::Run, "w1 e5 restoring:failed:draining:time-limit active>drain"),
         (Goal::Restart(Restart::Reboot), "w1 e5 failed:draining:time-limit active>drain"),
     ] {
         let mut observed = cluster();
-        put(&mut observed, "w1", &record(Stage::Draining { goal }));
+        put(&mut observed, "w1", &record(NodeState::Draining { goal }));
         jobs(
             &mut observed,
             "w1",
@@ -890,8 +895,8 @@ fn a_drain_that_takes_too_long_is_a_failure_and_taken_back_before_the_command() 
 #[test]
 fn an_agent_is_taken_away_before_its_gates() {
     let mut observed = cluster();
-    let then = Then::Skip { why: Skip::Asked };
-    put(&mut observed, "w1", &record(Stage::Restoring { then }));
+    let then = AfterRestoring::Skip { why: Skip::Asked };
+    put(&mut observed, "w1", &record(NodeState::Restoring { then }));
     jobs(&mut observed, "w1", TaskState::Running, None);
     let touched = |observed: &Observed| -> Vec<(String, JobRole)> {
         let touched = |act: &Act| {
@@ -934,19 +939,19 @@ fn labels_that_cannot_be_read_and_other_rollouts_hold_the_node() {
     let pass = now(&observed, &spec());
     assert_eq!((hold(&pass, "w1"), hold(&pass, "w2")), ("corrupt-record", "earlier-wave"));
     assert!(pass.actions.is_empty(), "and nothing on it is touched");
-    let mut other = record(Stage::Rebooting);
+    let mut other = record(NodeState::Rebooting);
     other.rollout = RolloutId::parse("older").unwrap();
     put(&mut observed, "w1", &other);
     observed.jobs.clear();
     assert_eq!(hold(&now(&observed, &spec()), "w1"), "other-rollout");
     // Of a controller that woke up after its rollout's end; with a service it may be at something.
-    put(&mut observed, "w1", &NodeRecord { stage: Stage::Entering, ..other.clone() });
+    put(&mut observed, "w1", &NodeRecord { state: NodeState::Entering, ..other.clone() });
     assert_eq!(words(&now(&observed, &spec())), ["w1 e5 entering"]);
     jobs(&mut observed, "w1", TaskState::Running, None);
     observed.jobs.iter_mut().for_each(|job| job.key.rollout = other.rollout.clone());
     assert_eq!(hold(&now(&observed, &spec()), "w1"), "other-rollout");
     observed.jobs.clear();
-    other.stage = Stage::Failed { phase: Phase::Rebooting, reason: Reason::NodeDown };
+    other.state = NodeState::Failed { during: StateName::Rebooting, reason: Reason::NodeDown };
     other.taken = Some(Taken { was: Active, set: Drain });
     put(&mut observed, "w1", &other);
     let entered = words(&now(&observed, &spec()));
@@ -963,7 +968,7 @@ fn labels_that_cannot_be_read_and_other_rollouts_hold_the_node() {
 fn the_controller_leaves_its_node_before_that_nodes_turn() {
     let mut observed = cluster();
     for name in ["w1", "w2", "m3"] {
-        put(&mut observed, name, &record(Stage::Done));
+        put(&mut observed, name, &record(NodeState::Done));
     }
     let place = |movable| Some(ControllerPlace { node: NodeId("m2".into()), movable });
     observed.controller = place(true);
@@ -976,7 +981,7 @@ fn the_controller_leaves_its_node_before_that_nodes_turn() {
 #[test]
 fn an_agent_that_swarm_has_started_again_is_lost_all_the_same() {
     let mut observed = cluster();
-    put(&mut observed, "w1", &record(Stage::Running { drained: false }));
+    put(&mut observed, "w1", &record(NodeState::Running { drained: false }));
     jobs(&mut observed, "w1", TaskState::Running, Some(prepared(Expectation::No)));
     open(&mut observed, &DRAW.gates);
     assert_eq!(hold(&now(&observed, &spec()), "w1"), "giving-the-go");
@@ -984,7 +989,7 @@ fn an_agent_that_swarm_has_started_again_is_lost_all_the_same() {
     assert_eq!(words(&now(&observed, &spec())), ["w1 e5 verifying"], "it has drawn other gates, or none");
     observed.jobs[0].tasks = vec![TaskState::Failed, TaskState::Pending];
     assert_eq!(words(&now(&observed, &spec())), ["w1 e5 verifying"], "it waits for ever on a drained node");
-    let lost = NodeRecord { agent: 12, ..record(Stage::Preparing) };
+    let lost = NodeRecord { agent: 12, ..record(NodeState::Preparing) };
     put(&mut observed, "w1", &lost);
     observed.jobs.iter_mut().for_each(|job| job.key.agent = 12);
     observed.reports.clear();
@@ -996,7 +1001,7 @@ fn an_agent_that_swarm_has_started_again_is_lost_all_the_same() {
 fn a_host_that_is_not_fit_fails_before_anything_was_begun() {
     let outcome = NodeOutcome::Failed { phase: HostPhase::Preflight, exit: 248, rolled_back: None };
     let mut observed = cluster();
-    put(&mut observed, "w1", &record(Stage::Preparing));
+    put(&mut observed, "w1", &record(NodeState::Preparing));
     let said = Said::Finished { outcome: outcome.clone(), record: Some("live-restore is on".into()) };
     jobs(&mut observed, "w1", TaskState::Running, Some(said));
     assert_eq!(words(&now(&observed, &spec())), ["write-result"]);
@@ -1009,7 +1014,7 @@ fn a_host_that_is_not_fit_fails_before_anything_was_begun() {
 #[test]
 fn a_node_without_the_image_says_so_and_is_asked_again() {
     let mut observed = cluster();
-    put(&mut observed, "w1", &record(Stage::Entering));
+    put(&mut observed, "w1", &record(NodeState::Entering));
     jobs(&mut observed, "w1", TaskState::Rejected, None);
     let refuse = |observed: &mut Observed, why: &str, no_image: bool| {
         let refusal = Refusal { why: why.to_owned(), no_image };
@@ -1026,7 +1031,7 @@ fn a_node_without_the_image_says_so_and_is_asked_again() {
 fn a_manager_that_waits_for_the_key_after_its_engine_restart_says_so() {
     let mut observed = cluster();
     observed.autolock = true;
-    put(&mut observed, "m2", &record(Stage::RestartingEngine));
+    put(&mut observed, "m2", &record(NodeState::RestartingEngine));
     node(&mut observed, "m2").status = NodeStatus::Down;
     let by_hand = Spec { unlock_by_hand: true, ..spec() };
     assert_eq!(hold(&after(&observed, &by_hand, 600), "m2"), "unlock-needed", "people take their time");
@@ -1048,7 +1053,7 @@ fn an_abort_ends_although_a_label_cannot_be_read() {
 fn an_abort_writes_the_nodes_that_it_leaves_alone_before_it_ends() {
     let mut observed = cluster();
     observed.rollout.as_mut().unwrap().control = Control::Aborting;
-    put(&mut observed, "w1", &record(Stage::Done));
+    put(&mut observed, "w1", &record(NodeState::Done));
     let pass = now(&observed, &spec());
     assert_eq!(words(&pass), ["m1 -", "m2 -", "m3 -", "w2 -", "write-history"]);
     for act in &pass.actions {
@@ -1064,13 +1069,13 @@ fn an_abort_writes_the_nodes_that_it_leaves_alone_before_it_ends() {
 #[test]
 fn an_abort_takes_back_what_was_not_begun_and_leaves_the_rest() {
     let table = [
-        (Stage::Entering, "w1 e5 restoring:skipped:aborted"),
-        (Stage::Draining { goal: Goal::Run }, "w1 e5 restoring:skipped:aborted active>drain"),
-        (Stage::Rebooting, "w1 e5 failed:rebooting:aborted"),
+        (NodeState::Entering, "w1 e5 restoring:skipped:aborted"),
+        (NodeState::Draining { goal: Goal::Run }, "w1 e5 restoring:skipped:aborted active>drain"),
+        (NodeState::Rebooting, "w1 e5 failed:rebooting:aborted"),
     ];
-    for (stage, expected) in table {
+    for (state, expected) in table {
         let mut observed = cluster();
-        put(&mut observed, "w1", &record(stage));
+        put(&mut observed, "w1", &record(state));
         jobs(&mut observed, "w1", TaskState::Running, None);
         open(&mut observed, &[1, 2, 4, 5]);
         observed.rollout.as_mut().unwrap().control = Control::Aborting;
@@ -1080,41 +1085,41 @@ fn an_abort_takes_back_what_was_not_begun_and_leaves_the_rest() {
 
 #[test]
 fn an_abort_asks_the_host_first_where_nobody_knows_whether_the_command_began() {
-    let run = || Stage::Running { drained: false };
-    let restart = || Stage::Draining { goal: Goal::Restart(Restart::Reboot) };
+    let run = || NodeState::Running { drained: false };
+    let restart = || NodeState::Draining { goal: Goal::Restart(Restart::Reboot) };
     let works = Said::Running { attempt: 1 };
     let busy = Said::Busy { transaction: "t".into() };
-    // stage, what the agent says, what follows at once
+    // state, what the agent says, what follows at once
     let table = [
         (run(), None, vec!["w1 e5 verifying"]),
         (run(), Some(prepared(Expectation::No)), vec!["w1 e5 verifying"]),
         (run(), Some(works.clone()), vec!["w1 e5 failed:running:aborted"]),
-        (Stage::Verifying, None, vec![]),
-        (Stage::Verifying, Some(busy), vec![]),
-        (Stage::Verifying, Some(Said::NotBegun), vec!["w1 e5 entering"]),
-        (Stage::Verifying, Some(Said::Forgotten), vec!["w1 e5 failed:verifying:forgotten"]),
-        (Stage::Verifying, Some(works), vec!["w1 e5 failed:verifying:aborted"]),
+        (NodeState::Verifying, None, vec![]),
+        (NodeState::Verifying, Some(busy), vec![]),
+        (NodeState::Verifying, Some(Said::NotBegun), vec!["w1 e5 entering"]),
+        (NodeState::Verifying, Some(Said::Forgotten), vec!["w1 e5 failed:verifying:forgotten"]),
+        (NodeState::Verifying, Some(works), vec!["w1 e5 failed:verifying:aborted"]),
         (restart(), None, vec![]),
-        (Stage::Rebooting, None, vec![]),
+        (NodeState::Rebooting, None, vec![]),
         (
             restart(),
             Some(Said::Cancelled { why: "half a go".into() }),
             vec!["w1 c1 e5 verifying active>drain"],
         ),
     ];
-    for (stage, said, expected) in table {
+    for (state, said, expected) in table {
         let mut observed = cluster();
-        put(&mut observed, "w1", &record(stage.clone()));
+        put(&mut observed, "w1", &record(state.clone()));
         jobs(&mut observed, "w1", TaskState::Running, said.clone());
         observed.rollout.as_mut().unwrap().control = Control::Aborting;
-        assert_eq!(words(&now(&observed, &spec())), expected, "{stage:?} {said:?}");
+        assert_eq!(words(&now(&observed, &spec())), expected, "{state:?} {said:?}");
     }
 }
 
 #[test]
 fn an_abort_does_not_wait_for_ever_for_a_host_that_says_nothing() {
     let mut observed = cluster();
-    put(&mut observed, "w1", &record(Stage::Verifying));
+    put(&mut observed, "w1", &record(NodeState::Verifying));
     jobs(&mut observed, "w1", TaskState::Running, None);
     observed.rollout.as_mut().unwrap().control = Control::Aborting;
     let failed = "w1 e5 failed:verifying:aborted".to_owned();
@@ -1122,15 +1127,15 @@ fn an_abort_does_not_wait_for_ever_for_a_host_that_says_nothing() {
     assert!(words(&after(&observed, &spec(), 600)).contains(&failed), "entering's limit");
     node(&mut observed, "w1").status = NodeStatus::Down;
     assert_eq!(words(&now(&observed, &spec())), [failed]);
-    put(&mut observed, "w1", &record(Stage::Running { drained: false }));
+    put(&mut observed, "w1", &record(NodeState::Running { drained: false }));
     assert_eq!(words(&now(&observed, &spec())), ["w1 e5 failed:running:aborted"]);
 }
 
 #[test]
 fn an_aborted_restart_is_refused_and_the_result_is_waited_for() {
-    for stage in [Stage::Running { drained: false }, Stage::Rebooting, Stage::Verifying] {
+    for state in [NodeState::Running { drained: false }, NodeState::Rebooting, NodeState::Verifying] {
         let mut observed = cluster();
-        put(&mut observed, "w1", &record(stage.clone()));
+        put(&mut observed, "w1", &record(state.clone()));
         jobs(&mut observed, "w1", TaskState::Running, Some(wants(Restart::Reboot)));
         open(&mut observed, &DRAW.gates);
         observed.rollout.as_mut().unwrap().control = Control::Aborting;
@@ -1145,7 +1150,7 @@ fn an_aborted_restart_is_refused_and_the_result_is_waited_for() {
     }
     // With the go on its way it is too late; half a go is none, and no refusal either.
     let mut observed = cluster();
-    put(&mut observed, "w1", &record(Stage::Rebooting));
+    put(&mut observed, "w1", &record(NodeState::Rebooting));
     jobs(&mut observed, "w1", TaskState::Running, Some(wants(Restart::Reboot)));
     open(&mut observed, &[1, 2, 5]);
     observed.rollout.as_mut().unwrap().control = Control::Aborting;
@@ -1157,14 +1162,14 @@ fn an_aborted_restart_is_refused_and_the_result_is_waited_for() {
 
 #[test]
 fn a_skip_takes_a_go_back_unless_the_command_has_begun() {
-    let ask = |stage: Stage, said| {
+    let ask = |state: NodeState, said| {
         let mut observed = cluster();
-        put(&mut observed, "w1", &record(stage));
+        put(&mut observed, "w1", &record(state));
         jobs(&mut observed, "w1", TaskState::Running, said);
         node(&mut observed, "w1").labels.insert(label::ASK.into(), Ask::Skip.label(&rollout()));
         observed
     };
-    let run = || Stage::Running { drained: false };
+    let run = || NodeState::Running { drained: false };
     let asked = |pass: &Pass| {
         let Action::UpdateNode { labels, .. } = &pass.actions[0].action else { panic!("{pass:?}") };
         labels.get(label::ASK).cloned()
@@ -1175,13 +1180,13 @@ fn a_skip_takes_a_go_back_unless_the_command_has_begun() {
         (vec!["w1 e5 verifying".to_owned()], None),
         "it is not answered yet"
     );
-    let pass = now(&ask(Stage::Verifying, Some(Said::NotBegun)), &spec());
+    let pass = now(&ask(NodeState::Verifying, Some(Said::NotBegun)), &spec());
     assert_eq!((words(&pass), asked(&pass)), (vec!["w1 e5 entering".to_owned()], None));
-    let pass = now(&ask(Stage::Entering, None), &spec());
+    let pass = now(&ask(NodeState::Entering, None), &spec());
     assert_eq!((words(&pass)[0].as_str(), asked(&pass)), ("w1 e5 restoring:skipped:asked", Some(None)));
-    for stage in [run(), Stage::Verifying, Stage::Rebooting] {
-        let name = stage.name();
-        let pass = now(&ask(stage, Some(Said::Running { attempt: 1 })), &spec());
+    for state in [run(), NodeState::Verifying, NodeState::Rebooting] {
+        let name = state.name();
+        let pass = now(&ask(state, Some(Said::Running { attempt: 1 })), &spec());
         assert_eq!(
             (words(&pass), asked(&pass)),
             (vec![format!("w1 e5 {name}")], Some(None)),
@@ -1192,20 +1197,20 @@ fn a_skip_takes_a_go_back_unless_the_command_has_begun() {
 
 #[test]
 fn no_phase_waits_for_ever() {
-    // stage, what the agent says, seconds, what follows
-    let restart = |kind| Stage::Draining { goal: Goal::Restart(kind) };
+    // state, what the agent says, seconds, what follows
+    let restart = |kind| NodeState::Draining { goal: Goal::Restart(kind) };
     let table = [
-        (Stage::Entering, 600, "w1 e5 restoring:failed:entering:time-limit"),
-        (Stage::Preparing, 1800, "w1 e5 restoring:failed:preparing:time-limit"),
-        (Stage::RestartingEngine, 300, "w1 e5 failed:restarting-engine:time-limit"),
-        (Stage::Rebooting, 1200, "w1 e5 failed:rebooting:time-limit"),
-        (Stage::Verifying, 1800, "w1 e5 failed:verifying:time-limit"),
-        (Stage::Restoring { then: Then::Settle }, 600, "w1 e5 failed:restoring:time-limit"),
+        (NodeState::Entering, 600, "w1 e5 restoring:failed:entering:time-limit"),
+        (NodeState::Preparing, 1800, "w1 e5 restoring:failed:preparing:time-limit"),
+        (NodeState::RestartingEngine, 300, "w1 e5 failed:restarting-engine:time-limit"),
+        (NodeState::Rebooting, 1200, "w1 e5 failed:rebooting:time-limit"),
+        (NodeState::Verifying, 1800, "w1 e5 failed:verifying:time-limit"),
+        (NodeState::Restoring { then: AfterRestoring::Settle }, 600, "w1 e5 failed:restoring:time-limit"),
     ];
     let paused = Control::Paused { why: PauseReason::Asked };
-    for (stage, seconds, expected) in table {
+    for (state, seconds, expected) in table {
         let mut observed = cluster();
-        put(&mut observed, "w1", &record(stage));
+        put(&mut observed, "w1", &record(state));
         jobs(&mut observed, "w1", TaskState::Starting, None);
         observed.rollout.as_mut().unwrap().control = paused.clone();
         let early = after(&observed, &spec(), seconds - 1);
@@ -1213,9 +1218,9 @@ fn no_phase_waits_for_ever() {
         let late = after(&observed, &spec(), seconds);
         assert!(words(&late).contains(&expected.to_owned()), "{expected}: {:?}", words(&late));
     }
-    for stage in [Stage::Preparing, Stage::Settling, restart(Restart::Reboot)] {
+    for state in [NodeState::Preparing, NodeState::Settling, restart(Restart::Reboot)] {
         let mut observed = cluster();
-        put(&mut observed, "w1", &record(stage));
+        put(&mut observed, "w1", &record(state));
         node(&mut observed, "w1").status = NodeStatus::Down;
         observed.rollout.as_mut().unwrap().control = paused.clone();
         assert_eq!(hold(&after(&observed, &spec(), 1199), "w1"), "node-down");
@@ -1235,7 +1240,7 @@ fn a_manager_that_goes_down_for_its_own_restart_is_no_risk_for_the_quorum() {
     ] {
         let mut observed = cluster();
         let taken = Some(Taken { was: Active, set: Drain });
-        put(&mut observed, "m2", &NodeRecord { taken, ..record(Stage::RestartingEngine) });
+        put(&mut observed, "m2", &NodeRecord { taken, ..record(NodeState::RestartingEngine) });
         jobs(&mut observed, "m2", TaskState::Running, said);
         open(&mut observed, &[DRAW.gates, SECOND_DRAW.gates].concat());
         let lost = Manager { leader: false, reachability: Reachability::Unreachable };
@@ -1247,7 +1252,7 @@ fn a_manager_that_goes_down_for_its_own_restart_is_no_risk_for_the_quorum() {
 #[test]
 fn a_node_settles_when_everything_was_well_for_a_while() {
     let mut observed = cluster();
-    put(&mut observed, "w1", &record(Stage::Settling));
+    put(&mut observed, "w1", &record(NodeState::Settling));
     assert_eq!(hold(&after(&observed, &spec(), 14), "w1"), "monitoring");
     assert!(words(&after(&observed, &spec(), 15)).contains(&"w1 e5 done".to_owned()));
 }
@@ -1256,9 +1261,16 @@ fn a_node_settles_when_everything_was_well_for_a_while() {
 fn a_rollout_that_paused_for_its_last_node_waits_for_its_operator() {
     let mut observed = cluster();
     observed.nodes.truncate(1);
-    put(&mut observed, "m1", &record(Stage::Failed { phase: Phase::Running, reason: Reason::Exit(1) }));
-    let why =
-        PauseReason::NodeFailed { node: NodeId("m1".into()), phase: Phase::Running, why: Reason::Exit(1) };
+    put(
+        &mut observed,
+        "m1",
+        &record(NodeState::Failed { during: StateName::Running, reason: Reason::Exit(1) }),
+    );
+    let why = PauseReason::NodeFailed {
+        node: NodeId("m1".into()),
+        during: StateName::Running,
+        why: Reason::Exit(1),
+    };
     for why in [why, PauseReason::Asked] {
         observed.rollout.as_mut().unwrap().control = Control::Paused { why };
         assert!(words(&now(&observed, &spec())).is_empty(), "it can be tried again");
@@ -1267,7 +1279,7 @@ fn a_rollout_that_paused_for_its_last_node_waits_for_its_operator() {
         observed.rollout.as_mut().unwrap().control = control;
         assert_eq!(words(&now(&observed, &spec())), ["write-history"]);
     }
-    put(&mut observed, "m1", &record(Stage::Done));
+    put(&mut observed, "m1", &record(NodeState::Done));
     observed.rollout.as_mut().unwrap().control = Control::Paused { why: PauseReason::Asked };
     assert_eq!(words(&now(&observed, &spec())), ["write-history"], "nothing is left to be asked");
 }
@@ -1276,7 +1288,7 @@ fn a_rollout_that_paused_for_its_last_node_waits_for_its_operator() {
 fn history_then_the_end_then_nothing_is_left() {
     let mut observed = cluster();
     observed.nodes.truncate(1);
-    put(&mut observed, "m1", &record(Stage::Done));
+    put(&mut observed, "m1", &record(NodeState::Done));
     assert_eq!(words(&now(&observed, &spec())), ["write-history"]);
     observed.history_written = true;
     assert_eq!(words(&now(&observed, &spec())), ["set-control"]);
@@ -1294,12 +1306,12 @@ fn history_then_the_end_then_nothing_is_left() {
     observed.delivered = true;
     assert_eq!(words(&now(&observed, &spec())), ["remove-delivered"]);
     observed.lock.as_mut().unwrap().holder = None;
-    assert_ne!(now(&observed, &spec()).end, End::Finished, "whoever comes removes them");
+    assert_ne!(now(&observed, &spec()).end, PassEnd::Finished, "whoever comes removes them");
     observed.lock.as_mut().unwrap().holder = Some(me());
     observed.delivered = false;
     assert_eq!(words(&now(&observed, &spec())), ["release-lock"]);
     observed.lock.as_mut().unwrap().holder = None;
-    assert_eq!(now(&observed, &spec()).end, End::Finished);
+    assert_eq!(now(&observed, &spec()).end, PassEnd::Finished);
 }
 
 #[test]
@@ -1307,20 +1319,20 @@ fn what_a_controller_writes_that_wakes_up_after_the_end_is_tidied_up() {
     let mut observed = cluster();
     let control = Control::Finished { outcome: RolloutOutcome::Aborted };
     observed.rollout.as_mut().unwrap().control = control;
-    put(&mut observed, "m1", &record(Stage::Entering));
-    put(&mut observed, "m2", &record(Stage::Rebooting));
+    put(&mut observed, "m1", &record(NodeState::Entering));
+    put(&mut observed, "m2", &record(NodeState::Rebooting));
     assert_eq!(words(&now(&observed, &spec())), ["m1 -"], "what may have begun stays");
 }
 
 #[test]
 fn who_only_looks_sees_the_same_holds_whoever_has_the_lock() {
     let mut observed = cluster();
-    put(&mut observed, "w1", &record(Stage::Settling));
+    put(&mut observed, "w1", &record(NodeState::Settling));
     let seen = now(&observed, &spec());
     for holder in [Some(me()), Some(ControllerId("other".into())), None] {
         observed.lock.as_mut().unwrap().holder = holder;
         let view = view(&observed, &spec(), &Watch::default(), Duration::ZERO).unwrap();
-        assert_eq!((view.stages, view.holds), (seen.stages.clone(), seen.holds.clone()));
+        assert_eq!((view.states, view.holds), (seen.states.clone(), seen.holds.clone()));
     }
     observed.lock = None;
     let view = view(&observed, &spec(), &Watch::default(), Duration::ZERO).unwrap();
@@ -1332,8 +1344,8 @@ fn a_node_that_has_begun_stays_in_the_rollout_when_it_is_not_selected_any_more()
     let mut spec = spec();
     spec.selection.constraints = vec!["node.labels.zone==a".into()];
     let mut observed = cluster();
-    assert!(now(&observed, &spec).stages.is_empty());
-    put(&mut observed, "w2", &record(Stage::Restoring { then: Then::Settle }));
+    assert!(now(&observed, &spec).states.is_empty());
+    put(&mut observed, "w2", &record(NodeState::Restoring { then: AfterRestoring::Settle }));
     assert_eq!(words(&now(&observed, &spec)), ["w2 e5 settling"]);
 }
 
@@ -1358,12 +1370,12 @@ fn a_controller_whose_rollout_is_over_does_not_wait_for_the_next_one_to_end() {
     observed.rollout = Some(RolloutRecord::new(Version(3), control));
     let fresh =
         |observed: &Observed| pass(observed, &spec(), &me(), &Watch::default(), Duration::ZERO).unwrap();
-    assert_eq!(fresh(&observed).end, End::Finished);
+    assert_eq!(fresh(&observed).end, PassEnd::Finished);
     observed.rollout = None;
-    assert_eq!(fresh(&observed).end, End::Finished, "the next rollout swept it away");
+    assert_eq!(fresh(&observed).end, PassEnd::Finished, "the next rollout swept it away");
     observed.lock.as_mut().unwrap().rollout = Some(rollout());
     observed.rollout = Some(RolloutRecord::new(Version(3), Control::Running));
-    assert_eq!(fresh(&observed).end, End::GoOn, "another controller of the same rollout");
+    assert_eq!(fresh(&observed).end, PassEnd::GoOn, "another controller of the same rollout");
 }
 
 /// The rollout's baseline says who takes part: these.
@@ -1402,12 +1414,12 @@ fn who_takes_part_is_written_down_once_and_kept() {
     node(&mut observed, "w2").hostname = "a0".into();
     observed.nodes.push(worker("w0"));
     let after = now(&observed, &spec);
-    assert_eq!((words(&after), &after.stages, &after.holds), (words(&before), &before.stages, &before.holds));
+    assert_eq!((words(&after), &after.states, &after.holds), (words(&before), &before.states, &before.holds));
     let late = participants::latecomers(&observed, &spec).unwrap();
     assert_eq!(late.iter().map(|one| one.hostname.as_str()).collect::<Vec<_>>(), ["w0"]);
     // A baseline of an older version has no list: then it is who is selected now.
     observed.baseline = Some(Baseline::default());
-    let selected: Vec<NodeId> = now(&observed, &spec).stages.into_keys().collect();
+    let selected: Vec<NodeId> = now(&observed, &spec).states.into_keys().collect();
     assert_eq!(selected, ["m1", "m2", "m3", "w0", "w2"].map(|name| NodeId(name.into())));
     assert!(participants::latecomers(&observed, &spec).unwrap().is_empty());
 }
@@ -1501,7 +1513,7 @@ fn a_node_that_leaves_in_its_turn_is_a_failure_and_keeps_its_place() {
         [&mark],
         "and no service is removed"
     );
-    assert_eq!(pass.stages[&NodeId("w1".into())], Stage::Gone { left: Left::AtWork });
+    assert_eq!(pass.states[&NodeId("w1".into())], NodeState::Gone { left: Left::AtWork });
     assert_eq!((hold(&pass, "w1"), hold(&pass, "w2")), ("node-gone", "earlier-wave"));
     // Paused, and then resumed: its place is kept, and the rollout does not pause once more.
     tell(&mut observed, Control::Paused { why }, Some(GoneMark::Noted));
@@ -1639,7 +1651,7 @@ fn what_the_host_says_that_joined_again_counts_for_the_node_that_left() {
     assert_eq!(pass.actions[0].action, Action::WriteResult { result: result.clone() });
     observed.results = vec![result];
     let pass = now(&observed, &spec());
-    assert_eq!(pass.stages[&NodeId("w1".into())], Stage::Gone { left: Left::Done });
+    assert_eq!(pass.states[&NodeId("w1".into())], NodeState::Gone { left: Left::Done });
     assert!(words(&pass).contains(&"w2 e5 entering".to_owned()), "its place is free: {:?}", words(&pass));
     // Nothing was begun there, and nothing can be any more: nobody waits for it.
     let mut observed = joined_again();
@@ -1676,7 +1688,7 @@ fn of_two_hosts_with_the_record_of_one_none_is_believed() {
 fn a_rollout_with_a_node_that_left_ends_and_is_no_success() {
     let done = |observed: &mut Observed| {
         for name in ["m1", "m2", "m3", "w2"] {
-            put(observed, name, &record(Stage::Done));
+            put(observed, name, &record(NodeState::Done));
         }
     };
     let failed = NodeOutcome::Failed { phase: HostPhase::Command, exit: 1, rolled_back: None };
@@ -1715,7 +1727,8 @@ fn a_rollout_with_a_node_that_left_ends_and_is_no_success() {
 fn a_node_that_failed_before_it_left_does_not_pause_the_rollout_again() {
     let mut observed = left_in_its_turn();
     let node = NodeId("w1".into());
-    let why = PauseReason::NodeFailed { node: node.clone(), phase: Phase::Running, why: Reason::NodeDown };
+    let why =
+        PauseReason::NodeFailed { node: node.clone(), during: StateName::Running, why: Reason::NodeDown };
     tell(&mut observed, Control::Paused { why }, None);
     let version = Version(3);
     let noted = Action::MarkGone { node, mark: GoneMark::Noted, control: None, version };
@@ -1726,7 +1739,7 @@ fn a_node_that_failed_before_it_left_does_not_pause_the_rollout_again() {
         "paused for something else, it is told when that is over"
     );
     let mut spec = spec();
-    spec.policy.failure_action = crate::spec::FailureAction::Continue;
+    spec.policy.failure_action = crate::spec::OnFailure::Continue;
     tell(&mut observed, Control::Running, None);
     let Action::MarkGone { control, .. } = &now(&observed, &spec).actions[0].action.clone() else { panic!() };
     assert_eq!(*control, None, "the others go on");
@@ -1746,7 +1759,7 @@ fn a_node_whose_label_was_removed_never_begins_anew() {
     assert_eq!(words(&after(&observed, &spec(), 1200)), ["beat", "set-control"]);
     let why = PauseReason::NodeFailed {
         node: NodeId("w1".into()),
-        phase: Phase::Pending,
+        during: StateName::Pending,
         why: Reason::RecordRemoved,
     };
     observed.rollout.as_mut().unwrap().control = Control::Paused { why };
@@ -1768,7 +1781,7 @@ fn a_node_whose_label_was_removed_never_begins_anew() {
 fn a_baseline_that_was_removed_pauses_and_only_an_abort_ends_it() {
     let mut observed = cluster();
     observed.baseline = None;
-    put(&mut observed, "w1", &record(Stage::Done));
+    put(&mut observed, "w1", &record(NodeState::Done));
     let pass = now(&observed, &spec());
     let control = Control::Paused { why: PauseReason::BaselineRemoved };
     assert_eq!(pass.actions[0].action, Action::SetControl { control: control.clone(), version: Version(3) });
@@ -1777,19 +1790,19 @@ fn a_baseline_that_was_removed_pauses_and_only_an_abort_ends_it() {
     let mut paused = observed.clone();
     paused.rollout.as_mut().unwrap().control = Control::Paused { why: PauseReason::Asked };
     for name in ["m1", "m2", "m3", "w2"] {
-        put(&mut paused, name, &record(Stage::Done));
+        put(&mut paused, name, &record(NodeState::Done));
     }
     assert_eq!(words(&now(&paused, &spec())), Vec::<String>::new());
     let mut early = cluster();
     early.baseline = None;
-    put(&mut early, "w1", &NodeRecord { agent: 0, ..record(Stage::Skipped { why: Skip::Asked }) });
+    put(&mut early, "w1", &NodeRecord { agent: 0, ..record(NodeState::Skipped { why: Skip::Asked }) });
     assert_eq!(words(&now(&early, &spec())), ["write-baseline"], "skipped before anything had begun");
     tell(&mut early, Control::Running, Some(GoneMark::GivenUp));
     assert_eq!(words(&now(&early, &spec())), ["set-control"], "the only one that had begun has left");
     observed.rollout.as_mut().unwrap().control = control;
     observed.nodes.truncate(4);
     for name in ["m1", "m2", "m3"] {
-        put(&mut observed, name, &record(Stage::Done));
+        put(&mut observed, name, &record(NodeState::Done));
     }
     assert!(
         words(&now(&observed, &spec())).is_empty(),
@@ -1807,28 +1820,28 @@ fn a_rollout_whose_config_was_removed_is_told_apart_from_one_that_is_over() {
         now(&observed, &spec()).end
     };
     let held = |observed: &mut Observed| observed.lock = cluster().lock;
-    let labelled = |observed: &mut Observed| put(observed, "w1", &record(Stage::Verifying));
+    let labelled = |observed: &mut Observed| put(observed, "w1", &record(NodeState::Verifying));
     let services = |observed: &mut Observed| jobs(observed, "w1", TaskState::Running, None);
-    assert_eq!(look(&|_| {}), End::Finished);
-    assert_eq!(look(&held), End::Removed);
-    assert_eq!(look(&labelled), End::Removed);
-    assert_eq!(look(&services), End::Removed);
-    let failed = Stage::Failed { phase: Phase::Running, reason: Reason::TimeLimit };
+    assert_eq!(look(&|_| {}), PassEnd::Finished);
+    assert_eq!(look(&held), PassEnd::Removed);
+    assert_eq!(look(&labelled), PassEnd::Removed);
+    assert_eq!(look(&services), PassEnd::Removed);
+    let failed = NodeState::Failed { during: StateName::Running, reason: Reason::TimeLimit };
     let over = |observed: &mut Observed| {
         put(observed, "w1", &record(failed.clone()));
         observed.history_written = true;
     };
-    assert_eq!(look(&over), End::Finished, "the next rollout swept it away");
+    assert_eq!(look(&over), PassEnd::Finished, "the next rollout swept it away");
     let retried = |observed: &mut Observed| {
         labelled(observed);
         observed.history_written = true;
     };
-    assert_eq!(look(&retried), End::Removed, "a retry came behind the history");
+    assert_eq!(look(&retried), PassEnd::Removed, "a retry came behind the history");
 }
 
 #[test]
 fn a_host_that_was_called_failed_unheard_is_listened_to_when_it_is_back() {
-    let failed = |reason| record(Stage::Failed { phase: Phase::Running, reason });
+    let failed = |reason| record(NodeState::Failed { during: StateName::Running, reason });
     let outcome = NodeOutcome::Failed { phase: HostPhase::Command, exit: 7, rolled_back: None };
     let finished = Said::Finished { outcome: outcome.clone(), record: Some("E: no space left".into()) };
     let scene = |reason, said: Option<Said>| {
@@ -1850,7 +1863,7 @@ fn a_host_that_was_called_failed_unheard_is_listened_to_when_it_is_back() {
     let written: Vec<NodeResult> = pass.actions.iter().filter_map(result).collect();
     assert_eq!(written.len(), 1, "{pass:?}");
     assert_eq!((&written[0].outcome, written[0].record.as_deref()), (&outcome, Some("E: no space left")));
-    assert!(matches!(pass.stages[&NodeId("w1".into())], Stage::Failed { .. }), "it stays failed");
+    assert!(matches!(pass.states[&NodeId("w1".into())], NodeState::Failed { .. }), "it stays failed");
     told.results.push(written[0].clone());
     assert!(stops(&now(&told, &spec())), "nothing more is to be heard");
     let mut aborting = silent;
@@ -1861,7 +1874,7 @@ fn a_host_that_was_called_failed_unheard_is_listened_to_when_it_is_back() {
 #[test]
 fn a_host_whose_agent_died_with_its_engine_is_asked_when_it_takes_tasks_again() {
     let mut seen = cluster();
-    let failed = Stage::Failed { phase: Phase::Running, reason: Reason::NodeDown };
+    let failed = NodeState::Failed { during: StateName::Running, reason: Reason::NodeDown };
     put(&mut seen, "w1", &record(failed));
     let asks = |seen: &Observed| {
         let pass = now(seen, &spec());

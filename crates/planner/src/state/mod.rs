@@ -8,13 +8,13 @@ mod record;
 pub mod words;
 
 pub use record::{CorruptRecord, NodeRecord, Taken};
-pub use words::{Phase, Reason, Skip};
+pub use words::{Reason, Skip, StateName};
 
-/// Where one node stands.
+/// Where one node stands. In JSON it is `stage`, and where a node failed is `phase`: other programs read these words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "kebab-case", tag = "stage")]
 #[strum(serialize_all = "kebab-case")]
-pub enum Stage {
+pub enum NodeState {
     /// Nothing was begun.
     Pending,
     /// Intent: agent and gates are being placed. A node that its operator keeps drained is active for that.
@@ -40,7 +40,7 @@ pub enum Stage {
     /// What careen has on the node is taken away, then its availability is given back.
     Restoring {
         /// What follows.
-        then: Then,
+        then: AfterRestoring,
     },
     /// The node is as it was; everything must look well for a while.
     Settling,
@@ -48,8 +48,9 @@ pub enum Stage {
     Done,
     /// Not done. If careen drained the node, it stays drained.
     Failed {
-        /// Where.
-        phase: Phase,
+        /// In which state.
+        #[serde(rename = "phase")]
+        during: StateName,
         /// Why.
         reason: Reason,
     },
@@ -95,13 +96,14 @@ pub enum Goal {
 /// What follows when a node is restored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Then {
+pub enum AfterRestoring {
     /// It settles.
     Settle,
     /// It has failed before anything was begun on it.
     Fail {
-        /// Where.
-        phase: Phase,
+        /// In which state.
+        #[serde(rename = "phase")]
+        during: StateName,
         /// Why.
         reason: Reason,
     },
@@ -112,10 +114,10 @@ pub enum Then {
     },
 }
 
-/// What happens to a node's stage.
+/// What happens to a node's state.
 #[derive(Debug, Clone, PartialEq, Eq, IntoStaticStr)]
 #[strum(serialize_all = "kebab-case")]
-pub enum Event {
+pub enum NodeEvent {
     /// It is the node's turn.
     Enter,
     /// Its operator drained it before the agent was placed.
@@ -158,79 +160,88 @@ pub enum Event {
     GiveUp,
 }
 
-/// An event that cannot happen in a stage.
+/// An event that cannot happen in a state.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{event}' cannot happen to a node that is {stage}")]
+#[error("'{event}' cannot happen to a node that is {state}")]
 pub struct IllegalStep {
-    /// The stage's name.
-    pub stage: &'static str,
+    /// The state's name.
+    pub state: &'static str,
     /// The event's name.
     pub event: &'static str,
 }
 
-impl Stage {
+impl NodeState {
     /// What follows an event.
-    pub fn step(self, event: &Event) -> Result<Self, IllegalStep> {
-        let illegal = IllegalStep { stage: self.name(), event: event.name() };
+    pub fn step(self, event: &NodeEvent) -> Result<Self, IllegalStep> {
+        let illegal = IllegalStep { state: self.name(), event: event.name() };
         Ok(match event {
-            Event::Enter if self == Self::Pending => Self::Entering,
-            Event::Withdraw if self == Self::Entering => Self::Pending,
-            Event::Placed if self == Self::Entering => Self::Preparing,
-            Event::AgentLost | Event::Cancelled if self.is_before_the_go() => Self::Entering,
+            NodeEvent::Enter if self == Self::Pending => Self::Entering,
+            NodeEvent::Withdraw if self == Self::Entering => Self::Pending,
+            NodeEvent::Placed if self == Self::Entering => Self::Preparing,
+            NodeEvent::AgentLost | NodeEvent::Cancelled if self.is_before_the_go() => Self::Entering,
             // Nobody knows what the host has begun: an agent that only collects asks it.
-            Event::AgentLost | Event::Cancelled if self.is_after_the_go() => Self::Verifying,
-            Event::Drain(Goal::Run) if self == Self::Preparing => Self::Draining { goal: Goal::Run },
-            Event::Drain(goal @ Goal::Restart(_)) if self.may_want_a_restart() => {
+            NodeEvent::AgentLost | NodeEvent::Cancelled if self.is_after_the_go() => Self::Verifying,
+            NodeEvent::Drain(Goal::Run) if self == Self::Preparing => Self::Draining { goal: Goal::Run },
+            NodeEvent::Drain(goal @ Goal::Restart(_)) if self.may_want_a_restart() => {
                 Self::Draining { goal: *goal }
             }
-            Event::Go { drained } if self.may_get_the_go() => Self::Running { drained: *drained },
-            Event::Restart(kind) if self.may_restart(*kind) => match kind {
+            NodeEvent::Go { drained } if self.may_get_the_go() => Self::Running { drained: *drained },
+            NodeEvent::Restart(kind) if self.may_restart(*kind) => match kind {
                 Restart::Engine => Self::RestartingEngine,
                 Restart::Reboot => Self::Rebooting,
             },
-            Event::Ended if self.is_after_the_go() && self != Self::Verifying => Self::Verifying,
-            Event::NotBegun if self == Self::Verifying => Self::Entering,
-            Event::Verified if self == Self::Verifying => Self::Restoring { then: Then::Settle },
-            Event::Restored => {
-                let Self::Restoring { then } = self else { return Err(illegal) };
-                match then {
-                    Then::Settle => Self::Settling,
-                    Then::Fail { phase, reason } => Self::Failed { phase, reason },
-                    Then::Skip { why } => Self::Skipped { why },
-                }
+            NodeEvent::Ended if self.is_after_the_go() && self != Self::Verifying => Self::Verifying,
+            NodeEvent::NotBegun if self == Self::Verifying => Self::Entering,
+            NodeEvent::Verified if self == Self::Verifying => {
+                Self::Restoring { then: AfterRestoring::Settle }
             }
-            Event::Settled if self == Self::Settling => Self::Done,
-            Event::Fail(reason) => match self.phase() {
+            NodeEvent::Restored => self.restored().ok_or(illegal)?,
+            NodeEvent::Settled if self == Self::Settling => Self::Done,
+            NodeEvent::Fail(reason) => match self.can_fail_in() {
                 // Nothing was begun: what careen has there is taken back first.
-                Some(phase) if self.is_before_the_go() => {
-                    Self::Restoring { then: Then::Fail { phase, reason: *reason } }
+                Some(during) if self.is_before_the_go() => {
+                    Self::Restoring { then: AfterRestoring::Fail { during, reason: *reason } }
                 }
-                Some(phase) => Self::Failed { phase, reason: *reason },
+                Some(during) => Self::Failed { during, reason: *reason },
                 None => return Err(illegal),
             },
-            Event::Skip(why) if self.is_before_the_go() => Self::Restoring { then: Then::Skip { why: *why } },
-            Event::Skip(why) if matches!(self, Self::Pending | Self::Failed { .. }) => {
+            NodeEvent::Skip(why) if self.is_before_the_go() => {
+                Self::Restoring { then: AfterRestoring::Skip { why: *why } }
+            }
+            NodeEvent::Skip(why) if matches!(self, Self::Pending | Self::Failed { .. }) => {
                 Self::Skipped { why: *why }
             }
-            Event::Retry if matches!(self, Self::Failed { .. }) => Self::Pending,
-            Event::Leave(left) if !matches!(self, Self::Gone { .. }) => Self::Gone { left: *left },
-            Event::GiveUp if self == Self::Gone { left: Left::AtWork } => Self::Gone { left: Left::GivenUp },
-            Event::Enter
-            | Event::Withdraw
-            | Event::Placed
-            | Event::AgentLost
-            | Event::Cancelled
-            | Event::Drain(_)
-            | Event::Go { .. }
-            | Event::Restart(_)
-            | Event::Ended
-            | Event::NotBegun
-            | Event::Verified
-            | Event::Settled
-            | Event::Skip(_)
-            | Event::Retry
-            | Event::Leave(_)
-            | Event::GiveUp => return Err(illegal),
+            NodeEvent::Retry if matches!(self, Self::Failed { .. }) => Self::Pending,
+            NodeEvent::Leave(left) if !matches!(self, Self::Gone { .. }) => Self::Gone { left: *left },
+            NodeEvent::GiveUp if self == Self::Gone { left: Left::AtWork } => {
+                Self::Gone { left: Left::GivenUp }
+            }
+            NodeEvent::Enter
+            | NodeEvent::Withdraw
+            | NodeEvent::Placed
+            | NodeEvent::AgentLost
+            | NodeEvent::Cancelled
+            | NodeEvent::Drain(_)
+            | NodeEvent::Go { .. }
+            | NodeEvent::Restart(_)
+            | NodeEvent::Ended
+            | NodeEvent::NotBegun
+            | NodeEvent::Verified
+            | NodeEvent::Settled
+            | NodeEvent::Skip(_)
+            | NodeEvent::Retry
+            | NodeEvent::Leave(_)
+            | NodeEvent::GiveUp => return Err(illegal),
+        })
+    }
+
+    /// What a node becomes when it is restored.
+    fn restored(self) -> Option<Self> {
+        let Self::Restoring { then } = self else { return None };
+        Some(match then {
+            AfterRestoring::Settle => Self::Settling,
+            AfterRestoring::Fail { during, reason } => Self::Failed { during, reason },
+            AfterRestoring::Skip { why } => Self::Skipped { why },
         })
     }
 
@@ -254,7 +265,7 @@ impl Stage {
     /// Why it failed, once it is called failed.
     pub const fn failed_because(&self) -> Option<Reason> {
         match self {
-            Self::Failed { reason, .. } | Self::Restoring { then: Then::Fail { reason, .. } } => {
+            Self::Failed { reason, .. } | Self::Restoring { then: AfterRestoring::Fail { reason, .. } } => {
                 Some(*reason)
             }
             Self::Pending
@@ -265,7 +276,7 @@ impl Stage {
             | Self::RestartingEngine
             | Self::Rebooting
             | Self::Verifying
-            | Self::Restoring { then: Then::Settle | Then::Skip { .. } }
+            | Self::Restoring { then: AfterRestoring::Settle | AfterRestoring::Skip { .. } }
             | Self::Settling
             | Self::Done
             | Self::Skipped { .. }
@@ -315,19 +326,19 @@ impl Stage {
         self.may_want_a_restart() || *self == Self::Draining { goal: Goal::Restart(kind) }
     }
 
-    /// The stage as a phase that can fail; none for what is over, and for what waits to be restored.
-    pub fn phase(&self) -> Option<Phase> {
+    /// The name of a state in which a node can fail; none for what is over, and for what waits to be restored.
+    pub fn can_fail_in(&self) -> Option<StateName> {
         match self {
-            Self::Pending => Some(Phase::Pending),
-            Self::Entering => Some(Phase::Entering),
-            Self::Preparing => Some(Phase::Preparing),
-            Self::Draining { .. } => Some(Phase::Draining),
-            Self::Running { .. } => Some(Phase::Running),
-            Self::RestartingEngine => Some(Phase::RestartingEngine),
-            Self::Rebooting => Some(Phase::Rebooting),
-            Self::Verifying => Some(Phase::Verifying),
-            Self::Restoring { then: Then::Settle } => Some(Phase::Restoring),
-            Self::Settling => Some(Phase::Settling),
+            Self::Pending => Some(StateName::Pending),
+            Self::Entering => Some(StateName::Entering),
+            Self::Preparing => Some(StateName::Preparing),
+            Self::Draining { .. } => Some(StateName::Draining),
+            Self::Running { .. } => Some(StateName::Running),
+            Self::RestartingEngine => Some(StateName::RestartingEngine),
+            Self::Rebooting => Some(StateName::Rebooting),
+            Self::Verifying => Some(StateName::Verifying),
+            Self::Restoring { then: AfterRestoring::Settle } => Some(StateName::Restoring),
+            Self::Settling => Some(StateName::Settling),
             Self::Restoring { .. }
             | Self::Done
             | Self::Failed { .. }
@@ -342,7 +353,7 @@ impl Stage {
     }
 }
 
-impl Event {
+impl NodeEvent {
     /// Its name.
     pub fn name(&self) -> &'static str {
         self.into()

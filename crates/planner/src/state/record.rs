@@ -1,10 +1,10 @@
 //! A node's state as one label: short, versioned, and written together with the availability that it speaks of.
 //!
-//! `1 ROLLOUT gN aN [cN] [b] eN STAGE [was>set]`, for example `1 k3x9 g1 a2 e7 draining:reboot active>drain`. Labels and
+//! `1 ROLLOUT gN aN [cN] [b] eN STATE [was>set]`, for example `1 k3x9 g1 a2 e7 draining:reboot active>drain`. Labels and
 //! availability lie in the same object of the swarm, so one write changes both: there is no moment in which a node is
 //! drained and nobody knows by whom.
 
-use super::{Goal, Phase, Reason, Stage, Then};
+use super::{AfterRestoring, Goal, NodeState, Reason, StateName};
 use crate::ids::RolloutId;
 use crate::objects::{Availability, Node};
 use careen_contract::label;
@@ -32,7 +32,8 @@ pub struct NodeRecord {
     /// The epoch of the controller that wrote it.
     pub epoch: u64,
     /// Where the node stands.
-    pub stage: Stage,
+    #[serde(rename = "stage")]
+    pub state: NodeState,
     /// What careen did to the node's availability and has not undone yet.
     pub taken: Option<Taken>,
 }
@@ -64,7 +65,7 @@ impl NodeRecord {
             cancelled: 0,
             begun: false,
             epoch,
-            stage: Stage::Pending,
+            state: NodeState::Pending,
             taken: None,
         }
     }
@@ -103,12 +104,12 @@ impl NodeRecord {
             word = words.next()?;
         }
         let epoch = word.strip_prefix('e')?.parse().ok()?;
-        let stage = decode_stage(words.next()?)?;
+        let state = decode_state(words.next()?)?;
         let taken = match words.next() {
             Some(word) => Some(decode_taken(word)?),
             None => None,
         };
-        let record = Self { rollout, generation, agent, cancelled, begun, epoch, stage, taken };
+        let record = Self { rollout, generation, agent, cancelled, begun, epoch, state, taken };
         // What is not written exactly so was written by somebody else.
         (words.next().is_none() && Unread(text).is(&record)).then_some(record)
     }
@@ -117,7 +118,7 @@ impl NodeRecord {
 /// The label's value.
 impl fmt::Display for NodeRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { rollout, generation, agent, cancelled, begun, epoch, stage, taken } = self;
+        let Self { rollout, generation, agent, cancelled, begun, epoch, state, taken } = self;
         write!(f, "{FORMAT} {rollout} g{generation} a{agent}")?;
         // Rare, and so not in every label.
         if *cancelled > 0 {
@@ -127,7 +128,7 @@ impl fmt::Display for NodeRecord {
             f.write_str(" b")?;
         }
         write!(f, " e{epoch} ")?;
-        write_stage(f, stage)?;
+        write_state(f, state)?;
         match taken {
             Some(Taken { was, set }) => write!(f, " {}>{}", was.word(), set.word()),
             None => Ok(()),
@@ -165,83 +166,85 @@ fn availability(word: &str) -> Option<Availability> {
     Availability::VARIANTS.iter().copied().find(|one| one.word() == word)
 }
 
-fn write_stage(f: &mut fmt::Formatter<'_>, stage: &Stage) -> fmt::Result {
-    let name = stage.name();
-    match stage {
-        Stage::Draining { goal: Goal::Run } => write!(f, "{name}:run"),
-        Stage::Draining { goal: Goal::Restart(Restart::Engine) } => write!(f, "{name}:engine"),
-        Stage::Draining { goal: Goal::Restart(Restart::Reboot) } => write!(f, "{name}:reboot"),
-        Stage::Running { drained: true } => write!(f, "{name}:drained"),
-        Stage::Restoring { then: Then::Fail { phase, reason } } => {
-            write!(f, "{name}:failed:{}:{}", phase.word(), reason)
+fn write_state(f: &mut fmt::Formatter<'_>, state: &NodeState) -> fmt::Result {
+    let name = state.name();
+    match state {
+        NodeState::Draining { goal: Goal::Run } => write!(f, "{name}:run"),
+        NodeState::Draining { goal: Goal::Restart(Restart::Engine) } => write!(f, "{name}:engine"),
+        NodeState::Draining { goal: Goal::Restart(Restart::Reboot) } => write!(f, "{name}:reboot"),
+        NodeState::Running { drained: true } => write!(f, "{name}:drained"),
+        NodeState::Restoring { then: AfterRestoring::Fail { during, reason } } => {
+            write!(f, "{name}:failed:{}:{}", during.word(), reason)
         }
-        Stage::Restoring { then: Then::Skip { why } } => write!(f, "{name}:skipped:{}", <&str>::from(why)),
-        Stage::Failed { phase, reason } => write!(f, "{name}:{}:{}", phase.word(), reason),
-        Stage::Skipped { why } => write!(f, "{name}:{}", <&str>::from(why)),
+        NodeState::Restoring { then: AfterRestoring::Skip { why } } => {
+            write!(f, "{name}:skipped:{}", <&str>::from(why))
+        }
+        NodeState::Failed { during, reason } => write!(f, "{name}:{}:{}", during.word(), reason),
+        NodeState::Skipped { why } => write!(f, "{name}:{}", <&str>::from(why)),
         // A node that left has no label. Whoever wrote one would write what nobody reads.
-        Stage::Gone { .. }
-        | Stage::Running { drained: false }
-        | Stage::Restoring { then: Then::Settle }
-        | Stage::Pending
-        | Stage::Entering
-        | Stage::Preparing
-        | Stage::RestartingEngine
-        | Stage::Rebooting
-        | Stage::Verifying
-        | Stage::Settling
-        | Stage::Done => f.write_str(name),
+        NodeState::Gone { .. }
+        | NodeState::Running { drained: false }
+        | NodeState::Restoring { then: AfterRestoring::Settle }
+        | NodeState::Pending
+        | NodeState::Entering
+        | NodeState::Preparing
+        | NodeState::RestartingEngine
+        | NodeState::Rebooting
+        | NodeState::Verifying
+        | NodeState::Settling
+        | NodeState::Done => f.write_str(name),
     }
 }
 
-fn decode_stage(text: &str) -> Option<Stage> {
+fn decode_state(text: &str) -> Option<NodeState> {
     let (name, data) = match text.split_once(':') {
         Some((name, data)) => (name, Some(data)),
         None => (text, None),
     };
     Some(match (name, data) {
-        ("pending", None) => Stage::Pending,
-        ("entering", None) => Stage::Entering,
-        ("preparing", None) => Stage::Preparing,
-        ("draining", Some("run")) => Stage::Draining { goal: Goal::Run },
-        ("draining", Some("engine")) => Stage::Draining { goal: Goal::Restart(Restart::Engine) },
-        ("draining", Some("reboot")) => Stage::Draining { goal: Goal::Restart(Restart::Reboot) },
-        ("running", None) => Stage::Running { drained: false },
-        ("running", Some("drained")) => Stage::Running { drained: true },
-        ("restarting-engine", None) => Stage::RestartingEngine,
-        ("rebooting", None) => Stage::Rebooting,
-        ("verifying", None) => Stage::Verifying,
-        ("restoring", None) => Stage::Restoring { then: Then::Settle },
-        ("restoring", Some(data)) => Stage::Restoring { then: decode_then(data)? },
-        ("settling", None) => Stage::Settling,
-        ("done", None) => Stage::Done,
+        ("pending", None) => NodeState::Pending,
+        ("entering", None) => NodeState::Entering,
+        ("preparing", None) => NodeState::Preparing,
+        ("draining", Some("run")) => NodeState::Draining { goal: Goal::Run },
+        ("draining", Some("engine")) => NodeState::Draining { goal: Goal::Restart(Restart::Engine) },
+        ("draining", Some("reboot")) => NodeState::Draining { goal: Goal::Restart(Restart::Reboot) },
+        ("running", None) => NodeState::Running { drained: false },
+        ("running", Some("drained")) => NodeState::Running { drained: true },
+        ("restarting-engine", None) => NodeState::RestartingEngine,
+        ("rebooting", None) => NodeState::Rebooting,
+        ("verifying", None) => NodeState::Verifying,
+        ("restoring", None) => NodeState::Restoring { then: AfterRestoring::Settle },
+        ("restoring", Some(data)) => NodeState::Restoring { then: decode_then(data)? },
+        ("settling", None) => NodeState::Settling,
+        ("done", None) => NodeState::Done,
         ("failed", Some(data)) => {
-            let (phase, reason) = decode_failure(data)?;
-            Stage::Failed { phase, reason }
+            let (during, reason) = decode_failure(data)?;
+            NodeState::Failed { during, reason }
         }
-        ("skipped", Some(word)) => Stage::Skipped { why: word.parse().ok()? },
+        ("skipped", Some(word)) => NodeState::Skipped { why: word.parse().ok()? },
         (_, _) => return None,
     })
 }
 
-fn decode_then(data: &str) -> Option<Then> {
+fn decode_then(data: &str) -> Option<AfterRestoring> {
     let (what, data) = data.split_once(':')?;
     match what {
         "failed" => {
-            let (phase, reason) = decode_failure(data)?;
-            Some(Then::Fail { phase, reason })
+            let (during, reason) = decode_failure(data)?;
+            Some(AfterRestoring::Fail { during, reason })
         }
-        "skipped" => Some(Then::Skip { why: data.parse().ok()? }),
+        "skipped" => Some(AfterRestoring::Skip { why: data.parse().ok()? }),
         _ => None,
     }
 }
 
-fn decode_failure(data: &str) -> Option<(Phase, Reason)> {
-    let (phase, reason) = data.split_once(':')?;
+fn decode_failure(data: &str) -> Option<(StateName, Reason)> {
+    let (during, reason) = data.split_once(':')?;
     let exit = || reason.strip_prefix("exit-")?.parse().ok().map(Reason::Exit);
-    Some((phase.parse().ok()?, reason.parse().ok().or_else(exit)?))
+    Some((during.parse().ok()?, reason.parse().ok().or_else(exit)?))
 }
 
-impl Phase {
+impl StateName {
     /// Its name.
     pub fn word(self) -> &'static str {
         self.into()

@@ -8,61 +8,61 @@ use strum::{IntoEnumIterator, VariantArray};
 
 const FAILED: Reason = Reason::Exit(7);
 
-fn all_stages() -> Vec<Stage> {
+fn all_states() -> Vec<NodeState> {
     let goals = [Goal::Run, Goal::Restart(Restart::Engine), Goal::Restart(Restart::Reboot)];
-    let mut stages = vec![
-        Stage::Pending,
-        Stage::Entering,
-        Stage::Preparing,
-        Stage::Running { drained: true },
-        Stage::Running { drained: false },
-        Stage::RestartingEngine,
-        Stage::Rebooting,
-        Stage::Verifying,
-        Stage::Restoring { then: Then::Settle },
-        Stage::Restoring { then: Then::Fail { phase: Phase::Preparing, reason: FAILED } },
-        Stage::Settling,
-        Stage::Done,
+    let mut states = vec![
+        NodeState::Pending,
+        NodeState::Entering,
+        NodeState::Preparing,
+        NodeState::Running { drained: true },
+        NodeState::Running { drained: false },
+        NodeState::RestartingEngine,
+        NodeState::Rebooting,
+        NodeState::Verifying,
+        NodeState::Restoring { then: AfterRestoring::Settle },
+        NodeState::Restoring { then: AfterRestoring::Fail { during: StateName::Preparing, reason: FAILED } },
+        NodeState::Settling,
+        NodeState::Done,
     ];
-    stages.extend(goals.map(|goal| Stage::Draining { goal }));
+    states.extend(goals.map(|goal| NodeState::Draining { goal }));
     for why in [Skip::Asked, Skip::Aborted, Skip::Windows, Skip::OldEngine] {
-        stages.push(Stage::Skipped { why });
-        stages.push(Stage::Restoring { then: Then::Skip { why } });
+        states.push(NodeState::Skipped { why });
+        states.push(NodeState::Restoring { then: AfterRestoring::Skip { why } });
     }
     let left = [Left::BeforeItsTurn, Left::AtWork, Left::GivenUp, Left::Failed, Left::Done];
-    stages.extend(left.map(|left| Stage::Gone { left }));
-    for phase in Phase::VARIANTS.iter().copied() {
+    states.extend(left.map(|left| NodeState::Gone { left }));
+    for during in StateName::VARIANTS.iter().copied() {
         for reason in Reason::iter().chain([FAILED, Reason::Exit(-1)]) {
-            stages.push(Stage::Failed { phase, reason });
+            states.push(NodeState::Failed { during, reason });
         }
     }
-    stages
+    states
 }
 
-fn all_events() -> Vec<Event> {
+fn all_events() -> Vec<NodeEvent> {
     let restarts = [Restart::Engine, Restart::Reboot];
     let mut events = vec![
-        Event::Enter,
-        Event::Withdraw,
-        Event::Placed,
-        Event::AgentLost,
-        Event::Cancelled,
-        Event::Drain(Goal::Run),
-        Event::Go { drained: true },
-        Event::Go { drained: false },
-        Event::Ended,
-        Event::NotBegun,
-        Event::Verified,
-        Event::Restored,
-        Event::Settled,
-        Event::Fail(FAILED),
-        Event::Skip(Skip::Asked),
-        Event::Retry,
-        Event::Leave(Left::AtWork),
-        Event::GiveUp,
+        NodeEvent::Enter,
+        NodeEvent::Withdraw,
+        NodeEvent::Placed,
+        NodeEvent::AgentLost,
+        NodeEvent::Cancelled,
+        NodeEvent::Drain(Goal::Run),
+        NodeEvent::Go { drained: true },
+        NodeEvent::Go { drained: false },
+        NodeEvent::Ended,
+        NodeEvent::NotBegun,
+        NodeEvent::Verified,
+        NodeEvent::Restored,
+        NodeEvent::Settled,
+        NodeEvent::Fail(FAILED),
+        NodeEvent::Skip(Skip::Asked),
+        NodeEvent::Retry,
+        NodeEvent::Leave(Left::AtWork),
+        NodeEvent::GiveUp,
     ];
-    events.extend(restarts.map(|kind| Event::Drain(Goal::Restart(kind))));
-    events.extend(restarts.map(Event::Restart));
+    events.extend(restarts.map(|kind| NodeEvent::Drain(Goal::Restart(kind))));
+    events.extend(restarts.map(NodeEvent::Restart));
     events
 }
 
@@ -81,10 +81,10 @@ fn edges_of_the_picture() -> BTreeSet<String> {
 #[test]
 fn the_codes_edges_are_those_of_the_picture() {
     let mut edges = BTreeSet::new();
-    for stage in all_stages() {
+    for state in all_states() {
         for event in all_events() {
-            let from = stage.name();
-            if let Ok(to) = stage.clone().step(&event) {
+            let from = state.name();
+            if let Ok(to) = state.clone().step(&event) {
                 edges.insert(format!("{from} --> {}: {}", to.name(), event.name()));
             }
         }
@@ -100,26 +100,26 @@ fn the_codes_edges_are_those_of_the_picture() {
 
 #[test]
 fn an_illegal_step_says_what_cannot_happen() {
-    let illegal = Stage::Done.step(&Event::Retry).unwrap_err();
+    let illegal = NodeState::Done.step(&NodeEvent::Retry).unwrap_err();
     assert_eq!(illegal.to_string(), "'retry' cannot happen to a node that is done");
-    for stage in [Stage::Done, Stage::Skipped { why: Skip::Asked }] {
-        for event in all_events().into_iter().filter(|event| *event != Event::Leave(Left::AtWork)) {
-            assert!(stage.clone().step(&event).is_err(), "{event:?} after {}", stage.name());
+    for state in [NodeState::Done, NodeState::Skipped { why: Skip::Asked }] {
+        for event in all_events().into_iter().filter(|event| *event != NodeEvent::Leave(Left::AtWork)) {
+            assert!(state.clone().step(&event).is_err(), "{event:?} after {}", state.name());
         }
     }
 }
 
 #[test]
 fn only_what_was_not_begun_is_taken_back() {
-    for stage in all_stages() {
-        let before = stage.is_before_the_go();
-        assert!(!(before && stage.is_after_the_go()), "{stage:?}");
-        if let Ok(failed) = stage.clone().step(&Event::Fail(FAILED)) {
-            assert_eq!(matches!(failed, Stage::Restoring { .. }), before, "{stage:?}");
+    for state in all_states() {
+        let before = state.is_before_the_go();
+        assert!(!(before && state.is_after_the_go()), "{state:?}");
+        if let Ok(failed) = state.clone().step(&NodeEvent::Fail(FAILED)) {
+            assert_eq!(matches!(failed, NodeState::Restoring { .. }), before, "{state:?}");
         }
-        for lost in [Event::AgentLost, Event::Cancelled] {
-            if let Ok(again) = stage.clone().step(&lost) {
-                let expected = if before { Stage::Entering } else { Stage::Verifying };
+        for lost in [NodeEvent::AgentLost, NodeEvent::Cancelled] {
+            if let Ok(again) = state.clone().step(&lost) {
+                let expected = if before { NodeState::Entering } else { NodeState::Verifying };
                 assert_eq!(again, expected, "after the go another agent only asks");
             }
         }
@@ -129,7 +129,7 @@ fn only_what_was_not_begun_is_taken_back() {
 #[test]
 fn a_record_is_one_short_label_and_comes_back_as_it_was() {
     let availabilities = [Availability::Active, Availability::Pause, Availability::Drain];
-    for stage in all_stages() {
+    for state in all_states() {
         for was in availabilities {
             let taken = [None, Some(Taken { was, set: Availability::Drain })];
             for taken in taken {
@@ -140,13 +140,13 @@ fn a_record_is_one_short_label_and_comes_back_as_it_was() {
                     cancelled: u32::from(was == Availability::Pause),
                     begun: was == Availability::Drain,
                     epoch: 70,
-                    stage: stage.clone(),
+                    state: state.clone(),
                     taken,
                 };
                 let text = record.encode();
                 assert!(text.len() < 100, "{text}");
                 assert_eq!(text.contains(" c1 "), record.cancelled > 0, "{text}");
-                if matches!(stage, Stage::Gone { .. }) {
+                if matches!(state, NodeState::Gone { .. }) {
                     assert!(NodeRecord::decode(&text).is_err(), "a node that left has no label: {text}");
                     continue;
                 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use strum::{EnumIter, EnumString, IntoStaticStr, VariantArray};
 
-/// A stage's name, for a failure.
+/// A state in which a node can fail, without its data.
 #[derive(
     Debug,
     Clone,
@@ -21,7 +21,7 @@ use strum::{EnumIter, EnumString, IntoStaticStr, VariantArray};
 )]
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
-pub enum Phase {
+pub enum StateName {
     /// Before anything was begun.
     Pending,
     /// While agent and gates were placed.
@@ -54,7 +54,7 @@ pub enum Reason {
     Exit(i32),
     /// The host is not fit, or refuses the agent: nothing of the payload was begun. The result's record says why.
     Preflight,
-    /// The phase took too long.
+    /// The state took too long.
     TimeLimit,
     /// The node is down, and did not come back in time.
     NodeDown,
