@@ -537,3 +537,123 @@ fn every_ignored_test_of_the_lab_is_among_the_slow_ones() {
     let forgotten: Vec<&String> = ignored.iter().filter(|name| !suites.contains(&name.as_str())).collect();
     assert!(forgotten.is_empty(), "{forgotten:?} have tests that nothing runs");
 }
+
+/// The rows of a table: what stands in the first column, and in the second.
+fn rows(text: &str) -> Vec<(&str, &str)> {
+    let rows = text.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" | "));
+    let rows = rows.filter(|(word, _)| !word.starts_with("---") && !["word", "not said"].contains(word));
+    rows.map(|(word, meaning)| (word, meaning.trim_end_matches(" |"))).collect()
+}
+
+/// docs/nomenclature.md: the table of words, and the table of those that are not said.
+fn nomenclature() -> (String, String) {
+    let text = document("docs/nomenclature.md");
+    let (words, not_said) = text.split_once("## Not said").expect("its section");
+    (words.to_owned(), not_said.to_owned())
+}
+
+#[test]
+fn the_words_of_the_nomenclature_are_those_of_the_code() {
+    let code: String = folders().iter().flat_map(|name| shipped(name).into_values()).collect();
+    let code = code.to_lowercase();
+    let (words, _) = nomenclature();
+    let mut missing = Vec::new();
+    // `host entry, way` are two words; `refusal (of a go)` and `to stop` are one each.
+    let cells = rows(&words).into_iter().flat_map(|(cell, _)| cell.split(','));
+    for word in cells.map(|cell| cell.split('(').next().unwrap_or_default().trim()) {
+        let plain = word.trim_start_matches("to ").trim_start_matches("the ").to_lowercase();
+        // `host lock` may be `host_lock`, `host-lock`, `HostLock`; `re-join` may be `rejoin`.
+        let written = ["_", "-", ""].map(|between| plain.replace([' ', '-'], between));
+        if !code.contains(&plain) && !written.iter().any(|written| code.contains(written)) {
+            missing.push(word);
+        }
+    }
+    assert!(rows(&words).len() > 40, "the table was not understood");
+    assert!(missing.is_empty(), "docs/nomenclature.md has words that the program has not: {missing:?}");
+}
+
+/// Crates in which a word that is not said is still an identifier.
+const STILL_SAID: [(&str, &str); 8] = [
+    ("agent", "stage"),
+    ("agent", "standing"),
+    ("cli", "stage"),
+    ("cli", "standing"),
+    ("host", "stage"),
+    ("protocol", "stage"),
+    ("protocol", "standing"),
+    // It reads what hosts store.
+    ("sim", "stage"),
+];
+
+/// A text without what stands between quotes.
+fn without_strings(text: &str) -> String {
+    let (mut left, mut quoted) = (String::new(), false);
+    let mut chars =
+        text.replace("'\"'", "' '").replace("'\\\"'", "' '").chars().collect::<Vec<_>>().into_iter();
+    while let Some(c) = chars.next() {
+        match (quoted, c) {
+            (true, '\\') => drop(chars.next()),
+            (_, '"') => quoted = !quoted,
+            (true, _) => {}
+            (false, c) => left.push(c),
+        }
+    }
+    left
+}
+
+/// The words of identifiers: `NodeState` and `node_state` are `node` and `state`.
+fn words_of_identifiers(text: &str) -> BTreeSet<String> {
+    let mut spaced = String::new();
+    let mut before = ' ';
+    for c in without_strings(text).chars() {
+        if c.is_uppercase() && before.is_lowercase() {
+            spaced.push(' ');
+        }
+        spaced.extend(c.to_lowercase());
+        before = c;
+    }
+    spaced.split(|c: char| !c.is_alphanumeric()).map(str::to_owned).collect()
+}
+
+/// The documents, and what is between backquotes left out: names of the program and its output stay what they are.
+fn prose() -> Vec<(String, String)> {
+    let entries = std::fs::read_dir(root().join("docs")).unwrap();
+    let names = entries.map(|entry| format!("docs/{}", entry.unwrap().file_name().to_str().unwrap()));
+    let names = names.filter(|name| name.ends_with(".md") && !name.ends_with("nomenclature.md"));
+    let all = names.chain(["README.md".to_owned(), "CONTRIBUTING.md".to_owned()]);
+    let plain = |text: String| {
+        let text: String = text.split("```").step_by(2).collect();
+        let text: String =
+            text.lines().map(|line| line.split('`').step_by(2).collect::<String>() + " ").collect();
+        text.to_lowercase()
+    };
+    all.map(|name| (name.clone(), plain(document(&name)))).collect()
+}
+
+#[test]
+fn what_is_not_said_is_said_nowhere() {
+    let (_, not_said) = nomenclature();
+    let not_said = rows(&not_said);
+    assert!(not_said.len() > 5, "the table was not understood");
+    let mut found = Vec::new();
+    for (name, text) in prose() {
+        let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+        let text = format!(" {} ", words.collect::<Vec<_>>().join(" "));
+        let said = not_said
+            .iter()
+            .filter(|(word, _)| text.contains(&format!(" {word} ")) || text.contains(&format!(" {word}s ")));
+        found.extend(said.map(|(word, say)| format!("{name}: '{word}': {say}")));
+    }
+    // The lab's words are those of tests.
+    for name in folders().into_iter().filter(|name| name != "lab") {
+        for (module, text) in shipped(&name) {
+            let words = words_of_identifiers(&text);
+            let is_new = |word: &str| !STILL_SAID.contains(&(name.as_str(), word));
+            let said = not_said.iter().filter(|(word, _)| {
+                is_new(word) && (words.contains(*word) || words.contains(&format!("{word}s")))
+            });
+            found.extend(said.map(|(word, say)| format!("{name}: {}: '{word}': {say}", module.join("/"))));
+        }
+    }
+    assert!(found.is_empty(), "docs/nomenclature.md says how to say it: {found:#?}");
+}
