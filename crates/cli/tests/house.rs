@@ -7,9 +7,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The simulated swarm is one type, whose parts are files: each sees the others through it.
-const ONE_TYPE: &str = "sim";
-
 /// Enums that share a name: each is a type of its own, known to other files only beside what it belongs to.
 const NAMESAKES: [(&str, &str); 13] = [
     ("Action", "what a supervisor does next; the planner's is a word of the JSON that controllers keep"),
@@ -223,7 +220,7 @@ fn circle<'a>(
 #[test]
 fn no_two_files_need_each_other() {
     let mut circles = Vec::new();
-    for name in folders().into_iter().filter(|name| name != ONE_TYPE) {
+    for name in folders() {
         let files = sources(&name);
         let needs = needs(&files);
         let edges: usize = needs.values().map(BTreeSet::len).sum();

@@ -1,6 +1,6 @@
 //! What happens to hosts and their containers by accident, or by somebody who does not know of careen.
 
-use crate::containers::ContainerEnd;
+use crate::container::ContainerEnd;
 use crate::faults::{Faults, Sweep};
 use crate::run::Run;
 use crate::world::{Power, World};
@@ -194,7 +194,7 @@ impl World {
 
     fn somebody_cancels(&mut self, index: usize) {
         let node = &mut self.nodes[index];
-        let waits = |process: &&mut crate::supervise::Process| process.only_waits();
+        let waits = |process: &&mut crate::host::process::Process| process.only_waits();
         let Some(process) = node.host.processes.iter_mut().find(waits) else { return };
         let line = format!("{}: somebody cancels {}", node.id, process.id);
         process.end_wait("somebody on the host");

@@ -1,17 +1,15 @@
-//! Carries out what agents decide: the shipped [`Agent`] in each agent's container is told what came of it, in virtual time.
+//! Carries out what agents decide: the shipped [`Agent`](careen_protocol::agent::Agent) in each agent's container is told
+//! what came of it, in virtual time.
 
+use crate::container::agent::{AgentProcess, aside};
 use crate::host::{Files, Host, Id, PayloadCommand};
 use crate::supervise::append;
 use crate::world::{Power, World};
-use careen_contract::report::{Draw, Said};
-use careen_contract::settings::Reboot;
+use careen_contract::report::Said;
 use careen_host::journal::Record;
-use careen_host::transaction::{Policy, Stage};
-use careen_planner::action::AgentSpec;
-use careen_planner::ids::{COLLECTORS_GATES, GATES};
-use careen_planner::spec::RebootPolicy;
+use careen_host::transaction::Stage;
 use careen_planner::{JobKey, JobRole};
-use careen_protocol::agent::{self, Agent, Do, Effect, Event, Known};
+use careen_protocol::agent::{self, Do, Effect, Event, Known};
 use careen_protocol::gates::{Gate, Look};
 use careen_protocol::go::Go;
 use std::time::Duration;
@@ -20,91 +18,6 @@ use std::time::Duration;
 const STEPS: usize = 6;
 /// After so many seconds a host that was busy is asked again.
 const ASKS_AGAIN: u64 = 5;
-
-/// An agent's process.
-#[derive(Debug, Clone)]
-pub struct AgentProcess {
-    /// What decides.
-    pub machine: Agent,
-    /// The transaction of the rollout's command.
-    pub id: Id,
-    /// Which agent of the try.
-    pub number: u32,
-    /// Until when it is frozen.
-    pub frozen_until: u64,
-    /// It was sent SIGTERM.
-    pub told_to_leave: bool,
-    /// What it exits with, when it is over.
-    pub exit: Option<u8>,
-    heard: bool,
-    spec: AgentSpec,
-    doing: Do,
-    since: u64,
-    started: u64,
-    looked: u64,
-    seen: usize,
-    drawn: Option<Draw>,
-}
-
-impl AgentProcess {
-    /// One that was just started.
-    pub fn new(key: &JobKey, spec: &AgentSpec, has_rollback: bool, now: u64) -> Self {
-        let part = agent::Part {
-            agent: key.agent,
-            gates: if spec.collects { COLLECTORS_GATES } else { GATES },
-            collects: spec.collects,
-            rolls_back: spec.rollback,
-            has_prepare: true,
-            has_verify: true,
-            has_rollback,
-        };
-        let mut machine = Agent::new(part);
-        // Its first word is always the same.
-        let _ = machine.step(Event::Begin);
-        Self {
-            machine,
-            id: Id::command(&key.rollout, &key.node, key.generation),
-            number: key.agent,
-            frozen_until: 0,
-            told_to_leave: false,
-            exit: None,
-            heard: false,
-            spec: spec.clone(),
-            doing: Do::Read,
-            since: now,
-            started: now,
-            looked: now,
-            seen: 0,
-            drawn: None,
-        }
-    }
-
-    fn policy(&self) -> Policy {
-        Policy {
-            reboot: match self.spec.reboot {
-                RebootPolicy::Never => Reboot::Never,
-                RebootPolicy::Asked => Reboot::Asked,
-                RebootPolicy::Auto => Reboot::Wanted,
-                RebootPolicy::Always => Reboot::Always,
-            },
-            engine_restart: self.spec.engine_restart,
-            idempotent: false,
-            has_rollback: false,
-            awaits_go: true,
-        }
-    }
-}
-
-/// Of `prepare`, `verify` and `rollback`: nothing restarts for them.
-fn aside() -> Policy {
-    Policy {
-        reboot: Reboot::Never,
-        engine_restart: false,
-        idempotent: false,
-        has_rollback: false,
-        awaits_go: false,
-    }
-}
 
 impl World {
     pub(crate) fn agents(&mut self) {
@@ -261,7 +174,7 @@ impl World {
 
     fn free(&mut self, index: usize, process: &mut AgentProcess, holder: &str, then: Do) -> Vec<Event> {
         let host = &mut self.nodes[index].host;
-        let named = |one: &&mut crate::supervise::Process| one.id.to_string() == holder;
+        let named = |one: &&mut crate::host::process::Process| one.id.to_string() == holder;
         let by = format!("an agent of {}", process.id);
         if let Some(holder) = host.processes.iter_mut().find(named)
             && (holder.only_waits() || !holder.runs_a_command())

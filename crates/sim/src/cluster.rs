@@ -1,6 +1,6 @@
 //! The swarm as one controller sees it and writes to it.
 
-use crate::world::{SimJob, SimNode, SimService, World};
+use crate::world::{Lists, SimJob, SimNode, SimService, World};
 use careen_contract::label;
 use careen_planner::cluster::{ActError, Cluster, Unseen};
 use careen_planner::observed::{
@@ -59,15 +59,6 @@ impl Cluster for View<'_> {
         // Each controller's clock began at another time.
         Duration::from_secs(self.world.now + 1000 + self.who.0.len() as u64)
     }
-}
-
-/// What is listed at one moment.
-#[derive(Debug, Clone, Default)]
-pub struct Lists {
-    nodes: Vec<Node>,
-    services: Vec<Service>,
-    tasks: Vec<Task>,
-    jobs: Vec<Job>,
 }
 
 fn words(action: &Action) -> String {

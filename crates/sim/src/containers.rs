@@ -1,6 +1,7 @@
 //! careen's containers on the nodes: how they come, end and go, by the swarm's doing and by accident.
 
-use crate::agents::AgentProcess;
+use crate::container::agent::AgentProcess;
+use crate::container::{Container, ContainerEnd, Log};
 use crate::world::{Power, World};
 use careen_contract::report::Said;
 use careen_planner::action::AgentSpec;
@@ -8,73 +9,8 @@ use careen_planner::observed::{AgentReport, TaskState};
 use careen_planner::{JobKey, NodeId};
 use careen_protocol::gates::Gate;
 
-/// How long a container that was told to stop may go on.
-const GRACE: u64 = 10;
 /// So long a log is remembered that nobody can read any more.
 const FORGOTTEN: u64 = 20;
-
-/// A container of careen's.
-#[derive(Debug, Clone)]
-pub struct Container {
-    /// Of which service.
-    pub key: JobKey,
-    /// Its process, when it is an agent.
-    pub process: Option<AgentProcess>,
-    /// How the engine lists it.
-    pub listed: Gate,
-    /// When it was created: it counts up.
-    pub created: i64,
-    /// What it exited with.
-    pub exit: u8,
-    /// When the swarm stops it.
-    pub stops_at: Option<u64>,
-    /// When it is killed, after it was told to stop.
-    pub kill_at: Option<u64>,
-    /// When the swarm removes it, after it has ended.
-    pub removed_at: u64,
-}
-
-/// What an agent said.
-#[derive(Debug, Clone, Default)]
-pub struct Log {
-    /// When, and what.
-    pub said: Vec<(u64, Said)>,
-    /// Since when its container is gone.
-    pub gone: Option<u64>,
-}
-
-/// How somebody ends a container.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ContainerEnd {
-    /// `docker kill`, the OOM killer, a crash: it has ended, and stays.
-    Kill,
-    /// `docker rm -f`.
-    Remove,
-    /// `docker stop`: it has some seconds.
-    Stop,
-}
-
-impl Container {
-    /// Its process has ended.
-    pub fn ends(&mut self, now: u64) {
-        if self.listed == Gate::Running {
-            self.listed = Gate::Ended;
-            self.removed_at = self.removed_at.max(now);
-            self.exit = self.process.as_ref().map_or(0, |process| process.exit.unwrap_or(137));
-        }
-    }
-
-    fn told_to_stop(&mut self, now: u64) {
-        match &mut self.process {
-            Some(process) => {
-                process.told_to_leave = true;
-                self.kill_at.get_or_insert(now + GRACE);
-            }
-            // A gate only waits.
-            None => self.ends(now),
-        }
-    }
-}
 
 impl World {
     /// Starts a container of a service in place of one that was there before.

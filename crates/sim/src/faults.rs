@@ -1,6 +1,6 @@
 //! What goes wrong in a history, and how often.
 
-use crate::containers::ContainerEnd;
+use crate::container::ContainerEnd;
 use crate::world::Hazard;
 use careen_planner::{JobKey, NodeId};
 

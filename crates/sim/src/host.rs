@@ -1,6 +1,5 @@
 //! A host: what outlives its containers. Its state directory, its supervisors, and what the payload will do there.
 
-use crate::supervise::Process;
 use careen_host::journal::Record;
 use careen_host::outcome::{CommandEnd, Outcome, Rollback};
 use careen_host::transaction::{Policy, Stage, State};
@@ -10,6 +9,10 @@ use careen_protocol::agent::{Known, Ran, Step};
 use careen_protocol::go::Go;
 use careen_protocol::supervisor::Leave;
 use std::collections::BTreeMap;
+
+pub mod process;
+
+use process::Process;
 
 /// What the payload does on one host, decided before the history begins.
 #[derive(Debug, Clone)]

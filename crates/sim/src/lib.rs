@@ -3,11 +3,17 @@
 //!
 //! It runs the real planner and the real controller's loop; what it fakes is what docs/swarm-facts.md says of Swarm,
 //! and what an agent does on its host. Between any two actions a controller may crash, freeze, or meet another one.
+//!
+//! - the state: [`world`], and what it consists of: [`container`], [`host`], `truth`, [`rng`], [`bend`]
+//! - who acts on it: `orchestrator`, `containers`, `agents`, `supervise`, `cluster`, [`members`], [`hand`]
+//! - who watches: `witness`, [`invariants`]
+//! - what happens when: `second`, and [`run`] with `accidents` and `trouble`
 
 mod accidents;
 mod agents;
 pub mod bend;
 mod cluster;
+pub mod container;
 mod containers;
 pub mod faults;
 pub mod hand;
@@ -18,10 +24,12 @@ mod orchestrator;
 pub mod rng;
 pub mod run;
 pub mod scenario;
+mod second;
 mod supervise;
 mod trouble;
 mod truth;
 pub mod whole;
+mod witness;
 pub mod world;
 
 pub use cluster::View;

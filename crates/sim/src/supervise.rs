@@ -1,5 +1,7 @@
-//! Carries out what supervisors decide: the shipped [`Supervisor`] is told what came of it, in virtual time.
+//! Carries out what supervisors decide: the shipped [`Supervisor`](careen_protocol::supervisor::Supervisor)
+//! is told what came of it, in virtual time.
 
+use crate::host::process::{Doing, Process, Program};
 use crate::host::{AttemptEnd, Files, Host, Id, PayloadCommand};
 use crate::world::{Power, World};
 use careen_contract::entry::Way;
@@ -8,7 +10,7 @@ use careen_host::outcome::{CommandEnd, EngineRestart, Outcome, Phase, StopReason
 use careen_host::transaction::{HostView, Stage};
 use careen_planner::observed::{Restart, Role};
 use careen_protocol::go::COMMAND;
-use careen_protocol::supervisor::{Effect, Event, GO_LIMIT, GO_TO_RUN_LIMIT, Leave, Start, Supervisor};
+use careen_protocol::supervisor::{Effect, Event, GO_LIMIT, GO_TO_RUN_LIMIT, Leave, Start};
 use std::time::Duration;
 
 /// So many steps are taken in a second at most.
@@ -22,44 +24,6 @@ const SWARM_IS_BACK: u64 = 300;
 
 /// How long it waits when all that is missing is that its node is called down.
 const GOES_ON_CALLED_DOWN: u64 = 60;
-
-/// A supervisor that lives.
-#[derive(Debug, Clone)]
-pub struct Process {
-    /// Its transaction.
-    pub id: Id,
-    /// What decides.
-    pub machine: Supervisor,
-    /// The agent whose go it was started with.
-    pub go: Option<u32>,
-    /// Whether it has the host's lock.
-    pub has_lock: bool,
-    /// Its files, when their directory was removed under it.
-    pub orphan: Option<Files>,
-    /// Until when it is frozen.
-    pub frozen_until: u64,
-    doing: Doing,
-    since: u64,
-    acted: bool,
-    program: Option<Program>,
-    unwritten: Option<Record>,
-}
-
-#[derive(Debug, Clone)]
-enum Doing {
-    /// It is told this next.
-    Told(Event),
-    /// It does this.
-    Does(Effect),
-}
-
-#[derive(Debug, Clone)]
-struct Program {
-    until: u64,
-    midway: Option<u64>,
-    stopped: bool,
-    start: Start,
-}
 
 /// What carrying an effect out came to, so far.
 enum Came {
@@ -77,60 +41,6 @@ impl Came {
             Self::NotYet => Self::NotYet,
             Self::Gone => Self::Gone,
         }
-    }
-}
-
-impl Process {
-    fn new(id: Id, files: &Files, go: Option<u32>, now: u64) -> Self {
-        Self {
-            machine: Supervisor::new(files.policy, true, Way::Systemd, go),
-            id,
-            go,
-            has_lock: false,
-            orphan: None,
-            frozen_until: 0,
-            doing: Doing::Told(Event::Begin),
-            since: now,
-            acted: false,
-            program: None,
-            unwritten: None,
-        }
-    }
-
-    /// Whether it only waits for something.
-    pub fn only_waits(&self) -> bool {
-        self.machine.at().is_a_wait()
-    }
-
-    /// Whether a command of the payload lives.
-    pub fn runs_a_command(&self) -> bool {
-        self.program.is_some()
-    }
-
-    /// Somebody ends what it waits for.
-    pub fn end_wait(&mut self, by: &str) {
-        if self.only_waits() && matches!(self.doing, Doing::Does(_)) {
-            self.doing = Doing::Told(Event::Cancelled(by.to_owned()));
-        }
-    }
-
-    /// The host shuts down, or somebody stops its unit.
-    fn told_to_end(&mut self) {
-        if let Some(program) = &mut self.program {
-            program.stopped = true;
-        } else if self.only_waits() && matches!(self.doing, Doing::Does(_)) {
-            self.doing = Doing::Told(Event::ToldToEnd);
-        }
-    }
-
-    /// The go that it acts on.
-    pub(crate) fn given(&self, host: &Host) -> Option<(u32, u32)> {
-        let files = self.orphan.as_ref().or_else(|| host.files.get(&self.id))?;
-        files.go.as_ref().map(|go| (go.number, go.agent))
-    }
-
-    fn files<'a>(&'a mut self, host: &'a mut Host) -> Option<&'a mut Files> {
-        self.orphan.as_mut().or_else(|| host.files.get_mut(&self.id))
     }
 }
 
