@@ -10,7 +10,7 @@ use careen_host::manifest::Manifest;
 use careen_host::mountinfo;
 use careen_host::outcome::Outcome;
 use careen_host::output::{IndexError, IndexReader, MAGIC, RECORD_BYTES, Record as Piece, Room};
-use careen_host::transaction::{Action, HostView, Policy, Stage, State, next};
+use careen_host::transaction::{Action, HostView, Policy, State, TransactionStage, next};
 
 /// A target: it returns when all holds, and panics when something does not.
 pub type Target = fn(&[u8]);
@@ -117,9 +117,11 @@ fn what_is_next_can_be_recorded(state: &State, bits: u8) {
         Action::RecordRebooted => Record::Rebooted { boot: host.boot_id },
         Action::Close(outcome) => closed(outcome),
         Action::Nothing => {
-            let may_not_begin =
-                matches!(state.stage, Stage::Prepared | Stage::Offered { .. } | Stage::Revoked);
-            return assert!(may_not_begin || matches!(state.stage, Stage::Closed(_)));
+            let may_not_begin = matches!(
+                state.stage,
+                TransactionStage::Prepared | TransactionStage::Offered { .. } | TransactionStage::Revoked
+            );
+            return assert!(may_not_begin || matches!(state.stage, TransactionStage::Closed(_)));
         }
     };
     assert!(state.clone().step(&record).is_ok(), "{} cannot follow {:?}", record.name(), state);

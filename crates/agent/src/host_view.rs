@@ -9,7 +9,7 @@ use anyhow::Context;
 use careen_host::facts::Facts;
 use careen_host::facts::restart::{RebootReason, RebootWish, engine_restart_wanted, reboot_wanted};
 use careen_host::manifest::Manifest;
-use careen_host::transaction::{HostView, Stage, State};
+use careen_host::transaction::{HostView, State, TransactionStage};
 
 /// What the host shows, and what of it a person should know although it decides nothing.
 pub struct View {
@@ -32,14 +32,17 @@ pub fn view(
         boot_id: boot::boot_id()?,
         engine_up: crate::engine_restart::is_up(),
         // Whoever looks then has waited for the swarm, and given up.
-        called_down: matches!(state.stage, Stage::EngineSettled | Stage::Rebooted)
+        called_down: matches!(state.stage, TransactionStage::EngineSettled | TransactionStage::Rebooted)
             && crate::engine_restart::is_called_down(),
         engine_restart_wanted: None,
         reboot_wanted: None,
         reboot_wanted_before: false,
     };
     let mut notes = Vec::new();
-    if !matches!(state.stage, Stage::Ended { .. } | Stage::EngineSettled | Stage::Rebooted) {
+    if !matches!(
+        state.stage,
+        TransactionStage::Ended { .. } | TransactionStage::EngineSettled | TransactionStage::Rebooted
+    ) {
         return Ok(View { host, notes });
     }
     let needs = observe_restart_needs();

@@ -6,7 +6,7 @@ use crate::files::{self, File, OpenOptions};
 use crate::layout::file;
 use anyhow::{Context, bail};
 use careen_host::journal::{self, Journal, Record};
-use careen_host::transaction::{IllegalTransition, Stage, State};
+use careen_host::transaction::{IllegalTransition, State, TransactionStage};
 use jiff::Timestamp;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Write};
@@ -35,7 +35,7 @@ pub fn read(path: &Path) -> anyhow::Result<(Journal, State)> {
     let state = State::replay(&journal).with_context(|| path.display().to_string())?;
     match trace {
         // Whoever revokes it takes the environment away, too.
-        Some(ENVIRONMENT_IS_REMOVED) if state.stage == Stage::Revoked => Ok((journal, state)),
+        Some(ENVIRONMENT_IS_REMOVED) if state.stage == TransactionStage::Revoked => Ok((journal, state)),
         Some(trace) if !state.history.has_begun() => {
             bail!("{}: it was cut off: it tells of no start, but {trace}", path.display())
         }
@@ -212,23 +212,29 @@ fn reserve(file: &File, from: u64, has_begun: bool) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use careen_host::outcome::Phase;
+    use careen_host::outcome::TransactionPhase;
     use std::fs;
 
     #[test]
     fn a_torn_line_is_cut_off_and_the_journal_goes_on() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("journal.jsonl");
-        let starting = Record::Starting { phase: Phase::Command, attempt: 1, engine_up: true };
+        let starting = Record::Starting { phase: TransactionPhase::Command, attempt: 1, engine_up: true };
         Writer::open(&path).unwrap().append(&starting).unwrap();
         let mut torn = fs::read(&path).unwrap();
         torn.extend_from_slice(b"{\"v\":1,\"seq\":2,");
         fs::write(&path, torn).unwrap();
 
         let mut writer = Writer::open(&path).unwrap();
-        assert_eq!(writer.state().stage, Stage::Starting { phase: Phase::Command, attempt: 1 });
+        assert_eq!(
+            writer.state().stage,
+            TransactionStage::Starting { phase: TransactionPhase::Command, attempt: 1 }
+        );
         writer.append(&Record::Running { pid: 3 }).unwrap();
-        assert_eq!(read(&path).unwrap().1.stage, Stage::Running { phase: Phase::Command, attempt: 1 });
+        assert_eq!(
+            read(&path).unwrap().1.stage,
+            TransactionStage::Running { phase: TransactionPhase::Command, attempt: 1 }
+        );
     }
 
     #[test]
@@ -261,7 +267,7 @@ mod tests {
         let error = read(&journal).unwrap_err().to_string();
         assert!(error.contains("but the command has an output log"), "{error}");
         fs::remove_file(file("output.idx")).unwrap();
-        let starting = Record::Starting { phase: Phase::Command, attempt: 1, engine_up: true };
+        let starting = Record::Starting { phase: TransactionPhase::Command, attempt: 1, engine_up: true };
         Writer::open(&journal).unwrap().append(&starting).unwrap();
         fs::write(file("output.idx"), b"").unwrap();
         assert!(read(&journal).is_ok());
@@ -271,7 +277,7 @@ mod tests {
     fn what_earlier_supervisors_recorded_is_known_without_another_look() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("journal.jsonl");
-        let starting = Record::Starting { phase: Phase::Command, attempt: 1, engine_up: true };
+        let starting = Record::Starting { phase: TransactionPhase::Command, attempt: 1, engine_up: true };
         let end = careen_host::outcome::CommandEnd::NotStarted("EIO".to_owned());
         let ended =
             Record::Ended { end, left_behind: Vec::new(), notes: vec!["9 bytes of output".to_owned()] };

@@ -17,14 +17,14 @@ const ROUTES: &str = "/proc/1/net/route";
 /// What the kernel writes for an address that it made up at boot (`NET_ADDR_RANDOM`).
 const RANDOM: &str = "1";
 
-/// What a host's record of its machine says to whoever looks.
+/// Whose the state directory is, by the record of a machine in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Standing {
+pub enum Ownership {
     /// The state directory is this machine's own.
     Own,
     /// It came from this machine, and here is another one.
     Copied {
-        /// The machine that made the journal.
+        /// The machine that made it.
         from: Machine,
         differences: Vec<Difference>,
     },
@@ -95,32 +95,32 @@ pub fn write(root: &Path, machine: &Machine) -> anyhow::Result<()> {
 }
 
 /// Looks, and changes nothing.
-pub fn look(root: &Path) -> anyhow::Result<Standing> {
-    Ok(read(root)?.map_or(Standing::Own, |machine| standing(machine, &hardware()).0))
+pub fn look(root: &Path) -> anyhow::Result<Ownership> {
+    Ok(read(root)?.map_or(Ownership::Own, |machine| ownership(machine, &hardware()).0))
 }
 
-fn standing(machine: Machine, here: &Hardware) -> (Standing, Option<Hardware>) {
+fn ownership(machine: Machine, here: &Hardware) -> (Ownership, Option<Hardware>) {
     match machine.judge(here) {
-        Verdict::Same(learned) => (Standing::Own, learned),
-        Verdict::Another(differences) => (Standing::Copied { from: machine, differences }, None),
+        Verdict::Same(learned) => (Ownership::Own, learned),
+        Verdict::Another(differences) => (Ownership::Copied { from: machine, differences }, None),
     }
 }
 
 /// Looks, and records what is new; a host that careen has never seen gets an identity. The caller holds `create.lock`.
-pub fn look_and_record(root: &Path) -> anyhow::Result<Standing> {
+pub fn look_and_record(root: &Path) -> anyhow::Result<Ownership> {
     record(root, hardware())
 }
 
-fn record(root: &Path, here: Hardware) -> anyhow::Result<Standing> {
+fn record(root: &Path, here: Hardware) -> anyhow::Result<Ownership> {
     let Some(machine) = read(root)? else {
         write(root, &drawn(here)?)?;
-        return Ok(Standing::Own);
+        return Ok(Ownership::Own);
     };
-    let (standing, learned) = standing(machine.clone(), &here);
+    let (ownership, learned) = ownership(machine.clone(), &here);
     if let Some(hardware) = learned {
         write(root, &Machine { hardware, ..machine })?;
     }
-    Ok(standing)
+    Ok(ownership)
 }
 
 pub fn drawn(hardware: Hardware) -> anyhow::Result<Machine> {
@@ -159,11 +159,11 @@ mod tests {
     #[test]
     fn a_host_gets_an_identity_once_and_a_copy_of_it_is_told_apart() {
         let root = tempfile::tempdir().unwrap();
-        assert_eq!(record(root.path(), here(THIS)).unwrap(), Standing::Own);
+        assert_eq!(record(root.path(), here(THIS)).unwrap(), Ownership::Own);
         let first = read(root.path()).unwrap().expect("it is written down");
-        assert_eq!(record(root.path(), here(THIS)).unwrap(), Standing::Own);
+        assert_eq!(record(root.path(), here(THIS)).unwrap(), Ownership::Own);
         assert_eq!(read(root.path()).unwrap(), Some(first.clone()), "it stays the same");
-        let Standing::Copied { from, differences } = record(root.path(), here(OTHER)).unwrap() else {
+        let Ownership::Copied { from, differences } = record(root.path(), here(OTHER)).unwrap() else {
             panic!("a copy is not told apart")
         };
         assert_eq!(from, first);

@@ -9,7 +9,7 @@ use crate::{files, hold, journal, manifest, transactions};
 use anyhow::{Context, bail};
 use careen_contract::TransactionId;
 use careen_host::facts::restart;
-use careen_host::transaction::Stage;
+use careen_host::transaction::TransactionStage;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -31,7 +31,7 @@ fn open(id: &str) -> anyhow::Result<TransactionDir> {
 fn standing(directory: &TransactionDir) -> anyhow::Result<String> {
     let (_, state) = journal::read(&directory.file(file::JOURNAL))?;
     let alive = Lock::is_held(&directory.file(file::SUPERVISOR_LOCK))?;
-    if let Stage::Closed(result) = state.stage {
+    if let TransactionStage::Closed(result) = state.stage {
         return Ok(result.outcome.to_string());
     }
     let hold = hold::read(&directory.file(file::HOLD));
@@ -95,7 +95,7 @@ pub fn logs(id: &str, follow: bool) -> anyhow::Result<()> {
 /// `careen-agent cancel [--now] ID`: stops the command, with its grace period or without.
 pub fn cancel(id: &str, now: bool) -> anyhow::Result<()> {
     let directory = open(id)?;
-    if let Stage::Closed(result) = journal::read(&directory.file(file::JOURNAL))?.1.stage {
+    if let TransactionStage::Closed(result) = journal::read(&directory.file(file::JOURNAL))?.1.stage {
         bail!("transaction {id} is closed already: its command {}", result.outcome);
     }
     let answer = ask_to_stop(&directory, "careen-agent cancel", now.then_some(0), ANSWER_LIMIT)

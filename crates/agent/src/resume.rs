@@ -6,14 +6,14 @@
 
 use crate::files;
 use crate::layout::{self, TransactionDir, file};
-use crate::machine::{self, Standing};
+use crate::machine::{self, Ownership};
 use crate::say::say;
 use crate::unit::{Launch, find_systemd_run};
 use crate::{durable, journal, transactions};
 use anyhow::{Context, bail};
 use careen_contract::TransactionId;
 use careen_contract::entry::Way;
-use careen_host::transaction::Stage;
+use careen_host::transaction::TransactionStage;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -21,19 +21,19 @@ const UNIT: &str = "/etc/systemd/system/careen-resume.service";
 const WANTED: &str = "/etc/systemd/system/multi-user.target.wants/careen-resume.service";
 
 /// Whether a transaction can still go on by itself. What a rollout offers, or has revoked, waits for an agent.
-fn is_open(stage: &Stage) -> bool {
+fn is_open(stage: &TransactionStage) -> bool {
     match stage {
-        Stage::Closed(_) | Stage::Offered { .. } | Stage::Revoked => false,
-        Stage::Prepared
-        | Stage::Starting { .. }
-        | Stage::Running { .. }
-        | Stage::Stopping { .. }
-        | Stage::Ended { .. }
-        | Stage::Interrupted { .. }
-        | Stage::RestartingEngine { .. }
-        | Stage::EngineSettled
-        | Stage::Rebooting { .. }
-        | Stage::Rebooted => true,
+        TransactionStage::Closed(_) | TransactionStage::Offered { .. } | TransactionStage::Revoked => false,
+        TransactionStage::Prepared
+        | TransactionStage::Starting { .. }
+        | TransactionStage::Running { .. }
+        | TransactionStage::Stopping { .. }
+        | TransactionStage::Ended { .. }
+        | TransactionStage::Interrupted { .. }
+        | TransactionStage::RestartingEngine { .. }
+        | TransactionStage::EngineSettled
+        | TransactionStage::Rebooting { .. }
+        | TransactionStage::Rebooted => true,
     }
 }
 
@@ -135,7 +135,7 @@ pub fn disable_when_idle(root: &Path) {
 
 /// `careen-agent resume`, called by the unit: starts a supervisor for each open transaction.
 pub fn run(root: &Path) -> anyhow::Result<()> {
-    if let Standing::Copied { from, differences } = machine::look(root)? {
+    if let Ownership::Copied { from, differences } = machine::look(root)? {
         bail!("{}", machine::in_words(root, &from, &differences));
     }
     let systemd_run = find_systemd_run()?;

@@ -8,7 +8,7 @@ use crate::layout::{self, TransactionDir, file};
 use crate::say::say;
 use crate::{durable, journal, manifest, resume};
 use careen_contract::TransactionId;
-use careen_host::transaction::Stage;
+use careen_host::transaction::TransactionStage;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -92,7 +92,8 @@ fn closed(root: &Path, id: TransactionId) -> Option<Closed> {
     let directory = TransactionDir::new(root, &id);
     let (_, state) = journal::read(&directory.file(file::JOURNAL)).ok()?;
     let created = manifest::read(&directory).ok()?.created;
-    matches!(state.stage, Stage::Closed(_) | Stage::Revoked).then_some(Closed { id, created })
+    matches!(state.stage, TransactionStage::Closed(_) | TransactionStage::Revoked)
+        .then_some(Closed { id, created })
 }
 
 /// The binaries that this host's transactions name. One of a transaction that cannot be read may be what a boot resumes with.

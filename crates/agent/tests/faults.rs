@@ -11,7 +11,7 @@ mod sandbox;
 use careen_host::journal::{Record, TransactionResult, encode};
 use careen_host::manifest::Manifest;
 use careen_host::outcome::{CommandEnd, Outcome};
-use careen_host::transaction::Stage;
+use careen_host::transaction::TransactionStage;
 use sandbox::{Sandbox, Scenario, executable, place};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -240,7 +240,7 @@ fn play(case: &Case, faults: &[&str]) -> Result<usize, String> {
             return Err(told(&sandbox, case, faults, &said, &wrong));
         }
         // Nothing was begun, and another agent has to offer it anew.
-        if sandbox.state().stage == Stage::Revoked {
+        if sandbox.state().stage == TransactionStage::Revoked {
             let begun = sandbox.lines("lib/begun");
             let wrong = format!("revoked, and begun: {begun:?}");
             return if begun.is_empty() {
@@ -260,7 +260,8 @@ fn violations(sandbox: &Sandbox) -> Vec<String> {
 /// One that gave up said why; one that ended well has closed, waits for a boot, or has revoked what nobody gave the go for.
 fn check_end(sandbox: &Sandbox, end: &End, said: &str) -> Option<String> {
     let closed = sandbox.result().is_some();
-    let goes_on = matches!(sandbox.state().stage, Stage::Rebooting { .. } | Stage::Revoked);
+    let goes_on =
+        matches!(sandbox.state().stage, TransactionStage::Rebooting { .. } | TransactionStage::Revoked);
     let wrong = match end {
         End::Done if !closed && !goes_on => "ended and has not closed",
         End::GaveUp if !said.contains("careen: ") => "gave up and did not say why",
@@ -512,7 +513,7 @@ fn a_command_whose_go_nobody_passes_on_any_more_does_not_begin() {
         status.success() && said.contains("its agent did not pass the go on any more"),
         "{status}: {said}"
     );
-    assert_eq!(sandbox.state().stage, Stage::Revoked, "{said}");
+    assert_eq!(sandbox.state().stage, TransactionStage::Revoked, "{said}");
     assert_eq!(sandbox.lines("lib/finished"), [""; 0]);
 }
 

@@ -1,7 +1,7 @@
 //! What careen itself did on a host, beside the command: read from the journal, told with every result.
 
 use crate::journal::{EngineOutcome, Record};
-use crate::outcome::{EngineRestart, Phase};
+use crate::outcome::{EngineRestart, TransactionPhase};
 
 /// The deeds that a journal tells of, in their order, one line each.
 pub fn deeds<'a>(records: impl IntoIterator<Item = &'a Record>) -> Vec<String> {
@@ -13,13 +13,13 @@ pub fn deeds<'a>(records: impl IntoIterator<Item = &'a Record>) -> Vec<String> {
             Record::EngineSettled { outcome } => deeds.push(of_engine(restart, outcome)),
             Record::Rebooting { reason, .. } => reboot = reason,
             Record::Rebooted { .. } => deeds.push(format!("the host was rebooted: {reboot}")),
-            Record::Starting { phase: Phase::Rollback, .. } => {
+            Record::Starting { phase: TransactionPhase::Rollback, .. } => {
                 deeds.push("the payload's rollback was run".to_owned());
             }
             Record::Supervised { .. }
             | Record::Offered { .. }
             | Record::Revoked { .. }
-            | Record::Starting { phase: Phase::Command, .. }
+            | Record::Starting { phase: TransactionPhase::Command, .. }
             | Record::Running { .. }
             | Record::Stopping { .. }
             | Record::Ended { .. }
@@ -91,7 +91,7 @@ mod tests {
         assert_eq!(deeds([&rebooting, &rebooted]), ["the host was rebooted: a new kernel"]);
         let starting = |phase| Record::Starting { phase, attempt: 1, engine_up: true };
         assert_eq!(
-            deeds(&[starting(Phase::Command), starting(Phase::Rollback)]),
+            deeds(&[starting(TransactionPhase::Command), starting(TransactionPhase::Rollback)]),
             ["the payload's rollback was run"]
         );
     }

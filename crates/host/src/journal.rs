@@ -5,7 +5,7 @@
 //! the host lost power, so its act was not begun; anything else that does not parse is corrupt, never 'nothing there'.
 
 use crate::facts::FactsDiff;
-use crate::outcome::{CommandEnd, EngineRestart, Outcome, Phase, StopReason};
+use crate::outcome::{CommandEnd, EngineRestart, Outcome, StopReason, TransactionPhase};
 use careen_contract::entry::Way;
 use jiff::Timestamp;
 use serde::de::Error as _;
@@ -56,7 +56,7 @@ pub enum Record {
     },
     /// Intent: a program of the payload is about to be started. After this line its attempt counts as used.
     Starting {
-        phase: Phase,
+        phase: TransactionPhase,
         /// Counted from 1, for each phase.
         attempt: u32,
         /// Whether the engine was up.
@@ -227,7 +227,12 @@ mod tests {
         let first = Record::Supervised { entry: Way::Systemd, pid: 7, boot_id: "b".into() };
         [
             encode(1, at, &first).unwrap(),
-            encode(2, at, &Record::Starting { phase: Phase::Command, attempt: 1, engine_up: true }).unwrap(),
+            encode(
+                2,
+                at,
+                &Record::Starting { phase: TransactionPhase::Command, attempt: 1, engine_up: true },
+            )
+            .unwrap(),
         ]
         .concat()
     }

@@ -9,7 +9,7 @@ use strum::Display;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Display)]
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
-pub enum Phase {
+pub enum TransactionPhase {
     /// The command that was asked for.
     Command,
     /// The payload's `rollback`, when the engine stays down after the command.

@@ -6,7 +6,8 @@
 
 use crate::journal::{EngineOutcome, Journal, Record, TransactionResult};
 use crate::outcome::{
-    CommandEnd, Ended, EngineRestart, NO_ENGINE_RESTART, NO_REBOOT, Outcome, Phase, Rollback, StopReason,
+    CommandEnd, Ended, EngineRestart, NO_ENGINE_RESTART, NO_REBOOT, Outcome, Rollback, StopReason,
+    TransactionPhase,
 };
 use careen_contract::exit::REBOOT_ME;
 use careen_contract::settings::Reboot;
@@ -22,7 +23,7 @@ const MAX_ENGINE_TRIES: u32 = 2;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[expect(missing_docs, reason = "the fields' names say it")]
 pub struct State {
-    pub stage: Stage,
+    pub stage: TransactionStage,
     pub history: History,
 }
 
@@ -30,7 +31,7 @@ pub struct State {
 #[derive(Debug, Clone, PartialEq, Eq, Default, IntoStaticStr)]
 #[strum(serialize_all = "kebab-case")]
 #[expect(missing_docs, reason = "the names say it")]
-pub enum Stage {
+pub enum TransactionStage {
     /// Nothing of the command was begun.
     #[default]
     Prepared,
@@ -40,25 +41,25 @@ pub enum Stage {
     Revoked,
     /// A program is about to start: from here on its attempt is used.
     Starting {
-        phase: Phase,
+        phase: TransactionPhase,
         /// Which attempt of it.
         attempt: u32,
     },
     Running {
-        phase: Phase,
+        phase: TransactionPhase,
         /// Which attempt of it.
         attempt: u32,
     },
     /// A program is being stopped.
     Stopping {
-        phase: Phase,
+        phase: TransactionPhase,
         /// The first reason.
         reason: StopReason,
     },
     /// A program has ended.
-    Ended { phase: Phase },
+    Ended { phase: TransactionPhase },
     /// A program lost its supervisor: nobody knows how far it came.
-    Interrupted { phase: Phase },
+    Interrupted { phase: TransactionPhase },
     /// The engine is being started or restarted.
     RestartingEngine { why: EngineRestart },
     /// That was done, or given up.
@@ -115,66 +116,86 @@ impl State {
         let illegal = IllegalTransition { stage: self.stage.name(), record: record.name() };
         let Self { stage, mut history } = self;
         let stage = match (stage, record) {
-            (Stage::Closed(_), _) => return Err(illegal),
+            (TransactionStage::Closed(_), _) => return Err(illegal),
             (stage, Record::Supervised { .. }) => stage,
-            (Stage::Prepared | Stage::Offered { .. } | Stage::Revoked, Record::Offered { agent })
-                if *agent > history.offered =>
-            {
+            (
+                TransactionStage::Prepared | TransactionStage::Offered { .. } | TransactionStage::Revoked,
+                Record::Offered { agent },
+            ) if *agent > history.offered => {
                 history.offered = *agent;
-                Stage::Offered { agent: *agent }
+                TransactionStage::Offered { agent: *agent }
             }
-            (Stage::Prepared | Stage::Offered { .. }, Record::Revoked { .. }) => Stage::Revoked,
+            (TransactionStage::Prepared | TransactionStage::Offered { .. }, Record::Revoked { .. }) => {
+                TransactionStage::Revoked
+            }
             (stage, Record::Starting { phase, attempt, engine_up }) => {
                 if !may_start(&stage, &history, *phase, *attempt) {
                     return Err(illegal);
                 }
                 history.begin(*phase, *attempt, *engine_up);
-                Stage::Starting { phase: *phase, attempt: *attempt }
+                TransactionStage::Starting { phase: *phase, attempt: *attempt }
             }
-            (Stage::Starting { phase, attempt }, Record::Running { .. }) => Stage::Running { phase, attempt },
-            (Stage::Running { phase, .. }, Record::Stopping { reason }) => {
-                Stage::Stopping { phase, reason: reason.clone() }
+            (TransactionStage::Starting { phase, attempt }, Record::Running { .. }) => {
+                TransactionStage::Running { phase, attempt }
             }
-            (Stage::Stopping { phase, reason }, Record::Stopping { .. }) => Stage::Stopping { phase, reason },
-            (Stage::Starting { phase, .. }, Record::Ended { end: end @ CommandEnd::NotStarted(_), .. }) => {
+            (TransactionStage::Running { phase, .. }, Record::Stopping { reason }) => {
+                TransactionStage::Stopping { phase, reason: reason.clone() }
+            }
+            (TransactionStage::Stopping { phase, reason }, Record::Stopping { .. }) => {
+                TransactionStage::Stopping { phase, reason }
+            }
+            (
+                TransactionStage::Starting { phase, .. },
+                Record::Ended { end: end @ CommandEnd::NotStarted(_), .. },
+            ) => {
                 history.ended(phase, end, None);
-                Stage::Ended { phase }
+                TransactionStage::Ended { phase }
             }
-            (Stage::Running { phase, .. }, Record::Ended { end, .. }) => {
+            (TransactionStage::Running { phase, .. }, Record::Ended { end, .. }) => {
                 history.ended(phase, end, None);
-                Stage::Ended { phase }
+                TransactionStage::Ended { phase }
             }
-            (Stage::Stopping { phase, reason }, Record::Ended { end, .. }) => {
+            (TransactionStage::Stopping { phase, reason }, Record::Ended { end, .. }) => {
                 history.ended(phase, end, Some(reason));
-                Stage::Ended { phase }
+                TransactionStage::Ended { phase }
             }
             (
-                Stage::Starting { phase, .. } | Stage::Running { phase, .. } | Stage::Stopping { phase, .. },
+                TransactionStage::Starting { phase, .. }
+                | TransactionStage::Running { phase, .. }
+                | TransactionStage::Stopping { phase, .. },
                 Record::Interrupted,
-            ) => Stage::Interrupted { phase },
+            ) => TransactionStage::Interrupted { phase },
             (
-                Stage::Ended { .. } | Stage::EngineSettled | Stage::RestartingEngine { .. } | Stage::Rebooted,
+                TransactionStage::Ended { .. }
+                | TransactionStage::EngineSettled
+                | TransactionStage::RestartingEngine { .. }
+                | TransactionStage::Rebooted,
                 Record::RestartingEngine { why },
             ) => {
                 match why {
                     EngineRestart::Down | EngineRestart::Replaced => history.engine_tries += 1,
                     EngineRestart::CalledDown => history.was_called_down = true,
                 }
-                Stage::RestartingEngine { why: *why }
+                TransactionStage::RestartingEngine { why: *why }
             }
-            (Stage::RestartingEngine { .. }, Record::EngineSettled { outcome }) => {
+            (TransactionStage::RestartingEngine { .. }, Record::EngineSettled { outcome }) => {
                 history.engine = Some(outcome.clone());
-                Stage::EngineSettled
+                TransactionStage::EngineSettled
             }
-            (Stage::Ended { .. } | Stage::EngineSettled, Record::Rebooting { from_boot, reason }) => {
+            (
+                TransactionStage::Ended { .. } | TransactionStage::EngineSettled,
+                Record::Rebooting { from_boot, reason },
+            ) => {
                 history.reboots += 1;
                 history.granted.push(reason.clone());
-                Stage::Rebooting { from_boot: from_boot.clone() }
+                TransactionStage::Rebooting { from_boot: from_boot.clone() }
             }
-            (Stage::Rebooting { from_boot }, Record::Rebooted { boot }) if from_boot != *boot => {
-                Stage::Rebooted
+            (TransactionStage::Rebooting { from_boot }, Record::Rebooted { boot }) if from_boot != *boot => {
+                TransactionStage::Rebooted
             }
-            (stage, Record::Closed { result }) if may_close(&stage) => Stage::Closed(result.clone()),
+            (stage, Record::Closed { result }) if may_close(&stage) => {
+                TransactionStage::Closed(result.clone())
+            }
             (_, _) => return Err(illegal),
         };
         Ok(Self { stage, history })
@@ -183,29 +204,40 @@ impl State {
     /// Whether a supervisor that takes over now may still start the command.
     pub fn may_start_command(&self, policy: Policy) -> bool {
         match &self.stage {
-            Stage::Prepared | Stage::Offered { .. } | Stage::Rebooting { .. } | Stage::Rebooted => {
-                self.asks_for_command()
+            TransactionStage::Prepared
+            | TransactionStage::Offered { .. }
+            | TransactionStage::Rebooting { .. }
+            | TransactionStage::Rebooted => self.asks_for_command(),
+            TransactionStage::Starting { phase, .. }
+            | TransactionStage::Running { phase, .. }
+            | TransactionStage::Stopping { phase, .. }
+            | TransactionStage::Interrupted { phase } => {
+                policy.idempotent && *phase == TransactionPhase::Command
             }
-            Stage::Starting { phase, .. }
-            | Stage::Running { phase, .. }
-            | Stage::Stopping { phase, .. }
-            | Stage::Interrupted { phase } => policy.idempotent && *phase == Phase::Command,
-            Stage::Revoked
-            | Stage::Ended { .. }
-            | Stage::RestartingEngine { .. }
-            | Stage::EngineSettled
-            | Stage::Closed(_) => false,
+            TransactionStage::Revoked
+            | TransactionStage::Ended { .. }
+            | TransactionStage::RestartingEngine { .. }
+            | TransactionStage::EngineSettled
+            | TransactionStage::Closed(_) => false,
         }
     }
 
     /// Whether anything of the command was begun.
     pub fn is_begun(&self) -> bool {
-        !matches!(self.stage, Stage::Prepared | Stage::Offered { .. } | Stage::Revoked)
+        !matches!(
+            self.stage,
+            TransactionStage::Prepared | TransactionStage::Offered { .. } | TransactionStage::Revoked
+        )
     }
 
     /// Whether a program of the payload runs, as far as the journal tells.
     pub fn has_a_living_program(&self) -> bool {
-        matches!(self.stage, Stage::Starting { .. } | Stage::Running { .. } | Stage::Stopping { .. })
+        matches!(
+            self.stage,
+            TransactionStage::Starting { .. }
+                | TransactionStage::Running { .. }
+                | TransactionStage::Stopping { .. }
+        )
     }
 
     fn asks_for_command(&self) -> bool {
@@ -220,35 +252,37 @@ impl State {
 
 /// The command is started once, again after a reboot that it asked for or after an interruption; the rollback once,
 /// after everything else failed. Attempts are counted without gaps.
-fn may_start(stage: &Stage, history: &History, phase: Phase, attempt: u32) -> bool {
+fn may_start(stage: &TransactionStage, history: &History, phase: TransactionPhase, attempt: u32) -> bool {
     match (stage, phase) {
         (
-            Stage::Prepared
-            | Stage::Offered { .. }
-            | Stage::Rebooted
-            | Stage::Interrupted { phase: Phase::Command },
-            Phase::Command,
+            TransactionStage::Prepared
+            | TransactionStage::Offered { .. }
+            | TransactionStage::Rebooted
+            | TransactionStage::Interrupted { phase: TransactionPhase::Command },
+            TransactionPhase::Command,
         ) => attempt == history.attempts + 1,
-        (Stage::Ended { .. } | Stage::EngineSettled, Phase::Rollback) => attempt == 1 && !history.rolled_back,
-        (_, Phase::Command | Phase::Rollback) => false,
+        (TransactionStage::Ended { .. } | TransactionStage::EngineSettled, TransactionPhase::Rollback) => {
+            attempt == 1 && !history.rolled_back
+        }
+        (_, TransactionPhase::Command | TransactionPhase::Rollback) => false,
     }
 }
 
-fn may_close(stage: &Stage) -> bool {
+fn may_close(stage: &TransactionStage) -> bool {
     match stage {
-        Stage::Ended { .. }
-        | Stage::Interrupted { .. }
-        | Stage::EngineSettled
-        | Stage::Rebooting { .. }
-        | Stage::Rebooted => true,
-        Stage::Prepared
-        | Stage::Offered { .. }
-        | Stage::Revoked
-        | Stage::Starting { .. }
-        | Stage::Running { .. }
-        | Stage::Stopping { .. }
-        | Stage::RestartingEngine { .. }
-        | Stage::Closed(_) => false,
+        TransactionStage::Ended { .. }
+        | TransactionStage::Interrupted { .. }
+        | TransactionStage::EngineSettled
+        | TransactionStage::Rebooting { .. }
+        | TransactionStage::Rebooted => true,
+        TransactionStage::Prepared
+        | TransactionStage::Offered { .. }
+        | TransactionStage::Revoked
+        | TransactionStage::Starting { .. }
+        | TransactionStage::Running { .. }
+        | TransactionStage::Stopping { .. }
+        | TransactionStage::RestartingEngine { .. }
+        | TransactionStage::Closed(_) => false,
     }
 }
 
@@ -258,13 +292,13 @@ impl History {
         self.attempts > 0 || self.rolled_back
     }
 
-    fn begin(&mut self, phase: Phase, attempt: u32, engine_up: bool) {
+    fn begin(&mut self, phase: TransactionPhase, attempt: u32, engine_up: bool) {
         match phase {
-            Phase::Command => {
+            TransactionPhase::Command => {
                 self.attempts = attempt;
                 self.engine_was_up |= engine_up;
             }
-            Phase::Rollback => {
+            TransactionPhase::Rollback => {
                 self.rolled_back = true;
                 // What it brought back has to be started, however often that failed before.
                 self.engine_tries = self.engine_tries.min(MAX_ENGINE_TRIES - 1);
@@ -272,14 +306,14 @@ impl History {
         }
     }
 
-    fn ended(&mut self, phase: Phase, end: &CommandEnd, stopped: Option<StopReason>) {
-        if phase == Phase::Command {
+    fn ended(&mut self, phase: TransactionPhase, end: &CommandEnd, stopped: Option<StopReason>) {
+        if phase == TransactionPhase::Command {
             self.end = Some(Ended { end: end.clone(), stopped });
         }
     }
 }
 
-impl Stage {
+impl TransactionStage {
     /// The stage's name, for messages and the diagram.
     pub fn name(&self) -> &'static str {
         self.into()
@@ -327,7 +361,7 @@ pub struct HostView {
 pub enum Action {
     /// Start a program of the payload.
     Start {
-        phase: Phase,
+        phase: TransactionPhase,
         /// Which attempt of it.
         attempt: u32,
     },
@@ -352,23 +386,29 @@ pub fn next(state: &State, host: &HostView, policy: Policy) -> Action {
     let history = &state.history;
     match &state.stage {
         // Without a go nothing begins, and a go is for the agent alone that offered last.
-        Stage::Prepared if policy.awaits_go => Action::Nothing,
-        Stage::Offered { agent } if host.go != Some(*agent) => Action::Nothing,
-        Stage::Revoked => Action::Nothing,
-        Stage::Prepared | Stage::Offered { .. } => Action::Start { phase: Phase::Command, attempt: 1 },
-        Stage::Starting { .. } | Stage::Running { .. } | Stage::Stopping { .. } => Action::RecordInterrupted,
-        Stage::Interrupted { phase: Phase::Command }
+        TransactionStage::Prepared if policy.awaits_go => Action::Nothing,
+        TransactionStage::Offered { agent } if host.go != Some(*agent) => Action::Nothing,
+        TransactionStage::Revoked => Action::Nothing,
+        TransactionStage::Prepared | TransactionStage::Offered { .. } => {
+            Action::Start { phase: TransactionPhase::Command, attempt: 1 }
+        }
+        TransactionStage::Starting { .. }
+        | TransactionStage::Running { .. }
+        | TransactionStage::Stopping { .. } => Action::RecordInterrupted,
+        TransactionStage::Interrupted { phase: TransactionPhase::Command }
             if policy.idempotent && history.attempts <= MAX_REBOOTS =>
         {
-            Action::Start { phase: Phase::Command, attempt: history.attempts + 1 }
+            Action::Start { phase: TransactionPhase::Command, attempt: history.attempts + 1 }
         }
-        Stage::Interrupted { .. } => Action::Close(Outcome::Interrupted),
-        Stage::Ended { .. } | Stage::EngineSettled => after_the_command(history, host, policy),
-        Stage::RestartingEngine { why } => Action::RestartEngine(*why),
-        Stage::Rebooting { from_boot } if *from_boot == host.boot_id => Action::RebootNow,
-        Stage::Rebooting { .. } => Action::RecordRebooted,
-        Stage::Rebooted => after_the_reboot(history, host, policy),
-        Stage::Closed(_) => Action::Nothing,
+        TransactionStage::Interrupted { .. } => Action::Close(Outcome::Interrupted),
+        TransactionStage::Ended { .. } | TransactionStage::EngineSettled => {
+            after_the_command(history, host, policy)
+        }
+        TransactionStage::RestartingEngine { why } => Action::RestartEngine(*why),
+        TransactionStage::Rebooting { from_boot } if *from_boot == host.boot_id => Action::RebootNow,
+        TransactionStage::Rebooting { .. } => Action::RecordRebooted,
+        TransactionStage::Rebooted => after_the_reboot(history, host, policy),
+        TransactionStage::Closed(_) => Action::Nothing,
     }
 }
 
@@ -438,7 +478,7 @@ fn with_the_engine_down(history: &History, policy: Policy) -> Action {
         return Action::RestartEngine(EngineRestart::Down);
     }
     if policy.has_rollback && !history.rolled_back {
-        return Action::Start { phase: Phase::Rollback, attempt: 1 };
+        return Action::Start { phase: TransactionPhase::Rollback, attempt: 1 };
     }
     if history.rolled_back && history.engine_tries < MAX_ENGINE_TRIES {
         return Action::RestartEngine(EngineRestart::Down);
@@ -458,7 +498,7 @@ fn engine_down(history: &History, rollback: Rollback) -> Outcome {
 fn after_the_reboot(history: &History, host: &HostView, policy: Policy) -> Action {
     match &history.end {
         Some(ended) if ended.asks_for_reboot() => {
-            Action::Start { phase: Phase::Command, attempt: history.attempts + 1 }
+            Action::Start { phase: TransactionPhase::Command, attempt: history.attempts + 1 }
         }
         Some(ended) => {
             // The engine may still be starting: whoever acts waits for it.

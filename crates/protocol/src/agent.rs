@@ -11,7 +11,7 @@ use crate::go::COMMAND;
 use careen_contract::report::{Expectation, HostPhase, NodeOutcome, Restart, Said};
 use careen_contract::settings::LEAST_GATES;
 use careen_host::journal::Record;
-use careen_host::outcome::{EngineRestart, Phase};
+use careen_host::outcome::{EngineRestart, TransactionPhase};
 use std::time::Duration;
 use strum::IntoStaticStr;
 
@@ -23,7 +23,7 @@ const GATHERING: Duration = Duration::from_secs(60);
 /// How long the gates for a restart may take to be there.
 const GATES_FOR_A_RESTART: Duration = Duration::from_secs(300);
 
-/// An agent.
+/// An agent of a rollout: decides, and acts on nothing itself.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Agent {
     part: Part,
@@ -130,7 +130,7 @@ impl Agent {
         Self { part, at: At::New }
     }
 
-    /// Where it is.
+    /// Where it stands between two events.
     pub fn at(&self) -> &At {
         &self.at
     }
@@ -451,7 +451,9 @@ fn cancelled(following: &mut Following, why: String) -> Effects {
 /// on: the rollout would seem to go back.
 fn after(said: Option<Said>, record: &Record) -> Option<Said> {
     match record {
-        Record::Starting { phase: Phase::Command, attempt, .. } => Some(Said::Running { attempt: *attempt }),
+        Record::Starting { phase: TransactionPhase::Command, attempt, .. } => {
+            Some(Said::Running { attempt: *attempt })
+        }
         Record::RestartingEngine { why: EngineRestart::Replaced | EngineRestart::CalledDown } => {
             Some(Said::Restarting { kind: Restart::Engine })
         }
@@ -461,7 +463,7 @@ fn after(said: Option<Said>, record: &Record) -> Option<Said> {
         | Record::EngineSettled { .. }
         | Record::Rebooted { .. }
         | Record::Closed { .. } => None,
-        Record::Starting { phase: Phase::Rollback, .. }
+        Record::Starting { phase: TransactionPhase::Rollback, .. }
         | Record::RestartingEngine { why: EngineRestart::Down }
         | Record::Supervised { .. }
         | Record::Offered { .. }

@@ -11,8 +11,8 @@ use careen_contract::entry::Way;
 use careen_contract::report::Restart;
 use careen_contract::settings::Reboot;
 use careen_host::journal::{EngineOutcome, Record};
-use careen_host::outcome::{EngineRestart, Outcome, Phase};
-use careen_host::transaction::{Action, HostView, Policy, Stage, State, next};
+use careen_host::outcome::{EngineRestart, Outcome, TransactionPhase};
+use careen_host::transaction::{Action, HostView, Policy, State, TransactionStage, next};
 use std::time::Duration;
 
 pub use event::{Effect, Event, Leave, Start, Wish};
@@ -27,7 +27,7 @@ pub const GO_TO_RUN_LIMIT: Duration = Duration::from_secs(60);
 /// Who revokes a start whose go has ended.
 const VOID: &str = "a supervisor whose agent did not pass the go on any more";
 
-/// A supervisor.
+/// A supervisor: decides, and acts on nothing itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Supervisor {
     policy: Policy,
@@ -212,8 +212,8 @@ impl Supervisor {
 
     /// Nothing of a rollout's command may begin without a go, whoever starts a supervisor: then not even a record is written.
     fn take_over(&mut self, state: &State) -> Effect {
-        let go_counts = matches!(state.stage, Stage::Offered { agent } if self.go == Some(agent));
-        if matches!(state.stage, Stage::Closed(_)) {
+        let go_counts = matches!(state.stage, TransactionStage::Offered { agent } if self.go == Some(agent));
+        if matches!(state.stage, TransactionStage::Closed(_)) {
             return self.leave(Leave::Done);
         }
         if self.policy.awaits_go && !state.is_begun() && !go_counts {
@@ -245,7 +245,9 @@ impl Supervisor {
 
     /// An engine that was up before the command, and that the command has started again, may need a moment.
     fn awaits_engine(&self, state: &State) -> bool {
-        matches!(state.stage, Stage::Ended { .. }) && state.history.engine_was_up && self.cancelled.is_none()
+        matches!(state.stage, TransactionStage::Ended { .. })
+            && state.history.engine_was_up
+            && self.cancelled.is_none()
     }
 
     fn decide(&mut self, state: &State, view: HostView, secrets_are_missing: bool) -> Effect {
@@ -255,7 +257,7 @@ impl Supervisor {
             return effect;
         }
         match action {
-            Action::Start { phase: Phase::Command, .. } if secrets_are_missing => {
+            Action::Start { phase: TransactionPhase::Command, .. } if secrets_are_missing => {
                 self.leave(Leave::AwaitsAgent)
             }
             Action::Start { phase, attempt } => {
@@ -273,7 +275,7 @@ impl Supervisor {
             }
             Action::RecordRebooted => self.write(Record::Rebooted { boot: view.boot_id }, Then::Decide),
             Action::Close(outcome) => self.close(outcome),
-            Action::Nothing if matches!(state.stage, Stage::Closed(_)) => self.leave(Leave::Done),
+            Action::Nothing if matches!(state.stage, TransactionStage::Closed(_)) => self.leave(Leave::Done),
             Action::Nothing => self.leave(Leave::NoGo),
         }
     }
@@ -296,8 +298,8 @@ impl Supervisor {
 
     fn start(&mut self, start: Start) -> Effect {
         match (self.policy.awaits_go, start.phase) {
-            (true, Phase::Command) => self.will(At::TurnToRun(start), Effect::AwaitTurnToRun),
-            (true, Phase::Rollback) | (false, _) => self.record_start(start),
+            (true, TransactionPhase::Command) => self.will(At::TurnToRun(start), Effect::AwaitTurnToRun),
+            (true, TransactionPhase::Rollback) | (false, _) => self.record_start(start),
         }
     }
 
@@ -307,7 +309,7 @@ impl Supervisor {
     }
 
     fn restart_engine(&mut self, state: &State, view: &HostView, why: EngineRestart) -> Effect {
-        let begun = matches!(state.stage, Stage::RestartingEngine { .. });
+        let begun = matches!(state.stage, TransactionStage::RestartingEngine { .. });
         match why {
             EngineRestart::Down => self.now_restart(why),
             EngineRestart::Replaced if !self.policy.awaits_go => self.now_restart(why),
@@ -381,7 +383,7 @@ impl Supervisor {
                 let why = EngineRestart::Replaced;
                 self.write(Record::RestartingEngine { why }, Then::Restart(why, go))
             }
-            Restart::Reboot if matches!(state.stage, Stage::Rebooting { .. }) => {
+            Restart::Reboot if matches!(state.stage, TransactionStage::Rebooting { .. }) => {
                 self.will(At::Rebooting, Effect::Reboot { go })
             }
             Restart::Reboot => {
@@ -408,7 +410,7 @@ impl Supervisor {
     }
 
     fn no_restart(&mut self, state: &State, reason: &str, why: String) -> Effect {
-        if matches!(state.stage, Stage::RestartingEngine { .. }) {
+        if matches!(state.stage, TransactionStage::RestartingEngine { .. }) {
             // Recorded by one that was lost, and not done.
             let outcome = EngineOutcome::Refused { reason: why };
             return self.write(Record::EngineSettled { outcome }, Then::Decide);

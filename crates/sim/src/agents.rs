@@ -7,7 +7,7 @@ use crate::supervise::append;
 use crate::world::{Power, World};
 use careen_contract::report::Said;
 use careen_host::journal::Record;
-use careen_host::transaction::Stage;
+use careen_host::transaction::TransactionStage;
 use careen_planner::{JobKey, JobRole};
 use careen_protocol::agent::{self, Do, Effect, Event, Known};
 use careen_protocol::gates::{Gate, Look};
@@ -231,7 +231,7 @@ impl World {
             supervisor.end_wait(by);
             return None;
         }
-        if files.state.stage != Stage::Revoked {
+        if files.state.stage != TransactionStage::Revoked {
             let written = append(files, Record::Revoked { by: by.to_owned() });
             if let Err(error) = written {
                 self.violation(error);
@@ -279,9 +279,8 @@ impl World {
             return None;
         }
         let stage = &files.state.stage;
-        let of_another =
-            |stage: &Stage| matches!(stage, Stage::Offered { agent } if *agent != process.number);
-        let void = *stage == Stage::Revoked || of_another(stage);
+        let of_another = |stage: &TransactionStage| matches!(stage, TransactionStage::Offered { agent } if *agent != process.number);
+        let void = *stage == TransactionStage::Revoked || of_another(stage);
         if void && id.part == PayloadCommand::Command {
             return Some(Event::Revoked);
         }
@@ -347,7 +346,7 @@ fn void_others(host: &mut Host, own: &Id, started: u64) {
     let alive: Vec<Id> = host.processes.iter().map(|process| process.id.clone()).collect();
     for (id, files) in &mut host.files {
         let others = id.rollout != own.rollout && files.created <= started && !alive.contains(id);
-        if others && matches!(files.state.stage, Stage::Offered { .. }) {
+        if others && matches!(files.state.stage, TransactionStage::Offered { .. }) {
             // From there nothing but this may follow.
             let _ = append(files, Record::Revoked { by: format!("an agent of {own}") });
         }

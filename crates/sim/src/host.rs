@@ -2,7 +2,7 @@
 
 use careen_host::journal::Record;
 use careen_host::outcome::{CommandEnd, Outcome, Rollback};
-use careen_host::transaction::{Policy, Stage, State};
+use careen_host::transaction::{Policy, State, TransactionStage};
 use careen_planner::observed::{Expectation, Restart};
 use careen_planner::{NodeId, RolloutId};
 use careen_protocol::agent::{Known, Ran, Step};
@@ -177,7 +177,7 @@ impl Files {
 
     /// Whether the result stands, and what it is to an agent.
     pub fn ran(&self) -> Option<Ran> {
-        let Stage::Closed(result) = &self.state.stage else { return None };
+        let TransactionStage::Closed(result) = &self.state.stage else { return None };
         let command_is_done =
             self.state.history.end.as_ref().is_some_and(|end| end.end == CommandEnd::Exited(0));
         let is_success = result.outcome.is_success(command_is_done);

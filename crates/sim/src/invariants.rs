@@ -3,7 +3,7 @@
 use crate::host::{Files, Id, PayloadCommand};
 use crate::world::{Power, SimNode, SimTask, World};
 use careen_host::outcome::Outcome;
-use careen_host::transaction::Stage as HostStage;
+use careen_host::transaction::TransactionStage;
 use careen_planner::observed::{Availability, Mode, NodeOutcome, Role, TaskState};
 use careen_planner::rollout::{Control, GoneMark, NodeResult, RolloutOutcome};
 use careen_planner::spec::DrainPolicy;
@@ -108,7 +108,7 @@ impl World {
     /// Whether a host has begun this rollout's command, and is not through.
     fn host_works(&self, node: &SimNode) -> bool {
         let works = |(id, files): (&Id, &Files)| {
-            let open = files.state.is_begun() && !matches!(files.state.stage, HostStage::Closed(_));
+            let open = files.state.is_begun() && !matches!(files.state.stage, TransactionStage::Closed(_));
             id.rollout == self.spec.id && id.part == PayloadCommand::Command && open
         };
         node.host.files.iter().any(works)

@@ -6,8 +6,8 @@ use crate::host::{AttemptEnd, Files, Host, Id, PayloadCommand};
 use crate::world::{Power, World};
 use careen_contract::entry::Way;
 use careen_host::journal::{EngineOutcome, Record, TransactionResult};
-use careen_host::outcome::{CommandEnd, EngineRestart, Outcome, Phase, StopReason};
-use careen_host::transaction::{HostView, Stage};
+use careen_host::outcome::{CommandEnd, EngineRestart, Outcome, StopReason, TransactionPhase};
+use careen_host::transaction::{HostView, TransactionStage};
 use careen_planner::observed::{Restart, Role};
 use careen_protocol::go::COMMAND;
 use careen_protocol::supervisor::{Effect, Event, GO_LIMIT, GO_TO_RUN_LIMIT, Leave, Start};
@@ -82,7 +82,7 @@ impl World {
         let bent = self.bend.boot_is_a_go;
         let open = |(id, files): (&Id, &Files)| {
             let go = bent.then_some(files.state.history.offered);
-            (!matches!(files.state.stage, Stage::Closed(_))).then(|| (id.clone(), go))
+            (!matches!(files.state.stage, TransactionStage::Closed(_))).then(|| (id.clone(), go))
         };
         let open: Vec<(Id, Option<u32>)> = self.nodes[index].host.files.iter().filter_map(open).collect();
         for (id, go) in open {
@@ -275,7 +275,8 @@ impl World {
             self.write(index, process, before);
         }
         let files = process.files(&mut self.nodes[index].host);
-        let begun = files.is_some_and(|files| matches!(files.state.stage, Stage::RestartingEngine { .. }));
+        let begun =
+            files.is_some_and(|files| matches!(files.state.stage, TransactionStage::RestartingEngine { .. }));
         let replaced = matches!(record, Record::RestartingEngine { why: EngineRestart::Replaced });
         let restarts = replaced && !begun || matches!(record, Record::Rebooting { .. });
         if restarts && process.id.part == PayloadCommand::Command {
@@ -320,7 +321,8 @@ impl World {
     fn start_program(&mut self, index: usize, process: &mut Process, start: Start) {
         let quick = self.rng.between(1, 4);
         let plan = &self.nodes[index].host.plan;
-        let of_command = process.id.part == PayloadCommand::Command && start.phase == Phase::Command;
+        let of_command =
+            process.id.part == PayloadCommand::Command && start.phase == TransactionPhase::Command;
         let takes = if of_command { plan.takes } else { quick };
         let midway = of_command && (plan.engine_restarts_midway || plan.stops_the_engine);
         process.program = Some(Program {
@@ -357,7 +359,7 @@ impl World {
         process.program = None;
         let host = &mut self.nodes[index].host;
         ended(match (process.id.part, start.phase) {
-            (PayloadCommand::Command, Phase::Command) => command_ends(host, start.attempt),
+            (PayloadCommand::Command, TransactionPhase::Command) => command_ends(host, start.attempt),
             (PayloadCommand::Prepare, _) => CommandEnd::Exited(i32::from(!host.plan.prepare_works)),
             (PayloadCommand::Verify, _) => CommandEnd::Exited(i32::from(!host.plan.verify_works)),
             (PayloadCommand::Rollback | PayloadCommand::Command, _) => CommandEnd::Exited(0),

@@ -5,7 +5,7 @@ use crate::host::{Id, PayloadCommand};
 use crate::world::World;
 use careen_contract::label;
 use careen_contract::report::Said;
-use careen_host::transaction::Stage as HostStage;
+use careen_host::transaction::TransactionStage;
 use careen_planner::rollout::{Ask, Control};
 use careen_planner::state::{AfterRestoring, NodeRecord, Reason};
 use careen_planner::{JobKey, JobRole, NodeId, NodeState};
@@ -168,10 +168,9 @@ impl World {
             && record.state.is_after_the_go()
         {
             let id = Id::command(&record.rollout, &node.id, record.generation);
-            let could_begin =
-                node.host.files.get(&id).is_some_and(|files| {
-                    !matches!(files.state.stage, HostStage::Revoked | HostStage::Prepared)
-                });
+            let could_begin = node.host.files.get(&id).is_some_and(|files| {
+                !matches!(files.state.stage, TransactionStage::Revoked | TransactionStage::Prepared)
+            });
             if could_begin {
                 let one = (node.id.clone(), (record.rollout.clone(), record.generation));
                 self.truth.forgotten.insert(one);

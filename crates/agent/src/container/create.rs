@@ -13,7 +13,7 @@ use crate::expectation::{self, may_touch_engine};
 use crate::files::{self, OpenOptions};
 use crate::layout::{self, TransactionDir, file};
 use crate::lock::Lock;
-use crate::machine::{self, Standing};
+use crate::machine::{self, Ownership};
 use crate::payload::Source;
 use crate::say::say;
 use crate::stop::{OrRefuse, Stop};
@@ -31,7 +31,7 @@ use careen_contract::settings::{CommandContext, EngineRestarts, Reboot, command_
 use careen_host::journal::Record;
 use careen_host::manifest::{Manifest, Payload, SCHEMA};
 use careen_host::preflight::{Lasting, Problem};
-use careen_host::transaction::{Stage, State};
+use careen_host::transaction::{State, TransactionStage};
 use jiff::Timestamp;
 use std::path::Path;
 
@@ -65,8 +65,8 @@ pub(super) fn begin_to_create(root: &Path) -> Result<Lock, Stop> {
     let creating = lock.map_err(|error| unusable(&create_lock, &error))?;
     let looked = machine::look_and_record(root);
     match looked.map_err(|error| unusable_chain("tell whether this host's record is its own", &error))? {
-        Standing::Own => {}
-        Standing::Copied { from, differences } => {
+        Ownership::Own => {}
+        Ownership::Copied { from, differences } => {
             return Err(Stop::refused(machine::in_words(root, &from, &differences)));
         }
     }
@@ -113,7 +113,7 @@ pub fn ensure_supervised(
         output_limit,
         printed_before,
     };
-    if matches!(state.stage, Stage::Closed(_)) {
+    if matches!(state.stage, TransactionStage::Closed(_)) {
         return Ok(joined(None, exists));
     }
     if Lock::is_held(&directory.file(file::SUPERVISOR_LOCK)).or_refuse("look for the supervisor")? {

@@ -18,7 +18,7 @@ use careen_contract::report::Printed;
 use careen_host::control::{self, Message};
 use careen_host::journal::{EngineOutcome, Journal, Record, TransactionResult};
 use careen_host::outcome::EngineRestart;
-use careen_host::transaction::Stage;
+use careen_host::transaction::TransactionStage;
 use nix::sys::signal::Signal;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
@@ -233,7 +233,7 @@ impl Follower {
         match journal::read(&self.directory.file(file::JOURNAL)) {
             Ok((journal, state)) => {
                 self.tell(&journal, witness);
-                if let Stage::Closed(result) = state.stage { Ok(Some(result)) } else { Ok(None) }
+                if let TransactionStage::Closed(result) = state.stage { Ok(Some(result)) } else { Ok(None) }
             }
             Err(error) => Err(Stop::new(careen_contract::AgentExit::Interrupted, format_args!("{error:#}"))),
         }
@@ -405,7 +405,7 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         let directory = TransactionDir::at(base.path().to_owned());
         let mut journal = journal::Writer::open(&directory.file(file::JOURNAL)).unwrap();
-        let phase = careen_host::outcome::Phase::Command;
+        let phase = careen_host::outcome::TransactionPhase::Command;
         for record in [
             supervised(1),
             Record::Starting { phase, attempt: 1, engine_up: true },

@@ -25,7 +25,7 @@ use careen_engine::{Engine, EngineError, Info};
 use careen_host::journal::EngineOutcome;
 use careen_host::manifest::Manifest;
 use careen_host::outcome::EngineRestart;
-use careen_host::transaction::Stage;
+use careen_host::transaction::TransactionStage;
 use lock::Work;
 use start::Missing;
 use std::path::Path;
@@ -177,22 +177,22 @@ pub fn may_still_go_down(manifest: &Manifest) -> Result<(), NoTurn> {
 }
 
 /// Holds the lock again for a supervisor that takes a transaction over in this stage, if the one before held it.
-pub fn hold_again(manifest: &Manifest, stage: &Stage) -> Option<Held> {
+pub fn hold_again(manifest: &Manifest, stage: &TransactionStage) -> Option<Held> {
     let held_it = match stage {
-        Stage::Starting { .. }
-        | Stage::Running { .. }
-        | Stage::Stopping { .. }
-        | Stage::Ended { .. }
-        | Stage::Interrupted { .. } => true,
+        TransactionStage::Starting { .. }
+        | TransactionStage::Running { .. }
+        | TransactionStage::Stopping { .. }
+        | TransactionStage::Ended { .. }
+        | TransactionStage::Interrupted { .. } => true,
         // Not begun; or a restart had taken it over, and gives it back itself.
-        Stage::Prepared
-        | Stage::Offered { .. }
-        | Stage::Revoked
-        | Stage::RestartingEngine { .. }
-        | Stage::EngineSettled
-        | Stage::Rebooting { .. }
-        | Stage::Rebooted
-        | Stage::Closed(_) => false,
+        TransactionStage::Prepared
+        | TransactionStage::Offered { .. }
+        | TransactionStage::Revoked
+        | TransactionStage::RestartingEngine { .. }
+        | TransactionStage::EngineSettled
+        | TransactionStage::Rebooting { .. }
+        | TransactionStage::Rebooted
+        | TransactionStage::Closed(_) => false,
     };
     if held_it && manifest.may_touch_engine { hold(manifest, false) } else { None }
 }

@@ -7,7 +7,7 @@ use anyhow::Context;
 use careen_contract::payload::ROLLBACK_COMMAND;
 use careen_contract::variable;
 use careen_host::manifest::{Manifest, TerminalSize};
-use careen_host::outcome::Phase;
+use careen_host::outcome::TransactionPhase;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc;
 use nix::pty::{OpenptyResult, Winsize, openpty};
@@ -103,7 +103,7 @@ impl Child {
     pub fn start(
         manifest: &Manifest,
         directory: &TransactionDir,
-        phase: Phase,
+        phase: TransactionPhase,
         attempt: u32,
     ) -> anyhow::Result<Self> {
         let environment = read_environment(&directory.file(file::ENVIRONMENT))?;
@@ -189,16 +189,16 @@ fn winsize(rows: u16, columns: u16) -> Winsize {
 }
 
 /// The file that a phase runs.
-fn program(manifest: &Manifest, phase: Phase) -> &str {
+fn program(manifest: &Manifest, phase: TransactionPhase) -> &str {
     match phase {
-        Phase::Command => &manifest.command,
-        Phase::Rollback => ROLLBACK_COMMAND,
+        TransactionPhase::Command => &manifest.command,
+        TransactionPhase::Rollback => ROLLBACK_COMMAND,
     }
 }
 
-fn command_line(manifest: &Manifest, phase: Phase, payload: &Path) -> Command {
+fn command_line(manifest: &Manifest, phase: TransactionPhase, payload: &Path) -> Command {
     let file = payload.join(program(manifest, phase));
-    let mut command = if phase == Phase::Command && manifest.payload.by_shell {
+    let mut command = if phase == TransactionPhase::Command && manifest.payload.by_shell {
         let mut shell = Command::new("/bin/sh");
         shell.arg(file);
         shell
@@ -206,8 +206,8 @@ fn command_line(manifest: &Manifest, phase: Phase, payload: &Path) -> Command {
         Command::new(file)
     };
     match phase {
-        Phase::Command => command.args(&manifest.args),
-        Phase::Rollback => &mut command,
+        TransactionPhase::Command => command.args(&manifest.args),
+        TransactionPhase::Rollback => &mut command,
     };
     command
 }

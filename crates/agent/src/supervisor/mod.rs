@@ -34,8 +34,8 @@ use careen_host::deeds::deeds;
 use careen_host::facts::Facts;
 use careen_host::journal::{Record, TransactionResult};
 use careen_host::manifest::Manifest;
-use careen_host::outcome::{CommandEnd, EngineRestart, Outcome, Phase, StopReason};
-use careen_host::transaction::Stage;
+use careen_host::outcome::{CommandEnd, EngineRestart, Outcome, StopReason, TransactionPhase};
+use careen_host::transaction::TransactionStage;
 use careen_protocol::supervisor::{self, Effect, Event, Leave, Start};
 use child::Child;
 use control::Control;
@@ -146,7 +146,7 @@ struct Supervisor<'a> {
 
 /// A program of the payload that was started.
 struct Program {
-    phase: Phase,
+    phase: TransactionPhase,
     child: Child,
     output: OutputLog,
 }
@@ -256,7 +256,7 @@ impl Supervisor<'_> {
                 if self.engine_lock.take().is_some() {
                     engine_restart::give_back(&self.manifest);
                 }
-                if self.journal.state().stage == Stage::Revoked {
+                if self.journal.state().stage == TransactionStage::Revoked {
                     remove_traces(self.directory, &self.manifest).into_iter().for_each(say);
                 }
                 Ok(if why == Leave::HostBusy { HOST_BUSY } else { DONE })
@@ -315,7 +315,10 @@ impl Supervisor<'_> {
 
     /// A shutdown of the host cuts the command off as a power cut does, only more gently.
     fn is_cut_off_and_may_be_run_again(&self) -> bool {
-        let stopped = Stage::Stopping { phase: Phase::Command, reason: StopReason::SupervisorStopped };
+        let stopped = TransactionStage::Stopping {
+            phase: TransactionPhase::Command,
+            reason: StopReason::SupervisorStopped,
+        };
         self.manifest.idempotent
             && self.entry != Way::Chroot
             && self.journal.state().stage == stopped

@@ -10,7 +10,7 @@ use careen_contract::settings::OnRemove;
 use careen_contract::variable;
 use careen_host::control::Message;
 use careen_host::journal::Record;
-use careen_host::outcome::{CommandEnd, Phase, StopReason};
+use careen_host::outcome::{CommandEnd, StopReason, TransactionPhase};
 use careen_host::output::Stream;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, killpg};
@@ -47,20 +47,19 @@ pub struct Watch {
 
 impl Watch {
     /// Prepares to watch this program.
-    pub fn new(supervisor: &Supervisor<'_>, phase: Phase, child: &Child) -> Self {
+    pub fn new(supervisor: &Supervisor<'_>, phase: TransactionPhase, child: &Child) -> Self {
         let removal = match (phase, supervisor.manifest.on_remove) {
-            (Phase::Command, OnRemove::Stop) => {
-                removal::watch(supervisor.directory).unwrap_or_else(|error| {
+            (TransactionPhase::Command, OnRemove::Stop) => removal::watch(supervisor.directory)
+                .unwrap_or_else(|error| {
                     let (name, value) = (variable::ON_REMOVE, OnRemove::Stop);
                     say(format_args!("{name}={value}: nothing is watched: {error}"));
                     None
-                })
-            }
-            (Phase::Command, OnRemove::Continue) | (Phase::Rollback, _) => None,
+                }),
+            (TransactionPhase::Command, OnRemove::Continue) | (TransactionPhase::Rollback, _) => None,
         };
         let limit = match phase {
-            Phase::Command => supervisor.manifest.timeout(),
-            Phase::Rollback => Some(ROLLBACK_TIME_LIMIT),
+            TransactionPhase::Command => supervisor.manifest.timeout(),
+            TransactionPhase::Rollback => Some(ROLLBACK_TIME_LIMIT),
         };
         Self {
             time_limit: limit.map(|limit| child.started + limit),

@@ -14,7 +14,7 @@ use careen_contract::settings::COMMAND_PATH;
 use careen_host::journal::EngineOutcome;
 use careen_host::outcome::{EngineRestart, Outcome};
 use careen_host::preflight::{Manners, UPDATER_LIMIT, wait_for};
-use careen_host::transaction::Stage;
+use careen_host::transaction::TransactionStage;
 use careen_protocol::go::COMMAND;
 use careen_protocol::supervisor::{Event, GO_LIMIT, GO_TO_RUN_LIMIT, Wish};
 use std::process::{Command, Stdio};
@@ -265,7 +265,7 @@ impl Supervisor<'_> {
     /// another manager's. Where the host may still go down, or its engine does not take part, the turn stays until it is dead.
     pub(super) fn give_back_turn(&self, outcome: &Outcome) {
         let waits = matches!(outcome, Outcome::RestartWanted { .. }) && self.manifest.takes_host_lock;
-        let rebooting = matches!(self.journal.state().stage, Stage::Rebooting { .. });
+        let rebooting = matches!(self.journal.state().stage, TransactionStage::Rebooting { .. });
         if waits && !(rebooting && may_go_down_yet()) {
             engine_restart::give_turn_back_where_up(&self.manifest);
         }

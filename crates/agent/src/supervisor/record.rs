@@ -10,7 +10,7 @@ use crate::{durable, files, readiness};
 use anyhow::Context;
 use careen_host::control::{Message, Stop};
 use careen_host::journal::Record;
-use careen_host::outcome::Phase;
+use careen_host::outcome::TransactionPhase;
 use careen_host::transaction::IllegalTransition;
 use nix::sys::signal::Signal;
 use std::os::fd::AsFd;
@@ -161,7 +161,7 @@ impl Supervisor<'_> {
 
     /// Whether the record announces what nothing but a go allows.
     fn begins_on_a_go(&self, record: &Record) -> bool {
-        let starts = matches!(record, Record::Starting { phase: Phase::Command, .. });
+        let starts = matches!(record, Record::Starting { phase: TransactionPhase::Command, .. });
         starts && self.manifest.awaits_go && !self.journal.state().is_begun()
     }
 
@@ -278,7 +278,7 @@ mod tests {
 
     #[test]
     fn what_is_only_announced_may_be_cancelled_and_what_has_happened_is_waited_for() {
-        let starting = Record::Starting { phase: Phase::Command, attempt: 1, engine_up: true };
+        let starting = Record::Starting { phase: TransactionPhase::Command, attempt: 1, engine_up: true };
         let end = CommandEnd::Exited(0);
         let ended = Record::Ended { end, left_behind: Vec::new(), notes: Vec::new() };
         assert!(may_be_cancelled(&starting) && !may_be_cancelled(&ended));

@@ -6,7 +6,7 @@ use careen_contract::payload::{EntryKind, PayloadDigest};
 use careen_contract::settings::{EngineRestarts, OnRemove, Reboot};
 use careen_host::journal::{self, TransactionResult};
 use careen_host::manifest::{Manifest, Origin, Payload, SCHEMA};
-use careen_host::transaction::{Stage, State};
+use careen_host::transaction::{State, TransactionStage};
 use sha2::{Digest, Sha256};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -99,7 +99,7 @@ impl Sandbox {
 
     /// The result, once the transaction is closed.
     pub fn result(&self) -> Option<TransactionResult> {
-        if let Stage::Closed(result) = self.state().stage { Some(result) } else { None }
+        if let TransactionStage::Closed(result) = self.state().stage { Some(result) } else { None }
     }
 
     /// The lines of a file that is written by what runs in the sandbox.

@@ -18,7 +18,7 @@ const NOTHING_ALLOWED: Policy = Policy {
     awaits_go: false,
 };
 
-fn start(phase: Phase, attempt: u32) -> Record {
+fn start(phase: TransactionPhase, attempt: u32) -> Record {
     Record::Starting { phase, attempt, engine_up: true }
 }
 
@@ -55,7 +55,7 @@ fn after(records: &[Record]) -> State {
 }
 
 fn ran(end: CommandEnd) -> Vec<Record> {
-    vec![start(Phase::Command, 1), Record::Running { pid: 9 }, ended(end)]
+    vec![start(TransactionPhase::Command, 1), Record::Running { pid: 9 }, ended(end)]
 }
 
 fn host() -> HostView {
@@ -93,9 +93,9 @@ fn all_records() -> Vec<Record> {
         Record::Supervised { entry: Way::Systemd, pid: 1, boot_id: "b".into() },
         Record::Offered { agent: 2 },
         revoked(),
-        start(Phase::Command, 1),
-        start(Phase::Command, 2),
-        start(Phase::Rollback, 1),
+        start(TransactionPhase::Command, 1),
+        start(TransactionPhase::Command, 2),
+        start(TransactionPhase::Rollback, 1),
         Record::Running { pid: 9 },
         Record::Stopping { reason: StopReason::TimeLimit },
         ended(CommandEnd::Exited(0)),
@@ -142,21 +142,25 @@ fn the_codes_edges_are_those_of_the_diagram() {
 fn a_used_attempt_is_never_started_again() {
     for state in all_states() {
         for policy in [ALL_ALLOWED, NOTHING_ALLOWED] {
-            if let Action::Start { phase: Phase::Command, attempt } = next(&state, &host(), policy) {
+            if let Action::Start { phase: TransactionPhase::Command, attempt } = next(&state, &host(), policy)
+            {
                 assert_eq!(attempt, state.history.attempts + 1, "{}", state.stage.name());
-                assert_eq!(state.stage, Stage::Prepared);
+                assert_eq!(state.stage, TransactionStage::Prepared);
                 assert!(!policy.awaits_go);
             }
         }
     }
-    assert!(State::default().step(&start(Phase::Command, 2)).is_err(), "attempts are counted without gaps");
+    assert!(
+        State::default().step(&start(TransactionPhase::Command, 2)).is_err(),
+        "attempts are counted without gaps"
+    );
 }
 
 #[test]
 fn a_go_is_for_the_agent_that_offered_last_and_for_nobody_once_it_is_revoked() {
     let of_rollout = Policy { awaits_go: true, ..ALL_ALLOWED };
     let go = |agent| HostView { go: Some(agent), ..host() };
-    let begins = Action::Start { phase: Phase::Command, attempt: 1 };
+    let begins = Action::Start { phase: TransactionPhase::Command, attempt: 1 };
     let offered = |agent| Record::Offered { agent };
     assert_eq!(decide(&[], &go(1), of_rollout), Action::Nothing, "nobody has offered it");
     assert_eq!(
@@ -172,7 +176,7 @@ fn a_go_is_for_the_agent_that_offered_last_and_for_nobody_once_it_is_revoked() {
     for agent in [1, 2] {
         assert!(state.clone().step(&offered(agent)).is_err(), "an agent that came before");
     }
-    assert!(!state.is_begun() && state.step(&start(Phase::Command, 1)).is_err());
+    assert!(!state.is_begun() && state.step(&start(TransactionPhase::Command, 1)).is_err());
     assert!(
         after(&ran(CommandEnd::Exited(0))[..2]).step(&revoked()).is_err(),
         "what has begun is not revoked"
@@ -217,12 +221,12 @@ fn every_action_leads_to_a_record_that_may_follow() {
 fn a_clean_end_closes_and_an_interruption_is_not_run_again_unless_it_may_be() {
     let exited = Outcome::Exited { status: 0 };
     assert_eq!(decide(&ran(CommandEnd::Exited(0)), &host(), ALL_ALLOWED), Action::Close(exited));
-    let running = [start(Phase::Command, 1), Record::Running { pid: 9 }];
+    let running = [start(TransactionPhase::Command, 1), Record::Running { pid: 9 }];
     assert_eq!(decide(&running, &host(), ALL_ALLOWED), Action::RecordInterrupted);
     let interrupted = [&running[..], &[Record::Interrupted]].concat();
     assert_eq!(decide(&interrupted, &host(), ALL_ALLOWED), Action::Close(Outcome::Interrupted));
     let idempotent = Policy { idempotent: true, ..ALL_ALLOWED };
-    let again = Action::Start { phase: Phase::Command, attempt: 2 };
+    let again = Action::Start { phase: TransactionPhase::Command, attempt: 2 };
     assert_eq!(decide(&interrupted, &host(), idempotent), again);
 }
 
@@ -239,8 +243,15 @@ fn an_engine_that_stays_down_is_tried_rolled_back_and_tried_again() {
     records.extend(failed.clone());
     let hopeless = Outcome::EngineDown { words: "no".into(), rollback: Rollback::None };
     assert_eq!(decide(&records, &down, NOTHING_ALLOWED), Action::Close(hopeless));
-    assert_eq!(decide(&records, &down, ALL_ALLOWED), Action::Start { phase: Phase::Rollback, attempt: 1 });
-    records.extend([start(Phase::Rollback, 1), Record::Running { pid: 9 }, ended(CommandEnd::Exited(0))]);
+    assert_eq!(
+        decide(&records, &down, ALL_ALLOWED),
+        Action::Start { phase: TransactionPhase::Rollback, attempt: 1 }
+    );
+    records.extend([
+        start(TransactionPhase::Rollback, 1),
+        Record::Running { pid: 9 },
+        ended(CommandEnd::Exited(0)),
+    ]);
     assert_eq!(decide(&records, &down, ALL_ALLOWED), restart);
     records.extend(failed);
     let hopeless = Outcome::EngineDown { words: "no".into(), rollback: Rollback::Failed };
@@ -298,7 +309,7 @@ fn a_node_that_its_swarm_goes_on_calling_down_gets_its_engine_started_once_more(
     let mut records = rebooted(0);
     assert_eq!(decide(&records, &view, ALL_ALLOWED), restart);
     assert_eq!(decide(&records, &view, NOTHING_ALLOWED), done, "where restarts are not allowed it is none");
-    let again = Action::Start { phase: Phase::Command, attempt: 2 };
+    let again = Action::Start { phase: TransactionPhase::Command, attempt: 2 };
     assert_eq!(decide(&rebooted(REBOOT_ME), &view, ALL_ALLOWED), again, "the command is due");
     records.push(Record::RestartingEngine { why: EngineRestart::CalledDown });
     assert_eq!(decide(&records, &view, ALL_ALLOWED), restart, "a supervisor that takes over goes on");
@@ -308,7 +319,7 @@ fn a_node_that_its_swarm_goes_on_calling_down_gets_its_engine_started_once_more(
     let is_down = HostView { engine_up: false, called_down: false, ..view.clone() };
     assert_eq!(
         decide(&down[..], &is_down, ALL_ALLOWED),
-        Action::Start { phase: Phase::Rollback, attempt: 1 }
+        Action::Start { phase: TransactionPhase::Rollback, attempt: 1 }
     );
     let mut up = records.clone();
     up.push(settled(EngineOutcome::Up));
@@ -354,9 +365,9 @@ fn status_194_runs_the_next_attempt_after_each_reboot_up_to_a_limit() {
     let mut view = host();
     let last = loop {
         let action = next(&after(&records), &view, ALL_ALLOWED);
-        if let Action::Start { phase: Phase::Command, attempt } = action {
+        if let Action::Start { phase: TransactionPhase::Command, attempt } = action {
             records.extend([
-                start(Phase::Command, attempt),
+                start(TransactionPhase::Command, attempt),
                 Record::Running { pid: 9 },
                 ended(CommandEnd::Exited(REBOOT_ME)),
             ]);
@@ -383,7 +394,7 @@ fn after_a_killed_command_nothing_restarts() {
         ..host()
     };
     let killed = [
-        start(Phase::Command, 1),
+        start(TransactionPhase::Command, 1),
         Record::Running { pid: 9 },
         Record::Stopping { reason: StopReason::TimeLimit },
         Record::Stopping { reason: StopReason::ContainerRemoved },
@@ -428,7 +439,8 @@ fn what_a_rollback_brought_back_is_started_however_often_that_failed_before() {
     let start_it = Record::RestartingEngine { why: EngineRestart::Down };
     let failed = settled(EngineOutcome::Down { words: "no".into() });
     let twice = [start_it.clone(), settled(EngineOutcome::Up), start_it.clone(), failed.clone()];
-    let rolled_back = [start(Phase::Rollback, 1), Record::Running { pid: 10 }, ended(CommandEnd::Exited(0))];
+    let rolled_back =
+        [start(TransactionPhase::Rollback, 1), Record::Running { pid: 10 }, ended(CommandEnd::Exited(0))];
     let records = [&ran(CommandEnd::Exited(0))[..], &twice, &rolled_back].concat();
     assert_eq!(decide(&records, &down, ALL_ALLOWED), Action::RestartEngine(EngineRestart::Down));
     let hopeless = Outcome::EngineDown { words: "no".into(), rollback: Rollback::Failed };

@@ -433,7 +433,7 @@ fn a_busy_host_is_freed_of_who_only_waits_and_waited_for_otherwise() {
 
 #[test]
 fn what_is_over_when_an_agent_comes_is_not_told_as_if_it_went_on() {
-    let starting = Record::Starting { phase: Phase::Command, attempt: 2, engine_up: true };
+    let starting = Record::Starting { phase: TransactionPhase::Command, attempt: 2, engine_up: true };
     let records = |records: &[Record]| {
         let mut agent = after(part(), begun());
         let effects = agent.step(Event::Records(records.to_vec())).unwrap();

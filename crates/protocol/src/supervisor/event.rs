@@ -2,14 +2,14 @@
 
 use careen_contract::report::Restart;
 use careen_host::journal::{EngineOutcome, Record};
-use careen_host::outcome::{CommandEnd, EngineRestart, Outcome, Phase};
+use careen_host::outcome::{CommandEnd, EngineRestart, Outcome, TransactionPhase};
 use careen_host::transaction::HostView;
 
 /// A program to be started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the fields' names say it")]
 pub struct Start {
-    pub phase: Phase,
+    pub phase: TransactionPhase,
     /// Which attempt of it.
     pub attempt: u32,
     /// Whether the engine is up.

@@ -45,7 +45,7 @@ fn offered() -> Record {
 }
 
 fn starting() -> Record {
-    Record::Starting { phase: Phase::Command, attempt: 1, engine_up: true }
+    Record::Starting { phase: TransactionPhase::Command, attempt: 1, engine_up: true }
 }
 
 fn ended_with(status: i32) -> Vec<Record> {
@@ -110,7 +110,7 @@ fn wish_of(kind: Restart) -> Wish {
 }
 
 fn all_ats() -> Vec<At> {
-    let start = Start { phase: Phase::Command, attempt: 1, engine_up: true };
+    let start = Start { phase: TransactionPhase::Command, attempt: 1, engine_up: true };
     let again = Start { attempt: 2, ..start };
     let mut ats = vec![
         At::New,
@@ -282,7 +282,10 @@ fn nothing_begins_without_the_go_of_the_agent_that_offered_last() {
     // The engine was killed meanwhile: what is so now counts.
     let started = driven.told(Event::MayRun { engine_up: false });
     assert!(matches!(started, Effect::StartProgram(Start { engine_up: false, .. })), "{started:?}");
-    assert!(matches!(driven.state.stage, Stage::Starting { .. }), "its attempt is used before it is started");
+    assert!(
+        matches!(driven.state.stage, TransactionStage::Starting { .. }),
+        "its attempt is used before it is started"
+    );
 }
 
 #[test]
@@ -296,13 +299,13 @@ fn a_command_whose_agent_passes_the_go_on_no_more_is_revoked() {
     for event in [Event::GaveUp("its agent is gone".into()), Event::Cancelled("abort".into())] {
         let mut driven = behind_its_turn();
         assert_eq!(driven.told(event), &Effect::Leave(Leave::NoGo));
-        assert_eq!(driven.state.stage, Stage::Revoked);
+        assert_eq!(driven.state.stage, TransactionStage::Revoked);
     }
     let mut driven = behind_its_turn();
     let record = driven.machine.step(&driven.state, MAY_RUN).unwrap();
     assert!(matches!(record, Effect::Write(Record::Starting { .. })));
     assert_eq!(driven.told(Event::GoIsVoid), &Effect::Leave(Leave::NoGo), "the record could not be written");
-    assert_eq!(driven.state.stage, Stage::Revoked);
+    assert_eq!(driven.state.stage, TransactionStage::Revoked);
 }
 
 #[test]
@@ -311,7 +314,7 @@ fn a_cancel_before_the_command_revokes_and_one_that_comes_too_late_is_none() {
         let mut driven = Driven::looks(ROLLOUT, Some(3), &[offered()]);
         driven.told(seen(host()));
         assert_eq!(driven.told(event), &Effect::Leave(Leave::NoGo));
-        assert_eq!(driven.state.stage, Stage::Revoked);
+        assert_eq!(driven.state.stage, TransactionStage::Revoked);
     }
     let mut driven = Driven::looks(ROLLOUT, Some(3), &[offered()]);
     driven.told(seen(host()));
@@ -400,9 +403,9 @@ fn a_restart_waits_for_its_go_and_for_its_turn_and_gives_up_after_a_day() {
     assert_eq!((wish.number, wish.kind), (1, Restart::Reboot));
     assert_eq!(driven.told(Event::Waited), &Effect::AwaitTurnToRestart);
     assert_eq!(driven.told(Event::Waited), &Effect::LookAtGo(1), "the wait may have been long");
-    assert!(matches!(driven.state.stage, Stage::Ended { .. }), "nothing is recorded yet");
+    assert!(matches!(driven.state.stage, TransactionStage::Ended { .. }), "nothing is recorded yet");
     assert_eq!(driven.told(Event::Waited), &Effect::Reboot { go: Some(1) });
-    assert!(matches!(driven.state.stage, Stage::Rebooting { .. }));
+    assert!(matches!(driven.state.stage, TransactionStage::Rebooting { .. }));
     let mut driven = Driven::looks(ROLLOUT, None, &ended_with(0));
     driven.told(seen(wants_engine()));
     let Effect::Close(outcome) = driven.told(Event::GaveUp("nobody gave it".into())).clone() else {
@@ -428,7 +431,7 @@ fn a_restart_that_was_recorded_by_one_that_is_lost_needs_another_go() {
     let records = [ended_with(0), vec![restarting]].concat();
     let mut done = Driven::looks(ROLLOUT, None, &records);
     assert_eq!(done.told(seen(host())), &Effect::Look, "the installed engine runs: it was restarted");
-    assert_eq!(done.state.stage, Stage::EngineSettled);
+    assert_eq!(done.state.stage, TransactionStage::EngineSettled);
     let mut not_done = Driven::looks(ROLLOUT, None, &records);
     assert!(matches!(not_done.told(seen(wants_engine())), Effect::AwaitGo(wish) if wish.number == 2));
     for event in [Event::Cancelled("abort".into()), Event::GaveUp("nobody gave it".into())] {
@@ -458,7 +461,7 @@ fn an_engine_whose_node_is_called_down_is_restarted_under_the_go_that_there_was(
         let mut driven = Driven::looks(policy, None, &rebooted);
         let restart = Effect::RestartEngine { why, go: None };
         assert_eq!(driven.told(seen(called_down.clone())), &restart);
-        assert_eq!(driven.state.stage, Stage::RestartingEngine { why }, "recorded before");
+        assert_eq!(driven.state.stage, TransactionStage::RestartingEngine { why }, "recorded before");
         assert_eq!(driven.told(Event::Settled(EngineOutcome::Up)), &Effect::Look);
         let close = Effect::Close(Outcome::Exited { status: 0 });
         assert_eq!(driven.told(seen(called_down.clone())), &close, "once");
@@ -471,7 +474,7 @@ fn an_engine_whose_node_is_called_down_is_restarted_under_the_go_that_there_was(
             &Effect::Look,
             "one that is up is not stopped again"
         );
-        assert_eq!(over.state.stage, Stage::EngineSettled);
+        assert_eq!(over.state.stage, TransactionStage::EngineSettled);
         let mut stopped = Driven::looks(policy, None, &records);
         let down = HostView { engine_up: false, called_down: false, ..called_down.clone() };
         let start = Effect::RestartEngine { why: EngineRestart::Down, go: None };
@@ -480,7 +483,7 @@ fn an_engine_whose_node_is_called_down_is_restarted_under_the_go_that_there_was(
         let mut cancelled = Driven::looks(policy, None, &rebooted);
         cancelled.told(seen(called_down.clone()));
         cancelled.told(Event::Cancelled("abort".into()));
-        assert_eq!(cancelled.state.stage, Stage::EngineSettled);
+        assert_eq!(cancelled.state.stage, TransactionStage::EngineSettled);
     }
 }
 
@@ -494,7 +497,7 @@ fn a_go_that_counts_no_more_is_asked_for_again_before_the_record_and_behind_it()
         driven.told(Event::Waited);
         let Effect::AwaitGo(again) = driven.told(Event::GoIsVoid).clone() else { panic!("{driven:?}") };
         assert_eq!((again.number, again.kind), (1, kind), "nothing was recorded");
-        assert!(matches!(driven.state.stage, Stage::Ended { .. }));
+        assert!(matches!(driven.state.stage, TransactionStage::Ended { .. }));
 
         driven.told(Event::Waited);
         driven.told(Event::Waited);

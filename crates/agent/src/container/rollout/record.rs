@@ -13,7 +13,7 @@ use crate::files;
 use crate::journal;
 use crate::layout::{self, TransactionDir, file};
 use crate::lock::Lock;
-use crate::machine::{self, Standing};
+use crate::machine::{self, Ownership};
 use crate::manifest;
 use crate::payload::Source;
 use crate::say::say;
@@ -25,7 +25,7 @@ use careen_contract::command::Executable;
 use careen_contract::settings::RolloutPart;
 use careen_contract::{AgentExit, TransactionId};
 use careen_host::journal::Record;
-use careen_host::transaction::{Stage, State};
+use careen_host::transaction::{State, TransactionStage};
 use careen_protocol::agent::Known;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -63,8 +63,8 @@ pub fn copied() -> Result<Option<String>, Stop> {
         Err(error) => return Err(unusable_chain("tell whether this host's record is its own", &error)),
     };
     Ok(match looked {
-        Standing::Own => None,
-        Standing::Copied { from, differences } => {
+        Ownership::Own => None,
+        Ownership::Copied { from, differences } => {
             say(machine::in_words(root, &from, &differences));
             Some(from.to_string())
         }
@@ -191,7 +191,7 @@ fn write(directory: &TransactionDir, record: &Record) -> Result<(), Stop> {
 /// What another rollout's agent offered, and nobody begun, can not begin any more.
 fn void(directory: &TransactionDir, request: &Request) {
     match state(directory) {
-        Ok(State { stage: Stage::Offered { .. }, .. }) => {}
+        Ok(State { stage: TransactionStage::Offered { .. }, .. }) => {}
         Ok(_) => return,
         // Whoever begins it reads the same journal, and refuses likewise.
         Err(stop) => return say(stop),
@@ -237,18 +237,18 @@ pub fn revoke(directory: &TransactionDir, by: &str) -> Result<Decided, Stop> {
 
 fn decided(state: &State) -> Option<Decided> {
     match state.stage {
-        Stage::Revoked => Some(Decided::Revoked),
-        Stage::Prepared | Stage::Offered { .. } => None,
-        Stage::Starting { .. }
-        | Stage::Running { .. }
-        | Stage::Stopping { .. }
-        | Stage::Ended { .. }
-        | Stage::Interrupted { .. }
-        | Stage::RestartingEngine { .. }
-        | Stage::EngineSettled
-        | Stage::Rebooting { .. }
-        | Stage::Rebooted
-        | Stage::Closed(_) => Some(Decided::TooLate),
+        TransactionStage::Revoked => Some(Decided::Revoked),
+        TransactionStage::Prepared | TransactionStage::Offered { .. } => None,
+        TransactionStage::Starting { .. }
+        | TransactionStage::Running { .. }
+        | TransactionStage::Stopping { .. }
+        | TransactionStage::Ended { .. }
+        | TransactionStage::Interrupted { .. }
+        | TransactionStage::RestartingEngine { .. }
+        | TransactionStage::EngineSettled
+        | TransactionStage::Rebooting { .. }
+        | TransactionStage::Rebooted
+        | TransactionStage::Closed(_) => Some(Decided::TooLate),
     }
 }
 
