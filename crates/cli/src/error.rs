@@ -1,11 +1,9 @@
 //! Why a command failed, what it exits with, and what to do next.
 
-use crate::args::Format;
 use crate::backend::BackendError;
-use crate::connect::{NoManager, UnusableHost, chain};
+use crate::connect::{NoManager, UnusableHost};
 use crate::delivery::Undeliverable;
 use crate::exit::Exit;
-use crate::text::neutral;
 use careen_planner::remains::CannotRestore;
 use careen_planner::{NodeId, PassError, RolloutId};
 use careen_swarm::GivenKind;
@@ -278,22 +276,6 @@ impl Failure {
         }
     }
 
-    /// What is printed to standard error: what happened and what to do next, for people or as one line of JSON.
-    pub fn text(&self, format: Format) -> String {
-        let error = chain(self);
-        match format {
-            Format::Text => {
-                let next = self.next().map_or_else(String::new, |next| format!("  {next}\n"));
-                format!("careen: {}\n{next}", neutral(&error))
-            }
-            Format::Json => {
-                let exit = self.exit().code();
-                let error = serde_json::json!({ "event": "error", "error": error, "exit": exit, "next": self.next() });
-                format!("{error}\n")
-            }
-        }
-    }
-
     /// What to do next, where careen knows.
     pub fn next(&self) -> Option<&'static str> {
         match self {
@@ -372,21 +354,3 @@ fn next_of_backend(error: &BackendError) -> Option<&'static str> {
 
 #[cfg(test)]
 mod examples;
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_error_says_what_to_do_next_as_text_and_as_json() {
-        let failure = Failure::from(NoManager::Worker { name: "w\u{1b}3".into() });
-        assert_eq!(
-            failure.text(Format::Text),
-            "careen: w\\u{1b}3 is a worker of its swarm, and only managers can be asked\n  run careen on a manager's \
-             host; 'docker node ls' there lists them\n"
-        );
-        let json: serde_json::Value = serde_json::from_str(&failure.text(Format::Json)).unwrap();
-        assert_eq!((&json["event"], &json["exit"]), (&"error".into(), &7.into()));
-        assert_eq!(json["next"], failure.next().unwrap());
-        assert!(Failure::Declined.text(Format::Json).contains(r#""next":null"#));
-    }
-}

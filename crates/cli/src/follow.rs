@@ -1,9 +1,9 @@
 //! What an onlooker is told while a rollout goes on: what changed between two looks, and when to stop looking. Pure.
 
-use crate::controller::{self, Kind};
-use crate::step::Step;
+use crate::render::controller::{self, Kind};
+use crate::render::step::Step;
+use crate::render::words;
 use crate::view::{self, NodeStanding, Standing};
-use crate::words;
 use careen_planner::rollout::{Control, RolloutOutcome};
 use careen_planner::state::AfterRestoring;
 use careen_planner::{NodeId, NodeState, Observed, PassError, Spec, Watch};

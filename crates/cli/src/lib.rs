@@ -5,12 +5,10 @@
 //!   image; [`registry`], [`push`]: credentials, and images on their way to a registry
 //! - [`backend`]: what is needed of a swarm, as a trait; [`swarm`]: over careen-swarm; [`connect`]: which engine is asked
 //! - [`commands`]: one flow for each command
-//! - [`left`]: what rollouts that do not go on have left
-//! - [`view`]: where a rollout stands; [`words`]: as sentences, with each [`step`] that comes next; [`status`], [`status_json`], [`why`],
-//!   [`plan_page`]: as pages and JSON
-//! - [`follow`], [`progress`]: what an onlooker is told while it goes on
-//! - [`controller`]: what is said of a rollout's controller while nobody carries the rollout out
-//! - [`console`], [`text`]: the terminal; [`exit`], [`error`]: how a call ends
+//! - [`view`]: where a rollout stands; [`left`]: what rollouts that do not go on have left
+//! - [`follow`]: what an onlooker is told while it goes on
+//! - [`render`]: all that is shown, as text and as JSON; [`console`]: the terminal
+//! - [`exit`], [`error`]: how a call ends
 //!
 //! The pages, the JSON and the exit codes are documented in docs/cli.md.
 
@@ -19,7 +17,6 @@ pub mod backend;
 pub mod commands;
 pub mod connect;
 pub mod console;
-pub mod controller;
 pub mod delivery;
 mod docker_config;
 pub mod error;
@@ -31,20 +28,13 @@ pub mod key;
 pub mod left;
 mod log;
 pub mod phase_limit;
-pub mod plan_page;
-pub mod progress;
 pub mod push;
 pub mod registry;
+pub mod render;
 pub mod spec;
-pub mod status;
-pub mod status_json;
-pub mod step;
 pub mod swarm;
-pub mod text;
 pub mod unlock;
 pub mod view;
-pub mod why;
-pub mod words;
 
 #[cfg(test)]
 mod screens;

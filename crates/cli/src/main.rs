@@ -27,7 +27,7 @@ fn main() -> ExitCode {
         Err(Failure::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Exit::Other.into(),
         Err(failure) => {
             // There is no other place to say it.
-            let _best_effort = console.err(&failure.text(cli.common.format));
+            let _best_effort = console.err(&careen_cli::render::failure::text(&failure, cli.common.format));
             failure.exit().into()
         }
     }

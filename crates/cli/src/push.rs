@@ -6,9 +6,10 @@ use crate::console::Console;
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::registry::Credentials;
-use crate::text::{self, neutral};
+use crate::render::notes::Note;
+use crate::render::print;
+use crate::render::results::Pushed;
 use careen_engine::{Engine, EngineError};
-use serde_json::json;
 
 /// What careen's own image is called where it was built.
 const OWN: &str = "careen/installer";
@@ -36,25 +37,17 @@ pub fn push(
     tagged.map_err(|error| failed(words(&error), false))?;
     let mut unheard = None;
     let pushed = engine.push(&repository, &tag, auth.as_ref(), |line| {
-        if format == Format::Text && unheard.is_none() {
-            unheard = console.err(&format!("{}\n", neutral(line))).err();
+        if unheard.is_none() {
+            unheard = print(&Note::RegistrySays { line }, format, console).err();
         }
     });
     let login = if auth.is_none() { "; 'docker login' has stored no credentials for it" } else { "" };
     let pushed = pushed.map_err(|error| failed(format!("{}{login}", words(&error)), false))?;
     let digest = pushed.ok_or_else(|| failed("the registry gave no digest for it".to_owned(), false))?.digest;
     let reference = format!("{repository}@{digest}");
-    let text = match format {
-        Format::Json => {
-            let page = json!({ "image": reference, "tag": format!("{repository}:{tag}"), "digest": digest });
-            text::json_page(&page)? + "\n"
-        }
-        Format::Text => format!("{reference}\n"),
-    };
-    console.out(&text)?;
-    if format == Format::Text {
-        console.err(&format!("use it with: careen run --image {reference}\n"))?;
-    }
+    let pushed = Pushed { digest, image: reference.clone(), tag: format!("{repository}:{tag}") };
+    print(&pushed, format, console)?;
+    print(&Note::UseItWith { image: &reference }, format, console)?;
     Ok(Exit::Done)
 }
 

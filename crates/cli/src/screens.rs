@@ -21,10 +21,10 @@
 use crate::backend::{EndedNode, Summary};
 use crate::error::Failure;
 use crate::exit::Exit;
+use crate::render::text::Page;
+use crate::render::{failure, live, plan_page, status, why, words};
 use crate::testing::{agent, cluster, manager, service, spec, task, worker};
-use crate::text::Page;
 use crate::view::{NodeStanding, Standing, look};
-use crate::{plan_page, progress, status, why, words};
 use careen_contract::label;
 use careen_planner::observed::{
     AgentReport, Availability, Mode, Mount, MountKind, Node, NodeOutcome, NodeStatus, Printed, Reachability,
@@ -226,7 +226,7 @@ impl Scene {
 
     /// The picture as a terminal of so many columns cuts it.
     fn live(&self, columns: usize) -> String {
-        let picture = progress::picture(&self.standing(), &BTreeMap::new(), false);
+        let picture = live::picture(&self.standing(), &BTreeMap::new(), false);
         let cut = |line: &str| line.chars().take(columns).collect::<String>() + "\n";
         format!("followed, on {columns} columns\n{}", picture.lines().map(cut).collect::<String>())
     }
@@ -287,7 +287,7 @@ fn every_hold_and_what_to_do_about_it() {
 fn every_error_with_its_exit_code_and_what_to_do_next() {
     let told = |failure: &Failure| {
         let exit: Exit = failure.exit();
-        format!("{}: {}", exit.code(), failure.text(crate::args::Format::Text))
+        format!("{}: {}", exit.code(), failure::text(failure, crate::args::Format::Text))
     };
     let text: String = Failure::examples().iter().map(told).collect();
     assert_kept([("errors.txt".to_owned(), text)]);

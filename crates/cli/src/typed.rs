@@ -3,10 +3,10 @@
 //! which its advice is typed.
 
 use crate::args::Cli;
-use crate::step::{Step, Verb};
+use crate::render::step::{Step, Verb};
+use crate::render::{controller, left, status, words};
 use crate::testing::{agent, at, failed_and_paused};
 use crate::view::{LockOf, NodeStanding, Standing, look};
-use crate::{controller, left, status, words};
 use careen_planner::rollout::Control;
 use careen_planner::state::{Left, Reason, StateName};
 use careen_planner::{Hold, NodeState, PauseReason, Watch};
@@ -147,7 +147,7 @@ fn steps() -> Vec<Step> {
             all.extend(controller::told(&standing).map(|told| told.advice.commands).unwrap_or_default());
         }
     }
-    let left = left::left_behind(&observed, Vec::new(), std::slice::from_ref(&spec.id), None);
+    let left = crate::left::left_behind(&observed, Vec::new(), std::slice::from_ref(&spec.id), None);
     all.extend(left.iter().flat_map(left::next));
     let local: Vec<Step> = all.iter().cloned().map(Step::locally).collect();
     all.into_iter().chain(local).collect()

@@ -315,6 +315,19 @@ fn two_enums_have_one_name_only_where_it_is_listed() {
 }
 
 #[test]
+fn commands_know_no_format() {
+    const FORMATS: [&str; 5] = ["Format::", "serde_json", "json!", "json_", "Page::"];
+    let mut found = Vec::new();
+    let commands =
+        shipped("cli").into_iter().filter(|(module, _)| module[..].starts_with(&["commands".to_owned()]));
+    for (module, text) in commands {
+        let names = FORMATS.iter().filter(|format| text.contains(**format));
+        found.extend(names.map(|format| format!("{}: {format}", module.join("/"))));
+    }
+    assert!(found.is_empty(), "what is shown is made in render/: {found:#?}");
+}
+
+#[test]
 fn a_file_is_at_most_600_lines_beside_its_tests() {
     let mut long = Vec::new();
     for name in folders() {

@@ -8,6 +8,7 @@ use crate::console::Console;
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::follow::Verdict;
+use crate::render::notes::Note;
 use careen_controller::{Controller, Done, run};
 use careen_planner::cluster::{ActError, Cluster, Unseen};
 use careen_planner::{Act, Action, ControllerId, Hold, Observed, Pass, PassEnd, Spec};
@@ -89,7 +90,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
             }
             PassEnd::Superseded => {
                 self.wipe(&mut following)?;
-                self.say("another controller took the rollout over; this one stopped, and follows")?;
+                self.show(&Note::TakenOver)?;
                 self.follow(following.follower.spec().clone())
             }
             PassEnd::GoOn => {
@@ -137,11 +138,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
             Some(Left::Paused) => self.paused(&mut following, true),
             Some(Left::Interrupted) | None => {
                 self.wipe(&mut following)?;
-                let id = &following.follower.spec().id;
-                self.say(&format!(
-                    "the controller stopped; the rollout {id} stands where it is, and hosts finish what they have started. \
-                     'careen resume --local' goes on, 'careen abort --local' gives back what can be given back"
-                ))?;
+                self.show(&Note::ControllerStopped { rollout: &following.follower.spec().id })?;
                 Ok(Exit::Other)
             }
         }

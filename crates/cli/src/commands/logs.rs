@@ -1,17 +1,18 @@
 //! `logs`: what the hosts printed, as it comes.
 
 use super::{Session, find};
-use crate::args::{Format, LogsArgs};
+use crate::args::LogsArgs;
 use crate::backend::{Backend, BackendError, EndedNode, LogLine, LogPlace, LogRead, Stream};
 use crate::connect::chain;
 use crate::console::Console;
 use crate::error::Failure;
 use crate::exit::Exit;
-use crate::text;
+use crate::render::events::Logged;
+use crate::render::notes::Note;
+use crate::render::print;
 use crate::view::{NodeStanding, Standing};
 use careen_planner::observed::Report;
 use careen_planner::{JobKey, NodeId};
-use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -45,10 +46,10 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
                 None => standing.nodes.iter().collect(),
             };
             let width = nodes.iter().map(|node| node.hostname.chars().count()).max().unwrap_or(0);
+            let width = args.node.is_none().then_some(width);
             let mut whole = true;
             for node in &nodes {
-                let prefix = args.node.is_none().then(|| format!("{:width$} | ", node.hostname));
-                let read = self.print_log(node, prefix.as_deref().unwrap_or(""), &mut reading)?;
+                let read = self.print_log(node, width, &mut reading)?;
                 whole &= read == LogRead::Whole;
             }
             if whole && !args.follow {
@@ -74,9 +75,9 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         if let (Some(given), true) = (&args.node, nodes.is_empty()) {
             return Err(Failure::NoSuchNode { rollout: rollout.clone(), given: given.clone() });
         }
-        self.say(&format!("the rollout {rollout} is over; what its nodes printed lies on their hosts:"))?;
+        self.show(&Note::LogsOnHosts { rollout })?;
         for (node, id) in nodes.iter().filter_map(|node| Some((node, node.transaction.as_ref()?))) {
-            self.say(&format!("on {}: careen-agent logs {id}", node.hostname))?;
+            self.show(&Note::LogOnHost { host: &node.hostname, transaction: id })?;
         }
         Ok(Exit::Other)
     }
@@ -85,7 +86,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
     fn print_log(
         &mut self,
         node: &NodeStanding,
-        prefix: &str,
+        width: Option<usize>,
         reading: &mut Reading,
     ) -> Result<LogRead, Failure> {
         let Some(agent) = &node.agent else { return Ok(LogRead::Whole) };
@@ -99,7 +100,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         let read = self.backend.logs(agent, place, &mut |line| {
             if printed.is_ok() && !is_report(&line) {
                 reading.lines += 1;
-                printed = print_line(console, format, node, prefix, &line);
+                printed = print(&Logged { node, line: &line, width }, format, console);
             }
         });
         printed?;
@@ -122,10 +123,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
     ) -> Result<LogRead, Failure> {
         if reading.unread.insert(node.node.clone()) {
             let why = chain(error);
-            self.say(&format!(
-                "note: what {} printed cannot be read now: its log does not come ({why})",
-                node.hostname
-            ))?;
+            self.show(&Note::LogUnreadable { host: &node.hostname, why: &why })?;
         }
         Ok(LogRead::Whole)
     }
@@ -151,45 +149,20 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
 
     fn lies_on_its_host(&mut self, node: &NodeStanding) -> Result<(), Failure> {
         let Some(id) = node.agent.as_ref().and_then(JobKey::transaction) else { return Ok(()) };
-        self.say(&format!("what {} printed lies on its host: careen-agent logs {id}", node.hostname))
+        self.show(&Note::PrintedOnHost { host: &node.hostname, transaction: &id })
     }
 
     /// An empty answer leaves people wondering.
     fn nothing_printed(&mut self, standing: &Standing, nodes: &[&NodeStanding]) -> Result<(), Failure> {
         if nodes.iter().all(|node| node.agent.is_none()) {
-            return self.say(&format!("nothing was begun there yet; rollout {}", standing.rollout));
+            return self.show(&Note::NothingBegun { rollout: &standing.rollout });
         }
         for node in nodes.iter().filter(|node| node.agent.is_some()) {
-            self.say(&format!("{} has no log in the swarm now", node.hostname))?;
+            self.show(&Note::NoLog { host: &node.hostname })?;
             self.lies_on_its_host(node)?;
         }
         Ok(())
     }
-}
-
-fn print_line(
-    console: &mut impl Console,
-    format: Format,
-    node: &NodeStanding,
-    prefix: &str,
-    line: &LogLine,
-) -> Result<(), Failure> {
-    let stream = match line.stream {
-        Stream::Stdout => "stdout",
-        Stream::Stderr => "stderr",
-    };
-    if format == Format::Json {
-        let json = json!({
-            "node": node.node, "hostname": node.hostname, "stream": stream, "text": line.text,
-        });
-        return Ok(console.out(&(text::json_line(&json)? + "\n"))?);
-    }
-    let text = format!("{}{}\n", text::neutral(prefix), text::log_line(&line.text));
-    match line.stream {
-        Stream::Stdout => console.out(&text)?,
-        Stream::Stderr => console.err(&text)?,
-    }
-    Ok(())
 }
 
 /// Whether an agent speaks to its controller there, and not to people.

@@ -1,4 +1,5 @@
-//! One flow for each command: ask the swarm, let the pure parts decide, print, write.
+//! One flow for each command: ask the swarm, let the pure parts decide, show, write. What is shown is a [`Screen`]; in which format
+//! is not known here.
 
 mod follow;
 mod local;
@@ -13,11 +14,11 @@ use crate::backend::{Backend, BackendError, Rollouts, Summary};
 use crate::console::Console;
 use crate::error::Failure;
 use crate::exit::Exit;
-use crate::text::{self, Page};
+use crate::render::notes::{Note, Question};
+use crate::render::{Screen, print};
 use crate::view::{self, NodeStanding, Standing};
 use careen_planner::{Observed, RolloutId, Spec, Watch};
 use careen_swarm::ControllerTask;
-use serde::Serialize;
 
 /// A call of careen.
 pub struct Session<'a, B, C> {
@@ -52,25 +53,14 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         }
     }
 
-    /// Prints a page, or JSON.
-    fn print(&mut self, json: &impl Serialize, page: impl FnOnce(&mut Page)) -> Result<(), Failure> {
-        let text = match self.format {
-            Format::Json => text::json_page(json)? + "\n",
-            Format::Text => {
-                let mut text = Page::new(self.console.colours().out);
-                page(&mut text);
-                text.into_text()
-            }
-        };
-        Ok(self.console.out(&text)?)
+    /// Shows a result, an event or a note, in the wanted format.
+    fn show(&mut self, screen: &impl Screen) -> Result<(), Failure> {
+        print(screen, self.format, self.console)
     }
 
-    /// Prints a line for people to standard error, and nothing for programs.
-    fn say(&mut self, line: &str) -> Result<(), Failure> {
-        match self.format {
-            Format::Text => Ok(self.console.err(&format!("{}\n", text::neutral(line)))?),
-            Format::Json => Ok(()),
-        }
+    /// Asks before something is done; `Ok(None)` when there is nobody to answer.
+    fn ask(&mut self, question: Question<'_>) -> Result<Option<bool>, Failure> {
+        Ok(self.console.ask(&question.to_string())?)
     }
 
     /// The rollout that is going on.
@@ -82,7 +72,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
     fn rollouts(&mut self) -> Result<Vec<Summary>, Failure> {
         let Rollouts { known, unreadable } = self.backend.rollouts()?;
         for why in unreadable {
-            self.say(&format!("the record of a rollout that is over is left out: {why}"))?;
+            self.show(&Note::RecordUnreadable { why: &why })?;
         }
         Ok(known)
     }

@@ -1,21 +1,18 @@
 //! `restore`, and `abort` of a rollout whose config is gone: what careen holds is given back from labels and services alone.
 
 use super::Session;
-use crate::args::{Format, RestoreArgs};
+use crate::args::RestoreArgs;
 use crate::backend::{Backend, BackendError};
 use crate::console::Console;
 use crate::error::Failure;
 use crate::exit::Exit;
-use crate::left::{self, LeftBehind};
-use crate::step::Verb;
-use crate::text::{self, neutral};
-use careen_contract::label;
-use careen_planner::names::Names;
-use careen_planner::observed::{Availability, Node};
-use careen_planner::remains::{CannotRestore, Giving, Next, Scope, may_restore, next, remains};
+use crate::left::{LeftBehind, left_behind};
+use crate::render::events::Restored;
+use crate::render::left;
+use crate::render::notes::{Note, Question};
+use careen_planner::observed::Node;
+use careen_planner::remains::{CannotRestore, Next, Scope, may_restore, next, remains};
 use careen_planner::{JobKey, NodeId, Observed, RolloutId};
-use careen_swarm::{GivenKind, Stored};
-use serde_json::json;
 use std::time::Duration;
 
 /// How long containers may take to go.
@@ -23,28 +20,6 @@ const LIMIT: Duration = Duration::from_secs(120);
 
 /// How long one waits between two looks.
 const INTERVAL: Duration = Duration::from_secs(1);
-
-/// What was given back.
-#[derive(Default)]
-struct GivenBack {
-    nodes: Vec<GivenNode>,
-    services: Vec<String>,
-    stored: Vec<Stored>,
-    /// Services on nodes that do not report, and what these refer to.
-    left: Vec<String>,
-}
-
-/// A node whose label was written.
-struct GivenNode {
-    node: NodeId,
-    hostname: String,
-    /// What it is called in a command.
-    typed: String,
-    was: Availability,
-    is: Availability,
-    /// Whether it keeps its label: it failed, or its host may be at work.
-    keeps_its_label: bool,
-}
 
 impl<B: Backend, C: Console> Session<'_, B, C> {
     pub(super) fn restore(&mut self, args: &RestoreArgs) -> Result<Exit, Failure> {
@@ -54,7 +29,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         match may_restore(&observed, &node, going_on.as_ref()) {
             Ok(()) => {}
             Err(CannotRestore::Nothing) => {
-                self.say(&format!("nothing of careen's is left on {name}"))?;
+                self.show(&Note::NothingLeftOn { host: &name })?;
                 return Ok(Exit::Done);
             }
             Err(why) => return Err(Failure::CannotRestore { node: name, why }),
@@ -68,9 +43,8 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
             let left = LeftBehind { rollout: Some(rollout), remains: left, ..LeftBehind::default() };
             self.tell(&left)?;
         }
-        let question = format!("Give {} back, and remove what careen has there? [y/N] ", neutral(&name));
-        self.ask_once(&question, args.yes)?;
-        let mut given = GivenBack::default();
+        self.ask_once(Question::GiveBack { host: &name }, args.yes)?;
+        let mut given = Restored::default();
         self.give_back(&Scope::Node { node, going_on }, &mut given)?;
         self.told_given(&given)
     }
@@ -84,10 +58,8 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
             return Err(Failure::NoRollout);
         }
         all.iter().try_for_each(|left| self.tell(left))?;
-        let question = "Give the nodes back, and remove what is left? Nodes that failed or may be at work stay as they \
-                        are. [y/N] ";
-        self.ask_once(question, yes)?;
-        let mut given = GivenBack::default();
+        self.ask_once(Question::GiveBackAll, yes)?;
+        let mut given = Restored::default();
         for left in all {
             let Some(rollout) = left.rollout.clone() else { continue };
             self.backend.remove_controller(&rollout)?;
@@ -110,23 +82,22 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
     ) -> Result<Vec<LeftBehind>, Failure> {
         let known: Vec<RolloutId> = self.rollouts()?.into_iter().map(|one| one.spec.id).collect();
         let stored = self.backend.stored()?;
-        Ok(left::left_behind(observed, stored, &known, going_on))
+        Ok(left_behind(observed, stored, &known, going_on))
     }
 
     fn tell(&mut self, left: &LeftBehind) -> Result<(), Failure> {
-        let id = left.rollout.as_ref().map_or("", RolloutId::as_str);
-        self.say(&format!("of the rollout {id}:"))?;
-        left::lines(left).iter().try_for_each(|line| self.say(&format!("  {line}")))
+        self.show(&Note::LeftOf { rollout: left.id() })?;
+        left::lines(left).iter().try_for_each(|line| self.show(&Note::Left { line }))
     }
 
-    fn ask_once(&mut self, question: &str, yes: bool) -> Result<(), Failure> {
-        match yes || self.console.ask(question)?.ok_or(Failure::NobodyToAskAboutThat)? {
+    fn ask_once(&mut self, question: Question<'_>, yes: bool) -> Result<(), Failure> {
+        match yes || self.ask(question)?.ok_or(Failure::NobodyToAskAboutThat)? {
             true => Ok(()),
             false => Err(Failure::NotGivenBack),
         }
     }
 
-    fn give_back(&mut self, scope: &Scope, given: &mut GivenBack) -> Result<(), Failure> {
+    fn give_back(&mut self, scope: &Scope, given: &mut Restored) -> Result<(), Failure> {
         let deadline = self.console.now() + LIMIT;
         loop {
             let observed = self.backend.observe(None)?;
@@ -156,82 +127,9 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
     }
 
     /// Says what was done.
-    fn told_given(&mut self, given: &GivenBack) -> Result<Exit, Failure> {
-        let names = |kind| {
-            given
-                .stored
-                .iter()
-                .filter(|one| one.kind == kind)
-                .map(|one| one.name.as_str())
-                .collect::<Vec<_>>()
-        };
-        let (configs, secrets) = (names(GivenKind::Config), names(GivenKind::Secret));
-        let services: Vec<&str> = given.services.iter().map(String::as_str).collect();
-        let left: Vec<&str> = given.left.iter().map(String::as_str).collect();
-        if self.format == Format::Json {
-            let node = |one: &GivenNode| {
-                json!({
-                    "node": one.node, "hostname": one.hostname, "was": one.was.word(), "is": one.is.word(),
-                    "keeps_its_label": one.keeps_its_label,
-                })
-            };
-            let nodes: Vec<_> = given.nodes.iter().map(node).collect();
-            let event = json!({
-                "event": "restored", "nodes": nodes, "services": services, "configs": configs, "secrets": secrets,
-                "left": left,
-            });
-            self.console.out(&(text::json_line(&event)? + "\n"))?;
-        } else {
-            let listed = |what: &str, names: &[&str]| match names {
-                [] => String::new(),
-                names => format!("{what}: {}\n", neutral(&names.join(", "))),
-            };
-            let nodes: String = given.nodes.iter().map(GivenNode::line).collect();
-            let text = nodes
-                + &listed("removed services", &services)
-                + &listed("removed configs", &configs)
-                + &listed("removed secrets", &secrets)
-                + &listed("left, because their nodes do not report or a service still refers to them", &left);
-            self.console.out(&text)?;
-        }
-        Ok(if left.is_empty() { Exit::Done } else { Exit::Other })
-    }
-}
-
-impl GivenBack {
-    fn note(&mut self, observed: &Observed, giving: &Giving) {
-        match giving {
-            Giving::Stop { .. } => {}
-            Giving::Remove { key } => self.services.push(key.name()),
-            Giving::Write { node, labels, availability, .. } => {
-                let Some(found) = observed.node(node) else { return };
-                self.nodes.push(GivenNode {
-                    node: node.clone(),
-                    hostname: found.hostname.clone(),
-                    typed: Names::of(observed).typed(node),
-                    was: found.availability,
-                    is: availability.unwrap_or(found.availability),
-                    keeps_its_label: labels.get(label::NODE).is_some_and(Option::is_some),
-                });
-            }
-        }
-    }
-}
-
-impl GivenNode {
-    fn line(&self) -> String {
-        let name = neutral(&self.hostname);
-        if self.keeps_its_label {
-            return format!(
-                "{name} stays as it is ({}): its host may be at work; '{}' gives it back\n",
-                self.is.word(),
-                Verb::Restore.node(&self.typed)
-            );
-        }
-        match self.was == self.is {
-            true => format!("{name}: its label is removed; it stays {}\n", self.is.word()),
-            false => format!("{name} is {} again (was {})\n", self.is.word(), self.was.word()),
-        }
+    fn told_given(&mut self, given: &Restored) -> Result<Exit, Failure> {
+        self.show(given)?;
+        Ok(if given.left.is_empty() { Exit::Done } else { Exit::Other })
     }
 }
 

@@ -1,21 +1,22 @@
 //! `plan`, `run` and `upgrade`: look, plan, print, ask, submit, follow.
 
 use super::Session;
-use crate::args::{Format, HowArgs, RolloutArgs, RunArgs, StartArgs, UpgradeArgs};
+use crate::args::{HowArgs, RolloutArgs, RunArgs, StartArgs, UpgradeArgs};
 use crate::backend::{Backend, BackendError, ImageLook};
 use crate::console::Console;
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::key::Key;
-use crate::text::{self, Page};
+use crate::render::events::{Announced, Submitted};
+use crate::render::notes::{Note, Question};
+use crate::render::results::Planned;
 use crate::unlock;
-use crate::{delivery, given, image, plan_page, registry, spec};
+use crate::{delivery, given, image, registry, spec};
 use careen_contract::settings::DEFAULT_PAYLOAD;
 use careen_planner::plan::{CONTROLLER, Plan, PlanRefusal, Warning, plan};
 use careen_planner::spec::UnlockKey;
 use careen_planner::{Given, GivenFile, Observed, RolloutId, Spec};
 use careen_swarm::{GivenKind, PayloadFile};
-use serde_json::json;
 use std::path::PathBuf;
 
 /// What a rollout would meet.
@@ -32,6 +33,12 @@ struct Prospect {
 }
 
 impl Prospect {
+    /// As it is shown.
+    fn planned(&self) -> Planned<'_> {
+        let Self { spec, observed, plan, going_on, .. } = self;
+        Planned { plan, spec, observed, going_on: going_on.as_ref() }
+    }
+
     /// Whether it may start.
     fn judge(&self) -> Result<(), Failure> {
         if let Some(rollout) = self.going_on.clone() {
@@ -61,7 +68,7 @@ fn no_own_image(error: BackendError) -> Failure {
     error.into()
 }
 
-fn planned(file: &PayloadFile) -> GivenFile {
+fn to_be_given(file: &PayloadFile) -> GivenFile {
     let (target, mode) = (file.target.clone(), file.mode);
     GivenFile {
         id: String::new(),
@@ -117,17 +124,15 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
     }
 
     fn show_plan(&mut self, prospect: &Prospect) -> Result<Exit, Failure> {
-        let Prospect { spec, observed, plan, going_on, .. } = prospect;
-        let json = plan_page::json(plan, spec, observed, going_on.as_ref());
-        self.print(&json, |page| plan_page::page(plan, spec, observed, page))?;
+        self.show(&prospect.planned())?;
         prospect.judge().map(|()| Exit::Done)
     }
 
     fn start(&mut self, prospect: Prospect, args: &StartArgs) -> Result<Exit, Failure> {
-        self.announce(&prospect)?;
+        self.show(&Announced(prospect.planned()))?;
         prospect.judge()?;
         if !args.yes {
-            match self.console.ask("Start it?")? {
+            match self.ask(Question::Start)? {
                 Some(true) => {}
                 Some(false) => return Err(Failure::Declined),
                 None => return Err(Failure::NobodyToAsk),
@@ -139,9 +144,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         }
         self.start_controller(&spec.id)?;
         if args.detach {
-            let text = format!("rollout {} goes on in the swarm; 'careen status' shows it\n", spec.id);
-            let json = text::json_line(&json!({ "event": "submitted", "rollout": spec.id }))? + "\n";
-            self.console.out(if self.format == Format::Json { &json } else { &text })?;
+            self.show(&Submitted(&spec.id))?;
             return Ok(Exit::Done);
         }
         self.follow(spec)
@@ -246,7 +249,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
             // Whether the registry wants them for this image, nobody knows here. A word is no harm.
             if by_digest && self.backend.has_credentials(image).unwrap_or(false) {
                 let registry = registry::server(image);
-                self.say(&format!("note: you are logged in at {registry}; hosts are not, unless you say --with-registry-auth"))?;
+                self.show(&Note::HostsAreNotLoggedIn { registry: &registry })?;
             }
             return Ok(());
         }
@@ -293,7 +296,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         let environment = given::environment(texts, &flags.environment, |name| std::env::var(name).ok());
         Ok(Given {
             environment: environment.map_err(|why| Failure::Given { why })?,
-            files: files.iter().map(planned).collect(),
+            files: files.iter().map(to_be_given).collect(),
             configs: self.found(GivenKind::Config, &flags.configs)?,
             secrets: self.found(GivenKind::Secret, &flags.secrets)?,
             registry_auth: flags.with_registry_auth,
@@ -339,24 +342,6 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
             spec.unlock_key = Some(self.backend.store_unlock_key(&spec.id, key)?);
         }
         self.backend.submit(spec, &self.by)
-    }
-
-    /// The plan, and in JSON the first of the events.
-    fn announce(&mut self, prospect: &Prospect) -> Result<(), Failure> {
-        let Prospect { spec, observed, plan, going_on, .. } = prospect;
-        let text = match self.format {
-            Format::Json => {
-                let plan = plan_page::json(plan, spec, observed, going_on.as_ref());
-                text::json_line(&json!({ "event": "plan", "rollout": spec.id, "plan": plan }))? + "\n"
-            }
-            Format::Text => {
-                let mut page = Page::new(self.console.colours().out);
-                plan_page::page(plan, spec, observed, &mut page);
-                page.gap();
-                page.into_text()
-            }
-        };
-        Ok(self.console.out(&text)?)
     }
 
     /// Makes sure that a controller works on a rollout that is stored already.

@@ -6,7 +6,8 @@ use crate::backend::Backend;
 use crate::console::Console;
 use crate::error::Failure;
 use crate::exit::Exit;
-use crate::{left, status, status_json, why};
+use crate::render::results::{Idle, Status, Why};
+use crate::render::why::blocked;
 
 impl<B: Backend, C: Console> Session<'_, B, C> {
     pub(super) fn status(&mut self, follow: bool) -> Result<Exit, Failure> {
@@ -14,10 +15,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
             let last = self.rollouts()?.into_iter().next();
             let observed = self.backend.observe(None)?;
             let left = self.remains(&observed, None)?;
-            self.print(&status_json::idle(last.as_ref(), &left), |page| {
-                status::idle(last.as_ref(), page);
-                left::page(&left, page);
-            })?;
+            self.show(&Idle { last: last.as_ref(), left: &left })?;
             let how_it_ended = last.filter(|_| follow);
             return Ok(how_it_ended.map_or(Exit::Done, |last| exit_of(ended(&last))));
         };
@@ -26,10 +24,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         }
         let (standing, observed) = self.standing_with_controller(&spec)?;
         let left = self.remains(&observed, Some(&spec.id))?;
-        self.print(&status_json::status(&standing, &spec, &left), |page| {
-            status::page(&standing, &spec, page);
-            left::page(&left, page);
-        })?;
+        self.show(&Status { standing: &standing, spec: &spec, left: &left })?;
         Ok(Exit::Done)
     }
 
@@ -39,9 +34,9 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         let (standing, _) = self.standing_with_controller(&spec)?;
         let nodes = match node {
             Some(given) => vec![find(&standing, given)?],
-            None => why::blocked(&standing),
+            None => blocked(&standing),
         };
-        self.print(&why::json(&standing, &nodes), |page| why::page(&standing, &nodes, page))?;
+        self.show(&Why { standing: &standing, nodes: &nodes })?;
         Ok(Exit::Done)
     }
 }

@@ -1,19 +1,18 @@
 //! `pause`, `resume`, `retry`, `skip`, `abort`: from any manager, after any crash.
 
 use super::{Session, find};
-use crate::args::{AbortArgs, Format, NodeArgs, SteerArgs};
+use crate::args::{AbortArgs, NodeArgs, SteerArgs};
 use crate::backend::{Backend, BackendError, Order};
 use crate::console::Console;
 use crate::error::Failure;
 use crate::exit::Exit;
-use crate::step::Verb;
-use crate::text;
+use crate::render::events::{self, Ordered};
+use crate::render::notes::Note;
+use crate::render::{controller, words};
 use crate::view::NodeStanding;
-use crate::{controller, words};
 use careen_planner::rollout::{Ask, Control};
 use careen_planner::{NodeId, PauseReason, Spec};
 use careen_swarm::ControllerTask;
-use serde_json::json;
 use std::time::Duration;
 
 /// How long an abort waits for a controller that is on its way.
@@ -36,21 +35,21 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
     pub(super) fn pause(&mut self) -> Result<Exit, Failure> {
         let spec = self.active()?;
         self.backend.control(&spec.id, Order::Pause)?;
-        self.told(&spec, "pause", None, "is paused; hosts that are at work finish what they have begun")?;
+        self.show(&Ordered { rollout: &spec.id, order: events::Order::Pause })?;
         Ok(Exit::Done)
     }
 
     pub(super) fn resume(&mut self, args: &SteerArgs) -> Result<Exit, Failure> {
         let spec = self.active()?;
         self.backend.control(&spec.id, Order::Resume)?;
-        self.told(&spec, "resume", None, "goes on")?;
+        self.show(&Ordered { rollout: &spec.id, order: events::Order::Resume })?;
         self.carry_on(spec, args.local)
     }
 
     pub(super) fn abort(&mut self, args: &AbortArgs) -> Result<Exit, Failure> {
         let Some(spec) = self.backend.active()? else { return self.abort_removed(args.yes) };
         self.backend.control(&spec.id, Order::Abort)?;
-        self.told(&spec, "abort", None, "is being aborted; what has not begun is undone")?;
+        self.show(&Ordered { rollout: &spec.id, order: events::Order::Abort })?;
         if args.local { self.follow_here(spec) } else { self.see_the_abort_through(spec) }
     }
 
@@ -63,16 +62,11 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
             match self.who_ends_it(&spec, &started)? {
                 Ender::Controller => return Ok(Exit::Done),
                 Ender::Nobody { why } => {
-                    self.say(&format!(
-                        "its controller does not come up: {why}. This process ends the rollout in its place"
-                    ))?;
+                    self.show(&Note::ControllerFails { why: &why })?;
                     return self.follow_here(spec);
                 }
                 Ender::Soon { why } if self.console.now() >= deadline => {
-                    let here = Verb::Abort.step().locally();
-                    self.say(&format!(
-                        "its controller is still on its way: {why}; '{here}' ends the rollout from this terminal"
-                    ))?;
+                    self.show(&Note::ControllerOnItsWay { why: &why })?;
                     return Ok(Exit::Done);
                 }
                 Ender::Soon { .. } => self.console.wait(LOOK),
@@ -158,46 +152,10 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
             // The pause was about this node, and now it is said what becomes of it.
             self.backend.control(&spec.id, Order::Resume)?;
         }
-        let stays = matches!(standing.control, Some(Control::Paused { .. })) && !goes_on;
-        let what = match ask {
-            Ask::Retry => "is tried again",
-            Ask::Skip if node.is_gone() => "is given up: nobody waits for its host any more",
-            Ask::Skip if node.stage.is_after_the_go() => "is left out, unless its host has begun the command",
-            Ask::Skip => "is left out",
-        };
-        let then = if stays { "; the rollout stays paused: 'careen resume'" } else { "" };
-        let drained = match ask == Ask::Skip && node.stays_drained() {
-            true => format!(
-                "; careen left it drained: '{}' gives it back when the rollout is over",
-                Verb::Restore.node(&node.typed)
-            ),
-            false => String::new(),
-        };
-        self.told(&spec, ask.word(), Some(node), &format!("{what}{drained}{then}"))?;
+        let stays_paused = matches!(standing.control, Some(Control::Paused { .. })) && !goes_on;
+        let order = events::Order::Ask { ask, node, stays_paused };
+        self.show(&Ordered { rollout: &spec.id, order })?;
         self.carry_on(spec, args.local)
-    }
-
-    /// Says what was done.
-    fn told(
-        &mut self,
-        spec: &Spec,
-        order: &str,
-        node: Option<&NodeStanding>,
-        what: &str,
-    ) -> Result<(), Failure> {
-        let line = match self.format {
-            Format::Json => text::json_line(&json!({
-                "event": "order",
-                "rollout": spec.id,
-                "order": order,
-                "node": node.map(|node| &node.node),
-            }))?,
-            Format::Text => match node {
-                Some(node) => text::neutral(&format!("{} {what}", node.shown)),
-                None => format!("rollout {} {what}", spec.id),
-            },
-        };
-        Ok(self.console.out(&format!("{line}\n"))?)
     }
 
     /// An order that nobody carries out is none: the controller may have died.

@@ -1,11 +1,12 @@
 //! `careen status` as JSON; a node looks the same in `why` and while following. Pure.
 
 use crate::backend::{EndedNode, Summary};
-use crate::left::{self, LeftBehind, LeftJson};
-use crate::status::next;
-use crate::step::Step;
+use crate::left::LeftBehind;
+use crate::render::left::{self, LeftJson};
+use crate::render::status::next;
+use crate::render::step::Step;
+use crate::render::words;
 use crate::view::{NodeStanding, Standing, Totals};
-use crate::words;
 use careen_planner::observed::{Availability, NodeOutcome, Printed};
 use careen_planner::participants::Participant;
 use careen_planner::rollout::Control;
@@ -189,7 +190,7 @@ mod tests {
         assert_eq!((&failed["state"], &failed["since_seconds"]), (&"failed".into(), &300.into()));
         assert_eq!(failed["drained_by_careen"], true);
         assert_eq!(rollout["nodes"][2]["hold"]["hold"], "paused");
-        let document = include_str!("../../../docs/cli.md");
+        let document = include_str!("../../../../docs/cli.md");
         let section = document.split("### status").nth(1).unwrap().split("\n### ").next().unwrap();
         let keys = |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
         for key in [keys(rollout), keys(failed), keys(&rollout["totals"])].concat() {

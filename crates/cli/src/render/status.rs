@@ -1,11 +1,11 @@
 //! `careen status`: where the rollout stands, as a page. Pure.
 
 use crate::backend::{EndedNode, Summary};
-use crate::controller;
-use crate::step::{Step, Verb};
-use crate::text::{Look, Page, Span, span};
+use crate::render::controller;
+use crate::render::step::{Step, Verb};
+use crate::render::text::{Look, Page, Span, span};
+use crate::render::words;
 use crate::view::{NodeStanding, Standing, Totals};
-use crate::words;
 use careen_contract::cause::telling;
 use careen_contract::record;
 use careen_planner::observed::Availability;

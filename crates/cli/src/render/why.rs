@@ -1,9 +1,9 @@
 //! `careen why`: what exactly blocks, what to do about it, and what to type. Pure.
 
-use crate::step::Verb;
-use crate::text::{Look, Page, Span};
+use crate::render::step::Verb;
+use crate::render::text::{Look, Page, Span};
+use crate::render::{controller, status, status_json, words};
 use crate::view::{NodeStanding, Standing};
-use crate::{controller, status, status_json, words};
 use careen_planner::rollout::Control;
 use careen_planner::state::Left;
 use careen_planner::{NodeState, PauseReason};

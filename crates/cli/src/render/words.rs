@@ -1,7 +1,7 @@
 //! States, failures and holds as sentences, and what an operator can do about them. Pure.
 
-use crate::step::{Step, Verb};
-use crate::text;
+use crate::render::step::{Step, Verb};
+use crate::render::text;
 use crate::view::NodeStanding;
 use careen_planner::names::is_plain;
 use careen_planner::observed::{Availability, HostPhase, NodeOutcome, Printed, Restart, Role};

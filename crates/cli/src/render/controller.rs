@@ -1,10 +1,10 @@
 //! What is said of a rollout's controller when nobody carries the rollout out: that it is on its way, why it does not come up, or
 //! that there is none. Pure.
 
-use crate::step::{Step, Verb};
-use crate::text::{Look, Page, Span};
+use crate::render::step::{Step, Verb};
+use crate::render::text::{Look, Page, Span};
+use crate::render::words::Advice;
 use crate::view::{LockOf, Standing};
-use crate::words::Advice;
 use careen_planner::rollout::Control;
 use careen_swarm::{ControllerTask, Home, Seat};
 

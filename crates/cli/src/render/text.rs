@@ -124,9 +124,14 @@ pub fn json_line(value: &impl serde::Serialize) -> Result<String, serde_json::Er
     Ok(escape_json(&serde_json::to_string(value)?))
 }
 
-/// The same, indented.
+/// The same, indented, with a newline at its end.
 pub fn json_page(value: &impl serde::Serialize) -> Result<String, serde_json::Error> {
-    Ok(escape_json(&serde_json::to_string_pretty(value)?))
+    Ok(escape_json(&serde_json::to_string_pretty(value)?) + "\n")
+}
+
+/// An event, with its newline. Its keys are in alphabetical order, whatever the order of the fields.
+pub fn json_event(value: &impl serde::Serialize) -> Result<String, serde_json::Error> {
+    Ok(json_line(&serde_json::to_value(value)?)? + "\n")
 }
 
 /// Outside of strings JSON has none of these characters but the newlines of its layout.
@@ -160,7 +165,7 @@ mod tests {
     fn json_says_the_same_without_them() {
         assert_eq!(json_line(&"a\x1b\u{9b}\u{202e}").unwrap(), r#""a\u001b\u009b\u202e""#);
         let page = json_page(&serde_json::json!({ "a": "b\n" })).unwrap();
-        assert_eq!(page, "{\n  \"a\": \"b\\n\"\n}");
+        assert_eq!(page, "{\n  \"a\": \"b\\n\"\n}\n");
     }
 
     #[test]

@@ -2,9 +2,15 @@
 //!
 //! Forty lines do what is needed here; a progress library would bring five crates for it.
 
-use crate::text::{Look, Page, Span, span};
+use super::Screen;
+use crate::args::Format;
+use crate::console::Console;
+use crate::error::Failure;
+use crate::follow::Change;
+use crate::render::events::{Changes, Tails};
+use crate::render::text::{Look, Page, Span, span};
+use crate::render::{print, status, words};
 use crate::view::Standing;
-use crate::{status, words};
 use careen_planner::NodeId;
 use std::collections::BTreeMap;
 
@@ -57,23 +63,60 @@ fn bar(through: usize, of: usize) -> String {
     format!("[{}{}]", "=".repeat(full), " ".repeat(BAR - full))
 }
 
-/// A picture on a terminal.
+/// What one look at a rollout brought.
+#[derive(Debug, Clone, Copy)]
+#[expect(missing_docs, reason = "the fields' names say it")]
+pub struct News<'a> {
+    pub changes: &'a [Change],
+    /// `None` when no look has shown the rollout yet.
+    pub standing: Option<&'a Standing>,
+    pub tails: &'a Tails,
+}
+
+/// Where standard error is drawn on: how many lines the picture has that is there.
 #[derive(Debug, Default)]
-pub struct Screen {
+pub struct Canvas {
     lines: usize,
 }
 
-impl Screen {
+impl Canvas {
+    /// Shows what is new: as lines, or on a terminal as lines above the picture.
+    pub fn show(
+        &mut self,
+        news: News<'_>,
+        format: Format,
+        console: &mut impl Console,
+    ) -> Result<(), Failure> {
+        let changes = Changes(news.changes);
+        if format == Format::Json || !console.is_live() {
+            return print(&changes, format, console);
+        }
+        let Some(standing) = news.standing else { return Ok(()) };
+        let last = news.tails.iter().filter_map(|(node, tail)| Some((node.clone(), tail.back()?.clone())));
+        let colour = console.colours().err;
+        let mut above = Page::new(colour);
+        changes.text(&mut above);
+        let picture = picture(standing, &last.collect(), colour);
+        let drawn = self.draw(&above.into_text(), &picture);
+        Ok(console.err(&drawn)?)
+    }
+
+    /// Takes the picture away, for what is to stay.
+    pub fn wipe(&mut self, console: &mut impl Console) -> Result<(), Failure> {
+        let erased = self.erase();
+        if erased.is_empty() { Ok(()) } else { Ok(console.err(&erased)?) }
+    }
+
     /// What to write so that the picture that is there is replaced, with `above` staying above it. Lines that are too
     /// long are cut by the terminal itself, so that the picture has as many lines as are counted here.
-    pub fn draw(&mut self, above: &str, picture: &str) -> String {
+    fn draw(&mut self, above: &str, picture: &str) -> String {
         let erased = self.erase();
         self.lines = picture.lines().count();
         format!("{erased}{above}\x1b[?7l{picture}\x1b[?7h")
     }
 
     /// What to write so that the picture is gone.
-    pub fn erase(&mut self) -> String {
+    fn erase(&mut self) -> String {
         match std::mem::take(&mut self.lines) {
             0 => String::new(),
             lines => format!("\x1b[{lines}A\r\x1b[J"),
@@ -123,10 +166,10 @@ mod tests {
 
     #[test]
     fn a_picture_replaces_the_one_before() {
-        let mut screen = Screen::default();
-        assert_eq!(screen.draw("", "a\nb\n"), "\x1b[?7la\nb\n\x1b[?7h");
-        assert_eq!(screen.draw("news\n", "c\n"), "\x1b[2A\r\x1b[Jnews\n\x1b[?7lc\n\x1b[?7h");
-        assert_eq!(screen.erase(), "\x1b[1A\r\x1b[J");
-        assert_eq!(screen.erase(), "");
+        let mut canvas = Canvas::default();
+        assert_eq!(canvas.draw("", "a\nb\n"), "\x1b[?7la\nb\n\x1b[?7h");
+        assert_eq!(canvas.draw("news\n", "c\n"), "\x1b[2A\r\x1b[Jnews\n\x1b[?7lc\n\x1b[?7h");
+        assert_eq!(canvas.erase(), "\x1b[1A\r\x1b[J");
+        assert_eq!(canvas.erase(), "");
     }
 }

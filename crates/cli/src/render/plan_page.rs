@@ -1,8 +1,8 @@
 //! What a rollout would do, as a page and as JSON. Pure.
 
 use crate::given::name_of;
-use crate::text::{Look, Page, Span};
-use crate::words;
+use crate::render::text::{Look, Page, Span};
+use crate::render::words;
 use careen_planner::drain::{Goes, TaskMove};
 use careen_planner::names::Names;
 use careen_planner::observed::Node;
@@ -327,7 +327,7 @@ nodes ";
         let json = serde_json::to_value(json(&plan, &spec, &observed, None)).unwrap();
         assert_eq!(json["refused"], true);
         assert_eq!(json["refusals"][0]["refusal"], "quorum-at-risk");
-        let document = include_str!("../../../docs/cli.md");
+        let document = include_str!("../../../../docs/cli.md");
         let section = document.split("### plan").nth(1).unwrap().split("\n### ").next().unwrap();
         let wave = &json["waves"][0];
         for value in [&json, wave, &wave["nodes"][0], &wave["quorum"]] {

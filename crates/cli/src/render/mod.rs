@@ -1,0 +1,71 @@
+//! What commands show, as text and as JSON. A [`Screen`] is one result, one event or one line, made of typed values; [`print`] writes
+//! it where it belongs, in the format that was asked for. Nothing else in the crate knows a format, beside the flag itself.
+//!
+//! - [`results`]: what `plan`, `status`, `why` and `image push` answer; [`events`]: what is said while something is done;
+//!   [`notes`]: lines for people alone, and questions; [`failure`]: a command that failed
+//! - [`status`], [`status_json`], [`plan_page`], [`why`], [`left`], [`controller`]: the pages and the JSON behind those
+//! - [`live`]: the picture of a rollout that goes on
+//! - [`words`]: states, holds and failures as sentences, with each [`step`] that comes next
+//! - [`text`]: the terminal: colours, columns, and nothing that does harm to it
+//!
+//! Everything here but [`print`] and [`live::Canvas`] is pure.
+
+pub mod controller;
+pub mod events;
+pub mod failure;
+pub mod left;
+pub mod live;
+pub mod notes;
+pub mod plan_page;
+pub mod results;
+pub mod status;
+pub mod status_json;
+pub mod step;
+pub mod text;
+pub mod why;
+pub mod words;
+
+use crate::args::Format;
+use crate::backend::Stream;
+use crate::console::Console;
+use crate::error::Failure;
+use text::Page;
+
+/// One thing that a command shows.
+pub trait Screen {
+    /// Puts on a page what people read.
+    fn text(&self, page: &mut Page);
+
+    /// What programs read, with the newline at its end; empty where they are told nothing.
+    fn json(&self) -> serde_json::Result<String>;
+
+    /// Where people read it. Programs read everything from standard output.
+    fn stream(&self) -> Stream {
+        Stream::Stdout
+    }
+}
+
+/// Writes a screen where it belongs.
+pub fn print(screen: &impl Screen, format: Format, console: &mut impl Console) -> Result<(), Failure> {
+    let colours = console.colours();
+    match (format, screen.stream()) {
+        (Format::Json, _) => write(console, Stream::Stdout, &screen.json()?),
+        (Format::Text, Stream::Stdout) => write(console, Stream::Stdout, &on_page(screen, colours.out)),
+        (Format::Text, Stream::Stderr) => write(console, Stream::Stderr, &on_page(screen, colours.err)),
+    }
+}
+
+fn on_page(screen: &impl Screen, colour: bool) -> String {
+    let mut page = Page::new(colour);
+    screen.text(&mut page);
+    page.into_text()
+}
+
+fn write(console: &mut impl Console, stream: Stream, text: &str) -> Result<(), Failure> {
+    match stream {
+        _ if text.is_empty() => {}
+        Stream::Stdout => console.out(text)?,
+        Stream::Stderr => console.err(text)?,
+    }
+    Ok(())
+}

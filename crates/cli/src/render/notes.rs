@@ -1,0 +1,135 @@
+//! Lines for people alone, on standard error: programs are told nothing of them. And the questions that are asked there.
+
+use super::Screen;
+use crate::backend::Stream;
+use crate::render::step::Verb;
+use crate::render::text::{Page, neutral};
+use careen_contract::TransactionId;
+use careen_planner::RolloutId;
+use std::fmt;
+
+/// One line.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the texts below say when each is shown")]
+pub enum Note<'a> {
+    RecordUnreadable { why: &'a str },
+    HostsAreNotLoggedIn { registry: &'a str },
+    ControllerFails { why: &'a str },
+    ControllerOnItsWay { why: &'a str },
+    NothingLeftOn { host: &'a str },
+    LeftOf { rollout: &'a str },
+    Left { line: &'a str },
+    LogsOnHosts { rollout: &'a RolloutId },
+    LogOnHost { host: &'a str, transaction: &'a str },
+    LogUnreadable { host: &'a str, why: &'a str },
+    PrintedOnHost { host: &'a str, transaction: &'a TransactionId },
+    NoLog { host: &'a str },
+    NothingBegun { rollout: &'a RolloutId },
+    YouLeft { rollout: &'a RolloutId },
+    Unavailable { why: &'a str },
+    Over { rollout: &'a RolloutId },
+    TakenOver,
+    ControllerStopped { rollout: &'a RolloutId },
+    RegistrySays { line: &'a str },
+    UseItWith { image: &'a str },
+}
+
+impl fmt::Display for Note<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RecordUnreadable { why } => {
+                write!(f, "the record of a rollout that is over is left out: {why}")
+            }
+            Self::HostsAreNotLoggedIn { registry } => write!(
+                f,
+                "note: you are logged in at {registry}; hosts are not, unless you say --with-registry-auth"
+            ),
+            Self::ControllerFails { why } => write!(
+                f,
+                "its controller does not come up: {why}. This process ends the rollout in its place"
+            ),
+            Self::ControllerOnItsWay { why } => {
+                let here = Verb::Abort.step().locally();
+                write!(
+                    f,
+                    "its controller is still on its way: {why}; '{here}' ends the rollout from this terminal"
+                )
+            }
+            Self::NothingLeftOn { host } => write!(f, "nothing of careen's is left on {host}"),
+            Self::LeftOf { rollout } => write!(f, "of the rollout {rollout}:"),
+            Self::Left { line } => write!(f, "  {line}"),
+            Self::LogsOnHosts { rollout } => {
+                write!(f, "the rollout {rollout} is over; what its nodes printed lies on their hosts:")
+            }
+            Self::LogOnHost { host, transaction } => write!(f, "on {host}: careen-agent logs {transaction}"),
+            Self::LogUnreadable { host, why } => {
+                write!(f, "note: what {host} printed cannot be read now: its log does not come ({why})")
+            }
+            Self::PrintedOnHost { host, transaction } => {
+                write!(f, "what {host} printed lies on its host: careen-agent logs {transaction}")
+            }
+            Self::NoLog { host } => write!(f, "{host} has no log in the swarm now"),
+            Self::NothingBegun { rollout } => write!(f, "nothing was begun there yet; rollout {rollout}"),
+            Self::YouLeft { rollout } => write!(
+                f,
+                "you left; the rollout {rollout} goes on in the swarm: 'careen status -f', 'careen pause', 'careen abort'"
+            ),
+            Self::Unavailable { why } => write!(f, "{why}; trying again"),
+            Self::Over { rollout } => write!(f, "rollout {rollout} is over"),
+            Self::TakenOver => {
+                f.write_str("another controller took the rollout over; this one stopped, and follows")
+            }
+            Self::ControllerStopped { rollout } => write!(
+                f,
+                "the controller stopped; the rollout {rollout} stands where it is, and hosts finish what they have started. \
+                 'careen resume --local' goes on, 'careen abort --local' gives back what can be given back"
+            ),
+            Self::RegistrySays { line } => f.write_str(line),
+            Self::UseItWith { image } => write!(f, "use it with: careen run --image {image}"),
+        }
+    }
+}
+
+impl Screen for Note<'_> {
+    fn text(&self, page: &mut Page) {
+        page.line(self.to_string());
+    }
+
+    fn json(&self) -> serde_json::Result<String> {
+        Ok(String::new())
+    }
+
+    fn stream(&self) -> Stream {
+        Stream::Stderr
+    }
+}
+
+/// What an operator is asked before something is done. `y` is yes, everything else is no.
+#[derive(Debug, Clone, Copy)]
+pub enum Question<'a> {
+    /// Before a rollout starts.
+    Start,
+    /// Before one node is given back.
+    GiveBack {
+        /// Its host's name.
+        host: &'a str,
+    },
+    /// Before everything is given back of rollouts whose configs are gone.
+    GiveBackAll,
+}
+
+impl fmt::Display for Question<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Start => f.write_str("Start it?"),
+            Self::GiveBack { host } => {
+                let host = neutral(host);
+                write!(f, "Give {host} back, and remove what careen has there? [y/N] ")
+            }
+            Self::GiveBackAll => f.write_str(
+                "Give the nodes back, and remove what is left? Nodes that failed or may be at work stay as they \
+                 are. [y/N] ",
+            ),
+        }
+    }
+}
