@@ -10,6 +10,7 @@ use crate::exit::Exit;
 use crate::render::events::Logged;
 use crate::render::notes::Note;
 use crate::render::print;
+use crate::render::text::width;
 use crate::view::{NodeStanding, Standing};
 use careen_planner::observed::Report;
 use careen_planner::{JobKey, NodeId};
@@ -45,8 +46,8 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
                 Some(given) => vec![find(&standing, given)?],
                 None => standing.nodes.iter().collect(),
             };
-            let width = nodes.iter().map(|node| node.hostname.chars().count()).max().unwrap_or(0);
-            let width = args.node.is_none().then_some(width);
+            let widest = nodes.iter().map(|node| width(&node.hostname)).max().unwrap_or(0);
+            let width = args.node.is_none().then_some(widest);
             let mut whole = true;
             for node in &nodes {
                 let read = self.print_log(node, width, &mut reading)?;

@@ -8,7 +8,7 @@ use crate::follow::Change;
 use crate::render::plan_page::PlanJson;
 use crate::render::status_json::{self, NodeJson};
 use crate::render::step::{Step, Verb};
-use crate::render::text::{Look, Page, Span, json_event, json_line, log_line};
+use crate::render::text::{Look, Page, Span, json_event, json_line, log_line, padded};
 use crate::render::{status, words};
 use crate::view::{NodeStanding, Standing, Totals};
 use careen_contract::label;
@@ -306,7 +306,7 @@ struct LoggedJson<'a> {
 impl Screen for Logged<'_> {
     fn text(&self, page: &mut Page) {
         let name = &self.node.hostname;
-        let prefix = self.width.map_or_else(String::new, |width| format!("{name:width$} | "));
+        let prefix = self.width.map_or_else(String::new, |width| format!("{} | ", padded(name, width)));
         page.spans(&[prefix.into(), log_line(&self.line.text).into()]);
     }
 

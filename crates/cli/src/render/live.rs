@@ -63,6 +63,15 @@ fn bar(through: usize, of: usize) -> String {
     format!("[{}{}]", "=".repeat(full), " ".repeat(BAR - full))
 }
 
+/// What anstyle has no word for: lines that are too long are cut, or go on in the next line.
+const CUT: &str = "\x1b[?7l";
+const WRAP: &str = "\x1b[?7h";
+
+/// The cursor goes so many lines up, to their beginning, and all below it goes.
+fn back(lines: usize) -> String {
+    format!("\x1b[{lines}A\r\x1b[J")
+}
+
 /// What one look at a rollout brought.
 #[derive(Debug, Clone, Copy)]
 #[expect(missing_docs, reason = "the fields' names say it")]
@@ -112,14 +121,14 @@ impl Canvas {
     fn draw(&mut self, above: &str, picture: &str) -> String {
         let erased = self.erase();
         self.lines = picture.lines().count();
-        format!("{erased}{above}\x1b[?7l{picture}\x1b[?7h")
+        format!("{erased}{above}{CUT}{picture}{WRAP}")
     }
 
     /// What to write so that the picture is gone.
     fn erase(&mut self) -> String {
         match std::mem::take(&mut self.lines) {
             0 => String::new(),
-            lines => format!("\x1b[{lines}A\r\x1b[J"),
+            lines => back(lines),
         }
     }
 }

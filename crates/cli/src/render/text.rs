@@ -1,8 +1,10 @@
 //! Text for terminals: nothing that came from a host or the swarm reaches the terminal with its control characters.
 
+use anstyle::{AnsiColor, Style};
 use careen_contract::terminal::is_harmful;
 pub use careen_contract::terminal::{log_line, neutral};
 use std::fmt::Write;
+use unicode_width::UnicodeWidthStr;
 
 /// How a piece of text looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +21,28 @@ pub enum Look {
     Dim,
 }
 
+impl Look {
+    const fn style(self) -> Style {
+        match self {
+            Self::Plain => Style::new(),
+            Self::Good => AnsiColor::Green.on_default(),
+            Self::Warn => AnsiColor::Yellow.on_default(),
+            Self::Bad => AnsiColor::Red.on_default(),
+            Self::Dim => Style::new().dimmed(),
+        }
+    }
+}
+
+/// How many columns of a terminal a text takes: a wide character takes two, a combining one none.
+pub fn width(text: &str) -> usize {
+    text.width()
+}
+
+/// A text with blanks behind it, so that it takes so many columns.
+pub fn padded(text: &str, columns: usize) -> String {
+    format!("{text}{}", " ".repeat(columns.saturating_sub(width(text))))
+}
+
 /// A piece of text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Span {
@@ -33,7 +57,7 @@ impl Span {
     }
 
     fn width(&self) -> usize {
-        self.text.chars().count()
+        width(&self.text)
     }
 }
 
@@ -103,19 +127,8 @@ impl Page {
     }
 
     fn paint(&mut self, span: &Span) {
-        let code = match span.look {
-            Look::Plain => None,
-            Look::Good => Some(32),
-            Look::Warn => Some(33),
-            Look::Bad => Some(31),
-            Look::Dim => Some(2),
-        };
-        match code.filter(|_| self.colour && !span.text.is_empty()) {
-            Some(code) => {
-                let _infallible = write!(self.text, "\x1b[{code}m{}\x1b[0m", span.text);
-            }
-            None => self.text.push_str(&span.text),
-        }
+        let style = if self.colour && !span.text.is_empty() { span.look.style() } else { Style::new() };
+        let _infallible = write!(self.text, "{style}{}{style:#}", span.text);
     }
 }
 
@@ -180,6 +193,20 @@ mod tests {
         let mut page = Page::new(true);
         page.table(&rows);
         assert_eq!(page.into_text(), "w1      \x1b[32mdone\x1b[0m\nworker  \x1b[31mfailed\x1b[0m  here\n");
+    }
+
+    #[test]
+    fn columns_are_aligned_where_characters_are_wide_or_have_no_width() {
+        let rows = [
+            vec![Span::from("ホスト"), Span::from("done")],
+            vec![Span::from("cafe\u{301}"), Span::from("done")],
+            vec![Span::from("worker"), Span::from("failed")],
+        ];
+        let mut page = Page::new(false);
+        page.table(&rows);
+        assert_eq!(page.into_text(), "ホスト  done\ncafe\u{301}    done\nworker  failed\n");
+        assert_eq!(padded("ホスト", 8), "ホスト  ");
+        assert_eq!(padded("worker", 2), "worker");
     }
 
     #[test]
