@@ -1,8 +1,10 @@
 //! The command line. What the flags mean for a rollout is in [`crate::spec`].
 
+use crate::duration::{self, InvalidDuration};
 use crate::given::{self, Named};
 use crate::phase_limit::{self, PhaseLimit};
-use careen_planner::constraint::Constraint;
+use careen_contract::payload::{InvalidCommand, check_name};
+use careen_planner::constraint::{Constraint, InvalidConstraint};
 use careen_planner::ratio::Ratio;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -252,10 +254,10 @@ pub struct HowArgs {
     #[arg(long, default_value = "1", value_name = "N", help_heading = "Order and pace")]
     pub parallelism: NonZeroUsize,
     /// Pause between two waves
-    #[arg(long, default_value = "0s", value_parser = duration, value_name = "DURATION", help_heading = "Order and pace")]
+    #[arg(long, default_value = "0s", value_parser = duration::parse, value_name = "DURATION", help_heading = "Order and pace")]
     pub delay: Duration,
     /// How long a node must stay healthy before it is done
-    #[arg(long, default_value = "15s", value_parser = duration, value_name = "DURATION", help_heading = "Order and pace")]
+    #[arg(long, default_value = "15s", value_parser = duration::parse, value_name = "DURATION", help_heading = "Order and pace")]
     pub monitor: Duration,
     /// Who goes first
     #[arg(long, value_enum, default_value_t = Order::WorkersFirst, value_name = "ORDER", help_heading = "Order and pace")]
@@ -275,7 +277,7 @@ pub struct HowArgs {
     pub timeout: Option<Duration>,
     /// How long a phase may take before the node counts as failed, such as rebooting=30m; can be repeated. It ends careen's
     /// waiting, not what runs on the host
-    #[arg(long = "phase-timeout", value_parser = phase_limit, value_name = "PHASE=DURATION", help_heading = "Failures")]
+    #[arg(long = "phase-timeout", value_parser = phase_limit::parse, value_name = "PHASE=DURATION", help_heading = "Failures")]
     pub phase_timeouts: Vec<PhaseLimit>,
 
     /// Drain nodes: when the engine is restarted or the host rebooted, always, or never
@@ -414,42 +416,43 @@ pub enum EngineRestart {
     Never,
 }
 
-fn image(text: &str) -> Result<String, String> {
+/// A value that a flag does not take.
+#[derive(Debug, thiserror::Error)]
+enum InvalidValue {
+    #[error("an image is NAME, NAME:TAG or NAME@sha256:DIGEST")]
+    Image,
+    #[error(
+        "a key is node.labels.NAME, engine.labels.NAME, node.hostname, node.role, node.id, node.platform.os or node.platform.arch"
+    )]
+    Spread,
+    #[error(transparent)]
+    Duration(#[from] InvalidDuration),
+    #[error("no time at all is no limit; leave --timeout out for none")]
+    NoTime,
+}
+
+fn image(text: &str) -> Result<String, InvalidValue> {
     let bad =
         text.is_empty() || text.starts_with('-') || text.chars().any(|c| c.is_whitespace() || c.is_control());
-    if bad { Err("an image is NAME, NAME:TAG or NAME@sha256:DIGEST".to_owned()) } else { Ok(text.to_owned()) }
+    if bad { Err(InvalidValue::Image) } else { Ok(text.to_owned()) }
 }
 
-fn command_name(text: &str) -> Result<String, String> {
-    careen_contract::payload::check_name(text)
-        .map(|()| text.to_owned())
-        .map_err(|invalid| invalid.to_string())
+fn command_name(text: &str) -> Result<String, InvalidCommand> {
+    check_name(text).map(|()| text.to_owned())
 }
 
-fn constraint(text: &str) -> Result<String, String> {
-    Constraint::parse(text).map(|_| text.to_owned()).map_err(|invalid| invalid.to_string())
+fn constraint(text: &str) -> Result<String, InvalidConstraint> {
+    Constraint::parse(text).map(|_| text.to_owned())
 }
 
-fn spread(text: &str) -> Result<String, String> {
-    let allowed = "a key is node.labels.NAME, engine.labels.NAME, node.hostname, node.role, node.id, node.platform.os or node.platform.arch";
+fn spread(text: &str) -> Result<String, InvalidValue> {
     let no_key = text.contains('=') || Constraint::parse(&format!("{text}==x")).is_err();
-    if no_key { Err(allowed.to_owned()) } else { Ok(text.to_owned()) }
+    if no_key { Err(InvalidValue::Spread) } else { Ok(text.to_owned()) }
 }
 
-/// A duration as Compose writes it.
-fn duration(text: &str) -> Result<Duration, String> {
-    let allowed = || "a duration is written as 90s, 10m or 1h30m".to_owned();
-    let parsed: jiff::SignedDuration = text.parse().map_err(|_| allowed())?;
-    Duration::try_from(parsed).map_err(|_| allowed())
-}
-
-fn time_limit(text: &str) -> Result<Duration, String> {
-    match duration(text)? {
-        Duration::ZERO => Err("no time at all is no limit; leave --timeout out for none".to_owned()),
+fn time_limit(text: &str) -> Result<Duration, InvalidValue> {
+    match duration::parse(text)? {
+        Duration::ZERO => Err(InvalidValue::NoTime),
         limit => Ok(limit),
     }
-}
-
-fn phase_limit(text: &str) -> Result<PhaseLimit, String> {
-    phase_limit::parse(text, duration)
 }

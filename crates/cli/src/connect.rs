@@ -161,7 +161,9 @@ pub fn context(variable: Option<String>, config: Option<&Path>) -> Result<Option
     }
     let Some(path) = config else { return Ok(None) };
     let unusable = |why: String| UnusableHost::Config { path: path.to_owned(), why };
-    let Some(config) = docker_config::read(path).map_err(&unusable)? else { return Ok(None) };
+    let Some(config) = docker_config::read(path).map_err(|error| unusable(error.to_string()))? else {
+        return Ok(None);
+    };
     match config.get("currentContext") {
         None | Some(serde_json::Value::Null) => Ok(None),
         Some(serde_json::Value::String(name)) => Ok(Some(name.clone())),

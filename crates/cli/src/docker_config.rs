@@ -4,12 +4,22 @@ use serde_json::Value;
 use std::io;
 use std::path::Path;
 
-/// What it says; `None` when there is none, and in words why it cannot be read.
-pub fn read(path: &Path) -> Result<Option<Value>, String> {
+/// Why it cannot be read. It never says what is in the file: that may be a password.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreadable {
+    /// The parser's words could quote what is in the file.
+    #[error("it is no JSON")]
+    NoJson,
+    /// The file is there, and the system does not give it.
+    #[error(transparent)]
+    File(#[from] io::Error),
+}
+
+/// What it says; `None` when there is none.
+pub fn read(path: &Path) -> Result<Option<Value>, Unreadable> {
     match std::fs::read_to_string(path) {
-        // The parser's words could quote what is in the file.
-        Ok(text) => serde_json::from_str(&text).map(Some).map_err(|_| "it is no JSON".to_owned()),
+        Ok(text) => serde_json::from_str(&text).map(Some).map_err(|_| Unreadable::NoJson),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(error.into()),
     }
 }

@@ -11,24 +11,61 @@ const SECRETS: &str = "/run/secrets";
 /// A secret or a config as the flag names it; its id is not known yet.
 pub type Named = GivenFile;
 
+/// A secret or a config that is not written as docker writes it, or has a place that it must not have.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidFile {
+    /// Neither a name nor fields.
+    #[error("it is NAME, or source=NAME[,target=PATH][,uid=N][,gid=N][,mode=0444]")]
+    Syntax,
+    /// `uid` or `gid`.
+    #[error("a {field} is a number")]
+    #[expect(missing_docs, reason = "the field's name says it")]
+    Number { field: &'static str },
+    /// No octal number, or one with more than the nine bits of permissions.
+    #[error("a mode is octal: 0400")]
+    Mode,
+    /// A secret among the payload's files.
+    #[error(
+        "a payload lies on the host's disk, and a secret must not: give it a target outside of {DEFAULT_PAYLOAD}"
+    )]
+    OnDisk,
+}
+
+/// A variable that cannot be given.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the texts say it")]
+pub enum InvalidVariable {
+    #[error("'{name}' is no variable's name: it is KEY=VALUE, or KEY for a variable that careen has itself")]
+    Name { name: String },
+    #[error(
+        "{name} is set by careen itself; of its own names only these can be given: {}",
+        variable::OPERATORS.join(", ")
+    )]
+    CareensOwn { name: String },
+    #[error("{name} has no value here: it is not in careen's own environment")]
+    NoValue { name: String },
+    #[error("the value of {name} has a byte that no variable can have")]
+    Value { name: String },
+    /// A line of `--env-file`, counted from 1.
+    #[error("{path}, line {line}: {why}")]
+    InFile { path: String, line: usize, why: Box<InvalidVariable> },
+}
+
 /// `--secret`: `NAME`, or `source=NAME[,target=…][,uid=…][,gid=…][,mode=…]`.
-pub fn secret(text: &str) -> Result<Named, String> {
+pub fn secret(text: &str) -> Result<Named, InvalidFile> {
     let file = file(text)?;
     if is_below(&container_path(SECRETS, &file.target), DEFAULT_PAYLOAD) {
-        return Err(format!(
-            "a payload lies on the host's disk, and a secret must not: give it a target outside of {DEFAULT_PAYLOAD}"
-        ));
+        return Err(InvalidFile::OnDisk);
     }
     Ok(file)
 }
 
 /// `--config`, in the same syntax.
-pub fn config(text: &str) -> Result<Named, String> {
+pub fn config(text: &str) -> Result<Named, InvalidFile> {
     file(text)
 }
 
-fn file(text: &str) -> Result<Named, String> {
-    let allowed = || "it is NAME, or source=NAME[,target=PATH][,uid=N][,gid=N][,mode=0444]".to_owned();
+fn file(text: &str) -> Result<Named, InvalidFile> {
     let mut file = GivenFile {
         id: String::new(),
         name: String::new(),
@@ -41,20 +78,20 @@ fn file(text: &str) -> Result<Named, String> {
         file.name = text.to_owned();
     } else {
         for field in text.split(',') {
-            let (key, value) = field.split_once('=').ok_or_else(allowed)?;
+            let (key, value) = field.split_once('=').ok_or(InvalidFile::Syntax)?;
             let number = || value.parse::<u32>().map(|number| number.to_string());
             match key.trim().to_ascii_lowercase().as_str() {
                 "source" | "src" => file.name = value.to_owned(),
                 "target" => file.target = value.to_owned(),
-                "uid" => file.uid = number().map_err(|_| "a uid is a number".to_owned())?,
-                "gid" => file.gid = number().map_err(|_| "a gid is a number".to_owned())?,
+                "uid" => file.uid = number().map_err(|_| InvalidFile::Number { field: "uid" })?,
+                "gid" => file.gid = number().map_err(|_| InvalidFile::Number { field: "gid" })?,
                 "mode" => file.mode = mode(value)?,
-                _ => return Err(allowed()),
+                _ => return Err(InvalidFile::Syntax),
             }
         }
     }
     if file.name.is_empty() || file.name.chars().any(|c| c.is_whitespace() || c.is_control() || c == '/') {
-        return Err(allowed());
+        return Err(InvalidFile::Syntax);
     }
     if file.target.is_empty() {
         file.target = file.name.clone();
@@ -62,9 +99,9 @@ fn file(text: &str) -> Result<Named, String> {
     Ok(file)
 }
 
-fn mode(text: &str) -> Result<u32, String> {
+fn mode(text: &str) -> Result<u32, InvalidFile> {
     let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o777);
-    mode.ok_or_else(|| "a mode is octal: 0400".to_owned())
+    mode.ok_or(InvalidFile::Mode)
 }
 
 /// Two files of a container at one place, where there are two.
@@ -89,20 +126,24 @@ pub fn environment<'a>(
     files: impl IntoIterator<Item = (&'a str, &'a str)>,
     flags: &[String],
     own: impl Fn(&str) -> Option<String>,
-) -> Result<Vec<String>, String> {
+) -> Result<Vec<String>, InvalidVariable> {
     let mut found: Vec<(String, String)> = Vec::new();
     let mut add = |text: &str| {
         let (name, value) = variable(text, &own)?;
         found.retain(|(other, _)| *other != name);
         found.push((name, value));
-        Ok::<_, String>(())
+        Ok::<_, InvalidVariable>(())
     };
     for (path, text) in files {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         for (number, line) in text.lines().enumerate() {
             let line = line.trim_start();
             if !line.is_empty() && !line.starts_with('#') {
-                add(line).map_err(|why| format!("{path}, line {}: {why}", number + 1))?;
+                add(line).map_err(|why| InvalidVariable::InFile {
+                    path: path.to_owned(),
+                    line: number + 1,
+                    why: Box::new(why),
+                })?;
             }
         }
     }
@@ -110,26 +151,20 @@ pub fn environment<'a>(
     Ok(found.into_iter().map(|(name, value)| format!("{name}={value}")).collect())
 }
 
-fn variable(text: &str, own: impl Fn(&str) -> Option<String>) -> Result<(String, String), String> {
+fn variable(text: &str, own: impl Fn(&str) -> Option<String>) -> Result<(String, String), InvalidVariable> {
     let (name, value) = match text.split_once('=') {
         Some((name, value)) => (name, Some(value.to_owned())),
         None => (text.trim_end(), own(text.trim_end())),
     };
     if name.is_empty() || name.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err(format!(
-            "'{name}' is no variable's name: it is KEY=VALUE, or KEY for a variable that careen has itself"
-        ));
+        return Err(InvalidVariable::Name { name: name.to_owned() });
     }
     if name.starts_with(variable::PREFIX) && !variable::OPERATORS.contains(&name) {
-        let allowed = variable::OPERATORS.join(", ");
-        return Err(format!(
-            "{name} is set by careen itself; of its own names only these can be given: {allowed}"
-        ));
+        return Err(InvalidVariable::CareensOwn { name: name.to_owned() });
     }
-    let value =
-        value.ok_or_else(|| format!("{name} has no value here: it is not in careen's own environment"))?;
+    let value = value.ok_or_else(|| InvalidVariable::NoValue { name: name.to_owned() })?;
     if value.contains('\0') {
-        return Err(format!("the value of {name} has a byte that no variable can have"));
+        return Err(InvalidVariable::Value { name: name.to_owned() });
     }
     Ok((name.to_owned(), value))
 }
@@ -163,7 +198,7 @@ mod tests {
             ("source=db,file=x", "source=NAME"),
             ("source=db,target=/install/key", "disk"),
         ] {
-            assert!(secret(text).unwrap_err().contains(hint), "{text}");
+            assert!(secret(text).unwrap_err().to_string().contains(hint), "{text}");
         }
         assert!(config("source=c,target=/install/data").is_ok());
     }
@@ -183,12 +218,12 @@ mod tests {
         let flags = ["A=3".to_owned(), "C=x=y".to_owned(), "EMPTY=".to_owned()];
         let found = environment([("vars", file)], &flags, own).unwrap();
         assert_eq!(found, ["B=two words ", "TOKEN=t", "A=3", "C=x=y", "EMPTY="]);
-        let error = |flag: &str| environment([], &[flag.to_owned()], own).unwrap_err();
+        let error = |flag: &str| environment([], &[flag.to_owned()], own).unwrap_err().to_string();
         assert!(error("MISSING").contains("MISSING has no value here"));
         assert!(error("=x").contains("no variable's name"));
         assert!(error("CAREEN_TRANSACTION=x").contains("CAREEN_OUTPUT_LIMIT"));
         assert!(environment([], &["CAREEN_OUTPUT_LIMIT=1MiB".to_owned()], own).is_ok());
-        let error = environment([("vars", "A=1\nCAREEN_RUN=2")], &[], own).unwrap_err();
+        let error = environment([("vars", "A=1\nCAREEN_RUN=2")], &[], own).unwrap_err().to_string();
         assert!(error.starts_with("vars, line 2: CAREEN_RUN"), "{error}");
     }
 }

@@ -5,8 +5,25 @@ use careen_contract::label;
 use careen_engine::{ApiPath, Engine, EngineError};
 use serde_json::{Value, json};
 
-/// Why there is none: what was tried, or an engine that cannot be asked.
-type NoPin = Result<String, EngineError>;
+/// Why there is none.
+#[derive(Debug, thiserror::Error)]
+pub enum NoPin {
+    /// Everybody who was asked has looked.
+    #[error("{why}")]
+    Nobody {
+        /// Who was asked, and their words.
+        why: String,
+    },
+    /// An engine that cannot be asked.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+impl NoPin {
+    fn nobody(why: impl Into<String>) -> Self {
+        Self::Nobody { why: why.into() }
+    }
+}
 
 /// Pins a name that is this engine's own: no registry is asked.
 pub fn pin_here(image: &str, on_engine: Result<Value, EngineError>) -> Result<String, NoPin> {
@@ -32,8 +49,10 @@ pub fn pin(
     };
     let other = if second.is_some() { registry() } else { engine() };
     other.map_err(|why| match (first, why) {
-        (Ok(first), Ok(second)) => Ok(format!("{first}; {second}")),
-        (Err(error), _) | (_, Err(error)) => Err(error),
+        (NoPin::Nobody { why: first }, NoPin::Nobody { why: second }) => {
+            NoPin::nobody(format!("{first}; {second}"))
+        }
+        (error @ NoPin::Engine(_), _) | (_, error @ NoPin::Engine(_)) => error,
     })
 }
 
@@ -72,7 +91,7 @@ fn repository(image: &str) -> &str {
 fn of_registry(image: &str, answer: Result<Value, EngineError>) -> Result<String, NoPin> {
     let answer = answer.map_err(|error| refused("the registry", error))?;
     let digest = answer.pointer("/Descriptor/digest").and_then(Value::as_str);
-    let digest = digest.ok_or_else(|| Ok("the registry gives no digest".to_owned()))?;
+    let digest = digest.ok_or_else(|| NoPin::nobody("the registry gives no digest"))?;
     Ok(format!("{}@{digest}", repository(image)))
 }
 
@@ -82,14 +101,14 @@ fn of_engine(image: &str, answer: Result<Value, EngineError>) -> Result<String, 
     let digests = answer.get("RepoDigests").and_then(Value::as_array).into_iter().flatten();
     let digest = digests.filter_map(Value::as_str).find(of_name);
     let pinned = digest.or_else(|| answer.get("Id").and_then(Value::as_str));
-    pinned.map(str::to_owned).ok_or_else(|| Ok("this engine gives no id".to_owned()))
+    pinned.map(str::to_owned).ok_or_else(|| NoPin::nobody("this engine gives no id"))
 }
 
 /// An engine that answers has looked; one that does not has not.
 fn refused(who: &str, error: EngineError) -> NoPin {
     match error {
-        EngineError::Answer { message, .. } => Ok(format!("{who}: {message}")),
-        EngineError::Unreachable { .. } | EngineError::Malformed { .. } => Err(error),
+        EngineError::Answer { message, .. } => NoPin::nobody(format!("{who}: {message}")),
+        EngineError::Unreachable { .. } | EngineError::Malformed { .. } => error.into(),
     }
 }
 
@@ -109,7 +128,7 @@ mod tests {
             let found = engine.map(|digest| json!({ "Id": "sha256:22", "RepoDigests": [digest] }));
             found.ok_or_else(no)
         };
-        pin(image, in_registry, on_engine).map_err(|error| error.unwrap())
+        pin(image, in_registry, on_engine).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -136,7 +155,7 @@ mod tests {
         assert_eq!(of("u:1", true, Some("other@sha256:33")), ok("sha256:22"), "not the public one's");
         assert_eq!(of("u:1", true, None), ok("u@sha256:11"));
         assert_eq!(of("u@sha256:44", false, None), ok("u@sha256:44"));
-        assert!(matches!(pin_here("u:1", Err(no())), Err(Ok(_))));
+        assert!(matches!(pin_here("u:1", Err(no())), Err(NoPin::Nobody { .. })));
         let why = of("u:1", false, None).unwrap_err();
         assert_eq!(why, "this engine: no such image; the registry: no such image");
     }

@@ -1,7 +1,7 @@
 //! `careen`: the operator's command line. What it decides itself is pure and small; what a rollout does is decided by
 //! careen-planner, here as in the controller.
 //!
-//! - [`args`], [`phase_limit`], [`spec`]: flags, and the rollout that they describe; [`given`], [`delivery`]: what hosts get besides the
+//! - [`args`], [`duration`], [`phase_limit`], [`spec`]: flags, and the rollout that they describe; [`given`], [`delivery`]: what hosts get besides the
 //!   image; [`registry`], [`push`]: credentials, and images on their way to a registry
 //! - [`backend`]: what is needed of a swarm, as a trait; [`swarm`]: over careen-swarm; [`connect`]: which engine is asked
 //! - [`commands`]: one flow for each command
@@ -19,6 +19,7 @@ pub mod connect;
 pub mod console;
 pub mod delivery;
 mod docker_config;
+pub mod duration;
 pub mod error;
 pub mod exit;
 pub mod follow;

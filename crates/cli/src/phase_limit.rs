@@ -1,5 +1,6 @@
 //! `--phase-timeout PHASE=DURATION`: how long careen waits in a phase before it calls the node failed. Pure.
 
+use crate::duration::{self, InvalidDuration};
 use careen_planner::spec::Limits;
 use std::time::Duration;
 use strum::{EnumString, VariantNames};
@@ -26,20 +27,37 @@ enum Phase {
     NodeDown,
 }
 
+/// A text that is no `PHASE=DURATION`.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidPhaseLimit {
+    /// There is no `=` in it.
+    #[error("it is written as PHASE=DURATION: rebooting=30m")]
+    Syntax,
+    /// The command has a flag of its own.
+    #[error("the command's own limit is --timeout")]
+    Running,
+    /// What stands before the `=` has no limit.
+    #[error("'{name}' is no phase; there are {}", Phase::VARIANTS.join(", "))]
+    #[expect(missing_docs, reason = "the field's name says it")]
+    NoPhase { name: String },
+    /// What stands behind the `=` cannot be read.
+    #[error(transparent)]
+    Duration(#[from] InvalidDuration),
+    /// No node could keep it.
+    #[error("no time at all would fail every node; leave {name} out for its default")]
+    #[expect(missing_docs, reason = "the field's name says it")]
+    NoTime { name: String },
+}
+
 /// Reads `PHASE=DURATION`.
-pub fn parse(text: &str, duration: impl Fn(&str) -> Result<Duration, String>) -> Result<PhaseLimit, String> {
-    let (name, limit) = text.split_once('=').ok_or("it is written as PHASE=DURATION: rebooting=30m")?;
+pub fn parse(text: &str) -> Result<PhaseLimit, InvalidPhaseLimit> {
+    let (name, limit) = text.split_once('=').ok_or(InvalidPhaseLimit::Syntax)?;
     if name == "running" {
-        return Err("the command's own limit is --timeout".to_owned());
+        return Err(InvalidPhaseLimit::Running);
     }
-    let phase = name.parse().map_err(|_| {
-        let names = Phase::VARIANTS.join(", ");
-        format!("'{name}' is no phase; there are {names}")
-    })?;
-    match duration(limit)? {
-        Duration::ZERO => {
-            Err(format!("no time at all would fail every node; leave {name} out for its default"))
-        }
+    let phase = name.parse().map_err(|_| InvalidPhaseLimit::NoPhase { name: name.to_owned() })?;
+    match duration::parse(limit)? {
+        Duration::ZERO => Err(InvalidPhaseLimit::NoTime { name: name.to_owned() }),
         limit => Ok(PhaseLimit { phase, limit }),
     }
 }
@@ -70,9 +88,8 @@ mod tests {
 
     #[test]
     fn each_phase_gets_its_own_limit_and_the_others_keep_theirs() {
-        let seconds = |text: &str| text.parse().map(Duration::from_secs).map_err(|_| "seconds".to_owned());
         for (index, phase) in Phase::VARIANTS.iter().enumerate() {
-            let limit = parse(&format!("{phase}={}", 1000 + index), seconds).unwrap();
+            let limit = parse(&format!("{phase}={}s", 1000 + index)).unwrap();
             let limits = serde_json::to_value(apply(&[limit])).unwrap();
             let defaults = serde_json::to_value(Limits::default()).unwrap();
             let field = phase.replace('-', "_");

@@ -31,7 +31,8 @@ pub fn push(
 ) -> Result<Exit, Failure> {
     let image = args.image.clone().unwrap_or_else(|| format!("{OWN}:{}", env!("CARGO_PKG_VERSION")));
     let failed = |why: String, usage| Failure::NotPushed { image: image.clone(), why, usage };
-    let Target { repository, tag } = target(&args.target, &image).map_err(|why| failed(why, true))?;
+    let Target { repository, tag } =
+        target(&args.target, &image).map_err(|why| failed(why.to_string(), true))?;
     let auth = credentials.for_image(&repository).map_err(|error| failed(chain(&error), false))?;
     let tagged = engine.tag_image(&image, &repository, &tag);
     tagged.map_err(|error| failed(words(&error), false))?;
@@ -58,8 +59,19 @@ fn words(error: &EngineError) -> String {
     }
 }
 
+/// A target that an image cannot be pushed to.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+enum InvalidTarget {
+    #[error(
+        "'{given}' names no registry: it is HOST[:PORT] or HOST[:PORT]/NAME[:TAG]; docker's own is docker.io/NAME"
+    )]
+    NoRegistry { given: String },
+    #[error("an image is pushed by its name")]
+    ByDigest,
+}
+
 /// `HOST[:PORT]` takes the image under its own name; with a path behind it that is the name.
-fn target(given: &str, image: &str) -> Result<Target, String> {
+fn target(given: &str, image: &str) -> Result<Target, InvalidTarget> {
     let (host, path) = match given.split_once('/') {
         Some((host, path)) => (host, path),
         None => (given, ""),
@@ -70,12 +82,10 @@ fn target(given: &str, image: &str) -> Result<Target, String> {
         || given.contains(['@', '?', '#'])
         || given.ends_with('/')
     {
-        return Err(format!(
-            "'{given}' names no registry: it is HOST[:PORT] or HOST[:PORT]/NAME[:TAG]; docker's own is docker.io/NAME"
-        ));
+        return Err(InvalidTarget::NoRegistry { given: given.to_owned() });
     }
     if image.contains('@') || image.starts_with("sha256:") {
-        return Err("an image is pushed by its name".to_owned());
+        return Err(InvalidTarget::ByDigest);
     }
     let (own_name, own_tag) = split(image);
     // A registry's host in front of the image's own name stays behind.
@@ -116,7 +126,7 @@ mod tests {
             assert_eq!(target(given, image), Ok(expected), "{given}");
         }
         for given in ["", "me", "me/careen", "r.example/", "r.example/a b", "r.example/a@sha256:0"] {
-            assert!(target(given, own).unwrap_err().contains("names no registry"), "{given}");
+            assert!(target(given, own).unwrap_err().to_string().contains("names no registry"), "{given}");
         }
         assert!(target("r.example", "sha256:00").is_err() && target("r.example", "u@sha256:00").is_err());
     }

@@ -68,7 +68,8 @@ impl Credentials {
 
     fn read(&self) -> Result<Option<Value>, CredentialsError> {
         let Some(path) = &self.path else { return Ok(None) };
-        docker_config::read(path).map_err(|why| CredentialsError::File { path: path.clone(), why })
+        docker_config::read(path)
+            .map_err(|error| CredentialsError::File { path: path.clone(), why: error.to_string() })
     }
 }
 

@@ -4,6 +4,7 @@ use crate::backend::{
     Backend, BackendError, EndedNode, ImageLook, LogLine, LogPlace, LogRead, Order, Rollouts, Summary,
 };
 use crate::connect::{NoManager, chain};
+use crate::image::NoPin;
 use crate::key::Key;
 use crate::registry::Credentials;
 use crate::{image, log};
@@ -93,10 +94,10 @@ impl SwarmBackend {
         }
     }
 
-    fn no_image(&self, image: &str, error: Result<String, EngineError>) -> BackendError {
+    fn no_image(&self, image: &str, error: NoPin) -> BackendError {
         match error {
-            Ok(why) => BackendError::NoImage { image: image.to_owned(), why },
-            Err(error) => from_engine(&error, &self.name),
+            NoPin::Nobody { why } => BackendError::NoImage { image: image.to_owned(), why },
+            NoPin::Engine(error) => from_engine(&error, &self.name),
         }
     }
 

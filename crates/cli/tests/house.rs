@@ -383,7 +383,7 @@ fn paths_of_dockers_api_are_spelled_in_one_place() {
     for name in folders().into_iter().filter(|name| name != "lab") {
         for (module, text) in shipped(&name) {
             let spells =
-                |place: &&str| ["/", "?", "\""].iter().any(|end| text.contains(&format!("\"/{place}{end}")));
+                |place: &&&str| ["/", "?", "\""].iter().any(|end| text.contains(&format!("\"/{place}{end}")));
             found.extend(PLACES.iter().filter(spells).map(|_| (name.clone(), module.join("/"))));
         }
     }

@@ -295,7 +295,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         let texts = texts.iter().map(|(path, text)| (path.as_str(), text.as_str()));
         let environment = given::environment(texts, &flags.environment, |name| std::env::var(name).ok());
         Ok(Given {
-            environment: environment.map_err(|why| Failure::Given { why })?,
+            environment: environment.map_err(|why| Failure::Given { why: why.to_string() })?,
             files: files.iter().map(to_be_given).collect(),
             configs: self.found(GivenKind::Config, &flags.configs)?,
             secrets: self.found(GivenKind::Secret, &flags.secrets)?,

@@ -6,7 +6,7 @@ use crate::render::text::{Look, Page, Span};
 use crate::render::words;
 use careen_planner::observed::Availability;
 use careen_planner::remains::LabelledNode;
-use careen_planner::{JobKey, Stage};
+use careen_planner::{JobKey, NodeState};
 use careen_swarm::GivenKind;
 use serde::Serialize;
 
@@ -45,14 +45,14 @@ pub fn lines(left: &LeftBehind) -> Vec<String> {
 fn node(node: &LabelledNode) -> String {
     let drained = node.taken.is_some() && node.availability == Availability::Drain;
     let stays = if drained { "; it stays drained" } else { "" };
-    let works = if let Stage::Failed { phase, reason } = &node.stage {
+    let works = if let NodeState::Failed { during: phase, reason } = &node.state {
         format!(": {}", words::failure(*phase, *reason))
     } else if node.may_be_at_work() {
         "; its host may be at work".to_owned()
     } else {
         String::new()
     };
-    format!("{} ({}) was {}{works}{stays}", node.hostname, node.id, words::stage(&node.stage))
+    format!("{} ({}) was {}{works}{stays}", node.hostname, node.id, words::stage(&node.state))
 }
 
 /// The commands that give it back.
@@ -80,7 +80,7 @@ struct LeftNodeJson<'a> {
     node: &'a str,
     hostname: &'a str,
     state: &'static str,
-    stage: &'a Stage,
+    stage: &'a NodeState,
     availability: &'static str,
     drained_by_careen: bool,
 }
@@ -106,8 +106,8 @@ fn node_json(node: &LabelledNode) -> LeftNodeJson<'_> {
     LeftNodeJson {
         node: &node.id.0,
         hostname: &node.hostname,
-        state: node.stage.name(),
-        stage: &node.stage,
+        state: node.state.name(),
+        stage: &node.state,
         availability: node.availability.word(),
         drained_by_careen: node.taken.is_some(),
     }
@@ -119,7 +119,7 @@ mod tests {
     use crate::left::left_behind;
     use crate::testing::{agent, at, failed_and_paused, spec};
     use careen_planner::Observed;
-    use careen_planner::state::{Phase, Reason, Taken};
+    use careen_planner::state::{Reason, StateName, Taken};
     use careen_swarm::Stored;
 
     fn config(name: &str) -> Stored {
@@ -165,7 +165,7 @@ mod tests {
              drained\n  what next:\n    careen restore w2\n"
         );
         let drained = Some(Taken { was: Availability::Active, set: Availability::Drain });
-        at(&mut observed.nodes[2], Stage::Running { drained: true }, drained);
+        at(&mut observed.nodes[2], NodeState::Running { drained: true }, drained);
         observed.jobs.push(agent("w2"));
         let removed = left_behind(&observed, stored(), &[], None);
         assert_eq!(
@@ -181,9 +181,9 @@ mod tests {
         for key in json[0].as_object().unwrap().keys() {
             assert!(section.contains(&format!("`{key}`")), "{key} is not documented");
         }
-        let failed = Stage::Failed { phase: Phase::Running, reason: Reason::Aborted };
+        let failed = NodeState::Failed { during: StateName::Running, reason: Reason::Aborted };
         assert!(
-            node(&LabelledNode { stage: failed, ..removed[0].remains.nodes[0].clone() }).contains("aborted")
+            node(&LabelledNode { state: failed, ..removed[0].remains.nodes[0].clone() }).contains("aborted")
         );
     }
 }
