@@ -6,10 +6,10 @@
 
 use crate::files::{self, File};
 use crate::layout::{self, TransactionDir};
-use crate::say::chain;
 use crate::unit::{Launch, NoSystemd, find_systemd_run};
 use anyhow::{Context, bail};
 use careen_contract::TransactionId;
+use careen_contract::chain;
 use careen_contract::entry::Way;
 use careen_host::mountinfo;
 use nix::sched::{CloneFlags, setns};

@@ -53,12 +53,6 @@ pub fn pass_on(bytes: &[u8]) -> io::Result<()> {
     }
 }
 
-/// An error and all its causes on one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -38,6 +38,6 @@ pub trait OrRefuse<T> {
 
 impl<T, E: std::error::Error> OrRefuse<T> for Result<T, E> {
     fn or_refuse(self, what: impl fmt::Display) -> Result<T, Stop> {
-        self.map_err(|error| Stop::refused(format!("cannot {what}: {}", crate::say::chain(&error))))
+        self.map_err(|error| Stop::refused(format!("cannot {what}: {}", careen_contract::chain(&error))))
     }
 }

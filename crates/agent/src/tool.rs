@@ -4,8 +4,8 @@
 
 use crate::files::{self, Descriptor};
 use crate::readiness;
-use crate::say::chain;
 use crate::signals::with_signals_unblocked;
+use careen_contract::chain;
 use careen_contract::settings::COMMAND_PATH;
 use careen_host::facts::restart::Answer;
 use nix::sys::memfd::{MFdFlags, memfd_create};

@@ -1,8 +1,8 @@
 //! Which engine is asked, and whether it is a manager's. Nothing is changed here.
 
 use crate::docker_config;
+use careen_contract::chain;
 use careen_engine::{Engine, EngineError, Info};
-use std::error::Error;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -218,17 +218,6 @@ fn judge(info: &Info) -> Result<(), NoManager> {
 fn words(error: &str) -> String {
     let error = error.trim();
     if error.is_empty() { "its engine does not say why".to_owned() } else { error.to_owned() }
-}
-
-/// An error with all its causes in one line.
-pub fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text += &format!(": {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

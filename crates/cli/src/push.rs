@@ -1,7 +1,6 @@
 //! `careen image push`: an image of this engine to a registry. It needs no swarm.
 
 use crate::args::{Format, PushArgs};
-use crate::connect::chain;
 use crate::console::Console;
 use crate::error::Failure;
 use crate::exit::Exit;
@@ -9,6 +8,7 @@ use crate::registry::Credentials;
 use crate::render::notes::Note;
 use crate::render::print;
 use crate::render::results::Pushed;
+use careen_contract::chain;
 use careen_engine::{Engine, EngineError};
 
 /// What careen's own image is called where it was built.

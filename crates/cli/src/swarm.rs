@@ -3,11 +3,12 @@
 use crate::backend::{
     Backend, BackendError, EndedNode, ImageLook, LogLine, LogPlace, LogRead, Order, Rollouts, Summary,
 };
-use crate::connect::{NoManager, chain};
+use crate::connect::NoManager;
 use crate::image::NoPin;
 use crate::key::Key;
 use crate::registry::Credentials;
 use crate::{image, log};
+use careen_contract::chain;
 use careen_contract::{label, object};
 use careen_engine::{ApiPath, Engine, EngineError, Kind, Meaning, RegistryAuth};
 use careen_planner::cluster::ActError;

@@ -378,12 +378,13 @@ fn dockers_words_are_compared_in_one_place() {
 fn paths_of_dockers_api_are_spelled_in_one_place() {
     const PLACES: [&str; 8] =
         ["containers", "services", "tasks", "nodes", "configs", "secrets", "distribution", "images"];
+    // Of a list, of an object, of what is done with one.
+    const ENDS: [&str; 5] = ["\"", "?", "/{", "/json", "/create"];
     let mut found = BTreeSet::new();
     // The lab drives the docker CLI, as a user would.
     for name in folders().into_iter().filter(|name| name != "lab") {
         for (module, text) in shipped(&name) {
-            let spells =
-                |place: &&&str| ["/", "?", "\""].iter().any(|end| text.contains(&format!("\"/{place}{end}")));
+            let spells = |place: &&&str| ENDS.iter().any(|end| text.contains(&format!("\"/{place}{end}")));
             found.extend(PLACES.iter().filter(spells).map(|_| (name.clone(), module.join("/"))));
         }
     }
@@ -467,8 +468,8 @@ fn no_error_says_its_cause_twice() {
 }
 
 /// The crates whose errors are types. Those that are missing still have some that are text.
-const TYPED_ERRORS: [&str; 8] =
-    ["agent", "contract", "controller", "engine", "host", "planner", "protocol", "upgrade"];
+const TYPED_ERRORS: [&str; 10] =
+    ["agent", "cli", "contract", "controller", "engine", "host", "planner", "protocol", "swarm", "upgrade"];
 
 /// What follows the opening bracket, up to the one that closes it, cut at the commas of its own level.
 fn generics(text: &str) -> Vec<&str> {
@@ -504,6 +505,10 @@ fn errors_are_types() {
     let mut found = Vec::new();
     for name in TYPED_ERRORS {
         for (module, text) in shipped(name) {
+            // What tests find wrong is for whoever reads their output.
+            if module.last().is_some_and(|file| file == "typed") {
+                continue;
+            }
             let errors = errors_as_text(&text).into_iter();
             found.extend(errors.map(|error| format!("{name}: {}: {error}", module.join("/"))));
         }

@@ -5,6 +5,7 @@
 //! `careen-host`, what only a controller knows in `careen-planner`. No files, sockets, clocks, processes, docker.
 
 pub mod cause;
+mod chain;
 pub mod command;
 pub mod entry;
 pub mod exit;
@@ -20,5 +21,6 @@ pub mod terminal;
 mod value;
 pub mod variable;
 
+pub use chain::chain;
 pub use exit::AgentExit;
 pub use id::TransactionId;

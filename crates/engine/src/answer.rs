@@ -34,6 +34,8 @@ pub struct Info {
     pub name: String,
     /// Where the engine keeps its things.
     pub docker_root_dir: String,
+    /// The storage driver in which it has its images. Empty when it does not say.
+    pub driver: String,
     /// Its place in a swarm.
     pub swarm: SwarmInfo,
 }

@@ -92,6 +92,11 @@ impl Engine {
         Ok(engine)
     }
 
+    /// Whether it answers, and well.
+    pub fn ping(&self) -> Result<(), EngineError> {
+        self.get_bytes(&ApiPath::ping()).map(drop)
+    }
+
     /// The newest API that the engine speaks; none when it does not say.
     pub fn api(&self) -> Option<(u32, u32)> {
         self.api

@@ -1,6 +1,6 @@
 //! What an engine means when it says no. Docker's API tells much of that in words alone; they are compared here and nowhere else.
 
-use crate::EngineError;
+use crate::error::EngineError;
 
 /// What an answer means that is an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -66,6 +66,10 @@ impl fmt::Display for ApiPath {
 }
 
 impl ApiPath {
+    pub(crate) fn ping() -> Self {
+        Self("/_ping".to_owned())
+    }
+
     /// The engine about itself, and its part in a swarm.
     pub fn info() -> Self {
         Self("/info".to_owned())

@@ -1,6 +1,8 @@
 //! What has to do with registries: requests that carry credentials, images that are pulled, tagged and pushed.
 
-use crate::{ApiPath, Engine, EngineError, parse};
+use crate::error::EngineError;
+use crate::path::ApiPath;
+use crate::{Engine, parse};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::fmt;

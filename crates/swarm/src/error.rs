@@ -1,8 +1,8 @@
 //! What can go wrong between careen and a swarm.
 
+use careen_contract::chain;
 use careen_engine::{EngineError, Meaning};
 use careen_planner::cluster::{ActError, Unseen};
-use std::error::Error;
 
 /// Why the swarm could not be looked at, or something in it not be understood.
 #[derive(Debug, thiserror::Error)]
@@ -33,17 +33,6 @@ impl SwarmError {
     pub(crate) fn corrupt(object: impl Into<String>, why: impl ToString) -> Self {
         Self::Corrupt { object: object.into(), why: why.to_string() }
     }
-}
-
-/// An error with all its causes in one line.
-pub(crate) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text += &format!(": {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 impl From<SwarmError> for Unseen {

@@ -3,10 +3,11 @@
 use super::unusable::{unusable, unusable_chain};
 use crate::files::{self, File, OpenOptions};
 use crate::payload::pump;
-use crate::say::{chain, say};
+use crate::say::say;
 use crate::stop::Stop;
 use crate::{durable, layout, tool};
 use anyhow::Context;
+use careen_contract::chain;
 use careen_contract::id::hex;
 use nix::sys::statvfs::FsFlags;
 use std::path::{Path, PathBuf};

@@ -3,8 +3,9 @@
 use super::Request;
 use super::secrets::Secrets;
 use crate::files;
-use crate::say::{chain, say};
+use crate::say::say;
 use crate::stop::{OrRefuse, Stop};
+use careen_contract::chain;
 use careen_contract::id::{Identity, TransactionId};
 use careen_engine::{Container, Engine, EngineError, Info};
 use careen_host::manifest::{Origin, TerminalSize};

@@ -7,8 +7,9 @@
 
 use super::lock::{self, Holder, NotTaken, Work};
 use crate::engine_process::engine_instance;
-use crate::say::{chain, say};
+use crate::say::say;
 use careen_contract::TransactionId;
+use careen_contract::chain;
 use careen_engine::{Engine, EngineError};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::{self, JoinHandle};

@@ -19,7 +19,8 @@ pub use turn::NoTurn;
 
 use crate::engine_process::{self, engine_instance};
 use crate::layout;
-use crate::say::{chain, say};
+use crate::say::say;
+use careen_contract::chain;
 use careen_contract::quorum;
 use careen_engine::{Engine, EngineError, Info};
 use careen_host::journal::EngineOutcome;

@@ -3,9 +3,10 @@
 use super::stop::{Killed, PROPERTIES, Step, Unit};
 use super::{Ended, INTERVAL, Patience};
 use crate::engine_process::{engine_instance, is_replaced};
-use crate::say::{chain, say};
+use crate::say::say;
 use crate::tool::{self, ToolError};
 use crate::unit::find_systemd_run;
+use careen_contract::chain;
 use std::time::{Duration, Instant};
 
 /// An engine gives its containers 10 s each, all at once, and an init script waits for it. One that starts may have a big

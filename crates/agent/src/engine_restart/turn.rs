@@ -3,7 +3,7 @@
 use super::lock::{self, NotTaken, Work};
 use super::{Ended, INTERVAL, Restart};
 use crate::engine_process::engine_instance;
-use crate::say::chain;
+use careen_contract::chain;
 use careen_contract::quorum::{Manager, NotNow, may_go_down};
 use careen_engine::{Engine, EngineError, Info};
 use std::time::{Duration, Instant};

@@ -1,8 +1,8 @@
 //! The engine's versions and its plain containers.
 
 use crate::engine_process::running_as_installed;
-use crate::say::chain;
 use crate::tool::output;
+use careen_contract::chain;
 use careen_contract::label;
 use careen_engine::{ApiPath, Engine};
 use careen_host::facts::{

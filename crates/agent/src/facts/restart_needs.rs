@@ -3,8 +3,8 @@
 
 use crate::engine_process::engine_processes;
 use crate::files;
-use crate::say::chain;
 use crate::tool::ask;
+use careen_contract::chain;
 use careen_host::facts::restart::{Answer, EngineProcess, Marker, RebootSigns};
 use jiff::Timestamp;
 use std::path::Path;

@@ -3,7 +3,6 @@
 use super::{Session, find};
 use crate::args::LogsArgs;
 use crate::backend::{Backend, BackendError, EndedNode, LogLine, LogPlace, LogRead, Stream};
-use crate::connect::chain;
 use crate::console::Console;
 use crate::error::Failure;
 use crate::exit::Exit;
@@ -12,6 +11,7 @@ use crate::render::notes::Note;
 use crate::render::print;
 use crate::render::text::width;
 use crate::view::{NodeStanding, Standing};
+use careen_contract::chain;
 use careen_planner::observed::Report;
 use careen_planner::{JobKey, NodeId};
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,9 +1,9 @@
 //! How a command that failed says so: what happened and what to do next.
 
 use crate::args::Format;
-use crate::connect::chain;
 use crate::error::Failure;
 use crate::render::text::{json_event, neutral};
+use careen_contract::chain;
 use serde::Serialize;
 
 #[derive(Serialize)]

@@ -5,17 +5,6 @@ use crate::options::InvalidOptions;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-/// What an engine does instead of answering.
-#[derive(Debug, thiserror::Error)]
-pub enum Silence {
-    /// Nobody listens there, or it breaks off.
-    #[error("{0}")]
-    Unreachable(std::io::Error),
-    /// It answers with something else than 200: the first line of that.
-    #[error("it says '{0}'")]
-    Refuses(String),
-}
-
 /// Why a command did not do its work.
 #[derive(Debug, thiserror::Error)]
 pub enum Fail {
@@ -106,8 +95,8 @@ pub enum Fail {
     #[error("cannot {action} {path}: {why}")]
     File { action: &'static str, path: PathBuf, why: std::io::Error },
     /// The engine does not answer.
-    #[error("the engine does not answer at /run/docker.sock: {0}")]
-    Engine(Silence),
+    #[error("the engine does not answer")]
+    Engine(#[source] careen_engine::EngineError),
 }
 
 fn list(refusals: &[Refusal]) -> String {

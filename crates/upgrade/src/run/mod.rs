@@ -43,7 +43,7 @@ pub fn command(name: &str, args: Vec<String>) -> ExitCode {
     match carry_out(name, args) {
         Ok(code) => code.into(),
         Err(fail) => {
-            eprintln!("upgrade: {fail}");
+            eprintln!("upgrade: {}", careen_contract::chain(&fail));
             FAILED.into()
         }
     }

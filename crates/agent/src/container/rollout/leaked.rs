@@ -1,7 +1,8 @@
 //! What earlier rollouts have left on this host: engines before 23.0.2 keep the containers of a job whose service was
 //! removed, running ones included.
 
-use crate::say::{chain, say};
+use crate::say::say;
+use careen_contract::chain;
 use careen_contract::label::{self, ROLE, role};
 use careen_engine::{ApiPath, Engine, EngineError};
 use serde::Deserialize;

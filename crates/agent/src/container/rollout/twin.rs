@@ -23,7 +23,7 @@ pub fn is_one(place: &Place) -> Result<bool, Stop> {
     let (Some(engine), Some(own)) = (&place.engine, &place.container) else { return Ok(false) };
     let Some(service) = own.config.labels.get(SERVICE_ID) else { return Ok(false) };
     let all = list(engine, service).map_err(|error| {
-        let error = crate::say::chain(&error);
+        let error = careen_contract::chain(&error);
         let message = format!("cannot tell whether this agent was started twice: {error}");
         Stop::new(AgentExit::Interrupted, message)
     })?;

@@ -1,8 +1,8 @@
 //! How the engine would start again: asked of the installed dockerd, with the flags and variables that its unit gives it.
 
 use crate::others::HostFiles;
-use crate::say::chain;
 use crate::tool;
+use careen_contract::chain;
 use careen_host::facts::restart::Answer;
 use careen_host::facts::version_of_dockerd;
 use careen_host::preflight::{
