@@ -1,4 +1,4 @@
-//! What commands show, as text and as JSON. A [`Screen`] is one result, one event or one line, made of typed values; [`print`] writes
+//! What commands show, as text and as JSON. A [`Screen`] is one result, one event or one line, made of typed values; [`print()`] writes
 //! it where it belongs, in the format that was asked for. Nothing else in the crate knows a format, beside the flag itself.
 //!
 //! - [`results`]: what `plan`, `status`, `why` and `image push` answer; [`events`]: what is said while something is done;
@@ -8,7 +8,7 @@
 //! - [`words`]: states, holds and failures as sentences, with each [`step`] that comes next
 //! - [`text`]: the terminal: colours, columns, and nothing that does harm to it
 //!
-//! Everything here but [`print`] and [`live::Canvas`] is pure.
+//! Everything here but [`print()`] and [`live::Canvas`] is pure.
 
 pub mod controller;
 pub mod events;
