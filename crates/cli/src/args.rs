@@ -209,6 +209,9 @@ pub struct NodeArgs {
 pub struct LogsArgs {
     /// This node alone, by id or host name
     pub node: Option<String>,
+    /// What the rollout's controller printed, and not the hosts
+    #[arg(long, conflicts_with = "node")]
+    pub controller: bool,
     /// Go on until the rollout is over
     #[arg(long, short)]
     pub follow: bool,

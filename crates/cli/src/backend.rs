@@ -107,18 +107,26 @@ pub trait Backend {
     /// Takes the controller of a rollout away that does nothing more. What is gone is no error.
     fn remove_controller(&mut self, rollout: &RolloutId) -> Result<(), BackendError>;
 
-    /// Gives what an agent printed behind a place in its log, line by line, careen's own reports among them, and moves the place
-    /// behind each: what there is now, without waiting, as far as it can be read in some seconds. An agent whose service is gone
-    /// has printed nothing.
+    /// Gives what somebody printed behind a place in the log, line by line, careen's own reports among them, and moves the place
+    /// behind each: what there is now, without waiting, as far as it can be read in some seconds. Who is gone has printed nothing.
     fn logs(
         &mut self,
-        agent: &JobKey,
+        of: Speaker<'_>,
         place: &mut LogPlace,
         each: &mut dyn FnMut(LogLine),
     ) -> Result<LogRead, BackendError>;
 
     /// What the controller `me` works with, on this rollout.
     fn cluster(&mut self, rollout: &RolloutId, me: &ControllerId) -> Result<Self::Cluster, BackendError>;
+}
+
+/// Whose log is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Speaker<'a> {
+    /// An agent's, with what its command printed.
+    Agent(&'a JobKey),
+    /// The log of a rollout's controller.
+    Controller(&'a RolloutId),
 }
 
 /// What an image says of itself.

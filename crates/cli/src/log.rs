@@ -18,9 +18,9 @@ const LONGEST_TIME: u64 = 64;
 
 /// What is asked of the engine: everything from the second of the place on. It cannot be asked more exactly than that
 /// by all engines, so [`read`] leaves out what was there before.
-pub fn path(service: &str, after: &LogPlace) -> ApiPath {
+pub fn path(source: Source<'_>, after: &LogPlace) -> ApiPath {
     let query = LogQuery { stdout: true, timestamps: true, tail: None, since: second(after) };
-    ApiPath::logs(Source::Service(service), query)
+    ApiPath::logs(source, query)
 }
 
 /// A place is the time of the last line, and how many lines of that very time were read.
@@ -192,10 +192,17 @@ mod tests {
     fn every_line_comes_once_also_when_several_have_one_time() {
         let line = |time: usize, text: &str| frame(1, &format!("{} {text}\n", AT[time]));
         let mut place = LogPlace::default();
-        assert_eq!(path("s", &place).to_string(), "/services/s/logs?stderr=1&stdout=1&timestamps=1");
+        assert_eq!(
+            path(Source::Service("s"), &place).to_string(),
+            "/services/s/logs?stderr=1&stdout=1&timestamps=1"
+        );
         let first = [line(0, "a"), line(1, "b")].concat();
         assert_eq!(reads(&first, &mut place), ["a", "b"]);
-        assert!(path("s", &place).to_string().ends_with("&since=1795399200"), "{}", path("s", &place));
+        assert!(
+            path(Source::Service("s"), &place).to_string().ends_with("&since=1795399200"),
+            "{}",
+            path(Source::Service("s"), &place)
+        );
         let second = [first.clone(), line(1, "c"), line(2, "d e")].concat();
         assert_eq!(reads(&second, &mut place), ["c", "d e"]);
         let before = place.clone();

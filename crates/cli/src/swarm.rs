@@ -1,7 +1,8 @@
 //! The command line's [`Backend`] over careen-swarm: a manager's engine.
 
 use crate::backend::{
-    Backend, BackendError, EndedNode, ImageLook, LogLine, LogPlace, LogRead, Order, Rollouts, Summary,
+    Backend, BackendError, EndedNode, ImageLook, LogLine, LogPlace, LogRead, Order, Rollouts, Speaker,
+    Summary,
 };
 use crate::connect::NoManager;
 use crate::image::NoPin;
@@ -10,7 +11,7 @@ use crate::registry::Credentials;
 use crate::{image, log};
 use careen_contract::chain;
 use careen_contract::{label, object};
-use careen_engine::{ApiPath, Engine, EngineError, Kind, Meaning, RegistryAuth};
+use careen_engine::{ApiPath, Engine, EngineError, Kind, Meaning, RegistryAuth, Source};
 use careen_planner::cluster::ActError;
 use careen_planner::observed::{ControllerPlace, Node};
 use careen_planner::remains::Giving;
@@ -19,10 +20,11 @@ use careen_planner::spec::UnlockKey;
 use careen_planner::{ControllerId, GivenFile, JobKey, JobRole, NodeId, Observed, RolloutId, Spec};
 use careen_swarm::{
     ControllerTask, GivenKind, PayloadFile, Remembered, RequestError, Stored, Swarm, SwarmCluster,
-    SwarmError, place_of_a_new_one,
+    SwarmError, controller_name, place_of_a_new_one,
 };
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::time::Duration;
 
 /// How long one reading of a node's log may take: the call hangs when its host is frozen.
@@ -112,6 +114,26 @@ impl SwarmBackend {
     /// The spec of a rollout that has to be there.
     fn spec_of(&self, rollout: &RolloutId) -> Result<Spec, BackendError> {
         self.spec(Some(rollout))?.ok_or_else(|| BackendError::Over { rollout: rollout.clone() })
+    }
+
+    /// A log, as the engine sends it; `None` when there is none. A controller may be a service, or a container of this manager's.
+    fn frames(&self, of: Speaker<'_>, place: &LogPlace) -> Result<Option<impl Read + use<>>, BackendError> {
+        let name = match of {
+            Speaker::Agent(agent) => agent.name(),
+            Speaker::Controller(rollout) => controller_name(rollout),
+        };
+        let places: &[Source<'_>] = match of {
+            Speaker::Agent(_) => &[Source::Service(&name)],
+            Speaker::Controller(_) => &[Source::Service(&name), Source::Container(&name)],
+        };
+        for source in places {
+            match self.engine.reader_within(&log::path(*source, place), LOG_LIMIT) {
+                Ok(frames) => return Ok(Some(frames)),
+                Err(error) if error.is_not_found() => {}
+                Err(error) => return Err(from_engine(&error, &self.name)),
+            }
+        }
+        Ok(None)
     }
 
     fn onlooker(&mut self, rollout: Option<&RolloutId>) -> Result<&mut SwarmCluster, BackendError> {
@@ -296,16 +318,12 @@ impl Backend for SwarmBackend {
 
     fn logs(
         &mut self,
-        agent: &JobKey,
+        of: Speaker<'_>,
         place: &mut LogPlace,
         each: &mut dyn FnMut(LogLine),
     ) -> Result<LogRead, BackendError> {
         let before = place.clone();
-        let frames = match self.engine.reader_within(&log::path(&agent.name(), place), LOG_LIMIT) {
-            Ok(frames) => frames,
-            Err(error) if error.is_not_found() => return Ok(LogRead::Whole),
-            Err(error) => return Err(from_engine(&error, &self.name)),
-        };
+        let Some(frames) = self.frames(of, place)? else { return Ok(LogRead::Whole) };
         match log::read(frames, place, each) {
             Ok(()) => Ok(LogRead::Whole),
             Err(_) if *place != before => Ok(LogRead::Partly),

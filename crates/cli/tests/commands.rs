@@ -330,6 +330,8 @@ fn a_controller_in_the_swarm_is_followed_and_ctrl_c_leaves_it_alone() {
     assert_eq!(exit(sim.call("logs")), 0);
     assert!(sim.out().contains("w1 | Unpacking \\u{1b}[31mlibc6"), "{}", sim.out());
     assert!(!sim.err().contains("careen-report"), "{}", sim.err());
+    assert_eq!(exit(sim.call("logs --controller")), 0);
+    assert!(sim.err().contains("careen-controller: works on it rollout="), "{}", sim.err());
     sim.0.borrow_mut().no_logs = true;
     assert_eq!(exit(sim.call("logs w1")), 1, "a host that is frozen");
     let told = sim.err();
@@ -344,6 +346,8 @@ fn a_controller_in_the_swarm_is_followed_and_ctrl_c_leaves_it_alone() {
         "the local controller waits for the other, and sees the end"
     );
     assert!(sim.out().ends_with("is done: 3 of 3 nodes done\n"), "{}", sim.out());
+    assert_eq!(exit(sim.call("logs --controller")), 1);
+    assert!(sim.err().contains("its controller went with its log; 'careen status' says"), "{}", sim.err());
     assert_eq!(violations(&sim), Vec::<String>::new());
 }
 

@@ -228,7 +228,7 @@ fn no_two_files_need_each_other() {
             paths(text).iter().any(|path| target(&files, module, path).is_some_and(|other| other != module))
         };
         // Where there are few, only the crate's root may need them.
-        assert!(files.iter().any(leads) || files.len() < 2, "{name}: no path was understood");
+        assert!(files.iter().any(leads) || files.len() < 4, "{name}: no path was understood");
         assert!(files.len() < 6 || edges > 0, "{name}: nothing was understood");
         for module in files.keys() {
             if let Some(way) = circle(&needs, module) {

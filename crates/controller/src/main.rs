@@ -1,21 +1,23 @@
 //! `careen-controller ROLLOUT`: carries a rollout out, from a manager of its swarm.
 //!
 //! It keeps nothing: whoever starts another one, anywhere, goes on where this one was. It talks to the engine's socket
-//! and to nobody else, and says in plain lines what it does and what it waits for.
+//! and to nobody else, and says on standard error what it does and what it waits for: a line each, with fixed keys.
+
+mod log;
+mod news;
 
 use anyhow::{Context, bail};
-use careen_contract::terminal::neutral;
 use careen_contract::variable;
-use careen_controller::{Controller, Done, run};
+use careen_controller::{Controller, run};
 use careen_engine::RegistryAuth;
-use careen_planner::cluster::{Cluster, Unseen};
+use careen_planner::cluster::Cluster;
 use careen_planner::observed::ControllerPlace;
-use careen_planner::{Act, Action, ControllerId, NodeId, NodeState, Pass, PassEnd, RolloutId};
+use careen_planner::{Act, Action, ControllerId, NodeId, PassEnd, RolloutId};
 use careen_swarm::{REGISTRY_FILE, Swarm, SwarmCluster};
+use news::{News, Told};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use std::collections::BTreeMap;
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 
@@ -29,13 +31,16 @@ fn main() -> ExitCode {
             println!("careen-controller {}", env!("CARGO_PKG_VERSION"));
             ExitCode::SUCCESS
         }
-        [rollout] => match carry_out(rollout) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                say(format_args!("careen-controller: {error:#}"));
-                ExitCode::FAILURE
+        [rollout] => {
+            log::begin();
+            match carry_out(rollout) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => {
+                    tracing::error!(rollout, "{error:#}");
+                    ExitCode::FAILURE
+                }
             }
-        },
+        }
         _ => {
             eprintln!(
                 "usage: careen-controller ROLLOUT   ('careen run --image IMAGE' starts it where it belongs)"
@@ -59,12 +64,12 @@ fn carry_out(rollout: &str) -> anyhow::Result<()> {
         node: NodeId(node),
         movable: std::env::var_os(variable::CONTROLLER_MOVABLE).is_some(),
     });
-    say(format_args!("careen-controller: {} works on the rollout {id}", me.0));
+    tracing::info!(rollout = %id, controller = %me.0, "works on the rollout");
     let mut cluster = SwarmCluster::new(swarm.clone(), found.spec.clone(), me.clone(), place)
         .with_registry_auth(registry_auth()?);
     let mut told = Told::default();
     let end = run(&mut Controller::new(me.clone(), found.spec), &mut cluster, |passed| {
-        told.news(passed).iter().for_each(say);
+        told.news(passed).iter().for_each(News::tell);
         !signals.arrived_within(INTERVAL)
     })?;
     match end {
@@ -79,15 +84,13 @@ fn carry_out(rollout: &str) -> anyhow::Result<()> {
             bail!("{}", removed(&id))
         }
     }
-    say(format_args!(
-        "careen-controller: {}",
-        match end {
-            PassEnd::Finished => "the rollout is over",
-            PassEnd::Superseded => "another controller has the rollout now",
-            PassEnd::Removed => "the rollout is gone",
-            PassEnd::GoOn => "told to end; another controller goes on where this one was",
-        }
-    ));
+    let why = match end {
+        PassEnd::Finished => "the rollout is over",
+        PassEnd::Superseded => "another controller has the rollout now",
+        PassEnd::Removed => "the rollout is gone",
+        PassEnd::GoOn => "told to end; another controller goes on where this one was",
+    };
+    tracing::info!(rollout = %id, "{why}");
     Ok(())
 }
 
@@ -113,7 +116,7 @@ fn registry_auth() -> anyhow::Result<Option<RegistryAuth>> {
 /// Whoever goes on need not wait until the lock is dead then. If its engine is being stopped, it may have to.
 fn release_lock(cluster: &mut SwarmCluster, me: &ControllerId) {
     let stays = |why: &dyn std::fmt::Display| {
-        say(format_args!("careen-controller: the lock stays until it is dead: {why}"));
+        tracing::warn!(error = ?why.to_string(), "the lock stays until it is dead");
     };
     let lock = match cluster.observe() {
         Ok(observed) => observed.lock,
@@ -131,46 +134,6 @@ fn new_id() -> std::io::Result<String> {
     Ok(std::fs::read_to_string("/proc/sys/kernel/random/uuid")?.trim().to_owned())
 }
 
-/// What was said, so that only what is new is said.
-#[derive(Default)]
-struct Told {
-    nodes: BTreeMap<NodeId, String>,
-    away: Option<String>,
-}
-
-impl Told {
-    fn news(&mut self, passed: Result<&(Pass, Vec<Done>), &Unseen>) -> Vec<String> {
-        let mut news = Vec::new();
-        let away = passed.err().map(ToString::to_string);
-        if let Some(why) = away.as_ref().filter(|_| away != self.away) {
-            news.push(format!("careen-controller: {why}"));
-        }
-        self.away = away;
-        let Ok((pass, done)) = passed else { return news };
-        for done in done {
-            if let Err(error) = &done.result {
-                news.push(format!("careen-controller: {}: {error}", done.act.action.name()));
-            }
-        }
-        for (node, state) in &pass.states {
-            let shown = match pass.holds.get(node) {
-                Some(hold) => format!("{}: {hold}", state.name()),
-                None => NodeState::name(state).to_owned(),
-            };
-            if self.nodes.get(node) != Some(&shown) {
-                news.push(format!("{node} {shown}"));
-                self.nodes.insert(node.clone(), shown);
-            }
-        }
-        news
-    }
-}
-
-/// A line of this process's own log. What hosts, engines and the swarm say is in it, and it is one line all the same.
-fn say(line: impl std::fmt::Display) {
-    eprintln!("{}", neutral(&line.to_string()));
-}
-
 /// SIGTERM and SIGINT, as something to wait for.
 struct Signals {
     descriptor: SignalFd,
@@ -186,28 +149,5 @@ impl Signals {
     fn arrived_within(&self, milliseconds: u16) -> bool {
         let mut waited = [PollFd::new(self.descriptor.as_fd(), PollFlags::POLLIN)];
         poll(&mut waited, PollTimeout::from(milliseconds)).is_ok_and(|ready| ready > 0)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_the_swarm_says_is_told_once_and_stays_on_its_line() {
-        let mut told = Told::default();
-        let away = Unseen::Away { why: "\u{1b}[2Jgone\ncareen-controller: the rollout is over".into() };
-        let news: Vec<String> = told.news(Err(&away)).iter().map(|line| neutral(line)).collect();
-        let line = r"careen-controller: the swarm does not answer: \u{1b}[2Jgone\u{a}careen-controller: the rollout is over";
-        assert_eq!(news, [line]);
-        assert!(told.news(Err(&away)).is_empty());
-    }
-
-    #[test]
-    fn nothing_is_printed_but_through_the_function_that_neutralises() {
-        let source = include_str!("main.rs");
-        let raw: Vec<&str> = source.lines().filter(|line| line.contains("eprintln!(")).collect();
-        // The usage, the function itself, and this test.
-        assert_eq!(raw.len(), 3, "{raw:?}");
     }
 }

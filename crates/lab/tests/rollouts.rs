@@ -41,6 +41,8 @@ fn a_failure_pauses_it_and_retry_goes_on() {
     assert!(why.contains("exit code 7 in the command") && why.contains("careen retry n3"), "{why}");
     assert!(why.contains("\n    | it does not work here\n"), "its last words travel with the result: {why}");
     assert!(scene.careen(&["logs", "n3"]).stdout.contains("it does not work here"));
+    let controller = scene.careen(&["logs", "--controller"]);
+    assert!(controller.stderr.contains("state=\"failed\""), "{controller:?}");
 
     let second = scene.run(&["--node", "n2"]);
     let first = scene.json(&["status"])["rollout"]["id"].as_str().unwrap_or_default().to_owned();

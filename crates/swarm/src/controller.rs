@@ -153,7 +153,8 @@ fn home(nodes: &[Node], spec: &Spec) -> Home {
     }
 }
 
-pub(crate) fn name(id: &RolloutId) -> String {
+/// What the controller of a rollout is called, service or container.
+pub fn name(id: &RolloutId) -> String {
     format!("careen-controller-{id}")
 }
 

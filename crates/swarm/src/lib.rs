@@ -27,7 +27,7 @@ mod tar;
 mod unlock;
 
 pub use api::Swarm;
-pub use controller::{Home, REGISTRY_FILE, place_of_a_new_one};
+pub use controller::{Home, REGISTRY_FILE, name as controller_name, place_of_a_new_one};
 pub use controller_task::{ControllerTask, Seat};
 pub use deliver::{GivenKind, PayloadFile};
 pub use error::SwarmError;

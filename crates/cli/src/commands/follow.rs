@@ -2,7 +2,7 @@
 
 use super::Session;
 use super::logs::is_report;
-use crate::backend::{Backend, BackendError, LogLine, LogPlace, Summary};
+use crate::backend::{Backend, BackendError, LogLine, LogPlace, Speaker, Summary};
 use crate::console::Console;
 use crate::error::Failure;
 use crate::exit::Exit;
@@ -124,7 +124,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
                     lines.push_back(log_line(&line.text));
                 }
             };
-            let _best_effort = self.backend.logs(agent, place, &mut keep);
+            let _best_effort = self.backend.logs(Speaker::Agent(agent), place, &mut keep);
         }
     }
 

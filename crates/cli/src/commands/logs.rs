@@ -2,18 +2,18 @@
 
 use super::{Session, find};
 use crate::args::LogsArgs;
-use crate::backend::{Backend, BackendError, EndedNode, LogLine, LogPlace, LogRead, Stream};
+use crate::backend::{Backend, BackendError, EndedNode, LogLine, LogPlace, LogRead, Speaker, Stream};
 use crate::console::Console;
 use crate::error::Failure;
 use crate::exit::Exit;
-use crate::render::events::Logged;
+use crate::render::events::{ControllerLogged, Logged};
 use crate::render::notes::Note;
 use crate::render::print;
 use crate::render::text::width;
 use crate::view::{NodeStanding, Standing};
 use careen_contract::chain;
 use careen_planner::observed::Report;
-use careen_planner::{JobKey, NodeId};
+use careen_planner::{JobKey, NodeId, RolloutId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -35,6 +35,9 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         let Some(spec) = self.backend.active()? else { return self.logs_lie_on_hosts(args) };
         if args.follow {
             self.console.catch_interrupts()?;
+        }
+        if args.controller {
+            return self.log_of_controller(&spec.id, args.follow);
         }
         let mut reading = Reading::default();
         loop {
@@ -69,6 +72,10 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
     fn logs_lie_on_hosts(&mut self, args: &LogsArgs) -> Result<Exit, Failure> {
         let last = self.rollouts()?.into_iter().next().ok_or(Failure::NoRollout)?;
         let rollout = &last.spec.id;
+        if args.controller {
+            self.show(&Note::ControllersLogIsGone { rollout })?;
+            return Ok(Exit::Other);
+        }
         let asked = |node: &&EndedNode| {
             args.node.as_ref().is_none_or(|given| node.node.0 == *given || node.hostname == *given)
         };
@@ -81,6 +88,36 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
             self.show(&Note::LogOnHost { host: &node.hostname, transaction: id })?;
         }
         Ok(Exit::Other)
+    }
+
+    /// What the controller printed, wherever it was meanwhile: as long as Swarm remembers its tasks.
+    fn log_of_controller(&mut self, rollout: &RolloutId, follow: bool) -> Result<Exit, Failure> {
+        let (mut place, mut lines) = (LogPlace::default(), 0);
+        loop {
+            let (console, format) = (&mut *self.console, self.format);
+            let mut printed = Ok(());
+            let read = self.backend.logs(Speaker::Controller(rollout), &mut place, &mut |line| {
+                if printed.is_ok() {
+                    lines += 1;
+                    printed = print(&ControllerLogged { rollout, line: &line }, format, console);
+                }
+            });
+            printed?;
+            if read? == LogRead::Partly {
+                continue;
+            }
+            if !follow {
+                if lines == 0 {
+                    self.show(&Note::ControllerSaidNothing { rollout })?;
+                }
+                return Ok(Exit::Done);
+            }
+            self.console.wait(INTERVAL);
+            let goes_on = self.backend.active()?.is_some_and(|active| active.id == *rollout);
+            if !goes_on || self.console.interrupted() {
+                return Ok(Exit::Done);
+            }
+        }
     }
 
     /// Prints what is new of one node, as far as it can be read now.
@@ -98,7 +135,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         }
         let (console, format) = (&mut *self.console, self.format);
         let mut printed = Ok(());
-        let read = self.backend.logs(agent, place, &mut |line| {
+        let read = self.backend.logs(Speaker::Agent(agent), place, &mut |line| {
             if printed.is_ok() && !is_report(&line) {
                 reading.lines += 1;
                 printed = print(&Logged { node, line: &line, width }, format, console);

@@ -311,16 +311,50 @@ impl Screen for Logged<'_> {
     }
 
     fn json(&self) -> serde_json::Result<String> {
-        let stream = match self.line.stream {
-            Stream::Stdout => "stdout",
-            Stream::Stderr => "stderr",
-        };
+        let stream = stream_name(self.line.stream);
         let NodeStanding { node, hostname, .. } = self.node;
         json_event(&LoggedJson { node, hostname, stream, text: &self.line.text })
     }
 
     fn stream(&self) -> Stream {
         self.line.stream
+    }
+}
+
+/// A line that the controller printed.
+#[derive(Debug, Clone, Copy)]
+#[expect(missing_docs, reason = "the fields' names say it")]
+pub struct ControllerLogged<'a> {
+    pub rollout: &'a RolloutId,
+    pub line: &'a LogLine,
+}
+
+#[derive(Serialize)]
+struct ControllerLoggedJson<'a> {
+    rollout: &'a RolloutId,
+    stream: &'static str,
+    text: &'a str,
+}
+
+impl Screen for ControllerLogged<'_> {
+    fn text(&self, page: &mut Page) {
+        page.line(log_line(&self.line.text));
+    }
+
+    fn json(&self) -> serde_json::Result<String> {
+        let (rollout, stream) = (self.rollout, stream_name(self.line.stream));
+        json_event(&ControllerLoggedJson { rollout, stream, text: &self.line.text })
+    }
+
+    fn stream(&self) -> Stream {
+        self.line.stream
+    }
+}
+
+const fn stream_name(stream: Stream) -> &'static str {
+    match stream {
+        Stream::Stdout => "stdout",
+        Stream::Stderr => "stderr",
     }
 }
 

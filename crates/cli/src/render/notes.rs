@@ -24,6 +24,8 @@ pub enum Note<'a> {
     LogUnreadable { host: &'a str, why: &'a str },
     PrintedOnHost { host: &'a str, transaction: &'a TransactionId },
     NoLog { host: &'a str },
+    ControllerSaidNothing { rollout: &'a RolloutId },
+    ControllersLogIsGone { rollout: &'a RolloutId },
     NothingBegun { rollout: &'a RolloutId },
     YouLeft { rollout: &'a RolloutId },
     Unavailable { why: &'a str },
@@ -69,6 +71,15 @@ impl fmt::Display for Note<'_> {
                 write!(f, "what {host} printed lies on its host: careen-agent logs {transaction}")
             }
             Self::NoLog { host } => write!(f, "{host} has no log in the swarm now"),
+            Self::ControllerSaidNothing { rollout } => write!(
+                f,
+                "the controller of the rollout {rollout} has no log here: 'careen why' says where it is; one that runs with --local \
+                 has its terminal"
+            ),
+            Self::ControllersLogIsGone { rollout } => write!(
+                f,
+                "the rollout {rollout} is over, and its controller went with its log; 'careen status' says what came of it"
+            ),
             Self::NothingBegun { rollout } => write!(f, "nothing was begun there yet; rollout {rollout}"),
             Self::YouLeft { rollout } => write!(
                 f,
@@ -124,11 +135,11 @@ impl fmt::Display for Question<'_> {
             Self::Start => f.write_str("Start it?"),
             Self::GiveBack { host } => {
                 let host = neutral(host);
-                write!(f, "Give {host} back, and remove what careen has there? [y/N] ")
+                write!(f, "Give {host} back, and remove what careen has there?")
             }
             Self::GiveBackAll => f.write_str(
                 "Give the nodes back, and remove what is left? Nodes that failed or may be at work stay as they \
-                 are. [y/N] ",
+                 are.",
             ),
         }
     }

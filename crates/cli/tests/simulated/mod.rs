@@ -3,7 +3,7 @@
 
 use careen_cli::args::{Cli, Format};
 use careen_cli::backend::{
-    Backend, BackendError, ImageLook, LogLine, LogPlace, LogRead, Order, Rollouts, Stream, Summary,
+    Backend, BackendError, ImageLook, LogLine, LogPlace, LogRead, Order, Rollouts, Speaker, Stream, Summary,
 };
 use careen_cli::commands::Session;
 use careen_cli::console::{Colours, Console};
@@ -17,9 +17,7 @@ use careen_planner::observed::{ControllerPlace, Node};
 use careen_planner::remains::Giving;
 use careen_planner::rollout::{Ask, Control, RolloutRecord};
 use careen_planner::spec::UnlockKey;
-use careen_planner::{
-    Act, ControllerId, GivenFile, JobKey, NodeId, Observed, PauseReason, RolloutId, Spec, Version,
-};
+use careen_planner::{Act, ControllerId, GivenFile, NodeId, Observed, PauseReason, RolloutId, Spec, Version};
 use careen_sim::View;
 use careen_sim::world::World;
 use careen_swarm::{ControllerTask, GivenKind, Home, PayloadFile, Seat, Stored};
@@ -375,7 +373,7 @@ impl Backend for Sim {
 
     fn logs(
         &mut self,
-        agent: &JobKey,
+        of: Speaker<'_>,
         place: &mut LogPlace,
         each: &mut dyn FnMut(LogLine),
     ) -> Result<LogRead, BackendError> {
@@ -383,6 +381,16 @@ impl Backend for Sim {
             return Err(BackendError::Unclear { why: "timeout: global".to_owned() });
         }
         let line = |stream, text: String| LogLine { stream, text };
+        let agent = match of {
+            Speaker::Agent(agent) => agent,
+            Speaker::Controller(rollout) => {
+                let known = std::mem::replace(place, LogPlace("1".to_owned()));
+                if known == LogPlace::default() {
+                    each(line(Stream::Stderr, format!("careen-controller: works on it rollout={rollout}")));
+                }
+                return Ok(LogRead::Whole);
+            }
+        };
         let all = [
             line(
                 Stream::Stderr,
