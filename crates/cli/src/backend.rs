@@ -3,14 +3,13 @@
 //! Synchronous, as [`careen_planner::cluster::Cluster`] is. Nothing here waits for a rollout: whoever follows asks again.
 
 use crate::connect::NoManager;
-use crate::key::Key;
 use careen_planner::cluster::Cluster;
 use careen_planner::observed::{ControllerPlace, Node};
 use careen_planner::remains::Giving;
 use careen_planner::rollout::{Ask, Control};
 use careen_planner::spec::UnlockKey;
-use careen_planner::{ControllerId, GivenFile, JobKey, NodeId, NodeState, Observed, RolloutId, Spec};
-use careen_swarm::{ControllerTask, GivenKind, PayloadFile, Stored};
+use careen_planner::{ControllerId, JobKey, NodeId, NodeState, Observed, RolloutId, Spec};
+use careen_swarm::{ControllerTask, Draft, GivenKind, Key, Stored};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use strum::IntoStaticStr;
@@ -56,28 +55,15 @@ pub trait Backend {
     /// The id of a secret or a config of this name; `None` when there is none.
     fn find_given(&mut self, kind: GivenKind, name: &str) -> Result<Option<String>, BackendError>;
 
-    /// Brings a payload's files into the swarm, for a rollout that is submitted next.
-    fn deliver(&mut self, rollout: &RolloutId, files: &[PayloadFile])
-    -> Result<Vec<GivenFile>, BackendError>;
-
-    /// Takes them away again: it was not submitted.
-    fn take_back(&mut self, rollout: &RolloutId) -> Result<(), BackendError>;
-
     /// Whether managers of this swarm are unlocked with this key.
     fn is_unlock_key(&mut self, key: &Key) -> Result<bool, BackendError>;
 
     /// The Swarm secret of this name.
     fn secret(&mut self, name: &str) -> Result<Option<UnlockKey>, BackendError>;
 
-    /// Stores the key as a secret of this rollout, which goes when the rollout is over.
-    fn store_unlock_key(&mut self, rollout: &RolloutId, key: &Key) -> Result<UnlockKey, BackendError>;
-
-    /// Removes that secret, when the rollout was not submitted after all.
-    fn remove_unlock_key(&mut self, rollout: &RolloutId) -> Result<(), BackendError>;
-
-    /// Stores a rollout. `by` is who submits it, as they say themselves. [`BackendError::OtherRollout`] when one is
-    /// going on.
-    fn submit(&mut self, spec: &Spec, by: &str) -> Result<(), BackendError>;
+    /// Brings a rollout into the swarm, with all that comes with it, and says what became of its spec; of one that is refused nothing
+    /// stays. `by` is who submits it, as they say themselves. [`BackendError::OtherRollout`] when one is going on.
+    fn submit(&mut self, draft: &Draft, by: &str) -> Result<Spec, BackendError>;
 
     /// Makes sure that a controller works on the rollout in the swarm. Nothing happens when one does.
     fn start_controller(&mut self, rollout: &RolloutId) -> Result<(), BackendError>;

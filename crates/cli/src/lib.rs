@@ -25,7 +25,6 @@ pub mod exit;
 pub mod follow;
 pub mod given;
 mod image;
-pub mod key;
 pub mod left;
 mod log;
 pub mod phase_limit;

@@ -208,7 +208,8 @@ impl Scene {
         let (what, about) = show.split_once(' ').unwrap_or((show, ""));
         match what {
             "plan" => {
-                plan_page::page(&plan(&self.observed, &self.spec), &self.spec, &self.observed, &mut page)
+                let draft = careen_swarm::Draft::of(self.spec.clone());
+                plan_page::page(&plan(&self.observed, &self.spec), &draft, &self.observed, &mut page)
             }
             "status" if self.observed.rollout.is_none() => status::idle(self.last.as_ref(), &mut page),
             "status" => status::page(&self.standing(), &self.spec, &mut page),

@@ -27,8 +27,8 @@ pub fn of_args(args: &RolloutArgs, id: RolloutId, image: &str) -> Spec {
     }
 }
 
-/// The rollout of the built-in payload that the flags of `upgrade` describe.
-pub fn of_upgrade(args: &UpgradeArgs, id: RolloutId, image: &str) -> Result<Spec, InvalidOptions> {
+/// What the flags of `upgrade` tell its payload.
+pub fn words_of_upgrade(args: &UpgradeArgs) -> Result<Vec<String>, InvalidOptions> {
     let options = Options {
         engine: args.engine,
         security_only: args.security_only,
@@ -37,9 +37,14 @@ pub fn of_upgrade(args: &UpgradeArgs, id: RolloutId, image: &str) -> Result<Spec
         may_go: args.may_go.clone(),
         any_may_go: args.any_may_go,
     };
-    Ok(Spec {
+    Ok(options.check()?.to_args())
+}
+
+/// The rollout of the built-in payload, which is told these words.
+pub fn of_upgrade(args: &UpgradeArgs, words: Vec<String>, id: RolloutId, image: &str) -> Spec {
+    Spec {
         payload: Some(UPGRADE_PAYLOAD.to_owned()),
-        args: options.check()?.to_args(),
+        args: words,
         reboot: match args.reboot {
             UpgradeReboot::Auto => RebootPolicy::Auto,
             UpgradeReboot::Never => RebootPolicy::Never,
@@ -47,7 +52,7 @@ pub fn of_upgrade(args: &UpgradeArgs, id: RolloutId, image: &str) -> Result<Spec
         },
         restarts: args.reboot == UpgradeReboot::Always,
         ..of_how(&args.how, id, image)
-    })
+    }
 }
 
 /// What a rollout does, in one word for people.
@@ -201,7 +206,7 @@ mod tests {
     fn upgrade(flags: &str) -> Result<Spec, InvalidOptions> {
         let words = ["careen", "upgrade"].into_iter().chain(flags.split_whitespace());
         let Command::Upgrade(args) = Cli::try_parse_from(words).unwrap().command else { unreachable!() };
-        of_upgrade(&args, RolloutId::parse("k3x9").unwrap(), "i@sha256:00")
+        Ok(of_upgrade(&args, words_of_upgrade(&args)?, RolloutId::parse("k3x9").unwrap(), "i@sha256:00"))
     }
 
     #[test]

@@ -6,7 +6,6 @@ use crate::backend::{
 };
 use crate::connect::NoManager;
 use crate::image::NoPin;
-use crate::key::Key;
 use crate::registry::Credentials;
 use crate::{image, log};
 use careen_contract::chain;
@@ -17,10 +16,10 @@ use careen_planner::observed::{ControllerPlace, Node};
 use careen_planner::remains::Giving;
 use careen_planner::rollout::{Ask, Control, NodeResult};
 use careen_planner::spec::UnlockKey;
-use careen_planner::{ControllerId, GivenFile, JobKey, JobRole, NodeId, Observed, RolloutId, Spec};
+use careen_planner::{ControllerId, JobKey, JobRole, NodeId, Observed, RolloutId, Spec};
 use careen_swarm::{
-    ControllerTask, GivenKind, PayloadFile, Remembered, RequestError, Stored, Swarm, SwarmCluster,
-    SwarmError, controller_name, place_of_a_new_one,
+    ControllerTask, Draft, GivenKind, Key, Remembered, RequestError, Stored, Swarm, SwarmCluster, SwarmError,
+    controller_name, place_of_a_new_one,
 };
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -236,36 +235,16 @@ impl Backend for SwarmBackend {
         self.swarm.find_given(kind, name).map_err(|error| self.unanswered(&error))
     }
 
-    fn deliver(
-        &mut self,
-        rollout: &RolloutId,
-        files: &[PayloadFile],
-    ) -> Result<Vec<GivenFile>, BackendError> {
-        self.swarm.deliver(rollout, files).map_err(|error| self.refused(error))
-    }
-
-    fn take_back(&mut self, rollout: &RolloutId) -> Result<(), BackendError> {
-        self.swarm.remove_delivered(rollout).map_err(|error| self.unanswered(&error))
-    }
-
     fn is_unlock_key(&mut self, key: &Key) -> Result<bool, BackendError> {
-        self.swarm.is_unlock_key(key.reveal()).map_err(|error| self.unanswered(&error))
+        self.swarm.is_unlock_key(key).map_err(|error| self.unanswered(&error))
     }
 
     fn secret(&mut self, name: &str) -> Result<Option<UnlockKey>, BackendError> {
         self.swarm.secret(name).map_err(|error| self.unanswered(&error))
     }
 
-    fn store_unlock_key(&mut self, rollout: &RolloutId, key: &Key) -> Result<UnlockKey, BackendError> {
-        self.swarm.store_unlock_key(rollout, key.reveal()).map_err(|error| self.refused(error))
-    }
-
-    fn remove_unlock_key(&mut self, rollout: &RolloutId) -> Result<(), BackendError> {
-        self.swarm.remove_unlock_key(rollout).map_err(|error| self.unanswered(&error))
-    }
-
-    fn submit(&mut self, spec: &Spec, by: &str) -> Result<(), BackendError> {
-        self.swarm.submit(spec, Some(by)).map_err(|error| self.refused(error))
+    fn submit(&mut self, draft: &Draft, by: &str) -> Result<Spec, BackendError> {
+        self.swarm.submit_draft(draft, by).map_err(|error| self.refused(error))
     }
 
     fn start_controller(&mut self, rollout: &RolloutId) -> Result<(), BackendError> {

@@ -3,8 +3,8 @@
 
 use crate::args::HowArgs;
 use crate::error::Failure;
-use crate::key::Key;
 use careen_contract::variable;
+use careen_swarm::Key;
 
 /// The key from the file, or else from the environment. A secret that is named comes before the environment.
 pub fn given(args: &HowArgs) -> Result<Option<Key>, Failure> {

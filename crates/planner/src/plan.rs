@@ -232,8 +232,14 @@ impl Plan {
 /// The controller's program, in careen's image and in those that are built from it.
 pub const CONTROLLER: &str = "/careen-controller";
 
-/// Plans.
+/// Plans a rollout as it is stored.
 pub fn plan(observed: &Observed, spec: &Spec) -> Plan {
+    plan_with(observed, spec, spec.unlock_key.is_some())
+}
+
+/// Plans a rollout that is not in the swarm yet. `has_key` is whether managers can be unlocked: with a secret that the spec names, or
+/// with a key that comes with the rollout.
+pub fn plan_with(observed: &Observed, spec: &Spec, has_key: bool) -> Plan {
     let mut plan = Plan {
         rollout: spec.id.clone(),
         waves: Vec::new(),
@@ -268,7 +274,7 @@ pub fn plan(observed: &Observed, spec: &Spec) -> Plan {
         ahead.all_are_back();
         let nodes: Vec<&Node> = wave.iter().filter_map(|id| observed.node(id)).collect();
         for node in &nodes {
-            look_at(observed, spec, node, &mut plan);
+            look_at(observed, spec, has_key, node, &mut plan);
         }
         let quorum = nodes.iter().find_map(|node| step(observed, node));
         let nodes = nodes.iter().map(|node| planned(&mut ahead, spec, node)).collect();
@@ -320,7 +326,7 @@ fn takes_part(node: &Node) -> bool {
 }
 
 /// Refusals and warnings about one node.
-fn look_at(observed: &Observed, spec: &Spec, node: &Node, plan: &mut Plan) {
+fn look_at(observed: &Observed, spec: &Spec, has_key: bool, node: &Node, plan: &mut Plan) {
     let id = || node.id.clone();
     if let Some(step) = step(observed, node) {
         // One that is off already takes nothing away.
@@ -342,7 +348,7 @@ fn look_at(observed: &Observed, spec: &Spec, node: &Node, plan: &mut Plan) {
             }
         }
     }
-    let unlocks = spec.unlock_key.is_some() || spec.unlock_by_hand;
+    let unlocks = has_key || spec.unlock_by_hand;
     if observed.autolock && node.is_manager() && spec.engine_restart && !unlocks {
         plan.refusals.push(PlanRefusal::AutolockedEngine { node: id() });
     }

@@ -57,20 +57,13 @@ impl Swarm {
         Ok(found.iter().find(exact).and_then(|value| value["ID"].as_str()).map(str::to_owned))
     }
 
-    /// Brings a payload's files into the swarm for a rollout that is to be submitted. When one cannot be brought, those
-    /// before it are taken away again.
-    pub fn deliver(
+    /// Brings a payload's files into the swarm for a rollout that is to be submitted.
+    pub(crate) fn deliver(
         &self,
         rollout: &RolloutId,
         files: &[PayloadFile],
     ) -> Result<Vec<GivenFile>, RequestError> {
-        let brought: Result<Vec<_>, RequestError> =
-            files.iter().map(|file| self.deliver_one(rollout, file)).collect();
-        if brought.is_err() {
-            // Why it failed matters more; what stays goes with the sweep.
-            let _best_effort = self.remove_delivered(rollout);
-        }
-        brought
+        files.iter().map(|file| self.deliver_one(rollout, file)).collect()
     }
 
     fn deliver_one(&self, rollout: &RolloutId, file: &PayloadFile) -> Result<GivenFile, RequestError> {

@@ -7,6 +7,7 @@ use crate::api::Swarm;
 use crate::deliver::GivenKind;
 use crate::encode;
 use crate::error::SwarmError;
+use crate::key::Key;
 use crate::names;
 use crate::rollouts::RequestError;
 use careen_contract::label;
@@ -17,8 +18,8 @@ use std::collections::BTreeMap;
 
 impl Swarm {
     /// Whether this is the key with which managers of this swarm are unlocked.
-    pub fn is_unlock_key(&self, key: &str) -> Result<bool, SwarmError> {
-        Ok(self.engine().unlock_key()?.as_deref() == Some(key.trim()))
+    pub fn is_unlock_key(&self, key: &Key) -> Result<bool, SwarmError> {
+        Ok(self.engine().unlock_key()?.as_deref() == Some(key.reveal().trim()))
     }
 
     /// The secret of exactly this name.
@@ -28,11 +29,11 @@ impl Swarm {
     }
 
     /// Stores the key for a rollout.
-    pub fn store_unlock_key(&self, id: &RolloutId, key: &str) -> Result<UnlockKey, RequestError> {
+    pub(crate) fn store_unlock_key(&self, id: &RolloutId, key: &Key) -> Result<UnlockKey, RequestError> {
         let name = names::unlock_key(id);
         let labels = BTreeMap::from([(label::ROLLOUT.to_owned(), id.to_string())]);
         // A secret is written as a config is.
-        let spec = encode::config_spec(&name, &labels, key.trim().as_bytes());
+        let spec = encode::config_spec(&name, &labels, key.reveal().trim().as_bytes());
         let created = self.engine().create_object(Kind::Secrets, &spec, None);
         let id = created.map_err(|error| crate::rollouts::write_error(&name, &error))?;
         Ok(UnlockKey { id, name })

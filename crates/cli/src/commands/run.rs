@@ -6,28 +6,22 @@ use crate::backend::{Backend, BackendError, ImageLook};
 use crate::console::Console;
 use crate::error::Failure;
 use crate::exit::Exit;
-use crate::key::Key;
 use crate::render::events::{Announced, Submitted};
 use crate::render::notes::{Note, Question};
 use crate::render::results::Planned;
 use crate::unlock;
 use crate::{delivery, given, image, registry, spec};
 use careen_contract::settings::DEFAULT_PAYLOAD;
-use careen_planner::plan::{CONTROLLER, Plan, PlanRefusal, Warning, plan};
-use careen_planner::spec::UnlockKey;
+use careen_planner::plan::{CONTROLLER, Plan, PlanRefusal, Warning, plan_with};
 use careen_planner::{Given, GivenFile, Observed, RolloutId, Spec};
-use careen_swarm::{GivenKind, PayloadFile};
+use careen_swarm::{Draft, GivenKind, PayloadFile};
 use std::path::PathBuf;
 
 /// What a rollout would meet.
 struct Prospect {
-    spec: Spec,
+    draft: Draft,
     observed: Observed,
     plan: Plan,
-    /// What goes out with it.
-    files: Vec<PayloadFile>,
-    /// The unlock key, where the swarm asks for one and the operator gave one.
-    key: Option<Key>,
     /// Another one, which comes first.
     going_on: Option<RolloutId>,
 }
@@ -35,8 +29,8 @@ struct Prospect {
 impl Prospect {
     /// As it is shown.
     fn planned(&self) -> Planned<'_> {
-        let Self { spec, observed, plan, going_on, .. } = self;
-        Planned { plan, spec, observed, going_on: going_on.as_ref() }
+        let Self { draft, observed, plan, going_on } = self;
+        Planned { plan, draft, observed, going_on: going_on.as_ref() }
     }
 
     /// Whether it may start.
@@ -66,18 +60,6 @@ fn no_own_image(error: BackendError) -> Failure {
         return Failure::NoOwnImage { image };
     }
     error.into()
-}
-
-fn to_be_given(file: &PayloadFile) -> GivenFile {
-    let (target, mode) = (file.target.clone(), file.mode);
-    GivenFile {
-        id: String::new(),
-        name: String::new(),
-        target,
-        uid: "0".to_owned(),
-        gid: "0".to_owned(),
-        mode,
-    }
 }
 
 /// What its operator calls the payload's image.
@@ -112,14 +94,14 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
     pub(super) fn upgrade(&mut self, args: &UpgradeArgs) -> Result<Exit, Failure> {
         let id = self.new_id()?;
         // A wrong flag is told before anybody is asked for an image.
-        spec::of_upgrade(args, id.clone(), "")?;
+        let words = spec::words_of_upgrade(args)?;
         let (name, image) = match &args.image {
             Some(name) => (name.clone(), self.backend.pin(name)?),
             None => (own_image(), self.backend.pin_here(&own_image()).map_err(no_own_image)?),
         };
-        let spec = spec::of_upgrade(args, id, &image)?;
+        let spec = spec::of_upgrade(args, words, id, &image);
         let spec = Spec { image_name: (name != image).then_some(name), ..spec };
-        let prospect = self.prospect(spec, Vec::new(), &args.how)?;
+        let prospect = self.prospect(Draft::of(spec), &args.how)?;
         if args.plan { self.show_plan(&prospect) } else { self.start(prospect, &args.start) }
     }
 
@@ -138,7 +120,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
                 None => return Err(Failure::NobodyToAsk),
             }
         }
-        let spec = self.submit(prospect)?;
+        let spec = self.backend.submit(&prospect.draft, &self.by)?;
         if args.local {
             return self.follow_here(spec);
         }
@@ -156,41 +138,36 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
             Some(name) => (name.clone(), self.backend.pin(name)?),
             None => (own_image(), self.backend.pin_here(&own_image()).map_err(no_own_image)?),
         };
-        let mut spec = spec::of_args(args, self.new_id()?, &image);
-        spec.image_name = (name != image).then_some(name);
-        spec.given = self.given(args, &files)?;
+        let spec = spec::of_args(args, self.new_id()?, &image);
+        let image_name = (name != image).then_some(name);
+        let spec = Spec { image_name, given: self.given(args)?, ..spec };
         self.look_after_credentials(&image, spec.given.registry_auth)?;
-        self.prospect(spec, files, &args.how)
+        self.prospect(Draft { files, ..Draft::of(spec) }, &args.how)
     }
 
-    fn prospect(
-        &mut self,
-        mut spec: Spec,
-        files: Vec<PayloadFile>,
-        how: &HowArgs,
-    ) -> Result<Prospect, Failure> {
+    fn prospect(&mut self, mut draft: Draft, how: &HowArgs) -> Result<Prospect, Failure> {
         let going_on = self.backend.active()?.map(|spec| spec.id);
         let mut observed = self.backend.observe(None)?;
-        let key = unlock::given(how)?.filter(|_| observed.autolock);
-        let refusal = self.check_the_key(how, &mut spec, key.as_ref())?;
-        let of_images = self.look_into_the_images(&mut spec, &files, how.controller_image.as_deref())?;
-        observed.controller = self.backend.place_of_controller(&observed.nodes, &spec);
-        let mut plan = plan(&observed, &spec);
+        draft.key = unlock::given(how)?.filter(|_| observed.autolock);
+        let refusal = self.check_the_key(how, &mut draft)?;
+        let of_images = self.look_into_the_images(&mut draft, how.controller_image.as_deref())?;
+        observed.controller = self.backend.place_of_controller(&observed.nodes, &draft.spec);
+        let mut plan = plan_with(&observed, &draft.spec, draft.has_key());
         plan.refusals.extend(refusal.into_iter().chain(of_images));
-        if !spec.controller_may_move() {
-            plan.warnings.push(Warning::ControllerStays { image: called(&spec) });
+        if !draft.spec.controller_may_move() {
+            plan.warnings.push(Warning::ControllerStays { image: called(&draft.spec) });
         }
-        Ok(Prospect { spec, observed, plan, files, key, going_on })
+        Ok(Prospect { draft, observed, plan, going_on })
     }
 
     /// An image that is not made for this careen, or lacks what is to run, fails on the first node, or before a controller comes up
     /// that could say so.
     fn look_into_the_images(
         &mut self,
-        spec: &mut Spec,
-        files: &[PayloadFile],
+        draft: &mut Draft,
         named: Option<&str>,
     ) -> Result<Option<PlanRefusal>, Failure> {
+        let Draft { spec, files, .. } = draft;
         let controller = CONTROLLER.to_owned();
         if let Some(name) = named {
             let image = self.backend.pin(name)?;
@@ -225,20 +202,13 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
 
     /// A wrong key shows before anything is restarted, and not on a manager that stays locked. What is in a secret no
     /// API tells: the agents compare that on their hosts.
-    fn check_the_key(
-        &mut self,
-        how: &HowArgs,
-        spec: &mut Spec,
-        key: Option<&Key>,
-    ) -> Result<Option<PlanRefusal>, Failure> {
+    fn check_the_key(&mut self, how: &HowArgs, draft: &mut Draft) -> Result<Option<PlanRefusal>, Failure> {
         if let Some(name) = &how.unlock_key_secret {
-            spec.unlock_key = self.backend.secret(name)?;
-            let missing = spec.unlock_key.is_none();
+            draft.spec.unlock_key = self.backend.secret(name)?;
+            let missing = draft.spec.unlock_key.is_none();
             return Ok(missing.then(|| PlanRefusal::NoSuchSecret { name: name.clone() }));
         }
-        let Some(key) = key else { return Ok(None) };
-        // Its secret is made when the rollout is.
-        spec.unlock_key = Some(UnlockKey { id: String::new(), name: String::new() });
+        let Some(key) = &draft.key else { return Ok(None) };
         Ok((!self.backend.is_unlock_key(key)?).then_some(PlanRefusal::WrongUnlockKey))
     }
 
@@ -276,8 +246,8 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         })
     }
 
-    /// What hosts get besides the image. The payload's files have no ids yet: they are in the swarm when the rollout is.
-    fn given(&mut self, args: &RolloutArgs, files: &[PayloadFile]) -> Result<Given, Failure> {
+    /// What hosts get besides the image, and that is in the swarm already.
+    fn given(&mut self, args: &RolloutArgs) -> Result<Given, Failure> {
         let flags = &args.given;
         if let Some(name) = given::clash(&flags.secrets, &flags.configs) {
             return Err(Failure::Given {
@@ -296,7 +266,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         let environment = given::environment(texts, &flags.environment, |name| std::env::var(name).ok());
         Ok(Given {
             environment: environment.map_err(|why| Failure::Given { why: why.to_string() })?,
-            files: files.iter().map(to_be_given).collect(),
+            files: Vec::new(),
             configs: self.found(GivenKind::Config, &flags.configs)?,
             secrets: self.found(GivenKind::Secret, &flags.secrets)?,
             registry_auth: flags.with_registry_auth,
@@ -310,38 +280,6 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
             Ok(GivenFile { id, ..file.clone() })
         };
         named.iter().map(found).collect()
-    }
-
-    /// Brings files and key into the swarm, and then the rollout: one that is there has all that it needs.
-    fn submit(&mut self, prospect: Prospect) -> Result<Spec, Failure> {
-        let Prospect { mut spec, files, key, .. } = prospect;
-        match self.submit_with(&mut spec, &files, key.as_ref()) {
-            Ok(()) => Ok(spec),
-            // A rollout that may be there needs them; otherwise the next one takes them away.
-            Err(error @ BackendError::Unclear { .. }) => Err(error.into()),
-            Err(error) => {
-                let _best_effort = self.backend.take_back(&spec.id);
-                if key.is_some() {
-                    let _best_effort = self.backend.remove_unlock_key(&spec.id);
-                }
-                Err(error.into())
-            }
-        }
-    }
-
-    fn submit_with(
-        &mut self,
-        spec: &mut Spec,
-        files: &[PayloadFile],
-        key: Option<&Key>,
-    ) -> Result<(), BackendError> {
-        if !files.is_empty() {
-            spec.given.files = self.backend.deliver(&spec.id, files)?;
-        }
-        if let Some(key) = key {
-            spec.unlock_key = Some(self.backend.store_unlock_key(&spec.id, key)?);
-        }
-        self.backend.submit(spec, &self.by)
     }
 
     /// Makes sure that a controller works on a rollout that is stored already.

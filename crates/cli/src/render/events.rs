@@ -72,7 +72,7 @@ impl Screen for Announced<'_> {
     }
 
     fn json(&self) -> serde_json::Result<String> {
-        json_event(&EventJson::Plan { rollout: &self.0.spec.id, plan: self.0.to_json() })
+        json_event(&EventJson::Plan { rollout: &self.0.draft.spec.id, plan: self.0.to_json() })
     }
 }
 

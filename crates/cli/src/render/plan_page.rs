@@ -7,17 +7,19 @@ use careen_planner::drain::{Goes, TaskMove};
 use careen_planner::names::Names;
 use careen_planner::observed::Node;
 use careen_planner::plan::{Plan, PlannedDrain, PlannedNode, PlannedWave};
-use careen_planner::{Given, GivenFile, Observed, RolloutId, Spec};
+use careen_planner::{Observed, RolloutId};
+use careen_swarm::{Draft, PayloadFile};
 use serde::Serialize;
 
 /// The page. The observed swarm gives the nodes' names.
-pub fn page(plan: &Plan, spec: &Spec, observed: &Observed, page: &mut Page) {
+pub fn page(plan: &Plan, draft: &Draft, observed: &Observed, page: &mut Page) {
     let names = Names::of(observed);
+    let spec = &draft.spec;
     page.line(format!("payload  {}", words::payload(spec)));
     if spec.image_name.is_some() {
         page.line(format!("image    {}", spec.image));
     }
-    for (name, list) in Listed::of(&spec.given).lines() {
+    for (name, list) in Listed::of(draft).lines() {
         page.line(format!("{name:<8} {list}"));
     }
     let nodes: usize = plan.waves.iter().map(|wave| wave.nodes.len()).sum();
@@ -149,10 +151,11 @@ struct Listed<'a> {
 const SHOWN: usize = 6;
 
 impl<'a> Listed<'a> {
-    fn of(given: &'a Given) -> Self {
-        let below = |file: &'a GivenFile| file.target.strip_prefix("/install/").unwrap_or(&file.target);
+    fn of(draft: &'a Draft) -> Self {
+        let given = &draft.spec.given;
+        let below = |file: &'a PayloadFile| file.target.strip_prefix("/install/").unwrap_or(&file.target);
         Self {
-            files: given.files.iter().map(below).collect(),
+            files: draft.files.iter().map(below).collect(),
             secrets: given.secrets.iter().map(|file| file.name.as_str()).collect(),
             configs: given.configs.iter().map(|file| file.name.as_str()).collect(),
             environment: given.environment.iter().map(|variable| name_of(variable)).collect(),
@@ -194,11 +197,12 @@ struct Said<'a, T> {
 /// The JSON. A rollout that is going on refuses every other one.
 pub fn json<'a>(
     plan: &'a Plan,
-    spec: &'a Spec,
+    draft: &'a Draft,
     observed: &Observed,
     going_on: Option<&'a RolloutId>,
 ) -> PlanJson<'a> {
     let names = Names::of(observed);
+    let spec = &draft.spec;
     PlanJson {
         refused: plan.is_refused() || going_on.is_some(),
         going_on: going_on.map(RolloutId::as_str),
@@ -206,7 +210,7 @@ pub fn json<'a>(
         image_name: spec.image_name.as_deref(),
         command: &spec.command,
         args: &spec.args,
-        given: Listed::of(&spec.given),
+        given: Listed::of(draft),
         waves: &plan.waves,
         skipped: &plan.skipped,
         refusals: plan.refusals.iter().map(|what| said(what, &names)).collect(),
@@ -224,10 +228,15 @@ mod tests {
     use crate::testing::{cluster, manager, service, spec, task, worker};
     use careen_planner::observed::{Availability, Mode, Mount, MountKind, Service};
     use careen_planner::plan::plan;
+    use careen_planner::{Given, GivenFile, Spec};
 
     fn text(observed: &Observed, spec: &Spec) -> String {
+        text_of(observed, &Draft::of(spec.clone()))
+    }
+
+    fn text_of(observed: &Observed, draft: &Draft) -> String {
         let mut text = Page::new(false);
-        page(&plan(observed, spec), spec, observed, &mut text);
+        page(&plan(observed, &draft.spec), draft, observed, &mut text);
         text.into_text()
     }
 
@@ -295,12 +304,19 @@ wave 3: 2 of 3 managers take part meanwhile, 2 must
         };
         let given = Given {
             environment: vec!["TOKEN=hush".into(), "A=".into()],
-            files: (0..8).map(|n| file("careen.file.k3x9.0", &format!("/install/f{n}"))).collect(),
+            files: Vec::new(),
             configs: Vec::new(),
             secrets: vec![file("db", "password")],
             registry_auth: true,
         };
-        let text = text(&cluster(), &Spec { given, ..spec() });
+        let file = |n: u8| PayloadFile {
+            target: format!("/install/f{n}"),
+            digest: String::new(),
+            mode: 0o444,
+            content: Vec::new(),
+        };
+        let draft = Draft { files: (0..8).map(file).collect(), ..Draft::of(Spec { given, ..spec() }) };
+        let text = text_of(&cluster(), &draft);
         let expected = "\
 files    f0, f1, f2, f3, f4, f5 and 2 more
 secrets  db
@@ -324,7 +340,7 @@ nodes ";
         );
         let plan = plan(&observed, &spec());
         let spec = spec();
-        let json = serde_json::to_value(json(&plan, &spec, &observed, None)).unwrap();
+        let json = serde_json::to_value(json(&plan, &Draft::of(spec), &observed, None)).unwrap();
         assert_eq!(json["refused"], true);
         assert_eq!(json["refusals"][0]["refusal"], "quorum-at-risk");
         let document = include_str!("../../../../docs/cli.md");

@@ -8,6 +8,7 @@ use crate::render::{left, plan_page, status, status_json, why};
 use crate::view::{NodeStanding, Standing};
 use careen_planner::plan::Plan;
 use careen_planner::{Observed, RolloutId, Spec};
+use careen_swarm::Draft;
 use serde::Serialize;
 
 /// `careen plan`.
@@ -15,7 +16,7 @@ use serde::Serialize;
 #[expect(missing_docs, reason = "the fields' names say it")]
 pub struct Planned<'a> {
     pub plan: &'a Plan,
-    pub spec: &'a Spec,
+    pub draft: &'a Draft,
     pub observed: &'a Observed,
     /// Another rollout, which refuses this one.
     pub going_on: Option<&'a RolloutId>,
@@ -23,7 +24,7 @@ pub struct Planned<'a> {
 
 impl Screen for Planned<'_> {
     fn text(&self, page: &mut Page) {
-        plan_page::page(self.plan, self.spec, self.observed, page);
+        plan_page::page(self.plan, self.draft, self.observed, page);
     }
 
     fn json(&self) -> serde_json::Result<String> {
@@ -33,7 +34,7 @@ impl Screen for Planned<'_> {
 
 impl<'a> Planned<'a> {
     pub(super) fn to_json(self) -> plan_page::PlanJson<'a> {
-        plan_page::json(self.plan, self.spec, self.observed, self.going_on)
+        plan_page::json(self.plan, self.draft, self.observed, self.going_on)
     }
 }
 

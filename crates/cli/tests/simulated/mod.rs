@@ -9,7 +9,6 @@ use careen_cli::commands::Session;
 use careen_cli::console::{Colours, Console};
 use careen_cli::error::Failure;
 use careen_cli::exit::Exit;
-use careen_cli::key::Key;
 use careen_contract::label;
 use careen_controller::{Controller, run_pass};
 use careen_planner::cluster::{ActError, Cluster, Unseen};
@@ -20,7 +19,7 @@ use careen_planner::spec::UnlockKey;
 use careen_planner::{Act, ControllerId, GivenFile, NodeId, Observed, PauseReason, RolloutId, Spec, Version};
 use careen_sim::View;
 use careen_sim::world::World;
-use careen_swarm::{ControllerTask, GivenKind, Home, PayloadFile, Seat, Stored};
+use careen_swarm::{ControllerTask, Draft, GivenKind, Home, Key, PayloadFile, Seat, Stored};
 use clap::Parser;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -243,22 +242,6 @@ impl Backend for Sim {
         Ok((name == "known").then(|| "id-known".to_owned()))
     }
 
-    fn deliver(&mut self, _: &RolloutId, files: &[PayloadFile]) -> Result<Vec<GivenFile>, BackendError> {
-        let given = |file: &PayloadFile| GivenFile {
-            id: file.digest.clone(),
-            name: file.digest.clone(),
-            target: file.target.clone(),
-            uid: "0".to_owned(),
-            gid: "0".to_owned(),
-            mode: file.mode,
-        };
-        Ok(files.iter().map(given).collect())
-    }
-
-    fn take_back(&mut self, _: &RolloutId) -> Result<(), BackendError> {
-        Ok(())
-    }
-
     fn is_unlock_key(&mut self, _key: &Key) -> Result<bool, BackendError> {
         Ok(false)
     }
@@ -267,21 +250,22 @@ impl Backend for Sim {
         Ok(None)
     }
 
-    fn store_unlock_key(&mut self, rollout: &RolloutId, _key: &Key) -> Result<UnlockKey, BackendError> {
-        Ok(UnlockKey { id: rollout.to_string(), name: rollout.to_string() })
-    }
-
-    fn remove_unlock_key(&mut self, _rollout: &RolloutId) -> Result<(), BackendError> {
-        Ok(())
-    }
-
-    fn submit(&mut self, spec: &Spec, _by: &str) -> Result<(), BackendError> {
-        let mut spec = spec.clone();
+    fn submit(&mut self, draft: &Draft, _by: &str) -> Result<Spec, BackendError> {
+        let given = |file: &PayloadFile| GivenFile {
+            id: file.digest.clone(),
+            name: file.digest.clone(),
+            target: file.target.clone(),
+            uid: "0".to_owned(),
+            gid: "0".to_owned(),
+            mode: file.mode,
+        };
+        let mut spec = draft.spec.clone();
+        spec.given.files = draft.files.iter().map(given).collect();
         spec.limits = careen_sim::scenario::limits();
         let mut shared = self.0.borrow_mut();
         shared.world.next_rollout(spec.clone());
-        shared.spec = Some(spec);
-        Ok(())
+        shared.spec = Some(spec.clone());
+        Ok(spec)
     }
 
     fn start_controller(&mut self, _rollout: &RolloutId) -> Result<(), BackendError> {
