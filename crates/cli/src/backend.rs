@@ -9,10 +9,10 @@ use careen_planner::remains::Giving;
 use careen_planner::rollout::{Ask, Control};
 use careen_planner::spec::UnlockKey;
 use careen_planner::{ControllerId, JobKey, NodeId, NodeState, Observed, RolloutId, Spec};
+pub use careen_swarm::Order;
 use careen_swarm::{ControllerTask, Draft, GivenKind, Key, Stored};
 use std::collections::BTreeMap;
 use std::time::Duration;
-use strum::IntoStaticStr;
 
 /// A swarm, as an operator's commands need it.
 pub trait Backend {
@@ -163,25 +163,6 @@ pub struct EndedNode {
     pub transaction: Option<String>,
     /// What its agent said last: what changed on its host, a line each; of what failed the last lines.
     pub record: Option<String>,
-}
-
-/// What an operator tells a rollout.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
-#[strum(serialize_all = "kebab-case")]
-pub enum Order {
-    /// `Control::Paused`, asked for.
-    Pause,
-    /// `Control::Running`.
-    Resume,
-    /// `Control::Aborting`.
-    Abort,
-}
-
-impl Order {
-    /// In one word.
-    pub fn word(self) -> &'static str {
-        self.into()
-    }
 }
 
 /// A place in an agent's log. Only the backend knows what it says; the default is the beginning.

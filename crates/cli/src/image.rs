@@ -56,8 +56,6 @@ pub fn pin(
     })
 }
 
-pub const PROTOCOL: &str = "2";
-
 /// What an image of this engine's has, seen in a container that never starts and is removed at once. `None` when the engine does
 /// not have the image.
 pub fn look_into(engine: &Engine, image: &str, files: &[String]) -> Result<Option<ImageLook>, EngineError> {
@@ -133,7 +131,7 @@ mod tests {
 
     #[test]
     fn every_image_that_is_built_or_shown_says_for_which_careen() {
-        let label = format!("LABEL {}={PROTOCOL}\n", label::PROTOCOL);
+        let label = format!("LABEL {}={}\n", label::PROTOCOL, label::THIS_PROTOCOL);
         for text in [
             include_str!("../../../image/Dockerfile"),
             include_str!("../../../examples/ansible/Dockerfile"),

@@ -263,11 +263,6 @@ impl Backend for SwarmBackend {
     }
 
     fn control(&mut self, rollout: &RolloutId, order: Order) -> Result<(), BackendError> {
-        let order = match order {
-            Order::Pause => careen_swarm::Order::Pause,
-            Order::Resume => careen_swarm::Order::Resume,
-            Order::Abort => careen_swarm::Order::Abort,
-        };
         self.swarm.control(rollout, order).map(drop).map_err(|error| self.refused(error))
     }
 

@@ -66,6 +66,9 @@ pub const HELPER: &str = "careen.helper";
 /// On an image: which version of the contract it keeps.
 pub const PROTOCOL: &str = "careen.protocol";
 
+/// What it says in the images of this version.
+pub const THIS_PROTOCOL: &str = "2";
+
 /// On a lock of hosts': which.
 pub const LOCK: &str = "careen.lock";
 

@@ -5,6 +5,7 @@ use crate::api::Swarm;
 use crate::decode;
 use crate::encode;
 use crate::error::SwarmError;
+use crate::names::REGISTRY_FILE;
 use crate::rollouts::RequestError;
 use crate::tar;
 use careen_contract::label;
@@ -19,10 +20,6 @@ use serde_json::{Value, json};
 
 /// Where managers' engines listen, on the host and in the controller's container.
 const SOCKETS: [&str; 2] = ["/var/run/docker.sock", "/run/docker.sock"];
-
-/// The file in which a controller finds the credentials for its rollout's registry: a secret of its service. A plain
-/// container has it as a file of its own, which outlives restarts of engine and host with it, and goes with it.
-pub const REGISTRY_FILE: &str = "/run/secrets/careen-registry";
 
 /// Where a controller runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -132,7 +132,7 @@ impl Swarm {
         let file = |id| GivenFile {
             id,
             name,
-            target: names::REGISTRY_TARGET.to_owned(),
+            target: names::REGISTRY_FILE.to_owned(),
             uid: "0".to_owned(),
             gid: "0".to_owned(),
             mode: 0o400,

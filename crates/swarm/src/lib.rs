@@ -29,13 +29,14 @@ mod tar;
 mod unlock;
 
 pub use api::Swarm;
-pub use controller::{Home, REGISTRY_FILE, name as controller_name, place_of_a_new_one};
+pub use controller::{Home, name as controller_name, place_of_a_new_one};
 pub use controller_task::{ControllerTask, Seat};
 pub use deliver::{GivenKind, PayloadFile};
 pub use draft::Draft;
 pub use error::SwarmError;
 pub use history::{History, HistoryNode, Remembered};
 pub use key::Key;
+pub use names::REGISTRY_FILE;
 pub use remains::Stored;
 pub use rollouts::{Order, RequestError, Rollout};
 

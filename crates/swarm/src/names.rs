@@ -4,8 +4,9 @@ use careen_contract::label::role;
 use careen_contract::object::{BASELINES, FILES, HISTORIES, REGISTRIES, RESULTS, ROLLOUTS, UNLOCK_KEYS};
 use careen_planner::{JobRole, NodeId, RolloutId};
 
-/// Where a controller finds its credentials.
-pub const REGISTRY_TARGET: &str = "careen-registry";
+/// The file in which a controller finds the credentials for its rollout's registry: a secret of its service. A plain
+/// container has it as a file of its own, which outlives restarts of engine and host with it, and goes with it.
+pub const REGISTRY_FILE: &str = "/run/secrets/careen-registry";
 
 /// The format of what is in configs and secrets, as their label says it.
 pub const FORMAT: &str = "1";

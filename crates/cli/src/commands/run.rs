@@ -10,7 +10,8 @@ use crate::render::events::{Announced, Submitted};
 use crate::render::notes::{Note, Question};
 use crate::render::results::Planned;
 use crate::unlock;
-use crate::{delivery, given, image, registry, spec};
+use crate::{delivery, given, registry, spec};
+use careen_contract::label;
 use careen_contract::settings::DEFAULT_PAYLOAD;
 use careen_planner::plan::{CONTROLLER, Plan, PlanRefusal, Warning, plan_with};
 use careen_planner::{Given, GivenFile, Observed, RolloutId, Spec};
@@ -72,11 +73,11 @@ fn unfit(image: String, look: ImageLook) -> Option<PlanRefusal> {
     if !look.missing.is_empty() {
         return Some(PlanRefusal::ImageLacks { image, files: look.missing });
     }
-    let of_another = look.protocol.as_deref() != Some(image::PROTOCOL);
+    let of_another = look.protocol.as_deref() != Some(label::THIS_PROTOCOL);
     of_another.then(|| PlanRefusal::ImageOfAnother {
         image,
         has: look.protocol,
-        wants: image::PROTOCOL.to_owned(),
+        wants: label::THIS_PROTOCOL.to_owned(),
     })
 }
 
