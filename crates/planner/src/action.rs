@@ -12,10 +12,10 @@ use strum::IntoStaticStr;
 
 /// An action, with the epoch under which it was decided.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the field's name says it")]
 pub struct Act {
     /// The epoch. Whoever carries it out may refuse it when the lock has a higher one by now.
     pub epoch: u64,
-    /// What.
     pub action: Action,
 }
 
@@ -23,38 +23,34 @@ pub struct Act {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "kebab-case", tag = "action")]
 #[strum(serialize_all = "kebab-case")]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub enum Action {
     /// Take the lock, or create it when there is none (no version).
     TakeLock {
-        /// The new epoch.
         epoch: u64,
         /// The version that is taken over.
         version: Option<Version>,
     },
     /// Say that the lock's holder lives.
     Beat {
-        /// The lock's version.
+        /// The version of the lock that was looked at.
         version: Version,
     },
     /// Give the lock back. The object stays, so that epochs go on.
     ReleaseLock {
-        /// The lock's version.
+        /// The version of the lock that was looked at.
         version: Version,
     },
     /// Record how the services stand.
-    WriteBaseline {
-        /// How.
-        baseline: Baseline,
-    },
+    WriteBaseline { baseline: Baseline },
     /// Change labels and availability of a node in one write.
     UpdateNode {
-        /// The node.
         node: NodeId,
-        /// Its version.
+        /// The version of the node that was looked at.
         version: Version,
         /// Labels to set, or to take away (no value).
         labels: BTreeMap<String, Option<String>>,
-        /// Its new availability.
+        /// `None` leaves it as it is.
         availability: Option<Availability>,
     },
     /// Create an agent's service.
@@ -63,44 +59,29 @@ pub enum Action {
         agent: Box<AgentSpec>,
     },
     /// Create a gate's service: a process that only waits.
-    CreateGate {
-        /// Which.
-        key: JobKey,
-    },
+    CreateGate { key: JobKey },
     /// Open one gate: a new iteration that fits nowhere takes its container away. The two that an agent has drawn are the
     /// go, all others the refusal.
     OpenGate {
-        /// Which.
         key: JobKey,
-        /// The service's version.
+        /// The version of the service that was looked at.
         version: Version,
     },
     /// Take the containers of one of careen's services away, in the same manner.
     StopJob {
-        /// Which.
         key: JobKey,
-        /// The service's version.
+        /// The version of the service that was looked at.
         version: Version,
     },
     /// Take the name of an agent's service, with one that fits nowhere: it is stopped from the beginning. Nobody can create
     /// that agent any more while its gates are taken away.
-    CreateStandIn {
-        /// The agent's service.
-        key: JobKey,
-    },
+    CreateStandIn { key: JobKey },
     /// Remove one of careen's services whose containers are gone.
-    RemoveJob {
-        /// Which.
-        key: JobKey,
-    },
+    RemoveJob { key: JobKey },
     /// Write a node's result.
-    WriteResult {
-        /// The result.
-        result: NodeResult,
-    },
+    WriteResult { result: NodeResult },
     /// Write what became of the rollout into the history.
     WriteHistory {
-        /// How it ended.
         outcome: RolloutOutcome,
         /// Participants that left: no label tells of them.
         gone: Vec<GoneNode>,
@@ -118,7 +99,6 @@ pub enum Action {
     },
     /// Note that a participant left in its turn, and pause for it in the same write where the failure policy says so.
     MarkGone {
-        /// Which.
         node: NodeId,
         /// How far it is dealt with.
         mark: GoneMark,
@@ -136,20 +116,18 @@ pub enum Action {
 
 /// What an agent is to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub struct AgentSpec {
-    /// Its service.
     pub key: JobKey,
     /// On which node, when that is another than the one that the try is for: it asks whether that host is it.
     pub on: Option<NodeId>,
-    /// Of which rollout.
     pub rollout: RolloutId,
-    /// The payload's image.
+    /// The payload's image, by digest or image id.
     pub image: String,
     /// The directory of the image that holds the payload, where it is not the usual one.
     pub payload: Option<String>,
-    /// The payload's command.
+    /// The name of the payload's command, as `install`.
     pub command: String,
-    /// Its arguments.
     pub args: Vec<String>,
     /// Whether it only asks what became of the transaction: it begins nothing, and says so when nothing was begun.
     pub collects: bool,
@@ -175,7 +153,7 @@ impl Action {
         matches!(self, Self::TakeLock { .. } | Self::Beat { .. } | Self::ReleaseLock { .. })
     }
 
-    /// Its name.
+    /// Its word, the same as in JSON.
     pub fn name(&self) -> &'static str {
         self.into()
     }

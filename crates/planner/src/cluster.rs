@@ -54,7 +54,7 @@ pub enum ActError {
     /// The swarm refuses it. Nothing was done.
     #[error("the swarm refuses it: {why}; nothing was done")]
     Refused {
-        /// Its words.
+        /// In the words of the engine, where it is what refuses.
         why: String,
     },
     /// Nobody knows whether it was done; the next pass sees it.

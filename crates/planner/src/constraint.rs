@@ -6,7 +6,7 @@
 use crate::objects::{Node, Role};
 use std::net::IpAddr;
 
-/// One constraint.
+/// A placement constraint: a key, and the value that a node must have there, or must not have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Constraint {
     key: Key,
@@ -31,13 +31,13 @@ enum Key {
 #[error(
     "'{given}' is no placement constraint: KEY==VALUE or KEY!=VALUE with node.id, node.hostname, node.ip, node.role, node.platform.os, node.platform.arch, node.labels.NAME or engine.labels.NAME"
 )]
+#[expect(missing_docs, reason = "the field's name says it")]
 pub struct InvalidConstraint {
-    /// What was given.
     pub given: String,
 }
 
 impl Constraint {
-    /// Reads one.
+    /// Reads `KEY==VALUE` or `KEY!=VALUE`; spaces around key and value are dropped.
     pub fn parse(text: &str) -> Result<Self, InvalidConstraint> {
         let invalid = || InvalidConstraint { given: text.to_owned() };
         let (key, equal, value) = match (text.split_once("=="), text.split_once("!=")) {
@@ -82,10 +82,9 @@ fn is_at(address: &str, place: &str) -> Option<bool> {
 
 /// Whether a node fits all constraints.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the variants' names say it")]
 pub enum Fit<'a> {
-    /// It does.
     Yes,
-    /// It does not.
     No,
     /// This one cannot be read: Swarm has accepted it, so it is of a kind that came after this program.
     Unknown(&'a str),

@@ -14,10 +14,9 @@ use std::path::{Component, Path};
 
 /// What a drain does to one task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub struct TaskMove {
-    /// Its service's name.
     pub service: String,
-    /// Where it goes.
     pub goes: Goes,
     /// What it writes on this node and will not find elsewhere.
     pub leaves_behind: Option<String>,
@@ -39,7 +38,7 @@ pub enum Goes {
     },
     /// Nobody knows: it has a constraint that this version of careen cannot read.
     Unknown {
-        /// Its text.
+        /// The constraint as it was written.
         constraint: String,
     },
     /// It is stopped and started again with the node: a global service.

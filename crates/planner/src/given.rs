@@ -24,15 +24,15 @@ pub struct Given {
 pub struct GivenFile {
     /// Its id in the swarm.
     pub id: String,
-    /// Its name there.
+    /// Its name in the swarm.
     pub name: String,
     /// Where the container finds it.
     pub target: String,
-    /// Its owner.
+    /// The file's owner: a number, as text.
     pub uid: String,
-    /// Its group.
+    /// The file's group: a number, as text.
     pub gid: String,
-    /// Its permission bits.
+    /// The file's permission bits, as `0o444`.
     pub mode: u32,
 }
 

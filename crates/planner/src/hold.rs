@@ -14,33 +14,22 @@ use strum::IntoStaticStr;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "kebab-case", tag = "hold")]
 #[strum(serialize_all = "kebab-case")]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub enum Hold {
     /// Another controller works on this swarm.
-    LockHeld {
-        /// Which.
-        holder: Option<ControllerId>,
-        /// For which rollout.
-        rollout: Option<RolloutId>,
-    },
+    LockHeld { holder: Option<ControllerId>, rollout: Option<RolloutId> },
     /// This controller takes over; it looks again first.
     TakingOver,
     /// How the services stand is being recorded.
     Starting,
     /// The rollout is paused.
-    Paused {
-        /// Why.
-        why: PauseReason,
-    },
+    Paused { why: PauseReason },
     /// Nodes of an earlier wave are not through.
-    EarlierWave {
-        /// Which.
-        nodes: Vec<NodeId>,
-    },
+    EarlierWave { nodes: Vec<NodeId> },
     /// As many nodes as allowed are in maintenance.
     Parallelism {
         /// How many may be.
         limit: usize,
-        /// Which are.
         nodes: Vec<NodeId>,
     },
     /// Quiet time between two waves.
@@ -60,10 +49,7 @@ pub enum Hold {
     /// No manager says that it leads, so nobody knows how the managers are.
     NoLeader,
     /// Another manager is in maintenance.
-    OtherManager {
-        /// Which.
-        node: NodeId,
-    },
+    OtherManager { node: NodeId },
     /// The controller runs on this node and moves away first.
     ControllerHere,
     /// The node does not report.
@@ -84,7 +70,6 @@ pub enum Hold {
     },
     /// The payload's image is not on the node, and the node cannot pull it.
     ImageMissing {
-        /// Which.
         image: String,
         /// What the node's engine says.
         why: String,
@@ -95,10 +80,7 @@ pub enum Hold {
         why: String,
     },
     /// Another transaction has the host.
-    HostBusy {
-        /// Which.
-        transaction: String,
-    },
+    HostBusy { transaction: String },
     /// What careen keeps on the host came with a copy of another machine's disk.
     Copied {
         /// From which, in words.
@@ -111,10 +93,7 @@ pub enum Hold {
         during: StateName,
     },
     /// The host waits, and says why: for its turn among the managers, or until its journal can be written.
-    HostWaits {
-        /// Why, in words.
-        why: String,
-    },
+    HostWaits { why: String },
     /// The agent says nothing that can be read now.
     NoReport {
         /// In which state of its node.
@@ -123,23 +102,18 @@ pub enum Hold {
     },
     /// A task would start elsewhere without its data.
     VolumeWouldMove {
-        /// The service.
         service: String,
         /// The volume or path.
         source: String,
     },
     /// A task would have no place elsewhere.
     NoPlace {
-        /// Of which service.
         service: String,
         /// Why, as Swarm says it.
         why: String,
     },
     /// Nothing would run of a service that should have several tasks.
-    AtZero {
-        /// Which.
-        service: String,
-    },
+    AtZero { service: String },
     /// Tasks still run on the drained node.
     NotEmpty {
         /// Their services, or jobs.
@@ -147,7 +121,6 @@ pub enum Hold {
     },
     /// Replacements do not run elsewhere yet.
     NotReplaced {
-        /// The services.
         services: Vec<String>,
         /// What keeps their tasks from running, by service, in the words of Swarm or of a node's engine; as far as they say it.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -165,10 +138,7 @@ pub enum Hold {
     /// The rollout is being aborted: the restart that the host waits for is being refused.
     RefusingTheRestart,
     /// The engine or the host is being restarted.
-    Restarting {
-        /// Which.
-        kind: Restart,
-    },
+    Restarting { kind: Restart },
     /// The manager asks for the swarm's unlock key.
     UnlockNeeded {
         /// What to type on the host.
@@ -178,7 +148,6 @@ pub enum Hold {
     CleaningUp,
     /// Services are worse than before the rollout.
     ServicesWorse {
-        /// Their names.
         services: Vec<String>,
         /// What keeps their tasks from running, by service, as above.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -193,14 +162,11 @@ pub enum Hold {
     },
     /// The node's label cannot be read.
     CorruptRecord {
-        /// What it says.
+        /// The label's value, at most 120 characters of it.
         text: String,
     },
     /// Another rollout left the node in the middle of something.
-    OtherRollout {
-        /// Which.
-        rollout: RolloutId,
-    },
+    OtherRollout { rollout: RolloutId },
     /// The node left the swarm during its turn, and its host may still be at work.
     NodeGone {
         /// How many seconds it keeps its place, rounded up.
@@ -208,16 +174,12 @@ pub enum Hold {
     },
     /// The node left the swarm during its turn, and its host is in the swarm again under another id: its command goes on there.
     Rejoined {
-        /// As which.
         node: NodeId,
         /// That one's host name.
         hostname: String,
     },
     /// The node left the swarm during its turn, and several hosts have the record of its try: all but one are copies.
-    SeveralRejoined {
-        /// Which.
-        nodes: Vec<NodeId>,
-    },
+    SeveralRejoined { nodes: Vec<NodeId> },
     /// The node's label was removed although the rollout had begun on it.
     RecordRemoved,
     /// The config that says how things stood before was removed although the rollout had begun.
@@ -229,22 +191,18 @@ pub enum Hold {
 /// Why a rollout is paused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "reason")]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum PauseReason {
     /// An operator said so.
     Asked,
-    /// A node failed.
     NodeFailed {
-        /// Which.
         node: NodeId,
-        /// In which state.
         #[serde(rename = "phase")]
         during: StateName,
-        /// Why.
         why: Reason,
     },
     /// A node left the swarm during its turn.
     NodeGone {
-        /// Its id.
         node: NodeId,
         /// Its host's name: the node's own record of it is gone.
         hostname: String,

@@ -50,7 +50,7 @@ pub struct InvalidRolloutId {
 }
 
 impl RolloutId {
-    /// Checks a text.
+    /// Takes 1 to 12 of the characters a-z and 0-9.
     pub fn parse(text: &str) -> Result<Self, InvalidRolloutId> {
         let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
         if !text.is_empty() && text.len() <= 12 && text.chars().all(allowed) {
@@ -99,8 +99,8 @@ pub const COLLECTORS_GATES: u8 = careen_contract::settings::LEAST_GATES;
 /// What one of careen's services is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "the variant's name says it")]
 pub enum JobRole {
-    /// The agent itself.
     Agent,
     /// A process that only waits, with its number from 1: taking the two away that the agent has drawn is the go.
     Gate(u8),
@@ -108,8 +108,8 @@ pub enum JobRole {
 
 /// Which of careen's services one is. The name says it all, so two controllers that create the same one collide.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the field's name says it")]
 pub struct JobKey {
-    /// The rollout.
     pub rollout: RolloutId,
     /// The node that it is for.
     pub node: NodeId,

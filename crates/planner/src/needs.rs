@@ -40,10 +40,10 @@ pub struct Resources {
 
 /// A port of a node.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the field's name says it")]
 pub struct HostPort {
     /// `tcp`, `udp`, `sctp`.
     pub protocol: String,
-    /// Its number.
     pub port: u32,
 }
 

@@ -7,16 +7,14 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use strum::{IntoStaticStr, VariantArray};
 
-/// A node.
+/// A node, as the managers know it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub struct Node {
-    /// Its id.
     pub id: NodeId,
-    /// Its host's name.
     pub hostname: String,
     /// Its version in the store.
     pub version: Version,
-    /// What it is.
     pub role: Role,
     /// What Swarm may place on it.
     pub availability: Availability,
@@ -24,7 +22,7 @@ pub struct Node {
     pub status: NodeStatus,
     /// As a manager; `None` on workers.
     pub manager: Option<Manager>,
-    /// Its engine's version.
+    /// The version that its engine reports.
     pub engine: String,
     /// The highest API version that its engine speaks, as `(1, 41)`.
     pub api: (u32, u32),
@@ -34,7 +32,6 @@ pub struct Node {
     pub arch: String,
     /// Its labels, careen's among them.
     pub labels: BTreeMap<String, String>,
-    /// Its engine's labels.
     pub engine_labels: BTreeMap<String, String>,
     /// What it offers to tasks.
     #[serde(default)]
@@ -69,7 +66,7 @@ pub enum Availability {
 }
 
 impl Availability {
-    /// Docker's word.
+    /// The word that docker uses for it.
     pub fn word(self) -> &'static str {
         self.into()
     }
@@ -79,11 +76,11 @@ impl Availability {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum NodeStatus {
-    /// It does.
+    /// Its heartbeats arrive.
     Ready,
     /// It missed its heartbeats.
     Down,
-    /// Nobody knows yet.
+    /// The leader is new, and the node has not reported to it yet.
     Unknown,
     /// It left, or must not report.
     Disconnected,
@@ -91,8 +88,8 @@ pub enum NodeStatus {
 
 /// A node as a manager.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the field's name says it")]
 pub struct Manager {
-    /// Whether it leads.
     pub leader: bool,
     /// Whether the leader reaches it.
     pub reachability: Reachability,
@@ -102,9 +99,9 @@ pub struct Manager {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reachability {
-    /// It takes part.
+    /// It takes part in the managers' quorum.
     Reachable,
-    /// It does not.
+    /// It does not take part in it.
     Unreachable,
     /// Nobody knows. Counts as down.
     Unknown,
@@ -112,23 +109,21 @@ pub enum Reachability {
 
 /// A service that is no job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub struct Service {
-    /// Its id.
     pub id: ServiceId,
-    /// Its name.
     pub name: String,
-    /// Replicated or global.
     pub mode: Mode,
     /// How many tasks it should have now.
     pub desired: u64,
-    /// How many run.
+    /// How many of its tasks run now.
     pub running: u64,
     /// Its placement constraints, as they were written.
     pub constraints: Vec<String>,
     /// What else each of its tasks asks of a node.
     #[serde(default)]
     pub needs: Needs,
-    /// Its own labels.
+    /// Labels of the service itself, not of its containers.
     pub labels: BTreeMap<String, String>,
     /// What its tasks mount from their node.
     pub mounts: Vec<Mount>,
@@ -146,8 +141,8 @@ pub enum Mode {
 
 /// A mount that a task has from its node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the field's name says it")]
 pub struct Mount {
-    /// Which kind.
     pub kind: MountKind,
     /// The volume's name or the host's path.
     pub source: String,
@@ -167,10 +162,10 @@ pub enum MountKind {
     Elsewhere,
 }
 
-/// A task.
+/// A task of somebody else's: careen's own are counted in [`Job`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the field's name says it")]
 pub struct Task {
-    /// Its id.
     pub id: String,
     /// Its service; a job's task names the job's service.
     pub service: ServiceId,
@@ -194,11 +189,11 @@ pub struct Task {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TaskState {
-    /// Not placed.
+    /// Not placed on a node yet.
     Pending,
     /// Placed, not running yet.
     Starting,
-    /// Running.
+    /// Its container runs, as its node reports.
     Running,
     /// Ended with status 0.
     Complete,
@@ -222,8 +217,8 @@ impl TaskState {
 
 /// One of careen's own services.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the field's name says it")]
 pub struct Job {
-    /// Which.
     pub key: JobKey,
     /// Its version in the store.
     pub version: Version,
@@ -269,16 +264,14 @@ impl Job {
 
 /// The last report of one agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub struct AgentReport {
-    /// On which node.
     pub node: NodeId,
-    /// Of which transaction.
     pub transaction: String,
-    /// Of which try.
+    /// Which try of the rollout on this node.
     pub generation: u32,
     /// Which agent of this try says so.
     pub agent: u32,
-    /// What.
     pub said: Said,
     /// Why the host waits meanwhile, in words.
     pub waits: Option<String>,
@@ -305,8 +298,8 @@ pub struct Lock {
 
 /// Where a controller runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the field's name says it")]
 pub struct ControllerPlace {
-    /// On which node.
     pub node: NodeId,
     /// Whether it is a service that Swarm can place elsewhere. A plain container stays, and comes back with its engine.
     pub movable: bool,
@@ -323,7 +316,7 @@ impl Node {
         self.role == Role::Manager
     }
 
-    /// Whether it leads.
+    /// Whether it leads the managers; never true of a worker.
     pub fn is_leader(&self) -> bool {
         self.manager.is_some_and(|manager| manager.leader)
     }

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 /// The swarm as seen at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Observed {
-    /// All nodes.
+    /// All nodes of the swarm, down or not.
     pub nodes: Vec<Node>,
     /// All services but jobs.
     pub services: Vec<Service>,

@@ -9,10 +9,9 @@ use serde::{Deserialize, Serialize};
 
 /// A node as it was when the rollout began.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub struct Participant {
-    /// Its id.
     pub id: NodeId,
-    /// Its host's name.
     pub hostname: String,
     /// What it was. What it is now decides what may go down; what it was, when it has its turn.
     pub role: Role,

@@ -21,10 +21,10 @@ use std::fmt;
 
 /// What a rollout would do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the field's name says it")]
 pub struct Plan {
-    /// Which rollout.
     pub rollout: RolloutId,
-    /// In this order.
+    /// In the order in which they are worked on.
     pub waves: Vec<PlannedWave>,
     /// Nodes that were meant and cannot be worked on.
     pub skipped: Vec<SkippedNode>,
@@ -36,8 +36,8 @@ pub struct Plan {
 
 /// Nodes that are in maintenance together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the field's name says it")]
 pub struct PlannedWave {
-    /// Which.
     pub nodes: Vec<PlannedNode>,
     /// The managers while this one is down; on waves of managers.
     pub quorum: Option<QuorumStep>,
@@ -45,12 +45,10 @@ pub struct PlannedWave {
 
 /// What happens to one node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub struct PlannedNode {
-    /// Its id.
     pub node: NodeId,
-    /// Its host's name.
     pub hostname: String,
-    /// What it is.
     pub role: Role,
     /// Whether it is drained.
     pub drain: PlannedDrain,
@@ -67,12 +65,12 @@ pub struct PlannedNode {
 /// Whether a node is drained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "the variant's name says it")]
 pub enum PlannedDrain {
-    /// Before the command.
+    /// Before the command runs.
     Yes,
     /// When `prepare` expects a restart, or the command turns out to want one.
     IfNeeded,
-    /// Not at all.
     No,
     /// Its operator keeps it so already; it is active for moments.
     Kept,
@@ -85,44 +83,32 @@ pub struct QuorumStep {
     pub members: usize,
     /// Those that take part while this one does not.
     pub left: usize,
-    /// How many must.
+    /// How many must take part at any time.
     pub needed: usize,
 }
 
 /// A node that was meant and cannot be worked on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub struct SkippedNode {
-    /// Its id.
     pub node: NodeId,
-    /// Its host's name.
     pub hostname: String,
-    /// Why.
     pub why: Skip,
 }
 
 /// Why a rollout would be refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "refusal")]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub enum PlanRefusal {
     /// No node is left to work on.
     NoNodes,
     /// A node was named that is not there.
-    NoSuchNode {
-        /// Its name.
-        name: String,
-    },
+    NoSuchNode { name: String },
     /// Several nodes are called so.
-    AmbiguousNode {
-        /// The name.
-        name: String,
-        /// Their ids.
-        ids: Vec<NodeId>,
-    },
+    AmbiguousNode { name: String, ids: Vec<NodeId> },
     /// A constraint cannot be understood.
-    BadConstraint {
-        /// Its text.
-        text: String,
-    },
+    BadConstraint { text: String },
     /// No node at a time is no rollout.
     ParallelismZero,
     /// Nobody leads, so nothing that is seen of the managers counts.
@@ -131,36 +117,25 @@ pub enum PlanRefusal {
     QuorumAtRisk {
         /// While this one is down.
         node: NodeId,
-        /// The managers then.
+        /// The managers while it is down.
         step: QuorumStep,
     },
     /// The manager would ask for a key after its reboot.
-    AutolockedReboot {
-        /// Which.
-        node: NodeId,
-    },
+    AutolockedReboot { node: NodeId },
     /// The manager would stay locked after an engine restart.
-    AutolockedEngine {
-        /// Which.
-        node: NodeId,
-    },
+    AutolockedEngine { node: NodeId },
     /// The given key is not the swarm's.
     WrongUnlockKey,
     /// There is no such secret.
-    NoSuchSecret {
-        /// Its name.
-        name: String,
-    },
+    NoSuchSecret { name: String },
     /// The image is not made for careen.
     ImageLacks {
-        /// Which.
         image: String,
         /// Files that it has to have.
         files: Vec<String>,
     },
     /// The image is made for another careen.
     ImageOfAnother {
-        /// Which.
         image: String,
         /// Its number; none when it has none.
         has: Option<String>,
@@ -169,9 +144,8 @@ pub enum PlanRefusal {
     },
     /// A node's label cannot be read.
     CorruptRecord {
-        /// Which node's.
         node: NodeId,
-        /// What it says.
+        /// The label's value, at most 120 characters of it.
         text: String,
     },
 }
@@ -179,42 +153,26 @@ pub enum PlanRefusal {
 /// What an operator should know before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "warning")]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub enum Warning {
     /// The swarm has no manager while its only one is down.
-    OnlyManager {
-        /// Which.
-        node: NodeId,
-    },
+    OnlyManager { node: NodeId },
     /// It was asked for.
     QuorumLoss {
         /// While this one is down.
         node: NodeId,
     },
     /// Autolocked managers are not rebooted.
-    NoRebootOfAutolocked {
-        /// Which.
-        node: NodeId,
-    },
+    NoRebootOfAutolocked { node: NodeId },
     /// Somebody has to type the key on this host.
-    UnlockByHand {
-        /// Which.
-        node: NodeId,
-    },
+    UnlockByHand { node: NodeId },
     /// It is down: its turn is the last.
-    NodeDown {
-        /// Which.
-        node: NodeId,
-    },
+    NodeDown { node: NodeId },
     /// The controller runs from another image than the payload's, which is on the asked manager and perhaps nowhere else.
-    ControllerStays {
-        /// The payload's image.
-        image: String,
-    },
+    ControllerStays { image: String },
     /// An earlier rollout left it so.
     LeftBehind {
-        /// Which node.
         node: NodeId,
-        /// Which rollout.
         rollout: RolloutId,
         /// Whether it left the node drained, or paused.
         #[serde(default)]
@@ -232,7 +190,7 @@ impl Plan {
 /// The controller's program, in careen's image and in those that are built from it.
 pub const CONTROLLER: &str = "/careen-controller";
 
-/// Plans a rollout as it is stored.
+/// What this rollout would do, as it is stored, to the swarm as it was seen. Nothing is changed.
 pub fn plan(observed: &Observed, spec: &Spec) -> Plan {
     plan_with(observed, spec, spec.unlock_key.is_some())
 }

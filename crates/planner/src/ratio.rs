@@ -13,7 +13,7 @@ const ONE: u64 = 1_000_000;
 pub struct Ratio(u32);
 
 impl Ratio {
-    /// Nothing of it.
+    /// None of the whole: a single one is more.
     pub const NOTHING: Self = Self(0);
 
     /// Whether so many of a whole are more than this part of it.

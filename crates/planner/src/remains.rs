@@ -16,23 +16,22 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// What is left of one rollout.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the field's name says it")]
 pub struct Remains {
     /// Nodes with its label.
     pub nodes: Vec<LabelledNode>,
-    /// Its services.
     pub services: Vec<JobKey>,
 }
 
 /// A node that has the label of a rollout.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub struct LabelledNode {
-    /// Its id.
     pub id: NodeId,
-    /// Its host's name.
     pub hostname: String,
     /// What it is called in a command.
     pub typed: String,
-    /// Where it stood.
+    /// Where it stood in that rollout.
     #[serde(rename = "stage")]
     pub state: NodeState,
     /// What its availability is.
@@ -78,10 +77,10 @@ pub fn remains(observed: &Observed, going_on: Option<&RolloutId>) -> BTreeMap<Ro
 
 /// What is given back.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the field's name says it")]
 pub enum Scope {
     /// One node, whatever rollout left something of it but the one that goes on.
     Node {
-        /// Which.
         node: NodeId,
         /// The rollout that goes on.
         going_on: Option<RolloutId>,
@@ -92,13 +91,11 @@ pub enum Scope {
 
 /// Why nothing is given back.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the field's name says it")]
 pub enum CannotRestore {
     /// The rollout that the node takes part in goes on.
     #[error("the rollout {rollout} goes on, and the node is in the middle of it")]
-    GoesOn {
-        /// Which.
-        rollout: RolloutId,
-    },
+    GoesOn { rollout: RolloutId },
     /// Its label cannot be read, so nobody knows what is to be given back.
     #[error(transparent)]
     Corrupt(#[from] CorruptRecord),
@@ -109,30 +106,26 @@ pub enum CannotRestore {
 
 /// One step of giving back.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub enum Giving {
     /// Labels and availability of a node, in one write.
     Write {
-        /// Which.
         node: NodeId,
         /// The version that was looked at.
         version: Version,
         /// Its new labels; `None` takes one away.
         labels: BTreeMap<String, Option<String>>,
-        /// Its new availability.
+        /// `None` leaves it as it is.
         availability: Option<Availability>,
     },
     /// The containers of one of careen's services.
     Stop {
-        /// Which.
         key: JobKey,
         /// The version that was looked at.
         version: Version,
     },
     /// One of careen's services.
-    Remove {
-        /// Which.
-        key: JobKey,
-    },
+    Remove { key: JobKey },
 }
 
 impl From<Giving> for Action {
@@ -147,7 +140,7 @@ impl From<Giving> for Action {
     }
 }
 
-/// What comes next.
+/// What comes next in giving back.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Next {
     /// To be carried out; then one looks again.

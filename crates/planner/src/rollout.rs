@@ -43,8 +43,8 @@ impl RolloutRecord {
 
 /// A participant that is no longer in the swarm, as the history tells of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the field's name says it")]
 pub struct GoneNode {
-    /// Its id.
     pub id: NodeId,
     /// Its host's name, as it was when the rollout began.
     pub hostname: String,
@@ -58,19 +58,16 @@ pub struct GoneNode {
 /// What a rollout is told to do, by an operator or by its own failure policy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "state")]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum Control {
-    /// Go on.
     Running,
     /// Start no further node; what has begun is finished.
     Paused {
-        /// Why.
         why: PauseReason,
     },
     /// Undo what has not begun, and end.
     Aborting,
-    /// It is over.
     Finished {
-        /// How.
         outcome: RolloutOutcome,
     },
 }
@@ -91,7 +88,7 @@ impl Control {
 pub enum RolloutOutcome {
     /// Every node is done, or was skipped.
     Done,
-    /// Some nodes failed.
+    /// It came to its end, and some nodes failed.
     WithFailures,
     /// An operator ended it.
     Aborted,
@@ -118,12 +115,10 @@ pub struct Strength {
 
 /// The result of one try on one node, as a small config: written before the node's label says that it is known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub struct NodeResult {
-    /// The node.
     pub node: NodeId,
-    /// Which try.
     pub generation: u32,
-    /// How it ended.
     pub outcome: NodeOutcome,
     /// What else the agent said: what changed, the last lines.
     pub record: Option<String>,
@@ -152,7 +147,7 @@ impl Ask {
         Self::VARIANTS.iter().copied().find(|ask| ask.label(rollout) == *label)
     }
 
-    /// In one word.
+    /// Its word in the label and in JSON.
     pub fn word(self) -> &'static str {
         self.into()
     }

@@ -13,22 +13,21 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Where a task goes whose node is away.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum Place {
     /// To this node, the least loaded of so many that take it.
     On {
-        /// Which.
         node: NodeId,
         /// How many take it.
         of: usize,
     },
-    /// Nowhere.
     Nowhere {
         /// Why, as Swarm says it: `host-mode port already in use on 1 node`.
         why: String,
     },
     /// Nobody knows: the nodes that may take it have to fit this constraint, which cannot be read.
     Unknown {
-        /// Its text.
+        /// The constraint as it was written.
         constraint: String,
     },
 }
@@ -208,19 +207,16 @@ pub fn has_place(scheduler: &Scheduler<'_>, service: &Service) -> bool {
 
 /// What the loss of a node would do to the services that have tasks on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub enum Gap {
     /// A task would have no place.
     NoPlace {
-        /// Of which service.
         service: String,
         /// Why, as Swarm says it.
         why: String,
     },
     /// No task of a service of several would run.
-    AtZero {
-        /// Which.
-        service: String,
-    },
+    AtZero { service: String },
 }
 
 /// What draining this node would leave missing while the others are away, too; the first that is found.

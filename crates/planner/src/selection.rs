@@ -5,7 +5,7 @@ use crate::observed::{Node, Observed};
 use crate::spec::Spec;
 use crate::state::Skip;
 
-/// Who takes part.
+/// The nodes that a selection means.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Selected<'a> {
     /// Those that are worked on.

@@ -6,11 +6,11 @@ use crate::ratio::Ratio;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// A rollout.
+/// A rollout, as its config keeps it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub struct Spec {
-    /// Its id.
     pub id: RolloutId,
     /// The payload's image, by digest or image id.
     pub image: String,
@@ -24,14 +24,12 @@ pub struct Spec {
     /// The directory of the image that holds the payload, where it is not the usual one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload: Option<String>,
-    /// The payload's command.
+    /// The name of the payload's command, as `install`.
     pub command: String,
-    /// Its arguments.
     pub args: Vec<String>,
     /// What the agents are given besides the image.
     #[serde(default, skip_serializing_if = "Given::is_empty")]
     pub given: Given,
-    /// Which nodes.
     pub selection: Selection,
     /// In which order, how many at a time, and what a failure leads to.
     pub policy: Policy,
@@ -68,10 +66,9 @@ pub struct Spec {
 /// The Swarm secret that holds the unlock key. The key itself is never in a spec.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub struct UnlockKey {
-    /// The secret's id.
     pub id: String,
-    /// Its name.
     pub name: String,
 }
 
@@ -107,11 +104,11 @@ pub struct Policy {
     pub max_failure_ratio: Ratio,
 }
 
-/// Who goes first.
+/// Whether workers or managers go first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "the variant's name says it")]
 pub enum NodeOrder {
-    /// Workers, then managers.
     WorkersFirst,
     /// Managers, then workers: what the vendor advises for engines.
     ManagersFirst,
@@ -132,26 +129,25 @@ pub enum OnFailure {
 /// Whether nodes are drained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "the variant's name says it")]
 pub enum DrainPolicy {
     /// When the engine is restarted or the host rebooted.
     Auto,
     /// Before the command, whatever it does.
     Always,
-    /// Not at all.
     Never,
 }
 
 /// Whether hosts are rebooted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "the variants' names say it")]
 pub enum RebootPolicy {
-    /// Not at all.
     Never,
     /// When the command asks for it (status 194).
     Asked,
     /// When the command or the distribution asks for it.
     Auto,
-    /// Always.
     Always,
 }
 
@@ -161,7 +157,7 @@ pub enum RebootPolicy {
 pub struct Limits {
     /// Until the agent is placed and runs.
     pub entering: Duration,
-    /// `prepare`.
+    /// Until `prepare` has ended.
     pub preparing: Duration,
     /// Until the drained node is empty; then the hold says so, and it goes on waiting.
     pub draining: Duration,

@@ -35,7 +35,7 @@ pub fn manager(name: &str) -> Node {
     Node { role: Role::Manager, manager: Some(manager), ..worker(name) }
 }
 
-/// A rollout's id.
+/// The rollout id of the tests, `k3x9`.
 pub fn rollout() -> RolloutId {
     RolloutId::parse("k3x9").unwrap_or_else(|_| unreachable!("a fixed text"))
 }

@@ -15,7 +15,7 @@ pub struct Watch {
     pub(crate) epoch: Option<u64>,
 }
 
-/// What is watched.
+/// What is timed over several passes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Key {
     /// The lock has this version.

@@ -63,7 +63,7 @@ pub struct Pass {
 /// Whether a controller goes on after a pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PassEnd {
-    /// It looks again.
+    /// The controller makes another pass.
     GoOn,
     /// The rollout is over, and nothing is left to do.
     Finished,
@@ -108,9 +108,7 @@ enum Move {
     Set(Wanted),
     /// Something else, and what is waited for meanwhile.
     Act(Vec<Action>, Hold),
-    /// Nothing.
     Wait(Hold),
-    /// It has failed.
     Fail(Reason),
 }
 

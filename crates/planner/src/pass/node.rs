@@ -28,7 +28,6 @@ pub(super) struct Here<'a> {
     pub(super) record: &'a NodeRecord,
     /// How long it has been in this state, as far as this controller knows.
     pub(super) age: Duration,
-    /// The current agent.
     pub(super) agent: JobKey,
 }
 
@@ -366,7 +365,6 @@ pub fn has_begun(observed: &Observed, node: &NodeId, record: &NodeRecord) -> boo
     }
 }
 
-/// The current agent.
 pub(super) fn agent_of(node: &NodeId, record: &NodeRecord) -> JobKey {
     JobKey {
         rollout: record.rollout.clone(),

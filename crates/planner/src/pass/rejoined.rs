@@ -29,7 +29,7 @@ enum Answer<'a> {
     NotBegun,
     /// This one is, and it is through.
     Ended(&'a Node, &'a NodeOutcome, Option<&'a str>),
-    /// Two say so.
+    /// More than one says that it is.
     Several(Vec<NodeId>),
 }
 

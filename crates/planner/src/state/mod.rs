@@ -14,8 +14,9 @@ pub use words::{Reason, Skip, StateName};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "kebab-case", tag = "stage")]
 #[strum(serialize_all = "kebab-case")]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum NodeState {
-    /// Nothing was begun.
+    /// Nothing was begun on it yet.
     Pending,
     /// Intent: agent and gates are being placed. A node that its operator keeps drained is active for that.
     Entering,
@@ -23,7 +24,6 @@ pub enum NodeState {
     Preparing,
     /// The node is drained; it waits to be empty.
     Draining {
-        /// What for.
         goal: Goal,
     },
     /// Intent: the go for the command is given.
@@ -39,24 +39,18 @@ pub enum NodeState {
     Verifying,
     /// What careen has on the node is taken away, then its availability is given back.
     Restoring {
-        /// What follows.
         then: AfterRestoring,
     },
     /// The node is as it was; everything must look well for a while.
     Settling,
-    /// Done.
     Done,
     /// Not done. If careen drained the node, it stays drained.
     Failed {
-        /// In which state.
         #[serde(rename = "phase")]
         during: StateName,
-        /// Why.
         reason: Reason,
     },
-    /// Left out.
     Skipped {
-        /// Why.
         why: Skip,
     },
     /// It left the swarm after the rollout had begun. Never stored in a label, for that went with the node: whoever looks
@@ -87,7 +81,7 @@ pub enum Left {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Goal {
-    /// The command.
+    /// The payload's command, before it runs.
     Run,
     /// A restart that the command wants.
     Restart(Restart),
@@ -96,20 +90,17 @@ pub enum Goal {
 /// What follows when a node is restored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum AfterRestoring {
-    /// It settles.
     Settle,
     /// It has failed before anything was begun on it.
     Fail {
-        /// In which state.
         #[serde(rename = "phase")]
         during: StateName,
-        /// Why.
         reason: Reason,
     },
     /// It is left out.
     Skip {
-        /// Why.
         why: Skip,
     },
 }
@@ -117,6 +108,7 @@ pub enum AfterRestoring {
 /// What happens to a node's state.
 #[derive(Debug, Clone, PartialEq, Eq, IntoStaticStr)]
 #[strum(serialize_all = "kebab-case")]
+#[expect(missing_docs, reason = "the variants' names say it")]
 pub enum NodeEvent {
     /// It is the node's turn.
     Enter,
@@ -129,7 +121,6 @@ pub enum NodeEvent {
     /// No go can reach the agent any more: something else than a go happened to its gates. Another one takes its place, as
     /// when it is gone.
     Cancelled,
-    /// The drain.
     Drain(Goal),
     /// The go for the command.
     Go {
@@ -148,7 +139,6 @@ pub enum NodeEvent {
     Restored,
     /// Everything looked well for long enough.
     Settled,
-    /// It failed.
     Fail(Reason),
     /// It is left out.
     Skip(Skip),
@@ -163,10 +153,9 @@ pub enum NodeEvent {
 /// An event that cannot happen in a state.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("'{event}' cannot happen to a node that is {state}")]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub struct IllegalStep {
-    /// The state's name.
     pub state: &'static str,
-    /// The event's name.
     pub event: &'static str,
 }
 
@@ -347,14 +336,14 @@ impl NodeState {
         }
     }
 
-    /// Its name.
+    /// Its word, the same as in JSON.
     pub fn name(&self) -> &'static str {
         self.into()
     }
 }
 
 impl NodeEvent {
-    /// Its name.
+    /// Its name in messages, as `agent-lost`.
     pub fn name(&self) -> &'static str {
         self.into()
     }

@@ -18,8 +18,8 @@ const FORMAT: &str = "1";
 
 /// What a rollout knows of one node, between two passes and after every crash.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the field's name says it")]
 pub struct NodeRecord {
-    /// Which rollout.
     pub rollout: RolloutId,
     /// Which try: 1, and one more for each `retry`.
     pub generation: u32,
@@ -41,7 +41,7 @@ pub struct NodeRecord {
 /// An availability that careen changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Taken {
-    /// What it was.
+    /// What it was before careen changed it.
     pub was: Availability,
     /// What careen made of it.
     pub set: Availability,
@@ -51,7 +51,7 @@ pub struct Taken {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("the label {label} says '{text}', which this version does not understand", label = label::NODE)]
 pub struct CorruptRecord {
-    /// What it says.
+    /// The label's value, at most 120 characters of it.
     pub text: String,
 }
 
@@ -115,7 +115,7 @@ impl NodeRecord {
     }
 }
 
-/// The label's value.
+/// The value of the node's label.
 impl fmt::Display for NodeRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { rollout, generation, agent, cancelled, begun, epoch, state, taken } = self;
@@ -245,7 +245,7 @@ fn decode_failure(data: &str) -> Option<(StateName, Reason)> {
 }
 
 impl StateName {
-    /// Its name.
+    /// Its word in labels and in JSON.
     pub fn word(self) -> &'static str {
         self.into()
     }

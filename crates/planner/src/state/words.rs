@@ -21,24 +21,19 @@ use strum::{EnumIter, EnumString, IntoStaticStr, VariantArray};
 )]
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
+#[expect(missing_docs, reason = "the variants' names say it")]
 pub enum StateName {
     /// Before anything was begun.
     Pending,
     /// While agent and gates were placed.
     Entering,
-    /// `prepare`.
     Preparing,
-    /// The drain.
     Draining,
-    /// The command.
     Running,
-    /// An engine restart.
     RestartingEngine,
-    /// A reboot.
     Rebooting,
     /// `verify`, or the collecting of the result.
     Verifying,
-    /// The clean-up.
     Restoring,
     /// While everything has to look well for a while.
     Settling,
@@ -92,12 +87,12 @@ impl Reason {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, EnumString, IntoStaticStr)]
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
+#[expect(missing_docs, reason = "the variant's name says it")]
 pub enum Skip {
     /// An operator said so.
     Asked,
     /// The rollout was aborted before the node's turn.
     Aborted,
-    /// It runs Windows.
     Windows,
     /// Its engine is too old to be driven.
     OldEngine,
