@@ -117,8 +117,8 @@ pub enum Speaker<'a> {
 
 /// What an image says of itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the field's name says it")]
 pub struct ImageLook {
-    /// Its id.
     pub id: String,
     /// For which contract it was made; none when it does not say.
     pub protocol: Option<String>,
@@ -152,12 +152,12 @@ pub struct Summary {
 
 /// A node in a rollout that is over.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the field's name says it")]
 pub struct EndedNode {
-    /// Its id.
     pub node: NodeId,
     /// Its host's name then.
     pub hostname: String,
-    /// Where it stood.
+    /// Where it stood at the end.
     pub stage: NodeState,
     /// Its transaction on its host.
     pub transaction: Option<String>,
@@ -172,7 +172,7 @@ pub struct LogPlace(pub String);
 /// How far a log was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogRead {
-    /// To its end.
+    /// To the end that it had then.
     Whole,
     /// As far as the time went. There is more behind the place.
     Partly,
@@ -189,60 +189,46 @@ pub struct LogLine {
 
 /// Where a line was printed to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the variants' names say it")]
 pub enum Stream {
-    /// Standard output.
     Stdout,
-    /// Standard error.
     Stderr,
 }
 
 /// Why the swarm did not do what was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub enum BackendError {
     /// No manager could be asked.
     #[error(transparent)]
     NoManager(#[from] NoManager),
     /// Another rollout is not over.
     #[error("the rollout {rollout} is going on; nothing was changed")]
-    OtherRollout {
-        /// Which.
-        rollout: RolloutId,
-    },
+    OtherRollout { rollout: RolloutId },
     /// The rollout is over, or is not there.
     #[error("the rollout {rollout} is over; nothing was changed")]
-    Over {
-        /// Which.
-        rollout: RolloutId,
-    },
+    Over { rollout: RolloutId },
     /// An image that nobody has.
     #[error(
         "no registry and no engine that could be asked has the image {image}: {why}; nothing was changed"
     )]
     NoImage {
-        /// Which.
         image: String,
-        /// What was tried.
+        /// What was tried, and what came of it.
         why: String,
     },
     /// docker's credentials for a registry cannot be had.
     #[error("{why}; nothing was changed")]
-    Credentials {
-        /// Why not.
-        why: String,
-    },
+    Credentials { why: String },
     /// Somebody else changed the same object.
     #[error("somebody else changed it at the same moment; nothing was changed")]
     Changed,
     /// The swarm says no.
     #[error("the swarm refuses it: {why}; nothing was changed")]
-    Refused {
-        /// Its words.
-        why: String,
-    },
+    Refused { why: String },
     /// An object that this version does not understand.
     #[error("{object} cannot be understood: {why}; nothing was changed")]
     Corrupt {
-        /// Which.
         object: String,
         /// What is wrong with it.
         why: String,
@@ -250,7 +236,7 @@ pub enum BackendError {
     /// No answer came to a write.
     #[error("the swarm did not answer: {why}; it may have been done")]
     Unclear {
-        /// What came instead.
+        /// What came instead of an answer.
         why: String,
     },
 }

@@ -11,25 +11,20 @@ use std::path::{Path, PathBuf};
 pub enum Host {
     /// Where engines listen by default.
     Default,
-    /// At this socket.
+    /// At this unix socket.
     Socket(PathBuf),
 }
 
 /// An address that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub enum UnusableHost {
     /// Not a unix socket.
     #[error("the host '{given}' cannot be asked: only unix:///PATH is supported so far")]
-    Scheme {
-        /// What was given.
-        given: String,
-    },
+    Scheme { given: String },
     /// A docker context that is not this machine's engine.
     #[error("the docker context '{name}' is chosen, and contexts are not supported so far")]
-    Context {
-        /// Its name.
-        name: String,
-    },
+    Context { name: String },
     /// Nobody knows which context is chosen.
     #[error("whether a docker context is chosen cannot be told: {path}: {why}")]
     Config {
@@ -42,71 +37,48 @@ pub enum UnusableHost {
 
 /// Why no manager could be asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum NoManager {
-    /// Nothing listens there.
     #[error("no docker engine listens at {socket}")]
-    NoEngine {
-        /// The socket.
-        socket: PathBuf,
-    },
+    NoEngine { socket: PathBuf },
     /// This user may not use the socket.
     #[error("you may not use the docker socket {socket}")]
-    Denied {
-        /// The socket.
-        socket: PathBuf,
-    },
+    Denied { socket: PathBuf },
     /// Something is there, and gives no answer that can be used.
     #[error("{why}")]
     NoAnswer {
-        /// What came instead.
+        /// What came instead of a usable answer.
         why: String,
     },
     /// The host is in no swarm.
     #[error("{name} is in no swarm")]
-    NoSwarm {
-        /// The host's name.
-        name: String,
-    },
+    NoSwarm { name: String },
     /// A worker knows nothing of the swarm.
     #[error("{name} is a worker of its swarm, and only managers can be asked")]
-    Worker {
-        /// The host's name.
-        name: String,
-    },
+    Worker { name: String },
     /// The manager waits for the swarm's unlock key.
     #[error("{name} is a manager that is locked since its engine started")]
-    Locked {
-        /// The host's name.
-        name: String,
-    },
+    Locked { name: String },
     /// The engine takes no part in the swarm that it belongs to, such as one whose certificate has expired.
     #[error("{name} belongs to a swarm and takes no part in it: {why}")]
     SwarmError {
-        /// The host's name.
         name: String,
-        /// The engine's words.
+        /// In the engine's own words.
         why: String,
     },
     /// The host is on its way into a swarm.
     #[error("{name} is joining a swarm, and is not in it yet")]
-    Joining {
-        /// The host's name.
-        name: String,
-    },
+    Joining { name: String },
     /// The engine says something of its swarm that is not known here.
     #[error("{name} says that its part in its swarm is '{state}', and careen does not know what that means")]
     UnknownState {
-        /// The host's name.
         name: String,
-        /// The engine's word.
+        /// The word that the engine used.
         state: String,
     },
     /// The managers have no leader, or this one does not reach it.
     #[error("the swarm of {name} does not answer: no manager leads, or {name} does not reach it")]
-    NoLeader {
-        /// The host's name.
-        name: String,
-    },
+    NoLeader { name: String },
 }
 
 impl NoManager {

@@ -24,7 +24,7 @@ pub trait Console {
     fn interrupted(&self) -> bool;
     /// Waits, not longer than until Ctrl-C.
     fn wait(&mut self, time: Duration);
-    /// A monotonic clock.
+    /// The time of a monotonic clock: only differences mean something.
     fn now(&self) -> Duration;
     /// Bytes that nobody can guess, for ids.
     fn random(&mut self) -> io::Result<[u8; 8]>;
@@ -32,10 +32,9 @@ pub trait Console {
 
 /// Which streams show colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub struct Colours {
-    /// Standard output.
     pub out: bool,
-    /// Standard error.
     pub err: bool,
 }
 
@@ -44,7 +43,7 @@ pub fn colours(terminal: bool, no_color: Option<&str>, term: Option<&str>) -> bo
     terminal && no_color.is_none_or(str::is_empty) && term.is_none_or(|term| term != "dumb")
 }
 
-/// The process's own.
+/// The console of this process: its standard streams, its clock and Ctrl-C.
 #[derive(Debug)]
 pub struct Process {
     began: Instant,

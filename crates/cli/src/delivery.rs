@@ -24,35 +24,28 @@ const BUILD: &str = "build an image for it: 'FROM careen/installer' and 'ADD DIR
 
 /// Why a payload cannot go out as configs. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub enum Undeliverable {
     /// It cannot be read.
     #[error("cannot read {path}")]
-    Unreadable {
-        /// What.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
+    Unreadable { path: PathBuf, source: io::Error },
     /// Something that is no file, or that a config cannot be.
     #[error("{path} {why}")]
     Unfit {
-        /// What.
         path: String,
         /// Why, and what to do.
         why: String,
     },
-    /// Too much.
+    /// More than may go out as configs.
     #[error("{path} {why}; {BUILD}")]
     TooLarge {
-        /// What.
         path: String,
-        /// By how much.
+        /// By how much it is too large.
         why: String,
     },
     /// The command is not there, or cannot run.
     #[error("the command '{command}' {why}")]
     Command {
-        /// Which.
         command: String,
         /// What is wrong with it.
         why: String,

@@ -11,6 +11,7 @@ use careen_upgrade::options::InvalidOptions;
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum Failure {
     /// The swarm did not do it.
     #[error(transparent)]
@@ -26,52 +27,33 @@ pub enum Failure {
     Undeliverable(#[from] Undeliverable),
     /// What hosts are to get cannot be understood, or read.
     #[error("{why}; nothing was changed")]
-    Given {
-        /// What is wrong.
-        why: String,
-    },
+    Given { why: String },
     /// There is no such secret or config.
     #[error("the swarm has no {} '{name}'; nothing was changed", word(*.kind))]
     NoSuchGiven {
         /// Which of the two.
         kind: GivenKind,
-        /// Its name.
         name: String,
     },
     /// There are none to pass on.
     #[error("docker's config file has no credentials for {registry}; nothing was changed")]
-    NoCredentials {
-        /// For which registry.
-        registry: String,
-    },
+    NoCredentials { registry: String },
     /// An image that was to be pushed.
     #[error("the image {image} is not pushed: {why}")]
     NotPushed {
-        /// Which.
         image: String,
-        /// Why not.
         why: String,
         /// Whether the call is wrong.
         usage: bool,
     },
     /// It is stored, and nobody carries it out.
     #[error("the rollout {rollout} is stored in the swarm, but its controller was not started")]
-    NoController {
-        /// Which.
-        rollout: RolloutId,
-        /// Why not.
-        source: BackendError,
-    },
+    NoController { rollout: RolloutId, source: BackendError },
     /// It is stored, and its controller does not come up.
     #[error(
         "the order is stored in the swarm, but the controller of the rollout {rollout} does not come up: {why}"
     )]
-    ControllerFails {
-        /// Which.
-        rollout: RolloutId,
-        /// Why.
-        why: String,
-    },
+    ControllerFails { rollout: RolloutId, why: String },
     /// There is nobody to ask, and no `--yes`.
     #[error(
         "standard input is no terminal, so nobody can be asked whether to start the rollout; nothing was changed"
@@ -87,35 +69,18 @@ pub enum Failure {
     NotGivenBack,
     /// A node that cannot be given back.
     #[error("{node} is not given back: {why}; nothing was changed")]
-    CannotRestore {
-        /// Its host's name.
-        node: String,
-        /// Why not.
-        why: CannotRestore,
-    },
+    CannotRestore { node: String, why: CannotRestore },
     /// Containers do not go.
     #[error(
         "these services still have containers on nodes that report: {services}; what was removed before stays so"
     )]
-    StillThere {
-        /// Which.
-        services: String,
-    },
+    StillThere { services: String },
     /// No such node in the swarm.
     #[error("the swarm has no node '{given}', and no service of careen's for it; nothing was changed")]
-    NoNode {
-        /// What was given.
-        given: String,
-    },
+    NoNode { given: String },
     /// The file with the unlock key cannot be read.
     #[error("cannot read the unlock key from {path}: {why}; nothing was changed")]
-    NoKeyFile {
-        /// Which file.
-        path: String,
-        /// Why.
-        why: std::io::Error,
-    },
-    /// It is empty.
+    NoKeyFile { path: String, why: std::io::Error },
     #[error("the file with the unlock key is empty; nothing was changed")]
     EmptyKey,
     /// The operator said no.
@@ -123,10 +88,7 @@ pub enum Failure {
     Declined,
     /// Of a name nobody knows which node is meant.
     #[error("{why}; nothing was changed")]
-    NamesNoNode {
-        /// Why.
-        why: String,
-    },
+    NamesNoNode { why: String },
     /// There is no rollout to steer or to look at.
     #[error("no rollout is going on")]
     NoRollout,
@@ -135,50 +97,22 @@ pub enum Failure {
         "somebody removed the config careen.rollout.{rollout} from the swarm before the rollout was over: nothing further \
          is done, and hosts finish what they have started"
     )]
-    RolloutRemoved {
-        /// Which.
-        rollout: RolloutId,
-    },
+    RolloutRemoved { rollout: RolloutId },
     /// No such node in the swarm, or not in this rollout.
     #[error("the rollout {rollout} has no node '{given}'")]
-    NoSuchNode {
-        /// The rollout.
-        rollout: RolloutId,
-        /// What was given.
-        given: String,
-    },
+    NoSuchNode { rollout: RolloutId, given: String },
     /// A host name that several nodes have.
     #[error("'{given}' is the host name of several nodes: {}", ids(.nodes))]
-    Ambiguous {
-        /// The name.
-        given: String,
-        /// Whose.
-        nodes: Vec<NodeId>,
-    },
+    Ambiguous { given: String, nodes: Vec<NodeId> },
     /// Only failed nodes are tried again.
     #[error("{node} has not failed (it is {state}); nothing was changed")]
-    NotFailed {
-        /// Its host's name.
-        node: String,
-        /// What it is.
-        state: String,
-    },
+    NotFailed { node: String, state: String },
     /// A node that left the swarm cannot be tried again.
     #[error("{node} ({id}) left the swarm, so it cannot be tried again; nothing was changed")]
-    NotThere {
-        /// Its host's name.
-        node: String,
-        /// Its id.
-        id: NodeId,
-    },
+    NotThere { node: String, id: NodeId },
     /// A node that is done, or that cannot be left out any more.
     #[error("{node} cannot be left out: it is {state}; nothing was changed")]
-    CannotSkip {
-        /// Its host's name.
-        node: String,
-        /// What it is.
-        state: String,
-    },
+    CannotSkip { node: String, state: String },
     /// Flags of `upgrade` that contradict themselves.
     #[error("{0}; nothing was changed")]
     Upgrade(InvalidOptions),
@@ -186,10 +120,7 @@ pub enum Failure {
     #[error(
         "this manager's engine does not have the image {image}, which brings the upgrade to the hosts; nothing was changed"
     )]
-    NoOwnImage {
-        /// Which.
-        image: String,
-    },
+    NoOwnImage { image: String },
     /// The rollout cannot be carried out as it is.
     #[error("the rollout cannot be carried out")]
     Pass(#[from] PassError),

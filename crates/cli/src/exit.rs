@@ -36,7 +36,7 @@ impl Exit {
         Self::NoManager,
     ];
 
-    /// The number.
+    /// The number that the process exits with.
     pub const fn code(self) -> u8 {
         match self {
             Self::Done => 0,

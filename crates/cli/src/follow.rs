@@ -12,7 +12,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// An onlooker.
+/// Finds out what changed in a rollout since the last look.
 #[derive(Debug, Clone)]
 pub struct Follower {
     spec: Spec,
@@ -40,7 +40,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// What one look brought.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Seen {
-    /// What changed.
+    /// What changed since the last look.
     pub changes: Vec<Change>,
     /// Whether to look again.
     pub verdict: Verdict,
@@ -49,7 +49,7 @@ pub struct Seen {
 /// Whether to look again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// It goes on.
+    /// The rollout goes on: look again.
     GoesOn,
     /// It waits for an operator, and nothing moves any more.
     Paused,
@@ -59,22 +59,21 @@ pub enum Verdict {
     Removed,
 }
 
-/// Something that changed.
+/// What is told of a rollout while it goes on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "event")]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub enum Change {
     /// What the rollout is told.
     Control {
         /// `running`, `paused`, `aborting`, `finished`.
         state: &'static str,
-        /// As a sentence.
         text: String,
     },
     /// What keeps its controller from carrying it out.
     Controller {
         /// `missing`, `coming-up`, `fails`, or `works` when that is over.
         state: &'static str,
-        /// As a sentence.
         text: String,
         /// What it printed last.
         lines: Vec<String>,
@@ -83,36 +82,28 @@ pub enum Change {
     },
     /// Where a node stands.
     State {
-        /// Its id.
         node: NodeId,
-        /// Its host's name.
         hostname: String,
         /// What it is called where it is shown.
         #[serde(skip)]
         shown: String,
-        /// The state's name.
         state: &'static str,
-        /// As a sentence.
         text: String,
     },
     /// Why a node waits, where that is no routine.
     Hold {
-        /// Its id.
         node: NodeId,
-        /// Its host's name.
         hostname: String,
         /// What it is called where it is shown.
         #[serde(skip)]
         shown: String,
-        /// The hold's name.
         hold: &'static str,
-        /// As a sentence.
         text: String,
     },
 }
 
 impl Change {
-    /// As a line.
+    /// The line that is printed for it.
     pub fn line(&self) -> String {
         match self {
             Self::Control { text, .. } | Self::Controller { text, .. } => text.clone(),
@@ -146,7 +137,7 @@ impl Follower {
         }
     }
 
-    /// What it follows.
+    /// The rollout that it follows.
     pub fn spec(&self) -> &Spec {
         &self.spec
     }

@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 
 /// What one rollout has left.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[expect(missing_docs, reason = "the field's name says it")]
 pub struct LeftBehind {
-    /// Which.
     pub rollout: Option<RolloutId>,
     /// Whether nothing tells of it but this: somebody removed its config before it was over.
     pub removed: bool,
-    /// Labels and services.
+    /// Labels on nodes, and services.
     pub remains: Remains,
     /// Configs and secrets that nobody needs any more.
     pub stored: Vec<Stored>,

@@ -127,7 +127,7 @@ impl Text {
         self.last == Some(b'\n')
     }
 
-    /// Without the newline.
+    /// The line without its newline.
     fn line(mut self) -> String {
         let newline = usize::from(self.is_line());
         if self.dropped == 0 {

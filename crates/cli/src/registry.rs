@@ -14,29 +14,20 @@ const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 
 /// Why there is no answer to the question for credentials. Neither says what is in them.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub enum CredentialsError {
     /// The file is there and of no use.
     #[error("docker's config file {path} cannot be read: {why}")]
-    File {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        why: String,
-    },
+    File { path: PathBuf, why: String },
     /// What the file says for a registry is no credentials.
     #[error("what docker's config file has for {registry} are no credentials")]
-    Entry {
-        /// Which.
-        registry: String,
-    },
+    Entry { registry: String },
     /// The program that has them failed.
     #[error("docker-credential-{helper}, which has the credentials for {registry}, failed: {why}")]
     Helper {
         /// Its name behind 'docker-credential-'.
         helper: String,
-        /// For which.
         registry: String,
-        /// Its words.
         why: String,
     },
 }

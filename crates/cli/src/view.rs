@@ -17,14 +17,14 @@ use std::time::Duration;
 
 /// Where a rollout stands.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "the field's name says it")]
 pub struct Standing {
-    /// Which rollout.
     pub rollout: RolloutId,
     /// What it is told to do; `None` when its config is gone.
     pub control: Option<Control>,
     /// Who holds the lock for it; `None` when nobody works on it.
     pub controller: Option<ControllerId>,
-    /// What holds it.
+    /// Who holds the lock for it, or held it last.
     pub lock: LockOf,
     /// What Swarm and the engine say of its controller; `None` when they were not asked.
     pub task: Option<ControllerTask>,
@@ -64,20 +64,18 @@ impl LockOf {
 
 /// Where one node stands.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub struct NodeStanding {
-    /// Its id.
     pub node: NodeId,
-    /// Its host's name.
     pub hostname: String,
     /// What it is called where it is shown.
     pub shown: String,
     /// What it is called in a command.
     pub typed: String,
-    /// What it is.
     pub role: Role,
     /// In which wave it has its turn, from 1; none when it has none.
     pub wave: Option<usize>,
-    /// Which try.
+    /// Which try of the rollout on this node.
     pub generation: u32,
     /// How many goes of this try were cancelled on its host.
     pub cancelled: u32,
@@ -109,20 +107,17 @@ pub struct NodeStanding {
 
 /// How many nodes are where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub struct Totals {
-    /// All.
     pub nodes: usize,
-    /// Done.
     pub done: usize,
-    /// Failed.
     pub failed: usize,
-    /// Left out.
     pub skipped: usize,
     /// No longer in the swarm, and not known to be done.
     pub gone: usize,
     /// Begun and not through.
     pub working: usize,
-    /// Not begun.
+    /// Those that have not begun.
     pub waiting: usize,
 }
 

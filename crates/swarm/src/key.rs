@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// The key.
+/// The unlock key, which `Debug` does not show.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Key(String);
 

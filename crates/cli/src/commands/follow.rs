@@ -144,7 +144,6 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         Err(Failure::RolloutRemoved { rollout: following.follower.spec().id.clone() })
     }
 
-    /// It is over.
     pub(super) fn over(
         &mut self,
         following: &mut Following,

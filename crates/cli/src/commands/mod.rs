@@ -21,10 +21,9 @@ use careen_planner::{Observed, RolloutId, Spec, Watch};
 use careen_swarm::ControllerTask;
 
 /// A call of careen.
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub struct Session<'a, B, C> {
-    /// The swarm.
     pub backend: &'a mut B,
-    /// Who called.
     pub console: &'a mut C,
     /// How results are printed.
     pub format: Format,
@@ -77,7 +76,6 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         Ok(known)
     }
 
-    /// Where it stands.
     fn standing(&mut self, spec: &Spec) -> Result<(Standing, Observed), Failure> {
         let observed = self.backend.observe(Some(&spec.id))?;
         let ages = self.backend.ages()?;

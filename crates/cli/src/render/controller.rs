@@ -11,12 +11,11 @@ use careen_swarm::{ControllerTask, Home, Seat};
 /// A rollout is stored before its controller is: so long somebody may be about to start it.
 const STARTING_SECONDS: u64 = 30;
 
-/// What is said.
+/// What is said of a rollout's controller.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub struct Told {
-    /// In one word.
     pub kind: Kind,
-    /// As a sentence.
     pub text: String,
     /// What the controller printed last.
     pub lines: Vec<String>,
@@ -27,7 +26,7 @@ pub struct Told {
 /// What keeps a rollout without a controller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// There is none.
+    /// No controller works on it.
     Missing,
     /// It is on its way.
     ComingUp,
@@ -45,7 +44,7 @@ impl Kind {
         }
     }
 
-    /// How it looks.
+    /// How its line looks on a terminal.
     pub const fn look(self) -> Look {
         match self {
             Self::Missing | Self::Fails => Look::Bad,

@@ -98,7 +98,7 @@ pub struct Ordered<'a> {
     pub order: Order<'a>,
 }
 
-/// What was ordered.
+/// What the operator's command ordered.
 #[derive(Debug, Clone, Copy)]
 #[expect(missing_docs, reason = "the variants are the commands")]
 pub enum Order<'a> {

@@ -85,7 +85,7 @@ struct LeftNodeJson<'a> {
     drained_by_careen: bool,
 }
 
-/// The JSON.
+/// What is left, as it is in JSON.
 pub fn json(all: &[LeftBehind]) -> Vec<LeftJson<'_>> {
     all.iter().map(json_of_one).collect()
 }

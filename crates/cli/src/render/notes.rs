@@ -8,7 +8,7 @@ use careen_contract::TransactionId;
 use careen_planner::RolloutId;
 use std::fmt;
 
-/// One line.
+/// A line that is shown beside a command's result.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "the texts below say when each is shown")]
 pub enum Note<'a> {
@@ -117,14 +117,12 @@ impl Screen for Note<'_> {
 
 /// What an operator is asked before something is done. `y` is yes, everything else is no.
 #[derive(Debug, Clone, Copy)]
+#[expect(missing_docs, reason = "the field's name says it")]
 pub enum Question<'a> {
     /// Before a rollout starts.
     Start,
     /// Before one node is given back.
-    GiveBack {
-        /// Its host's name.
-        host: &'a str,
-    },
+    GiveBack { host: &'a str },
     /// Before everything is given back of rollouts whose configs are gone.
     GiveBackAll,
 }

@@ -11,7 +11,7 @@ use careen_planner::{Observed, RolloutId, Spec};
 use careen_swarm::Draft;
 use serde::Serialize;
 
-/// `careen plan`.
+/// `careen plan`: what a rollout would do.
 #[derive(Debug, Clone, Copy)]
 #[expect(missing_docs, reason = "the fields' names say it")]
 pub struct Planned<'a> {

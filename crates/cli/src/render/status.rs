@@ -14,7 +14,7 @@ use careen_planner::rollout::Control;
 use careen_planner::state::Left;
 use careen_planner::{NodeState, Spec};
 
-/// The page.
+/// What `careen status` shows of a rollout, as text.
 pub fn page(standing: &Standing, spec: &Spec, page: &mut Page) {
     page.line(format!("rollout {}: {}", standing.rollout, words::payload(spec)));
     let control = standing.with_names(&words::control(standing.control.as_ref()));
@@ -140,7 +140,7 @@ fn kept(node: &NodeStanding) -> Option<&'static str> {
     }
 }
 
-/// In one line.
+/// How many nodes are where, in one line.
 pub fn totals(totals: &Totals) -> String {
     let Totals { nodes, done, failed, skipped, gone, working, waiting } = *totals;
     let parts = [

@@ -143,7 +143,7 @@ fn ended(node: &EndedNode) -> EndedJson<'_> {
     }
 }
 
-/// A node.
+/// One node, as it is in JSON.
 pub fn node<'a>(standing: &Standing, node: &'a NodeStanding) -> NodeJson<'a> {
     NodeJson {
         node: &node.node.0,

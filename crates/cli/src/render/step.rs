@@ -5,26 +5,26 @@ use std::fmt;
 
 /// A command to type.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the field's name says it")]
 pub enum Step {
     /// One of careen's own.
     Careen {
-        /// Which.
         verb: Verb,
         /// About which node; none for the rollout.
         node: Option<String>,
         /// Whether the controller is to run in this process.
         local: bool,
     },
-    /// Another program's.
+    /// Another program's command, as it is typed.
     Other(String),
 }
 
 /// careen's commands that are ever to be typed next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verb {
-    /// Go on.
+    /// Let a paused rollout go on.
     Resume,
-    /// End it.
+    /// End the rollout before its time.
     Abort,
     /// Try a node again.
     Retry,
@@ -46,7 +46,7 @@ impl Verb {
         Step::Careen { verb: self, node: None, local: false }
     }
 
-    /// For one node.
+    /// The command about this one node.
     pub fn node(self, name: &str) -> Step {
         Step::Careen { verb: self, node: Some(name.to_owned()), local: false }
     }

@@ -9,15 +9,15 @@ use unicode_width::UnicodeWidthStr;
 /// How a piece of text looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Look {
-    /// As it is.
+    /// Without colour or weight.
     Plain,
-    /// What is well.
+    /// Green: what is well.
     Good,
     /// What waits, or that one should know.
     Warn,
     /// What is not well.
     Bad,
-    /// What matters less.
+    /// Dimmed: what matters less.
     Dim,
 }
 
@@ -81,12 +81,12 @@ pub struct Page {
 }
 
 impl Page {
-    /// An empty one.
+    /// An empty page; `colour` says whether looks are shown.
     pub fn new(colour: bool) -> Self {
         Self { colour, text: String::new() }
     }
 
-    /// Adds a line.
+    /// Adds a line of one piece.
     pub fn line(&mut self, text: impl Into<Span>) {
         self.spans(&[text.into()]);
     }
@@ -121,7 +121,7 @@ impl Page {
         }
     }
 
-    /// All of it.
+    /// The text of all its lines.
     pub fn into_text(self) -> String {
         self.text
     }

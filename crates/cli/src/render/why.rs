@@ -117,7 +117,7 @@ struct NodeJson<'a> {
     advice: words::Advice,
 }
 
-/// The JSON.
+/// What `careen why` prints as JSON.
 pub fn json<'a>(standing: &'a Standing, nodes: &[&'a NodeStanding]) -> WhyJson<'a> {
     let node_json = |node: &&'a NodeStanding| NodeJson {
         node: status_json::node(standing, node),

@@ -274,7 +274,7 @@ pub const fn outcome(outcome: RolloutOutcome) -> &'static str {
     }
 }
 
-/// A role.
+/// Docker's word for a role.
 pub const fn role(role: Role) -> &'static str {
     match role {
         Role::Worker => "worker",
@@ -287,7 +287,7 @@ pub const fn role(role: Role) -> &'static str {
 pub struct Advice {
     /// As a sentence; empty when there is nothing to do but wait.
     pub text: &'static str,
-    /// What to type.
+    /// The commands that can be typed.
     pub commands: Vec<Step>,
 }
 

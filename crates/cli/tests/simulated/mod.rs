@@ -37,7 +37,7 @@ pub struct Shared {
     pub task: Option<ControllerTask>,
     /// The images that can be looked into, and what each has of careen's programs and commands.
     pub images: BTreeMap<String, Vec<&'static str>>,
-    /// What was submitted.
+    /// The spec that was submitted.
     pub spec: Option<Spec>,
     /// Records of rollouts that are over, and that nobody can read.
     pub unreadable: Vec<String>,
@@ -130,7 +130,7 @@ impl Sim {
     }
 }
 
-/// A controller's view.
+/// The swarm as one controller sees it.
 pub struct SimCluster {
     sim: Sim,
     who: ControllerId,
