@@ -6,7 +6,7 @@ use careen_host::transaction::State;
 use careen_protocol::agent::Known;
 use careen_protocol::gates::Look;
 
-/// What is bent.
+/// What a test bends on the simulated hosts; by default nothing.
 #[derive(Debug, Clone, Copy)]
 pub struct Bend {
     /// What an agent sees of its gates, of which it has drawn these.

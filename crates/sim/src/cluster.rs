@@ -13,12 +13,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// One controller's view of the world.
+#[expect(missing_docs, reason = "the field's name says it")]
 pub struct View<'a> {
-    /// The world.
     pub world: &'a mut World,
-    /// Who looks.
+    /// The controller that looks.
     pub who: ControllerId,
-    /// Where it runs.
+    /// The node that it runs on.
     pub place: NodeId,
     /// When it looked for what it does now.
     pub looked_at: u64,

@@ -13,8 +13,8 @@ const GRACE: u64 = 10;
 
 /// A container of careen's.
 #[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the field's name says it")]
 pub struct Container {
-    /// Of which service.
     pub key: JobKey,
     /// Its process, when it is an agent.
     pub process: Option<AgentProcess>,
@@ -35,7 +35,7 @@ pub struct Container {
 /// What an agent said.
 #[derive(Debug, Clone, Default)]
 pub struct Log {
-    /// When, and what.
+    /// What it said, and in which second.
     pub said: Vec<(u64, Said)>,
     /// Since when its container is gone.
     pub gone: Option<u64>,

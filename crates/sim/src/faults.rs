@@ -32,7 +32,7 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// Everything.
+    /// Everything that can go wrong.
     pub fn all() -> Self {
         let accidents = Accidents::all();
         Self {
@@ -129,7 +129,7 @@ pub struct Accidents {
 }
 
 impl Accidents {
-    /// Everything.
+    /// Everything that can happen to them.
     pub fn all() -> Self {
         Self {
             container: 8,

@@ -16,6 +16,7 @@ use process::Process;
 
 /// What the payload does on one host, decided before the history begins.
 #[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub struct HostPlan {
     /// Whether the node refuses the agent: it does not get its image.
     pub refuses_the_agent: bool,
@@ -23,9 +24,8 @@ pub struct HostPlan {
     pub refuses_until: u64,
     /// Whether preflight finds the host fit.
     pub is_fit: bool,
-    /// Whether `prepare` works.
     pub prepare_works: bool,
-    /// What `prepare` expects.
+    /// What `prepare` says of a restart.
     pub expects: Expectation,
     /// How each attempt of the command ends; the last one counts for all that follow.
     pub attempts: Vec<AttemptEnd>,
@@ -35,7 +35,6 @@ pub struct HostPlan {
     pub stops_the_engine: bool,
     /// What the host wants after a good end.
     pub wants: Option<Restart>,
-    /// Whether `verify` works.
     pub verify_works: bool,
     /// Whether the payload has a `rollback`.
     pub has_rollback: bool,
@@ -96,12 +95,10 @@ pub type Try = (RolloutId, u32);
 
 /// One transaction of a host: a command of the payload for one try.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub struct Id {
-    /// Of which rollout.
     pub rollout: RolloutId,
-    /// For which node.
     pub node: NodeId,
-    /// Of which try.
     pub generation: u32,
     /// Which of the payload's commands.
     pub part: PayloadCommand,
@@ -109,14 +106,12 @@ pub struct Id {
 
 /// A command of the payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "the variants' names say it")]
 pub enum PayloadCommand {
-    /// The rollout's own.
+    /// The rollout's own command.
     Command,
-    /// `prepare`.
     Prepare,
-    /// `verify`.
     Verify,
-    /// `rollback`.
     Rollback,
 }
 
@@ -151,12 +146,12 @@ impl std::fmt::Display for Id {
 
 /// What lies in a transaction's directory.
 #[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the field's name says it")]
 pub struct Files {
-    /// The journal.
     pub journal: Vec<Record>,
-    /// The journal, replayed.
+    /// What the replayed journal says.
     pub state: State,
-    /// The manifest's policy.
+    /// The policy that its manifest says.
     pub policy: Policy,
     /// What its supervisor asks a go for.
     pub wish: Option<careen_protocol::supervisor::Wish>,
@@ -169,7 +164,7 @@ pub struct Files {
 }
 
 impl Files {
-    /// A new transaction.
+    /// The files of a new transaction.
     pub fn new(policy: Policy, created: u64) -> Self {
         let (journal, state) = (Vec::new(), State::default());
         Self { journal, state, policy, wish: None, go: None, left: None, created }
@@ -199,16 +194,16 @@ impl Files {
     }
 }
 
-/// A host.
+/// What outlives a node's containers: its state directory, its supervisors, its boots.
 #[derive(Debug, Clone, Default)]
 pub struct Host {
     /// What the payload does on it.
     pub plan: HostPlan,
-    /// Its state directory.
+    /// Its state directory, by transaction.
     pub files: BTreeMap<Id, Files>,
     /// The supervisors that live.
     pub processes: Vec<Process>,
-    /// Counts boots.
+    /// How often it booted.
     pub boot: u64,
     /// The installed engine is not the one that runs.
     pub engine_replaced: bool,

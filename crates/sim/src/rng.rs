@@ -1,17 +1,17 @@
 //! A small generator of its own (splitmix64): the same seed gives the same history on every machine and in every
 //! version of every library.
 
-/// Random numbers.
+/// Random numbers that a seed determines.
 #[derive(Debug, Clone)]
 pub struct Rng(u64);
 
 impl Rng {
-    /// From a seed.
+    /// The numbers of this seed.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// The next number.
+    /// The next number of 64 bits.
     pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;

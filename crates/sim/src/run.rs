@@ -23,10 +23,9 @@ struct Sitting {
 }
 
 /// A history in the making.
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub struct Run {
-    /// The world.
     pub world: World,
-    /// What goes wrong.
     pub faults: Faults,
     /// The controller dies right after the action with this number, counted from 0.
     pub crash_at: Option<usize>,
@@ -54,14 +53,14 @@ pub struct Run {
 
 /// How a history ended.
 #[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the field's name says it")]
 pub struct Ending {
-    /// The rollout's outcome.
     pub outcome: RolloutOutcome,
     /// After how many seconds.
     pub seconds: u64,
     /// How many actions there were.
     pub actions: usize,
-    /// How many controllers.
+    /// How many controllers were started.
     pub controllers: usize,
     /// The world as it is then.
     pub world: World,
@@ -70,7 +69,7 @@ pub struct Ending {
 /// What a history did wrong.
 #[derive(Debug, Clone)]
 pub struct Failure {
-    /// What.
+    /// A line for each thing that must not be.
     pub what: Vec<String>,
     /// How it came to that.
     pub history: Vec<String>,

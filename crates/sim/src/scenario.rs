@@ -130,7 +130,7 @@ pub fn service(name: &str, replicas: u64) -> SimService {
     }
 }
 
-/// A random one.
+/// The random world of this seed.
 pub fn random(seed: u64) -> World {
     let mut rng = Rng::new(seed ^ 0x5eed);
     let managers = *rng.pick(&[1, 3, 3, 3, 5]);

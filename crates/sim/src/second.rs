@@ -7,7 +7,7 @@ use careen_planner::observed::Role;
 const CALLED_DOWN: u64 = 14 * 60;
 
 impl World {
-    /// One second.
+    /// Lets one second pass everywhere.
     pub fn tick(&mut self) {
         self.remember();
         self.now += 1;

@@ -6,7 +6,7 @@ use careen_planner::state::Reason;
 use careen_planner::{JobKey, NodeId};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What happened.
+/// What really happened in a history.
 #[derive(Debug, Clone, Default)]
 pub struct Truth {
     /// For which agents the label `running` was written, under which epochs.
@@ -34,7 +34,7 @@ pub struct Truth {
     pub(crate) busy: BTreeMap<NodeId, u64>,
     /// Nodes that failed because their host was busy for too long.
     pub starved: Vec<(NodeId, careen_planner::RolloutId)>,
-    /// Why nodes failed.
+    /// Nodes that failed in a rollout, and why.
     pub failed: Vec<(NodeId, careen_planner::RolloutId, Reason)>,
     /// Nodes whose hosts lost their state directory.
     pub blank: BTreeSet<NodeId>,

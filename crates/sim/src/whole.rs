@@ -9,8 +9,8 @@ use careen_planner::state::Reason;
 
 /// What is to happen.
 #[derive(Debug, Clone, Copy)]
+#[expect(missing_docs, reason = "the field's name says it")]
 pub struct Whole {
-    /// The seed.
     pub seed: u64,
     /// What goes wrong in the first rollout.
     pub faults: Faults,

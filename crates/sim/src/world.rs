@@ -19,6 +19,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// A swarm with its hosts.
 #[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub struct World {
     /// Seconds since it began.
     pub now: u64,
@@ -28,23 +29,20 @@ pub struct World {
     pub nodes: Vec<SimNode>,
     /// Services of the users.
     pub services: Vec<SimService>,
-    /// Their tasks.
+    /// Tasks of those services.
     pub tasks: Vec<SimTask>,
-    /// careen's services.
+    /// careen's own services: agents and gates.
     pub jobs: Vec<SimJob>,
-    /// The lock.
     pub lock: Option<Lock>,
-    /// The rollout.
     pub rollout: RolloutRecord,
-    /// How services stood.
+    /// How services stood before the rollout.
     pub baseline: Option<Baseline>,
-    /// Results.
     pub results: Vec<NodeResult>,
     /// Whether the history is written.
     pub history_written: bool,
     /// Whether the payload's files are in the swarm.
     pub delivered: bool,
-    /// Which manager leads.
+    /// Which manager leads, by its place in `nodes`.
     pub leader: Option<usize>,
     /// When the next one is elected.
     pub election_at: u64,
@@ -62,15 +60,14 @@ pub struct World {
     pub edges: BTreeSet<(&'static str, &'static str)>,
     /// How often an operator asked for a retry, by node.
     pub retries: BTreeMap<NodeId, u32>,
-    /// What tests bend.
     pub bend: Bend,
     /// What goes wrong on hosts and with looks now.
     pub hazard: Hazard,
     /// Whether the swarm has an unlock key.
     pub autolock: bool,
-    /// What agents said.
+    /// What agents said, by their service.
     pub logs: BTreeMap<JobKey, Log>,
-    /// Counts containers.
+    /// How many containers were created.
     pub created: i64,
     /// What really happened, for the invariants.
     pub truth: Truth,
@@ -109,16 +106,14 @@ pub struct Lists {
     pub(crate) jobs: Vec<Job>,
 }
 
-/// A node.
+/// A node, with its engine and its host.
 #[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub struct SimNode {
     /// Gates that were killed there, as its engine knows.
     pub killed: BTreeSet<JobKey>,
-    /// Its id.
     pub id: NodeId,
-    /// Its host's name.
     pub hostname: String,
-    /// What it is.
     pub role: Role,
     /// What the store says.
     pub availability: Availability,
@@ -128,13 +123,12 @@ pub struct SimNode {
     pub wish_at: u64,
     /// When a controller last made it other than drained.
     pub given_back_at: u64,
-    /// Its labels.
     pub labels: BTreeMap<String, String>,
     /// Its version in the store.
     pub version: Version,
     /// Whether host and engine are up.
     pub power: Power,
-    /// Counts engine starts.
+    /// How often its engine was started.
     pub session: u64,
     /// Whether the managers see it.
     pub ready: bool,
@@ -150,7 +144,7 @@ pub struct SimNode {
     pub down_through_us: bool,
     /// careen's containers on it.
     pub containers: Vec<Container>,
-    /// What outlives them.
+    /// What outlives its containers.
     pub host: Host,
     /// Whether its engine leaks the containers of removed jobs.
     pub leaks: bool,
@@ -158,7 +152,7 @@ pub struct SimNode {
     pub orphaned: bool,
     /// Whether the manager asks for the unlock key.
     pub locked: bool,
-    /// Since when.
+    /// Since when it asks for it.
     pub locked_at: u64,
     /// When it left the swarm, if it did.
     pub left_at: u64,
@@ -173,7 +167,7 @@ pub enum Power {
     EngineDown(u64),
     /// The host is down until then.
     HostDown(u64),
-    /// For good.
+    /// The host is down for good.
     Dead,
 }
 
@@ -190,10 +184,10 @@ pub struct Hazard {
 
 /// A service of a user.
 #[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the field's name says it")]
 pub struct SimService {
     /// Its name and id.
     pub name: String,
-    /// Replicated or global.
     pub mode: Mode,
     /// How many tasks, when replicated.
     pub replicas: u64,
@@ -207,10 +201,10 @@ pub struct SimService {
 
 /// A task of a user's service.
 #[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the field's name says it")]
 pub struct SimTask {
-    /// Its service.
+    /// Its service, by its place in [`World::services`].
     pub service: usize,
-    /// Its node.
     pub node: NodeId,
     /// How far it is.
     pub state: TaskState,
@@ -224,20 +218,18 @@ pub struct SimTask {
 
 /// One of careen's services.
 #[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub struct SimJob {
-    /// Which.
     pub key: JobKey,
     /// What an agent is to do.
     pub agent: Option<AgentSpec>,
-    /// Its version.
     pub version: Version,
     /// Whether its current iteration fits nowhere.
     pub stopped: bool,
-    /// Its tasks.
     pub tasks: Vec<TaskState>,
     /// Why its node refuses it.
     pub refused: Option<Refusal>,
-    /// Since when.
+    /// Since when it refuses it.
     pub refused_at: u64,
     /// Whether a controller created it that had lost the lock. Such a one may be left when the rollout is over: its
     /// agent begins nothing, and the next rollout takes it away.
@@ -252,7 +244,7 @@ impl SimJob {
 }
 
 impl World {
-    /// A node.
+    /// The node with this id.
     pub fn node(&self, id: &NodeId) -> Option<&SimNode> {
         self.nodes.iter().find(|node| node.id == *id)
     }

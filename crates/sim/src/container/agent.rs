@@ -10,10 +10,10 @@ use careen_planner::ids::{COLLECTORS_GATES, GATES};
 use careen_planner::spec::RebootPolicy;
 use careen_protocol::agent::{self, Agent, Do, Event};
 
-/// An agent's process.
+/// The process of an agent: the decisions that ship, and what the simulator does for them.
 #[derive(Debug, Clone)]
 pub struct AgentProcess {
-    /// What decides.
+    /// The decisions of the agent that ships.
     pub machine: Agent,
     /// The transaction of the rollout's command.
     pub id: Id,

@@ -7,10 +7,10 @@ use careen_protocol::supervisor::{Effect, Event, Start, Supervisor};
 
 /// A supervisor that lives.
 #[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the field's name says it")]
 pub struct Process {
-    /// Its transaction.
     pub id: Id,
-    /// What decides.
+    /// The decisions of the supervisor that ships.
     pub machine: Supervisor,
     /// The agent whose go it was started with.
     pub go: Option<u32>,
@@ -31,7 +31,6 @@ pub struct Process {
 pub(crate) enum Doing {
     /// It is told this next.
     Told(Event),
-    /// It does this.
     Does(Effect),
 }
 

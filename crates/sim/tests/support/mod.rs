@@ -11,9 +11,7 @@ const SEEDS: u64 = 800;
 /// What is played: one rollout, or the next one behind it as well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Plays {
-    /// One.
     One,
-    /// Two.
     Two,
 }
 
