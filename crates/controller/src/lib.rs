@@ -7,7 +7,7 @@ use careen_planner::cluster::{ActError, Cluster, Unseen};
 use careen_planner::{Act, ControllerId, Pass, PassEnd, PassError, Spec, Watch, pass};
 use std::collections::VecDeque;
 
-/// One controller.
+/// The controller of one rollout, and what it has watched on its own clock.
 #[derive(Debug, Clone)]
 pub struct Controller {
     id: ControllerId,
@@ -17,16 +17,16 @@ pub struct Controller {
 
 /// A pass that is being carried out.
 #[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the field's name says it")]
 pub struct Turn {
-    /// What was decided.
     pub pass: Pass,
     queue: VecDeque<Act>,
 }
 
 /// What came of one action.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "the field's name says it")]
 pub struct Done {
-    /// Which.
     pub act: Act,
     /// What came of it.
     pub result: Result<(), ActError>,
@@ -49,12 +49,12 @@ impl Controller {
         Self { id, spec, watch: Watch::default() }
     }
 
-    /// Its id.
+    /// Its id: new with each process.
     pub fn id(&self) -> &ControllerId {
         &self.id
     }
 
-    /// Looks and decides.
+    /// Looks at the swarm and decides; nothing is carried out yet.
     pub fn look(&mut self, cluster: &mut impl Cluster) -> Result<Turn, ControllerError> {
         let observed = cluster.observe()?;
         let pass = pass(&observed, &self.spec, &self.id, &self.watch, cluster.now())?;
