@@ -26,7 +26,7 @@ pub struct Docker {
 }
 
 impl Docker {
-    /// This machine's engine.
+    /// The engine of this machine, at its usual socket.
     pub fn local() -> Docker {
         Docker { host: format!("unix://{LOCAL_SOCKET}"), limit: None, hold: None }
     }

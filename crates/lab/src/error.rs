@@ -5,19 +5,14 @@ use std::time::Duration;
 
 /// Every error says what happened and where; where a next step exists, it names it.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the fields' names say it")]
 pub enum Error {
     /// A program could not be started at all.
     #[error("failed to start `{command}`")]
-    Spawn {
-        /// The command line.
-        command: String,
-        /// Why.
-        source: std::io::Error,
-    },
+    Spawn { command: String, source: std::io::Error },
     /// A program ran and reported failure.
     #[error("`{command}` failed ({status}): {stderr}")]
     Command {
-        /// The command line.
         command: String,
         /// Its exit status in words.
         status: String,
@@ -29,9 +24,7 @@ pub enum Error {
     File {
         /// What was tried, as a verb.
         action: &'static str,
-        /// On which path.
         path: PathBuf,
-        /// Why.
         source: std::io::Error,
     },
     /// A program printed what this lab does not understand.
@@ -41,7 +34,6 @@ pub enum Error {
         what: &'static str,
         /// The text, cut to a line or two.
         text: String,
-        /// Why.
         source: serde_json::Error,
     },
     /// Something did not come true in time.
@@ -49,7 +41,7 @@ pub enum Error {
     TimedOut {
         /// What was waited for.
         what: String,
-        /// How long.
+        /// How long it was waited for.
         limit: Duration,
         /// The last state that was seen.
         last: String,
@@ -63,7 +55,6 @@ pub enum Error {
     /// The lab has no such node.
     #[error("lab {lab} has no node {node}; its nodes are {nodes}. Nothing was changed")]
     NoSuchNode {
-        /// The lab.
         lab: String,
         /// The node asked for.
         node: String,
@@ -76,14 +67,12 @@ pub enum Error {
     /// A fault was injected but cannot be seen.
     #[error("{fault} on {node} did not take effect: {seen}")]
     NoEffect {
-        /// The fault.
         fault: &'static str,
-        /// The node.
         node: String,
         /// What is seen instead.
         seen: String,
     },
 }
 
-/// The lab's result.
+/// A result whose error is the lab's, unless another is named.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -41,7 +41,7 @@ pub enum Fault {
     FreeDisk,
     /// A process in the node holds dpkg's frontend lock.
     HoldDpkgLock,
-    /// Ends that process.
+    /// Ends that process, so that the lock is free.
     ReleaseDpkgLock,
 }
 

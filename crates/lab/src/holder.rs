@@ -125,7 +125,7 @@ impl Holder {
     }
 }
 
-/// The container's name.
+/// The name of the container that stands for a node.
 pub fn name(node: &Identity) -> String {
     format!("careen-{}-{}", node.lab, node.name)
 }

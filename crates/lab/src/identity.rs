@@ -9,7 +9,6 @@ use crate::names::{Kind, LabName, NodeName, Role};
 /// Which node: everything about it that never changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// Its lab.
     pub lab: LabName,
     /// Its name in the lab.
     pub name: NodeName,
@@ -53,9 +52,7 @@ pub enum Power {
 /// A node as it was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observed {
-    /// Which node.
     pub identity: Identity,
-    /// Whether it runs.
     pub power: Power,
     /// Whether it is on the lab network.
     pub plugged: bool,

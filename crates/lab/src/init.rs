@@ -3,14 +3,13 @@
 /// What runs as PID 1 in a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Init {
-    /// systemd.
     Systemd,
     /// sysvinit, with Debian's init scripts.
     Sysvinit,
 }
 
 impl Init {
-    /// Reboots in order.
+    /// Reboots the node in order.
     pub fn reboot(self) -> &'static str {
         match self {
             Init::Systemd => "systemctl reboot",

@@ -39,7 +39,7 @@ impl Lab {
         Ok(Lab { name: name.clone(), nodes })
     }
 
-    /// The lab's name.
+    /// The name that it was made with.
     pub fn name(&self) -> &LabName {
         &self.name
     }

@@ -30,7 +30,7 @@ const SSH_CONFIG: &str = "/run/careen-lab/ssh_config";
 /// which a virtual machine has no way.
 const RESOLVERS: [&str; 2] = ["/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"];
 
-/// The kind `vm`.
+/// Nodes of the kind `vm`: virtual machines in containers.
 #[derive(Debug)]
 pub struct Machine {
     holder: Holder,

@@ -12,7 +12,7 @@ use strum::{Display, IntoStaticStr, VariantArray};
 
 /// Carried by every container, network and volume of a lab; the value is the lab's name.
 pub const LABEL: &str = "careen.lab";
-/// A node's name.
+/// A node's name in its lab.
 pub const LABEL_NODE: &str = "careen.lab.node";
 /// A node's role when it was made.
 pub const LABEL_ROLE: &str = "careen.lab.role";
@@ -86,7 +86,7 @@ impl FromStr for NodeName {
 pub enum Role {
     /// Takes part in raft.
     Manager,
-    /// Runs tasks only.
+    /// Runs tasks, and takes no part in raft.
     Worker,
 }
 
@@ -140,8 +140,8 @@ impl fmt::Display for Subnet {
 
 /// What is wanted of a lab. Whatever is `None` stays as the lab is, or takes the default in a new lab.
 #[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the field's name says it")]
 pub struct Spec {
-    /// The lab's name.
     pub name: LabName,
     /// How many managers; 3 in a new lab.
     pub managers: Option<u8>,

@@ -9,12 +9,12 @@ const DEFAULT_RELEASE: &str = "bookworm";
 
 /// One step for one node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the variant's name says it")]
 pub enum Step {
     /// Make it and turn it on.
     Create,
     /// Put it back on the lab network.
     Plug,
-    /// Turn it on.
     PowerOn,
     /// Let it go on.
     Thaw,
@@ -22,8 +22,8 @@ pub enum Step {
 
 /// A node that the lab will have, and the steps that are left for it, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the field's name says it")]
 pub struct NodePlan {
-    /// Its name.
     pub name: NodeName,
     /// Its role; that of an existing node never changes.
     pub role: Role,

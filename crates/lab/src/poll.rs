@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 
 /// What a probe has seen.
 pub enum Poll<T> {
-    /// It came true.
+    /// It came true; what the probe brings along.
     Ready(T),
     /// Not yet; the text says what is seen instead.
     Pending(String),

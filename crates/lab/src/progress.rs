@@ -15,12 +15,12 @@ impl Progress {
         Progress { start: Instant::now(), quiet: false }
     }
 
-    /// Says nothing.
+    /// One that says nothing.
     pub fn quiet() -> Progress {
         Progress { start: Instant::now(), quiet: true }
     }
 
-    /// One line.
+    /// Writes a line, with the seconds since the start.
     pub fn say(&self, line: impl AsRef<str>) {
         if !self.quiet {
             eprintln!("[{:5.1}s] {}", self.start.elapsed().as_secs_f32(), line.as_ref());

@@ -168,7 +168,7 @@ impl Recipe {
         }
     }
 
-    /// A virtual machine.
+    /// The root file system of a virtual machine.
     pub fn machine(release: &str) -> Recipe {
         Recipe {
             repository: "careen-lab/vm",

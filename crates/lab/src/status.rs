@@ -15,8 +15,8 @@ use crate::swarm::{self, Member};
 
 /// A lab. The fields of the JSON form are these names; a field is null when it cannot be known now.
 #[derive(Debug, Serialize)]
+#[expect(missing_docs, reason = "the field's name says it")]
 pub struct LabStatus {
-    /// The lab's name.
     pub name: String,
     /// The lab network, `10.213.N.0/24`.
     pub subnet: Option<String>,
@@ -24,7 +24,7 @@ pub struct LabStatus {
     pub nodes: Vec<NodeStatus>,
 }
 
-/// A node.
+/// A node, as the status shows it.
 #[derive(Debug, Serialize)]
 pub struct NodeStatus {
     /// `n1`, `n2`, …

@@ -18,8 +18,8 @@ const SWARM_LIMIT: Duration = Duration::from_secs(90);
 
 /// What an engine says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[expect(missing_docs, reason = "the field's name says it")]
 pub struct EngineInfo {
-    /// Its version.
     pub version: String,
     /// Its view of its own membership.
     pub swarm: Membership,
@@ -43,7 +43,7 @@ pub struct Membership {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Member {
-    /// The node's id.
+    /// The node's id in the swarm.
     #[serde(rename = "ID")]
     pub id: String,
     /// Its host name, which is its name in the lab.

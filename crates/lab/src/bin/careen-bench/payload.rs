@@ -6,7 +6,7 @@ use careen_lab::Node;
 /// Its image on the node's engine.
 pub const IMAGE: &str = "bench";
 
-/// Builds it.
+/// Builds the payload's image on the node's engine.
 pub fn build(node: &Node, base: &str) -> anyhow::Result<()> {
     let script = format!(
         r#"set -e; cd "$(mktemp -d)"; mkdir install
