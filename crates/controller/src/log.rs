@@ -68,7 +68,7 @@ mod tests {
         assert_eq!(
             lines,
             "careen-controller: the swarm does not answer error=\"gone\\n\\u{1b}[2J\"\n\
-             careen-controller: no swarm: \\u{1b}[2J\\u{a}careen-controller: the rollout is over\n"
+             careen-controller: no swarm: \\x1b[2J\\u{a}careen-controller: the rollout is over\n"
         );
     }
 }
