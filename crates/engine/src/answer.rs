@@ -36,6 +36,8 @@ pub struct Info {
     pub docker_root_dir: String,
     /// The storage driver in which it has its images. Empty when it does not say.
     pub driver: String,
+    /// Whether containers outlive it.
+    pub live_restore_enabled: bool,
     /// Its place in a swarm.
     pub swarm: SwarmInfo,
 }

@@ -19,7 +19,6 @@ use careen_host::preflight::{
     Ahead, Dpkg, EngineAnswer, EngineSays, HostFacts, Manners, Problem, Selinux, Unlock, dpkg_state, judge,
     wait_for,
 };
-use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -99,18 +98,8 @@ fn selinux() -> Selinux {
 }
 
 fn ask_engine(place: &Place) -> EngineAnswer {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct Info {
-        #[serde(default)]
-        live_restore_enabled: bool,
-        #[serde(default)]
-        driver: String,
-        #[serde(default)]
-        docker_root_dir: String,
-    }
     // It has just started this container; under load it may still answer late.
-    let ask = || Engine::connect().and_then(|engine| engine.get::<Info>(&ApiPath::info()));
+    let ask = || Engine::connect().and_then(|engine| engine.info());
     let mut answer = ask();
     for _ in 0..TRIES {
         if answer.is_ok() || place.engine.is_some() {
