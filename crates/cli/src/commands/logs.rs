@@ -103,18 +103,20 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
                 }
             });
             printed?;
-            if read? == LogRead::Partly {
-                continue;
-            }
-            if !follow {
+            let whole = read? == LogRead::Whole;
+            if whole && !follow {
                 if lines == 0 {
                     self.show(&Note::ControllerSaidNothing { rollout })?;
                 }
                 return Ok(Exit::Done);
             }
-            self.console.wait(INTERVAL);
-            let goes_on = self.backend.active()?.is_some_and(|active| active.id == *rollout);
-            if !goes_on || self.console.interrupted() {
+            if whole {
+                self.console.wait(INTERVAL);
+                if self.backend.active()?.is_none_or(|active| active.id != *rollout) {
+                    return Ok(Exit::Done);
+                }
+            }
+            if self.console.interrupted() {
                 return Ok(Exit::Done);
             }
         }
