@@ -4,9 +4,9 @@
 
 use crate::boot::{boot_id, since_boot};
 use crate::layout::{TransactionDir, file};
-use crate::say::say;
 use crate::{durable, files};
 use anyhow::Context;
+use careen_contract::chain;
 use careen_contract::report::Restart;
 use careen_protocol::go::Go;
 use careen_protocol::supervisor::Wish;
@@ -66,7 +66,7 @@ pub fn counts(path: &Path, number: u32) -> bool {
         Ok(Go { number: of, agent, boot, seen }.counts(number, &boot_id()?, since_boot()?))
     };
     looked().unwrap_or_else(|error: anyhow::Error| {
-        say(format_args!("the go cannot be read, and does not count: {error:#}"));
+        tracing::warn!(error = chain(error.as_ref()), "the go cannot be read, and does not count");
         false
     })
 }
@@ -75,7 +75,7 @@ pub fn counts(path: &Path, number: u32) -> bool {
 pub fn forget(directory: &TransactionDir) {
     for path in [directory.file(file::RESTART_WISH), directory.file(file::GO)] {
         if let Err(error) = durable::remove_file(&path) {
-            say(format_args!("{}: {error}", path.display()));
+            tracing::warn!(file = %path.display(), error = chain(&error), "a wish or a go that is over is not removed");
         }
     }
 }

@@ -45,6 +45,7 @@ mod withdraw;
 
 use anyhow::{Context, bail};
 use careen_contract::TransactionId;
+use careen_contract::chain;
 use careen_contract::entry::HostEntry;
 use careen_contract::settings;
 use careen_upgrade::run::is_command;
@@ -87,6 +88,7 @@ fn main() -> ExitCode {
     {
         return careen_upgrade::run::command(command, words);
     }
+    careen_log::begin(say::PREFIX, || say::Events);
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["run", ..] => container::run(args[1..].to_vec()).into(),
@@ -139,7 +141,12 @@ fn supervise(way: &str, id: &str, agent: Option<&str>) -> anyhow::Result<u8> {
     let Ok(HostEntry::Only(way)) = HostEntry::parse(way) else { bail!("'{way}' is no way into a host") };
     let root = Path::new(layout::ROOT);
     let go = agent.map(str::parse).transpose().context("AGENT is a number")?;
-    supervisor::run(way, root, &TransactionDir::new(root, &TransactionId::parse(id)?), go)
+    let directory = TransactionDir::new(root, &TransactionId::parse(id)?);
+    // Its log is the only place that tells why: what happened to the transaction is in the journal.
+    Ok(supervisor::run(way, root, &directory, go).unwrap_or_else(|error| {
+        tracing::error!(error = chain(error.as_ref()), "cannot go on");
+        FAILED_EXIT
+    }))
 }
 
 fn help_in(args: &[&str]) -> anyhow::Result<u8> {

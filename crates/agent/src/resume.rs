@@ -7,11 +7,11 @@
 use crate::files;
 use crate::layout::{self, TransactionDir, file};
 use crate::machine::{self, Ownership};
-use crate::say::say;
 use crate::unit::{Launch, find_systemd_run};
 use crate::{durable, journal, transactions};
 use anyhow::{Context, bail};
 use careen_contract::TransactionId;
+use careen_contract::chain;
 use careen_contract::entry::Way;
 use careen_host::transaction::TransactionStage;
 use std::io;
@@ -64,7 +64,10 @@ pub fn enable() {
         return;
     }
     if let Err(error) = try_enable() {
-        say(format_args!("after a reboot only an agent will resume this transaction: {error:#}"));
+        tracing::warn!(
+            error = chain(error.as_ref()),
+            "after a reboot only an agent will resume this transaction"
+        );
     }
 }
 
@@ -121,14 +124,18 @@ pub fn disable_when_idle(root: &Path) {
         // They may have been open, and a disk that is mended by the next boot tells.
         Ok(open) if !open.unreadable.is_empty() => {
             let which = open.unreadable.join("; ");
-            return say(format_args!("{UNIT} stays, it looks at the next boot again: {which}"));
+            tracing::warn!(file = %UNIT, error = which, "the unit for the next boot stays, and looks again then");
+            return;
         }
         Ok(_) => {}
-        Err(error) => return say(format_args!("{UNIT} stays, nobody knows what is open: {error:#}")),
+        Err(error) => {
+            tracing::warn!(file = %UNIT, error = chain(error.as_ref()), "the unit for the next boot stays: nobody knows what is open");
+            return;
+        }
     }
     for path in [WANTED, UNIT] {
         if let Err(error) = durable::remove_file(Path::new(path)) {
-            say(format_args!("{path} could not be removed: {error}"));
+            tracing::warn!(file = %path, error = chain(&error), "the unit for the next boot is not removed");
         }
     }
 }

@@ -6,6 +6,9 @@ use std::fmt;
 use std::io::{self, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+/// What every line of the agent's own begins with, and of the supervisor's.
+pub const PREFIX: &str = "careen: ";
+
 /// Where the stream stands in a rollout, where a reader takes lines for reports. Otherwise what a command writes is passed
 /// on as it is.
 static SHARED: Mutex<Option<Shared>> = Mutex::new(None);
@@ -27,8 +30,23 @@ pub fn say(message: impl fmt::Display) {
 
 fn said(message: impl fmt::Display) -> String {
     let message = message.to_string();
-    let lines = message.split('\n').map(|line| format!("careen: {}", log_line(line)));
+    let lines = message.split('\n').map(|line| format!("{PREFIX}{}", log_line(line)));
     lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Where events go: each is written at once, as a line of the agent's own. What the supervisor shares with the agent may print them
+/// between reports.
+pub struct Events;
+
+impl Write for Events {
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        own_line(String::from_utf8_lossy(event).trim_end_matches('\n'));
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Prints a report. Nobody may be listening any more.

@@ -264,7 +264,7 @@ fn check_end(sandbox: &Sandbox, end: &End, said: &str) -> Option<String> {
         matches!(sandbox.state().stage, TransactionStage::Rebooting { .. } | TransactionStage::Revoked);
     let wrong = match end {
         End::Done if !closed && !goes_on => "ended and has not closed",
-        End::GaveUp if !said.contains("careen: ") => "gave up and did not say why",
+        End::GaveUp if !said.contains("careen: cannot go on error=") => "gave up and did not say why",
         End::Done | End::GaveUp | End::LostPower => return None,
     };
     Some(format!("a supervisor {wrong}"))
@@ -471,7 +471,7 @@ fn a_command_whose_journal_is_lost_is_stopped_and_said_to_be_unclosed() {
         let (end, said) = supervise(&sandbox, &format!("{running}-:{fault}"));
         assert_eq!(violations(&sandbox), Vec::<String>::new(), "{said}");
         assert_eq!(end, End::GaveUp, "{said}");
-        for told in ["waiting: failed to write", "the command is over", "could not be recorded"] {
+        for told in ["waiting hold=\"failed to write", "the command is over", "could not be recorded"] {
             assert!(said.contains(told), "{told}: {said}");
         }
         let hold = fs::read_to_string(sandbox.path("run/careen/holds/t1")).unwrap();

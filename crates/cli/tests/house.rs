@@ -315,6 +315,24 @@ fn two_enums_have_one_name_only_where_it_is_listed() {
 }
 
 #[test]
+fn the_supervisors_events_have_the_keys_of_the_document() {
+    let document = document("docs/journal-format.md");
+    let section = document.split("## What a supervisor says").nth(1).unwrap().split("\n## ").next().unwrap();
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    let told: BTreeSet<String> = rows.map(str::to_owned).collect();
+    let mut found = BTreeSet::new();
+    for text in shipped("agent").into_values() {
+        for event in text.split("tracing::").skip(1).filter_map(|rest| rest.split_once("!(")) {
+            // The sentence stands behind the fields.
+            let fields = event.1.split('"').next().unwrap().split(',');
+            let keys = fields.filter_map(|field| field.split('=').next());
+            found.extend(keys.map(|key| key.trim().to_owned()).filter(|key| !key.is_empty()));
+        }
+    }
+    assert_eq!(told, found);
+}
+
+#[test]
 fn commands_know_no_format() {
     const FORMATS: [&str; 5] = ["Format::", "serde_json", "json!", "json_", "Page::"];
     let mut found = Vec::new();

@@ -3,7 +3,6 @@
 //! It keeps nothing: whoever starts another one, anywhere, goes on where this one was. It talks to the engine's socket
 //! and to nobody else, and says on standard error what it does and what it waits for: a line each, with fixed keys.
 
-mod log;
 mod news;
 
 use anyhow::{Context, bail};
@@ -32,7 +31,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         [rollout] => {
-            log::begin();
+            careen_log::begin("careen-controller: ", std::io::stderr);
             match carry_out(rollout) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => {

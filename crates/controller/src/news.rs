@@ -1,4 +1,7 @@
 //! What is new since the last pass. Said once; what stays as it is needs no line. Pure, but for [`News::tell`].
+//!
+//! The keys of the controller's log are always the same: `rollout`, `controller` (this process), `node` (its id), `state` (where it is
+//! in the rollout), `hold` (why it does not go on), `action` (of the planner), `error`.
 
 use careen_controller::Done;
 use careen_planner::cluster::Unseen;
@@ -39,7 +42,7 @@ pub enum News {
 }
 
 impl News {
-    /// As an event, with the keys of [`crate::log`].
+    /// As an event, with the keys of the controller's log.
     pub fn tell(&self) {
         match self {
             Self::Away { error } => tracing::warn!(?error, "the swarm cannot be seen"),

@@ -7,7 +7,6 @@
 
 use super::lock::{self, Holder, NotTaken, Work};
 use crate::engine_process::engine_instance;
-use crate::say::say;
 use careen_contract::TransactionId;
 use careen_contract::chain;
 use careen_engine::{Engine, EngineError};
@@ -54,9 +53,9 @@ fn beat_until(stopped: &mpsc::Receiver<()>, first: Duration, transaction: &Trans
         if trouble != said {
             match &trouble {
                 Some(words) => {
-                    say(format_args!("the lock for engine restarts cannot be kept alive: {words}"))
+                    tracing::warn!(error = words, "the lock for engine restarts cannot be kept alive");
                 }
-                None => say("the lock for engine restarts is held again"),
+                None => tracing::info!("the lock for engine restarts is held again"),
             }
         }
         (said, pause) = (trouble, BEAT);

@@ -19,7 +19,6 @@ pub use turn::NoTurn;
 
 use crate::engine_process::{self, engine_instance};
 use crate::layout;
-use crate::say::say;
 use careen_contract::chain;
 use careen_contract::quorum;
 use careen_engine::{Engine, EngineError, Info};
@@ -129,7 +128,7 @@ pub fn after_reboot(manifest: &Manifest, patience: &mut dyn Patience) -> Result<
         Ok(()) => restart.release_lock(),
         // Another manager must not go down now.
         Err(missing) => {
-            say(format_args!("the engine does not take part in its swarm: {}", chain(&missing)));
+            tracing::warn!(error = chain(&missing), "the engine does not take part in its swarm");
         }
     }
     Ok(())
@@ -211,7 +210,7 @@ pub fn after_command(held: Held, manifest: &Manifest, patience: &mut dyn Patienc
     match takes_part {
         Ok(()) => restart.release_lock(),
         Err(missing) => {
-            say(format_args!("the lock for engine restarts stays until it is dead: {}", chain(&missing)))
+            tracing::warn!(error = chain(&missing), "the lock for engine restarts stays until it is dead");
         }
     }
 }
@@ -250,7 +249,9 @@ pub fn give_turn_back_where_up(manifest: &Manifest) {
 /// A lock that nobody keeps alive dies by itself, and the quorum is asked beside it.
 fn hold(manifest: &Manifest, is_fresh: bool) -> Option<Held> {
     Held::by(&manifest.id, is_fresh)
-        .inspect_err(|error| say(format_args!("the lock for engine restarts is not kept alive: {error}")))
+        .inspect_err(|error| {
+            tracing::warn!(error = chain(error), "the lock for engine restarts is not kept alive")
+        })
         .ok()
 }
 
@@ -305,7 +306,7 @@ impl Restart<'_> {
             Ok(_) => None,
             Err(error) => Some(format!("the swarm directory could not be copied: {error:#}")),
         };
-        note.iter().for_each(say);
+        note.iter().for_each(|note| tracing::warn!("{note}"));
         Ok(note)
     }
 
@@ -330,7 +331,7 @@ impl Restart<'_> {
             if info.swarm.is_manager() { lock::release(&engine, &holder) } else { Ok(()) }
         });
         if let Err(error) = released {
-            say(format_args!("the lock for engine restarts stays until it is dead: {}", chain(&error)));
+            tracing::warn!(error = chain(&error), "the lock for engine restarts stays until it is dead");
         }
     }
 }

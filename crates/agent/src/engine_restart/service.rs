@@ -3,7 +3,6 @@
 use super::stop::{Killed, PROPERTIES, Step, Unit};
 use super::{Ended, INTERVAL, Patience};
 use crate::engine_process::{engine_instance, is_replaced};
-use crate::say::say;
 use crate::tool::{self, ToolError};
 use crate::unit::find_systemd_run;
 use careen_contract::chain;
@@ -93,15 +92,11 @@ fn stop_unit(patience: &mut dyn Patience) -> Result<Result<(), NotStopped>, Ende
 
 /// Never the whole unit: an engine without a containerd of the host's keeps its containers' processes in its own.
 fn kill(whom: &str, waited: Duration) {
-    say(format_args!(
-        "the stop of {} hangs since {} s: killing its {whom} process",
-        UNITS[1],
-        waited.as_secs()
-    ));
+    tracing::warn!("the stop of {} hangs since {} s: killing its {whom} process", UNITS[1], waited.as_secs());
     let killed =
         tool::must(&["systemctl", "kill", "--kill-who", whom, "--signal=SIGKILL", UNITS[1]], ASK_LIMIT);
     if let Err(error) = killed {
-        say(chain(&error)); // there may be none
+        tracing::warn!(error = chain(&error), "nothing was killed"); // there may be none
     }
 }
 
@@ -164,7 +159,7 @@ pub fn start_later() {
         must(&["service", "docker", "start"])
     };
     if let Err(error) = asked {
-        say(format_args!("the engine may stay down: {}", chain(&error)));
+        tracing::warn!(error = chain(&error), "the engine may stay down");
     }
 }
 

@@ -7,7 +7,6 @@ use crate::engine_process::engine_instance;
 use crate::files;
 use crate::host_view::is_shutting_down;
 use crate::layout;
-use crate::say::say;
 use careen_contract::chain;
 use careen_contract::object::UNLOCK_KEY;
 use careen_contract::quorum::{NotNow, is_called_down, takes_part};
@@ -93,7 +92,7 @@ impl Restart<'_> {
             if over || said.is_some() && !service::may_come() {
                 if before.is_none() && self.engine_is_active() {
                     // Nobody asked the swarm before this engine went down: it may have lost its quorum elsewhere.
-                    say(format_args!("the engine is up, but {waiting_for}"));
+                    tracing::warn!(error = waiting_for, "the engine is up, but does not take part");
                     return Ok(EngineOutcome::Up);
                 }
                 let waited = || format!("{waiting_for}, for {} s", begun.elapsed().as_secs());
@@ -123,7 +122,7 @@ impl Restart<'_> {
                 Ok(None)
             }
             Err(why) => {
-                say(format_args!("the engine did not stop as it should: {why}"));
+                tracing::warn!(error = chain(&why), "the engine did not stop as it should");
                 Ok(Some(FailedStop { why, instance }))
             }
         }

@@ -2,8 +2,8 @@
 
 use crate::files;
 use crate::layout::{self, TransactionDir, file};
-use crate::say::say;
 use crate::{durable, facts};
+use careen_contract::chain;
 use careen_engine::Engine;
 use careen_host::facts::{Facts, FactsDiff};
 use std::collections::BTreeSet;
@@ -21,7 +21,7 @@ pub fn before(root: &Path, directory: &TransactionDir, nothing_begun: bool) -> O
     let known = read(&layout::last_facts(root));
     let found = collect(directory, known.as_ref());
     if let Err(error) = write(&path, &found) {
-        say(format_args!("{}: {error}", path.display()));
+        tracing::warn!(file = %path.display(), error = chain(&error), "the facts are not kept");
     }
     Some(found)
 }
@@ -31,7 +31,7 @@ pub fn since(root: &Path, directory: &TransactionDir, before: &Facts) -> (FactsD
     let found = collect(directory, Some(before));
     let path = layout::last_facts(root);
     if let Err(error) = write(&path, &found) {
-        say(format_args!("{}: {error}", path.display()));
+        tracing::warn!(file = %path.display(), error = chain(&error), "the facts are not kept");
     }
     (FactsDiff::between(before, &found), found.notes)
 }
@@ -51,7 +51,7 @@ fn read(path: &Path) -> Option<Facts> {
     match Facts::parse(&files::read(path).ok()?) {
         Ok(facts) => Some(facts),
         Err(error) => {
-            say(format_args!("{}: {error}", path.display()));
+            tracing::warn!(file = %path.display(), error = chain(&error), "the recorded facts cannot be used");
             None
         }
     }

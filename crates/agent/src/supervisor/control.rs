@@ -1,6 +1,7 @@
 //! The supervisor's socket: agents and people on the host speak to it through it.
 
 use crate::files;
+use careen_contract::chain;
 use careen_host::control::{Decoder, Message};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -98,7 +99,7 @@ impl Connection {
                         messages.extend(complete);
                     }
                     Err(error) => {
-                        crate::say::say(format_args!("hung up on a speaker at the control socket: {error}"));
+                        tracing::warn!(error = chain(&error), "hung up on a speaker at the control socket");
                         return false;
                     }
                 },

@@ -24,11 +24,11 @@ use crate::engine_restart;
 use crate::host_view::View;
 use crate::layout::{self, TransactionDir, file};
 use crate::lock::Lock;
-use crate::say::say;
 use crate::signals::Signals;
 use crate::withdraw::withdraw;
 use crate::{boot, durable, host_view, journal, manifest, payload, resume};
 use anyhow::{Context, bail};
+use careen_contract::chain;
 use careen_contract::entry::Way;
 use careen_host::deeds::deeds;
 use careen_host::facts::Facts;
@@ -63,9 +63,10 @@ pub fn run(entry: Way, root: &Path, directory: &TransactionDir, go: Option<u32>)
         return Ok(DONE);
     };
     let manifest = manifest::read(directory)?;
+    tracing::info!(transaction = %manifest.id, "supervising");
     let journal = journal::Writer::open(&directory.file(file::JOURNAL))?;
     let control = Control::listen(&directory.file(file::CONTROL)).unwrap_or_else(|error| {
-        say(format_args!("nobody can stop this transaction over its socket: {error}"));
+        tracing::warn!(error = chain(&error), "nobody can stop this transaction over its socket");
         Control::deaf(error)
     });
     let mut supervisor = Supervisor {
@@ -95,7 +96,8 @@ fn take_host(root: &Path, manifest: &Manifest) -> anyhow::Result<Option<Lock>> {
     let Some(mut lock) = Lock::try_take(&layout::host_lock(root))? else { return Ok(None) };
     // A full disk does not take it: then nobody is told who has the host.
     if let Err(error) = lock.write(manifest.id.as_str()) {
-        say(format_args!("{}: {error}", layout::host_lock(root).display()));
+        let file = layout::host_lock(root);
+        tracing::warn!(file = %file.display(), error = chain(&error), "the host's lock does not name its transaction");
     }
     Ok(Some(lock))
 }
@@ -184,10 +186,11 @@ impl Supervisor<'_> {
                 match self.record(&record)? {
                     Recorded::Done => Event::Written,
                     Recorded::Cancelled(by) if matches!(record, Record::Revoked { .. }) => {
-                        say(format_args!(
-                            "cancelled by {by}: nothing was begun, and that could not be recorded. Look at the file system of {}",
+                        tracing::warn!(
+                            by,
+                            "cancelled: nothing was begun, and that could not be recorded. Look at the file system of {}",
                             layout::ROOT
-                        ));
+                        );
                         return Ok(Done::Exit(CANCELLED));
                     }
                     Recorded::Cancelled(by) => Event::Cancelled(by),
@@ -243,21 +246,22 @@ impl Supervisor<'_> {
         match why {
             Leave::Done | Leave::ToldToEnd => Ok(DONE),
             Leave::AwaitsAgent => {
-                say(
-                    "awaiting an agent: the secrets did not survive the reboot, and only an agent can bring them",
-                );
+                let hold = "the secrets did not survive the reboot, and only an agent can bring them";
+                tracing::info!(hold, "awaiting an agent");
                 Ok(DONE)
             }
             Leave::HostBusy | Leave::NoGo => {
                 let path = self.directory.file(file::LEFT);
                 if let Err(error) = durable::replace_unsynced(&path, 0o600, left_word(why).as_bytes()) {
-                    say(format_args!("{}: {error}", path.display()));
+                    tracing::warn!(file = %path.display(), error = chain(&error), "its agent is not told why it ends");
                 }
                 if self.engine_lock.take().is_some() {
                     engine_restart::give_back(&self.manifest);
                 }
                 if self.journal.state().stage == TransactionStage::Revoked {
-                    remove_traces(self.directory, &self.manifest).into_iter().for_each(say);
+                    for note in remove_traces(self.directory, &self.manifest) {
+                        tracing::warn!("{note}");
+                    }
                 }
                 Ok(if why == Leave::HostBusy { HOST_BUSY } else { DONE })
             }
@@ -394,15 +398,16 @@ pub(crate) const fn left_word(why: Leave) -> &'static str {
 
 /// What a person reads in the unit's log beside the journal.
 fn tell(record: &Record) {
+    let state = record.name();
     match record {
         Record::RestartingEngine { why: why @ EngineRestart::Down } => {
-            say(format_args!("{}: starting it", why.words()));
+            tracing::info!(state, "{}: starting it", why.words());
         }
         Record::RestartingEngine { why: why @ (EngineRestart::Replaced | EngineRestart::CalledDown) } => {
-            say(format_args!("{}: restarting the engine", why.words()));
+            tracing::info!(state, "{}: restarting the engine", why.words());
         }
-        Record::Rebooting { reason, .. } => say(format_args!("rebooting: {reason}")),
-        Record::Revoked { by } => say(format_args!("nothing was begun: revoked by {by}")),
+        Record::Rebooting { reason, .. } => tracing::info!(state, "rebooting: {reason}"),
+        Record::Revoked { by } => tracing::info!(state, by, "nothing was begun"),
         Record::Supervised { .. }
         | Record::Offered { .. }
         | Record::Starting { .. }

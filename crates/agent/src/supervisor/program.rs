@@ -5,7 +5,7 @@ use super::control::Control;
 use super::output::OutputLog;
 use super::{Supervisor, removal, tree};
 use crate::readiness;
-use crate::say::say;
+use careen_contract::chain;
 use careen_contract::settings::OnRemove;
 use careen_contract::variable;
 use careen_host::control::Message;
@@ -52,7 +52,7 @@ impl Watch {
             (TransactionPhase::Command, OnRemove::Stop) => removal::watch(supervisor.directory)
                 .unwrap_or_else(|error| {
                     let (name, value) = (variable::ON_REMOVE, OnRemove::Stop);
-                    say(format_args!("{name}={value}: nothing is watched: {error}"));
+                    tracing::warn!(error = chain(&error), "{name}={value}: nothing is watched");
                     None
                 }),
             (TransactionPhase::Command, OnRemove::Continue) | (TransactionPhase::Rollback, _) => None,
@@ -84,7 +84,7 @@ impl Watch {
         let mut buffer = child::read_buffer();
         loop {
             if let Err(error) = self.wait(supervisor, child, output, control) {
-                say(format_args!("the command cannot be waited for: {error}"));
+                tracing::warn!(error = chain(&error), "the command cannot be waited for");
                 std::thread::sleep(RETRY_INTERVAL); // a wait that fails must not spin
             }
             // Signals are taken before children are reaped: a child that ends between the two has its signal still
@@ -154,7 +154,7 @@ impl Watch {
                     return;
                 }
                 Err(errno) => {
-                    say(format_args!("the command's end cannot be asked for: {errno}"));
+                    tracing::warn!(error = chain(&errno), "the command's end cannot be asked for");
                     return;
                 }
             }
@@ -217,7 +217,7 @@ impl Watch {
             return;
         }
         if let Err(error) = supervisor.note(&Record::Stopping { reason }) {
-            say(&error);
+            tracing::warn!(error = chain(&error), "the stop is not recorded");
         }
         self.stop = Some(Stopping { kill_at, killed: false });
         self.signal(Signal::SIGTERM);
@@ -232,7 +232,7 @@ impl Watch {
                 found.is_empty()
             }
             Err(error) => {
-                say(format_args!("the command's processes cannot be listed: {error}"));
+                tracing::warn!(error = chain(&error), "the command's processes cannot be listed");
                 let _ = killpg(self.program, signal); // gone already
                 false
             }

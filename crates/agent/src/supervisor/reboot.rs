@@ -5,7 +5,6 @@ use super::Supervisor;
 use super::waiting::Waiting;
 use crate::engine_restart::{self, Ended, INTERVAL, NoTurn, Patience};
 use crate::layout::{TransactionDir, file};
-use crate::say::say;
 use crate::signals::with_signals_unblocked;
 use crate::{durable, files, go, hold, others, tool};
 use anyhow::{Context, bail};
@@ -103,7 +102,7 @@ impl Supervisor<'_> {
         match engine_restart::may_still_run(&self.manifest) {
             Ok(()) => may_run(),
             Err(why) => {
-                say(format_args!("{}: waiting for its turn again", chain(&why)));
+                tracing::info!(hold = chain(&why), "waiting for its turn again");
                 Event::TurnIsLost
             }
         }
@@ -140,7 +139,7 @@ impl Supervisor<'_> {
         loop {
             let others = others::look();
             let Some(why) = wait_for(&others, before_a_reboot(respects), begun.elapsed()) else {
-                others.iter().for_each(|other| say(format_args!("warning: rebooting although {other}")));
+                others.iter().for_each(|other| tracing::warn!("rebooting although {other}"));
                 waiting.hold(None);
                 return None;
             };
@@ -180,7 +179,7 @@ impl Supervisor<'_> {
             if !go::is_asked(&asked, wish)
                 && let Err(error) = go::ask(&asked, wish)
             {
-                say(format_args!("{}: {error}", asked.display()));
+                tracing::warn!(file = %asked.display(), error = chain(&error), "the go cannot be asked for");
             }
             waiting.hold(Some(&format!("{}, because {}", hold::FOR_A_GO, wish.reason)));
             if let Err(Ended) = waiting.pause(INTERVAL) {
@@ -199,7 +198,9 @@ impl Supervisor<'_> {
         if go::counts(&self.directory.file(file::GO), number) {
             return Event::Waited;
         }
-        say("the go for the restart counts no more, its agent may be gone: asking for another one");
+        tracing::info!(
+            "the go for the restart counts no more, its agent may be gone: asking for another one"
+        );
         engine_restart::give_turn_back(&self.manifest);
         Event::GoIsVoid
     }
@@ -218,8 +219,12 @@ impl Supervisor<'_> {
     pub(super) fn restart_engine(&mut self, why: EngineRestart, go: Option<u32>) -> Event {
         let settled = |outcome: Option<EngineOutcome>| {
             let Some(outcome) = outcome else { return Event::GoIsVoid };
-            if let EngineOutcome::Refused { reason } | EngineOutcome::Down { words: reason } = &outcome {
-                say(format_args!("the engine: {reason}"));
+            match &outcome {
+                EngineOutcome::Up => {}
+                EngineOutcome::Refused { reason } => {
+                    tracing::warn!(error = reason, "the engine was not restarted");
+                }
+                EngineOutcome::Down { words } => tracing::warn!(error = words, "the engine stays down"),
             }
             Event::Settled(outcome)
         };
@@ -252,11 +257,11 @@ impl Supervisor<'_> {
         let manners = before_a_reboot(self.manifest.respect_inhibitors);
         // Somebody may have come since they were waited for. Those who end by themselves had their time.
         if let Some(why) = wait_for(&others::look(), manners, UPDATER_LIMIT) {
-            say(format_args!("nothing was rebooted, because {why}: waiting for that once more"));
+            tracing::info!(hold = why, "not rebooted: waiting for that once more");
             return Some(Event::GoIsVoid);
         }
         if let Err(why) = engine_restart::may_still_go_down(&self.manifest) {
-            say(format_args!("the host is not rebooted now: {}", chain(&why)));
+            tracing::info!(hold = chain(&why), "the host is not rebooted now");
             return Some(Event::TurnIsLost);
         }
         (!may_restart(self.directory, go)).then_some(Event::GoIsVoid)
@@ -285,7 +290,9 @@ fn may_restart(directory: &TransactionDir, go: Option<u32>) -> bool {
     match counts {
         true => go::forget(directory),
         false => {
-            say("the go for the restart counts no more, and nothing was restarted: asking for another one")
+            tracing::info!(
+                "the go for the restart counts no more, and nothing was restarted: asking for another one"
+            );
         }
     }
     counts

@@ -5,7 +5,6 @@ use super::Supervisor;
 use crate::engine_restart::{self, NoTurn};
 use crate::hold;
 use crate::layout::{self, file};
-use crate::say::say;
 use crate::{durable, files, readiness};
 use anyhow::Context;
 use careen_contract::chain;
@@ -100,7 +99,11 @@ impl Supervisor<'_> {
         if self.journal.owes().is_none() {
             return Ok(Recorded::Done);
         }
-        say(format_args!("the command is over, and that cannot be recorded ({})", describe(record)));
+        tracing::warn!(
+            state = record.name(),
+            "the command is over, and that cannot be recorded ({})",
+            describe(record)
+        );
         let settled = self.until_written(record, |supervisor| supervisor.journal.settle());
         settled.map_err(|error| {
             self.leave_a_trace(record);
@@ -153,7 +156,7 @@ impl Supervisor<'_> {
             if self.begins_on_a_go(record)
                 && let Err(why) = self.may_still_begin()
             {
-                say(format_args!("{}: the command does not begin", chain(&why)));
+                tracing::warn!(error = chain(&why), "the command does not begin");
                 self.hold(None);
                 return Ok(Recorded::GoIsVoid);
             }
@@ -209,13 +212,13 @@ impl Supervisor<'_> {
         }
         let told = match reason {
             Some(reason) => {
-                say(format_args!("waiting: {reason}"));
+                tracing::info!(hold = reason, "waiting");
                 hold::tell(&path, reason)
             }
             None => hold::clear(&path),
         };
         if let Err(error) = told {
-            say(format_args!("{}: {error}", path.display()));
+            tracing::warn!(file = %path.display(), error = chain(&error), "agents are not told why it waits");
         }
     }
 
@@ -227,7 +230,7 @@ impl Supervisor<'_> {
         if !self.manifest.idempotent
             && let Err(error) = durable::remove_tree(&secrets)
         {
-            say(format_args!("the secrets could not be removed: {}: {error}", secrets.display()));
+            tracing::warn!(file = %secrets.display(), error = chain(&error), "the secrets could not be removed");
         }
     }
 }

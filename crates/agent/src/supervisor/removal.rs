@@ -20,11 +20,11 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// the engine stayed up. `None`, with the reason said, when the engine's process cannot be told.
 pub fn watch(directory: &TransactionDir) -> std::io::Result<Option<(UnixStream, mpsc::Sender<()>)>> {
     let Some(engine) = engine_instance() else {
-        crate::say::say(format_args!(
+        tracing::warn!(
             "{}={}: no dockerd process was found on this host, so nothing is watched",
             variable::ON_REMOVE,
             OnRemove::Stop
-        ));
+        );
         return Ok(None);
     };
     let (ours, theirs) = UnixStream::pair()?;

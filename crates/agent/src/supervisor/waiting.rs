@@ -2,9 +2,9 @@
 
 use super::control::Control;
 use crate::engine_restart::{Ended, Patience};
-use crate::say::say;
 use crate::signals::Signals;
 use crate::{hold, readiness};
+use careen_contract::chain;
 use careen_host::control::Message;
 use careen_protocol::supervisor::Event;
 use nix::sys::signal::Signal;
@@ -72,13 +72,13 @@ impl Patience for Waiting<'_> {
         self.said = reason.map(str::to_owned);
         let written = match reason {
             Some(reason) => {
-                say(format_args!("waiting: {reason}"));
+                tracing::info!(hold = reason, "waiting");
                 hold::tell(&self.hold, reason)
             }
             None => hold::clear(&self.hold),
         };
         if let Err(error) = written {
-            say(format_args!("{}: {error}", self.hold.display()));
+            tracing::warn!(file = %self.hold.display(), error = chain(&error), "agents are not told why it waits");
         }
     }
 }

@@ -1,22 +1,23 @@
-//! The controller's own log: events of `tracing` on standard error, one line each whatever is in it.
+//! How careen's programs print their events of `tracing`: one line each whatever is in it, behind the program's prefix. Texts stand in
+//! quotes.
 //!
-//! The keys are always the same: `rollout`, `controller` (this process), `node` (its id), `state` (where it is in the rollout), `hold`
-//! (why it does not go on), `action` (of the planner), `error`. Texts stand in quotes.
+//! Each program has its fixed keys: the controller's stand in its `news.rs`, the supervisor's in docs/journal-format.md.
 
 use careen_contract::terminal::neutral;
 use std::fmt;
-use std::io;
 use tracing::{Event, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
 use tracing_subscriber::registry::LookupSpan;
 
-/// Events go to standard error from now on.
-pub fn begin() {
-    tracing_subscriber::fmt().with_ansi(false).event_format(Line).with_writer(io::stderr).init();
+/// From now on events go to this writer, each by one write of a line that begins with `prefix`.
+pub fn begin(prefix: &'static str, writer: impl for<'w> MakeWriter<'w> + Send + Sync + 'static) {
+    tracing_subscriber::fmt().with_ansi(false).event_format(Line { prefix }).with_writer(writer).init();
 }
 
-struct Line;
+struct Line {
+    prefix: &'static str,
+}
 
 impl<S, N> FormatEvent<S, N> for Line
 where
@@ -32,13 +33,14 @@ where
         let mut text = String::new();
         context.format_fields(Writer::new(&mut text), event)?;
         // What hosts, engines and the swarm say is in it.
-        writeln!(writer, "careen-controller: {}", neutral(&text))
+        writeln!(writer, "{}{}", self.prefix, neutral(&text))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io;
     use std::sync::{Arc, Mutex};
 
     #[derive(Clone, Default)]
@@ -58,8 +60,9 @@ mod tests {
     fn an_event_is_one_line_whatever_is_in_it() {
         let written = Written::default();
         let writer = written.clone();
+        let line = Line { prefix: "careen-controller: " };
         let subscriber =
-            tracing_subscriber::fmt().with_ansi(false).event_format(Line).with_writer(move || writer.clone());
+            tracing_subscriber::fmt().with_ansi(false).event_format(line).with_writer(move || writer.clone());
         tracing::subscriber::with_default(subscriber.finish(), || {
             tracing::warn!(error = ?"gone\n\u{1b}[2J", "the swarm does not answer");
             tracing::error!("no swarm: \u{1b}[2J\ncareen-controller: the rollout is over");
