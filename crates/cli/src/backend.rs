@@ -3,6 +3,8 @@
 //! Synchronous, as [`careen_planner::cluster::Cluster`] is. Nothing here waits for a rollout: whoever follows asks again.
 
 use crate::connect::NoManager;
+use crate::registry::CredentialsError;
+use careen_contract::chain;
 use careen_planner::cluster::Cluster;
 use careen_planner::observed::{ControllerPlace, Node};
 use careen_planner::remains::Giving;
@@ -196,7 +198,7 @@ pub enum Stream {
 }
 
 /// Why the swarm did not do what was asked.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the fields' names say it")]
 pub enum BackendError {
     /// No manager could be asked.
@@ -218,8 +220,8 @@ pub enum BackendError {
         why: String,
     },
     /// docker's credentials for a registry cannot be had.
-    #[error("{why}; nothing was changed")]
-    Credentials { why: String },
+    #[error("{}; nothing was changed", chain(.0))]
+    Credentials(CredentialsError),
     /// Somebody else changed the same object.
     #[error("somebody else changed it at the same moment; nothing was changed")]
     Changed,

@@ -1,6 +1,6 @@
 //! Which engine is asked, and whether it is a manager's. Nothing is changed here.
 
-use crate::docker_config;
+use crate::docker_config::{self, Unreadable};
 use careen_contract::chain;
 use careen_engine::{Engine, EngineError, Info};
 use std::io;
@@ -16,7 +16,7 @@ pub enum Host {
 }
 
 /// An address that cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the fields' names say it")]
 pub enum UnusableHost {
     /// Not a unix socket.
@@ -26,13 +26,23 @@ pub enum UnusableHost {
     #[error("the docker context '{name}' is chosen, and contexts are not supported so far")]
     Context { name: String },
     /// Nobody knows which context is chosen.
-    #[error("whether a docker context is chosen cannot be told: {path}: {why}")]
+    #[error("whether a docker context is chosen cannot be told: {path}")]
     Config {
         /// The docker CLI's config file.
         path: PathBuf,
-        /// What is wrong with it.
-        why: String,
+        source: NoContext,
     },
+}
+
+/// What is wrong with a config file that is to name a context.
+#[derive(Debug, thiserror::Error)]
+pub enum NoContext {
+    /// It cannot be read at all.
+    #[error(transparent)]
+    File(#[from] Unreadable),
+    /// It names none.
+    #[error("its currentContext is no name")]
+    NoName,
 }
 
 /// Why no manager could be asked.
@@ -132,14 +142,14 @@ pub fn context(variable: Option<String>, config: Option<&Path>) -> Result<Option
         return Ok(Some(name));
     }
     let Some(path) = config else { return Ok(None) };
-    let unusable = |why: String| UnusableHost::Config { path: path.to_owned(), why };
-    let Some(config) = docker_config::read(path).map_err(|error| unusable(error.to_string()))? else {
+    let unusable = |source: NoContext| UnusableHost::Config { path: path.to_owned(), source };
+    let Some(config) = docker_config::read(path).map_err(|error| unusable(error.into()))? else {
         return Ok(None);
     };
     match config.get("currentContext") {
         None | Some(serde_json::Value::Null) => Ok(None),
         Some(serde_json::Value::String(name)) => Ok(Some(name.clone())),
-        Some(_) => Err(unusable("its currentContext is no name".to_owned())),
+        Some(_) => Err(unusable(NoContext::NoName)),
     }
 }
 
@@ -199,14 +209,18 @@ mod tests {
 
     #[test]
     fn only_unix_sockets_are_asked_and_no_other_swarm_by_mistake() {
-        assert_eq!(host(None, None), Ok(Host::Default));
-        assert_eq!(host(Some(""), Some("default")), Ok(Host::Default));
-        assert_eq!(host(Some("unix:///run/d.sock"), Some("prod")), Ok(Host::Socket("/run/d.sock".into())));
+        assert_eq!(host(None, None).unwrap(), Host::Default);
+        assert_eq!(host(Some(""), Some("default")).unwrap(), Host::Default);
+        assert_eq!(
+            host(Some("unix:///run/d.sock"), Some("prod")).unwrap(),
+            Host::Socket("/run/d.sock".into())
+        );
         for given in ["tcp://m1:2376", "ssh://root@m1", "npipe://x", "unix://relative", "/run/docker.sock"] {
             let error = host(Some(given), None).unwrap_err().to_string();
             assert!(error.contains(given) && error.contains("only unix:///PATH"), "{error}");
         }
-        assert_eq!(host(None, Some("prod")), Err(UnusableHost::Context { name: "prod".into() }));
+        let chosen = host(None, Some("prod")).unwrap_err();
+        assert!(matches!(&chosen, UnusableHost::Context { name } if name == "prod"), "{chosen}");
     }
 
     #[test]
@@ -217,17 +231,17 @@ mod tests {
             std::fs::write(&path, text).unwrap();
             context(None, Some(&path))
         };
-        assert_eq!(says(r#"{"auths":{},"currentContext":"prod"}"#), Ok(Some("prod".into())));
-        assert_eq!(context(Some(String::new()), Some(&path)), Ok(Some("prod".into())));
-        assert_eq!(says("{}"), Ok(None));
+        assert_eq!(says(r#"{"auths":{},"currentContext":"prod"}"#).unwrap(), Some("prod".into()));
+        assert_eq!(context(Some(String::new()), Some(&path)).unwrap(), Some("prod".into()));
+        assert_eq!(says("{}").unwrap(), None);
         for damaged in ["torn", "", "{\"currentContext\":1}"] {
             let error = says(damaged).unwrap_err().to_string();
             assert!(error.contains(&path.display().to_string()), "{error}");
-            assert_eq!(context(Some("test".into()), Some(&path)), Ok(Some("test".into())), "{damaged}");
+            assert_eq!(context(Some("test".into()), Some(&path)).unwrap(), Some("test".into()), "{damaged}");
         }
-        assert_eq!(context(None, Some(&directory.path().join("none"))), Ok(None));
+        assert_eq!(context(None, Some(&directory.path().join("none"))).unwrap(), None);
         assert!(context(None, Some(directory.path())).is_err(), "what cannot be read is not absent");
-        assert_eq!(context(None, None), Ok(None));
+        assert_eq!(context(None, None).unwrap(), None);
     }
 
     #[test]

@@ -4,6 +4,9 @@ use crate::backend::BackendError;
 use crate::connect::{NoManager, UnusableHost};
 use crate::delivery::Undeliverable;
 use crate::exit::Exit;
+use crate::given::InvalidGiven;
+use crate::target::NotPushed;
+use careen_contract::chain;
 use careen_planner::remains::CannotRestore;
 use careen_planner::{NodeId, PassError, RolloutId};
 use careen_swarm::GivenKind;
@@ -26,8 +29,8 @@ pub enum Failure {
     #[error(transparent)]
     Undeliverable(#[from] Undeliverable),
     /// What hosts are to get cannot be understood, or read.
-    #[error("{why}; nothing was changed")]
-    Given { why: String },
+    #[error("{}; nothing was changed", chain(.0))]
+    Given(InvalidGiven),
     /// There is no such secret or config.
     #[error("the swarm has no {} '{name}'; nothing was changed", word(*.kind))]
     NoSuchGiven {
@@ -39,13 +42,8 @@ pub enum Failure {
     #[error("docker's config file has no credentials for {registry}; nothing was changed")]
     NoCredentials { registry: String },
     /// An image that was to be pushed.
-    #[error("the image {image} is not pushed: {why}")]
-    NotPushed {
-        image: String,
-        why: String,
-        /// Whether the call is wrong.
-        usage: bool,
-    },
+    #[error("the image {image} is not pushed")]
+    NotPushed { image: String, source: NotPushed },
     /// It is stored, and nobody carries it out.
     #[error("the rollout {rollout} is stored in the swarm, but its controller was not started")]
     NoController { rollout: RolloutId, source: BackendError },
@@ -143,7 +141,13 @@ fn ids(nodes: &[NodeId]) -> String {
     nodes.iter().map(|node| node.0.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-// What is wrong is said in the failure's own words; as a source it would be said twice.
+// What is wrong is said in the failure's own words, in front of 'nothing was changed'; as a source it would be said twice.
+impl From<InvalidGiven> for Failure {
+    fn from(invalid: InvalidGiven) -> Self {
+        Self::Given(invalid)
+    }
+}
+
 impl From<InvalidOptions> for Failure {
     fn from(invalid: InvalidOptions) -> Self {
         Self::Upgrade(invalid)
@@ -172,10 +176,10 @@ impl Failure {
             | Self::NamesNoNode { .. }
             | Self::Upgrade(_)
             | Self::Undeliverable(_)
-            | Self::Given { .. }
+            | Self::Given(_)
             | Self::NoSuchGiven { .. }
             | Self::NoCredentials { .. }
-            | Self::NotPushed { usage: true, .. }
+            | Self::NotPushed { source: NotPushed::Target(_), .. }
             | Self::NoKeyFile { .. }
             | Self::EmptyKey
             | Self::NoSuchNode { .. }
@@ -186,14 +190,14 @@ impl Failure {
             Self::Backend(
                 BackendError::Over { .. }
                 | BackendError::NoImage { .. }
-                | BackendError::Credentials { .. }
+                | BackendError::Credentials(_)
                 | BackendError::Changed
                 | BackendError::Refused { .. }
                 | BackendError::Corrupt { .. }
                 | BackendError::Unclear { .. },
             )
             | Self::Declined
-            | Self::NotPushed { usage: false, .. }
+            | Self::NotPushed { .. }
             | Self::NoController { .. }
             | Self::ControllerFails { .. }
             | Self::NoRollout
@@ -262,7 +266,7 @@ impl Failure {
             Self::NotThere { .. } => Some(
                 "'careen skip NODE' gives it up; a node that joined since has its turn in the next rollout",
             ),
-            Self::Undeliverable(_) | Self::Given { .. } | Self::NotPushed { .. } => None,
+            Self::Undeliverable(_) | Self::Given(_) | Self::NotPushed { .. } => None,
             Self::Refused | Self::Declined | Self::Pass(_) | Self::Output(_) | Self::Json(_) => None,
         }
     }
@@ -278,7 +282,7 @@ fn next_of_backend(error: &BackendError) -> Option<&'static str> {
             "bring the image to a registry that all nodes reach ('careen image push REGISTRY', from a machine that has it), \
              and name it with that registry: --image. If it asks for a password: 'docker login'",
         ),
-        BackendError::Credentials { .. } => Some("'docker login REGISTRY' stores them anew"),
+        BackendError::Credentials(_) => Some("'docker login REGISTRY' stores them anew"),
         BackendError::Over { .. } | BackendError::Refused { .. } | BackendError::Corrupt { .. } => None,
     }
 }

@@ -4,6 +4,8 @@ use careen_contract::settings::DEFAULT_PAYLOAD;
 use careen_contract::variable;
 use careen_planner::GivenFile;
 use std::collections::BTreeSet;
+use std::io;
+use std::path::PathBuf;
 
 /// Where secrets without a path of their own lie there.
 const SECRETS: &str = "/run/secrets";
@@ -49,6 +51,21 @@ pub enum InvalidVariable {
     /// A line of `--env-file`, counted from 1.
     #[error("{path}, line {line}: {why}")]
     InFile { path: String, line: usize, why: Box<InvalidVariable> },
+}
+
+/// What hosts are to get cannot be understood, or read.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the texts say it")]
+pub enum InvalidGiven {
+    #[error("no registry has the image, so --with-registry-auth is of no use: hosts have it or do not")]
+    InNoRegistry,
+    #[error("'{name}' has the same target as another one: give it one of its own")]
+    SameTarget { name: String },
+    /// A file of `--env-file`.
+    #[error("cannot read {}", path.display())]
+    Unreadable { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Variable(#[from] InvalidVariable),
 }
 
 /// `--secret`: `NAME`, or `source=NAME[,target=…][,uid=…][,gid=…][,mode=…]`.

@@ -33,6 +33,7 @@ pub mod registry;
 pub mod render;
 pub mod spec;
 pub mod swarm;
+mod target;
 pub mod unlock;
 pub mod view;
 

@@ -1,11 +1,11 @@
 //! Credentials for registries, where docker keeps them: its config file, or a program that it names.
 
-use crate::docker_config;
+use crate::docker_config::{self, Unreadable};
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE};
 use careen_engine::RegistryAuth;
 use serde_json::{Value, json};
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -17,19 +17,34 @@ const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 #[expect(missing_docs, reason = "the fields' names say it")]
 pub enum CredentialsError {
     /// The file is there and of no use.
-    #[error("docker's config file {path} cannot be read: {why}")]
-    File { path: PathBuf, why: String },
+    #[error("docker's config file {path} cannot be read")]
+    File { path: PathBuf, source: Unreadable },
     /// What the file says for a registry is no credentials.
     #[error("what docker's config file has for {registry} are no credentials")]
     Entry { registry: String },
     /// The program that has them failed.
-    #[error("docker-credential-{helper}, which has the credentials for {registry}, failed: {why}")]
+    #[error("docker-credential-{helper}, which has the credentials for {registry}, failed")]
     Helper {
         /// Its name behind 'docker-credential-'.
         helper: String,
         registry: String,
-        why: String,
+        source: HelperFailed,
     },
+}
+
+/// What is wrong with a program that has credentials.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the fields' names say it")]
+pub enum HelperFailed {
+    /// It does not start, or its answer cannot be read.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// In its own words.
+    #[error("{said}")]
+    Said { said: String },
+    /// The parser's words could quote what is in it.
+    #[error("its answer is no JSON")]
+    NoJson,
 }
 
 /// Where docker keeps credentials.
@@ -59,8 +74,7 @@ impl Credentials {
 
     fn read(&self) -> Result<Option<Value>, CredentialsError> {
         let Some(path) = &self.path else { return Ok(None) };
-        docker_config::read(path)
-            .map_err(|error| CredentialsError::File { path: path.clone(), why: error.to_string() })
+        docker_config::read(path).map_err(|source| CredentialsError::File { path: path.clone(), source })
     }
 }
 
@@ -114,10 +128,10 @@ fn host(server: &str) -> &str {
 
 /// Asks a program (docker-credential-helpers: the server on its standard input, JSON on its output).
 fn ask(helper: &str, server: &str) -> Result<Option<Value>, CredentialsError> {
-    let failed = |why: String| CredentialsError::Helper {
+    let failed = |source: HelperFailed| CredentialsError::Helper {
         helper: helper.to_owned(),
         registry: server.to_owned(),
-        why,
+        source,
     };
     let spawned = Command::new(format!("docker-credential-{helper}"))
         .arg("get")
@@ -125,20 +139,23 @@ fn ask(helper: &str, server: &str) -> Result<Option<Value>, CredentialsError> {
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn();
-    let mut program = spawned.map_err(|error| failed(error.to_string()))?;
+    let mut program = spawned.map_err(|error| failed(error.into()))?;
     if let Some(mut input) = program.stdin.take() {
         // One that does not read it says so in its own words.
         let _best_effort = input.write_all(server.as_bytes());
     }
-    let output = program.wait_with_output().map_err(|error| failed(error.to_string()))?;
+    let output = program.wait_with_output().map_err(|error| failed(error.into()))?;
     let text = String::from_utf8_lossy(&output.stdout);
     if !output.status.success() {
         let none = text.contains("credentials not found");
         // A program that fails prints its error there, and no credentials.
-        return if none { Ok(None) } else { Err(failed(text.trim().to_owned())) };
+        return if none {
+            Ok(None)
+        } else {
+            Err(failed(HelperFailed::Said { said: text.trim().to_owned() }))
+        };
     }
-    let answer: Value =
-        serde_json::from_str(&text).map_err(|_| failed("its answer is no JSON".to_owned()))?;
+    let answer: Value = serde_json::from_str(&text).map_err(|_| failed(HelperFailed::NoJson))?;
     let field = |name: &str| answer.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
     Ok(match (field("Username"), field("Secret")) {
         (Some("<token>"), Some(token)) => Some(json!({ "identitytoken": token, "serveraddress": server })),
@@ -152,6 +169,7 @@ fn ask(helper: &str, server: &str) -> Result<Option<Value>, CredentialsError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use careen_contract::chain;
 
     fn of(config: &Value, image: &str) -> Result<Option<Value>, String> {
         let directory = tempfile::tempdir().unwrap();
@@ -160,7 +178,7 @@ mod tests {
         let decoded = |auth: RegistryAuth| {
             serde_json::from_slice(&BASE64_URL_SAFE.decode(auth.header()).unwrap()).unwrap()
         };
-        found.map(|auth| auth.map(decoded)).map_err(|error| error.to_string())
+        found.map(|auth| auth.map(decoded)).map_err(|error| chain(&error))
     }
 
     #[test]
@@ -197,7 +215,7 @@ mod tests {
         let credentials = Credentials::of_directory(Some(directory.path().to_owned()));
         assert!(credentials.for_image("r.example/x").unwrap().is_none());
         std::fs::write(directory.path().join("config.json"), "{\"auths\": secret").unwrap();
-        let error = credentials.for_image("r.example/x").unwrap_err().to_string();
+        let error = chain(&credentials.for_image("r.example/x").unwrap_err());
         assert!(error.contains("config.json") && !error.contains("secret"), "{error}");
     }
 

@@ -68,8 +68,7 @@ impl SwarmBackend {
     }
 
     fn registry_auth(&self, image: &str) -> Result<Option<RegistryAuth>, BackendError> {
-        let found = self.credentials.for_image(image);
-        found.map_err(|error| BackendError::Credentials { why: chain(&error) })
+        self.credentials.for_image(image).map_err(BackendError::Credentials)
     }
 
     /// The credentials for the registry of one of a rollout's images, where it wants some.

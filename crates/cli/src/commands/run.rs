@@ -6,6 +6,7 @@ use crate::backend::{Backend, BackendError, ImageLook};
 use crate::console::Console;
 use crate::error::Failure;
 use crate::exit::Exit;
+use crate::given::InvalidGiven;
 use crate::render::events::{Announced, Submitted};
 use crate::render::notes::{Note, Question};
 use crate::render::results::Planned;
@@ -225,10 +226,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
             return Ok(());
         }
         if !by_digest {
-            let why =
-                "no registry has the image, so --with-registry-auth is of no use: hosts have it or do not"
-                    .to_owned();
-            return Err(Failure::Given { why });
+            return Err(InvalidGiven::InNoRegistry.into());
         }
         if self.backend.has_credentials(image)? {
             return Ok(());
@@ -251,22 +249,19 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
     fn given(&mut self, args: &RolloutArgs) -> Result<Given, Failure> {
         let flags = &args.given;
         if let Some(name) = given::clash(&flags.secrets, &flags.configs) {
-            return Err(Failure::Given {
-                why: format!("'{name}' has the same target as another one: give it one of its own"),
-            });
+            return Err(InvalidGiven::SameTarget { name: name.to_owned() }.into());
         }
         let read = |path: &PathBuf| {
-            let text = std::fs::read_to_string(path);
-            let text = text
-                .map_err(|error| Failure::Given { why: format!("cannot read {}: {error}", path.display()) });
-            Ok((path.display().to_string(), text?))
+            let text = std::fs::read_to_string(path)
+                .map_err(|source| InvalidGiven::Unreadable { path: path.clone(), source })?;
+            Ok((path.display().to_string(), text))
         };
         let texts: Vec<(String, String)> =
-            flags.environment_files.iter().map(read).collect::<Result<_, Failure>>()?;
+            flags.environment_files.iter().map(read).collect::<Result<_, InvalidGiven>>()?;
         let texts = texts.iter().map(|(path, text)| (path.as_str(), text.as_str()));
         let environment = given::environment(texts, &flags.environment, |name| std::env::var(name).ok());
         Ok(Given {
-            environment: environment.map_err(|why| Failure::Given { why: why.to_string() })?,
+            environment: environment.map_err(InvalidGiven::from)?,
             files: Vec::new(),
             configs: self.found(GivenKind::Config, &flags.configs)?,
             secrets: self.found(GivenKind::Secret, &flags.secrets)?,

@@ -80,8 +80,8 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
             return Ok(Ender::Controller);
         }
         match started {
-            Err(source @ BackendError::NoManager(_)) => {
-                return Err(Failure::NoController { rollout: spec.id.clone(), source: source.clone() });
+            Err(BackendError::NoManager(why)) => {
+                return Err(Failure::NoController { rollout: spec.id.clone(), source: why.clone().into() });
             }
             Err(error) => return Ok(Ender::Nobody { why: error.to_string() }),
             Ok(()) => {}

@@ -4,6 +4,10 @@ use super::Failure;
 use crate::backend::BackendError;
 use crate::connect::{NoManager, UnusableHost};
 use crate::delivery::Undeliverable;
+use crate::docker_config::Unreadable;
+use crate::given::{InvalidGiven, InvalidVariable};
+use crate::registry::CredentialsError;
+use crate::target::{InvalidTarget, NotPushed};
 use careen_planner::remains::CannotRestore;
 use careen_planner::state::CorruptRecord;
 use careen_planner::{NodeId, RolloutId};
@@ -21,7 +25,7 @@ const fn kind(failure: &Failure) -> usize {
         Failure::Host(_) => 1,
         Failure::Refused => 2,
         Failure::Undeliverable(_) => 3,
-        Failure::Given { .. } => 4,
+        Failure::Given(_) => 4,
         Failure::NoSuchGiven { .. } => 5,
         Failure::NoCredentials { .. } => 6,
         Failure::NotPushed { .. } => 7,
@@ -67,7 +71,10 @@ fn of_swarm() -> Vec<Failure> {
         BackendError::OtherRollout { rollout: rollout() },
         BackendError::Over { rollout: rollout() },
         BackendError::NoImage { image, why },
-        BackendError::Credentials { why: "docker's config file cannot be read".to_owned() },
+        BackendError::Credentials(CredentialsError::File {
+            path: "/root/.docker/config.json".into(),
+            source: Unreadable::NoJson,
+        }),
         BackendError::Changed,
         BackendError::Refused { why: "invalid name".to_owned() },
         BackendError::Corrupt { object: "the config careen.lock".to_owned(), why: "no epoch".to_owned() },
@@ -90,23 +97,26 @@ fn of_swarm() -> Vec<Failure> {
     managers.map(Failure::from).into_iter().chain(backend.map(Failure::from)).collect()
 }
 
+fn not_pushed(source: NotPushed) -> Failure {
+    Failure::NotPushed { image: "update".to_owned(), source }
+}
+
 fn of_calls() -> Vec<Failure> {
     let missing = || Error::from(ErrorKind::NotFound);
     let given = || "w9".to_owned();
     vec![
         UnusableHost::Scheme { given: "tcp://m1:2376".to_owned() }.into(),
         UnusableHost::Context { name: "far".to_owned() }.into(),
-        UnusableHost::Config { path: "/root/.docker/config.json".into(), why: "no JSON".to_owned() }.into(),
+        UnusableHost::Config { path: "/root/.docker/config.json".into(), source: Unreadable::NoJson.into() }
+            .into(),
         Undeliverable::Unreadable { path: "fix.sh".into(), source: missing() }.into(),
         Undeliverable::Command { command: "install".to_owned(), why: "is not there".to_owned() }.into(),
-        Failure::Given { why: "'A' is no variable: NAME=VALUE".to_owned() },
+        InvalidGiven::from(InvalidVariable::NoValue { name: "A".to_owned() }).into(),
+        InvalidGiven::Unreadable { path: "hosts.env".into(), source: missing() }.into(),
         Failure::NoSuchGiven { kind: GivenKind::Secret, name: "db".to_owned() },
         Failure::NoCredentials { registry: "registry.example".to_owned() },
-        Failure::NotPushed {
-            image: "update".to_owned(),
-            why: "it is named by digest".to_owned(),
-            usage: true,
-        },
+        not_pushed(InvalidTarget::ByDigest.into()),
+        not_pushed(NotPushed::NoLogin { why: Box::new(NotPushed::Refused { message: "denied".to_owned() }) }),
         Failure::NobodyToAsk,
         Failure::NobodyToAskAboutThat,
         Failure::NoNode { given: given() },
