@@ -23,7 +23,10 @@ pub struct Watch {
 
 impl Watch {
     pub fn on(directory: &Path) -> io::Result<Self> {
-        let changes = AddWatchFlags::IN_MODIFY | AddWatchFlags::IN_CREATE | AddWatchFlags::IN_DELETE;
+        let changes = AddWatchFlags::IN_MODIFY
+            | AddWatchFlags::IN_CREATE
+            | AddWatchFlags::IN_DELETE
+            | AddWatchFlags::IN_MOVED_TO;
         let watching = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)
             .and_then(|inotify| inotify.add_watch(directory, changes).map(|_| inotify));
         match watching {
@@ -72,6 +75,8 @@ mod tests {
         assert!(watch.inotify.is_none() || !watch.take(journal));
         std::fs::write(directory.path().join("journal"), "x").unwrap();
         assert!(watch.take(journal));
+        std::fs::rename(directory.path().join("output"), directory.path().join("journal")).unwrap();
+        assert!(watch.take(journal), "as what is replaced at once is written");
         assert!(Watch::on(&directory.path().join("none")).is_err());
     }
 

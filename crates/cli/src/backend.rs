@@ -5,6 +5,7 @@
 use crate::connect::NoManager;
 use crate::registry::CredentialsError;
 use careen_contract::chain;
+use careen_engine::Bell;
 use careen_planner::cluster::Cluster;
 use careen_planner::observed::{ControllerPlace, Node};
 use careen_planner::remains::Giving;
@@ -29,6 +30,11 @@ pub trait Backend {
     /// decision. What is not known is left out.
     fn ages(&mut self) -> Result<BTreeMap<NodeId, Duration>, BackendError> {
         Ok(BTreeMap::new())
+    }
+
+    /// Rings from now on when it may be worth looking again. `None` where nothing tells: then it is looked by the clock.
+    fn bell(&mut self) -> Option<Bell> {
+        None
     }
 
     /// The spec of the rollout that is not over; `None` when there is none.

@@ -1,5 +1,7 @@
 //! The person, or the program, in front of careen: output, the one question, the clock and Ctrl-C.
 
+use careen_controller::Pause;
+use careen_engine::Bell;
 use nix::sys::signal::{SigSet, Signal};
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::sync::Arc;
@@ -24,6 +26,12 @@ pub trait Console {
     fn interrupted(&self) -> bool;
     /// Waits, not longer than until Ctrl-C.
     fn wait(&mut self, time: Duration);
+    /// Waits as the pause says, and not longer than until Ctrl-C; who has no bell waits all of it.
+    fn wait_for(&mut self, pause: Pause, _bell: Option<&Bell>) {
+        if !pause.most.is_zero() {
+            self.wait(pause.most);
+        }
+    }
     /// The time of a monotonic clock: only differences mean something.
     fn now(&self) -> Duration;
     /// Bytes that nobody can guess, for ids.
@@ -53,8 +61,8 @@ pub struct Process {
     interrupted: Arc<AtomicBool>,
 }
 
-/// How often a wait looks whether Ctrl-C was pressed.
-const LOOK: Duration = Duration::from_millis(50);
+/// How often a wait looks whether Ctrl-C was pressed, or something rang.
+const LOOK: Duration = Duration::from_millis(25);
 
 impl Process {
     /// With the environment's wishes.
@@ -137,6 +145,14 @@ impl Console for Process {
                 Some(left) if !left.is_zero() => std::thread::sleep(left.min(LOOK)),
                 Some(_) | None => return,
             }
+        }
+    }
+
+    fn wait_for(&mut self, pause: Pause, bell: Option<&Bell>) {
+        let began = Instant::now();
+        self.wait(pause.least);
+        while !self.interrupted() && began.elapsed() < pause.most && !bell.is_some_and(Bell::rang) {
+            std::thread::sleep(pause.most.saturating_sub(began.elapsed()).min(LOOK));
         }
     }
 

@@ -19,7 +19,7 @@ const LONGEST_TIME: u64 = 64;
 /// What is asked of the engine: everything from the second of the place on. It cannot be asked more exactly than that
 /// by all engines, so [`read`] leaves out what was there before.
 pub fn path(source: Source<'_>, after: &LogPlace) -> ApiPath {
-    let query = LogQuery { stdout: true, timestamps: true, tail: None, since: second(after) };
+    let query = LogQuery { stdout: true, timestamps: true, since: second(after), ..LogQuery::default() };
     ApiPath::logs(source, query)
 }
 

@@ -10,7 +10,7 @@ use crate::registry::Credentials;
 use crate::{image, log};
 use careen_contract::chain;
 use careen_contract::{label, object};
-use careen_engine::{ApiPath, Engine, EngineError, Kind, Meaning, RegistryAuth, Source};
+use careen_engine::{ApiPath, Bell, Engine, EngineError, Kind, Meaning, RegistryAuth, Ringer, Source};
 use careen_planner::cluster::ActError;
 use careen_planner::observed::{ControllerPlace, Node};
 use careen_planner::remains::Giving;
@@ -41,6 +41,8 @@ pub struct SwarmBackend {
     onlooker: Option<SwarmCluster>,
     watched: Option<RolloutId>,
     credentials: Credentials,
+    /// What rings for the swarm's events, once somebody waits for them.
+    bell: Option<(Bell, Ringer)>,
 }
 
 impl SwarmBackend {
@@ -57,6 +59,7 @@ impl SwarmBackend {
             onlooker: None,
             watched: None,
             credentials: Credentials::default(),
+            bell: None,
         })
     }
 
@@ -142,7 +145,11 @@ impl SwarmBackend {
                 self.spec(rollout)?.unwrap_or_else(|| Spec::run(rollout.cloned().unwrap_or(nobody), ""));
             let me = ControllerId("onlooker".to_owned());
             self.watched = rollout.cloned();
-            self.onlooker = Some(SwarmCluster::new(self.swarm.clone(), spec, me, None));
+            let onlooker = SwarmCluster::new(self.swarm.clone(), spec, me, None);
+            self.onlooker = Some(match &self.bell {
+                Some((bell, _)) => onlooker.with_bell(bell.clone()),
+                None => onlooker,
+            });
         }
         self.onlooker.as_mut().ok_or(BackendError::Changed)
     }
@@ -172,6 +179,15 @@ impl Backend for SwarmBackend {
     fn ages(&mut self) -> Result<BTreeMap<NodeId, Duration>, BackendError> {
         let get = |path| self.engine.get::<Value>(&path).map_err(|error| from_engine(&error, &self.name));
         Ok(ages(&get(ApiPath::info())?, &get(ApiPath::all(Kind::Nodes))?))
+    }
+
+    fn bell(&mut self) -> Option<Bell> {
+        if self.bell.is_none() {
+            let bell = Bell::new().ok()?;
+            self.bell = Some((bell.clone(), self.swarm.follow_events(&bell)));
+            self.onlooker = None;
+        }
+        self.bell.as_ref().map(|(bell, _)| bell.clone())
     }
 
     fn active(&mut self) -> Result<Option<Spec>, BackendError> {
@@ -309,7 +325,12 @@ impl Backend for SwarmBackend {
         // This process goes with its host, and nobody can move it.
         let place = ControllerPlace { node: self.node.clone(), movable: false };
         let auth = self.auth_of(&spec, &spec.image)?;
-        Ok(SwarmCluster::new(self.swarm.clone(), spec, me.clone(), Some(place)).with_registry_auth(auth))
+        let cluster = SwarmCluster::new(self.swarm.clone(), spec, me.clone(), Some(place));
+        let cluster = cluster.with_registry_auth(auth);
+        Ok(match self.bell() {
+            Some(bell) => cluster.with_bell(bell),
+            None => cluster,
+        })
     }
 }
 

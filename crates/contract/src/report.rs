@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
 /// What a line of a report begins with.
-const PREFIX: &str = "careen-report ";
+pub const MARK: &str = "careen-report ";
 
 /// The longest line. The json-file log driver cuts lines into pieces of 16 KiB.
 const LONGEST: usize = 15 * 1024;
@@ -167,12 +167,12 @@ impl From<Said> for Report {
 impl Report {
     /// As a line of a log, without its newline.
     pub fn line(&self) -> Result<String, serde_json::Error> {
-        serde_json::to_string(self).map(|json| format!("{PREFIX}{json}"))
+        serde_json::to_string(self).map(|json| format!("{MARK}{json}"))
     }
 
     /// What a line of a log says; `None` for a line of another kind, or one that is not whole.
     pub fn of_line(line: &str) -> Option<Self> {
-        let json = line.trim_end().strip_prefix(PREFIX).filter(|json| json.len() <= LONGEST)?;
+        let json = line.trim_end().strip_prefix(MARK).filter(|json| json.len() <= LONGEST)?;
         serde_json::from_str(json).ok()
     }
 }
@@ -181,7 +181,7 @@ impl Report {
 /// report, and no report may be glued to a line that the payload has not ended.
 #[derive(Debug, Default)]
 pub struct Shared {
-    /// How many bytes of [`PREFIX`] the current line is, so far; `None` for a line that is something else already.
+    /// How many bytes of [`MARK`] the current line is, so far; `None` for a line that is something else already.
     matched: Option<usize>,
     begun: bool,
 }
@@ -201,8 +201,8 @@ impl Shared {
             }
             let matched = if self.begun { self.matched } else { Some(0) };
             self.begun = true;
-            self.matched = matched.filter(|n| PREFIX.as_bytes().get(*n) == Some(&byte)).map(|n| n + 1);
-            if self.matched == Some(PREFIX.len()) {
+            self.matched = matched.filter(|n| MARK.as_bytes().get(*n) == Some(&byte)).map(|n| n + 1);
+            if self.matched == Some(MARK.len()) {
                 bytes.to_mut()[at] = INSTEAD;
                 self.matched = None;
             }
@@ -259,7 +259,7 @@ mod tests {
     #[test]
     fn a_torn_or_foreign_line_says_nothing() {
         let line = Report::from(Said::Preparing).line().unwrap();
-        for foreign in ["", "careen: note", &line[..line.len() - 1], &line[1..], &format!("{PREFIX}{{}}")] {
+        for foreign in ["", "careen: note", &line[..line.len() - 1], &line[1..], &format!("{MARK}{{}}")] {
             assert_eq!(Report::of_line(foreign), None, "{foreign}");
         }
     }

@@ -3,6 +3,10 @@
 //! It is stateless between passes but for what it has watched on its own clock, which may be lost at any time. What
 //! waits between two passes, and what talks to Docker, is behind [`Cluster`].
 
+mod pace;
+
+pub use pace::{Pace, Pause};
+
 use careen_planner::cluster::{ActError, Cluster, Unseen};
 use careen_planner::{Act, ControllerId, Pass, PassEnd, PassError, Spec, Watch, pass};
 use std::collections::VecDeque;

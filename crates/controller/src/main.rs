@@ -7,8 +7,8 @@ mod news;
 
 use anyhow::{Context, bail};
 use careen_contract::variable;
-use careen_controller::{Controller, run};
-use careen_engine::RegistryAuth;
+use careen_controller::{Controller, Pace, Pause, run};
+use careen_engine::{Bell, RegistryAuth};
 use careen_planner::cluster::Cluster;
 use careen_planner::observed::ControllerPlace;
 use careen_planner::{Act, Action, ControllerId, NodeId, PassEnd, RolloutId};
@@ -19,9 +19,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use std::os::fd::AsFd;
 use std::process::ExitCode;
-
-/// From one look to the next, in milliseconds.
-const INTERVAL: u16 = 1000;
+use std::time::{Duration, Instant};
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -64,12 +62,18 @@ fn carry_out(rollout: &str) -> anyhow::Result<()> {
         movable: std::env::var_os(variable::CONTROLLER_MOVABLE).is_some(),
     });
     tracing::info!(rollout = %id, controller = %me.0, "works on the rollout");
+    let bell = Bell::new().context("no descriptor to be told of events with")?;
     let mut cluster = SwarmCluster::new(swarm.clone(), found.spec.clone(), me.clone(), place)
-        .with_registry_auth(registry_auth()?);
-    let mut told = Told::default();
+        .with_registry_auth(registry_auth()?)
+        .with_bell(bell.clone());
+    let (mut told, mut pace) = (Told::default(), Pace::default());
+    let (began, mut looked) = (Instant::now(), Instant::now());
     let end = run(&mut Controller::new(me.clone(), found.spec), &mut cluster, |passed| {
         told.news(passed).iter().for_each(News::tell);
-        !signals.arrived_within(INTERVAL)
+        let pause = pace.after(passed, began.elapsed(), looked.elapsed());
+        let goes_on = !signals.arrived_in(pause, &bell);
+        looked = Instant::now();
+        goes_on
     })?;
     match end {
         PassEnd::GoOn => release_lock(&mut cluster, &me),
@@ -145,8 +149,21 @@ impl Signals {
         Ok(Self { descriptor: SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC)? })
     }
 
-    fn arrived_within(&self, milliseconds: u16) -> bool {
-        let mut waited = [PollFd::new(self.descriptor.as_fd(), PollFlags::POLLIN)];
-        poll(&mut waited, PollTimeout::from(milliseconds)).is_ok_and(|ready| ready > 0)
+    /// Waits for a signal, or until it is worth looking again.
+    fn arrived_in(&self, pause: Pause, bell: &Bell) -> bool {
+        let arrived = self.arrived_within(pause.least, None)
+            || self.arrived_within(pause.most.saturating_sub(pause.least), Some(bell));
+        // What rings from now on may not be in the next look.
+        bell.rang();
+        arrived
+    }
+
+    /// Waits for a signal; not longer than this, and not longer than until it rings.
+    fn arrived_within(&self, limit: Duration, bell: Option<&Bell>) -> bool {
+        let mut waited = vec![PollFd::new(self.descriptor.as_fd(), PollFlags::POLLIN)];
+        waited.extend(bell.map(|bell| PollFd::new(bell.fd(), PollFlags::POLLIN)));
+        let limit = PollTimeout::try_from(limit).unwrap_or(PollTimeout::MAX);
+        let ready = poll(&mut waited, limit);
+        ready.is_ok() && waited[0].revents().is_some_and(|events| !events.is_empty())
     }
 }

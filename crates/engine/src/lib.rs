@@ -3,6 +3,7 @@
 //! Requests carry the engine's own API version (from `/_ping`), capped at what this code was written against.
 
 mod answer;
+mod bell;
 mod error;
 pub mod frames;
 mod meaning;
@@ -11,6 +12,7 @@ mod registry;
 pub mod transport;
 
 pub use answer::{Config, ConfigSpec, Container, ContainerConfig, Info, RemoteManager, SwarmInfo, Version};
+pub use bell::{Bell, Ringer};
 pub use error::EngineError;
 pub use meaning::{Meaning, says_no_such_image};
 pub use path::{ApiPath, Kind, LogQuery, Source};
@@ -39,7 +41,8 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 const LONGEST_ANSWER: u64 = 512 << 20;
 
 /// What is shown of a log beside an error.
-const LAST_WORDS: LogQuery = LogQuery { stdout: true, timestamps: false, tail: Some(5), since: None };
+const LAST_WORDS: LogQuery =
+    LogQuery { stdout: true, timestamps: false, tail: Some(5), since: None, follow: false };
 
 /// A connection to one engine.
 #[derive(Debug)]

@@ -53,6 +53,8 @@ pub struct LogQuery {
     pub tail: Option<u32>,
     /// Only what was written in this second of the epoch or later.
     pub since: Option<i64>,
+    /// The answer goes on with what is written from then on.
+    pub follow: bool,
 }
 
 /// A path of the API with its query. Only this crate makes them.
@@ -197,7 +199,14 @@ impl ApiPath {
         path += if query.timestamps { "&timestamps=1" } else { "" };
         path += &query.tail.map(|lines| format!("&tail={lines}")).unwrap_or_default();
         path += &query.since.map(|second| format!("&since={second}")).unwrap_or_default();
+        path += if query.follow { "&follow=1" } else { "" };
         Self(path)
+    }
+
+    /// The engine's events from now on, one JSON object a line. Those of nodes, services, configs and secrets come from the swarm's
+    /// store, on every manager; of tasks there are none.
+    pub fn events(filters: &Value) -> Self {
+        Self(format!("/events?filters={}", escaped(&filters.to_string())))
     }
 
     /// The engine's events that are over, up to this time ('seconds.nanoseconds' of the epoch), so that the answer ends at once.
@@ -225,10 +234,10 @@ mod tests {
 
     #[test]
     fn a_log_is_asked_for_as_it_is_wanted() {
-        let all = LogQuery { stdout: true, timestamps: true, tail: Some(5), since: Some(7) };
+        let all = LogQuery { stdout: true, timestamps: true, tail: Some(5), since: Some(7), follow: true };
         assert_eq!(
             ApiPath::logs(Source::Service("s"), all).to_string(),
-            "/services/s/logs?stderr=1&stdout=1&timestamps=1&tail=5&since=7"
+            "/services/s/logs?stderr=1&stdout=1&timestamps=1&tail=5&since=7&follow=1"
         );
         let plain = ApiPath::logs(Source::Task("t"), LogQuery::default());
         assert_eq!(plain.to_string(), "/tasks/t/logs?stderr=1");

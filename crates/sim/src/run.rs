@@ -10,6 +10,13 @@ use careen_planner::rollout::{Control, RolloutOutcome};
 use careen_planner::{ControllerId, Hold, NodeId, Observed, Pass, PassEnd, Spec};
 use std::collections::BTreeMap;
 
+/// So long a controller does not look when nothing rings. What rings, late, for nothing or not at all, is any time before.
+const LONGEST_PAUSE: u64 = 5;
+
+/// In these seconds a controller that acts gets far: it looks again at once behind each act.
+const AT_ONCE_EVERY: u64 = 4;
+const STEPS_AT_ONCE: u64 = 12;
+
 /// A controller in the world.
 struct Sitting {
     controller: Controller,
@@ -181,7 +188,10 @@ impl Run {
         self.remove_dead_controllers();
         let mut index = 0;
         while index < self.sitting.len() {
-            let steps = self.world.rng.between(0, 3);
+            let steps = match self.world.now.is_multiple_of(AT_ONCE_EVERY) {
+                true => STEPS_AT_ONCE,
+                false => self.world.rng.between(0, 3),
+            };
             let alive = (0..steps).all(|_| self.controller_steps(index));
             if alive {
                 index += 1;
@@ -287,7 +297,7 @@ impl Run {
             self.last = Some(turn.pass.clone());
         }
         if turn.pass.actions.is_empty() {
-            self.sitting[index].next_look = self.world.now + self.world.rng.between(1, 4);
+            self.sitting[index].next_look = self.world.now + self.world.rng.between(0, LONGEST_PAUSE);
         }
         self.sitting[index].turn = Some(turn);
         true

@@ -3,7 +3,7 @@
 use crate::decode::{self, ConfigObject};
 use crate::encode;
 use crate::error::SwarmError;
-use careen_engine::{ApiPath, Engine, EngineError, Kind};
+use careen_engine::{ApiPath, Bell, Engine, EngineError, Kind, Ringer};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -44,6 +44,13 @@ impl Swarm {
     pub fn node_id(&self) -> Result<Option<String>, SwarmError> {
         let id = self.engine.info()?.swarm.node_id;
         Ok((!id.is_empty()).then_some(id))
+    }
+
+    /// Rings when a node, a service, a config or a secret is created, changed or removed, by whomever, until the ringer is dropped.
+    pub fn follow_events(&self, bell: &Bell) -> Ringer {
+        let filters = json!({ "type": ["node", "service", "config", "secret"] });
+        let engine = self.shared();
+        bell.follow(ApiPath::events(&filters), move || Some(Arc::clone(&engine)), |_| true)
     }
 
     pub(crate) fn shared(&self) -> Arc<Engine> {

@@ -40,7 +40,7 @@ pub use names::REGISTRY_FILE;
 pub use remains::Stored;
 pub use rollouts::{Order, RequestError, Rollout};
 
-use careen_engine::RegistryAuth;
+use careen_engine::{Bell, RegistryAuth, Ringer};
 use careen_planner::cluster::{ActError, Cluster, Unseen};
 use careen_planner::observed::ControllerPlace;
 use careen_planner::{Act, ControllerId, Observed, Spec};
@@ -57,6 +57,8 @@ pub struct SwarmCluster {
     reports: Reports,
     start: Instant,
     registry: Option<RegistryAuth>,
+    /// Rings for what the swarm tells of by itself, as long as it is there.
+    _events: Option<Ringer>,
 }
 
 impl SwarmCluster {
@@ -64,8 +66,17 @@ impl SwarmCluster {
     ///
     /// The id must be new in each process. The place is that of the process; `None` outside of the swarm.
     pub fn new(swarm: Swarm, spec: Spec, me: ControllerId, place: Option<ControllerPlace>) -> Self {
-        let reports = Reports::new(swarm.shared());
-        Self { swarm, spec, me, place, reports, start: Instant::now(), registry: None }
+        let reports = Reports::new(swarm.shared(), None);
+        Self { swarm, spec, me, place, reports, start: Instant::now(), registry: None, _events: None }
+    }
+
+    /// With a bell that rings when it may be worth looking again: for what happens to the swarm's own objects, and for what agents
+    /// say. It need not ring for everything: tasks come and go without a word.
+    #[must_use]
+    pub fn with_bell(mut self, bell: Bell) -> Self {
+        self.reports = Reports::new(self.swarm.shared(), Some(bell.clone()));
+        self._events = Some(self.swarm.follow_events(&bell));
+        self
     }
 
     /// With credentials for the registry of the rollout's image: nodes pull with them.

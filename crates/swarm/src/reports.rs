@@ -1,15 +1,18 @@
 //! The agents' reports, out of their tasks' logs.
 //!
 //! A call for the log of a task on a frozen node hangs, so each has a thread and a time limit of its own, and a look
-//! waits only a moment for them: what comes later is in the next look. What was read is kept by task; a log is not read
-//! again before some time has passed.
+//! waits only a moment for them: what comes later rings, and is in the next look. What was read is kept by task. A log is read
+//! again at once when it is followed and a report comes, and otherwise not before some time has passed: who follows may be told
+//! late, twice, or nothing.
 
 use crate::logs::last_report;
-use careen_engine::{ApiPath, Engine, LogQuery};
+use careen_contract::report::MARK;
+use careen_engine::{ApiPath, Bell, Engine, LogQuery, Ringer};
 use careen_planner::observed::{Report, Said};
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -20,8 +23,9 @@ const TAIL: u32 = 2000;
 /// How long one log may take.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// How long a look waits for the logs that it began to read. A log that can be read comes within some hundredths.
-const GRACE: Duration = Duration::from_millis(500);
+/// How long a look waits for the logs that it began to read. A log that can be read comes within some hundredths; that of a
+/// container which is starting when it runs, up to a second later.
+const GRACE: Duration = Duration::from_millis(200);
 
 /// How many logs are read at a time.
 const AT_A_TIME: usize = 16;
@@ -29,11 +33,15 @@ const AT_A_TIME: usize = 16;
 /// When a log is read again.
 const SOON: Duration = Duration::from_secs(1);
 
-/// When it is, if it took long.
+/// When it is, if it could not be read.
 const LATER: Duration = Duration::from_secs(10);
 
-/// What is long. An agent that says nothing yet has a short log, a command that prints a lot a long one.
-const LONG: Duration = Duration::from_millis(300);
+/// So many times as long as the last reading took is waited before the next, up to [`LATER`]: a command that prints a lot has
+/// a long log.
+const REST: u32 = 10;
+
+/// How many logs are followed at a time. The others are read by the clock.
+const MOST_FOLLOWED: usize = 64;
 
 /// The log of a task that is over may be gone with its container: it is not asked for more often than this.
 const LAST_TRIES: u32 = 3;
@@ -53,16 +61,22 @@ pub struct Source {
 
 /// What came of reading one log.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Read {
-    said: Option<Report>,
-    /// Whether that took long, or did not come in time.
-    long: bool,
+enum Read {
+    /// The last report in it, and how long it took to find.
+    Said(Report, Duration),
+    /// It has none, and how long it took to see that. The engine holds the first answer back while a container starts: that does
+    /// not count.
+    Nothing(Duration),
+    /// It could not be read, or not in time.
+    Failed,
 }
 
 #[derive(Debug, Default)]
 struct Entry {
     said: Option<Report>,
     reading: bool,
+    /// Whether there was news while it was read.
+    stirred: bool,
     /// Whether the task was over when the reading began that is under way, or was the last.
     over: bool,
     next: Duration,
@@ -105,8 +119,28 @@ impl Cache {
     fn take(&mut self, task: &str, read: Read, now: Duration) {
         let Some(entry) = self.entries.get_mut(task) else { return };
         entry.reading = false;
-        entry.next = now + if read.long { LATER } else { SOON };
-        entry.said = read.said.or(entry.said.take());
+        let rest = match &read {
+            Read::Said(_, took) | Read::Nothing(took) => (*took * REST).clamp(SOON, LATER),
+            Read::Failed => LATER,
+        };
+        entry.next = now + if std::mem::take(&mut entry.stirred) { Duration::ZERO } else { rest };
+        match read {
+            Read::Said(said, _) => entry.said = Some(said),
+            Read::Nothing(_) | Read::Failed => {}
+        }
+    }
+
+    /// Somebody who follows a log was told of a report.
+    fn stir(&mut self, task: &str, now: Duration) {
+        let Some(entry) = self.entries.get_mut(task) else { return };
+        entry.stirred |= entry.reading;
+        entry.next = entry.next.min(now);
+    }
+
+    /// Whether a log is worth following: more may come.
+    fn is_followed(&self, source: &Source) -> bool {
+        let through = |entry: &Entry| entry.said.as_ref().is_some_and(is_last);
+        source.reachable && !source.over && !self.entries.get(&source.task).is_some_and(through)
     }
 
     fn is_reading(&self) -> bool {
@@ -143,22 +177,34 @@ fn is_last(report: &Report) -> bool {
 pub struct Reports {
     engine: Arc<Engine>,
     cache: Cache,
+    /// Those that are followed, by task.
+    followed: BTreeMap<String, Ringer>,
+    bell: Option<Bell>,
     sender: Sender<(String, Read)>,
     receiver: Receiver<(String, Read)>,
+    /// Whether nobody waits any more for what is being read.
+    late: Arc<AtomicBool>,
     start: Instant,
 }
 
 impl Reports {
-    /// Nothing is read yet.
-    pub fn new(engine: Arc<Engine>) -> Self {
+    /// Nothing is read yet. With a bell logs are followed, and it rings when one is worth reading.
+    pub fn new(engine: Arc<Engine>, bell: Option<Bell>) -> Self {
         let (sender, receiver) = channel();
-        Self { engine, cache: Cache::default(), sender, receiver, start: Instant::now() }
+        let (cache, followed, late) = (Cache::default(), BTreeMap::new(), Arc::default());
+        Self { engine, cache, followed, bell, sender, receiver, late, start: Instant::now() }
     }
 
     /// What these tasks said last, as far as it can be read now, in the same order.
     pub fn look(&mut self, sources: &[Source]) -> Vec<Option<Report>> {
-        self.receiver.try_iter().for_each(|(task, read)| self.cache.take(&task, read, self.start.elapsed()));
-        for source in self.cache.due(sources, self.start.elapsed()) {
+        self.late.store(false, Ordering::SeqCst);
+        self.take_what_came();
+        self.follow(sources);
+        let now = self.start.elapsed();
+        for (task, _) in self.followed.iter().filter(|(_, ringer)| ringer.rang()) {
+            self.cache.stir(task, now);
+        }
+        for source in self.cache.due(sources, now) {
             self.begin(source);
         }
         let until = Instant::now() + GRACE;
@@ -167,14 +213,52 @@ impl Reports {
             let Ok((task, read)) = self.receiver.recv_timeout(left) else { break };
             self.cache.take(&task, read, self.start.elapsed());
         }
+        // Who ends after this rings; who ended before it is taken here.
+        self.late.store(true, Ordering::SeqCst);
+        self.take_what_came();
         sources.iter().map(|source| self.cache.said(source).cloned()).collect()
+    }
+
+    fn take_what_came(&mut self) {
+        self.receiver.try_iter().for_each(|(task, read)| self.cache.take(&task, read, self.start.elapsed()));
+    }
+
+    fn follow(&mut self, sources: &[Source]) {
+        let Some(bell) = &self.bell else { return };
+        let wanted: Vec<&Source> =
+            sources.iter().filter(|source| self.cache.is_followed(source)).take(MOST_FOLLOWED).collect();
+        self.followed.retain(|task, _| wanted.iter().any(|source| source.task == *task));
+        for source in wanted {
+            let follow = || {
+                let query =
+                    LogQuery { stdout: source.terminal, tail: Some(0), follow: true, ..LogQuery::default() };
+                let path = ApiPath::logs(careen_engine::Source::Task(&source.task), query);
+                let engine = Arc::clone(&self.engine);
+                bell.follow(path, move || Some(Arc::clone(&engine)), has_report)
+            };
+            self.followed.entry(source.task.clone()).or_insert_with(follow);
+        }
     }
 
     fn begin(&self, source: Source) {
         let (engine, sender) = (Arc::clone(&self.engine), self.sender.clone());
-        // The controller may be gone when the answer comes; then nobody wants it.
-        std::thread::spawn(move || sender.send((source.task.clone(), read(&engine, &source))));
+        let (late, bell) = (Arc::clone(&self.late), self.bell.clone());
+        std::thread::spawn(move || {
+            let read = read(&engine, &source);
+            // The controller may be gone; then nobody wants it.
+            let _gone = sender.send((source.task, read));
+            if late.load(Ordering::SeqCst)
+                && let Some(bell) = bell
+            {
+                bell.ring();
+            }
+        });
     }
+}
+
+/// Whether there is a report in a line of a log, as it comes in frames or without.
+fn has_report(line: &[u8]) -> bool {
+    line.windows(MARK.len()).any(|window| window == MARK.as_bytes())
 }
 
 fn read(engine: &Engine, source: &Source) -> Read {
@@ -184,13 +268,20 @@ fn read(engine: &Engine, source: &Source) -> Read {
         let log = engine.reader_within(&path, LIMIT).map_err(io::Error::other)?;
         last_report(log, source.terminal)
     };
-    let begin = Instant::now();
+    let mut begin = Instant::now();
     let said = match ask(Some(TAIL)) {
-        Ok(None) => ask(None),
+        Ok(None) => {
+            begin = Instant::now();
+            ask(None)
+        }
         said => said,
     };
-    // Why one failed does not matter: 'no report' is a hold that a person sees.
-    Read { said: said.ok().flatten(), long: begin.elapsed() > LONG }
+    match said {
+        Ok(Some(said)) => Read::Said(said, begin.elapsed()),
+        Ok(None) => Read::Nothing(begin.elapsed()),
+        // Why does not matter: 'no report' is a hold that a person sees.
+        Err(_) => Read::Failed,
+    }
 }
 
 #[cfg(test)]
@@ -211,10 +302,8 @@ mod tests {
     }
 
     fn said(said: Said) -> Read {
-        Read { said: Some(said.into()), long: false }
+        Read::Said(said.into(), Duration::from_millis(20))
     }
-
-    const NOTHING: Read = Read { said: None, long: true };
 
     fn tasks(due: Vec<Source>) -> Vec<String> {
         due.into_iter().map(|source| source.task).collect()
@@ -227,10 +316,59 @@ mod tests {
         assert_eq!(tasks(cache.due(&sources, at(0))), ["a", "b"]);
         assert!(cache.due(&sources, at(60)).is_empty(), "both hang");
         cache.take("a", said(Said::Preparing), at(60));
-        cache.take("b", NOTHING, at(60));
+        cache.take("b", Read::Failed, at(60));
         assert!(cache.due(&sources, at(60)).is_empty());
         assert_eq!(tasks(cache.due(&sources, at(62))), ["a"]);
-        assert_eq!(tasks(cache.due(&sources, at(70))), ["b"], "one that took long is asked less often");
+        assert_eq!(
+            tasks(cache.due(&sources, at(70))),
+            ["b"],
+            "one that could not be read is asked less often"
+        );
+    }
+
+    #[test]
+    fn a_report_that_is_told_of_is_read_at_once_also_while_the_log_is_read() {
+        let mut cache = Cache::default();
+        let sources = [source("a")];
+        cache.due(&sources, at(0));
+        cache.take("a", Read::Nothing(Duration::from_millis(20)), at(0));
+        cache.stir("a", at(0));
+        assert_eq!(tasks(cache.due(&sources, at(0))), ["a"]);
+        cache.stir("a", at(0));
+        assert!(cache.due(&sources, at(0)).is_empty(), "it is being read");
+        cache.take("a", said(Said::Preparing), at(0));
+        assert_eq!(tasks(cache.due(&sources, at(0))), ["a"], "it may have come behind what was read");
+        cache.take("a", said(Said::Preparing), at(0));
+        assert!(cache.due(&sources, at(0)).is_empty());
+        cache.stir("gone", at(0));
+    }
+
+    #[test]
+    fn a_log_without_a_report_is_read_again_soon_and_a_long_one_later() {
+        let mut cache = Cache::default();
+        let sources = [source("a"), source("b")];
+        cache.due(&sources, at(0));
+        cache.take("a", Read::Nothing(Duration::from_millis(20)), at(0));
+        cache.take("b", Read::Nothing(Duration::from_millis(400)), at(0));
+        assert_eq!(tasks(cache.due(&sources, at(1))), ["a"], "the container had not started");
+        assert_eq!(tasks(cache.due(&sources, at(4))), ["b"]);
+    }
+
+    #[test]
+    fn logs_are_followed_as_long_as_more_may_come() {
+        let mut cache = Cache::default();
+        cache.due(&[source("a")], at(0));
+        assert!(cache.is_followed(&source("a")) && !cache.is_followed(&over("a")));
+        assert!(!cache.is_followed(&Source { reachable: false, ..source("a") }));
+        cache.take("a", said(Said::Revoked), at(0));
+        assert!(!cache.is_followed(&source("a")), "its last word");
+    }
+
+    #[test]
+    fn a_report_in_a_frame_is_one() {
+        let line = careen_planner::observed::Report::from(Said::Preparing).line().unwrap();
+        assert!(has_report(format!("\u{2}\0\0\0\0\0\0\u{7}{line}\n").as_bytes()));
+        assert!(!has_report(b"careen: waiting") && !has_report(b""));
     }
 
     #[test]
@@ -255,7 +393,7 @@ mod tests {
         cache.due(&[source("a")], at(0));
         cache.take("a", said(Said::Preparing), at(0));
         cache.due(&[source("a")], at(2));
-        cache.take("a", NOTHING, at(7));
+        cache.take("a", Read::Failed, at(7));
         assert_eq!(cache.said(&source("a")), Some(&Said::Preparing.into()));
         assert_eq!(cache.said(&Source { reachable: false, ..source("a") }), None, "its node is down");
         assert_eq!(cache.said(&over("a")), None, "nobody knows how far it came");
@@ -279,11 +417,11 @@ mod tests {
         cache.due(&[source("a")], at(0));
         cache.take("a", said(Said::Verifying), at(0));
         assert_eq!(tasks(cache.due(&[over("a")], at(1))), ["a"], "at once");
-        cache.take("a", NOTHING, at(1));
+        cache.take("a", Read::Failed, at(1));
         let mut reads = 1;
         for look in 1..100 {
             reads += cache.due(&[over("a")], at(look * 10)).len();
-            cache.take("a", NOTHING, at(look * 10));
+            cache.take("a", Read::Failed, at(look * 10));
         }
         assert_eq!(reads, LAST_TRIES as usize);
     }

@@ -15,6 +15,7 @@ use crate::watch::Watch;
 use crate::{hold, journal};
 use careen_contract::entry::Way;
 use careen_contract::report::Printed;
+use careen_engine::Bell;
 use careen_host::control::{self, Message};
 use careen_host::journal::{EngineOutcome, Journal, Record, TransactionResult};
 use careen_host::outcome::EngineRestart;
@@ -24,10 +25,14 @@ use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How often the supervisor is looked after. Everything else is told by the kernel at once.
 const LIVENESS_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Behind a look at what a witness asks of others: an engine on a busy host has much to tell.
+pub const LEAST_APART: Duration = Duration::from_millis(100);
 
 /// How long a command gets that dies with its container anyway. Less than the 10 s after which engines kill.
 const CHROOT_GRACE_MS: u64 = 7000;
@@ -46,8 +51,12 @@ pub enum End {
 pub trait Witness {
     /// The records of its journal that are new, once each, those from before this agent came included.
     fn records(&mut self, directory: &TransactionDir, records: &[&Record]);
-    /// About once a second; with what the command printed last.
+    /// About once a second, and when its bell rang or the supervisor wrote something; with what the command printed last.
     fn tick(&mut self, directory: &TransactionDir, printed: Option<Printed>);
+    /// What rings when it is worth a tick.
+    fn bell(&self) -> Option<&Bell> {
+        None
+    }
 }
 
 #[derive(Debug)]
@@ -125,7 +134,8 @@ impl Follower {
 
     /// Until the transaction is closed, or the agent has to leave.
     pub fn follow(&mut self, signals: &Signals, witness: &mut dyn Witness) -> Result<End, Stop> {
-        let mut look_at = Instant::now() + LIVENESS_INTERVAL;
+        let mut ticked = Instant::now();
+        let mut look_at = ticked + LEAST_APART;
         let mut more_than_output = true;
         loop {
             self.attach_terminal();
@@ -134,14 +144,18 @@ impl Follower {
                 return Ok(End::Closed(result));
             }
             self.printer.print().or_lose("read the output")?;
-            self.wait(signals, look_at).or_lose("wait for the transaction")?;
+            self.wait(signals, witness.bell(), look_at).or_lose("wait for the transaction")?;
             more_than_output = self.more_than_output_changed();
+            if witness.bell().is_some_and(Bell::rang) || more_than_output {
+                look_at = look_at.min(ticked + LEAST_APART);
+            }
             if self.handle(&signals.take().or_lose("read signals")?) {
                 self.printer.print().or_lose("read the output")?;
                 return Ok(End::Detached);
             }
             if look_at <= Instant::now() {
-                look_at = Instant::now() + LIVENESS_INTERVAL;
+                ticked = Instant::now();
+                look_at = ticked + LIVENESS_INTERVAL;
                 more_than_output = true;
                 witness.tick(&self.directory, self.printer.printed());
                 if self.supervisor_is_gone(witness)? {
@@ -152,13 +166,18 @@ impl Follower {
     }
 
     /// Takes the changes of files that came since the last call. A command that prints changes its output thousands of
-    /// times a second; the journal and the hold are read only when something else has changed, or may have.
+    /// times a second; the journal and the hold are read only when something else has changed, or may have. A go is what
+    /// agents write.
     fn more_than_output_changed(&self) -> bool {
-        self.watch.take(|name| ![file::OUTPUT, file::TAIL, file::INDEX].iter().any(|output| name == *output))
+        let of_no_news = [file::OUTPUT, file::TAIL, file::INDEX, file::GO];
+        self.watch.take(|name| {
+            !of_no_news.iter().any(|file| Path::new(name).file_stem() == Path::new(file).file_stem())
+        })
     }
 
-    fn wait(&mut self, signals: &Signals, deadline: Instant) -> io::Result<()> {
+    fn wait(&mut self, signals: &Signals, bell: Option<&Bell>, deadline: Instant) -> io::Result<()> {
         let mut fds = vec![signals.as_fd()];
+        fds.extend(bell.map(Bell::fd));
         fds.extend(self.watch.fd());
         let keyboard = self.terminal.as_ref().and_then(Terminal::keyboard);
         fds.extend(keyboard);
@@ -351,6 +370,19 @@ pub fn end_wait(directory: &TransactionDir, by: &str) -> io::Result<()> {
 pub fn wait_to_be_stopped(signals: &Signals) -> io::Result<()> {
     while !wait_to_be_stopped_until(signals, Instant::now() + Duration::from_secs(60 * 60))? {}
     Ok(())
+}
+
+/// As [`wait_to_be_stopped_until`], and no longer than until it rings.
+pub fn wait_to_be_stopped_or_rung(signals: &Signals, bell: &Bell, deadline: Instant) -> io::Result<bool> {
+    loop {
+        crate::readiness::wait(&[signals.as_fd(), bell.fd()], Some(deadline))?;
+        if signals.take()?.iter().any(|signal| *signal != Signal::SIGWINCH) {
+            return Ok(true);
+        }
+        if bell.rang() || Instant::now() >= deadline {
+            return Ok(false);
+        }
+    }
 }
 
 /// As [`wait_to_be_stopped`], until this moment at the latest; `true` when such a signal came.

@@ -29,7 +29,7 @@ const OTHERS_AGAIN: Duration = Duration::from_secs(5);
 impl Supervisor<'_> {
     /// Somebody who waits on this transaction's behalf: a cancel ends the wait, and so does the end of this process.
     fn waiting(&mut self) -> Waiting<'_> {
-        Waiting::new(&self.signals, &mut self.control, self.directory.file(file::HOLD))
+        Waiting::new(&self.signals, &mut self.control, self.directory)
     }
 
     /// Waits for something, and tells how that ended.
@@ -38,7 +38,7 @@ impl Supervisor<'_> {
         wait: impl FnOnce(&careen_host::manifest::Manifest, &mut Waiting<'_>) -> Result<T, Ended>,
         done: impl FnOnce(T) -> Event,
     ) -> Event {
-        let mut waiting = Waiting::new(&self.signals, &mut self.control, self.directory.file(file::HOLD));
+        let mut waiting = Waiting::new(&self.signals, &mut self.control, self.directory);
         match wait(&self.manifest, &mut waiting) {
             Ok(waited) => done(waited),
             Err(Ended) => {

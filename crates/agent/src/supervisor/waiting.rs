@@ -2,7 +2,9 @@
 
 use super::control::Control;
 use crate::engine_restart::{Ended, Patience};
+use crate::layout::{TransactionDir, file};
 use crate::signals::Signals;
+use crate::watch::Watch;
 use crate::{hold, readiness};
 use careen_contract::chain;
 use careen_host::control::Message;
@@ -16,15 +18,18 @@ use std::time::{Duration, Instant};
 pub struct Waiting<'a> {
     signals: &'a Signals,
     control: &'a mut Control,
+    /// Where the go comes. Without it the pause is as long as it is.
+    go: Option<Watch>,
     hold: PathBuf,
     said: Option<String>,
     cancelled: Option<String>,
 }
 
 impl<'a> Waiting<'a> {
-    /// Begins to wait; the reason is written to `hold`.
-    pub fn new(signals: &'a Signals, control: &'a mut Control, hold: PathBuf) -> Self {
-        Self { signals, control, hold, said: None, cancelled: None }
+    /// Begins to wait; the reason is written to the transaction's directory. A go that is passed on there ends a pause.
+    pub fn new(signals: &'a Signals, control: &'a mut Control, directory: &TransactionDir) -> Self {
+        let (go, hold) = (Watch::on(directory.path()).ok(), directory.file(file::HOLD));
+        Self { signals, control, go, hold, said: None, cancelled: None }
     }
 
     /// How a wait ended that came to no end of its own.
@@ -55,12 +60,20 @@ impl Patience for Waiting<'_> {
             if Instant::now() >= deadline {
                 return Ok(());
             }
-            let fds = [vec![self.signals.as_fd()], self.control.fds()].concat();
+            let mut fds = [vec![self.signals.as_fd()], self.control.fds()].concat();
+            fds.extend(self.go.as_ref().and_then(Watch::fd));
             // A wait that fails is no wait: better to end than to spin.
             readiness::wait(&fds, Some(deadline)).map_err(|_| Ended)?;
             let signals = self.signals.take().map_err(|_| Ended)?;
             if signals.iter().any(|signal| *signal != Signal::SIGCHLD) {
                 return Err(Ended);
+            }
+            let told = self
+                .go
+                .as_ref()
+                .is_some_and(|watch| watch.fd().is_some() && watch.take(|name| name == file::GO));
+            if told {
+                return self.listen();
             }
         }
     }

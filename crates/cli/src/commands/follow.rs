@@ -14,13 +14,18 @@ use crate::render::status;
 use crate::render::step::Step;
 use crate::view::{NodeStanding, Standing};
 use careen_contract::terminal::log_line;
+use careen_controller::Pause;
 use careen_planner::rollout::{Control, RolloutOutcome};
 use careen_planner::{JobKey, NodeId, Observed, Spec};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// How long a follower waits between two looks.
-pub(super) const INTERVAL: Duration = Duration::from_secs(2);
+/// How long a follower waits between two looks: so long whatever rings, and so long when nothing does.
+const LEAST: Duration = Duration::from_millis(250);
+const MOST: Duration = Duration::from_secs(2);
+
+/// A look is followed by a rest of so many times as long as it took.
+const REST: u32 = 3;
 
 /// So many of the last lines of a failed node are shown.
 const LAST_LINES: usize = 10;
@@ -51,8 +56,10 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
     /// Until it is over or paused, or somebody presses Ctrl-C.
     pub(super) fn follow(&mut self, spec: Spec) -> Result<Exit, Failure> {
         self.console.catch_interrupts()?;
+        let bell = self.backend.bell();
         let mut following = Following::new(spec);
         loop {
+            let began = self.console.now();
             let verdict = match self.backend.observe(Some(&following.follower.spec().id)) {
                 Ok(observed) => {
                     let task = self.controller_task(following.follower.spec(), &observed)?;
@@ -67,7 +74,10 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
                 Err(error) => return Err(error.into()),
             };
             match verdict {
-                Verdict::GoesOn => self.console.wait(INTERVAL),
+                Verdict::GoesOn => {
+                    let least = LEAST.max((self.console.now().saturating_sub(began)) * REST);
+                    self.console.wait_for(Pause { least, most: MOST.max(least) }, bell.as_ref());
+                }
                 Verdict::Paused => return self.paused(&mut following, false),
                 Verdict::Over(outcome) => return self.over(&mut following, outcome),
                 Verdict::Removed => return self.removed(&mut following),

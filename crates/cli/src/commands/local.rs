@@ -2,22 +2,20 @@
 //! and it can take over.
 
 use super::Session;
-use super::follow::{Following, INTERVAL};
+use super::follow::Following;
 use crate::backend::Backend;
 use crate::console::Console;
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::follow::Verdict;
 use crate::render::notes::Note;
-use careen_controller::{Controller, Done, run};
+use careen_controller::{Controller, Done, Pace, run};
+use careen_engine::Bell;
 use careen_planner::cluster::{ActError, Cluster, Unseen};
-use careen_planner::{Act, Action, ControllerId, Hold, Observed, Pass, PassEnd, Spec};
+use careen_planner::{Act, Action, ControllerId, Observed, Pass, PassEnd, Spec};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
-
-/// How long the loop waits when it has something to do.
-const BUSY: Duration = Duration::from_millis(500);
 
 /// A cluster whose last look others can have, too.
 struct Shared<C> {
@@ -41,6 +39,13 @@ impl<C: Cluster> Cluster for Shared<C> {
     }
 }
 
+/// When it is looked next.
+struct Clock {
+    pace: Pace,
+    bell: Option<Bell>,
+    looked: Duration,
+}
+
 /// Why the loop was left before the end.
 enum Left {
     Paused,
@@ -58,9 +63,11 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         let mut controller = Controller::new(me.clone(), spec.clone());
         let mut following = Following::new(spec);
         let mut left = None;
+        let mut clock =
+            Clock { pace: Pace::default(), bell: self.backend.bell(), looked: self.console.now() };
         self.console.catch_interrupts()?;
         let end = run(&mut controller, &mut cluster, |passed| {
-            left = self.between_passes(&mut following, &last, passed).err();
+            left = self.between_passes(&mut following, &last, &mut clock, passed).err();
             left.is_none()
         });
         let end = match end {
@@ -104,10 +111,13 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         &mut self,
         following: &mut Following,
         last: &RefCell<Option<Observed>>,
+        clock: &mut Clock,
         passed: Result<&(Pass, Vec<Done>), &Unseen>,
     ) -> Result<(), Left> {
-        let time = match passed {
-            Ok((pass, done)) => {
+        let now = self.console.now();
+        let pause = clock.pace.after(passed, now, now.saturating_sub(clock.looked));
+        match passed {
+            Ok((_, done)) => {
                 let observed = last.borrow_mut().take();
                 let saw = observed.map(|observed| self.saw(following, &observed)).transpose();
                 let busy = done.iter().any(|done| !matches!(done.act.action, Action::Beat { .. }));
@@ -115,20 +125,11 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
                     Some(Verdict::Paused) if !busy => return Err(Left::Paused),
                     Some(Verdict::Paused | Verdict::GoesOn | Verdict::Over(_) | Verdict::Removed) | None => {}
                 }
-                if pass.holds.values().any(|hold| matches!(hold, Hold::LockHeld { .. })) {
-                    INTERVAL
-                } else if busy {
-                    BUSY
-                } else {
-                    INTERVAL
-                }
             }
-            Err(away) => {
-                self.unavailable(following, &away.to_string()).map_err(Left::Failed)?;
-                INTERVAL
-            }
-        };
-        self.console.wait(time);
+            Err(away) => self.unavailable(following, &away.to_string()).map_err(Left::Failed)?,
+        }
+        self.console.wait_for(pause, clock.bell.as_ref());
+        clock.looked = self.console.now();
         if self.console.interrupted() { Err(Left::Interrupted) } else { Ok(()) }
     }
 

@@ -14,7 +14,7 @@ mod reporter;
 mod twin;
 
 use super::create::Joined;
-use super::follow::{Witness, wait_to_be_stopped_until};
+use super::follow::{LEAST_APART, Witness, wait_to_be_stopped_or_rung, wait_to_be_stopped_until};
 use super::identity::{Own, Place};
 use super::last_lines;
 use super::{Followed, Request, carry_out, host, report_result};
@@ -32,6 +32,7 @@ use careen_contract::record::with_deeds;
 use careen_contract::report::{Expectation, HostPhase, NodeOutcome, Printed, Said};
 use careen_contract::settings::RolloutPart;
 use careen_contract::{AgentExit, TransactionId};
+use careen_engine::{ApiPath, Bell, Engine, Ringer};
 use careen_host::deeds::deeds;
 use careen_host::journal::{Journal, Record, TransactionResult};
 use careen_host::outcome::{CommandEnd, Outcome};
@@ -42,12 +43,14 @@ use gates::Gates;
 use probe::Probe;
 use record::{Decided, Offered};
 use reporter::Reporter;
+use serde_json::json;
 use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How often gates are looked at.
+/// How often gates are looked at when the engine tells of nothing.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// When a busy host is asked again.
@@ -138,6 +141,7 @@ pub fn run(
         reporter: Reporter::default(),
         gates: Gates::new(part, own_container),
         agent: part.agent,
+        rings: rings()?,
         trouble: None,
         deeds: Vec::new(),
         changes: None,
@@ -145,7 +149,8 @@ pub fn run(
     };
     let id = place.id.clone();
     let before = record::found_here(&id)?;
-    Playing { request, part, source, place, id, before, signals, telling }.play()
+    let looks_at_once = true;
+    Playing { request, part, source, place, id, before, signals, telling, looks_at_once }.play()
 }
 
 struct Playing<'a> {
@@ -158,6 +163,8 @@ struct Playing<'a> {
     before: BTreeSet<TransactionId>,
     signals: &'a Signals,
     telling: Telling,
+    /// Whether something was done since the last look at the gates.
+    looks_at_once: bool,
 }
 
 /// What decides, and what is done at once: also while a command is followed.
@@ -167,6 +174,8 @@ struct Telling {
     gates: Gates,
     /// Which agent of the try this is.
     agent: u32,
+    /// Rings when the engine tells that a container has started, ended or gone.
+    rings: (Bell, Ringer),
     /// Why it cannot see what the supervisor waits for, as it was said.
     trouble: Option<String>,
     /// What careen did on the host beside the command, and what the command changed there, for people.
@@ -259,6 +268,10 @@ impl Witness for OfTheCommand<'_> {
         self.0.reporter.waits(waits(directory).as_deref());
         self.0.reporter.again();
     }
+
+    fn bell(&self) -> Option<&Bell> {
+        self.0.machine.wants_looks().then_some(&self.0.rings.0)
+    }
 }
 
 impl OfTheCommand<'_> {
@@ -312,6 +325,7 @@ impl Playing<'_> {
     }
 
     fn carry_out(&mut self, what: Do) -> Result<Event, Stop> {
+        let at_once = std::mem::replace(&mut self.looks_at_once, what != Do::LookAtGates);
         match what {
             Do::Read => match record::copied()? {
                 Some(from) => Ok(Event::Known(Known::Copied { from })),
@@ -321,7 +335,7 @@ impl Playing<'_> {
             Do::Run(step) => self.run_step(step),
             Do::Probe => self.probe(),
             Do::Offer => self.offer(),
-            Do::LookAtGates => self.look_at_gates(),
+            Do::LookAtGates => self.look_at_gates(at_once),
             Do::Revoke { by } => self.revoke(by),
             Do::Follow => self.follow(),
             Do::Free { holder, then } => {
@@ -391,11 +405,16 @@ impl Playing<'_> {
         wait_to_be_stopped_until(self.signals, Instant::now() + time).or_refuse("wait")
     }
 
-    fn look_at_gates(&mut self) -> Result<Event, Stop> {
-        match self.pause(INTERVAL)? {
-            true => Ok(Event::ToldToLeave),
-            false => self.telling.looked().map_err(|error| Stop::refused(format_args!("{error:#}"))),
+    fn look_at_gates(&mut self, at_once: bool) -> Result<Event, Stop> {
+        if !at_once && (self.pause(LEAST_APART)? || self.pause_until_it_rings()?) {
+            return Ok(Event::ToldToLeave);
         }
+        self.telling.looked().map_err(|error| Stop::refused(format_args!("{error:#}")))
+    }
+
+    fn pause_until_it_rings(&mut self) -> Result<bool, Stop> {
+        let until = Instant::now() + INTERVAL;
+        wait_to_be_stopped_or_rung(self.signals, &self.telling.rings.0, until).or_refuse("wait")
     }
 
     fn offer(&mut self) -> Result<Event, Stop> {
@@ -504,6 +523,14 @@ impl Playing<'_> {
         }
         Ok(Event::Ran(ran))
     }
+}
+
+/// A bell for what the host's engine tells of its containers; another one may be asked after a restart, or an upgrade.
+fn rings() -> Result<(Bell, Ringer), Stop> {
+    let bell = Bell::new().or_refuse("be told of the engine's events")?;
+    let filters = json!({ "type": ["container"], "event": ["start", "die", "destroy"] });
+    let ringer = bell.follow(ApiPath::events(&filters), || Engine::connect().ok().map(Arc::new), |_| true);
+    Ok((bell, ringer))
 }
 
 /// Waits until the controller has heard the last word and takes this container away.
