@@ -5,12 +5,15 @@
 //! again meanwhile. That one would find all its gates still running, draw, and might see exactly its two go first. A gate
 //! without an agent gets a stand-in with that name, for the same reason. What is on a node that does not report stays
 //! until it does, or until the node has left.
+//!
+//! Behind the end of a command its agent looks at no gate any more. Then it is enough that its service is stopped, so that no
+//! other container of it comes: agent and gates leave together.
 
 use super::node::is_past_the_go;
 use super::{Work, last_words};
 use crate::action::Action;
 use crate::ids::{JobKey, JobRole, RolloutId};
-use crate::observed::{Job, Observed, Said};
+use crate::observed::{HostPhase, Job, NodeOutcome, Observed, Said};
 use crate::participants;
 use crate::state::{NodeRecord, NodeState};
 use std::cmp::Ordering;
@@ -90,7 +93,7 @@ pub(crate) fn removal(observed: &Observed, job: &Job) -> Option<Action> {
     let agent = key.with_role(JobRole::Agent);
     match (key.role, observed.job(&agent)) {
         (JobRole::Gate(_), None) => Some(Action::CreateStandIn { key: agent }),
-        (JobRole::Gate(_), Some(agent)) if !is_gone(agent) => None,
+        (JobRole::Gate(_), Some(agent)) if !is_gone(agent) && !is_through(observed, agent) => None,
         (JobRole::Agent, _) if is_gone(job) && has_gates(observed, &key) => None,
         (JobRole::Agent | JobRole::Gate(_), _) => Some(if is_gone(job) {
             Action::RemoveJob { key }
@@ -100,6 +103,31 @@ pub(crate) fn removal(observed: &Observed, job: &Job) -> Option<Action> {
             Action::StopJob { key, version: job.version }
         }),
     }
+}
+
+/// Whether nobody can draw among an agent's gates any more: it is told to leave, and the command's end was its last word. A report
+/// that fails before the command is none, for the host would begin anew.
+fn is_through(observed: &Observed, agent: &Job) -> bool {
+    let of_the_end = |said: &Said| match said {
+        Said::Finished { outcome: NodeOutcome::Succeeded, .. } => true,
+        Said::Finished { outcome: NodeOutcome::Failed { phase, .. }, .. } => match phase {
+            HostPhase::Preflight | HostPhase::Prepare => false,
+            HostPhase::Command | HostPhase::Verify => true,
+        },
+        Said::Busy { .. }
+        | Said::Copied { .. }
+        | Said::Preparing
+        | Said::Prepared { .. }
+        | Said::Running { .. }
+        | Said::WantsRestart { .. }
+        | Said::Restarting { .. }
+        | Said::Verifying
+        | Said::Cancelled { .. }
+        | Said::Revoked
+        | Said::NotBegun
+        | Said::Forgotten => false,
+    };
+    agent.stopped && observed.report(&agent.key).is_some_and(of_the_end)
 }
 
 fn has_gates(observed: &Observed, agent: &JobKey) -> bool {
