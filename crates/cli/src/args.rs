@@ -235,6 +235,10 @@ pub struct RolloutArgs {
     /// Reboot hosts: never, when the command asks (exit code 194), when command or distribution ask, or always
     #[arg(long, value_enum, default_value_t = Reboot::Asked, value_name = "WHEN", help_heading = "Hosts")]
     pub reboot: Reboot,
+    /// Whether the command may end the engine. 'no' promises that it never does: then managers go together like other nodes,
+    /// nothing is rebooted or restarted, and nothing drained unless you say so
+    #[arg(long, value_enum, default_value_t = TouchesEngine::Maybe, value_name = "WHETHER", help_heading = "Hosts")]
+    pub touches_engine: TouchesEngine,
     /// Which nodes, in which order, and how.
     #[command(flatten)]
     pub how: HowArgs,
@@ -253,7 +257,7 @@ pub struct HowArgs {
     /// Never work on nodes with different values of this key at once (node.labels.zone)
     #[arg(long, value_parser = spread, value_name = "KEY", help_heading = "Order and pace")]
     pub spread: Option<String>,
-    /// How many nodes at a time; managers go one by one whatever it says
+    /// How many nodes at a time; managers go one by one unless --touches-engine says no
     #[arg(long, default_value = "1", value_name = "N", help_heading = "Order and pace")]
     pub parallelism: NonZeroUsize,
     /// Pause between two waves
@@ -408,6 +412,15 @@ pub enum Reboot {
     Auto,
     /// In any case.
     Always,
+}
+
+/// `--touches-engine`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TouchesEngine {
+    /// It may, as every script may.
+    Maybe,
+    /// It never does.
+    No,
 }
 
 /// `--engine-restart`.

@@ -1,6 +1,6 @@
 //! Flags become a rollout's spec. Pure.
 
-use crate::args::{Drain, EngineRestart, FailureAction, HowArgs, Order, Reboot, RolloutArgs};
+use crate::args::{Drain, EngineRestart, FailureAction, HowArgs, Order, Reboot, RolloutArgs, TouchesEngine};
 use crate::args::{UpgradeArgs, UpgradeReboot};
 use crate::phase_limit;
 use careen_planner::spec::{DrainPolicy, Limits, NodeOrder, Policy, RebootPolicy, Selection};
@@ -12,18 +12,23 @@ const UPGRADE_PAYLOAD: &str = "/upgrade";
 
 /// The rollout that the flags describe. `image` is what `--image` was pinned to.
 pub fn of_args(args: &RolloutArgs, id: RolloutId, image: &str) -> Spec {
+    let touches_engine = args.touches_engine == TouchesEngine::Maybe;
+    let how = of_how(&args.how, id, image);
     Spec {
+        touches_engine,
+        engine_restart: how.engine_restart && touches_engine,
         command: args.command.clone(),
         args: args.args.clone(),
         reboot: match args.reboot {
             Reboot::Never => RebootPolicy::Never,
+            Reboot::Asked if !touches_engine => RebootPolicy::Never,
             Reboot::Asked => RebootPolicy::Asked,
             Reboot::Auto => RebootPolicy::Auto,
             Reboot::Always => RebootPolicy::Always,
         },
         // That a reboot follows is certain, whatever `prepare` finds.
         restarts: args.reboot == Reboot::Always,
-        ..of_how(&args.how, id, image)
+        ..how
     }
 }
 
@@ -170,6 +175,17 @@ mod tests {
     }
 
     #[test]
+    fn a_command_that_leaves_the_engine_alone_goes_the_short_way() {
+        let promised = spec("--touches-engine no").unwrap();
+        assert!(careen_planner::short::is_short(&promised) && !promised.touches_engine);
+        let drained = spec("--touches-engine no --drain always").unwrap();
+        assert!(!careen_planner::short::is_short(&drained));
+        let unsaid = spec("--drain never --reboot never --engine-restart never").unwrap();
+        assert!(careen_planner::short::is_short(&unsaid) && unsaid.touches_engine);
+        assert!(!careen_planner::short::is_short(&spec("--drain never").unwrap()), "it may ask for a reboot");
+    }
+
+    #[test]
     fn a_bad_value_is_an_error_that_says_what_is_allowed() {
         for (flags, hint) in [
             ("--parallelism 0", "non-zero"),
@@ -192,6 +208,7 @@ mod tests {
             ("--drain maybe", "auto, always, never"),
             ("--reboot wanted", "never, asked, auto, always"),
             ("--engine-restart always", "auto, never"),
+            ("--touches-engine yes", "maybe, no"),
             ("--command ../sh", "directly below /install"),
             ("--format yaml", "text, json"),
         ] {

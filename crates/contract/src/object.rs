@@ -21,6 +21,12 @@ pub const RESULTS: &str = "careen.result.";
 /// Configs of the history.
 pub const HISTORIES: &str = "careen.history.";
 
+/// Configs that are the tickets of agents which need no go.
+pub const TICKETS: &str = "careen.ticket.";
+
+/// What a ticket is in its agent's container. Nobody reads it there.
+pub const TICKET_FILE: &str = "/careen-ticket";
+
 /// Configs with files of payloads.
 pub const FILES: &str = "careen.file.";
 

@@ -57,7 +57,7 @@ pub enum Reboot {
 pub struct RolloutPart {
     /// `CAREEN_GATE`: what the names of its gates' services begin with; the rest is the gate's number.
     pub gate: String,
-    /// `CAREEN_GATES`: how many gates it has, numbered from 1.
+    /// `CAREEN_GATES`: how many gates it has, numbered from 1; with 0 it needs no go.
     pub gates: u8,
     /// `CAREEN_GENERATION`: which try of the rollout on this node.
     pub generation: u32,
@@ -69,6 +69,8 @@ pub struct RolloutPart {
     pub rolls_back: bool,
     /// `CAREEN_PREFLIGHT`: whether a host is worked on although preflight finds it unfit.
     pub allows_unfit: bool,
+    /// `CAREEN_TOUCHES_ENGINE`: whether the command may end the engine; `no` only where that is declared.
+    pub touches_engine: bool,
     /// `CAREEN_UNLOCK`: whether somebody types the unlock key of an autolocked swarm.
     pub unlock_by_hand: bool,
 }
@@ -166,6 +168,7 @@ impl From<InvalidId> for InvalidSetting {
 const QUORUM_LOSS: Either = Either { no: "refused", yes: "allowed" };
 const INHIBITORS: Either = Either { no: "override", yes: "respect" };
 const PREFLIGHT: Either = Either { no: "refuse", yes: "warn" };
+const TOUCHES_ENGINE: Either = Either { no: "no", yes: "maybe" };
 const UNLOCK: Either = Either { no: "by-secret", yes: "by-hand" };
 
 impl Default for Settings {
@@ -287,11 +290,12 @@ impl RolloutPart {
             collects: given.read(variable::COLLECT, value::flag)?.unwrap_or(false),
             rolls_back: given.read(variable::ROLLBACK, value::flag)?.unwrap_or(false),
             allows_unfit: given.either(variable::PREFLIGHT, PREFLIGHT)?.unwrap_or(false),
+            touches_engine: given.either(variable::TOUCHES_ENGINE, TOUCHES_ENGINE)?.unwrap_or(true),
             unlock_by_hand: given.either(variable::UNLOCK, UNLOCK)?.unwrap_or(false),
         }))
     }
 
-    fn variables(&self) -> [(&'static str, String); 8] {
+    fn variables(&self) -> [(&'static str, String); 9] {
         [
             (variable::GATE, self.gate.clone()),
             (variable::GATES, self.gates.to_string()),
@@ -300,14 +304,15 @@ impl RolloutPart {
             (variable::COLLECT, value::written_flag(self.collects)),
             (variable::ROLLBACK, value::written_flag(self.rolls_back)),
             (variable::PREFLIGHT, PREFLIGHT.written(self.allows_unfit)),
+            (variable::TOUCHES_ENGINE, TOUCHES_ENGINE.written(self.touches_engine)),
             (variable::UNLOCK, UNLOCK.written(self.unlock_by_hand)),
         ]
     }
 }
 
 fn gates(text: &str) -> Value<u8> {
-    let count = text.parse().ok().filter(|count| (LEAST_GATES..=MOST_GATES).contains(count));
-    count.ok_or_else(|| format!("a number from {LEAST_GATES} to {MOST_GATES}").into())
+    let count = text.parse().ok().filter(|count| *count == 0 || (LEAST_GATES..=MOST_GATES).contains(count));
+    count.ok_or_else(|| format!("0, or a number from {LEAST_GATES} to {MOST_GATES}").into())
 }
 
 /// Variables that the engine sets on every container and that describe the container, not the work.
@@ -471,12 +476,13 @@ mod tests {
         let durations = [1, 500, 1000, 5_400_000, 86_400_000 * 40].map(Duration::from_millis);
         let part = RolloutPart {
             gate: format!("careen-k3x9-n-g{free}-a1-gate"),
-            gates: LEAST_GATES + u8::try_from(free % 6).unwrap(),
+            gates: [0, LEAST_GATES, LEAST_GATES + u8::try_from(free % 6).unwrap()][free % 3],
             generation: u32::try_from(free).unwrap(),
             agent: u32::MAX,
             collects: pick(2) == 1,
             rolls_back: pick(2) == 1,
             allows_unfit: pick(2) == 1,
+            touches_engine: free.is_multiple_of(4),
             unlock_by_hand: pick(2) == 1,
         };
         Settings {

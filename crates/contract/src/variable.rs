@@ -73,6 +73,8 @@ on_a_container! {
     STOP_GRACE_PERIOD = "CAREEN_STOP_GRACE_PERIOD";
     /// The command's time limit.
     TIMEOUT = "CAREEN_TIMEOUT";
+    /// Whether the command may end the engine, as every script may.
+    TOUCHES_ENGINE = "CAREEN_TOUCHES_ENGINE";
     /// The transaction's identity.
     TRANSACTION = "CAREEN_TRANSACTION";
     /// Whether somebody types the unlock key of an autolocked swarm.

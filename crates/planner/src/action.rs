@@ -58,6 +58,10 @@ pub enum Action {
         /// What it is to do.
         agent: Box<AgentSpec>,
     },
+    /// Create the ticket of an agent that needs no go. Its service refers to it.
+    CreateTicket { key: JobKey },
+    /// Remove a ticket. The swarm refuses that while the service is there; behind it nobody can create that service any more.
+    RemoveTicket { key: JobKey },
     /// Create a gate's service: a process that only waits.
     CreateGate { key: JobKey },
     /// Open one gate: a new iteration that fits nowhere takes its container away. The two that an agent has drawn are the
@@ -129,6 +133,8 @@ pub struct AgentSpec {
     /// The name of the payload's command, as `install`.
     pub command: String,
     pub args: Vec<String>,
+    /// Whether it needs no go, and so has no gates and a ticket.
+    pub short: bool,
     /// Whether it only asks what became of the transaction: it begins nothing, and says so when nothing was begun.
     pub collects: bool,
     /// Whether the host may be rebooted, autolock considered.

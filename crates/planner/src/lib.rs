@@ -8,7 +8,7 @@
 //! - [`state`]: where one node stands, and what may follow (docs/rollout-states.md)
 //! - [`hold`]: why something waits
 //! - [`participants`]: who takes part, whoever joins or leaves
-//! - [`order`], [`quorum`], [`drain`], [`availability`], [`settle`], [`failure`] (a [`ratio`] of the nodes): one question each;
+//! - [`order`], [`quorum`], [`drain`], [`availability`], [`settle`], [`failure`] (a [`ratio`] of the nodes), [`short`]: one question each;
 //!   [`scheduler`]: where Swarm places tasks, by [`constraint`] and [`needs`]; [`names`]: how nodes are called
 //! - [`plan()`]: what a rollout would do; [`view()`]: how it stands; [`pass()`]: what a controller does now, [`action`]:
 //!   how it says so; [`remains`]: what is left, and how it is given back without a controller
@@ -38,6 +38,7 @@ pub mod rollout;
 pub mod scheduler;
 pub mod selection;
 pub mod settle;
+pub mod short;
 pub mod spec;
 pub mod state;
 mod watch;

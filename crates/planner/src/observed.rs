@@ -24,6 +24,9 @@ pub struct Observed {
     pub tasks: Vec<Task>,
     /// careen's own services: agents and gates.
     pub jobs: Vec<Job>,
+    /// The tickets of this rollout: without its ticket the service of an agent that needs no go cannot be created.
+    #[serde(default)]
+    pub tickets: Vec<JobKey>,
     /// What keeps tasks from running that should, by their service's name, careen's own among them: in the words of Swarm, or of
     /// the engine that refused one or could not start it. What is on its way has none.
     #[serde(default)]

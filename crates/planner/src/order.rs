@@ -28,11 +28,23 @@ pub fn waves(spec: &Spec, participants: &[Participant]) -> Vec<Wave> {
         let waves = zone.chunks(spec.policy.parallelism.max(1));
         of_workers.extend(waves.map(|wave| wave.iter().map(|node| node.id.clone()).collect::<Wave>()));
     }
-    let (of_managers, of_down) = (alone(&managers), alone(&down));
+    let of_managers = match leaves_engines_alone(spec) {
+        true => managers
+            .chunks(spec.policy.parallelism.max(1))
+            .map(|wave| wave.iter().map(|node| node.id.clone()).collect())
+            .collect(),
+        false => alone(&managers),
+    };
+    let of_down = alone(&down);
     match spec.policy.order {
         NodeOrder::WorkersFirst => [of_workers, of_managers, of_down].concat(),
         NodeOrder::ManagersFirst => [of_managers, of_workers, of_down].concat(),
     }
+}
+
+/// Whether the work is declared to leave every engine, and so every manager, as it is: then managers go together like others.
+pub const fn leaves_engines_alone(spec: &Spec) -> bool {
+    !spec.touches_engine
 }
 
 #[cfg(test)]

@@ -109,7 +109,7 @@ pub fn gone(observed: &Observed, spec: &Spec) -> Result<Vec<GoneNode>, InvalidCo
 pub fn is_over(observed: &Observed, node: &Node, record: &NodeRecord) -> bool {
     let has_services =
         || observed.jobs.iter().any(|job| job.key.rollout == record.rollout && job.key.node == node.id);
-    let is_intent = || record.state == NodeState::Entering && !has_services();
+    let is_intent = || record.is_an_intent() && !has_services();
     record.state == NodeState::Pending || record.state.is_terminal() || is_intent()
 }
 

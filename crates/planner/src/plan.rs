@@ -24,6 +24,9 @@ use std::fmt;
 #[expect(missing_docs, reason = "the field's name says it")]
 pub struct Plan {
     pub rollout: RolloutId,
+    /// Whether it goes the short way ([`crate::short`]).
+    #[serde(default)]
+    pub short: bool,
     /// In the order in which they are worked on.
     pub waves: Vec<PlannedWave>,
     /// Nodes that were meant and cannot be worked on.
@@ -111,6 +114,8 @@ pub enum PlanRefusal {
     BadConstraint { text: String },
     /// No node at a time is no rollout.
     ParallelismZero,
+    /// The command is declared to leave the engine alone, and hosts are to be rebooted, or engines restarted.
+    EngineIsTouched,
     /// Nobody leads, so nothing that is seen of the managers counts.
     NoLeader,
     /// Too few managers would be left.
@@ -200,6 +205,7 @@ pub fn plan(observed: &Observed, spec: &Spec) -> Plan {
 pub fn plan_with(observed: &Observed, spec: &Spec, has_key: bool) -> Plan {
     let mut plan = Plan {
         rollout: spec.id.clone(),
+        short: crate::short::is_short(spec),
         waves: Vec::new(),
         skipped: Vec::new(),
         refusals: refusals_of_spec(observed, spec),
@@ -234,7 +240,7 @@ pub fn plan_with(observed: &Observed, spec: &Spec, has_key: bool) -> Plan {
         for node in &nodes {
             look_at(observed, spec, has_key, node, &mut plan);
         }
-        let quorum = nodes.iter().find_map(|node| step(observed, node));
+        let quorum = nodes.iter().filter(|_| spec.touches_engine).find_map(|node| step(observed, node));
         let nodes = nodes.iter().map(|node| planned(&mut ahead, spec, node)).collect();
         plan.waves.push(PlannedWave { nodes, quorum });
     }
@@ -261,6 +267,9 @@ fn refusals_of_spec(observed: &Observed, spec: &Spec) -> Vec<PlanRefusal> {
     if spec.policy.parallelism == 0 {
         refusals.push(PlanRefusal::ParallelismZero);
     }
+    if !spec.touches_engine && (spec.restarts || spec.engine_restart || spec.reboot != RebootPolicy::Never) {
+        refusals.push(PlanRefusal::EngineIsTouched);
+    }
     let spread = spec.selection.spread.as_ref();
     let no_key = |key: &&String| {
         observed.nodes.first().is_some_and(|node| crate::constraint::value_of(key, node).is_none())
@@ -286,7 +295,7 @@ fn takes_part(node: &Node) -> bool {
 /// Refusals and warnings about one node.
 fn look_at(observed: &Observed, spec: &Spec, has_key: bool, node: &Node, plan: &mut Plan) {
     let id = || node.id.clone();
-    if let Some(step) = step(observed, node) {
+    if let Some(step) = step(observed, node).filter(|_| spec.touches_engine) {
         // One that is off already takes nothing away.
         let at_risk = takes_part(node) && quorum::may_go_down(observed, node, false).is_err();
         if step.members == 1 {
@@ -420,6 +429,9 @@ impl fmt::Display for PlanRefusal {
                 )
             }
             Self::BadConstraint { text } => write!(f, "'{text}' is no placement constraint or key of one"),
+            Self::EngineIsTouched => f.write_str(
+                "--touches-engine no says that every engine is left alone, and a reboot ends it: leave one of the two out",
+            ),
             Self::ParallelismZero => f.write_str("parallelism 0: no node at a time is no rollout"),
             Self::NoLeader => write!(f, "{}", Hold::NoLeader),
             Self::QuorumAtRisk { node, step } => write!(

@@ -41,6 +41,9 @@ pub struct Spec {
     pub engine_restart: bool,
     /// Whether the command is known to restart the engine or the host, before `prepare` looks.
     pub restarts: bool,
+    /// Whether the command may end an engine, as every script may. Where it is declared not to, managers go together.
+    #[serde(default = "yes")]
+    pub touches_engine: bool,
     /// Take a manager down even if the others are no quorum.
     pub allow_quorum_loss: bool,
     /// Drain although tasks start elsewhere without the data of their local volumes.
@@ -61,6 +64,10 @@ pub struct Spec {
     pub respect_inhibitors: bool,
     /// How long a node may be in each state.
     pub limits: Limits,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 /// The Swarm secret that holds the unlock key. The key itself is never in a spec.
@@ -233,6 +240,7 @@ impl Spec {
             reboot: RebootPolicy::Asked,
             engine_restart: true,
             restarts: false,
+            touches_engine: true,
             allow_quorum_loss: false,
             allow_volume_moves: false,
             allow_gaps: false,

@@ -90,7 +90,7 @@ pub enum Then {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Following {
     /// While the command is not begun: the go for it, which is passed on.
-    command: Option<Watch>,
+    command: Option<Command>,
     wish: Option<Wish>,
     watch: Option<Watch>,
     /// Since when a wish waits for gates.
@@ -98,6 +98,25 @@ pub struct Following {
     /// Whether a go can reach this agent no more.
     cancelled: bool,
     said: Option<Said>,
+}
+
+/// Where the go for the command comes from.
+#[derive(Debug, Clone, PartialEq)]
+enum Command {
+    /// Its gates say it.
+    Gated(Watch),
+    /// It has no gates: it says so itself as long as the engine knows it as running.
+    Free,
+}
+
+impl Command {
+    fn look(&mut self, look: Option<&Look>, now: Duration) -> Verdict {
+        match self {
+            Self::Gated(watch) => watch.look(look, now),
+            Self::Free if look.is_some_and(Look::knows_the_agent) => Verdict::Go,
+            Self::Free => Verdict::Waits("the engine, which does not know this agent's container as running"),
+        }
+    }
 }
 
 /// What an agent exits with when it leaves and the command goes on, or was never begun.
@@ -179,6 +198,9 @@ impl Agent {
             // A supervisor of an agent before this one was faster, or an agent that came after it.
             (At::Offering, Event::TooLate) => self.follow(),
             (At::Offering, Event::Known(Known::Newer)) => self.will(At::Gone, Do::Leave(REFUSED)),
+            (At::Gathering { offered, since }, Event::Looked { look, asked, .. }) if self.part.gates == 0 => {
+                self.go_by_itself(offered, since, look.as_ref(), asked)
+            }
             (At::Gathering { offered, since }, Event::Looked { look, now, random, .. }) => {
                 self.gather(offered, since, look.as_ref(), now, random)
             }
@@ -297,20 +319,50 @@ impl Agent {
         let broken = look.is_some_and(Look::has_ended);
         let since = broken.then(|| since.unwrap_or(now));
         if since.is_some_and(|since| now.saturating_sub(since) >= GATHERING) {
-            let why = "a gate ended before all of them ran".to_owned();
-            return match offered {
-                Some(_) => self.revoke(Then::Cancelled(why), "an agent whose gates ended"),
-                None => self.says(Said::Cancelled { why }, At::Staying(0), Do::Stay(0)),
-            };
+            return self.gathered_nothing(offered, "a gate ended before all of them ran");
         }
         self.will(At::Gathering { offered, since }, Do::LookAtGates)
+    }
+
+    /// Without gates: the try is offered, then its go is passed on. An engine that answers and does not know this agent as running
+    /// has lost it, and so has its controller.
+    fn go_by_itself(
+        &mut self,
+        offered: Option<Expectation>,
+        since: Option<Duration>,
+        look: Option<&Look>,
+        asked: Duration,
+    ) -> Effects {
+        match (offered, look.is_some_and(Look::knows_the_agent)) {
+            (None, true) => self.will(At::Offering, Do::Offer),
+            (Some(_), true) => {
+                let following = Following { command: Some(Command::Free), ..Following::default() };
+                let go = Effect::PassGo { number: COMMAND, seen: asked };
+                [vec![go], self.will(At::Following(following), Do::Follow)].concat()
+            }
+            (_, false) => {
+                let since = since.unwrap_or(asked);
+                if asked.saturating_sub(since) < GATHERING {
+                    return self.will(At::Gathering { offered, since: Some(since) }, Do::LookAtGates);
+                }
+                self.gathered_nothing(offered, "the engine does not know this agent's container as running")
+            }
+        }
+    }
+
+    fn gathered_nothing(&mut self, offered: Option<Expectation>, why: &str) -> Effects {
+        let why = why.to_owned();
+        match offered {
+            Some(_) => self.revoke(Then::Cancelled(why), "an agent whose gates ended"),
+            None => self.says(Said::Cancelled { why }, At::Staying(0), Do::Stay(0)),
+        }
     }
 
     fn wait(&mut self, mut watch: Watch, look: Option<&Look>, asked: Duration, now: Duration) -> Effects {
         match watch.look(look, now) {
             Verdict::Waits(_) => self.will(At::Waiting(watch), Do::LookAtGates),
             Verdict::Go => {
-                let following = Following { command: Some(watch), ..Following::default() };
+                let following = Following { command: Some(Command::Gated(watch)), ..Following::default() };
                 let go = Effect::PassGo { number: COMMAND, seen: asked };
                 [vec![go], self.will(At::Following(following), Do::Follow)].concat()
             }

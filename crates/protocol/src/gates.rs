@@ -67,7 +67,12 @@ pub enum Verdict {
 impl Look {
     /// How many gates run, where the rest can be trusted: the same engine told it, and knows this agent.
     pub fn in_place(&self) -> usize {
-        if self.engine.is_some() && self.agent_runs { running(self).count() } else { 0 }
+        if self.knows_the_agent() { running(self).count() } else { 0 }
+    }
+
+    /// Whether one engine told it, and knows this agent as running.
+    pub fn knows_the_agent(&self) -> bool {
+        self.engine.is_some() && self.agent_runs
     }
 
     /// Whether a gate has ended by itself, or was killed.

@@ -70,6 +70,8 @@ fn words(action: &Action) -> String {
         }
         Action::CreateJob { agent } => format!("create-job {}", agent.key.name()),
         Action::CreateGate { key }
+        | Action::CreateTicket { key }
+        | Action::RemoveTicket { key }
         | Action::OpenGate { key, .. }
         | Action::StopJob { key, .. }
         | Action::CreateStandIn { key }
@@ -139,6 +141,17 @@ impl View<'_> {
             }
             Action::CreateJob { agent } => world.create_job(&agent.key, Some((**agent).clone()), stale),
             Action::CreateGate { key } => world.create_job(key, None, stale),
+            Action::CreateTicket { key } => match world.tickets.insert(key.clone()) {
+                true => Ok(()),
+                false => Err(ActError::Exists),
+            },
+            Action::RemoveTicket { key } if world.jobs.iter().any(|job| job.key == *key) => {
+                Err(ActError::Refused { why: "a service refers to it".into() })
+            }
+            Action::RemoveTicket { key } => match world.tickets.remove(key) {
+                true => Ok(()),
+                false => Err(ActError::Gone),
+            },
             Action::CreateStandIn { key } => {
                 world.create_job(key, None, stale)?;
                 world.jobs.iter_mut().filter(|job| job.key == *key).for_each(|job| job.stopped = true);
@@ -238,6 +251,12 @@ impl World {
         if self.jobs.iter().any(|job| job.key == *key) {
             return Err(ActError::Exists);
         }
+        if agent.as_ref().is_some_and(|agent| agent.short) {
+            if !self.tickets.contains(key) {
+                return Err(ActError::Refused { why: "it refers to a config that is not there".into() });
+            }
+            self.truth.short.insert(key.clone());
+        }
         let version = self.next_version();
         self.jobs.push(SimJob {
             key: key.clone(),
@@ -326,6 +345,7 @@ impl World {
             services: lists.services,
             tasks: lists.tasks,
             jobs: lists.jobs,
+            tickets: self.tickets.iter().filter(|key| key.rollout == self.spec.id).cloned().collect(),
             troubles: BTreeMap::new(),
             reports,
             lock: self.lock.clone(),

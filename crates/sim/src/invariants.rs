@@ -63,7 +63,7 @@ impl World {
     /// **Never below quorum through us**: when a manager goes down, the others are a majority of all members.
     pub(crate) fn check_quorum(&mut self, index: usize) {
         let node = &self.nodes[index];
-        if node.role == Role::Worker || self.spec.allow_quorum_loss {
+        if node.role == Role::Worker || self.spec.allow_quorum_loss || !self.spec.touches_engine {
             return;
         }
         let (members, _) = self.managers();
@@ -89,7 +89,7 @@ impl World {
         }
         let is_manager = |id: &&NodeId| self.node(id).is_some_and(|node| node.role == Role::Manager);
         let managers = out.iter().filter(is_manager).count();
-        if managers > 1 {
+        if managers > 1 && self.spec.touches_engine {
             self.violation(format!("{managers} managers in maintenance: {out:?}"));
         }
     }

@@ -11,6 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Truth {
     /// For which agents the label `running` was written, under which epochs.
     pub(crate) announced: BTreeMap<JobKey, BTreeSet<u64>>,
+    /// Agents that need no go.
+    pub(crate) short: BTreeSet<JobKey>,
     /// For which of them the node had been drained.
     pub(crate) drained: BTreeSet<JobKey>,
     /// The same for the labels of restarts.

@@ -241,6 +241,10 @@ impl World {
     fn go_was_meant(&self, process: &Process) -> Result<(), String> {
         let go = process.go.ok_or("without any agent's go")?;
         let agent = self.agent_key(&process.id, go);
+        if self.truth.short.contains(&agent) {
+            let announced = self.truth.announced.contains_key(&agent);
+            return if announced { Ok(()) } else { Err("and nobody announced it".to_owned()) };
+        }
         let drawn = *self.truth.drawn.get(&(agent.clone(), 0)).ok_or("and its agent has drawn nothing")?;
         for gate in agent.gates(false) {
             let JobRole::Gate(number) = gate.role else { continue };

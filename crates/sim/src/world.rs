@@ -33,6 +33,8 @@ pub struct World {
     pub tasks: Vec<SimTask>,
     /// careen's own services: agents and gates.
     pub jobs: Vec<SimJob>,
+    /// Tickets of agents that need no go.
+    pub tickets: BTreeSet<JobKey>,
     pub lock: Option<Lock>,
     pub rollout: RolloutRecord,
     /// How services stood before the rollout.

@@ -38,6 +38,11 @@ impl SwarmCluster {
                 self.swarm.update(Kind::Nodes, &raw, &spec).map_err(said)
             }
             Action::CreateJob { agent } => self.create_agent(agent, epoch),
+            Action::CreateTicket { key } => self.write(&names::ticket(key), b"ticket", BTreeMap::new()),
+            Action::RemoveTicket { key } => {
+                let (_, ticket) = self.swarm.config(&names::ticket(key))?.ok_or(ActError::Gone)?;
+                self.swarm.remove_config(&ticket.id).map_err(said)
+            }
             Action::CreateGate { key } => self.create(&encode::gate(key, &self.spec.image, epoch)),
             Action::OpenGate { key, version } | Action::StopJob { key, version } => self.stop(key, *version),
             Action::CreateStandIn { key } => self.create(&encode::stand_in(key, &self.spec.image, epoch)),
@@ -104,7 +109,11 @@ impl SwarmCluster {
 
     fn create_agent(&self, agent: &AgentSpec, epoch: u64) -> Done {
         let why = || format!("'{}' is no node's id", agent.key.node);
-        let spec = encode::agent(agent, &self.spec, epoch);
+        let ticket = match agent.short {
+            true => Some(self.swarm.config(&names::ticket(&agent.key))?.ok_or(ActError::Gone)?.1.id),
+            false => None,
+        };
+        let spec = encode::agent(agent, &self.spec, ticket.as_deref(), epoch);
         self.create(&spec.ok_or_else(|| ActError::Refused { why: why() })?)
     }
 

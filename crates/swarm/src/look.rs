@@ -164,13 +164,21 @@ impl SwarmCluster {
         let id = &self.spec.id;
         let (rollout, baseline) = (names::rollout(id), names::baseline(id));
         let (results, history) = (names::results(id), names::history(id, 1));
-        let found = self.swarm.configs(&[&rollout, &baseline, &results, &history])?;
+        let tickets = names::tickets(id);
+        let found = self.swarm.configs(&[&rollout, &baseline, &results, &history, &tickets])?;
         let named = |name: &str| found.iter().find(|config| config.name == name);
         observed.rollout = named(&rollout).map(decode::rollout_record).transpose()?;
         observed.baseline = named(&baseline).map(decode::baseline).transpose()?;
         observed.history_written = named(&history).is_some();
         let of_node = found.iter().filter(|config| config.name.starts_with(&results));
         observed.results = of_node.map(decode::node_result).collect::<Result<_, _>>()?;
+        let of_agents = found.iter().filter(|config| config.name.starts_with(&tickets));
+        let ticket = |config: &decode::ConfigObject| {
+            let corrupt =
+                || SwarmError::corrupt(format!("the config {}", config.name), "its name is no ticket's");
+            names::of_ticket(&config.name).ok_or_else(corrupt)
+        };
+        observed.tickets = of_agents.map(ticket).collect::<Result<_, _>>()?;
         let control = observed.rollout.as_ref().map(|rollout| &rollout.control);
         // The list comes with all that is in them, so it is asked for at the end alone.
         if matches!(control, Some(Control::Finished { .. })) && !self.spec.given.files.is_empty() {

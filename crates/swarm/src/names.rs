@@ -1,8 +1,10 @@
 //! What careen's objects in a swarm are called (docs/rollout-state-in-swarm.md).
 
 use careen_contract::label::role;
-use careen_contract::object::{BASELINES, FILES, HISTORIES, REGISTRIES, RESULTS, ROLLOUTS, UNLOCK_KEYS};
-use careen_planner::{JobRole, NodeId, RolloutId};
+use careen_contract::object::{
+    BASELINES, FILES, HISTORIES, REGISTRIES, RESULTS, ROLLOUTS, TICKETS, UNLOCK_KEYS,
+};
+use careen_planner::{JobKey, JobRole, NodeId, RolloutId};
 
 /// The file in which a controller finds the credentials for its rollout's registry: a secret of its service. A plain
 /// container has it as a file of its own, which outlives restarts of engine and host with it, and goes with it.
@@ -37,6 +39,27 @@ pub fn results(id: &RolloutId) -> String {
 /// The config of one result: at most 64 characters, which is what Swarm allows.
 pub fn result(id: &RolloutId, node: &NodeId, generation: u32) -> String {
     format!("{}{node}.g{generation}", results(id))
+}
+
+/// What the tickets of a rollout begin with.
+pub fn tickets(id: &RolloutId) -> String {
+    format!("{TICKETS}{id}.")
+}
+
+/// The ticket of an agent that needs no go.
+pub fn ticket(agent: &JobKey) -> String {
+    let JobKey { rollout, node, generation, agent, role: _ } = agent;
+    format!("{}{node}.g{generation}.a{agent}", tickets(rollout))
+}
+
+/// Whose ticket has this name: of one kind of name there is one way to write it.
+pub fn of_ticket(name: &str) -> Option<JobKey> {
+    let mut parts = name.strip_prefix(TICKETS)?.split('.');
+    let (rollout, node) = (RolloutId::parse(parts.next()?).ok()?, NodeId(parts.next()?.to_owned()));
+    let generation = parts.next()?.strip_prefix('g')?.parse().ok()?;
+    let agent = parts.next()?.strip_prefix('a')?.parse().ok()?;
+    let key = JobKey { rollout, node, generation, agent, role: JobRole::Agent };
+    (ticket(&key) == name).then_some(key)
 }
 
 /// What the configs with the files of a rollout's payload begin with.
@@ -100,6 +123,12 @@ mod tests {
         let name = result(&id, &NodeId("f3tu280ls0gp01obdjoe97xy5".into()), 999_999_999);
         assert!(name.len() <= 64, "{name}");
         assert!(name.starts_with(&results(&id)));
+        let (rollout, node) = (id.clone(), NodeId("f3tu280ls0gp01obdjoe97xy5".into()));
+        let agent = JobKey { rollout, node, generation: 999, agent: 12, role: JobRole::Agent };
+        let name = ticket(&agent);
+        assert!(name.len() <= 64, "{name}");
+        assert_eq!(of_ticket(&name), Some(agent));
+        assert_eq!(of_ticket(&name.replace("g999", "g0999")), None);
         assert!(file(&id, &"0".repeat(64)).len() <= 64 && registry(&id).len() <= 64);
     }
 }

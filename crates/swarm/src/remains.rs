@@ -34,7 +34,8 @@ pub struct Stored {
 
 /// What the names of a rollout's configs begin with, and of its secrets. The rollout itself stands first, so that it is
 /// removed last.
-const CONFIGS: [&str; 4] = [object::ROLLOUTS, object::BASELINES, object::RESULTS, object::FILES];
+const CONFIGS: [&str; 5] =
+    [object::ROLLOUTS, object::BASELINES, object::RESULTS, object::FILES, object::TICKETS];
 const SECRETS: [&str; 2] = [object::REGISTRIES, object::UNLOCK_KEYS];
 
 impl Swarm {

@@ -379,7 +379,7 @@ impl Creation<'_> {
             awaits_go: settings.rollout.is_some(),
             allow_quorum_loss: settings.allow_quorum_loss,
             respect_inhibitors: settings.respect_inhibitors,
-            may_touch_engine: settings.rollout.is_some()
+            may_touch_engine: settings.rollout.as_ref().is_some_and(|part| part.touches_engine)
                 && takes_host_lock(&self.request.command)
                 && may_touch_engine(expectation::of_command(self.root, &self.place.id)),
         })

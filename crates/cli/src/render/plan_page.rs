@@ -25,6 +25,9 @@ pub fn page(plan: &Plan, draft: &Draft, observed: &Observed, page: &mut Page) {
     let nodes: usize = plan.waves.iter().map(|wave| wave.nodes.len()).sum();
     let waves = if plan.waves.len() == 1 { "wave" } else { "waves" };
     page.line(format!("nodes    {nodes}, in {} {waves}", plan.waves.len()));
+    if plan.short {
+        page.line("way      short: nothing is drained or restarted, so all nodes of a wave begin at once");
+    }
     for (number, wave) in plan.waves.iter().enumerate() {
         page.gap();
         self::wave(number + 1, wave, observed, &names, page);
@@ -131,6 +134,7 @@ pub struct PlanJson<'a> {
     command: &'a str,
     args: &'a [String],
     given: Listed<'a>,
+    short: bool,
     waves: &'a [PlannedWave],
     skipped: &'a [careen_planner::plan::SkippedNode],
     refusals: Vec<Said<'a, careen_planner::plan::PlanRefusal>>,
@@ -211,6 +215,7 @@ pub fn json<'a>(
         command: &spec.command,
         args: &spec.args,
         given: Listed::of(draft),
+        short: plan.short,
         waves: &plan.waves,
         skipped: &plan.skipped,
         refusals: plan.refusals.iter().map(|what| said(what, &names)).collect(),

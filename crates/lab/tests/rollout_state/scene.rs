@@ -271,6 +271,7 @@ pub fn agent(node: &NodeId) -> AgentSpec {
         payload: None,
         command: "install".into(),
         args: vec!["a b".into()],
+        short: false,
         collects: false,
         reboot: RebootPolicy::Asked,
         engine_restart: true,

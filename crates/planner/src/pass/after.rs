@@ -71,6 +71,9 @@ impl Work<'_> {
         if let Some(replaced) = self.gives_up(here) {
             return replaced;
         }
+        if let Some(on_its_way) = self.on_its_way(here, said) {
+            return on_its_way;
+        }
         if self.is_lost(here) {
             return lost(here);
         }

@@ -6,7 +6,7 @@ use crate::drain;
 use crate::hold::{Hold, PauseReason};
 use crate::ids::NodeId;
 use crate::observed::{Availability, Expectation, Node, Role};
-use crate::order::Wave;
+use crate::order::{self, Wave};
 use crate::participants;
 use crate::quorum;
 use crate::rollout::{Baseline, Control};
@@ -43,8 +43,13 @@ impl Work<'_> {
         if let Err(hold) = self.place(node) {
             return Move::Wait(hold);
         }
-        if let Some(moving) = self.controller_leaves(node) {
+        if !order::leaves_engines_alone(self.spec)
+            && let Some(moving) = self.controller_leaves(node)
+        {
             return moving;
+        }
+        if self.goes_the_short_way(node, record) {
+            return Move::Step(NodeEvent::Start, Wanted::Keep);
         }
         let surely_drained = drain::before_the_command(self.spec, Expectation::Unknown);
         let kept = crate::availability::operators(node, record.taken) != Availability::Active;
@@ -119,6 +124,13 @@ impl Work<'_> {
     }
 
     fn limits(&self, node: &Node, nodes: Vec<NodeId>) -> Result<(), Hold> {
+        let limit = self.spec.policy.parallelism.max(1);
+        let full = |nodes: Vec<NodeId>| {
+            if nodes.len() >= limit { Err(Hold::Parallelism { limit, nodes }) } else { Ok(()) }
+        };
+        if order::leaves_engines_alone(self.spec) {
+            return full(nodes);
+        }
         let was_manager =
             |id: &NodeId| self.participants.iter().any(|one| one.id == *id && one.role == Role::Manager);
         let is_manager =
@@ -126,10 +138,7 @@ impl Work<'_> {
         if let (true, Some(other)) = (node.is_manager(), nodes.iter().find(is_manager)) {
             return Err(Hold::OtherManager { node: other.clone() });
         }
-        let limit = self.spec.policy.parallelism.max(1);
-        if nodes.len() >= limit {
-            return Err(Hold::Parallelism { limit, nodes });
-        }
+        full(nodes)?;
         quorum::may_go_down(self.observed, node, self.spec.allow_quorum_loss)
     }
 

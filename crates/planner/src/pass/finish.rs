@@ -120,7 +120,8 @@ fn has_delivered(observed: &Observed, spec: &Spec) -> bool {
 /// Whether services are left that can be taken away. What is on a node that is down waits for a later rollout.
 fn has_leftovers(observed: &Observed, spec: &Spec) -> bool {
     let reachable = |job: &&Job| observed.node(&job.key.node).is_none_or(|node| node.is_ready());
-    observed.jobs.iter().filter(reachable).any(|job| !is_needed(observed, &spec.id, &job.key))
+    let tickets = observed.tickets.iter().any(|key| observed.job(key).is_none());
+    tickets || observed.jobs.iter().filter(reachable).any(|job| !is_needed(observed, &spec.id, &job.key))
 }
 
 /// The label of a node that careen left drained stays: it says what the node was before. One that says `entering` is of a
@@ -128,7 +129,7 @@ fn has_leftovers(observed: &Observed, spec: &Spec) -> bool {
 fn wants_tidying(node: &crate::observed::Node, spec: &Spec) -> bool {
     let record = NodeRecord::of(node).ok().flatten();
     record.is_some_and(|record| {
-        let begun = !record.state.is_terminal() && record.state != NodeState::Entering;
+        let begun = !record.state.is_terminal() && !record.is_an_intent();
         record.rollout == spec.id && !begun && record.taken.is_none()
     })
 }

@@ -58,11 +58,12 @@ impl Work<'_> {
         actions
     }
 
-    fn agent_spec(&self, here: &Here<'_>) -> AgentSpec {
+    pub(super) fn agent_spec(&self, here: &Here<'_>) -> AgentSpec {
         let spec = self.spec;
         let locked_out = self.observed.autolock && here.node.is_manager() && !spec.unlock_by_hand;
         AgentSpec {
-            collects: here.record.state.is_after_the_go(),
+            collects: here.record.state.is_after_the_go() && !here.record.short,
+            short: here.record.short,
             reboot: if locked_out { RebootPolicy::Never } else { spec.reboot },
             unlock_key: spec.unlock_key.clone().filter(|_| here.node.is_manager()),
             ..self.any_agent(here.agent.clone())
@@ -84,6 +85,7 @@ impl Work<'_> {
             payload: self.spec.payload.clone(),
             command: spec.command.clone(),
             args: spec.args.clone(),
+            short: false,
             collects: false,
             reboot: spec.reboot,
             engine_restart: spec.engine_restart,

@@ -22,6 +22,7 @@ mod lock;
 mod node;
 mod reap;
 mod rejoined;
+mod short;
 
 use crate::action::{Act, Action};
 use crate::availability::{self, Change};
@@ -311,6 +312,7 @@ impl Work<'_> {
     fn all(&mut self) -> Result<PassEnd, PassError> {
         if matches!(self.control, Control::Finished { .. }) {
             self.reap();
+            self.reap_tickets();
             return Ok(self.tidy());
         }
         self.record_baseline();
@@ -322,6 +324,7 @@ impl Work<'_> {
             }
         }
         self.reap();
+        self.reap_tickets();
         Ok(self.finish())
     }
 
@@ -362,7 +365,10 @@ impl Work<'_> {
     /// written any more. Its one act that no version of the node guards is the go: an agent that has not said that it
     /// began is replaced in the same write by one that asks the host.
     fn take_over(&mut self, node: &Node, record: NodeRecord) -> Result<(), PassError> {
-        let announced = matches!(record.state, NodeState::Running { .. });
+        if let Some(decided) = self.takes_over_short(node, &record) {
+            return self.apply(node, record, decided);
+        }
+        let announced = matches!(record.state, NodeState::Running { .. }) && !record.short;
         if !announced || has_begun(self.observed, &node.id, &record) {
             self.write(node, NodeRecord { epoch: self.epoch, ..record }, None, Hold::TakingOver);
             return Ok(());
@@ -404,12 +410,15 @@ impl Work<'_> {
     ) -> Result<(), PassError> {
         let state = record.state.clone().step(event)?;
         let (agent, cancelled) = match event {
-            NodeEvent::Enter | NodeEvent::AgentLost | NodeEvent::NotBegun => {
-                (record.agent + 1, record.cancelled)
-            }
+            NodeEvent::Enter
+            | NodeEvent::Start
+            | NodeEvent::Refused
+            | NodeEvent::AgentLost
+            | NodeEvent::NotBegun => (record.agent + 1, record.cancelled),
             NodeEvent::Cancelled => (record.agent + 1, record.cancelled + 1),
             NodeEvent::Retry => (0, 0),
             NodeEvent::Withdraw
+            | NodeEvent::NeverPlaced
             | NodeEvent::Placed
             | NodeEvent::Drain(_)
             | NodeEvent::Go { .. }
@@ -426,7 +435,9 @@ impl Work<'_> {
         let generation = record.generation + u32::from(*event == NodeEvent::Retry);
         let begun = *event != NodeEvent::Retry && (record.begun || state.tells_of_a_beginning());
         let change = change(node, &record, wanted);
+        let short = *event == NodeEvent::Start || (record.short && agent == record.agent);
         let record = NodeRecord {
+            short,
             generation,
             agent,
             cancelled,

@@ -1913,3 +1913,132 @@ fn a_host_whose_agent_died_with_its_engine_is_asked_when_it_takes_tasks_again() 
     assert!(words.contains(&"stop-job".to_owned()), "nothing more is to be heard: {words:?}");
     assert_eq!(asks(&seen), None);
 }
+
+/// A rollout in which nothing is drained or restarted.
+fn short_spec() -> Spec {
+    let (drain, reboot) = (crate::spec::DrainPolicy::Never, crate::spec::RebootPolicy::Never);
+    Spec { drain, reboot, engine_restart: false, ..spec() }
+}
+
+fn short_record(state: NodeState) -> NodeRecord {
+    NodeRecord { short: true, taken: None, ..record(state) }
+}
+
+const SHORT_RUNNING: NodeState = NodeState::Running { drained: false };
+
+/// What a pass of a short rollout does, by the names of its actions, for a node `w1` in this state.
+fn short_pass(observed: &Observed) -> (Vec<&'static str>, Pass) {
+    let pass = pass(observed, &short_spec(), &me(), &Watch::default(), Duration::ZERO).unwrap();
+    (pass.actions.iter().map(|act| act.action.name()).collect(), pass)
+}
+
+#[test]
+fn on_the_short_way_the_label_comes_first_then_the_ticket_then_the_agent_without_gates() {
+    let mut observed = cluster();
+    let (actions, pass) = short_pass(&observed);
+    assert_eq!(actions, ["update-node"]);
+    assert_eq!(pass.states[&NodeId("w1".into())], SHORT_RUNNING);
+    put(&mut observed, "w1", &short_record(SHORT_RUNNING));
+    assert_eq!(short_pass(&observed).0, ["create-ticket"]);
+    observed.tickets.push(key("w1", JobRole::Agent));
+    let (actions, pass) = short_pass(&observed);
+    assert_eq!(actions, ["create-job"]);
+    let Action::CreateJob { agent } = &pass.actions[0].action else { unreachable!() };
+    assert!(agent.short && !agent.collects);
+}
+
+#[test]
+fn whoever_takes_a_ticket_away_knows_that_the_agent_never_comes() {
+    let mut observed = cluster();
+    put(&mut observed, "w1", &short_record(SHORT_RUNNING));
+    let old = |observed: &mut Observed| {
+        put(observed, "w1", &NodeRecord { epoch: EPOCH - 1, ..short_record(SHORT_RUNNING) });
+    };
+    let paused = |observed: &mut Observed| {
+        observed.rollout.as_mut().unwrap().control = Control::Paused { why: PauseReason::Asked };
+    };
+    let aborting = |observed: &mut Observed| observed.rollout.as_mut().unwrap().control = Control::Aborting;
+    let skipped = |observed: &mut Observed| {
+        let ask = Ask::Skip.label(&rollout());
+        node(observed, "w1").labels.insert(label::ASK.into(), ask);
+    };
+    let drained = |observed: &mut Observed| node(observed, "w1").availability = Drain;
+    let down = |observed: &mut Observed| node(observed, "w1").status = NodeStatus::Down;
+    let changes: [(&str, &dyn Fn(&mut Observed)); 6] = [
+        ("a new controller", &old),
+        ("paused", &paused),
+        ("aborted", &aborting),
+        ("left out", &skipped),
+        ("drained", &drained),
+        ("down", &down),
+    ];
+    for (why, change) in changes {
+        let mut observed = observed.clone();
+        change(&mut observed);
+        observed.tickets.push(key("w1", JobRole::Agent));
+        assert_eq!(short_pass(&observed).0, ["remove-ticket"], "{why}");
+        observed.tickets.clear();
+        let (actions, pass) = short_pass(&observed);
+        assert_eq!(actions, ["update-node"], "{why}");
+        assert_eq!(pass.states[&NodeId("w1".into())], NodeState::Pending, "{why}");
+    }
+}
+
+#[test]
+fn an_agent_that_is_there_is_taken_over_as_it_is_and_one_that_was_refused_goes_the_long_way() {
+    let mut observed = cluster();
+    put(&mut observed, "w1", &NodeRecord { epoch: EPOCH - 1, ..short_record(SHORT_RUNNING) });
+    observed.tickets.push(key("w1", JobRole::Agent));
+    let agent = |state, refused| Job {
+        key: key("w1", JobRole::Agent),
+        version: Version(2),
+        stopped: false,
+        on: None,
+        tasks: vec![state],
+        refused,
+    };
+    observed.jobs.push(agent(TaskState::Running, None));
+    let state = |pass: &Pass| pass.states[&NodeId("w1".into())].clone();
+    let (actions, pass) = short_pass(&observed);
+    assert_eq!((actions, state(&pass)), (vec!["update-node"], SHORT_RUNNING));
+    put(&mut observed, "w1", &short_record(SHORT_RUNNING));
+    let refusal = Refusal { why: "No such image".into(), no_image: true };
+    observed.jobs = vec![agent(TaskState::Rejected, Some(refusal))];
+    assert_eq!(state(&short_pass(&observed).1), NodeState::Entering);
+    // Its container was there: its host may have begun.
+    observed.jobs = vec![agent(TaskState::Failed, None)];
+    assert_eq!(state(&short_pass(&observed).1), NodeState::Verifying);
+}
+
+#[test]
+fn behind_its_last_word_an_agent_without_gates_is_removed_at_once_and_its_ticket_after_it() {
+    let mut observed = cluster();
+    let then = crate::state::AfterRestoring::Settle;
+    put(&mut observed, "w1", &short_record(NodeState::Restoring { then }));
+    observed.tickets.push(key("w1", JobRole::Agent));
+    jobs(
+        &mut observed,
+        "w1",
+        TaskState::Running,
+        Some(Said::Finished { outcome: NodeOutcome::Succeeded, record: None }),
+    );
+    observed.jobs.retain(|job| job.key.role == JobRole::Agent);
+    assert!(short_pass(&observed).0.contains(&"remove-job"), "{:?}", short_pass(&observed).0);
+    observed.jobs.clear();
+    assert!(short_pass(&observed).0.contains(&"remove-ticket"));
+}
+
+#[test]
+fn managers_go_together_only_where_the_command_is_declared_to_leave_engines_alone() {
+    let mut observed = cluster();
+    observed.nodes.retain(Node::is_manager);
+    let started = |spec: &Spec| {
+        let pass = pass(&observed, spec, &me(), &Watch::default(), Duration::ZERO).unwrap();
+        pass.states.values().filter(|state| **state == SHORT_RUNNING).count()
+    };
+    let mut spec = short_spec();
+    spec.policy.parallelism = 3;
+    assert_eq!(started(&spec), 1);
+    spec.touches_engine = false;
+    assert_eq!(started(&spec), 3);
+}

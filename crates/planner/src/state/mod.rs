@@ -112,6 +112,12 @@ pub enum AfterRestoring {
 pub enum NodeEvent {
     /// It is the node's turn.
     Enter,
+    /// It is the node's turn, and it goes the short way: the agent needs no go ([`crate::short`]).
+    Start,
+    /// Of the short way: its agent was never placed, and can be placed no more.
+    NeverPlaced,
+    /// Of the short way: its node refused the agent, so nothing was begun. Another one is placed, with gates.
+    Refused,
     /// Its operator drained it before the agent was placed.
     Withdraw,
     /// Agent and gates run.
@@ -165,6 +171,9 @@ impl NodeState {
         let illegal = IllegalStep { state: self.name(), event: event.name() };
         Ok(match event {
             NodeEvent::Enter if self == Self::Pending => Self::Entering,
+            NodeEvent::Start if self == Self::Pending => Self::Running { drained: false },
+            NodeEvent::NeverPlaced if self == (Self::Running { drained: false }) => Self::Pending,
+            NodeEvent::Refused if self == (Self::Running { drained: false }) => Self::Entering,
             NodeEvent::Withdraw if self == Self::Entering => Self::Pending,
             NodeEvent::Placed if self == Self::Entering => Self::Preparing,
             NodeEvent::AgentLost | NodeEvent::Cancelled if self.is_before_the_go() => Self::Entering,
@@ -206,6 +215,9 @@ impl NodeState {
                 Self::Gone { left: Left::GivenUp }
             }
             NodeEvent::Enter
+            | NodeEvent::Start
+            | NodeEvent::NeverPlaced
+            | NodeEvent::Refused
             | NodeEvent::Withdraw
             | NodeEvent::Placed
             | NodeEvent::AgentLost

@@ -1,6 +1,6 @@
 //! A node's state as one label: short, versioned, and written together with the availability that it speaks of.
 //!
-//! `1 ROLLOUT gN aN [cN] [b] eN STATE [was>set]`, for example `1 k3x9 g1 a2 e7 draining:reboot active>drain`. Labels and
+//! `1 ROLLOUT gN aN [cN] [b] [s] eN STATE [was>set]`, for example `1 k3x9 g1 a2 e7 draining:reboot active>drain`. Labels and
 //! availability lie in the same object of the swarm, so one write changes both: there is no moment in which a node is
 //! drained and nobody knows by whom.
 
@@ -29,6 +29,9 @@ pub struct NodeRecord {
     pub cancelled: u32,
     /// Whether the command of this try wanted a restart: so it was begun, whatever its host knows of it behind that restart.
     pub begun: bool,
+    /// Whether its agent needs no go: the short way.
+    #[serde(default)]
+    pub short: bool,
     /// The epoch of the controller that wrote it.
     pub epoch: u64,
     /// Where the node stands.
@@ -64,10 +67,17 @@ impl NodeRecord {
             agent: 0,
             cancelled: 0,
             begun: false,
+            short: false,
             epoch,
             state: NodeState::Pending,
             taken: None,
         }
+    }
+
+    /// Whether it says of a node that its agent is about to be placed, and nothing more: without a service nothing was begun.
+    pub fn is_an_intent(&self) -> bool {
+        self.state == NodeState::Entering
+            || (self.short && self.state == NodeState::Running { drained: false })
     }
 
     /// The record of a node, from its labels.
@@ -103,13 +113,17 @@ impl NodeRecord {
         if begun {
             word = words.next()?;
         }
+        let short = word == "s";
+        if short {
+            word = words.next()?;
+        }
         let epoch = word.strip_prefix('e')?.parse().ok()?;
         let state = decode_state(words.next()?)?;
         let taken = match words.next() {
             Some(word) => Some(decode_taken(word)?),
             None => None,
         };
-        let record = Self { rollout, generation, agent, cancelled, begun, epoch, state, taken };
+        let record = Self { rollout, generation, agent, cancelled, begun, short, epoch, state, taken };
         // What is not written exactly so was written by somebody else.
         (words.next().is_none() && Unread(text).is(&record)).then_some(record)
     }
@@ -118,7 +132,7 @@ impl NodeRecord {
 /// The value of the node's label.
 impl fmt::Display for NodeRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { rollout, generation, agent, cancelled, begun, epoch, state, taken } = self;
+        let Self { rollout, generation, agent, cancelled, begun, short, epoch, state, taken } = self;
         write!(f, "{FORMAT} {rollout} g{generation} a{agent}")?;
         // Rare, and so not in every label.
         if *cancelled > 0 {
@@ -126,6 +140,9 @@ impl fmt::Display for NodeRecord {
         }
         if *begun {
             f.write_str(" b")?;
+        }
+        if *short {
+            f.write_str(" s")?;
         }
         write!(f, " e{epoch} ")?;
         write_state(f, state)?;

@@ -43,6 +43,9 @@ fn all_events() -> Vec<NodeEvent> {
     let restarts = [Restart::Engine, Restart::Reboot];
     let mut events = vec![
         NodeEvent::Enter,
+        NodeEvent::Start,
+        NodeEvent::NeverPlaced,
+        NodeEvent::Refused,
         NodeEvent::Withdraw,
         NodeEvent::Placed,
         NodeEvent::AgentLost,
@@ -139,6 +142,7 @@ fn a_record_is_one_short_label_and_comes_back_as_it_was() {
                     agent: 3,
                     cancelled: u32::from(was == Availability::Pause),
                     begun: was == Availability::Drain,
+                    short: was == Availability::Active,
                     epoch: 70,
                     state: state.clone(),
                     taken,
@@ -174,6 +178,8 @@ fn what_is_not_written_exactly_so_is_corrupt() {
         "1 k3x9 g1 c1 a0 e7 pending",
         "1 k3x9 g1 a0 c1 pending",
         "1 k3x9 g1 a0 e7 c1 pending",
+        "1 k3x9 g1 a0 s s e7 pending",
+        "1 k3x9 g1 a0 s b e7 pending",
         "1 k3x9 g1 a0 e7 held",
         "1 k3x9 g1 a0 e7 failed",
         "1 k3x9 g1 a0 e7 failed:nowhere:node-down",

@@ -10,7 +10,7 @@ use std::time::Duration;
 pub struct Part {
     /// Which agent of the try.
     pub agent: u32,
-    /// How many gates it has.
+    /// How many gates it has. With none it needs no go: its rollout has nothing to wait for, and placing it was the word.
     pub gates: u8,
     /// It asks what became of the try, and begins nothing.
     pub collects: bool,

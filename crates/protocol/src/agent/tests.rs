@@ -115,6 +115,7 @@ fn says(effects: &[Effect]) -> Option<&Said> {
 fn all_agents() -> Vec<Agent> {
     let bare = Part { has_prepare: false, has_verify: false, has_rollback: false, ..part() };
     let collects = Part { collects: true, gates: 4, ..part() };
+    let free = Part { gates: 0, ..bare.clone() };
     let told = |mut agent: Agent| {
         agent.step(Event::ToldToLeave).expect("it hears that");
         agent
@@ -130,6 +131,9 @@ fn all_agents() -> Vec<Agent> {
     let mut offered = offering.clone();
     offered.step(Event::Offered { expects: Expectation::No }).expect("offered");
     let gathering = after(bare.clone(), [Event::Begin, Event::Known(Known::Nothing), Event::Fit]);
+    let free = after(free, [Event::Begin, Event::Known(Known::Nothing), Event::Fit]);
+    let mut free_and_offered = saw(free.clone(), &six(), 1);
+    free_and_offered.step(Event::Offered { expects: Expectation::No }).expect("offered");
     let following = after(part(), begun());
     let rolling_back = after(part(), [begun(), vec![ran(false)]].concat());
     let verifying = after(part(), [begun(), vec![ran(true)]].concat());
@@ -154,6 +158,9 @@ fn all_agents() -> Vec<Agent> {
         saw(said_no, &refusal(&waiting), 9),
         saw(waiting.clone(), &without(&six(), |_| true), 3),
         after(collects, [Event::Begin, Event::Known(Known::NotBegun { offered: 1 })]),
+        free,
+        saw(free_and_offered.clone(), &six(), 2),
+        free_and_offered,
         following,
         after(bare, begun()),
         rolling_back,
@@ -259,6 +266,30 @@ fn a_go_is_followed_and_a_refusal_and_an_accident_are_revoked_first() {
             assert_eq!(effects.last(), Some(&Effect::Do(Do::Stay(0))));
         }
     }
+}
+
+#[test]
+fn one_without_gates_offers_and_goes_and_passes_that_on_as_long_as_its_engine_knows_it() {
+    let free = Part { gates: 0, has_prepare: false, ..part() };
+    let mut agent = after(free, [Event::Begin, Event::Known(Known::Nothing), Event::Fit]);
+    let lost = Look { agent_runs: false, ..look(&[]) };
+    assert_eq!(agent.step(looked(&lost, 1)).unwrap(), [Effect::Do(Do::LookAtGates)]);
+    assert_eq!(agent.step(looked(&look(&[]), 2)).unwrap(), [Effect::Do(Do::Offer)]);
+    agent.step(Event::Offered { expects: Expectation::No }).unwrap();
+    let go = |at| Effect::PassGo { number: COMMAND, seen: seconds(at) };
+    assert_eq!(agent.step(looked(&look(&[]), 3)).unwrap(), [go(3), Effect::Do(Do::Follow)]);
+    assert_eq!(agent.step(looked(&look(&[]), 4)).unwrap(), [go(4)]);
+    assert_eq!(agent.step(looked(&lost, 5)).unwrap(), [], "it may have been replaced");
+}
+
+#[test]
+fn one_without_gates_that_its_engine_does_not_know_cancels() {
+    let free = Part { gates: 0, has_prepare: false, ..part() };
+    let mut agent = after(free, [Event::Begin, Event::Known(Known::Nothing), Event::Fit]);
+    let lost = Look { agent_runs: false, ..look(&[]) };
+    agent.step(looked(&lost, 1)).unwrap();
+    let effects = agent.step(looked(&lost, 1 + GATHERING.as_secs())).unwrap();
+    assert!(matches!(says(&effects), Some(Said::Cancelled { .. })), "{effects:?}");
 }
 
 #[test]

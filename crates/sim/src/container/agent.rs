@@ -40,7 +40,11 @@ impl AgentProcess {
     pub fn new(key: &JobKey, spec: &AgentSpec, has_rollback: bool, now: u64) -> Self {
         let part = agent::Part {
             agent: key.agent,
-            gates: if spec.collects { COLLECTORS_GATES } else { GATES },
+            gates: match (spec.short, spec.collects) {
+                (true, _) => 0,
+                (false, true) => COLLECTORS_GATES,
+                (false, false) => GATES,
+            },
             collects: spec.collects,
             rolls_back: spec.rollback,
             has_prepare: true,

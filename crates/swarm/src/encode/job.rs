@@ -3,7 +3,7 @@
 use super::given;
 use crate::names;
 use careen_contract::label;
-use careen_contract::object::UNLOCK_KEY;
+use careen_contract::object::{TICKET_FILE, UNLOCK_KEY};
 use careen_contract::settings::{EngineRestarts, Reboot, RolloutPart, Settings};
 use careen_contract::variable;
 use careen_planner::spec::{RebootPolicy, UnlockKey};
@@ -20,8 +20,9 @@ const AGENT_GRACE_SECONDS: u64 = 10;
 /// How long a gate may take to go. It goes at once; this is for a host under load: a gate that is killed is no part of a go.
 const GATE_GRACE_SECONDS: u64 = 10;
 
-/// The service of an agent; `None` when the node's id is none that a swarm gives.
-pub fn agent(agent: &AgentSpec, spec: &Spec, epoch: u64) -> Option<Value> {
+/// The service of an agent; `None` when the node's id is none that a swarm gives. `ticket` is the id of its ticket, where it needs
+/// one.
+pub fn agent(agent: &AgentSpec, spec: &Spec, ticket: Option<&str>, epoch: u64) -> Option<Value> {
     let words: Vec<&String> = std::iter::once(&agent.command).chain(&agent.args).collect();
     let mut container = json!({
         "Image": agent.image,
@@ -33,6 +34,7 @@ pub fn agent(agent: &AgentSpec, spec: &Spec, epoch: u64) -> Option<Value> {
     });
     let mut given = spec.given.clone();
     given.secrets.extend(agent.unlock_key.as_ref().map(unlock_key));
+    given.configs.extend(ticket.map(|id| self::ticket(id, &agent.key)));
     given::add(&mut container, &given);
     let mut service = job(&agent.key, epoch, container);
     if let Some(on) = &agent.on {
@@ -48,6 +50,18 @@ fn unlock_key(secret: &UnlockKey) -> GivenFile {
         id: secret.id.clone(),
         name: secret.name.clone(),
         target: UNLOCK_KEY.to_owned(),
+        uid: "0".to_owned(),
+        gid: "0".to_owned(),
+        mode: 0o400,
+    }
+}
+
+/// A ticket: the swarm creates no service that refers to a config which is gone.
+fn ticket(id: &str, agent: &JobKey) -> GivenFile {
+    GivenFile {
+        id: id.to_owned(),
+        name: names::ticket(agent),
+        target: TICKET_FILE.to_owned(),
         uid: "0".to_owned(),
         gid: "0".to_owned(),
         mode: 0o400,
@@ -100,12 +114,16 @@ fn job(key: &JobKey, epoch: u64, mut container: Value) -> Value {
 fn environment(agent: &AgentSpec, spec: &Spec) -> Option<Vec<String>> {
     let part = RolloutPart {
         gate: format!("{}-gate", agent.key.name()),
-        gates: u8::try_from(agent.key.gates(agent.collects).count()).ok()?,
+        gates: match agent.short {
+            true => 0,
+            false => u8::try_from(agent.key.gates(agent.collects).count()).ok()?,
+        },
         generation: agent.key.generation,
         agent: agent.key.agent,
         collects: agent.collects,
         rolls_back: agent.rollback,
         allows_unfit: agent.allow_unfit,
+        touches_engine: spec.touches_engine,
         unlock_by_hand: agent.unlock_by_hand,
     };
     let settings = Settings {
@@ -190,6 +208,7 @@ mod tests {
             payload: None,
             command: "install".into(),
             args: vec!["--now".into(), "a b".into()],
+            short: false,
             collects: false,
             reboot: RebootPolicy::Auto,
             engine_restart: true,
@@ -206,7 +225,7 @@ mod tests {
     }
 
     fn env(spec: &AgentSpec, rollout: &Spec) -> Vec<String> {
-        let service = agent(spec, rollout, 7).unwrap();
+        let service = agent(spec, rollout, None, 7).unwrap();
         let env = service.pointer("/TaskTemplate/ContainerSpec/Env").unwrap().as_array().unwrap();
         env.iter().map(|one| one.as_str().unwrap().to_owned()).collect()
     }
@@ -228,6 +247,7 @@ mod tests {
             collects: false,
             rolls_back: false,
             allows_unfit: false,
+            touches_engine: true,
             unlock_by_hand: false,
         };
         let plain = Settings {
@@ -295,7 +315,7 @@ mod tests {
     fn an_agent_that_asks_elsewhere_is_placed_there_and_read_back_so() {
         let on = NodeId("x2mbrblb0k9i5q2wq3ygvfls9".into());
         let spec = AgentSpec { on: Some(on.clone()), collects: true, ..agent_spec() };
-        let service = agent(&spec, &rollout(), 7).unwrap();
+        let service = agent(&spec, &rollout(), None, 7).unwrap();
         let placed = service.pointer("/TaskTemplate/Placement/Constraints").unwrap();
         assert_eq!(*placed, json!([format!("node.id=={on}")]));
         let found = decode::job_service(&json!({ "ID": "s1", "Version": { "Index": 3 }, "Spec": service }));
@@ -316,16 +336,16 @@ mod tests {
     fn the_unlock_key_is_a_secret_and_nothing_else() {
         let secret = UnlockKey { id: "abc".into(), name: "careen.unlock-key.k3x9".into() };
         let spec = AgentSpec { unlock_key: Some(secret), ..agent_spec() };
-        let service = agent(&spec, &rollout(), 7).unwrap();
+        let service = agent(&spec, &rollout(), None, 7).unwrap();
         let secret = service.pointer("/TaskTemplate/ContainerSpec/Secrets/0").unwrap();
         assert_eq!((&secret["SecretID"], &secret["File"]["Name"]), (&json!("abc"), &json!("unlock-key")));
-        let without = agent(&agent_spec(), &rollout(), 7).unwrap();
+        let without = agent(&agent_spec(), &rollout(), None, 7).unwrap();
         assert_eq!(without.pointer("/TaskTemplate/ContainerSpec/Secrets"), None);
         let mut given = rollout();
         let (id, name, target) = ("db".to_owned(), "db".to_owned(), "db".to_owned());
         let (uid, gid, mode) = ("0".to_owned(), "0".to_owned(), 0o444);
         given.given.secrets = vec![GivenFile { id, name, target, uid, gid, mode }];
-        let both = agent(&spec, &given, 7).unwrap();
+        let both = agent(&spec, &given, None, 7).unwrap();
         let both = both.pointer("/TaskTemplate/ContainerSpec/Secrets").unwrap().as_array().unwrap().clone();
         let names: Vec<_> = both.iter().map(|one| one["File"]["Name"].as_str().unwrap()).collect();
         assert_eq!(names, ["db", "unlock-key"], "beside the operator's own");
@@ -334,7 +354,7 @@ mod tests {
     #[test]
     fn what_is_created_is_found_again() {
         let services = [
-            agent(&agent_spec(), &rollout(), 7).unwrap(),
+            agent(&agent_spec(), &rollout(), None, 7).unwrap(),
             gate(&key(JobRole::Gate(1)), "update@sha256:1", 7),
             gate(&key(JobRole::Gate(6)), "update@sha256:1", 7),
         ];
@@ -351,7 +371,7 @@ mod tests {
 
     #[test]
     fn a_stop_is_a_new_iteration_without_tasks_and_changes_nothing_else() {
-        let spec = agent(&agent_spec(), &rollout(), 7).unwrap();
+        let spec = agent(&agent_spec(), &rollout(), None, 7).unwrap();
         let once = stopped(&spec);
         assert_eq!(once["TaskTemplate"]["ForceUpdate"], 1);
         assert_eq!(once["Mode"]["ReplicatedJob"]["TotalCompletions"], 0);
