@@ -17,6 +17,10 @@ pub fn of_args(args: &RolloutArgs, id: RolloutId, image: &str) -> Spec {
     Spec {
         touches_engine,
         engine_restart: how.engine_restart && touches_engine,
+        drain: match how.drain {
+            DrainPolicy::Auto if !touches_engine => DrainPolicy::Never,
+            DrainPolicy::Auto | DrainPolicy::Always | DrainPolicy::Never => how.drain,
+        },
         command: args.command.clone(),
         args: args.args.clone(),
         reboot: match args.reboot {

@@ -5,11 +5,6 @@ use crate::spec::{DrainPolicy, RebootPolicy, Spec};
 /// Whether nothing is drained and careen restarts nothing: then agents need no go, everything of a wave goes at once, and what
 /// is left of an agent is removed beside the work of the others.
 pub fn is_short(spec: &Spec) -> bool {
-    let drains = match spec.drain {
-        DrainPolicy::Always => true,
-        DrainPolicy::Never => false,
-        DrainPolicy::Auto => spec.touches_engine,
-    };
     let restarts = spec.restarts || spec.engine_restart || spec.reboot != RebootPolicy::Never;
-    !drains && !restarts
+    spec.drain == DrainPolicy::Never && !restarts
 }
