@@ -1,0 +1,3 @@
+//! What careen costs, measured. A missed goal is said, and fails nothing: a busy machine is no defect.
+
+pub mod scale;
