@@ -225,8 +225,10 @@ fn changes(before: Option<&Standing>, now: &Standing) -> Vec<Change> {
         let text = now.with_names(&words::control(Some(control)));
         changes.extend(told.then(|| Change::Control { state: control_word(control), text }));
     }
+    let before: BTreeMap<&NodeId, &NodeStanding> =
+        before.into_iter().flat_map(|before| &before.nodes).map(|node| (&node.node, node)).collect();
     for node in &now.nodes {
-        let was = before.and_then(|before| before.nodes.iter().find(|one| one.node == node.node));
+        let was = before.get(&node.node).copied();
         changes.extend(state_change(was, node, now));
         changes.extend(hold_change(was, node, now));
     }

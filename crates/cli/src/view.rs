@@ -8,8 +8,8 @@ use careen_planner::participants::{self, Participant};
 use careen_planner::rollout::{Ask, Control};
 use careen_planner::state::{AfterRestoring, Left, NodeRecord, Skip};
 use careen_planner::{
-    ControllerId, Hold, JobKey, JobRole, NodeId, NodeState, Observed, PassError, RolloutId, Spec, View,
-    Watch, has_begun, last_words, view,
+    ControllerId, Hold, Indexed, JobKey, JobRole, NodeId, NodeState, Observed, PassError, RolloutId, Spec,
+    View, Watch, has_begun, last_words, view,
 };
 use careen_swarm::ControllerTask;
 use std::collections::BTreeMap;
@@ -130,6 +130,7 @@ pub fn look(
     now: Duration,
 ) -> Result<(Standing, Watch), PassError> {
     let view = view(observed, spec, watch, now)?;
+    let observed = &Indexed::of(observed);
     let participants = participants::participants(observed, spec)?;
     let waves = order::waves(spec, &participants);
     let in_turn =
@@ -192,7 +193,7 @@ fn holder(observed: &Observed, spec: &Spec) -> Option<ControllerId> {
 }
 
 fn standing(
-    observed: &Observed,
+    observed: &Indexed<'_>,
     node: &Node,
     spec: &Spec,
     wave: Option<usize>,
@@ -236,7 +237,7 @@ fn agent(spec: &Spec, node: &NodeId, (generation, agent): (u32, u32)) -> Option<
 }
 
 /// A participant that left the swarm.
-fn gone(observed: &Observed, one: &Participant, spec: &Spec, wave: usize, seen: &View) -> NodeStanding {
+fn gone(observed: &Indexed<'_>, one: &Participant, spec: &Spec, wave: usize, seen: &View) -> NodeStanding {
     let left = participants::left(observed, &spec.id, &one.id);
     let tried = participants::last_try(observed, &spec.id, &one.id);
     let same_name = observed.nodes.iter().find(|node| node.hostname == one.hostname);

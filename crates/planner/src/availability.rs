@@ -1,7 +1,8 @@
 //! Who owns a node's availability. careen undoes only what it did, and only while it is still so.
 
 use crate::ids::RolloutId;
-use crate::observed::{Availability, Node, Observed};
+use crate::indexed::Indexed;
+use crate::observed::{Availability, Node};
 use crate::participants;
 use crate::state::{NodeRecord, Taken};
 
@@ -25,10 +26,10 @@ pub fn operators(node: &Node, taken: Option<Taken>) -> Availability {
 
 /// What an earlier rollout did to the node's availability and has not undone: it failed there. A node that is still as it
 /// was left then is no node that its operator keeps so; the next success there gives it back.
-pub fn left_by_another(observed: &Observed, node: &Node, rollout: &RolloutId) -> Option<Taken> {
+pub fn left_by_another(seen: &Indexed<'_>, node: &Node, rollout: &RolloutId) -> Option<Taken> {
     let record = NodeRecord::of(node).ok().flatten();
     let record =
-        record.filter(|record| record.rollout != *rollout && participants::is_over(observed, node, record));
+        record.filter(|record| record.rollout != *rollout && participants::is_over(seen, node, record));
     record.and_then(|record| record.taken).filter(|taken| taken.set == node.availability)
 }
 

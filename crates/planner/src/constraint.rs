@@ -90,17 +90,39 @@ pub enum Fit<'a> {
     Unknown(&'a str),
 }
 
-/// Whether a node fits all constraints, as far as they can be read.
-pub fn fit<'a>(constraints: &'a [String], node: &Node) -> Fit<'a> {
-    let mut unknown = None;
-    for text in constraints {
-        match Constraint::parse(text) {
-            Ok(constraint) if !constraint.fits(node) => return Fit::No,
-            Ok(_) => {}
-            Err(InvalidConstraint { .. }) => unknown = Some(text.as_str()),
+/// A service's constraints, read once.
+#[derive(Debug)]
+pub struct Constraints<'a> {
+    readable: Vec<Constraint>,
+    /// The last one that cannot be read.
+    unknown: Option<&'a str>,
+}
+
+impl<'a> Constraints<'a> {
+    /// Reads them, as far as they can be read.
+    pub fn of(texts: &'a [String]) -> Self {
+        let (mut readable, mut unknown) = (Vec::new(), None);
+        for text in texts {
+            match Constraint::parse(text) {
+                Ok(constraint) => readable.push(constraint),
+                Err(InvalidConstraint { .. }) => unknown = Some(text.as_str()),
+            }
         }
+        Self { readable, unknown }
     }
-    unknown.map_or(Fit::Yes, Fit::Unknown)
+
+    /// Whether a node fits all of them.
+    pub fn fit(&self, node: &Node) -> Fit<'a> {
+        if !self.readable.iter().all(|constraint| constraint.fits(node)) {
+            return Fit::No;
+        }
+        self.unknown.map_or(Fit::Yes, Fit::Unknown)
+    }
+
+    /// One that cannot be read.
+    pub fn unknown(&self) -> Option<&'a str> {
+        self.unknown
+    }
 }
 
 /// A key's value on a node (`node.labels.zone`); `None` when there is no such key.
@@ -198,8 +220,9 @@ mod tests {
     fn a_constraint_of_a_later_swarm_promises_nothing_and_excludes_nothing() {
         let node = worker("w1");
         let later = "node.gpu==yes".to_owned();
-        assert_eq!(fit(std::slice::from_ref(&later), &node), Fit::Unknown(&later));
-        assert_eq!(fit(&[later.clone(), "node.role==manager".into()], &node), Fit::No);
-        assert_eq!(fit(&["node.role==worker".into()], &node), Fit::Yes);
+        let alone = std::slice::from_ref(&later);
+        assert_eq!(Constraints::of(alone).fit(&node), Fit::Unknown(&later));
+        assert_eq!(Constraints::of(&[later.clone(), "node.role==manager".into()]).fit(&node), Fit::No);
+        assert_eq!(Constraints::of(&["node.role==worker".into()]).fit(&node), Fit::Yes);
     }
 }

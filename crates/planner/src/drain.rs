@@ -2,11 +2,10 @@
 
 use crate::hold::Hold;
 use crate::ids::NodeId;
-use crate::observed::{
-    Availability, Expectation, Mode, Mount, MountKind, Node, Observed, Service, Task, TaskState,
-};
+use crate::indexed::Indexed;
+use crate::observed::{Availability, Expectation, Mode, Mount, MountKind, Node, Service, Task};
 use crate::rollout::Baseline;
-use crate::scheduler::{self, Gap, Place, Scheduler};
+use crate::scheduler::{self, Gap, Place};
 use crate::spec::{DrainPolicy, Spec};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -65,62 +64,62 @@ pub fn before_a_restart(spec: &Spec) -> bool {
 }
 
 /// What a drain of this node does to each of its tasks, while the others are away, too.
-pub fn moves(observed: &Observed, others: &BTreeSet<NodeId>, node: &Node) -> Vec<TaskMove> {
-    let places: BTreeMap<&str, Place> = scheduler::places(observed, others, &node.id)
-        .into_iter()
-        .map(|(task, place)| (task.id.as_str(), place))
-        .collect();
-    let task_move = |task: &Task| {
-        let service = observed.service(&task.service);
-        let goes = match (places.get(task.id.as_str()).cloned(), service) {
+pub fn moves(seen: &Indexed<'_>, others: &BTreeSet<NodeId>, node: &Node) -> Vec<TaskMove> {
+    let mut board = seen.board();
+    let Some(here) = board.node(&node.id) else { return Vec::new() };
+    let mut places: BTreeMap<usize, Place> = board.places(others, here).into_iter().collect();
+    let running: Vec<usize> = board.running_on(here).collect();
+    let running = running.into_iter().map(|number| (number, board.task(number), board.service_of(number)));
+    let running: Vec<_> = running.filter(|(_, task, _)| task.wanted || task.job).collect();
+    let task_move = |(number, task, service): (usize, &Task, Option<(usize, &Service)>)| {
+        let goes = match (places.remove(&number), service) {
             (Some(Place::On { of: nodes, .. }), _) => Goes::Elsewhere { nodes },
             (Some(Place::Nowhere { why }), _) => Goes::Nowhere { why },
             (Some(Place::Unknown { constraint }), _) => Goes::Unknown { constraint },
-            (None, Some(Service { mode: Mode::Global, .. })) if !task.job => Goes::WithTheNode,
+            (None, Some((_, Service { mode: Mode::Global, .. }))) if !task.job => Goes::WithTheNode,
             (None, _) => Goes::Stays,
         };
-        let leaves_behind = service.filter(|service| could_move(observed, service, node));
-        TaskMove {
-            service: observed.task_name(task),
-            goes,
-            leaves_behind: leaves_behind.and_then(|service| local_data(&service.mounts)),
-        }
+        let leaves_behind = service.and_then(|(number, service)| {
+            local_data(&service.mounts).filter(|_| board.could_move(number, here))
+        });
+        TaskMove { service: task.name_of(service.map(|(_, service)| service)), goes, leaves_behind }
     };
-    tasks_on(observed, node).filter(|task| task.wanted || task.job).map(task_move).collect()
-}
-
-/// Whether a task of this service could start on another node, now or when that is back or has room again.
-fn could_move(observed: &Observed, service: &Service, node: &Node) -> bool {
-    let others = || observed.nodes.iter().filter(|other| other.id != node.id);
-    service.mode == Mode::Replicated && others().any(|other| scheduler::could_take(other, service))
+    running.into_iter().map(task_move).collect()
 }
 
 /// What speaks against draining this node while the others are away, too: a task that would start elsewhere without its data,
 /// or have no place, or a service of which nothing would run.
-pub fn hold(observed: &Observed, spec: &Spec, others: &BTreeSet<NodeId>, node: &Node) -> Option<Hold> {
+pub fn hold(seen: &Indexed<'_>, spec: &Spec, others: &BTreeSet<NodeId>, node: &Node) -> Option<Hold> {
     if node.availability == Availability::Drain {
         return None;
     }
-    volume_hold(observed, spec, node).or_else(|| gap_hold(observed, spec, others, node))
+    volume_hold(seen, spec, node).or_else(|| gap_hold(seen, spec, others, node))
 }
 
-fn volume_hold(observed: &Observed, spec: &Spec, node: &Node) -> Option<Hold> {
+fn volume_hold(seen: &Indexed<'_>, spec: &Spec, node: &Node) -> Option<Hold> {
     if spec.allow_volume_moves {
         return None;
     }
-    let moving = |task: &&Task| task.wanted && !task.job;
-    tasks_on(observed, node).filter(moving).find_map(|task| {
-        let service = observed.service(&task.service)?;
-        let source = local_data(&service.mounts).filter(|_| could_move(observed, service, node))?;
+    let mut board = seen.board();
+    let here = board.node(&node.id)?;
+    let running: Vec<usize> = board.running_on(here).collect();
+    let mut moving = running.into_iter().filter(|number| {
+        let task = board.task(*number);
+        task.wanted && !task.job
+    });
+    let moving: Vec<(usize, &Service)> =
+        moving.by_ref().filter_map(|number| board.service_of(number)).collect();
+    moving.into_iter().find_map(|(number, service)| {
+        let source = local_data(&service.mounts).filter(|_| board.could_move(number, here))?;
         Some(Hold::VolumeWouldMove { service: service.name.clone(), source })
     })
 }
 
-fn gap_hold(observed: &Observed, spec: &Spec, others: &BTreeSet<NodeId>, node: &Node) -> Option<Hold> {
+fn gap_hold(seen: &Indexed<'_>, spec: &Spec, others: &BTreeSet<NodeId>, node: &Node) -> Option<Hold> {
     if spec.allow_gaps {
         return None;
     }
-    scheduler::gap(observed, others, &node.id).map(|gap| match gap {
+    scheduler::gap(seen, others, node).map(|gap| match gap {
         Gap::NoPlace { service, why } => Hold::NoPlace { service, why },
         Gap::AtZero { service } => Hold::AtZero { service },
     })
@@ -128,29 +127,30 @@ fn gap_hold(observed: &Observed, spec: &Spec, others: &BTreeSet<NodeId>, node: &
 
 /// What keeps a drained node from being empty, by service. Tasks of other people's jobs count: a drain leaves them
 /// running, a restart would not.
-pub fn still_running(observed: &Observed, node: &Node) -> Vec<String> {
-    names(tasks_on(observed, node).map(|task| observed.task_name(task)))
+pub fn still_running(seen: &Indexed<'_>, node: &Node) -> Vec<String> {
+    let board = seen.board();
+    let running = board.node(&node.id).into_iter().flat_map(|here| board.running_on(here));
+    names(running.map(|number| seen.task_name(board.task(number))))
 }
 
 /// Services that have fewer tasks than before, and are to run elsewhere. Where gaps are allowed that is what has a place now.
-pub fn not_replaced(observed: &Observed, spec: &Spec, baseline: &Baseline, node: &Node) -> Vec<String> {
-    let now = spec.allow_gaps.then(|| Scheduler::without(observed, &BTreeSet::new()));
-    let elsewhere = |service: &Service| match &now {
-        Some(now) => scheduler::has_place(now, service),
-        None => could_move(observed, service, node),
-    };
-    let short = observed.services.iter().filter(|service| {
+pub fn not_replaced(seen: &Indexed<'_>, spec: &Spec, baseline: &Baseline, node: &Node) -> Vec<String> {
+    let mut board = seen.board();
+    let short = seen.services.iter().filter(|service| {
         service.mode == Mode::Replicated
             && !crate::settle::is_ignored(service)
             && crate::settle::is_worse(service, baseline)
-            && elsewhere(service)
     });
-    names(short.map(|service| service.name.clone()))
-}
-
-fn tasks_on<'a>(observed: &'a Observed, node: &'a Node) -> impl Iterator<Item = &'a Task> {
-    let runs = |task: &Task| matches!(task.state, TaskState::Starting | TaskState::Running);
-    observed.tasks.iter().filter(move |task| task.node.as_ref() == Some(&node.id) && runs(task))
+    let short: Vec<(usize, &Service)> =
+        short.filter_map(|service| Some((board.service(&service.id)?, service))).collect();
+    let numbers: Vec<usize> = short.iter().map(|(number, _)| *number).collect();
+    let elsewhere: Vec<bool> = match (spec.allow_gaps, board.node(&node.id)) {
+        (true, _) => board.with_a_place(&numbers),
+        (false, Some(here)) => numbers.iter().map(|number| board.could_move(*number, here)).collect(),
+        (false, None) => Vec::new(),
+    };
+    let short = short.iter().zip(elsewhere).filter(|(_, elsewhere)| *elsewhere);
+    names(short.map(|((_, service), _)| service.name.clone()))
 }
 
 fn names(names: impl Iterator<Item = String>) -> Vec<String> {
@@ -182,6 +182,7 @@ fn is_of_every_host(source: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::observed::Observed;
     use crate::testing::{service, spec, task, worker};
 
     fn cluster() -> Observed {
@@ -204,7 +205,7 @@ mod tests {
     #[test]
     fn what_moves_and_what_cannot() {
         let observed = cluster();
-        let moves = moves(&observed, &BTreeSet::new(), &observed.nodes[0]);
+        let moves = moves(&Indexed::of(&observed), &BTreeSet::new(), &observed.nodes[0]);
         let goes: Vec<&Goes> = moves.iter().map(|task| &task.goes).collect();
         let elsewhere = Goes::Elsewhere { nodes: 1 };
         let why =
@@ -218,19 +219,21 @@ mod tests {
     fn local_data_holds_a_drain_unless_it_is_allowed_or_cannot_move() {
         let mut observed = cluster();
         let mut spec = spec();
+        let held =
+            |observed: &Observed, spec: &Spec| volume_hold(&Indexed::of(observed), spec, &observed.nodes[0]);
         let hold = Hold::VolumeWouldMove { service: "data".into(), source: "pgdata".into() };
-        assert_eq!(volume_hold(&observed, &spec, &observed.nodes[0]), Some(hold));
+        assert_eq!(held(&observed, &spec), Some(hold));
         spec.allow_volume_moves = true;
-        assert_eq!(volume_hold(&observed, &spec, &observed.nodes[0]), None);
+        assert_eq!(held(&observed, &spec), None);
         spec.allow_volume_moves = false;
         observed.services[2].mounts[0].read_only = true;
-        assert_eq!(volume_hold(&observed, &spec, &observed.nodes[0]), None);
+        assert_eq!(held(&observed, &spec), None);
         observed.services[2].mounts[0].read_only = false;
         observed.services[2].constraints = vec!["node.id==w1".into()];
-        assert_eq!(volume_hold(&observed, &spec, &observed.nodes[0]), None, "pinned data waits for its node");
+        assert_eq!(held(&observed, &spec), None, "pinned data waits for its node");
         observed.services[2].constraints.clear();
         observed.nodes[1].status = crate::observed::NodeStatus::Down;
-        assert!(volume_hold(&observed, &spec, &observed.nodes[0]).is_some(), "w2 takes it when it is back");
+        assert!(held(&observed, &spec).is_some(), "w2 takes it when it is back");
     }
 
     #[test]
@@ -238,7 +241,8 @@ mod tests {
         let mut observed = cluster();
         let mut spec = Spec { allow_volume_moves: true, ..spec() };
         let none = BTreeSet::new();
-        let held = |observed: &Observed, spec: &Spec| hold(observed, spec, &none, &observed.nodes[0]);
+        let held =
+            |observed: &Observed, spec: &Spec| hold(&Indexed::of(observed), spec, &none, &observed.nodes[0]);
         let name = |hold: Option<Hold>| hold.map(|hold| hold.name());
         assert_eq!(name(held(&observed, &spec)), Some("no-place"), "the pinned one");
         observed.tasks.retain(|task| task.service.0 != "pinned");
@@ -265,10 +269,13 @@ mod tests {
     fn empty_means_that_nothing_runs_and_replaced_that_nothing_is_missing() {
         let mut observed = cluster();
         let w1 = observed.nodes[0].clone();
-        assert_eq!(still_running(&observed, &w1), ["backup", "data", "global", "pinned", "web"]);
+        assert_eq!(
+            still_running(&Indexed::of(&observed), &w1),
+            ["backup", "data", "global", "pinned", "web"]
+        );
         observed.tasks.retain(|task| task.job);
         assert_eq!(
-            still_running(&observed, &w1),
+            still_running(&Indexed::of(&observed), &w1),
             ["backup"],
             "a drain leaves jobs running, a restart would not"
         );
@@ -276,7 +283,8 @@ mod tests {
         observed.services[0].running = 1;
         observed.services[1].running = 0;
         let mut spec = spec();
-        let missing = |observed: &Observed, spec: &Spec| not_replaced(observed, spec, &baseline, &w1);
+        let missing =
+            |observed: &Observed, spec: &Spec| not_replaced(&Indexed::of(observed), spec, &baseline, &w1);
         assert_eq!(missing(&observed, &spec), ["web"], "the pinned one cannot be elsewhere");
         observed.nodes[0].availability = Availability::Drain;
         // With no room anywhere it is waited for, unless that was allowed.

@@ -3,7 +3,7 @@
 //!
 //! Pure: no docker, no files, no clock, no runtime. `careen plan` and the controller ask the same functions.
 //!
-//! - [`observed`]: what is seen; [`spec`]: what is wanted; [`given`]: what agents get for it;
+//! - [`observed`]: what is seen, [`indexed`]: the same with an index; [`spec`]: what is wanted; [`given`]: what agents get for it;
 //!   [`rollout`]: what is stored beside the nodes' labels
 //! - [`state`]: where one node stands, and what may follow (docs/rollout-states.md)
 //! - [`hold`]: why something waits
@@ -15,6 +15,7 @@
 
 pub mod action;
 pub mod availability;
+mod board;
 pub mod cluster;
 pub mod constraint;
 pub mod drain;
@@ -22,6 +23,7 @@ pub mod failure;
 pub mod given;
 pub mod hold;
 pub mod ids;
+pub mod indexed;
 pub mod names;
 pub mod needs;
 pub mod objects;
@@ -50,6 +52,7 @@ pub use action::{Act, Action, AgentSpec};
 pub use given::{Given, GivenFile};
 pub use hold::{Hold, PauseReason};
 pub use ids::{ControllerId, JobKey, JobRole, NodeId, RolloutId, ServiceId, Version};
+pub use indexed::Indexed;
 pub use observed::Observed;
 pub use pass::{Pass, PassEnd, PassError, View, has_begun, last_words, pass, view};
 pub use plan::{Plan, plan};

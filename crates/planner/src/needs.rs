@@ -19,7 +19,7 @@ pub struct Needs {
 }
 
 /// An operating system and an architecture; empty is any.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Platform {
     /// `linux`, `windows`.
     pub os: String,
@@ -28,7 +28,7 @@ pub struct Platform {
 }
 
 /// What is reserved, or there to be reserved.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Resources {
     /// Billionths of a processor.
     pub nano_cpus: i64,
@@ -39,7 +39,7 @@ pub struct Resources {
 }
 
 /// A port of a node.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the field's name says it")]
 pub struct HostPort {
     /// `tcp`, `udp`, `sctp`.
@@ -48,7 +48,7 @@ pub struct HostPort {
 }
 
 /// A plugin of an engine.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Plugin {
     /// `Volume`, `Log`.
     pub kind: String,

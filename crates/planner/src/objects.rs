@@ -205,6 +205,17 @@ pub enum TaskState {
     Shutdown,
 }
 
+impl Task {
+    /// What people know it by, with its service where that is known.
+    pub fn name_of(&self, service: Option<&Service>) -> String {
+        match (self.called.is_empty(), service) {
+            (false, _) => self.called.clone(),
+            (true, Some(service)) => service.name.clone(),
+            (true, None) => self.service.0.clone(),
+        }
+    }
+}
+
 impl TaskState {
     /// Whether its container does not run any more.
     pub const fn is_over(self) -> bool {

@@ -63,15 +63,6 @@ impl Observed {
         self.services.iter().find(|service| service.id == *id)
     }
 
-    /// What people know a task by.
-    pub fn task_name(&self, task: &Task) -> String {
-        match (task.called.is_empty(), self.service(&task.service)) {
-            (false, _) => task.called.clone(),
-            (true, Some(service)) => service.name.clone(),
-            (true, None) => task.service.0.clone(),
-        }
-    }
-
     /// What keeps tasks of these services from running, as far as somebody says it.
     pub fn troubles_of(&self, services: &[String]) -> BTreeMap<String, String> {
         let told = |name: &String| Some((name.clone(), self.troubles.get(name)?.clone()));

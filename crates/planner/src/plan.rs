@@ -5,13 +5,11 @@ use crate::availability;
 use crate::drain::{self, TaskMove};
 use crate::hold::Hold;
 use crate::ids::{NodeId, RolloutId};
-use crate::observed::{
-    Availability, Expectation, Mode, Node, Observed, Reachability, Role, Service, TaskState,
-};
+use crate::indexed::Indexed;
+use crate::observed::{Availability, Expectation, Mode, Node, Observed, Reachability, Role, Service};
 use crate::order;
 use crate::participants::{self, Participant};
 use crate::quorum;
-use crate::scheduler::{self, Place};
 use crate::selection::select;
 use crate::spec::{RebootPolicy, Spec};
 use crate::state::{NodeRecord, Skip};
@@ -211,6 +209,7 @@ pub fn plan_with(observed: &Observed, spec: &Spec, has_key: bool) -> Plan {
         refusals: refusals_of_spec(observed, spec),
         warnings: Vec::new(),
     };
+    let seen = &Indexed::of(observed);
     let selected = match select(observed, spec) {
         Ok(selected) => selected,
         Err(invalid) => {
@@ -227,20 +226,20 @@ pub fn plan_with(observed: &Observed, spec: &Spec, has_key: bool) -> Plan {
     if selected.nodes.is_empty() {
         plan.refusals.push(PlanRefusal::NoNodes);
     }
-    if quorum::count(observed).is_none() {
+    if quorum::count(seen).is_none() {
         plan.refusals.push(PlanRefusal::NoLeader);
     }
     let participants: Vec<Participant> =
         selected.nodes.iter().map(|node| Participant::of(node, spec, None)).collect();
     // What each wave finds is what those before it leave: tasks do not move back by themselves.
-    let mut ahead = Ahead { observed: observed.clone(), away: BTreeSet::new() };
+    let mut ahead = Ahead { seen, away: BTreeSet::new() };
     for wave in order::waves(spec, &participants) {
         ahead.all_are_back();
-        let nodes: Vec<&Node> = wave.iter().filter_map(|id| observed.node(id)).collect();
+        let nodes: Vec<&Node> = wave.iter().filter_map(|id| seen.node(id)).collect();
         for node in &nodes {
-            look_at(observed, spec, has_key, node, &mut plan);
+            look_at(seen, spec, has_key, node, &mut plan);
         }
-        let quorum = nodes.iter().filter(|_| spec.touches_engine).find_map(|node| step(observed, node));
+        let quorum = nodes.iter().filter(|_| spec.touches_engine).find_map(|node| step(seen, node));
         let nodes = nodes.iter().map(|node| planned(&mut ahead, spec, node)).collect();
         plan.waves.push(PlannedWave { nodes, quorum });
     }
@@ -279,8 +278,8 @@ fn refusals_of_spec(observed: &Observed, spec: &Spec) -> Vec<PlanRefusal> {
 }
 
 /// The managers while this one is down; `None` for a worker, and when nobody leads.
-fn step(observed: &Observed, node: &Node) -> Option<QuorumStep> {
-    let quorum = quorum::count(observed).filter(|_| node.is_manager())?;
+fn step(seen: &Indexed<'_>, node: &Node) -> Option<QuorumStep> {
+    let quorum = node.is_manager().then(|| quorum::count(seen)).flatten()?;
     Some(QuorumStep {
         members: quorum.members,
         left: quorum.reachable - usize::from(takes_part(node)),
@@ -293,11 +292,11 @@ fn takes_part(node: &Node) -> bool {
 }
 
 /// Refusals and warnings about one node.
-fn look_at(observed: &Observed, spec: &Spec, has_key: bool, node: &Node, plan: &mut Plan) {
+fn look_at(seen: &Indexed<'_>, spec: &Spec, has_key: bool, node: &Node, plan: &mut Plan) {
     let id = || node.id.clone();
-    if let Some(step) = step(observed, node).filter(|_| spec.touches_engine) {
+    if let Some(step) = step(seen, node).filter(|_| spec.touches_engine) {
         // One that is off already takes nothing away.
-        let at_risk = takes_part(node) && quorum::may_go_down(observed, node, false).is_err();
+        let at_risk = takes_part(node) && quorum::may_go_down(seen, node, false).is_err();
         if step.members == 1 {
             plan.warnings.push(Warning::OnlyManager { node: id() });
         } else if at_risk && spec.allow_quorum_loss {
@@ -306,7 +305,7 @@ fn look_at(observed: &Observed, spec: &Spec, has_key: bool, node: &Node, plan: &
             plan.refusals.push(PlanRefusal::QuorumAtRisk { node: id(), step });
         }
     }
-    if observed.autolock && node.is_manager() && spec.reboot != RebootPolicy::Never {
+    if seen.autolock && node.is_manager() && spec.reboot != RebootPolicy::Never {
         match (spec.unlock_by_hand, spec.reboot) {
             (true, _) => plan.warnings.push(Warning::UnlockByHand { node: id() }),
             (false, RebootPolicy::Always) => plan.refusals.push(PlanRefusal::AutolockedReboot { node: id() }),
@@ -316,7 +315,7 @@ fn look_at(observed: &Observed, spec: &Spec, has_key: bool, node: &Node, plan: &
         }
     }
     let unlocks = has_key || spec.unlock_by_hand;
-    if observed.autolock && node.is_manager() && spec.engine_restart && !unlocks {
+    if seen.autolock && node.is_manager() && spec.engine_restart && !unlocks {
         plan.refusals.push(PlanRefusal::AutolockedEngine { node: id() });
     }
     if !node.is_ready() {
@@ -329,7 +328,7 @@ fn look_at(observed: &Observed, spec: &Spec, has_key: bool, node: &Node, plan: &
             if record.rollout != spec.id
                 && matches!(record.state, crate::state::NodeState::Failed { .. }) =>
         {
-            let drained = availability::left_by_another(observed, node, &spec.id).is_some();
+            let drained = availability::left_by_another(seen, node, &spec.id).is_some();
             plan.warnings.push(Warning::LeftBehind { node: id(), rollout: record.rollout, drained });
         }
         Ok(Some(_) | None) => {}
@@ -337,40 +336,31 @@ fn look_at(observed: &Observed, spec: &Spec, has_key: bool, node: &Node, plan: &
 }
 
 /// The swarm as it will be when a wave's turn comes, as far as Swarm's scheduler is known.
-struct Ahead {
-    observed: Observed,
+struct Ahead<'a> {
+    seen: &'a Indexed<'a>,
     /// The nodes of this wave that are drained already.
     away: BTreeSet<NodeId>,
 }
 
-impl Ahead {
+impl Ahead<'_> {
     /// The wave before is through: what waits for a place has one where there is one.
     fn all_are_back(&mut self) {
         self.away.clear();
-        let places = scheduler::waiting(&self.observed).into_iter();
-        self.take_places(places.map(|(task, place)| (task.id.clone(), place)).collect());
+        self.seen.board().all_are_back();
     }
 
     fn drain(&mut self, node: &Node) {
-        let places = scheduler::places(&self.observed, &self.away, &node.id).into_iter();
-        self.take_places(places.map(|(task, place)| (task.id.clone(), place)).collect());
-        self.away.insert(node.id.clone());
-    }
-
-    fn take_places(&mut self, places: Vec<(String, Place)>) {
-        for (id, place) in places {
-            let Some(task) = self.observed.tasks.iter_mut().find(|task| task.id == id) else { continue };
-            (task.node, task.state) = match place {
-                Place::On { node, .. } => (Some(node), TaskState::Running),
-                Place::Nowhere { .. } | Place::Unknown { .. } => (None, TaskState::Pending),
-            };
+        let mut board = self.seen.board();
+        if let Some(number) = board.node(&node.id) {
+            board.drain(&self.away, number);
         }
+        self.away.insert(node.id.clone());
     }
 }
 
-fn planned(ahead: &mut Ahead, spec: &Spec, node: &Node) -> PlannedNode {
-    let observed = &ahead.observed;
-    let left = availability::left_by_another(observed, node, &spec.id);
+fn planned(ahead: &mut Ahead<'_>, spec: &Spec, node: &Node) -> PlannedNode {
+    let seen = ahead.seen;
+    let left = availability::left_by_another(seen, node, &spec.id);
     let kept = availability::operators(node, left) != Availability::Active;
     let drain = if kept {
         PlannedDrain::Kept
@@ -383,9 +373,9 @@ fn planned(ahead: &mut Ahead, spec: &Spec, node: &Node) -> PlannedNode {
     };
     let drains = matches!(drain, PlannedDrain::Yes | PlannedDrain::IfNeeded);
     let down = (!node.is_ready()).then_some(Hold::NodeDown);
-    let against = drains.then(|| drain::hold(observed, spec, &ahead.away, node)).flatten();
+    let against = drains.then(|| drain::hold(seen, spec, &ahead.away, node)).flatten();
     let unfinished =
-        |record: &NodeRecord| record.rollout != spec.id && !participants::is_over(observed, node, record);
+        |record: &NodeRecord| record.rollout != spec.id && !participants::is_over(seen, node, record);
     let other = NodeRecord::of(node).ok().flatten().filter(unfinished);
     let other = other.map(|record| Hold::OtherRollout { rollout: record.rollout });
     let planned = PlannedNode {
@@ -393,9 +383,9 @@ fn planned(ahead: &mut Ahead, spec: &Spec, node: &Node) -> PlannedNode {
         hostname: node.hostname.clone(),
         role: node.role,
         drain,
-        tasks: if drains { drain::moves(observed, &ahead.away, node) } else { Vec::new() },
+        tasks: if drains { drain::moves(seen, &ahead.away, node) } else { Vec::new() },
         plain_containers: node.plain_containers.clone(),
-        attracts: if kept { attracts(observed, node) } else { Vec::new() },
+        attracts: if kept { attracts(seen, node) } else { Vec::new() },
         holds: down.into_iter().chain(other).chain(against).collect(),
     };
     if drains {
@@ -405,13 +395,16 @@ fn planned(ahead: &mut Ahead, spec: &Spec, node: &Node) -> PlannedNode {
 }
 
 /// What Swarm would place on a node as soon as it is active: global services, and tasks that wait for a place.
-fn attracts(observed: &Observed, node: &Node) -> Vec<String> {
-    let waits = |service: &&Service| match service.mode {
+fn attracts(seen: &Indexed<'_>, node: &Node) -> Vec<String> {
+    let waits = |service: &Service| match service.mode {
         Mode::Global => true,
         Mode::Replicated => service.running < service.desired,
     };
-    let fits = |service: &&Service| scheduler::could_take(node, service);
-    observed.services.iter().filter(waits).filter(fits).map(|service| service.name.clone()).collect()
+    let mut board = seen.board();
+    let Some(here) = board.node(&node.id) else { return Vec::new() };
+    let fits = |(number, _): &(usize, &Service)| board.could_take(here, *number);
+    let waiting = seen.services.iter().enumerate().filter(|(_, service)| waits(service));
+    waiting.filter(fits).map(|(_, service)| service.name.clone()).collect()
 }
 
 impl fmt::Display for PlanRefusal {

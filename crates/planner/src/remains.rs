@@ -7,6 +7,7 @@
 use crate::action::Action;
 use crate::availability;
 use crate::ids::{JobKey, JobRole, NodeId, RolloutId, Version};
+use crate::indexed::Indexed;
 use crate::names::Names;
 use crate::observed::{Availability, Job, Node, Observed};
 use crate::state::{CorruptRecord, NodeRecord, NodeState, Reason, StateName, Taken};
@@ -175,6 +176,7 @@ pub fn may_restore(
 
 /// What comes next on the way to having given back what is in the scope.
 pub fn next(observed: &Observed, scope: &Scope) -> Next {
+    let observed = &Indexed::of(observed);
     let services: Vec<&Job> = observed.jobs.iter().filter(|job| scope.has(&job.key)).collect();
     let reports = |job: &Job| observed.node(&job.key.node).is_none_or(Node::is_ready);
     let (reachable, left): (Vec<&Job>, Vec<&Job>) = services.into_iter().partition(|job| reports(job));
@@ -274,7 +276,7 @@ fn relabel(node: &Node, record: &NodeRecord) -> Giving {
 }
 
 /// The next step on the way out of the swarm for one service; `None`: it waits for its container, or for its agent's.
-fn removal(observed: &Observed, job: &Job) -> Option<Giving> {
+fn removal(observed: &Indexed<'_>, job: &Job) -> Option<Giving> {
     let key = job.key.clone();
     if observed.node(&key.node).is_none() {
         return Some(Giving::Remove { key });
@@ -282,7 +284,7 @@ fn removal(observed: &Observed, job: &Job) -> Option<Giving> {
     let beside = |other: &&Job| {
         other.key != key && other.key.with_role(JobRole::Agent) == key.with_role(JobRole::Agent)
     };
-    let others: Vec<&Job> = observed.jobs.iter().filter(beside).collect();
+    let others: Vec<&Job> = observed.jobs_for(&key.node).iter().copied().filter(beside).collect();
     let is_agent = |job: &Job| job.key.role == JobRole::Agent;
     let agent_is_there = others.iter().any(|other| is_agent(other) && !is_gone(other));
     match (is_agent(job), is_gone(job)) {

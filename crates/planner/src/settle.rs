@@ -1,11 +1,10 @@
 //! 'Not worse than before': how services stood when the rollout began, and how they stand now.
 
 use crate::hold::Hold;
+use crate::indexed::Indexed;
 use crate::observed::{Node, Observed, Reachability, Service};
 use crate::rollout::{Baseline, Strength};
-use crate::scheduler::{Scheduler, has_place};
 use careen_contract::label;
-use std::collections::BTreeSet;
 
 /// How all services stand. Who takes part is not looked at here.
 pub fn baseline(observed: &Observed) -> Baseline {
@@ -17,7 +16,7 @@ pub fn baseline(observed: &Observed) -> Baseline {
 }
 
 /// What is not well yet about a node that is given back, and about the services.
-pub fn unwell(observed: &Observed, baseline: &Baseline, node: &Node) -> Option<Hold> {
+pub fn unwell(seen: &Indexed<'_>, baseline: &Baseline, node: &Node) -> Option<Hold> {
     if !node.is_ready() {
         return Some(Hold::NodeDown);
     }
@@ -25,22 +24,24 @@ pub fn unwell(observed: &Observed, baseline: &Baseline, node: &Node) -> Option<H
     if node.is_manager() && !reachable(node) {
         return Some(Hold::ManagerUnreachable);
     }
-    let services = worse(observed, baseline);
-    let why = observed.troubles_of(&services);
+    let services = worse(seen, baseline);
+    let why = seen.troubles_of(&services);
     (!services.is_empty()).then_some(Hold::ServicesWorse { services, why })
 }
 
 /// The services that are worse than before and could be better: one that no node takes now waits for one that is
 /// down, drained, failed or full, and is reported there.
-fn worse(observed: &Observed, baseline: &Baseline) -> Vec<String> {
-    let now = Scheduler::without(observed, &BTreeSet::new());
-    let could_run = |service: &Service| has_place(&now, service);
-    let mut names: Vec<String> = observed
-        .services
-        .iter()
-        .filter(|service| !is_ignored(service) && is_worse(service, baseline) && could_run(service))
-        .map(|service| service.name.clone())
-        .collect();
+fn worse(seen: &Indexed<'_>, baseline: &Baseline) -> Vec<String> {
+    let worse = |service: &&Service| !is_ignored(service) && is_worse(service, baseline);
+    let worse: Vec<&Service> = seen.services.iter().filter(worse).collect();
+    if worse.is_empty() {
+        return Vec::new();
+    }
+    let mut board = seen.board();
+    let numbers: Vec<usize> = worse.iter().filter_map(|service| board.service(&service.id)).collect();
+    let could_run = board.with_a_place(&numbers);
+    let worse = worse.into_iter().zip(could_run).filter(|(_, could_run)| *could_run);
+    let mut names: Vec<String> = worse.map(|(service, _)| service.name.clone()).collect();
     names.sort();
     names
 }
@@ -88,7 +89,7 @@ mod tests {
             }
             let hold =
                 worse.then(|| Hold::ServicesWorse { services: vec!["web".into()], why: BTreeMap::new() });
-            assert_eq!(unwell(&observed, &baseline, &observed.nodes[0]), hold);
+            assert_eq!(unwell(&Indexed::of(&observed), &baseline, &observed.nodes[0]), hold);
         }
     }
 
@@ -103,7 +104,7 @@ mod tests {
         observed.troubles.insert("other".into(), "pending: no suitable node".into());
         let why = BTreeMap::from([("web".to_owned(), trouble)]);
         let hold = Hold::ServicesWorse { services: vec!["web".into()], why };
-        assert_eq!(unwell(&observed, &baseline, &observed.nodes[0]), Some(hold));
+        assert_eq!(unwell(&Indexed::of(&observed), &baseline, &observed.nodes[0]), Some(hold));
     }
 
     #[test]
@@ -118,12 +119,19 @@ mod tests {
         let baseline = baseline(&observed);
         observed.nodes[1].status = NodeStatus::Down;
         observed.services[0].running = 0;
-        assert_eq!(unwell(&observed, &baseline, &observed.nodes[0]), None);
-        assert_eq!(unwell(&observed, &baseline, &observed.nodes[1]), Some(Hold::NodeDown));
+        assert_eq!(unwell(&Indexed::of(&observed), &baseline, &observed.nodes[0]), None);
+        assert_eq!(unwell(&Indexed::of(&observed), &baseline, &observed.nodes[1]), Some(Hold::NodeDown));
         observed.nodes[2].manager = None;
-        assert_eq!(unwell(&observed, &baseline, &observed.nodes[2]), Some(Hold::ManagerUnreachable));
+        assert_eq!(
+            unwell(&Indexed::of(&observed), &baseline, &observed.nodes[2]),
+            Some(Hold::ManagerUnreachable)
+        );
         observed.services.push(service("new", 9));
         observed.services[1].running = 0;
-        assert_eq!(unwell(&observed, &baseline, &observed.nodes[0]), None, "it was not there before");
+        assert_eq!(
+            unwell(&Indexed::of(&observed), &baseline, &observed.nodes[0]),
+            None,
+            "it was not there before"
+        );
     }
 }

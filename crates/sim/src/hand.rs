@@ -7,7 +7,7 @@ use careen_planner::cluster::ActError;
 use careen_planner::participants;
 use careen_planner::remains::{self, Giving, Next, Scope};
 use careen_planner::rollout::Control;
-use careen_planner::{Action, ControllerId, NodeId};
+use careen_planner::{Action, ControllerId, Indexed, NodeId};
 
 impl World {
     /// Something of the rollout's, while it goes on.
@@ -51,7 +51,7 @@ impl World {
     pub fn delete_label(&mut self, id: &NodeId) {
         let place = self.nodes.first().map(|node| node.id.clone()).unwrap_or_else(|| id.clone());
         let observed = self.observe(&place);
-        let begun = participants::trace(&observed, &self.spec.id, id).is_some();
+        let begun = participants::trace(&Indexed::of(&observed), &self.spec.id, id).is_some();
         let (version, now) = (self.next_version(), self.now);
         let Some(node) = self.node_mut(id) else { return };
         if node.labels.remove(label::NODE).is_none() {

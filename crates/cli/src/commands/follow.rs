@@ -2,7 +2,7 @@
 
 use super::Session;
 use super::logs::is_report;
-use crate::backend::{Backend, BackendError, LogLine, LogPlace, Speaker, Summary};
+use crate::backend::{Backend, BackendError, EndedNode, LogLine, LogPlace, Speaker, Summary};
 use crate::console::Console;
 use crate::error::Failure;
 use crate::exit::Exit;
@@ -190,10 +190,11 @@ pub(super) fn ended(summary: &Summary) -> Option<RolloutOutcome> {
 }
 
 fn with_history(mut standing: Standing, summary: Option<&Summary>) -> Standing {
-    for ended in summary.map(|summary| summary.nodes.iter()).into_iter().flatten() {
-        if let Some(node) = standing.nodes.iter_mut().find(|node| node.node == ended.node) {
-            let hold = None;
-            *node = NodeStanding { stage: ended.stage.clone(), hold, ..node.clone() };
+    let ended = summary.into_iter().flat_map(|summary| &summary.nodes);
+    let ended: BTreeMap<&NodeId, &EndedNode> = ended.map(|node| (&node.node, node)).collect();
+    for node in &mut standing.nodes {
+        if let Some(ended) = ended.get(&node.node) {
+            (node.stage, node.hold) = (ended.stage.clone(), None);
         }
     }
     standing

@@ -7,13 +7,14 @@ use careen_planner::drain::{Goes, TaskMove};
 use careen_planner::names::Names;
 use careen_planner::observed::Node;
 use careen_planner::plan::{Plan, PlannedDrain, PlannedNode, PlannedWave};
-use careen_planner::{Observed, RolloutId};
+use careen_planner::{Indexed, Observed, RolloutId};
 use careen_swarm::{Draft, PayloadFile};
 use serde::Serialize;
 
 /// The page. The observed swarm gives the nodes' names.
 pub fn page(plan: &Plan, draft: &Draft, observed: &Observed, page: &mut Page) {
     let names = Names::of(observed);
+    let seen = Indexed::of(observed);
     let spec = &draft.spec;
     page.line(format!("payload  {}", words::payload(spec)));
     if spec.image_name.is_some() {
@@ -30,7 +31,7 @@ pub fn page(plan: &Plan, draft: &Draft, observed: &Observed, page: &mut Page) {
     }
     for (number, wave) in plan.waves.iter().enumerate() {
         page.gap();
-        self::wave(number + 1, wave, observed, &names, page);
+        self::wave(number + 1, wave, &seen, &names, page);
     }
     if !plan.skipped.is_empty() {
         page.gap();
@@ -49,7 +50,7 @@ pub fn page(plan: &Plan, draft: &Draft, observed: &Observed, page: &mut Page) {
     }
 }
 
-fn wave(number: usize, wave: &PlannedWave, observed: &Observed, names: &Names, page: &mut Page) {
+fn wave(number: usize, wave: &PlannedWave, seen: &Indexed<'_>, names: &Names, page: &mut Page) {
     let quorum = wave.quorum.map(|step| match step.members {
         // No number says it as well as the warning below.
         1 => ": the only manager".to_owned(),
@@ -60,7 +61,7 @@ fn wave(number: usize, wave: &PlannedWave, observed: &Observed, names: &Names, p
     });
     page.line(format!("wave {number}{}", quorum.unwrap_or_default()));
     for node in &wave.nodes {
-        let leads = observed.node(&node.node).is_some_and(Node::is_leader);
+        let leads = seen.node(&node.node).is_some_and(Node::is_leader);
         let role = if leads { "manager, the leader" } else { words::role(node.role) };
         let name = names.shown(&node.node);
         page.line(format!("  {name} ({role}), {}", drain(node.drain)));

@@ -1,17 +1,17 @@
 //! Whose turn it is.
 
-use super::{Move, NodeLabel, Wanted, Work};
+use super::turns::{is_through, is_waiting};
+use super::{Move, Wanted, Work};
 use crate::action::Action;
 use crate::drain;
 use crate::hold::{Hold, PauseReason};
 use crate::ids::NodeId;
 use crate::observed::{Availability, Expectation, Node, Role};
-use crate::order::{self, Wave};
-use crate::participants;
+use crate::order;
 use crate::quorum;
 use crate::rollout::{Baseline, Control};
 use crate::settle;
-use crate::state::{NodeEvent, NodeRecord, NodeState, Reason};
+use crate::state::{NodeEvent, NodeRecord, Reason};
 use crate::watch::Key;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -28,7 +28,7 @@ impl Work<'_> {
             };
         }
         if self.observed.baseline.is_none() {
-            let forgotten = participants::is_forgotten(self.observed, &self.spec.id);
+            let forgotten = self.is_forgotten();
             return Move::Wait(if forgotten { Hold::BaselineRemoved } else { Hold::Starting });
         }
         if let Err(hold) = self.turn(node) {
@@ -54,7 +54,7 @@ impl Work<'_> {
         let surely_drained = drain::before_the_command(self.spec, Expectation::Unknown);
         let kept = crate::availability::operators(node, record.taken) != Availability::Active;
         let against = (surely_drained && !kept)
-            .then(|| drain::hold(self.observed, self.spec, &self.others(node, has_begun), node));
+            .then(|| drain::hold(self.observed, self.spec, &others(self.turns.begun(), node), node));
         match against.flatten() {
             Some(hold) => Move::Wait(hold),
             None => Move::Step(NodeEvent::Enter, Wanted::Be(Availability::Active)),
@@ -68,7 +68,7 @@ impl Work<'_> {
         if self.observed.baseline.is_some() || self.control != Control::Running {
             return;
         }
-        if !participants::is_forgotten(self.observed, &self.spec.id) {
+        if !self.is_forgotten() {
             let nodes = Some(self.participants.clone());
             let baseline = Baseline { nodes, ..settle::baseline(self.observed) };
             self.actions.push(Action::WriteBaseline { baseline });
@@ -81,13 +81,12 @@ impl Work<'_> {
 
     /// Its wave, and the quiet before it.
     fn turn(&mut self, node: &Node) -> Result<(), Hold> {
-        let mine = self.waves.iter().position(|wave| wave.contains(&node.id)).unwrap_or(0);
+        let mine = self.turns.wave(&node.id);
         let not_through = |id: &&NodeId| self.labels.get(*id).is_some_and(|one| !is_through(one));
-        let left = |wave: &Wave| wave.iter().filter(not_through).cloned().collect::<Vec<NodeId>>();
         // The first wave that is not through is what everybody waits for.
-        let earlier = self.waves[..mine].iter().map(left).find(|nodes| !nodes.is_empty()).unwrap_or_default();
-        if !earlier.is_empty() {
-            return Err(Hold::EarlierWave { nodes: earlier });
+        if let Some(earlier) = self.turns.open_before(mine) {
+            let nodes = self.waves[earlier].iter().filter(not_through).cloned().collect();
+            return Err(Hold::EarlierWave { nodes });
         }
         let began = |id: &NodeId| self.labels.get(id).is_some_and(|one| !is_waiting(one));
         let wave_began = self.waves[mine].iter().any(began);
@@ -103,24 +102,18 @@ impl Work<'_> {
 
     /// Whether one more node may begin.
     fn place(&self, node: &Node) -> Result<(), Hold> {
-        self.limits(node, self.others(node, has_begun).into_iter().collect())
+        self.limits(node, others(self.turns.begun(), node).into_iter().collect())
     }
 
     /// Whether one more node may go where it is missed. Asked again where the node is taken out of service: a label
     /// `entering` of a controller that was frozen and woke up may have come between.
     pub(super) fn maintenance(&self, node: &Node) -> Result<(), Hold> {
-        self.limits(node, self.others(node, NodeLabel::is_in_maintenance).into_iter().collect())
+        self.limits(node, others(self.turns.in_maintenance(), node).into_iter().collect())
     }
 
     /// What speaks against draining this node now, when it has its turn.
     pub(super) fn drain_hold(&self, node: &Node) -> Option<Hold> {
-        drain::hold(self.observed, self.spec, &self.others(node, NodeLabel::is_in_maintenance), node)
-    }
-
-    /// The other nodes that stand so.
-    fn others(&self, node: &Node, so: impl Fn(&NodeLabel) -> bool) -> BTreeSet<NodeId> {
-        let others = self.labels.iter().filter(|(id, one)| **id != node.id && so(one));
-        others.map(|(id, _)| id.clone()).collect()
+        drain::hold(self.observed, self.spec, &others(self.turns.in_maintenance(), node), node)
     }
 
     fn limits(&self, node: &Node, nodes: Vec<NodeId>) -> Result<(), Hold> {
@@ -160,14 +153,7 @@ impl Work<'_> {
     }
 }
 
-fn has_begun(label: &NodeLabel) -> bool {
-    !is_waiting(label) && !is_through(label)
-}
-
-fn is_through(label: &NodeLabel) -> bool {
-    label.state().is_some_and(NodeState::is_terminal)
-}
-
-fn is_waiting(label: &NodeLabel) -> bool {
-    matches!(label.state(), Some(NodeState::Pending))
+/// All of these but this one.
+fn others(all: &BTreeSet<NodeId>, node: &Node) -> BTreeSet<NodeId> {
+    all.iter().filter(|id| **id != node.id).cloned().collect()
 }

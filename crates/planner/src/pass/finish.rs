@@ -4,8 +4,8 @@ use super::reap::is_needed;
 use super::{NodeLabel, PassEnd, Work};
 use crate::action::Action;
 use crate::hold::PauseReason;
-use crate::observed::{Job, Observed};
-use crate::participants;
+use crate::indexed::Indexed;
+use crate::observed::Job;
 use crate::remains::without_labels;
 use crate::rollout::{Control, RolloutOutcome};
 use crate::spec::Spec;
@@ -51,8 +51,7 @@ impl Work<'_> {
     /// be tried again.
     fn waits_for_its_operator(&self) -> bool {
         // Who left is forgotten with it.
-        let nobody_knows_who_took_part =
-            self.observed.baseline.is_none() && participants::is_forgotten(self.observed, &self.spec.id);
+        let nobody_knows_who_took_part = self.observed.baseline.is_none() && self.is_forgotten();
         match &self.control {
             Control::Paused { why: PauseReason::BaselineRemoved } => true,
             Control::Paused { .. } => {
@@ -104,7 +103,7 @@ impl Work<'_> {
 }
 
 /// Whether something of a finished rollout is left that should not be.
-pub(super) fn is_untidy(observed: &Observed, spec: &Spec) -> bool {
+pub(super) fn is_untidy(observed: &Indexed<'_>, spec: &Spec) -> bool {
     has_leftovers(observed, spec)
         || !observed.results.is_empty()
         || has_delivered(observed, spec)
@@ -113,12 +112,12 @@ pub(super) fn is_untidy(observed: &Observed, spec: &Spec) -> bool {
 
 /// Whether the payload's files can be taken away. Swarm keeps what a service refers to, and a service on a node that is
 /// down stays: the next rollout's submission looks after what it had.
-fn has_delivered(observed: &Observed, spec: &Spec) -> bool {
+fn has_delivered(observed: &Indexed<'_>, spec: &Spec) -> bool {
     observed.delivered && !observed.jobs.iter().any(|job| job.key.rollout == spec.id)
 }
 
 /// Whether services are left that can be taken away. What is on a node that is down waits for a later rollout.
-fn has_leftovers(observed: &Observed, spec: &Spec) -> bool {
+fn has_leftovers(observed: &Indexed<'_>, spec: &Spec) -> bool {
     let reachable = |job: &&Job| observed.node(&job.key.node).is_none_or(|node| node.is_ready());
     let tickets = observed.tickets.iter().any(|key| observed.job(key).is_none());
     tickets || observed.jobs.iter().filter(reachable).any(|job| !is_needed(observed, &spec.id, &job.key))

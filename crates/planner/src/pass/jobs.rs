@@ -35,7 +35,7 @@ impl Work<'_> {
 
     pub(super) fn jobs_of(&self, here: &Here<'_>) -> Vec<&Job> {
         let same = |job: &&Job| job.key.with_role(JobRole::Agent) == here.agent;
-        self.observed.jobs.iter().filter(same).collect()
+        self.observed.jobs_for(&here.agent.node).iter().copied().filter(same).collect()
     }
 
     /// How many of the services are placed, and what keeps one of the others from being so.

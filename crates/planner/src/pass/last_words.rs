@@ -6,7 +6,8 @@ use super::node::agent_of;
 use crate::action::Action;
 use crate::hold::Hold;
 use crate::ids::{JobKey, NodeId, RolloutId};
-use crate::observed::{Availability, Job, Node, NodeOutcome, Observed, Said};
+use crate::indexed::Indexed;
+use crate::observed::{Availability, Job, Node, NodeOutcome, Said};
 use crate::rollout::NodeResult;
 use crate::state::{NodeRecord, NodeState, Reason, StateName};
 use careen_contract::label;
@@ -18,7 +19,7 @@ const WAITED: &str = "it waited: ";
 const MOST_CHARACTERS: usize = 200;
 
 /// What an agent's last report says of its host's work, in words. What it waits for says more than what was printed before.
-pub(super) fn of_report(observed: &Observed, agent: &JobKey) -> Option<String> {
+pub(super) fn of_report(observed: &Indexed<'_>, agent: &JobKey) -> Option<String> {
     let waits = observed.host_waits(agent).map(|why| format!("before that its host waited: {why}"));
     let printed = || {
         observed

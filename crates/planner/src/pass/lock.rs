@@ -4,6 +4,7 @@
 use crate::action::Action;
 use crate::hold::Hold;
 use crate::ids::ControllerId;
+use crate::indexed::Indexed;
 use crate::observed::Observed;
 use crate::rollout::Control;
 use crate::spec::Spec;
@@ -24,7 +25,12 @@ pub(super) enum Look {
     NotNeeded,
 }
 
-pub(super) fn look(observed: &Observed, spec: &Spec, me: &ControllerId, watching: &mut Watching<'_>) -> Look {
+pub(super) fn look(
+    observed: &Indexed<'_>,
+    spec: &Spec,
+    me: &ControllerId,
+    watching: &mut Watching<'_>,
+) -> Look {
     let Some(lock) = &observed.lock else {
         if watching.after.epoch.is_some() {
             return Look::Superseded;

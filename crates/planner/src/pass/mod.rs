@@ -23,6 +23,7 @@ mod node;
 mod reap;
 mod rejoined;
 mod short;
+mod turns;
 
 use crate::action::{Act, Action};
 use crate::availability::{self, Change};
@@ -30,6 +31,7 @@ use crate::constraint::InvalidConstraint;
 use crate::failure;
 use crate::hold::{Hold, PauseReason};
 use crate::ids::{ControllerId, NodeId, RolloutId};
+use crate::indexed::Indexed;
 use crate::observed::{Availability, Node, Observed};
 use crate::order::{self, Wave};
 use crate::participants::{self, Participant};
@@ -40,8 +42,10 @@ use crate::state::{
 };
 use crate::watch::{Key, Watch, Watching};
 use careen_contract::label;
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::time::Duration;
+use turns::Turns;
 
 pub use last_words::of_try as last_words;
 pub use node::has_begun;
@@ -123,13 +127,16 @@ enum Wanted {
 
 /// A pass while it is made.
 struct Work<'a> {
-    observed: &'a Observed,
+    observed: &'a Indexed<'a>,
     spec: &'a Spec,
     control: Control,
     epoch: u64,
     participants: Vec<Participant>,
     waves: Vec<Wave>,
     labels: BTreeMap<NodeId, NodeLabel>,
+    turns: Turns,
+    /// Asked for each node that waits, and the same for all.
+    forgotten: OnceCell<bool>,
     watching: Watching<'a>,
     actions: Vec<Action>,
     holds: BTreeMap<NodeId, Hold>,
@@ -145,6 +152,7 @@ pub fn pass(
     watch: &Watch,
     now: Duration,
 ) -> Result<Pass, PassError> {
+    let observed = &Indexed::of(observed);
     let mut watching = Watching::new(watch, now);
     let participants = participants::participants(observed, spec)?;
     let waves = order::waves(spec, &participants);
@@ -185,6 +193,7 @@ pub struct View {
 pub fn view(observed: &Observed, spec: &Spec, watch: &Watch, now: Duration) -> Result<View, PassError> {
     /// Older than every record's: nothing is taken over.
     const EPOCH: u64 = 0;
+    let observed = &Indexed::of(observed);
     let watching = Watching::new(watch, now);
     let participants = participants::participants(observed, spec)?;
     let waves = order::waves(spec, &participants);
@@ -201,7 +210,7 @@ fn empty(watch: Watch, end: PassEnd) -> Pass {
     Pass { actions: Vec::new(), holds: BTreeMap::new(), states: BTreeMap::new(), end, watch }
 }
 
-fn waiting(observed: &Observed, spec: &Spec, waves: &[Wave], hold: &Hold, watch: Watch) -> Pass {
+fn waiting(observed: &Indexed<'_>, spec: &Spec, waves: &[Wave], hold: &Hold, watch: Watch) -> Pass {
     let mut pass = empty(watch, PassEnd::GoOn);
     for (node, label) in labels(observed, spec, waves, 0) {
         if let Some(state) = label.state() {
@@ -218,7 +227,7 @@ fn waiting(observed: &Observed, spec: &Spec, waves: &[Wave], hold: &Hold, watch:
 
 /// How each participant stands, from its label; where that is not there, from what is left.
 pub(crate) fn labels(
-    observed: &Observed,
+    observed: &Indexed<'_>,
     spec: &Spec,
     waves: &[Wave],
     epoch: u64,
@@ -232,7 +241,7 @@ pub(crate) fn labels(
     waves.iter().flatten().map(|id| (id.clone(), label(id))).collect()
 }
 
-fn label(observed: &Observed, node: &Node, rollout: &RolloutId, epoch: u64) -> NodeLabel {
+fn label(observed: &Indexed<'_>, node: &Node, rollout: &RolloutId, epoch: u64) -> NodeLabel {
     let new = || NodeRecord::new(rollout, epoch);
     match NodeRecord::of(node) {
         Err(corrupt) => NodeLabel::Corrupt(corrupt),
@@ -285,19 +294,22 @@ impl NodeLabel {
 
 impl<'a> Work<'a> {
     fn new(
-        observed: &'a Observed,
+        observed: &'a Indexed<'a>,
         spec: &'a Spec,
         rollout: &RolloutRecord,
         epoch: u64,
         (participants, waves): (Vec<Participant>, Vec<Wave>),
         watching: Watching<'a>,
     ) -> Self {
+        let labels = labels(observed, spec, &waves, epoch);
         Self {
             observed,
             spec,
             control: rollout.control.clone(),
             epoch,
-            labels: labels(observed, spec, &waves, epoch),
+            turns: Turns::of(&waves, &labels),
+            forgotten: OnceCell::new(),
+            labels,
             participants,
             waves,
             watching,
@@ -449,7 +461,9 @@ impl Work<'_> {
         };
         if let Some(label) = self.labels.get_mut(&node.id) {
             // Nodes that are looked at later in this pass see it.
-            *label = NodeLabel::Ours { record: record.clone(), stored: true };
+            let now = NodeLabel::Ours { record: record.clone(), stored: true };
+            self.turns.change(&node.id, label, &now);
+            *label = now;
         }
         self.write(node, record, change.to, Hold::Recording);
         Ok(())
@@ -482,7 +496,7 @@ impl Work<'_> {
 
     /// Whether the failure policy pauses the rollout when this node fails, too.
     fn pauses_for(&self, node: &NodeId) -> bool {
-        let others = self.labels.iter().filter(|(id, label)| *id != node && label.has_failed());
+        let others = self.turns.failed().filter(|id| *id != node);
         self.control == Control::Running
             && failure::pauses(&self.spec.policy, others.count(), self.labels.len())
     }
@@ -501,6 +515,11 @@ impl Work<'_> {
         }
         let (node, version) = (node.id.clone(), node.version);
         self.actions.push(Action::UpdateNode { node, version, labels, availability });
+    }
+
+    /// Whether somebody removed what says who takes part.
+    fn is_forgotten(&self) -> bool {
+        *self.forgotten.get_or_init(|| participants::is_forgotten(self.observed, &self.spec.id))
     }
 
     fn beat(&mut self) {

@@ -5,7 +5,8 @@ use crate::action::Action;
 use crate::drain;
 use crate::hold::{Hold, PauseReason};
 use crate::ids::{JobKey, JobRole, NodeId};
-use crate::observed::{Availability, Node, NodeOutcome, Observed, Restart, Said};
+use crate::indexed::Indexed;
+use crate::observed::{Availability, Node, NodeOutcome, Restart, Said};
 use crate::quorum;
 use crate::rollout::{Ask, Control, NodeResult};
 use crate::settle;
@@ -197,7 +198,7 @@ impl Work<'_> {
     }
 
     fn restoring(&mut self, here: &Here<'_>, then: AfterRestoring) -> Move {
-        let left = self.observed.jobs.iter().any(|job| job.key.node == here.node.id);
+        let left = !self.observed.jobs_for(&here.node.id).is_empty();
         if !left {
             return Move::Step(NodeEvent::Restored, Wanted::Restore);
         }
@@ -347,7 +348,7 @@ fn answer_failed(ask: Option<Ask>, control: &Control) -> Option<Move> {
 }
 
 /// Whether a node's host is known to have begun the command: only then nothing of it can be taken back.
-pub fn has_begun(observed: &Observed, node: &NodeId, record: &NodeRecord) -> bool {
+pub fn has_begun(observed: &Indexed<'_>, node: &NodeId, record: &NodeRecord) -> bool {
     let says_so = || observed.report(&agent_of(node, record)).is_some_and(is_past_the_go);
     match &record.state {
         NodeState::Running { .. } | NodeState::Verifying => {

@@ -13,7 +13,8 @@ use super::node::is_past_the_go;
 use super::{Work, last_words};
 use crate::action::Action;
 use crate::ids::{JobKey, JobRole, RolloutId};
-use crate::observed::{HostPhase, Job, NodeOutcome, Observed, Said};
+use crate::indexed::Indexed;
+use crate::observed::{HostPhase, Job, NodeOutcome, Said};
 use crate::participants;
 use crate::state::{NodeRecord, NodeState};
 use std::cmp::Ordering;
@@ -32,7 +33,7 @@ impl Work<'_> {
 
 /// Whether the node's record speaks of this service, or there is none and the service is what tells of it. Nobody knows
 /// what a record means that cannot be read.
-pub(super) fn is_needed(observed: &Observed, rollout: &RolloutId, key: &JobKey) -> bool {
+pub(super) fn is_needed(observed: &Indexed<'_>, rollout: &RolloutId, key: &JobKey) -> bool {
     if participants::is_evidence(observed, rollout, key) {
         return true;
     }
@@ -51,7 +52,7 @@ pub(super) fn is_needed(observed: &Observed, rollout: &RolloutId, key: &JobKey) 
 
 /// Whether a host whose time ran out may still tell how it ended, as long as the rollout goes on: its agent lives, and gets no go
 /// any more, or another one asks (lost ones are counted).
-fn may_still_tell(observed: &Observed, record: &NodeRecord, key: &JobKey) -> bool {
+fn may_still_tell(observed: &Indexed<'_>, record: &NodeRecord, key: &JobKey) -> bool {
     let goes_on = observed.rollout.as_ref().is_some_and(|rollout| rollout.control.goes_on());
     let agent = key.with_role(JobRole::Agent);
     let unknown = || observed.result(&key.node, key.generation).is_none();
@@ -64,7 +65,7 @@ fn may_still_tell(observed: &Observed, record: &NodeRecord, key: &JobKey) -> boo
 }
 
 /// Whether an agent may speak of the end.
-fn lives(observed: &Observed, agent: &JobKey) -> bool {
+fn lives(observed: &Indexed<'_>, agent: &JobKey) -> bool {
     // One that waits for a go waits for ever.
     let goes_on_there = |said: &Said| is_past_the_go(said) && !matches!(said, Said::WantsRestart { .. });
     let may_speak = observed.report(agent).is_none_or(goes_on_there);
@@ -73,7 +74,7 @@ fn lives(observed: &Observed, agent: &JobKey) -> bool {
 
 /// Whether this would take away the last that tells, beside its label, that a node's host is at work. The label goes with a
 /// node that leaves, so an agent's service stays until the next agent has one.
-fn is_last_trace(observed: &Observed, job: &Job, action: &Action) -> bool {
+fn is_last_trace(observed: &Indexed<'_>, job: &Job, action: &Action) -> bool {
     let Some(Ok(Some(record))) = observed.node(&job.key.node).map(NodeRecord::of) else { return false };
     let of_try = record.rollout == job.key.rollout && record.generation == job.key.generation;
     let next = JobKey { agent: record.agent, ..job.key.clone() };
@@ -85,7 +86,7 @@ fn is_last_trace(observed: &Observed, job: &Job, action: &Action) -> bool {
 }
 
 /// The next step on the way out of the swarm for one service.
-pub(crate) fn removal(observed: &Observed, job: &Job) -> Option<Action> {
+pub(crate) fn removal(observed: &Indexed<'_>, job: &Job) -> Option<Action> {
     let key = job.key.clone();
     if observed.node(&key.node).is_none() {
         return Some(Action::RemoveJob { key });
@@ -111,7 +112,7 @@ pub(crate) fn removal(observed: &Observed, job: &Job) -> Option<Action> {
 
 /// Whether nobody can draw among an agent's gates any more: it is told to leave, and the command's end was its last word. A report
 /// that fails before the command is none, for the host would begin anew.
-fn is_through(observed: &Observed, agent: &Job) -> bool {
+fn is_through(observed: &Indexed<'_>, agent: &Job) -> bool {
     let of_the_end = |said: &Said| match said {
         Said::Finished { outcome: NodeOutcome::Succeeded, .. } => true,
         Said::Finished { outcome: NodeOutcome::Failed { phase, .. }, .. } => match phase {
@@ -135,12 +136,13 @@ fn is_through(observed: &Observed, agent: &Job) -> bool {
 }
 
 /// Whether an agent has told how it ended.
-fn said_its_last(observed: &Observed, agent: &JobKey) -> bool {
+fn said_its_last(observed: &Indexed<'_>, agent: &JobKey) -> bool {
     matches!(observed.report(agent), Some(Said::Finished { .. }))
 }
 
-fn has_gates(observed: &Observed, agent: &JobKey) -> bool {
-    observed.jobs.iter().any(|job| job.key != *agent && job.key.with_role(JobRole::Agent) == *agent)
+fn has_gates(observed: &Indexed<'_>, agent: &JobKey) -> bool {
+    let jobs = observed.jobs_for(&agent.node);
+    jobs.iter().any(|job| job.key != *agent && job.key.with_role(JobRole::Agent) == *agent)
 }
 
 /// Whether no container of it is left, and none can come: a failed task may be started again until it is stopped.

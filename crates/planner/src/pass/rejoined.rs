@@ -96,9 +96,9 @@ impl Work<'_> {
     pub(super) fn questions(&self, id: &NodeId, generation: u32) -> impl Iterator<Item = &Job> {
         let about = move |job: &&Job| {
             let key = &job.key;
-            job.on.is_some() && (&key.node, key.generation) == (id, generation) && key.rollout == self.spec.id
+            job.on.is_some() && key.generation == generation && key.rollout == self.spec.id
         };
-        self.observed.jobs.iter().filter(about)
+        self.observed.jobs_for(id).iter().copied().filter(about)
     }
 
     /// One agent more, on a host that was not asked yet.
@@ -140,10 +140,11 @@ impl Work<'_> {
     /// been selected.
     fn may_be(&self, gone: &Participant) -> Vec<&Node> {
         let late = participants::latecomers(self.observed, self.spec).unwrap_or_default();
-        let is_one_of = |node: &Node, all: &[Participant]| all.iter().any(|one| one.id == node.id);
+        let ids = |all: &[Participant]| all.iter().map(|one| one.id.clone()).collect::<BTreeSet<NodeId>>();
+        let (late, known) = (ids(&late), ids(&self.participants));
         let may_be = |node: &&Node| {
-            let fits = node.hostname == gone.hostname || is_one_of(node, &late);
-            node.is_ready() && !is_one_of(node, &self.participants) && fits
+            let fits = node.hostname == gone.hostname || late.contains(&node.id);
+            node.is_ready() && !known.contains(&node.id) && fits
         };
         self.observed.nodes.iter().filter(may_be).collect()
     }

@@ -1470,7 +1470,7 @@ fn what_is_known_of_a_node_that_left() {
         observed.results.extend(outcome.map(|outcome| result("w1", outcome)));
         observed.rollout.as_mut().unwrap().gone.extend(mark.map(|mark| (NodeId("w1".into()), mark)));
         assert_eq!(
-            participants::left(&observed, &rollout(), &NodeId("w1".into())),
+            participants::left(&Indexed::of(&observed), &rollout(), &NodeId("w1".into())),
             expected,
             "{task:?} {mark:?}"
         );
@@ -1479,7 +1479,7 @@ fn what_is_known_of_a_node_that_left() {
         jobs(&mut retried, "w1", TaskState::Running, None);
         retried.jobs.iter_mut().for_each(|job| (job.key.generation, job.tasks) = (2, Vec::new()));
         let expected = if mark == Some(GoneMark::GivenUp) { Left::GivenUp } else { Left::AtWork };
-        assert_eq!(participants::left(&retried, &rollout(), &NodeId("w1".into())), expected);
+        assert_eq!(participants::left(&Indexed::of(&retried), &rollout(), &NodeId("w1".into())), expected);
     }
 }
 
