@@ -21,6 +21,8 @@ use careen_swarm::{
     ControllerTask, Draft, GivenKind, Key, Remembered, RequestError, Stored, Swarm, SwarmCluster, SwarmError,
     controller_name, place_of_a_new_one,
 };
+use jiff::Timestamp;
+use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -177,8 +179,17 @@ impl Backend for SwarmBackend {
     }
 
     fn ages(&mut self) -> Result<BTreeMap<NodeId, Duration>, BackendError> {
-        let get = |path| self.engine.get::<Value>(&path).map_err(|error| from_engine(&error, &self.name));
-        Ok(ages(&get(ApiPath::info())?, &get(ApiPath::all(Kind::Nodes))?))
+        let read = || -> Result<BTreeMap<NodeId, Duration>, EngineError> {
+            let info: Value = self.engine.get(&ApiPath::info())?;
+            let mut nodes = Vec::new();
+            self.engine.get_each(&ApiPath::all(Kind::Nodes), |json| {
+                // What cannot be read has no age.
+                nodes.extend(serde_json::from_slice::<Written>(json).ok());
+                Ok::<(), EngineError>(())
+            })?;
+            Ok(ages(&info, &nodes))
+        };
+        read().map_err(|error| from_engine(&error, &self.name))
     }
 
     fn bell(&mut self) -> Option<Bell> {
@@ -378,16 +389,24 @@ fn plain_containers(listed: &Value) -> Vec<String> {
     names
 }
 
+/// A node, as far as it tells when it was written.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Written {
+    #[serde(rename = "ID")]
+    id: String,
+    updated_at: String,
+}
+
 /// How long ago each node was written, by the manager's clock. What cannot be read is left out.
-fn ages(info: &Value, nodes: &Value) -> BTreeMap<NodeId, Duration> {
-    let time = |value: &Value| value.as_str()?.parse::<jiff::Timestamp>().ok();
-    let Some(now) = info.get("SystemTime").and_then(time) else { return BTreeMap::new() };
-    let age = |node: &Value| {
-        let id = node.get("ID")?.as_str()?;
-        let age = now.duration_since(node.get("UpdatedAt").and_then(time)?);
-        Some((NodeId(id.to_owned()), Duration::try_from(age).unwrap_or_default()))
+fn ages(info: &Value, nodes: &[Written]) -> BTreeMap<NodeId, Duration> {
+    let now = info.get("SystemTime").and_then(Value::as_str).and_then(|time| time.parse::<Timestamp>().ok());
+    let Some(now) = now else { return BTreeMap::new() };
+    let age = |node: &Written| {
+        let age = now.duration_since(node.updated_at.parse::<Timestamp>().ok()?);
+        Some((NodeId(node.id.clone()), Duration::try_from(age).unwrap_or_default()))
     };
-    nodes.as_array().into_iter().flatten().filter_map(age).collect()
+    nodes.iter().filter_map(age).collect()
 }
 
 fn from_swarm(error: &SwarmError, name: &str) -> BackendError {
@@ -466,11 +485,8 @@ mod tests {
     #[test]
     fn ages_are_by_the_managers_clock_and_never_negative() {
         let info = json!({ "SystemTime": "2026-11-23T02:00:30.123456789Z" });
-        let nodes = json!([
-            { "ID": "n1", "UpdatedAt": "2026-11-23T02:00:00.123456789Z" },
-            { "ID": "n2", "UpdatedAt": "2026-11-23T03:00:00Z" },
-            { "ID": "n3" },
-        ]);
+        let nodes = [("n1", "2026-11-23T02:00:00.123456789Z"), ("n2", "2026-11-23T03:00:00Z"), ("n3", "")];
+        let nodes = nodes.map(|(id, time)| Written { id: id.to_owned(), updated_at: time.to_owned() });
         let expected = [("n1", 30), ("n2", 0)].map(|(id, age)| (NodeId(id.into()), Duration::from_secs(age)));
         assert_eq!(ages(&info, &nodes), BTreeMap::from(expected));
         assert!(ages(&json!({}), &nodes).is_empty());

@@ -4,6 +4,7 @@
 
 mod answer;
 mod bell;
+mod elements;
 mod error;
 pub mod frames;
 mod meaning;
@@ -319,6 +320,32 @@ impl Engine {
         parse(request.clone(), &self.text(request, answer)?)
     }
 
+    /// Asks for a list, and gives each of its elements, as JSON, while it comes: the list is never in memory as a whole. An answer
+    /// that is no list, or breaks off, is an error, also when elements were given before.
+    pub fn get_each<E: From<EngineError>>(
+        &self,
+        path: &ApiPath,
+        mut each: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let request = format!("GET {path}");
+        let answer = self.agent.get(self.url(path)).call();
+        let mut response = answer.map_err(|source| self.unreachable(source))?;
+        if !response.status().is_success() {
+            return self.refusal(request, &mut response).map_err(E::from);
+        }
+        let reader = response.into_body().into_with_config().limit(LONGEST_ANSWER).reader();
+        elements::each(reader, |element| each(element).map_err(Broken::Taker)).map_err(
+            |broken| match broken {
+                Broken::Taker(error) => error,
+                Broken::Reading(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+                    let source = serde::de::Error::custom(error);
+                    EngineError::Malformed { request, source }.into()
+                }
+                Broken::Reading(error) => self.unreachable(error.into()).into(),
+            },
+        )
+    }
+
     /// Posts something, and takes the answer.
     fn post<T: DeserializeOwned>(&self, path: &ApiPath, body: &Value) -> Result<T, EngineError> {
         let request = format!("POST {path}");
@@ -393,6 +420,19 @@ impl Engine {
 
     fn unreachable(&self, source: ureq::Error) -> EngineError {
         EngineError::Unreachable { at: self.at.clone(), source: Box::new(source) }
+    }
+}
+
+/// Why a list was not read to its end.
+enum Broken<E> {
+    Reading(std::io::Error),
+    /// Who takes the elements does not want more.
+    Taker(E),
+}
+
+impl<E> From<std::io::Error> for Broken<E> {
+    fn from(error: std::io::Error) -> Self {
+        Self::Reading(error)
     }
 }
 
@@ -482,6 +522,31 @@ mod tests {
             engine(move |request| Some(vec![b'x'; if request.contains("_ping") { 2 } else { long }]));
         assert_eq!(engine.get_bytes(&ApiPath::all(Kind::Nodes)).unwrap().len(), long);
         assert_eq!(engine.api(), Some((1, 41)));
+    }
+
+    #[test]
+    fn a_list_is_given_element_by_element_and_one_that_breaks_off_is_an_error() {
+        let (_dir, engine) = engine(|request| {
+            let body = match request.split(' ').nth(1).unwrap_or_default() {
+                path if path.ends_with("/nodes") => "[{\"ID\":\"a\"}, {\"ID\":\"b\"}]\n",
+                path if path.ends_with("/tasks") => "[{\"ID\":\"a\"}, {\"ID\"",
+                path if path.ends_with("/secrets") => "null",
+                _ => "OK",
+            };
+            Some(body.as_bytes().to_vec())
+        });
+        let read = |kind| {
+            let mut found = Vec::new();
+            let take = |element: &[u8]| {
+                found.push(String::from_utf8_lossy(element).into_owned());
+                Ok::<(), EngineError>(())
+            };
+            engine.get_each(&ApiPath::all(kind), take).map(|()| found)
+        };
+        assert_eq!(read(Kind::Nodes).unwrap(), ["{\"ID\":\"a\"}", "{\"ID\":\"b\"}"]);
+        for kind in [Kind::Tasks, Kind::Secrets] {
+            assert!(matches!(read(kind), Err(EngineError::Malformed { .. })), "{kind:?}");
+        }
     }
 
     #[test]

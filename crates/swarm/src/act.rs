@@ -212,8 +212,7 @@ impl SwarmCluster {
         let id = &self.spec.id;
         let (_, rollout) = self.swarm.config(&names::rollout(id))?.ok_or(ActError::Gone)?;
         let results = self.swarm.configs(&[&names::results(id)])?;
-        let values = self.swarm.nodes().map_err(said)?;
-        let nodes: Vec<Node> = values.iter().map(decode::node).collect::<Result<_, SwarmError>>()?;
+        let nodes = self.swarm.nodes()?;
         let of_rollout = |node: &Node| {
             let record = NodeRecord::of(node).ok().flatten().filter(|record| record.rollout == *id)?;
             let (id, hostname) = (node.id.clone(), node.hostname.clone());

@@ -1,9 +1,10 @@
 //! The few requests that everything here is made of.
 
-use crate::decode::{self, ConfigObject};
+use crate::decode::{self, ConfigObject, RawTask};
 use crate::encode;
 use crate::error::SwarmError;
 use careen_engine::{ApiPath, Bell, Engine, EngineError, Kind, Ringer};
+use careen_planner::observed::Node;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -65,8 +66,26 @@ impl Swarm {
         self.engine.get(&ApiPath::list(kind, filters))
     }
 
-    pub(crate) fn nodes(&self) -> Result<Vec<Value>, EngineError> {
-        self.engine.get(&ApiPath::all(Kind::Nodes))
+    pub(crate) fn nodes(&self) -> Result<Vec<Node>, SwarmError> {
+        self.read_each(&ApiPath::all(Kind::Nodes), decode::node)
+    }
+
+    /// The tasks that fit these filters.
+    pub(crate) fn tasks(&self, filters: &Value) -> Result<Vec<RawTask>, SwarmError> {
+        self.read_each(&ApiPath::list(Kind::Tasks, filters), decode::task)
+    }
+
+    fn read_each<T>(
+        &self,
+        path: &ApiPath,
+        read: impl Fn(&[u8]) -> Result<T, SwarmError>,
+    ) -> Result<Vec<T>, SwarmError> {
+        let mut found = Vec::new();
+        self.engine.get_each(path, |json| {
+            found.push(read(json)?);
+            Ok::<(), SwarmError>(())
+        })?;
+        Ok(found)
     }
 
     /// All configs whose name begins with one of these.

@@ -2,7 +2,6 @@
 //! manager where there is no other that could take it.
 
 use crate::api::Swarm;
-use crate::decode;
 use crate::encode;
 use crate::error::SwarmError;
 use crate::names::REGISTRY_FILE;
@@ -45,8 +44,7 @@ impl Swarm {
         if let Some(home) = self.find_controller(id)? {
             return Ok(home);
         }
-        let values = self.nodes().map_err(SwarmError::from)?;
-        let nodes: Vec<Node> = values.iter().map(decode::node).collect::<Result<_, _>>()?;
+        let nodes = self.nodes()?;
         let image = rollout.spec.image_of_controller();
         let home = home(&nodes, &rollout.spec);
         match home {
@@ -209,11 +207,16 @@ fn container(id: &RolloutId, image: &str) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decode;
 
     #[test]
     fn a_service_needs_two_managers_that_take_it() {
         let values: Vec<Value> = serde_json::from_str(include_str!("../fixtures/nodes.json")).unwrap();
-        let manager = values.iter().map(|value| decode::node(value).unwrap()).find(Node::is_manager).unwrap();
+        let manager = values
+            .iter()
+            .map(|value| decode::node(&decode::json(value)).unwrap())
+            .find(Node::is_manager)
+            .unwrap();
         let spec = Spec::run(RolloutId::parse("k3x9").unwrap(), "update@sha256:11");
         let home = |nodes: &[Node]| super::home(nodes, &spec);
         assert_eq!(home(std::slice::from_ref(&manager)), Home::Container);

@@ -4,7 +4,7 @@
 
 use crate::api::Swarm;
 use crate::controller::{Home, name};
-use crate::decode::{self, RawTask};
+use crate::decode::RawTask;
 use crate::error::SwarmError;
 use crate::names;
 use careen_engine::{ApiPath, Kind};
@@ -71,8 +71,7 @@ impl Swarm {
     }
 
     fn of_service(&self, id: &RolloutId, held: bool) -> Result<ControllerTask, SwarmError> {
-        let found = self.list(Kind::Tasks, &json!({ "service": [name(id)] }))?;
-        let tasks: Vec<RawTask> = found.iter().map(decode::task).collect::<Result<_, _>>()?;
+        let tasks = self.tasks(&json!({ "service": [name(id)] }))?;
         let (task, last) = of_tasks(&name(id), tasks, held)?;
         let ControllerTask::Fails(seat) = task else { return Ok(task) };
         // What it printed is a help and no more: a log that cannot be read keeps nobody from the rest.
@@ -198,6 +197,7 @@ fn container(name: &str, raw: &Value, held: bool) -> ControllerTask {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decode;
 
     /// State, desired state, error, when it was created and ended, in seconds of a minute.
     type Told<'a> = (&'a str, &'a str, &'a str, u8, u8);
@@ -211,7 +211,7 @@ mod tests {
                 "CreatedAt": time(*created), "UpdatedAt": time(*ended),
                 "Status": { "State": state, "Err": err, "ContainerStatus": { "ContainerID": container } },
             });
-            decode::task(&value).unwrap()
+            decode::task(&decode::json(&value)).unwrap()
         };
         told.iter().enumerate().map(task).collect()
     }

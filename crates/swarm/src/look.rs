@@ -5,19 +5,18 @@
 //! rollout last, so that a controller that lost its lock sees it.
 
 use crate::SwarmCluster;
-use crate::decode::{self, JobService, RawTask};
+use crate::decode::{self, JobService, RawTask, Uncounted};
 use crate::error::SwarmError;
 use crate::names;
 use crate::reports::Source;
 use careen_contract::label;
 use careen_contract::object;
-use careen_engine::says_no_such_image;
-use careen_engine::{ApiPath, Kind};
+use careen_engine::{ApiPath, says_no_such_image};
 use careen_planner::observed::{AgentReport, Job, Node, Observed, Refusal, Report, Service, Task};
 use careen_planner::rollout::Control;
-use careen_planner::{JobRole, NodeRecord};
-use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use careen_planner::{JobRole, NodeId, NodeRecord};
+use serde_json::json;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// With more nodes than this the tasks that are being stopped are asked for without naming nodes: the request's line
 /// has a limit.
@@ -26,13 +25,13 @@ const NODES_IN_A_FILTER: usize = 100;
 /// Of more services nobody reads why their tasks do not run.
 const SERVICES_IN_A_FILTER: usize = 20;
 
-/// The names of services, jobs among them, by their ids.
-fn names_of(services: &[Value]) -> BTreeMap<String, String> {
-    let name = |value: &Value| {
-        let name = value.pointer("/Spec/Name").and_then(Value::as_str)?;
-        Some((value.get("ID").and_then(Value::as_str)?.to_owned(), name.to_owned()))
-    };
-    services.iter().filter_map(name).collect()
+/// The list of services, as far as it is read before the tasks.
+#[derive(Default)]
+struct Services {
+    /// Of all, jobs among them, by their ids.
+    names: HashMap<String, String>,
+    jobs: Vec<JobService>,
+    others: Vec<Uncounted>,
 }
 
 impl SwarmCluster {
@@ -40,29 +39,31 @@ impl SwarmCluster {
     /// in the controller's words.
     pub fn look(&mut self) -> Result<Observed, SwarmError> {
         let nodes = self.nodes()?;
-        let services = self.swarm.engine().get::<Vec<Value>>(&ApiPath::services_with_status())?;
-        let jobs: Vec<JobService> = decoded(&services, decode::job_service)?;
-        let all_tasks = self.tasks(&nodes, &jobs)?;
-        let is_ours = |task: &&RawTask| jobs.iter().any(|job| job.id == task.service);
-        let (ours, others): (Vec<&RawTask>, Vec<&RawTask>) = all_tasks.iter().partition(is_ours);
-        let names = names_of(&services);
-        let tasks = others.iter().map(|task| task.planned(&names)).collect::<Result<Vec<Task>, _>>()?;
-        // What runs on a node that does not report counts for nothing, though Swarm may not have given it up yet.
-        let down =
-            |task: &&Task| nodes.iter().any(|node| task.node.as_ref() == Some(&node.id) && !node.is_ready());
-        let up: Vec<Task> = tasks.iter().filter(|task| !down(task)).cloned().collect();
-        let services_seen: Vec<Service> = decoded(&services, |value| decode::service(value, &up))?;
-        let works = !at_work(&nodes, &jobs).is_empty();
-        let troubles = match works {
-            true => self.troubles(&services_seen, &all_tasks, &names)?,
-            false => BTreeMap::new(),
+        let Services { names, jobs, others } = self.services()?;
+        let at_work = at_work(&nodes, &jobs);
+        let all_tasks = self.tasks(&at_work)?;
+        let ids: HashSet<&str> = jobs.iter().map(|job| job.id.as_str()).collect();
+        let is_ours = |task: &RawTask| ids.contains(task.service.as_str());
+        let mut of_jobs: HashMap<String, Vec<RawTask>> = HashMap::new();
+        for task in all_tasks.iter().filter(|task| is_ours(task)) {
+            of_jobs.entry(task.service.clone()).or_default().push(task.clone());
+        }
+        // What keeps tasks from running is asked while a rollout is at work alone.
+        let in_question = if at_work.is_empty() { Vec::new() } else { all_tasks.clone() };
+        let planned = all_tasks.into_iter().filter(|task| !is_ours(task)).map(|task| task.planned(&names));
+        let mut tasks = planned.collect::<Result<Vec<Task>, _>>()?;
+        let services = counted(others, &nodes, &tasks);
+        let troubles = match at_work.is_empty() {
+            true => BTreeMap::new(),
+            false => self.troubles(&services, &in_question, &names)?,
         };
+        tasks.retain(|task| !task.state.is_over());
         let observed = Observed {
-            services: services_seen,
+            services,
             troubles,
-            jobs: jobs.iter().map(|job| with_tasks(job, &ours)).collect::<Result<_, _>>()?,
-            reports: self.reports(&nodes, &jobs, &ours)?,
-            tasks: tasks.into_iter().filter(|task| !task.state.is_over()).collect(),
+            jobs: jobs.iter().map(|job| with_tasks(job, &of_jobs)).collect::<Result<_, _>>()?,
+            reports: self.reports(&nodes, &jobs, &of_jobs)?,
+            tasks,
             autolock: self.swarm.engine().is_autolocked()?,
             controller: self.place.clone(),
             nodes,
@@ -72,31 +73,41 @@ impl SwarmCluster {
     }
 
     fn nodes(&self) -> Result<Vec<Node>, SwarmError> {
-        let values = self.swarm.nodes()?;
-        let nodes: Vec<Node> = values.iter().map(decode::node).collect::<Result<_, _>>()?;
+        let nodes = self.swarm.nodes()?;
         // For some seconds after the leader is gone the others still give lists, with every manager reachable.
         if nodes.iter().any(Node::is_leader) { Ok(nodes) } else { Err(SwarmError::NoLeader) }
     }
 
+    fn services(&self) -> Result<Services, SwarmError> {
+        let mut services = Services::default();
+        self.swarm.engine().get_each(&ApiPath::services_with_status(), |json| {
+            let (id, name) = decode::name(json)?;
+            services.names.insert(id, name);
+            services.jobs.extend(decode::job_service(json)?);
+            services.others.extend(decode::service(json)?);
+            Ok::<(), SwarmError>(())
+        })?;
+        Ok(services)
+    }
+
     /// The tasks that are to run, and those that are being stopped where it matters: on nodes that are at work. The
     /// swarm's memory of tasks that ended long ago is many times as large, and not asked for.
-    fn tasks(&self, nodes: &[Node], jobs: &[JobService]) -> Result<Vec<RawTask>, SwarmError> {
-        let live =
-            self.swarm.list(Kind::Tasks, &json!({ "desired-state": ["ready", "running", "complete"] }))?;
+    fn tasks(&self, at_work: &[String]) -> Result<Vec<RawTask>, SwarmError> {
+        let live = self.swarm.tasks(&json!({ "desired-state": ["ready", "running", "complete"] }))?;
         let mut filters = json!({ "desired-state": ["shutdown", "remove"] });
-        let at_work = at_work(nodes, jobs);
         let stopping = match at_work.len() {
             0 => Vec::new(),
             1..=NODES_IN_A_FILTER => {
                 filters["node"] = json!(at_work);
-                self.swarm.list(Kind::Tasks, &filters)?
+                self.swarm.tasks(&filters)?
             }
-            _ => self.swarm.list(Kind::Tasks, &filters)?,
+            _ => self.swarm.tasks(&filters)?,
         };
         // A task may go from the one list to the other between the two requests.
-        let mut seen = BTreeSet::new();
-        let tasks = live.iter().chain(&stopping).map(decode::task).collect::<Result<Vec<_>, _>>()?;
-        Ok(tasks.into_iter().rev().filter(|task| seen.insert(task.id.clone())).collect())
+        let later: HashSet<String> = stopping.iter().map(|task| task.id.clone()).collect();
+        let stays = |task: &RawTask| !later.contains(&task.id);
+        let live = live.into_iter().rev().filter(stays);
+        Ok(stopping.into_iter().rev().chain(live).collect())
     }
 
     /// What keeps tasks from running that should. Why a try ended is remembered with the task that Swarm gave up: that is asked of
@@ -105,18 +116,15 @@ impl SwarmCluster {
         &self,
         services: &[Service],
         tasks: &[RawTask],
-        names: &BTreeMap<String, String>,
+        names: &HashMap<String, String>,
     ) -> Result<BTreeMap<String, String>, SwarmError> {
         let short = services.iter().filter(|service| service.running < service.desired);
         let short: Vec<&str> =
             short.take(SERVICES_IN_A_FILTER).map(|service| service.id.0.as_str()).collect();
         let given_up = match short.is_empty() {
             true => Vec::new(),
-            false => {
-                self.swarm.list(Kind::Tasks, &json!({ "service": short, "desired-state": ["shutdown"] }))?
-            }
+            false => self.swarm.tasks(&json!({ "service": short, "desired-state": ["shutdown"] }))?,
         };
-        let given_up: Vec<RawTask> = given_up.iter().map(decode::task).collect::<Result<_, _>>()?;
         let troubles = decode::troubles(tasks.iter().chain(&given_up));
         let named = |(service, why): (&str, String)| Some((names.get(service)?.clone(), why));
         Ok(troubles.into_iter().filter_map(named).collect())
@@ -127,15 +135,17 @@ impl SwarmCluster {
         &mut self,
         nodes: &[Node],
         jobs: &[JobService],
-        tasks: &[&RawTask],
+        tasks: &HashMap<String, Vec<RawTask>>,
     ) -> Result<Vec<AgentReport>, SwarmError> {
+        let ready: HashSet<&NodeId> =
+            nodes.iter().filter(|node| node.is_ready()).map(|node| &node.id).collect();
         let (mut agents, mut sources) = (Vec::new(), Vec::new());
         let agent = |job: &&JobService| job.key.role == JobRole::Agent && job.key.rollout == self.spec.id;
         for job in jobs.iter().filter(agent) {
-            let of_job = tasks.iter().filter(|task| task.service == job.id && !task.node.is_empty());
-            let mut of_job: Vec<&&RawTask> = of_job.collect();
+            let of_job = tasks.get(&job.id).into_iter().flatten().filter(|task| !task.node.is_empty());
+            let mut of_job: Vec<&RawTask> = of_job.collect();
             of_job.sort_by(|a, b| a.created_at.cmp(&b.created_at));
-            let ready = nodes.iter().any(|node| node.id == *job.place() && node.is_ready());
+            let ready = ready.contains(job.place());
             for task in &of_job {
                 let (over, terminal) = (task.state()?.is_over(), task.has_terminal());
                 sources.push(Source { task: task.id.clone(), terminal, over, reachable: ready });
@@ -194,29 +204,33 @@ impl SwarmCluster {
     }
 }
 
-fn decoded<T>(
-    values: &[Value],
-    read: impl Fn(&Value) -> Result<Option<T>, SwarmError>,
-) -> Result<Vec<T>, SwarmError> {
-    values.iter().filter_map(|value| read(value).transpose()).collect()
+/// What runs on a node that does not report counts for nothing, though Swarm may not have given it up yet.
+fn counted(services: Vec<Uncounted>, nodes: &[Node], tasks: &[Task]) -> Vec<Service> {
+    let silent: HashSet<&NodeId> =
+        nodes.iter().filter(|node| !node.is_ready()).map(|node| &node.id).collect();
+    let up = tasks.iter().filter(|task| !task.node.as_ref().is_some_and(|node| silent.contains(node)));
+    let counts = decode::counts(up);
+    services.into_iter().map(|service| service.counted(&counts)).collect()
 }
 
 /// The nodes on which something of a rollout is under way, or of which nobody knows.
 fn at_work(nodes: &[Node], jobs: &[JobService]) -> Vec<String> {
+    let with_jobs: HashSet<&NodeId> = jobs.iter().map(|job| &job.key.node).collect();
     let busy = |node: &&Node| {
-        let record = NodeRecord::of(node);
-        let begun = record.map_or(true, |record| record.is_some_and(|record| !record.state.is_terminal()));
-        let labelled = node.labels.contains_key(label::NODE);
-        (labelled && begun) || jobs.iter().any(|job| job.key.node == node.id)
+        let begun = || {
+            let record = NodeRecord::of(node);
+            record.map_or(true, |record| record.is_some_and(|record| !record.state.is_terminal()))
+        };
+        (node.labels.contains_key(label::NODE) && begun()) || with_jobs.contains(&node.id)
     };
     nodes.iter().filter(busy).map(|node| node.id.0.clone()).collect()
 }
 
-fn with_tasks(job: &JobService, tasks: &[&RawTask]) -> Result<Job, SwarmError> {
-    let of_job = tasks.iter().filter(|task| task.service == job.id);
-    let refused = of_job.clone().find_map(|task| task.refusal());
+fn with_tasks(job: &JobService, tasks: &HashMap<String, Vec<RawTask>>) -> Result<Job, SwarmError> {
+    let of_job = tasks.get(&job.id).map_or(&[][..], Vec::as_slice);
+    let refused = of_job.iter().find_map(RawTask::refusal);
     let refused = refused.map(|why| Refusal { why: why.to_owned(), no_image: says_no_such_image(why) });
-    let tasks = of_job.map(|task| task.state()).collect::<Result<_, _>>()?;
+    let tasks = of_job.iter().map(RawTask::state).collect::<Result<_, _>>()?;
     Ok(Job {
         key: job.key.clone(),
         version: job.version,

@@ -13,7 +13,6 @@ use careen_planner::cluster::ActError;
 use careen_planner::observed::Node;
 use careen_planner::rollout::{Ask, Control, GoneMark};
 use careen_planner::{NodeId, PauseReason, RolloutId, Spec, Version};
-use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// How often a write is tried anew when somebody else was faster.
@@ -225,11 +224,12 @@ impl Swarm {
     /// away.
     pub fn ask(&self, rollout: &RolloutId, node: &str, ask: Ask) -> Result<NodeId, RequestError> {
         for _ in 0..TRIES {
-            let values = self.nodes().map_err(SwarmError::from)?;
-            let (raw, node) = find_node(&values, node)?;
+            let node = find_node(self.nodes()?, node)?;
+            // Whoever writes it gives all of it back, also what is not understood here.
+            let raw = self.raw(Kind::Nodes, &node.id.0).map_err(SwarmError::from)?;
             let labels = LabelChange::from([(label::ASK.to_owned(), Some(ask.label(rollout)))]);
             let spec = encode::node_spec(&raw["Spec"], &labels, None);
-            if written(&format!("the node {}", node.hostname), self.update(Kind::Nodes, raw, &spec))? {
+            if written(&format!("the node {}", node.hostname), self.update(Kind::Nodes, &raw, &spec))? {
                 return Ok(node.id);
             }
         }
@@ -288,15 +288,14 @@ pub(crate) fn write_error(object: &str, error: &EngineError) -> RequestError {
 }
 
 /// A node by its id, or by its host's name when there is one of that name only.
-fn find_node<'a>(values: &'a [Value], name: &str) -> Result<(&'a Value, Node), RequestError> {
+fn find_node(nodes: Vec<Node>, name: &str) -> Result<Node, RequestError> {
     let mut found = Vec::new();
-    for value in values {
-        let node = decode::node(value)?;
+    for node in nodes {
         if node.id.0 == name {
-            return Ok((value, node));
+            return Ok(node);
         }
         if node.hostname == name {
-            found.push((value, node));
+            found.push(node);
         }
     }
     let count = found.len();
@@ -308,6 +307,7 @@ fn find_node<'a>(values: &'a [Value], name: &str) -> Result<(&'a Value, Node), R
 mod tests {
     use super::*;
     use careen_planner::rollout::RolloutOutcome;
+    use serde_json::Value;
 
     #[test]
     fn orders_and_what_follows() {
@@ -337,7 +337,10 @@ mod tests {
     #[test]
     fn a_node_is_found_by_its_id_and_by_a_name_that_only_it_has() {
         let mut nodes: Vec<Value> = serde_json::from_str(include_str!("../fixtures/nodes.json")).unwrap();
-        let id = |name: &str, nodes: &[Value]| find_node(nodes, name).map(|(_, node)| node.id.0);
+        let id = |name: &str, nodes: &[Value]| {
+            let nodes = nodes.iter().map(|value| decode::node(&decode::json(value)).unwrap()).collect();
+            find_node(nodes, name).map(|node| node.id.0)
+        };
         assert_eq!(id("n2", &nodes).unwrap(), "npmbrblb0k9i5q2wq3ygvfls8");
         assert_eq!(id("npmbrblb0k9i5q2wq3ygvfls8", &nodes).unwrap(), "npmbrblb0k9i5q2wq3ygvfls8");
         let text = id("n3", &nodes).unwrap_err().to_string();

@@ -1,12 +1,11 @@
 //! careen's own services.
 
-use super::{Index, named, null_is_empty, object};
+use super::{Index, called, null_is_empty, object};
 use crate::error::SwarmError;
 use crate::names;
 use careen_contract::label;
 use careen_planner::{JobKey, NodeId, RolloutId, Version};
 use serde::Deserialize;
-use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// An agent's or a gate's service, without its tasks.
@@ -46,17 +45,39 @@ struct Spec {
     name: String,
     #[serde(default, deserialize_with = "null_is_empty")]
     labels: BTreeMap<String, String>,
+    #[serde(default, deserialize_with = "null_is_empty")]
+    task_template: Template,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct Template {
+    #[serde(deserialize_with = "null_is_empty")]
+    placement: Placement,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct Placement {
+    #[serde(deserialize_with = "null_is_empty")]
+    constraints: Vec<String>,
+}
+
+/// The id and the name of an element of `GET /services`, whosever it is.
+pub fn name(json: &[u8]) -> Result<(String, String), SwarmError> {
+    let raw: Raw = object("service", json)?;
+    Ok((raw.id, raw.spec.name))
 }
 
 /// Reads an element of `GET /services`; `None` when it is somebody else's, or a controller's.
-pub fn job_service(value: &Value) -> Result<Option<JobService>, SwarmError> {
-    let raw: Raw = object("service", value)?;
+pub fn job_service(json: &[u8]) -> Result<Option<JobService>, SwarmError> {
+    let raw: Raw = object("service", json)?;
     let role = raw.spec.labels.get(label::ROLE).map(String::as_str);
     let role = match role {
         None | Some(label::role::CONTROLLER) => return Ok(None),
         Some(word) => names::role_of(word),
     };
-    let corrupt = |why: &str| SwarmError::corrupt(named("service", value), why);
+    let corrupt = |why: &str| SwarmError::corrupt(called("service", json), why);
     let label = |name: &str| raw.spec.labels.get(name);
     let number = |name: &str| label(name).and_then(|text| text.parse().ok());
     let key = || {
@@ -72,8 +93,7 @@ pub fn job_service(value: &Value) -> Result<Option<JobService>, SwarmError> {
     if key.name() != raw.spec.name {
         return Err(corrupt("its labels careen.* do not fit its name"));
     }
-    let constraints = value.pointer("/Spec/TaskTemplate/Placement/Constraints").and_then(Value::as_array);
-    let stopped = constraints.is_some_and(|all| all.iter().any(|one| one == names::NOWHERE));
+    let stopped = raw.spec.task_template.placement.constraints.iter().any(|one| one == names::NOWHERE);
     let on = label(label::ON).cloned().map(NodeId);
     Ok(Some(JobService { id: raw.id, key, version: Version(raw.version.index), on, stopped }))
 }
@@ -81,7 +101,9 @@ pub fn job_service(value: &Value) -> Result<Option<JobService>, SwarmError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decode::json;
     use careen_planner::JobRole;
+    use serde_json::Value;
 
     fn recorded() -> Vec<Value> {
         serde_json::from_str(include_str!("../../fixtures/jobs.json")).unwrap()
@@ -89,7 +111,8 @@ mod tests {
 
     #[test]
     fn careens_services_as_20_10_24_tells_them() {
-        let jobs: Vec<JobService> = recorded().iter().map(|one| job_service(one).unwrap().unwrap()).collect();
+        let jobs: Vec<JobService> =
+            recorded().iter().map(|one| job_service(&json(one)).unwrap().unwrap()).collect();
         let [agent, gate, stopped] = &jobs[..] else { panic!("{jobs:?}") };
         assert_eq!((agent.key.role, agent.stopped), (JobRole::Agent, false));
         assert_eq!((agent.key.rollout.as_str(), agent.key.generation, agent.key.agent), ("k3x9", 1, 2));
@@ -102,10 +125,10 @@ mod tests {
     fn other_peoples_services_are_none_of_careens() {
         let services: Vec<Value> =
             serde_json::from_str(include_str!("../../fixtures/services.json")).unwrap();
-        assert!(services.iter().all(|one| job_service(one).unwrap().is_none()));
+        assert!(services.iter().all(|one| job_service(&json(one)).unwrap().is_none()));
         let mut controller = recorded().remove(0);
         controller["Spec"]["Labels"][label::ROLE] = label::role::CONTROLLER.into();
-        assert_eq!(job_service(&controller).unwrap(), None);
+        assert_eq!(job_service(&json(&controller)).unwrap(), None);
     }
 
     #[test]
@@ -118,7 +141,7 @@ mod tests {
         ] {
             let mut value = recorded().remove(0);
             value["Spec"]["Labels"][label] = text.into();
-            let error = job_service(&value).unwrap_err().to_string();
+            let error = job_service(&json(&value)).unwrap_err().to_string();
             assert!(error.contains("the service careen-k3x9-"), "{error}");
         }
     }

@@ -10,28 +10,48 @@ mod record;
 mod service;
 mod task;
 
-pub use job::{JobService, job_service};
+pub use job::{JobService, job_service, name};
 pub use node::node;
 pub use record::{
     ConfigObject, baseline, config, control, gone, lock, node_result, payload, rollout_record, spec,
 };
-pub use service::service;
+pub use service::{Uncounted, counts, service};
 pub use task::{RawTask, task, troubles};
 
 use crate::error::SwarmError;
+use careen_engine::EngineError;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// One object of a list, or why it cannot be understood.
-fn object<T: DeserializeOwned>(kind: &str, value: &Value) -> Result<T, SwarmError> {
-    T::deserialize(value).map_err(|error| SwarmError::corrupt(named(kind, value), error))
+/// One object, or why it cannot be understood.
+fn object<T: DeserializeOwned>(kind: &str, json: &[u8]) -> Result<T, SwarmError> {
+    serde_json::from_slice(json).map_err(|error| match serde_json::from_slice::<Value>(json) {
+        // Said once more without where in the line it is, which helps nobody.
+        Ok(value) => {
+            let why = T::deserialize(&value).err().unwrap_or(error);
+            SwarmError::corrupt(named(kind, &value), why)
+        }
+        Err(source) => {
+            EngineError::Malformed { request: format!("the question for each {kind}"), source }.into()
+        }
+    })
 }
 
 /// An object's kind with its name, or with its id where it has none.
 fn named(kind: &str, value: &Value) -> String {
     let name = ["/Spec/Name", "/Description/Hostname", "/ID"].iter().find_map(|path| value.pointer(path));
     format!("the {kind} {}", name.and_then(Value::as_str).unwrap_or("without a name"))
+}
+
+/// The same of one that was read.
+fn called(kind: &str, json: &[u8]) -> String {
+    named(kind, &serde_json::from_slice(json).unwrap_or_default())
+}
+
+#[cfg(test)]
+pub(crate) fn json(value: &Value) -> Vec<u8> {
+    value.to_string().into_bytes()
 }
 
 /// Go's empty maps and lists are null, or left out.

@@ -1,12 +1,11 @@
 //! Nodes.
 
 use super::needs::{RawPlugin, RawResources};
-use super::{Index, named, null_is_empty, object};
+use super::{Index, called, null_is_empty, object};
 use crate::error::SwarmError;
 use careen_planner::observed::{Availability, Manager, Node, NodeStatus, Offers, Plugin, Reachability, Role};
 use careen_planner::{NodeId, Version};
 use serde::Deserialize;
-use serde_json::Value;
 use std::collections::BTreeMap;
 
 #[derive(Deserialize)]
@@ -77,10 +76,10 @@ struct ManagerStatus {
 }
 
 /// Reads an element of `GET /nodes`.
-pub fn node(value: &Value) -> Result<Node, SwarmError> {
-    let raw: Raw = object("node", value)?;
+pub fn node(json: &[u8]) -> Result<Node, SwarmError> {
+    let raw: Raw = object("node", json)?;
     if raw.id.is_empty() || raw.version.index == 0 {
-        return Err(SwarmError::corrupt(named("node", value), "it has no id, or no version"));
+        return Err(SwarmError::corrupt(called("node", json), "it has no id, or no version"));
     }
     let manager =
         |status: ManagerStatus| Manager { leader: status.leader, reachability: status.reachability };
@@ -141,6 +140,8 @@ fn api_of(version: &str) -> (u32, u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decode::json;
+    use serde_json::Value;
 
     fn recorded() -> Vec<Value> {
         serde_json::from_str(include_str!("../../fixtures/nodes.json")).unwrap()
@@ -148,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_worker_and_the_leader_as_20_10_24_tells_them() {
-        let nodes: Vec<Node> = recorded().iter().map(|value| node(value).unwrap()).collect();
+        let nodes: Vec<Node> = recorded().iter().map(|value| node(&json(value)).unwrap()).collect();
         let [worker, leader] = &nodes[..] else { panic!("{nodes:?}") };
         assert_eq!((worker.hostname.as_str(), worker.role, worker.manager), ("n2", Role::Worker, None));
         assert_eq!(worker.version, Version(31));
@@ -174,7 +175,7 @@ mod tests {
             ],
         });
         value["Description"]["Engine"]["Plugins"] = serde_json::json!([{ "Type": "Log", "Name": "gelf" }]);
-        let offers = node(&value).unwrap().offers;
+        let offers = node(&json(&value)).unwrap().offers;
         assert_eq!((offers.resources.nano_cpus, offers.resources.memory), (2_000_000_000, 1024));
         assert_eq!(offers.resources.generic, BTreeMap::from([("gpu".into(), 2), ("ssd".into(), 3)]));
         let log = |name: &str| Plugin { kind: "Log".into(), name: name.into() };
@@ -185,9 +186,9 @@ mod tests {
     fn a_node_that_says_something_new_is_an_error_with_its_name() {
         let mut value = recorded().remove(0);
         value["Spec"]["Availability"] = "hibernate".into();
-        let text = node(&value).unwrap_err().to_string();
+        let text = node(&json(&value)).unwrap_err().to_string();
         assert!(text.contains("the node n2") && text.contains("hibernate"), "{text}");
-        let text = node(&serde_json::json!({ "ID": "x" })).unwrap_err().to_string();
+        let text = node(br#"{ "ID": "x" }"#).unwrap_err().to_string();
         assert!(text.contains("the node x"), "{text}");
     }
 
@@ -196,7 +197,7 @@ mod tests {
         let mut value = recorded().remove(0);
         value["Description"] = serde_json::json!({});
         value["Status"]["State"] = "unknown".into();
-        let node = node(&value).unwrap();
+        let node = node(&json(&value)).unwrap();
         assert_eq!((node.status, node.api), (NodeStatus::Unknown, (1, 24)));
     }
 

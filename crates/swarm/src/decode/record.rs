@@ -1,6 +1,6 @@
 //! careen's configs: the lock, rollouts, baselines, results.
 
-use super::{Index, named, null_is_empty, object};
+use super::{Index, named, null_is_empty};
 use crate::error::SwarmError;
 use crate::names;
 use base64::Engine as _;
@@ -70,7 +70,7 @@ impl ConfigObject {
 
 /// Reads an element of `GET /configs`.
 pub fn config(value: &Value) -> Result<ConfigObject, SwarmError> {
-    let raw: Raw = object("config", value)?;
+    let raw = Raw::deserialize(value).map_err(|error| SwarmError::corrupt(named("config", value), error))?;
     let corrupt = |why: String| SwarmError::corrupt(named("config", value), why);
     let data = BASE64_STANDARD.decode(raw.spec.data).map_err(|error| corrupt(error.to_string()))?;
     let (id, version, name) = (raw.id, Version(raw.version.index), raw.spec.name);

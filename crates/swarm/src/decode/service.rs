@@ -1,14 +1,14 @@
 //! Services that are no jobs.
 
 use super::needs::{RawPlatform, RawPort, RawRequirements};
-use super::{named, null_is_empty, object};
+use super::{called, null_is_empty, object};
 use crate::error::SwarmError;
 use careen_contract::label;
 use careen_planner::ServiceId;
 use careen_planner::observed::{Mode, Mount, MountKind, Needs, Platform, Plugin, Service, Task, TaskState};
 use serde::Deserialize;
-use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use serde::de::IgnoredAny;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -26,9 +26,25 @@ struct Spec {
     #[serde(default, deserialize_with = "null_is_empty")]
     labels: BTreeMap<String, String>,
     task_template: Template,
-    mode: BTreeMap<String, Value>,
+    mode: RawMode,
     #[serde(default, deserialize_with = "null_is_empty")]
     endpoint_spec: EndpointSpec,
+}
+
+/// One of these; Go writes those that are not as null, or leaves them out.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RawMode {
+    replicated: Option<RawReplicated>,
+    global: Option<IgnoredAny>,
+    replicated_job: Option<IgnoredAny>,
+    global_job: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RawReplicated {
+    replicas: Option<u64>,
 }
 
 #[derive(Deserialize, Default)]
@@ -103,21 +119,46 @@ struct Status {
     desired_tasks: u64,
 }
 
-/// Reads an element of `GET /services?status=true`; `None` for a job. The tasks are all that Swarm wants to run.
-///
-/// How many run is counted here: `RunningTasks` counts those that are being stopped, and those of a node that is down.
-pub fn service(value: &Value, tasks: &[Task]) -> Result<Option<Service>, SwarmError> {
-    let raw: Raw = object("service", value)?;
-    let Some(mode) = mode(&raw, value)? else { return Ok(None) };
-    let id = ServiceId(raw.id);
-    let wanted = || tasks.iter().filter(|task| task.service == id && task.wanted);
-    let running = wanted().filter(|task| task.state == TaskState::Running).count() as u64;
-    let replicas = value.pointer("/Spec/Mode/Replicated/Replicas").and_then(Value::as_u64);
-    let desired = match (&raw.service_status, replicas) {
-        (Some(status), _) => status.desired_tasks,
-        (None, Some(replicas)) => replicas,
-        (None, None) => wanted().count() as u64,
-    };
+/// A service without what its tasks tell of it.
+#[derive(Debug)]
+pub struct Uncounted {
+    service: Service,
+    /// How many tasks it should have, where the API says it.
+    desired: Option<u64>,
+}
+
+/// How many tasks of a service Swarm wants, and how many of those run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Count {
+    pub wanted: u64,
+    pub running: u64,
+}
+
+/// Counts the tasks of each service.
+pub fn counts<'a>(tasks: impl Iterator<Item = &'a Task>) -> HashMap<&'a ServiceId, Count> {
+    let mut counts: HashMap<&ServiceId, Count> = HashMap::new();
+    for task in tasks.filter(|task| task.wanted) {
+        let count = counts.entry(&task.service).or_default();
+        count.wanted += 1;
+        count.running += u64::from(task.state == TaskState::Running);
+    }
+    counts
+}
+
+impl Uncounted {
+    /// With how many run. That is counted here: `RunningTasks` counts those that are being stopped, and those of a node that is
+    /// down.
+    pub fn counted(self, counts: &HashMap<&ServiceId, Count>) -> Service {
+        let count = counts.get(&self.service.id).copied().unwrap_or_default();
+        Service { running: count.running, desired: self.desired.unwrap_or(count.wanted), ..self.service }
+    }
+}
+
+/// Reads an element of `GET /services?status=true`; `None` for a job.
+pub fn service(json: &[u8]) -> Result<Option<Uncounted>, SwarmError> {
+    let raw: Raw = object("service", json)?;
+    let Some(mode) = mode(&raw.spec.mode, json)? else { return Ok(None) };
+    let replicas = raw.spec.mode.replicated.and_then(|replicated| replicated.replicas);
     // What a controller mounts is its host's engine, and no data: it is as well off elsewhere.
     let is_ours = raw.spec.labels.get(label::ROLE).is_some_and(|role| role == label::role::CONTROLLER);
     let template = raw.spec.task_template;
@@ -129,29 +170,32 @@ pub fn service(value: &Value, tasks: &[Task]) -> Result<Option<Service>, SwarmEr
         plugins: plugins(&template.container_spec.mounts, &template.log_driver),
     };
     let mounts = template.container_spec.mounts.into_iter().filter(|_| !is_ours);
-    Ok(Some(Service {
+    let service = Service {
+        id: ServiceId(raw.id),
         name: raw.spec.name,
         mode,
-        desired,
-        running,
+        desired: 0,
+        running: 0,
         constraints: template.placement.constraints,
         needs,
         labels: raw.spec.labels,
         mounts: mounts.map(mount).collect(),
-        id,
+    };
+    Ok(Some(Uncounted {
+        service,
+        desired: raw.service_status.map(|status| status.desired_tasks).or(replicas),
     }))
 }
 
-fn mode(raw: &Raw, value: &Value) -> Result<Option<Mode>, SwarmError> {
-    let mode = |name: &str| raw.spec.mode.get(name).is_some_and(|mode| !mode.is_null());
-    if mode("ReplicatedJob") || mode("GlobalJob") {
+fn mode(mode: &RawMode, json: &[u8]) -> Result<Option<Mode>, SwarmError> {
+    if mode.replicated_job.is_some() || mode.global_job.is_some() {
         Ok(None)
-    } else if mode("Replicated") {
+    } else if mode.replicated.is_some() {
         Ok(Some(Mode::Replicated))
-    } else if mode("Global") {
+    } else if mode.global.is_some() {
         Ok(Some(Mode::Global))
     } else {
-        Err(SwarmError::corrupt(named("service", value), "it has no mode that is known"))
+        Err(SwarmError::corrupt(called("service", json), "it has no mode that is known"))
     }
 }
 
@@ -180,16 +224,22 @@ fn mount(raw: RawMount) -> Mount {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decode::json;
     use careen_planner::NodeId;
+    use serde_json::Value;
 
     fn recorded() -> Vec<Value> {
         serde_json::from_str(include_str!("../../fixtures/services.json")).unwrap()
     }
 
+    fn read(value: &Value, tasks: &[Task]) -> Result<Option<Service>, SwarmError> {
+        Ok(service(&json(value))?.map(|found| found.counted(&counts(tasks.iter()))))
+    }
+
     #[test]
     fn services_as_20_10_24_tells_them_and_jobs_are_none() {
-        let read = |value| service(value, &[]).unwrap();
-        let services: Vec<Service> = recorded().iter().filter_map(read).collect();
+        let services: Vec<Service> =
+            recorded().iter().filter_map(|value| read(value, &[]).unwrap()).collect();
         let [web, every] = &services[..] else { panic!("{services:?}") };
         assert_eq!((web.name.as_str(), web.mode, web.desired), ("web", Mode::Replicated, 2));
         assert_eq!(web.constraints, ["node.labels.zone!=none"]);
@@ -209,7 +259,7 @@ mod tests {
     #[test]
     fn what_each_task_asks_of_its_node() {
         let mut value = recorded().remove(0);
-        assert_eq!(service(&value, &[]).unwrap().unwrap().needs, Needs::default());
+        assert_eq!(read(&value, &[]).unwrap().unwrap().needs, Needs::default());
         let template = &mut value["Spec"]["TaskTemplate"];
         template["Placement"]["MaxReplicas"] = 2.into();
         template["Placement"]["Platforms"] =
@@ -223,7 +273,7 @@ mod tests {
             { "Protocol": "tcp", "TargetPort": 81, "PublishMode": "host" },
             { "Protocol": "udp", "TargetPort": 82, "PublishedPort": 82, "PublishMode": "ingress" },
         ]);
-        let needs = service(&value, &[]).unwrap().unwrap().needs;
+        let needs = read(&value, &[]).unwrap().unwrap().needs;
         assert_eq!((needs.max_per_node, needs.platforms.len()), (2, 2));
         assert_eq!((needs.reserved.nano_cpus, needs.reserved.memory), (500, 64));
         let plugin = |kind: &str, name: &str| Plugin { kind: kind.into(), name: name.into() };
@@ -236,7 +286,7 @@ mod tests {
     fn a_controllers_socket_is_no_data_that_would_be_left_behind() {
         let mut value = recorded().remove(0);
         value["Spec"]["Labels"][label::ROLE] = label::role::CONTROLLER.into();
-        assert!(service(&value, &[]).unwrap().unwrap().mounts.is_empty());
+        assert!(read(&value, &[]).unwrap().unwrap().mounts.is_empty());
     }
 
     #[test]
@@ -257,16 +307,16 @@ mod tests {
             task(false, TaskState::Running),
             task(true, TaskState::Starting),
         ];
-        assert_eq!(service(&values[0], &tasks).unwrap().unwrap().running, 1);
+        assert_eq!(read(&values[0], &tasks).unwrap().unwrap().running, 1);
     }
 
     #[test]
     fn without_a_status_the_replicas_are_what_is_wanted() {
         let mut value = recorded().remove(0);
         value.as_object_mut().unwrap().remove("ServiceStatus");
-        assert_eq!(service(&value, &[]).unwrap().unwrap().desired, 2);
+        assert_eq!(read(&value, &[]).unwrap().unwrap().desired, 2);
         value["Spec"]["Mode"] = serde_json::json!({ "Cron": {} });
-        let text = service(&value, &[]).unwrap_err().to_string();
+        let text = read(&value, &[]).unwrap_err().to_string();
         assert!(text.contains("the service web"), "{text}");
     }
 }

@@ -7,11 +7,13 @@ use careen_planner::observed::{Task, TaskState};
 use careen_planner::{NodeId, ServiceId};
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::Value;
-use std::collections::BTreeMap;
+use serde::de::IgnoredAny;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 
 /// A task as the API tells it.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct RawTask {
     /// Its id.
@@ -35,9 +37,10 @@ pub struct RawTask {
     /// How far it is.
     status: Status,
     /// What Swarm wants it to be.
-    desired_state: String,
+    #[serde(deserialize_with = "word")]
+    desired_state: Word,
     /// Only tasks of jobs have one.
-    job_iteration: Option<Value>,
+    job_iteration: Option<IgnoredAny>,
     #[serde(default, deserialize_with = "null_is_empty")]
     spec: Spec,
 }
@@ -45,7 +48,8 @@ pub struct RawTask {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Status {
-    state: String,
+    #[serde(deserialize_with = "word")]
+    state: Word,
     #[serde(default)]
     err: String,
     #[serde(default)]
@@ -78,6 +82,44 @@ struct ContainerSpec {
     image: String,
 }
 
+/// One of Swarm's words for how far a task is. Each of tens of thousands of tasks has two: those that are known are nowhere twice.
+type Word = Cow<'static, str>;
+
+const WORDS: [&str; 15] = [
+    "new",
+    "pending",
+    "allocated",
+    "assigned",
+    "accepted",
+    "preparing",
+    "ready",
+    "starting",
+    "running",
+    "complete",
+    "failed",
+    "orphaned",
+    "rejected",
+    "shutdown",
+    "remove",
+];
+
+fn word<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Word, D::Error> {
+    struct Known;
+    impl serde::de::Visitor<'_> for Known {
+        type Value = Word;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("a string")
+        }
+
+        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Word, E> {
+            let known = WORDS.iter().find(|word| **word == text);
+            Ok(known.map_or_else(|| Word::Owned(text.to_owned()), |word| Word::Borrowed(word)))
+        }
+    }
+    deserializer.deserialize_str(Known)
+}
+
 impl RawTask {
     /// Whether its container has a terminal, and its log no frames.
     pub fn has_terminal(&self) -> bool {
@@ -86,7 +128,7 @@ impl RawTask {
 
     /// How far it is.
     pub fn state(&self) -> Result<TaskState, SwarmError> {
-        Ok(match self.status.state.as_str() {
+        Ok(match self.status.state.as_ref() {
             "new" | "pending" | "allocated" => TaskState::Pending,
             "assigned" | "accepted" | "preparing" | "ready" | "starting" => TaskState::Starting,
             "running" => TaskState::Running,
@@ -122,7 +164,7 @@ impl RawTask {
     pub fn trouble(&self) -> Option<&str> {
         let Status { state, err, message, .. } = &self.status;
         let said = [err.as_str(), message].into_iter().map(str::trim).find(|text| !text.is_empty());
-        match state.as_str() {
+        match state.as_ref() {
             "rejected" | "failed" | "orphaned" => said,
             // The message of one that waits is 'pending task scheduling', which says nothing.
             _ => Some(err.trim()).filter(|err| !err.is_empty()),
@@ -142,24 +184,36 @@ impl RawTask {
 
     /// Whether Swarm wants it to run. Tasks of jobs are wanted to be complete.
     pub fn is_wanted(&self) -> bool {
-        !matches!(self.desired_state.as_str(), "shutdown" | "remove" | "failed" | "rejected" | "orphaned")
+        !matches!(self.desired_state.as_ref(), "shutdown" | "remove" | "failed" | "rejected" | "orphaned")
     }
 
     /// As the planner wants to know it; the names are those of all services, jobs among them.
-    pub fn planned(&self, names: &BTreeMap<String, String>) -> Result<Task, SwarmError> {
+    pub fn planned(self, names: &HashMap<String, String>) -> Result<Task, SwarmError> {
+        let (state, wanted) = (self.state()?, self.is_wanted());
         // Tasks of a service that was removed go on for a while.
-        let image = self.spec.container_spec.image.split('@').next().unwrap_or_default();
+        let image = &self.spec.container_spec.image;
         let removed = || format!("a task of a removed service ({image})");
         Ok(Task {
             called: names.get(&self.service).cloned().unwrap_or_else(removed),
-            id: self.id.clone(),
-            service: ServiceId(self.service.clone()),
-            job: self.job_iteration.as_ref().is_some_and(|iteration| !iteration.is_null()),
-            node: (!self.node.is_empty()).then(|| NodeId(self.node.clone())),
-            state: self.state()?,
-            wanted: self.is_wanted(),
-            reserved: self.spec.resources.clone().into(),
+            id: self.id,
+            service: ServiceId(self.service),
+            job: self.job_iteration.is_some(),
+            node: (!self.node.is_empty()).then_some(NodeId(self.node)),
+            state,
+            wanted,
+            reserved: self.spec.resources.into(),
         })
+    }
+
+    /// Without what nobody asks of one that is as it should be: there are tens of thousands.
+    fn slim(mut self) -> Self {
+        let image = &mut self.spec.container_spec.image;
+        image.truncate(image.find('@').unwrap_or(image.len()));
+        image.shrink_to_fit();
+        if matches!(self.status.state.as_ref(), "running" | "complete") {
+            self.status.message = String::new();
+        }
+        self
     }
 }
 
@@ -189,20 +243,22 @@ fn in_trouble<'a>(place: &[&'a RawTask]) -> Option<&'a RawTask> {
         of.max_by_key(|task| task.created()).copied()
     };
     let now = newest(true)?;
-    if matches!(now.status.state.as_str(), "running" | "complete") {
+    if matches!(now.status.state.as_ref(), "running" | "complete") {
         return None;
     }
     [Some(now), newest(false)].into_iter().flatten().find(|task| task.trouble().is_some())
 }
 
 /// Reads an element of `GET /tasks`.
-pub fn task(value: &Value) -> Result<RawTask, SwarmError> {
-    object("task", value)
+pub fn task(json: &[u8]) -> Result<RawTask, SwarmError> {
+    object("task", json).map(RawTask::slim)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decode::json;
+    use serde_json::Value;
 
     fn recorded() -> Vec<Value> {
         serde_json::from_str(include_str!("../../fixtures/tasks.json")).unwrap()
@@ -210,9 +266,9 @@ mod tests {
 
     #[test]
     fn tasks_as_20_10_24_tells_them() {
-        let tasks: Vec<RawTask> = recorded().iter().map(|value| task(value).unwrap()).collect();
+        let tasks: Vec<RawTask> = recorded().iter().map(|value| task(&json(value)).unwrap()).collect();
         let brief = |task: &RawTask| {
-            let planned = task.planned(&BTreeMap::new()).unwrap();
+            let planned = task.clone().planned(&HashMap::new()).unwrap();
             (planned.state, planned.wanted, planned.job, planned.node.is_some(), task.has_terminal())
         };
         let found: Vec<_> = tasks.iter().map(brief).collect();
@@ -228,9 +284,9 @@ mod tests {
             (TaskState::Pending, true, true, false, false),
         ];
         assert_eq!(found, expected);
-        let names = BTreeMap::from([(tasks[0].service.clone(), "every".to_owned())]);
-        assert_eq!(tasks[0].planned(&names).unwrap().called, "every");
-        let removed = tasks[3].planned(&names).unwrap().called;
+        let names = HashMap::from([(tasks[0].service.clone(), "every".to_owned())]);
+        assert_eq!(tasks[0].clone().planned(&names).unwrap().called, "every");
+        let removed = tasks[3].clone().planned(&names).unwrap().called;
         assert!(removed.starts_with("a task of a removed service ("), "{removed}");
         let refusals: Vec<&str> = tasks.iter().filter_map(RawTask::refusal).collect();
         assert!(
@@ -246,11 +302,11 @@ mod tests {
                 usize,
                 &(&str, &str, &str, u64, u8),
             )| {
-                task(&serde_json::json!({
+                task(&json(&serde_json::json!({
                     "ID": format!("t{number}"), "ServiceID": "web", "NodeID": if *state == "pending" { "" } else { "w2" },
                     "Slot": slot, "CreatedAt": format!("2026-11-23T02:00:{second:02}Z"), "DesiredState": desired,
                     "Status": { "State": state, "Err": err, "Message": "some state" },
-                }))
+                })))
                 .unwrap()
             };
             let tasks: Vec<RawTask> = told.iter().enumerate().map(read).collect();
@@ -293,7 +349,7 @@ mod tests {
     fn a_state_that_is_new_is_an_error_with_the_tasks_id() {
         let mut value = recorded().remove(0);
         value["Status"]["State"] = "dreaming".into();
-        let text = task(&value).unwrap().state().unwrap_err().to_string();
+        let text = task(&json(&value)).unwrap().state().unwrap_err().to_string();
         assert!(text.contains("9pzvm") && text.contains("dreaming"), "{text}");
     }
 }

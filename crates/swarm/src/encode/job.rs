@@ -318,7 +318,9 @@ mod tests {
         let service = agent(&spec, &rollout(), None, 7).unwrap();
         let placed = service.pointer("/TaskTemplate/Placement/Constraints").unwrap();
         assert_eq!(*placed, json!([format!("node.id=={on}")]));
-        let found = decode::job_service(&json!({ "ID": "s1", "Version": { "Index": 3 }, "Spec": service }));
+        let found = decode::job_service(&decode::json(
+            &json!({ "ID": "s1", "Version": { "Index": 3 }, "Spec": service }),
+        ));
         let found = found.unwrap().unwrap();
         assert_eq!((&found.key, found.place(), found.on.as_ref()), (&spec.key, &on, Some(&on)));
         assert!(read(&spec, &rollout()).rollout.unwrap().collects);
@@ -360,9 +362,9 @@ mod tests {
         ];
         for (spec, role) in services.iter().zip([JobRole::Agent, JobRole::Gate(1), JobRole::Gate(6)]) {
             let stored = |spec| json!({ "ID": "s", "Version": { "Index": 9 }, "Spec": spec });
-            let job = decode::job_service(&stored(spec.clone())).unwrap().unwrap();
+            let job = decode::job_service(&decode::json(&stored(spec.clone()))).unwrap().unwrap();
             assert_eq!((job.key, job.stopped), (key(role), false));
-            let job = decode::job_service(&stored(stopped(spec))).unwrap().unwrap();
+            let job = decode::job_service(&decode::json(&stored(stopped(spec)))).unwrap().unwrap();
             assert!(job.stopped);
         }
         let mounts = "/TaskTemplate/ContainerSpec/Mounts";
