@@ -36,6 +36,9 @@ impl Suits {
     }
 }
 
+/// What services of one class have in common: constraints, plugins and platforms.
+type ClassKey<'a> = (&'a [String], &'a BTreeSet<Plugin>, &'a [Platform]);
+
 /// Services that may be on the same nodes.
 #[derive(Debug)]
 struct Class<'a> {
@@ -113,7 +116,7 @@ pub(crate) struct Board<'a> {
     away: BTreeSet<usize>,
     classes: Vec<Class<'a>>,
     class_of: Vec<Option<usize>>,
-    known_classes: HashMap<(&'a [String], &'a BTreeSet<Plugin>, &'a [Platform]), usize>,
+    known_classes: HashMap<ClassKey<'a>, usize>,
     demands: Vec<Demand<'a>>,
     known_demands: HashMap<Wanted<'a>, usize>,
     /// What [`Board::places`] said last, as long as nothing has changed.
@@ -274,7 +277,7 @@ impl<'a> Board<'a> {
         let found = here.into_iter().find(|number| {
             let service = &self.services[*number];
             let several = service.mode == Mode::Replicated && service.desired > 1;
-            several && !self.of_service[*number].iter().filter(|task| serves(task)).any(|task| stays(task))
+            several && !self.of_service[*number].iter().filter(|task| serves(task)).any(&stays)
         });
         found.map(|number| &self.services[number])
     }

@@ -12,7 +12,7 @@ use crate::render::live::{Canvas, News};
 use crate::render::notes::Note;
 use crate::render::status;
 use crate::render::step::Step;
-use crate::view::{NodeStanding, Standing};
+use crate::view::Standing;
 use careen_contract::terminal::log_line;
 use careen_controller::Pause;
 use careen_planner::rollout::{Control, RolloutOutcome};
