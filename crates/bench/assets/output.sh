@@ -1,7 +1,8 @@
 # How fast output passes into output.log, beside `cat FILE | cat > OTHER` on the same file system, the source in the page
 # cache both times; and the most memory that supervisor and agent ever had. The container's own log is switched off:
 # what the engine does with it is not careen's.
-# Arguments: rounds, mebibytes, CAREEN_OUTPUT_LIMIT, and 'followed' or 'alone' (the agent was told to leave before).
+# Arguments: rounds, mebibytes, CAREEN_OUTPUT_LIMIT, 'followed' or 'alone' (the agent was told to leave before),
+# and careen's image with the payload.
 # One line a round: MiB/s of cat, MiB/s of the supervisor, KiB of the supervisor, KiB of the agent (0 when it left).
 set -eu
 rounds=$1 size=$2 limit=$3 how=$4
@@ -29,13 +30,13 @@ for round in $(seq "$rounds"); do
   sync
 
   rm -rf /run/bench && mkdir /run/bench && mkfifo /run/bench/begin /run/bench/end
-  docker run -d --name bench --log-driver none -e CAREEN_OUTPUT_LIMIT="$limit" -v /:/host bench pour >/dev/null
-  until [ -s /run/bench/supervisor ]; do sleep 0.05; done
+  docker run -d --name bench --log-driver none -e CAREEN_OUTPUT_LIMIT="$limit" -v /:/host "$5" pour >/dev/null
+  until_there 'the supervisor' 30 test -s /run/bench/supervisor
   supervisor=$(cat /run/bench/supervisor)
   agent=$(docker inspect -f '{{.State.Pid}}' bench)
   [ "$how" = followed ] || docker stop bench >/dev/null
   echo > /run/bench/begin
-  until [ -s /run/bench/took ]; do sleep 0.05; done
+  until_there 'all output' 300 test -s /run/bench/took
   agent_peak=0
   if [ "$how" = followed ]; then
     wait_for_quiet "$agent"
