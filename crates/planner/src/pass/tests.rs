@@ -1964,7 +1964,8 @@ fn whoever_takes_a_ticket_away_knows_that_the_agent_never_comes() {
     };
     let drained = |observed: &mut Observed| node(observed, "w1").availability = Drain;
     let down = |observed: &mut Observed| node(observed, "w1").status = NodeStatus::Down;
-    let changes: [(&str, &dyn Fn(&mut Observed)); 6] = [
+    type Change<'a> = &'a dyn Fn(&mut Observed);
+    let changes: [(&str, Change<'_>); 6] = [
         ("a new controller", &old),
         ("paused", &paused),
         ("aborted", &aborting),

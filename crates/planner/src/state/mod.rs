@@ -167,6 +167,7 @@ pub struct IllegalStep {
 
 impl NodeState {
     /// What follows an event.
+    #[expect(clippy::too_many_lines, reason = "the edges of one graph")]
     pub fn step(self, event: &NodeEvent) -> Result<Self, IllegalStep> {
         let illegal = IllegalStep { state: self.name(), event: event.name() };
         Ok(match event {
