@@ -177,6 +177,21 @@ impl Engine {
         }
     }
 
+    /// Makes sure that there is a volume of this name; one that is there stays as it is.
+    pub fn create_volume(&self, name: &str, labels: &Value) -> Result<(), EngineError> {
+        self.post_only(&ApiPath::create_volume(), &serde_json::json!({ "Name": name, "Labels": labels }))
+    }
+
+    /// Whether there is a volume of this name.
+    pub fn has_volume(&self, name: &str) -> Result<bool, EngineError> {
+        Ok(self.find::<Value>(&ApiPath::volume(name))?.is_some())
+    }
+
+    /// Removes a volume; one that is gone is removed already.
+    pub fn remove_volume_if_there(&self, name: &str) -> Result<(), EngineError> {
+        if_there(self.delete(&ApiPath::volume(name)))
+    }
+
     /// Removes a container, running or not.
     pub fn remove_container(&self, id: &str) -> Result<(), EngineError> {
         self.delete(&ApiPath::remove_container(id))

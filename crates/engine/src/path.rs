@@ -165,6 +165,20 @@ impl ApiPath {
         Self(format!("/containers/{container}/archive?path={}", escaped(path)))
     }
 
+    /// One volume of this engine's.
+    pub(crate) fn volume(name: &str) -> Self {
+        Self(format!("/volumes/{name}"))
+    }
+
+    pub(crate) fn create_volume() -> Self {
+        Self("/volumes/create".to_owned())
+    }
+
+    /// This engine's volumes that fit these filters.
+    pub fn volumes(filters: &Value) -> Self {
+        Self(format!("/volumes?filters={}", escaped(&filters.to_string())))
+    }
+
     /// One image of this engine's.
     pub fn image(name: &str) -> Self {
         Self(format!("/images/{name}/json"))

@@ -276,7 +276,9 @@ impl Agent {
                 self.says(Said::Copied { from: from.clone() }, At::Reading, Do::WaitForHost { then })
             }
             (Known::Begun, _) => self.follow(),
-            (Known::Nothing, true) => self.says(Said::Forgotten, At::Staying(0), Do::Stay(0)),
+            (Known::Lost, _) | (Known::Nothing, true) => {
+                self.says(Said::Forgotten, At::Staying(0), Do::Stay(0))
+            }
             // From here on no agent before this one can begin it.
             (Known::NotBegun { .. }, true) => self.revoke(Then::Collected, "an agent that collects"),
             (Known::NotBegun { offered }, false) if *offered >= self.part.agent => {

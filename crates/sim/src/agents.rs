@@ -121,7 +121,11 @@ impl World {
     fn came_of(&mut self, index: usize, key: &JobKey, process: &mut AgentProcess) -> Vec<Event> {
         match process.doing.clone() {
             Do::Read => {
-                let mut known = self.nodes[index].host.known(&process.id);
+                let host = &self.nodes[index].host;
+                let mut known = host.known(&process.id);
+                if known == Known::Nothing && process.spec.short && host.marks.contains(&process.id) {
+                    known = Known::Lost;
+                }
                 (self.bend.known)(&mut known);
                 vec![Event::Known(known)]
             }
@@ -198,6 +202,9 @@ impl World {
             return Some(if begun { Event::TooLate } else { busy });
         }
         void_others(host, &process.id, started);
+        if process.spec.short && !self.bend.leaves_no_mark {
+            host.marks.insert(process.id.clone());
+        }
         let known = host.known(&process.id);
         if known == Known::Newer {
             return Some(Event::Known(Known::Newer));

@@ -33,6 +33,8 @@ pub struct Bend {
     pub boot_is_a_go: bool,
     /// What is written to the swarm is taken whatever version it is for.
     pub ignores_versions: bool,
+    /// An agent without gates leaves no mark with its engine.
+    pub leaves_no_mark: bool,
     /// Agents and supervisors do not look at the quorum.
     pub ignores_quorum: bool,
 }
@@ -52,6 +54,7 @@ impl Default for Bend {
             waits_for_who_waits: false,
             boot_is_a_go: false,
             ignores_versions: false,
+            leaves_no_mark: false,
             ignores_quorum: false,
         }
     }

@@ -8,7 +8,7 @@ use careen_planner::{NodeId, RolloutId};
 use careen_protocol::agent::{Known, Ran, Step};
 use careen_protocol::go::Go;
 use careen_protocol::supervisor::Leave;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub mod process;
 
@@ -201,6 +201,8 @@ pub struct Host {
     pub plan: HostPlan,
     /// Its state directory, by transaction.
     pub files: BTreeMap<Id, Files>,
+    /// What its engine remembers of tries that an agent without gates was about to offer. It goes with the node's identity.
+    pub marks: BTreeSet<Id>,
     /// The supervisors that live.
     pub processes: Vec<Process>,
     /// How often it booted.

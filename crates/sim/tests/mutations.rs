@@ -4,6 +4,7 @@ use careen_contract::label;
 use careen_planner::action::Action;
 use careen_planner::observed::{AgentReport, Manager, Node, Reachability, Said, TaskState};
 use careen_planner::rollout::{Ask, Control, GoneMark};
+use careen_planner::spec::{DrainPolicy, RebootPolicy};
 use careen_planner::state::NodeRecord;
 use careen_planner::{Act, ControllerId, JobKey, JobRole, NodeId, NodeState, Observed, Pass};
 use careen_sim::world::World;
@@ -63,6 +64,22 @@ fn a_planner_that_tries_again_by_itself() {
         }
     }
     caught(|run| run.distort = retry, "after 0 retries");
+}
+
+/// Makes the rollout one that goes the short way.
+fn goes_short(run: &mut Run) {
+    let spec = &mut run.world.spec;
+    (spec.drain, spec.reboot) = (DrainPolicy::Never, RebootPolicy::Never);
+    (spec.engine_restart, spec.restarts) = (false, false);
+}
+
+#[test]
+fn an_agent_without_gates_that_leaves_no_mark() {
+    let change = |run: &mut Run| {
+        goes_short(run);
+        run.world.bend.leaves_no_mark = true;
+    };
+    caught(change, "began twice");
 }
 
 #[test]

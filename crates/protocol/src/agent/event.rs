@@ -29,6 +29,9 @@ pub struct Part {
 #[expect(missing_docs, reason = "the names say it")]
 pub enum Known {
     Nothing,
+    /// Nothing, though its engine remembers that an agent of this try which needs no go was about to offer it: the host has
+    /// forgotten, and Swarm has started that agent again.
+    Lost,
     /// The try, and that nothing of it was begun; the last agent that offered it, 0 for none.
     NotBegun {
         offered: u32,
@@ -198,6 +201,7 @@ impl Event {
         match self {
             Self::Begin => "begin",
             Self::Known(Known::Nothing) => "nothing-known",
+            Self::Known(Known::Lost) => "lost-known",
             Self::Known(Known::NotBegun { .. }) => "known-not-begun",
             Self::Known(Known::Begun) => "known-begun",
             Self::Known(Known::Newer) => "newer-known",

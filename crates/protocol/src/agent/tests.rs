@@ -177,6 +177,7 @@ fn all_events() -> Vec<Event> {
     let mut events = vec![
         Event::Begin,
         Event::Known(Known::Nothing),
+        Event::Known(Known::Lost),
         Event::Known(Known::NotBegun { offered: 1 }),
         Event::Known(Known::NotBegun { offered: 2 }),
         Event::Known(Known::Begun),

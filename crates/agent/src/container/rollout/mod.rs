@@ -7,6 +7,7 @@
 
 mod gates;
 mod leaked;
+mod mark;
 mod preflight;
 mod probe;
 mod record;
@@ -32,7 +33,7 @@ use careen_contract::record::with_deeds;
 use careen_contract::report::{Expectation, HostPhase, NodeOutcome, Printed, Said};
 use careen_contract::settings::RolloutPart;
 use careen_contract::{AgentExit, TransactionId};
-use careen_engine::{ApiPath, Bell, Engine, Ringer};
+use careen_engine::{ApiPath, Bell, Engine, EngineError, Ringer};
 use careen_host::deeds::deeds;
 use careen_host::journal::{Journal, Record, TransactionResult};
 use careen_host::outcome::{CommandEnd, Outcome};
@@ -329,7 +330,7 @@ impl Playing<'_> {
         match what {
             Do::Read => match record::copied()? {
                 Some(from) => Ok(Event::Known(Known::Copied { from })),
-                None => record::known(&self.id, self.request, self.part).map(Event::Known),
+                None => self.known().map(Event::Known),
             },
             Do::Preflight => self.preflight(),
             Do::Run(step) => self.run_step(step),
@@ -417,7 +418,28 @@ impl Playing<'_> {
         wait_to_be_stopped_or_rung(self.signals, &self.telling.rings.0, until).or_refuse("wait")
     }
 
+    /// What the host knows of the try. One without gates asks its engine, too.
+    fn known(&self) -> Result<Known, Stop> {
+        let known = record::known(&self.id, self.request, self.part)?;
+        if known != Known::Nothing || self.part.gates > 0 {
+            return Ok(known);
+        }
+        match mark::is_there(self.engine()?, &self.id).map_err(|error| unmarked(&error))? {
+            true => Ok(Known::Lost),
+            false => Ok(Known::Nothing),
+        }
+    }
+
+    fn engine(&self) -> Result<&Engine, Stop> {
+        let none = || Stop::refused("an agent without gates needs the engine's socket, and there is none");
+        self.place.engine.as_ref().ok_or_else(none)
+    }
+
     fn offer(&mut self) -> Result<Event, Stop> {
+        if self.part.gates == 0 {
+            let left = mark::leave(self.engine()?, &self.id, &self.request.settings.run);
+            left.map_err(|error| unmarked(&error))?;
+        }
         let command = self.request.command.clone();
         let how = self.judged(&command)?;
         self.place.id = self.id.clone();
@@ -489,7 +511,7 @@ impl Playing<'_> {
         match self.or_busy(event) {
             // Its wait for its turn was ended on the host, or the host knows nothing of it any more.
             Err(stop) => match record::known(&self.id, self.request, self.part)? {
-                Known::Nothing => Ok(Event::Known(Known::Nothing)),
+                Known::Nothing | Known::Lost => Ok(Event::Known(Known::Nothing)),
                 Known::NotBegun { .. } | Known::Newer => {
                     say(&stop);
                     Ok(Event::Revoked)
@@ -523,6 +545,11 @@ impl Playing<'_> {
         }
         Ok(Event::Ran(ran))
     }
+}
+
+/// Another agent may be answered.
+fn unmarked(error: &EngineError) -> Stop {
+    Stop::new(AgentExit::Interrupted, format_args!("this try's mark with the engine: {}", chain(error)))
 }
 
 /// A bell for what the host's engine tells of its containers; another one may be asked after a restart, or an upgrade.
