@@ -165,6 +165,37 @@ fn a_gate_opens_on_a_drained_node_and_nothing_is_left_of_the_services() {
 }
 
 #[test]
+fn swarm_creates_no_agent_whose_ticket_is_gone_and_keeps_a_ticket_that_an_agent_refers_to() {
+    let scene = Scene::new();
+    let mut controller = scene.leader("c1");
+    let node = scene.worker();
+    let agent = careen_planner::AgentSpec { short: true, ..agent(&node) };
+    let key = agent.key.clone();
+    let create = || Action::CreateJob { agent: Box::new(agent.clone()) };
+    assert_eq!(scene.do_as(&mut controller, 1, create()), Err(ActError::Gone), "without a ticket");
+    scene.do_as(&mut controller, 1, Action::CreateTicket { key: key.clone() }).expect("a ticket");
+    assert_eq!(controller.observe().expect("seen").tickets.as_slice(), std::slice::from_ref(&key));
+    // As a controller would that has read the ticket, and was frozen before it created the service.
+    let ticket = format!("careen.ticket.k3x9.{node}.g1.a1");
+    let id = scene.docker(&["config", "inspect", "--format", "{{.ID}}", &ticket]);
+    scene.do_as(&mut controller, 1, Action::RemoveTicket { key: key.clone() }).expect("removed");
+    let file = r#"{ "Name": "/ticket", "UID": "0", "GID": "0", "Mode": 256 }"#;
+    let config = format!(r#"{{ "File": {file}, "ConfigID": "{}", "ConfigName": "{ticket}" }}"#, id.trim());
+    let container = format!(r#"{{ "Image": "none", "Configs": [{config}] }}"#);
+    let late = format!(r#"{{ "Name": "late", "TaskTemplate": {{ "ContainerSpec": {container} }} }}"#);
+    let answer = scene.post("/v1.41/services/create", &late);
+    assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("not found"), "{answer}");
+
+    scene.do_as(&mut controller, 1, Action::CreateTicket { key: key.clone() }).expect("another one");
+    scene.do_as(&mut controller, 1, create()).expect("created");
+    let kept = scene.do_as(&mut controller, 1, Action::RemoveTicket { key: key.clone() });
+    assert!(matches!(kept, Err(ActError::Refused { .. })), "{kept:?}");
+    scene.do_as(&mut controller, 1, Action::RemoveJob { key: key.clone() }).expect("removed");
+    scene.do_as(&mut controller, 1, Action::RemoveTicket { key }).expect("and its ticket");
+    scene.await_no_tasks();
+}
+
+#[test]
 fn a_frozen_node_holds_no_look_up() {
     let scene = Scene::new();
     let mut controller = scene.leader("c1");

@@ -61,6 +61,21 @@ fn a_failure_pauses_it_and_retry_goes_on() {
 }
 
 #[test]
+fn what_leaves_engines_alone_goes_everywhere_at_once_and_leaves_nothing() {
+    let scene = scene();
+    let promise = ["--touches-engine", "no", "--canaries", "0", "--parallelism", "3", "--monitor", "0s"];
+    let plan = scene.careen(&[&["plan", "--image", &scene.image], &promise[..]].concat());
+    assert!(plan.stdout.contains("way      short") && plan.stdout.contains("not drained"), "{}", plan.stdout);
+    let ran = scene.run(&[&promise[..], &["--", "plain"]].concat());
+    assert_eq!(ran.status, 0, "{ran:?}");
+    assert_eq!(scene.await_end()["control"]["outcome"], "done");
+    for name in ["n1", "n2", "n3"] {
+        assert_eq!(scene.ran(name), "prepare install verify ", "{name}: each command once");
+    }
+    scene.assert_nothing_is_left();
+}
+
+#[test]
 fn an_abort_gives_back_what_it_may_and_names_the_failed_node() {
     let scene = scene();
     scene.sh("n2", "mkdir -p /run/careen-test; touch /run/careen-test/fail");

@@ -9,6 +9,8 @@ use careen_planner::{
 };
 use careen_swarm::{Swarm, SwarmCluster};
 use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -143,6 +145,19 @@ impl Scene {
     pub fn docker(&self, args: &[&str]) -> String {
         let ran = self.manager().docker(args).and_then(careen_lab::Output::ok);
         ran.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// What the manager's engine answers to a request, as it comes.
+    pub fn post(&self, path: &str, body: &str) -> String {
+        let mut engine = UnixStream::connect(self.socket()).expect("the engine's socket");
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: docker\r\nConnection: close\r\nContent-Type: application/json\r\n"
+        );
+        let request = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
+        engine.write_all(request.as_bytes()).expect("asked");
+        let mut answer = String::new();
+        engine.read_to_string(&mut answer).expect("an answer");
+        answer
     }
 
     /// The manager's own socket, seen from the machine.
