@@ -176,11 +176,12 @@ fn swarm_creates_no_agent_whose_ticket_is_gone_and_keeps_a_ticket_that_an_agent_
     scene.do_as(&mut controller, 1, Action::CreateTicket { key: key.clone() }).expect("a ticket");
     assert_eq!(controller.observe().expect("seen").tickets.as_slice(), std::slice::from_ref(&key));
     // As a controller would that has read the ticket, and was frozen before it created the service.
-    let ticket = format!("careen.ticket.k3x9.{node}.g1.a1");
-    let id = scene.docker(&["config", "inspect", "--format", "{{.ID}}", &ticket]);
+    let listed =
+        scene.docker(&["config", "ls", "--filter", "name=careen.ticket.", "--format", "{{.ID}} {{.Name}}"]);
+    let (id, ticket) = listed.trim().split_once(' ').expect("one ticket");
     scene.do_as(&mut controller, 1, Action::RemoveTicket { key: key.clone() }).expect("removed");
     let file = r#"{ "Name": "/ticket", "UID": "0", "GID": "0", "Mode": 256 }"#;
-    let config = format!(r#"{{ "File": {file}, "ConfigID": "{}", "ConfigName": "{ticket}" }}"#, id.trim());
+    let config = format!(r#"{{ "File": {file}, "ConfigID": "{id}", "ConfigName": "{ticket}" }}"#);
     let container = format!(r#"{{ "Image": "none", "Configs": [{config}] }}"#);
     let late = format!(r#"{{ "Name": "late", "TaskTemplate": {{ "ContainerSpec": {container} }} }}"#);
     let answer = scene.post("/v1.41/services/create", &late);
@@ -190,6 +191,9 @@ fn swarm_creates_no_agent_whose_ticket_is_gone_and_keeps_a_ticket_that_an_agent_
     scene.do_as(&mut controller, 1, create()).expect("created");
     let kept = scene.do_as(&mut controller, 1, Action::RemoveTicket { key: key.clone() });
     assert!(matches!(kept, Err(ActError::Refused { .. })), "{kept:?}");
+    let version = controller.observe().expect("seen").job(&key).expect("it is there").version;
+    scene.do_as(&mut controller, 1, Action::StopJob { key: key.clone(), version }).expect("stopped");
+    scene.await_seen(&mut controller, "nothing that runs", |seen| seen.jobs.iter().all(|job| !job.may_run()));
     scene.do_as(&mut controller, 1, Action::RemoveJob { key: key.clone() }).expect("removed");
     scene.do_as(&mut controller, 1, Action::RemoveTicket { key }).expect("and its ticket");
     scene.await_no_tasks();

@@ -63,7 +63,7 @@ fn a_failure_pauses_it_and_retry_goes_on() {
 #[test]
 fn what_leaves_engines_alone_goes_everywhere_at_once_and_leaves_nothing() {
     let scene = scene();
-    let promise = ["--touches-engine", "no", "--canaries", "0", "--parallelism", "3", "--monitor", "0s"];
+    let promise = ["--touches-engine", "no", "--canaries", "0", "--parallelism", "3"];
     let plan = scene.careen(&[&["plan", "--image", &scene.image], &promise[..]].concat());
     assert!(plan.stdout.contains("way      short") && plan.stdout.contains("not drained"), "{}", plan.stdout);
     let ran = scene.run(&[&promise[..], &["--", "plain"]].concat());

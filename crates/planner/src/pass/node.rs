@@ -6,7 +6,7 @@ use crate::drain;
 use crate::hold::{Hold, PauseReason};
 use crate::ids::{JobKey, JobRole, NodeId};
 use crate::indexed::Indexed;
-use crate::observed::{Availability, Node, NodeOutcome, Restart, Said};
+use crate::observed::{Availability, Job, Node, NodeOutcome, Restart, Said};
 use crate::quorum;
 use crate::rollout::{Ask, Control, NodeResult};
 use crate::settle;
@@ -198,7 +198,9 @@ impl Work<'_> {
     }
 
     fn restoring(&mut self, here: &Here<'_>, then: AfterRestoring) -> Move {
-        let left = !self.observed.jobs_for(&here.node.id).is_empty();
+        // Of the short way's agent, which is told to leave, nothing comes any more: it goes beside the work of the others.
+        let leaves = |job: &Job| here.record.short && job.stopped && job.key == here.agent;
+        let left = self.observed.jobs_for(&here.node.id).iter().any(|job| !leaves(job));
         if !left {
             return Move::Step(NodeEvent::Restored, Wanted::Restore);
         }

@@ -96,10 +96,6 @@ pub(crate) fn removal(observed: &Indexed<'_>, job: &Job) -> Option<Action> {
         (JobRole::Gate(_), None) => Some(Action::CreateStandIn { key: agent }),
         (JobRole::Gate(_), Some(agent)) if !is_gone(agent) && !is_through(observed, agent) => None,
         (JobRole::Agent, _) if is_gone(job) && has_gates(observed, &key) => None,
-        // Without gates nothing is to be given away, and its tasks go with the service.
-        (JobRole::Agent, _) if !has_gates(observed, &key) && said_its_last(observed, &key) => {
-            Some(Action::RemoveJob { key })
-        }
         (JobRole::Agent | JobRole::Gate(_), _) => Some(if is_gone(job) {
             Action::RemoveJob { key }
         } else if job.stopped {
@@ -133,11 +129,6 @@ fn is_through(observed: &Indexed<'_>, agent: &Job) -> bool {
         | Said::Forgotten => false,
     };
     agent.stopped && observed.report(&agent.key).is_some_and(of_the_end)
-}
-
-/// Whether an agent has told how it ended.
-fn said_its_last(observed: &Indexed<'_>, agent: &JobKey) -> bool {
-    matches!(observed.report(agent), Some(Said::Finished { .. }))
 }
 
 fn has_gates(observed: &Indexed<'_>, agent: &JobKey) -> bool {

@@ -2012,19 +2012,22 @@ fn an_agent_that_is_there_is_taken_over_as_it_is_and_one_that_was_refused_goes_t
 }
 
 #[test]
-fn behind_its_last_word_an_agent_without_gates_is_removed_at_once_and_its_ticket_after_it() {
+fn behind_its_last_word_an_agent_without_gates_leaves_beside_the_work_of_the_others_and_its_ticket_after_it()
+{
     let mut observed = cluster();
     let then = crate::state::AfterRestoring::Settle;
     put(&mut observed, "w1", &short_record(NodeState::Restoring { then }));
     observed.tickets.push(key("w1", JobRole::Agent));
-    jobs(
-        &mut observed,
-        "w1",
-        TaskState::Running,
-        Some(Said::Finished { outcome: NodeOutcome::Succeeded, record: None }),
-    );
+    let said = Said::Finished { outcome: NodeOutcome::Succeeded, record: None };
+    jobs(&mut observed, "w1", TaskState::Running, Some(said));
     observed.jobs.retain(|job| job.key.role == JobRole::Agent);
-    assert!(short_pass(&observed).0.contains(&"remove-job"), "{:?}", short_pass(&observed).0);
+    assert_eq!(short_pass(&observed).0, ["stop-job"]);
+    observed.jobs[0].stopped = true;
+    let (actions, pass) = short_pass(&observed);
+    assert_eq!((actions, &pass.states[&NodeId("w1".into())]), (vec!["update-node"], &NodeState::Settling));
+    put(&mut observed, "w1", &short_record(NodeState::Done));
+    observed.jobs[0].tasks = vec![TaskState::Shutdown];
+    assert!(short_pass(&observed).0.contains(&"remove-job"));
     observed.jobs.clear();
     assert!(short_pass(&observed).0.contains(&"remove-ticket"));
 }
