@@ -5,6 +5,7 @@
 //! of its own on the host, named after the rollout's. So an agent that takes over walks the same way, and finds done what
 //! is done.
 
+mod ended;
 mod gates;
 mod leaked;
 mod mark;
@@ -36,10 +37,10 @@ use careen_contract::{AgentExit, TransactionId};
 use careen_engine::{ApiPath, Bell, Engine, EngineError, Ringer};
 use careen_host::deeds::deeds;
 use careen_host::journal::{Journal, Record, TransactionResult};
-use careen_host::outcome::{CommandEnd, Outcome};
 use careen_host::transaction::State;
-use careen_protocol::agent::{Agent, Do, Effect, Event, Known, Part, Ran, Step, Wish};
+use careen_protocol::agent::{Agent, Do, Effect, Event, Known, Part, Step, Wish};
 use careen_protocol::go::Go;
+use ended::ended;
 use gates::Gates;
 use probe::Probe;
 use record::{Decided, Offered};
@@ -592,29 +593,4 @@ fn read(joined: &Joined) -> Result<(Journal, State), Stop> {
     journal::read(&joined.directory.file(file::JOURNAL)).map_err(|error| {
         Stop::new(AgentExit::Interrupted, format_args!("the transaction's record is gone: {error:#}"))
     })
-}
-
-fn ended(state: &State, result: &TransactionResult) -> Ran {
-    let command_is_done = state.history.end.as_ref().is_some_and(|end| end.end == CommandEnd::Exited(0));
-    Ran {
-        exit: result.exit_code,
-        is_success: result.outcome.is_success(command_is_done),
-        rolled_back: rolled_back(&result.outcome),
-    }
-}
-
-fn rolled_back(outcome: &Outcome) -> Option<bool> {
-    use careen_host::outcome::Rollback;
-    match outcome {
-        Outcome::EngineDown { rollback: Rollback::BroughtBack, .. } => Some(true),
-        Outcome::EngineDown { rollback: Rollback::Failed, .. } => Some(false),
-        Outcome::EngineDown { rollback: Rollback::None, .. }
-        | Outcome::Exited { .. }
-        | Outcome::Signaled { .. }
-        | Outcome::RestartWanted { .. }
-        | Outcome::TimedOut
-        | Outcome::Stopped { .. }
-        | Outcome::NotStarted { .. }
-        | Outcome::Interrupted => None,
-    }
 }
