@@ -10,7 +10,7 @@ use crate::registry::Credentials;
 use crate::{image, log};
 use careen_contract::chain;
 use careen_contract::{label, object};
-use careen_engine::{ApiPath, Bell, Engine, EngineError, Kind, Meaning, RegistryAuth, Ringer, Source};
+use careen_engine::{ApiPath, Bell, Engine, EngineError, Kind, Meaning, RegistryAuth, Source};
 use careen_planner::cluster::ActError;
 use careen_planner::observed::{ControllerPlace, Node};
 use careen_planner::remains::Giving;
@@ -43,8 +43,8 @@ pub struct SwarmBackend {
     onlooker: Option<SwarmCluster>,
     watched: Option<RolloutId>,
     credentials: Credentials,
-    /// What rings for the swarm's events, once somebody waits for them.
-    bell: Option<(Bell, Ringer)>,
+    /// What those who look ring, once somebody waits for it.
+    bell: Option<Bell>,
 }
 
 impl SwarmBackend {
@@ -149,7 +149,7 @@ impl SwarmBackend {
             self.watched = rollout.cloned();
             let onlooker = SwarmCluster::new(self.swarm.clone(), spec, me, None);
             self.onlooker = Some(match &self.bell {
-                Some((bell, _)) => onlooker.with_bell(bell.clone()),
+                Some(bell) => onlooker.with_bell(bell.clone()),
                 None => onlooker,
             });
         }
@@ -194,11 +194,10 @@ impl Backend for SwarmBackend {
 
     fn bell(&mut self) -> Option<Bell> {
         if self.bell.is_none() {
-            let bell = Bell::new().ok()?;
-            self.bell = Some((bell.clone(), self.swarm.follow_events(&bell)));
+            self.bell = Some(Bell::new().ok()?);
             self.onlooker = None;
         }
-        self.bell.as_ref().map(|(bell, _)| bell.clone())
+        self.bell.clone()
     }
 
     fn active(&mut self) -> Result<Option<Spec>, BackendError> {

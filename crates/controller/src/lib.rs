@@ -5,7 +5,7 @@
 
 mod pace;
 
-pub use pace::{Pace, Pause};
+pub use pace::{Pace, Pause, REST};
 
 use careen_planner::cluster::{ActError, Cluster, Unseen};
 use careen_planner::{Act, ControllerId, Pass, PassEnd, PassError, Spec, Watch, pass};

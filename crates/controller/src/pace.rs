@@ -21,7 +21,7 @@ const LONGEST: Duration = Duration::from_secs(5);
 const AWAY: Duration = Duration::from_secs(1);
 
 /// A pass is followed by a rest of so many times as long as it took, whatever rings: a large swarm's manager has other work, too.
-const REST: u32 = 3;
+pub const REST: u32 = 3;
 
 /// How long to wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

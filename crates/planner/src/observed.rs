@@ -76,28 +76,9 @@ impl Observed {
 
     /// The last report of one agent.
     pub fn report(&self, agent: &JobKey) -> Option<&Said> {
-        self.last_report(agent).map(|report| &report.said)
-    }
-
-    /// Why the host of this agent waits, as it said last.
-    pub fn host_waits(&self, agent: &JobKey) -> Option<&str> {
-        self.last_report(agent)?.waits.as_deref()
-    }
-
-    /// What the command on this agent's host printed last, as it said last.
-    pub fn printed(&self, agent: &JobKey) -> Option<&Printed> {
-        self.last_report(agent)?.printed.as_ref()
-    }
-
-    fn last_report(&self, agent: &JobKey) -> Option<&AgentReport> {
         let of = |report: &&AgentReport| {
             report.node == agent.node && report.generation == agent.generation && report.agent == agent.agent
         };
-        self.reports.iter().find(of)
-    }
-
-    /// The result of one try on one node.
-    pub fn result(&self, node: &NodeId, generation: u32) -> Option<&NodeResult> {
-        self.results.iter().find(|result| result.node == *node && result.generation == generation)
+        self.reports.iter().find(of).map(|report| &report.said)
     }
 }

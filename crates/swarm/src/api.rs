@@ -48,7 +48,7 @@ impl Swarm {
     }
 
     /// Rings when a node, a service, a config or a secret is created, changed or removed, by whomever, until the ringer is dropped.
-    pub fn follow_events(&self, bell: &Bell) -> Ringer {
+    pub(crate) fn follow_events(&self, bell: &Bell) -> Ringer {
         let filters = json!({ "type": ["node", "service", "config", "secret"] });
         let engine = self.shared();
         bell.follow(ApiPath::events(&filters), move || Some(Arc::clone(&engine)), |_| true)

@@ -372,25 +372,25 @@ pub fn wait_to_be_stopped(signals: &Signals) -> io::Result<()> {
     Ok(())
 }
 
-/// As [`wait_to_be_stopped_until`], and no longer than until it rings.
-pub fn wait_to_be_stopped_or_rung(signals: &Signals, bell: &Bell, deadline: Instant) -> io::Result<bool> {
-    loop {
-        crate::readiness::wait(&[signals.as_fd(), bell.fd()], Some(deadline))?;
-        if signals.take()?.iter().any(|signal| *signal != Signal::SIGWINCH) {
-            return Ok(true);
-        }
-        if bell.rang() || Instant::now() >= deadline {
-            return Ok(false);
-        }
-    }
-}
-
 /// As [`wait_to_be_stopped`], until this moment at the latest; `true` when such a signal came.
 pub fn wait_to_be_stopped_until(signals: &Signals, deadline: Instant) -> io::Result<bool> {
+    wait_to_be_stopped_or_rung(signals, None, deadline)
+}
+
+/// As [`wait_to_be_stopped_until`], and no longer than until it rings.
+pub fn wait_to_be_stopped_or_rung(
+    signals: &Signals,
+    bell: Option<&Bell>,
+    deadline: Instant,
+) -> io::Result<bool> {
     while Instant::now() < deadline {
-        crate::readiness::wait(&[signals.as_fd()], Some(deadline))?;
+        let fds: Vec<_> = [signals.as_fd()].into_iter().chain(bell.map(Bell::fd)).collect();
+        crate::readiness::wait(&fds, Some(deadline))?;
         if signals.take()?.iter().any(|signal| *signal != Signal::SIGWINCH) {
             return Ok(true);
+        }
+        if bell.is_some_and(Bell::rang) {
+            break;
         }
     }
     Ok(false)

@@ -14,7 +14,7 @@ use crate::render::status;
 use crate::render::step::Step;
 use crate::view::Standing;
 use careen_contract::terminal::log_line;
-use careen_controller::Pause;
+use careen_controller::{Pause, REST};
 use careen_planner::rollout::{Control, RolloutOutcome};
 use careen_planner::{JobKey, NodeId, Observed, Spec};
 use std::collections::BTreeMap;
@@ -23,9 +23,6 @@ use std::time::Duration;
 /// How long a follower waits between two looks: so long whatever rings, and so long when nothing does.
 const LEAST: Duration = Duration::from_millis(250);
 const MOST: Duration = Duration::from_secs(2);
-
-/// A look is followed by a rest of so many times as long as it took.
-const REST: u32 = 3;
 
 /// So many of the last lines of a failed node are shown.
 const LAST_LINES: usize = 10;

@@ -109,26 +109,13 @@ pub(crate) fn removal(observed: &Indexed<'_>, job: &Job) -> Option<Action> {
 /// Whether nobody can draw among an agent's gates any more: it is told to leave, and the command's end was its last word. A report
 /// that fails before the command is none, for the host would begin anew.
 fn is_through(observed: &Indexed<'_>, agent: &Job) -> bool {
-    let of_the_end = |said: &Said| match said {
-        Said::Finished { outcome: NodeOutcome::Succeeded, .. } => true,
-        Said::Finished { outcome: NodeOutcome::Failed { phase, .. }, .. } => match phase {
-            HostPhase::Preflight | HostPhase::Prepare => false,
-            HostPhase::Command | HostPhase::Verify => true,
-        },
-        Said::Busy { .. }
-        | Said::Copied { .. }
-        | Said::Preparing
-        | Said::Prepared { .. }
-        | Said::Running { .. }
-        | Said::WantsRestart { .. }
-        | Said::Restarting { .. }
-        | Said::Verifying
-        | Said::Cancelled { .. }
-        | Said::Revoked
-        | Said::NotBegun
-        | Said::Forgotten => false,
+    let of_the_command = |outcome: &NodeOutcome| match outcome {
+        NodeOutcome::Succeeded
+        | NodeOutcome::Failed { phase: HostPhase::Command | HostPhase::Verify, .. } => true,
+        NodeOutcome::Failed { phase: HostPhase::Preflight | HostPhase::Prepare, .. } => false,
     };
-    agent.stopped && observed.report(&agent.key).is_some_and(of_the_end)
+    let said = observed.report(&agent.key);
+    agent.stopped && matches!(said, Some(Said::Finished { outcome, .. }) if of_the_command(outcome))
 }
 
 fn has_gates(observed: &Indexed<'_>, agent: &JobKey) -> bool {

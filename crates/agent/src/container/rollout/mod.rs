@@ -416,7 +416,7 @@ impl Playing<'_> {
 
     fn pause_until_it_rings(&mut self) -> Result<bool, Stop> {
         let until = Instant::now() + INTERVAL;
-        wait_to_be_stopped_or_rung(self.signals, &self.telling.rings.0, until).or_refuse("wait")
+        wait_to_be_stopped_or_rung(self.signals, Some(&self.telling.rings.0), until).or_refuse("wait")
     }
 
     /// What the host knows of the try. One without gates asks its engine, too.
