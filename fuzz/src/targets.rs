@@ -136,6 +136,7 @@ fn closed(outcome: Outcome) -> Record {
         output_bytes: 0,
         duration_ms: None,
         notes,
+        answer: None,
         changes: None,
     };
     Record::Closed { result }

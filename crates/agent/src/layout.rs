@@ -39,6 +39,8 @@ pub mod file {
     pub const RESTART_ENGINE: &str = "restart-engine";
     /// What `prepare` expects of the command (`CAREEN_EXPECTS_RESTART`).
     pub const EXPECTS_RESTART: &str = "expects-restart";
+    /// What the command leaves for whoever asked (`CAREEN_RESULT`); what it says is in the journal at the end.
+    pub const RESULT: &str = "result";
     /// What a supervisor wants to restart, and waits for the go for.
     pub const RESTART_WISH: &str = "restart-wish";
     /// The go for it, or for the command.

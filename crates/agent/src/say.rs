@@ -1,5 +1,6 @@
 //! Standard error: the agent's own lines, told apart from the command's by their prefix, and in a rollout its reports.
 
+use careen_contract::answer::Answer;
 use careen_contract::report::{Report, Shared};
 use careen_contract::terminal::log_line;
 use std::fmt;
@@ -52,6 +53,13 @@ impl Write for Events {
 /// Prints a report. Nobody may be listening any more.
 pub fn report(report: &Report) {
     if let Ok(line) = report.line() {
+        own_line(line);
+    }
+}
+
+/// Prints an answer. Nobody may be listening any more.
+pub fn answer(answer: &Answer) {
+    if let Ok(line) = answer.line() {
         own_line(line);
     }
 }

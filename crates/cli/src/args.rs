@@ -63,6 +63,8 @@ pub enum Command {
     },
     /// Show what the hosts printed
     Logs(LogsArgs),
+    /// Ask hosts a question, all at once, and show what each answers; changes nothing
+    Ask(AskArgs),
     /// Show what exactly blocks, and what to do next
     Why {
         /// This node alone, by id or host name
@@ -217,6 +219,46 @@ pub struct LogsArgs {
     pub follow: bool,
 }
 
+/// `ask`.
+#[derive(Debug, Clone, Args)]
+pub struct AskArgs {
+    /// The payload's image; with --script or --dir the image that they are put into
+    #[arg(long, value_parser = image, required_unless_present_any = ["script", "dir"], value_name = "IMAGE")]
+    pub image: Option<String>,
+    /// The payload's command: one that only looks
+    #[arg(long, default_value = "check", value_parser = command_name, value_name = "NAME")]
+    pub command: String,
+    /// Its arguments, behind '--'
+    #[arg(last = true, value_name = "ARGS")]
+    pub args: Vec<String>,
+    /// What hosts get besides the image.
+    #[command(flatten)]
+    pub given: GivenArgs,
+    /// Who is asked.
+    #[command(flatten)]
+    pub which: WhichArgs,
+    /// How long answers are waited for; a command that still runs is stopped then
+    #[arg(long, default_value = "60s", value_parser = time_limit, value_name = "DURATION")]
+    pub timeout: Duration,
+    /// Ask the hosts of drained and paused nodes, too: they are active meanwhile, and Swarm may place tasks there
+    #[arg(long)]
+    pub activate: bool,
+    /// Do not ask before nodes are made active
+    #[arg(long, short = 'y')]
+    pub yes: bool,
+}
+
+/// Which nodes are meant.
+#[derive(Debug, Clone, Args)]
+pub struct WhichArgs {
+    /// Only this node, by id or host name; can be repeated
+    #[arg(long = "node", value_name = "NODE", help_heading = "Which nodes")]
+    pub nodes: Vec<String>,
+    /// Only nodes that fit, as for services (node.role==worker); can be repeated, all must hold
+    #[arg(long = "constraint", value_parser = constraint, value_name = "CONSTRAINT", help_heading = "Which nodes")]
+    pub constraints: Vec<String>,
+}
+
 /// What a rollout is, in the words of Compose and Swarm.
 #[derive(Debug, Clone, Args)]
 pub struct RolloutArgs {
@@ -247,12 +289,9 @@ pub struct RolloutArgs {
 /// Which nodes a rollout is about, in which order they have their turn, and how careful it is.
 #[derive(Debug, Clone, Args)]
 pub struct HowArgs {
-    /// Only this node, by id or host name; can be repeated
-    #[arg(long = "node", value_name = "NODE", help_heading = "Which nodes")]
-    pub nodes: Vec<String>,
-    /// Only nodes that fit, as for services (node.role==worker); can be repeated, all must hold
-    #[arg(long = "constraint", value_parser = constraint, value_name = "CONSTRAINT", help_heading = "Which nodes")]
-    pub constraints: Vec<String>,
+    /// Which nodes.
+    #[command(flatten)]
+    pub which: WhichArgs,
 
     /// Never work on nodes with different values of this key at once (node.labels.zone)
     #[arg(long, value_parser = spread, value_name = "KEY", help_heading = "Order and pace")]

@@ -7,14 +7,16 @@ use crate::registry::CredentialsError;
 use careen_contract::chain;
 use careen_engine::Bell;
 use careen_planner::cluster::Cluster;
+use careen_planner::inquiry::Roll;
 use careen_planner::observed::{ControllerPlace, Node};
 use careen_planner::remains::Giving;
 use careen_planner::rollout::{Ask, Control};
 use careen_planner::spec::UnlockKey;
 use careen_planner::{ControllerId, JobKey, NodeId, NodeState, Observed, RolloutId, Spec};
 pub use careen_swarm::Order;
-use careen_swarm::{ControllerTask, Draft, GivenKind, Key, Stored};
+use careen_swarm::{ControllerTask, Draft, GivenKind, Inquiry, Key, NotGivenBack, Stored};
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 /// A swarm, as an operator's commands need it.
@@ -109,6 +111,21 @@ pub trait Backend {
         place: &mut LogPlace,
         each: &mut dyn FnMut(LogLine),
     ) -> Result<LogRead, BackendError>;
+
+    /// All nodes of the swarm.
+    fn nodes(&mut self) -> Result<Vec<Node>, BackendError>;
+
+    /// Asks hosts, and hears what they answer until the roll is over or `tick` breaks off. Whatever comes of it, it is to be ended.
+    /// Nodes that an earlier one left active, and that cannot be given back, are said.
+    fn inquire(
+        &mut self,
+        inquiry: &Inquiry,
+        roll: &mut Roll,
+        tick: &mut dyn FnMut(&Roll) -> ControlFlow<()>,
+    ) -> Result<Vec<NotGivenBack>, BackendError>;
+
+    /// Takes away what an inquiry brought, and gives the nodes back that were made active for it; which could not be is said.
+    fn end_inquiry(&mut self, id: &RolloutId) -> Result<Vec<NotGivenBack>, BackendError>;
 
     /// What the controller `me` works with, on this rollout.
     fn cluster(&mut self, rollout: &RolloutId, me: &ControllerId) -> Result<Self::Cluster, BackendError>;

@@ -7,6 +7,7 @@ use crate::exit::Exit;
 use crate::given::InvalidGiven;
 use crate::target::NotPushed;
 use careen_contract::chain;
+use careen_planner::plan::PlanRefusal;
 use careen_planner::remains::CannotRestore;
 use careen_planner::{NodeId, PassError, RolloutId};
 use careen_swarm::GivenKind;
@@ -62,6 +63,17 @@ pub enum Failure {
         "standard input is no terminal, so nobody can be asked whether to give back and remove that; nothing was changed"
     )]
     NobodyToAskAboutThat,
+    /// The same before nodes are made active.
+    #[error(
+        "standard input is no terminal, so nobody can be asked whether to make nodes active; nothing was changed"
+    )]
+    NobodyToAskAboutNodes,
+    /// A command that changes hosts is no question.
+    #[error("'{command}' changes hosts, and a question must not; nothing was changed")]
+    NoQuestion { command: String },
+    /// Nobody can be asked that.
+    #[error("{why}; nothing was changed")]
+    CannotAsk { why: Box<PlanRefusal> },
     /// The operator said no.
     #[error("nothing was given back; nothing was changed")]
     NotGivenBack,
@@ -172,6 +184,9 @@ impl Failure {
             Self::Host(_)
             | Self::NobodyToAsk
             | Self::NobodyToAskAboutThat
+            | Self::NobodyToAskAboutNodes
+            | Self::NoQuestion { .. }
+            | Self::CannotAsk { .. }
             | Self::NoNode { .. }
             | Self::NamesNoNode { .. }
             | Self::Upgrade(_)
@@ -239,6 +254,10 @@ impl Failure {
             ),
             Self::Upgrade(_) => Some("'careen upgrade --help' explains the flags"),
             Self::NoRollout => Some("'careen run --image IMAGE' starts one"),
+            Self::NobodyToAskAboutNodes => {
+                Some("say --yes, or leave --activate out: then those hosts are named")
+            }
+            Self::NoQuestion { .. } => Some("'careen run' carries it out, node after node"),
             Self::NobodyToAskAboutThat => Some("say --yes; 'careen status' shows what is left"),
             Self::NotGivenBack => Some("'careen status' shows what is left"),
             Self::CannotRestore { why: CannotRestore::GoesOn { .. }, .. } => {
@@ -254,7 +273,9 @@ impl Failure {
             Self::StillThere { .. } => Some(
                 "'docker service ps SERVICE' shows where; the same command goes on where this one stopped",
             ),
-            Self::NoNode { .. } | Self::NamesNoNode { .. } => Some("'docker node ls' lists names and ids"),
+            Self::NoNode { .. } | Self::NamesNoNode { .. } | Self::CannotAsk { .. } => {
+                Some("'docker node ls' lists names and ids")
+            }
             Self::RolloutRemoved { .. } => Some(
                 "'careen status' shows what is left of it; 'careen abort' gives back what it holds, 'careen restore NODE' one node",
             ),

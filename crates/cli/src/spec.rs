@@ -1,7 +1,7 @@
 //! Flags become a rollout's spec. Pure.
 
+use crate::args::{AskArgs, UpgradeArgs, UpgradeReboot, WhichArgs};
 use crate::args::{Drain, EngineRestart, FailureAction, HowArgs, Order, Reboot, RolloutArgs, TouchesEngine};
-use crate::args::{UpgradeArgs, UpgradeReboot};
 use crate::phase_limit;
 use careen_planner::spec::{DrainPolicy, Limits, NodeOrder, Policy, RebootPolicy, Selection};
 use careen_planner::{RolloutId, Spec};
@@ -33,6 +33,17 @@ pub fn of_args(args: &RolloutArgs, id: RolloutId, image: &str) -> Spec {
         // That a reboot follows is certain, whatever `prepare` finds.
         restarts: args.reboot == Reboot::Always,
         ..how
+    }
+}
+
+/// What is asked of the hosts, in a rollout's words: there is no rollout.
+pub fn of_question(args: &AskArgs, id: RolloutId, image: &str) -> Spec {
+    let WhichArgs { nodes, constraints } = args.which.clone();
+    Spec {
+        command: args.command.clone(),
+        args: args.args.clone(),
+        selection: Selection { nodes, constraints, spread: None },
+        ..Spec::run(id, image)
     }
 }
 
@@ -75,8 +86,8 @@ pub fn work(spec: &Spec) -> &str {
 fn of_how(how: &HowArgs, id: RolloutId, image: &str) -> Spec {
     Spec {
         selection: Selection {
-            nodes: how.nodes.clone(),
-            constraints: how.constraints.clone(),
+            nodes: how.which.nodes.clone(),
+            constraints: how.which.constraints.clone(),
             spread: how.spread.clone(),
         },
         policy: policy(how),

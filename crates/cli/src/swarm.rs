@@ -12,20 +12,22 @@ use careen_contract::chain;
 use careen_contract::{label, object};
 use careen_engine::{ApiPath, Bell, Engine, EngineError, Kind, Meaning, RegistryAuth, Source};
 use careen_planner::cluster::ActError;
+use careen_planner::inquiry::Roll;
 use careen_planner::observed::{ControllerPlace, Node};
 use careen_planner::remains::Giving;
 use careen_planner::rollout::{Ask, Control, NodeResult};
 use careen_planner::spec::UnlockKey;
 use careen_planner::{ControllerId, JobKey, JobRole, NodeId, Observed, RolloutId, Spec};
 use careen_swarm::{
-    ControllerTask, Draft, GivenKind, Key, Remembered, RequestError, Stored, Swarm, SwarmCluster, SwarmError,
-    controller_name, place_of_a_new_one,
+    ControllerTask, Draft, GivenKind, Inquiry, Key, NotGivenBack, Remembered, RequestError, Stored, Swarm,
+    SwarmCluster, SwarmError, controller_name, place_of_a_new_one,
 };
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 /// How long one reading of a node's log may take: the call hangs when its host is frozen.
@@ -328,6 +330,24 @@ impl Backend for SwarmBackend {
             Err(_) if *place != before => Ok(LogRead::Partly),
             Err(error) => Err(NoManager::NoAnswer { why: format!("{}: {error}", self.name) }.into()),
         }
+    }
+
+    fn nodes(&mut self) -> Result<Vec<Node>, BackendError> {
+        self.swarm.all_nodes().map_err(|error| self.unanswered(&error))
+    }
+
+    fn inquire(
+        &mut self,
+        inquiry: &Inquiry,
+        roll: &mut Roll,
+        tick: &mut dyn FnMut(&Roll) -> ControlFlow<()>,
+    ) -> Result<Vec<NotGivenBack>, BackendError> {
+        let auth = self.auth_of(&inquiry.spec, &inquiry.spec.image)?;
+        self.swarm.inquire(inquiry, auth.as_ref(), roll, tick).map_err(|error| self.refused(error))
+    }
+
+    fn end_inquiry(&mut self, id: &RolloutId) -> Result<Vec<NotGivenBack>, BackendError> {
+        self.swarm.end_inquiry(id).map_err(|error| self.refused(error))
     }
 
     fn cluster(&mut self, rollout: &RolloutId, me: &ControllerId) -> Result<SwarmCluster, BackendError> {

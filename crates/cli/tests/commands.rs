@@ -4,7 +4,9 @@ mod simulated;
 
 use careen_cli::error::Failure;
 use careen_cli::exit::Exit;
+use careen_contract::answer::Answer;
 use careen_controller::Controller;
+use careen_planner::inquiry::Heard;
 use careen_planner::observed::Availability;
 use careen_planner::rollout::{Control, RolloutOutcome};
 use careen_planner::{ControllerId, NodeId};
@@ -69,6 +71,58 @@ fn what_hosts_get_is_found_before_anything_is_asked_for() {
     assert_eq!(exit(sim.call("plan --image r.example/update")), 0);
     assert!(sim.err().contains("--with-registry-auth"), "{}", sim.err());
     assert!(sim.0.borrow().spec.is_none());
+}
+
+fn answers(node: &str, exit: u8, result: serde_json::Value) -> Heard {
+    let answer = Answer::Answered { exit, why: None, result: Some(result), notes: Vec::new(), lines: 0 };
+    Heard::Said { task: format!("t-{node}"), node: NodeId(node.into()), answer }
+}
+
+#[test]
+fn hosts_are_asked_and_who_does_not_answer_is_named_with_the_reason() {
+    let sim = swarm(2);
+    let of_w1 = serde_json::json!({ "kernel": "6.1" });
+    sim.0.borrow_mut().heard =
+        vec![(1, answers("m1", 0, 1.into())), (2, answers("w1", 2, of_w1)), (3, answers("w2", 2, 3.into()))];
+    assert_eq!(exit(sim.call("ask --image update")), 5, "{}{}", sim.out(), sim.err());
+    let expected = "m1  exit 0  1\nw1  exit 2  {\"kernel\":\"6.1\"}\nw2  exit 2  3\n3 of 3 hosts answered\n";
+    assert_eq!(sim.out(), expected);
+    sim.0.borrow_mut().heard.truncate(1);
+    assert_eq!(exit(sim.call("ask --image update --timeout 20s --format json")), 3);
+    let json: serde_json::Value = serde_json::from_str(&sim.out()).unwrap();
+    assert_eq!((&json["answered"], &json["hosts"][0]["result"]), (&1.into(), &1.into()));
+    assert_eq!(json["hosts"][1]["why"], "no answer within 20 s: it has no task yet");
+    assert!(sim.err().contains("waiting for w1: it has no task yet\n"), "{}", sim.err());
+    assert_eq!(exit(sim.call("ask --image update --node m1")), 0);
+    let inquiry = sim.0.borrow_mut().inquiry.take().unwrap();
+    assert_eq!((inquiry.spec.command.as_str(), inquiry.by.as_str()), ("check", "tester"));
+    assert_eq!(inquiry.placement.constraints, ["node.id==m1"]);
+    assert!(sim.0.borrow().spec.is_none(), "there is no rollout");
+    assert_eq!(sim.0.borrow().ended_inquiries, 3);
+}
+
+#[test]
+fn a_drained_host_is_asked_after_a_yes_alone_and_no_question_changes_hosts() {
+    let sim = swarm(1);
+    sim.0.borrow_mut().world.nodes[1].availability = Availability::Drain;
+    sim.0.borrow_mut().heard = vec![(1, answers("m1", 0, 1.into())), (1, answers("w1", 0, 1.into()))];
+    assert_eq!(exit(sim.call("ask --image update")), 3);
+    assert!(sim.out().contains("w1  unreachable: drained\n"), "{}", sim.out());
+    sim.0.borrow_mut().inquiry = None;
+    assert_eq!(exit(sim.call("ask --image update --activate")), 2, "nobody is there to answer");
+    sim.0.borrow_mut().answer = Some(false);
+    assert_eq!(exit(sim.call("ask --image update --activate")), 1);
+    for command in ["install", "rollback", "help"] {
+        assert_eq!(exit(sim.call(&format!("ask --image update --command {command}"))), 2, "{command}");
+    }
+    assert_eq!(exit(sim.call("ask --image update --node nobody")), 2);
+    assert!(sim.0.borrow().inquiry.is_none(), "nobody was asked");
+    sim.0.borrow_mut().answer = Some(true);
+    assert_eq!(exit(sim.call("ask --image update --activate")), 0);
+    let inquiry = sim.0.borrow_mut().inquiry.take().unwrap();
+    assert_eq!(inquiry.placement.activate[&NodeId("w1".into())], Availability::Drain);
+    assert_eq!(exit(sim.call("run --image update --detach --yes --node m1")), 0);
+    assert_eq!(exit(sim.call("ask --image update --activate --yes")), 6, "a rollout is going on");
 }
 
 #[test]

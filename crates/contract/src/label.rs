@@ -15,7 +15,7 @@ pub const SETTLE: &str = "careen.settle";
 /// On configs and secrets: the format of what is in them. Another than the one that is known is not guessed at.
 pub const FORMAT: &str = "careen.format";
 
-/// Which rollout something belongs to.
+/// Which rollout something belongs to. What an inquiry brings has its id there, which is of the same kind.
 pub const ROLLOUT: &str = "careen.rollout";
 
 /// On a rollout's config: what it is told to do, as JSON.
@@ -24,7 +24,7 @@ pub const CONTROL: &str = "careen.control";
 /// On a rollout's config: participants that left in their turn, as JSON; how far that was dealt with.
 pub const GONE: &str = "careen.gone";
 
-/// On a rollout's config: who submitted it, as they say themselves.
+/// On a rollout's config, and on an inquiry's service: who submitted it, as they say themselves.
 pub const BY: &str = "careen.by";
 
 /// On the lock over all rollouts: who holds it; not there when it was given back.
@@ -77,6 +77,15 @@ pub const TRANSACTION: &str = "careen.transaction";
 
 /// On such a lock: what its holder does meanwhile.
 pub const WORK: &str = "careen.work";
+
+/// On the service of an inquiry: which.
+pub const INQUIRY: &str = "careen.inquiry";
+
+/// On an inquiry's service: after how many seconds nobody waits for its answers any more.
+pub const LIMIT: &str = "careen.limit";
+
+/// On an inquiry's service: the availability of the nodes that are made active for it, as JSON, by their ids.
+pub const ACTIVATED: &str = "careen.activated";
 
 /// What [`ROLE`] says.
 pub mod role {

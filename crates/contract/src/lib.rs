@@ -4,6 +4,7 @@
 //! Both directions of each are here, so that what one side writes is what the other side reads. What only a host knows is in
 //! `careen-host`, what only a controller knows in `careen-planner`. No files, sockets, clocks, processes, docker.
 
+pub mod answer;
 pub mod cause;
 mod chain;
 pub mod command;

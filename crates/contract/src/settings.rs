@@ -132,6 +132,9 @@ pub struct Settings {
     /// `CAREEN_INHIBITORS`: `override` (the default) or `respect`: whether a reboot waits for programs that ask for no shutdown and
     /// for people at the console.
     pub respect_inhibitors: bool,
+    /// `CAREEN_INQUIRY`: the command answers a question (`careen ask`). It only looks, so the host's lock is not taken and nothing is
+    /// restarted; what it comes to is said in the log, and nothing of it stays on the host.
+    pub inquires: bool,
     /// Its part in a rollout, if it has one.
     pub rollout: Option<RolloutPart>,
 }
@@ -189,6 +192,7 @@ impl Default for Settings {
             log_offset: 0,
             allow_quorum_loss: false,
             respect_inhibitors: false,
+            inquires: false,
             rollout: None,
         }
     }
@@ -251,6 +255,7 @@ impl Settings {
             respect_inhibitors: given
                 .either(variable::INHIBITORS, INHIBITORS)?
                 .unwrap_or(unset.respect_inhibitors),
+            inquires: given.read(variable::INQUIRY, value::flag)?.unwrap_or(unset.inquires),
             rollout: RolloutPart::from_env(&given)?,
         })
     }
@@ -271,6 +276,7 @@ impl Settings {
             (variable::LOG_OFFSET, self.log_offset.to_string()),
             (variable::QUORUM_LOSS, QUORUM_LOSS.written(self.allow_quorum_loss)),
             (variable::INHIBITORS, INHIBITORS.written(self.respect_inhibitors)),
+            (variable::INQUIRY, value::written_flag(self.inquires)),
         ];
         all.extend(self.transaction.as_ref().map(|id| (variable::TRANSACTION, id.to_string())));
         all.extend(self.timeout.map(|limit| (variable::TIMEOUT, value::written_duration(limit))));
@@ -343,6 +349,8 @@ pub struct CommandContext<'a> {
     pub restart_engine: &'a str,
     /// `CAREEN_EXPECTS_RESTART`: a file in which `prepare` says whether it expects a restart.
     pub expects_restart: &'a str,
+    /// `CAREEN_RESULT`: a file in which a command may leave a result.
+    pub result: &'a str,
 }
 
 /// The environment of a command on the host: the container's own (as `-e` and the image set it), less what describes
@@ -365,6 +373,7 @@ pub fn command_environment(
     set(variable::IMAGE, context.image);
     set(variable::RESTART_ENGINE, context.restart_engine);
     set(variable::EXPECTS_RESTART, context.expects_restart);
+    set(variable::RESULT, context.result);
     set("PATH", COMMAND_PATH);
     set("HOME", "/root");
     env.entry("DEBIAN_FRONTEND".to_owned()).or_insert_with(|| "noninteractive".to_owned());
@@ -495,6 +504,7 @@ mod tests {
             idempotent: pick(2) == 1,
             allow_quorum_loss: pick(2) == 1,
             respect_inhibitors: pick(2) == 1,
+            inquires: free.is_multiple_of(5),
             timeout: [None].into_iter().chain(durations.map(Some)).nth(free % 6).unwrap(),
             stop_grace_period: durations[free % 5],
             output_limit: (64 << 10) + free as u64,
@@ -541,6 +551,7 @@ mod tests {
             image: "sha256:1",
             restart_engine: "/var/lib/careen/t/restart-engine",
             expects_restart: "/var/lib/careen/t/expects-restart",
+            result: "/var/lib/careen/t/result",
         };
         let result = command_environment(&container, &context);
         assert_eq!(result["HTTP_PROXY"], "http://proxy");

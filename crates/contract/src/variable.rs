@@ -37,6 +37,8 @@ on_a_container! {
     IMAGE = "CAREEN_IMAGE";
     /// Whether a reboot waits for programs and people that ask for no shutdown.
     INHIBITORS = "CAREEN_INHIBITORS";
+    /// The agent answers an inquiry: the command only looks.
+    INQUIRY = "CAREEN_INQUIRY";
     /// Whether the container stays after the work.
     LINGER = "CAREEN_LINGER";
     /// From which byte of the log on an agent prints.
@@ -61,6 +63,8 @@ on_a_container! {
     REBOOT = "CAREEN_REBOOT";
     /// For the command: the file that it makes when it wants the engine restarted.
     RESTART_ENGINE = "CAREEN_RESTART_ENGINE";
+    /// For the command: the file in which it may leave a result.
+    RESULT = "CAREEN_RESULT";
     /// Whether the payload's `rollback` is run when the command or `verify` fails.
     ROLLBACK = "CAREEN_ROLLBACK";
     /// Any text; another text asks for another run.

@@ -43,7 +43,7 @@ const LONGEST_ANSWER: u64 = 512 << 20;
 
 /// What is shown of a log beside an error.
 const LAST_WORDS: LogQuery =
-    LogQuery { stdout: true, timestamps: false, tail: Some(5), since: None, follow: false };
+    LogQuery { stdout: true, timestamps: false, tail: Some(5), since: None, follow: false, details: false };
 
 /// A connection to one engine.
 #[derive(Debug)]

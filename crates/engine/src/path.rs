@@ -55,6 +55,8 @@ pub struct LogQuery {
     pub since: Option<i64>,
     /// The answer goes on with what is written from then on.
     pub follow: bool,
+    /// Each line begins with its attributes: of a service's, in the swarm, its task and node.
+    pub details: bool,
 }
 
 /// A path of the API with its query. Only this crate makes them.
@@ -214,6 +216,7 @@ impl ApiPath {
         path += &query.tail.map(|lines| format!("&tail={lines}")).unwrap_or_default();
         path += &query.since.map(|second| format!("&since={second}")).unwrap_or_default();
         path += if query.follow { "&follow=1" } else { "" };
+        path += if query.details { "&details=1" } else { "" };
         Self(path)
     }
 
@@ -248,10 +251,17 @@ mod tests {
 
     #[test]
     fn a_log_is_asked_for_as_it_is_wanted() {
-        let all = LogQuery { stdout: true, timestamps: true, tail: Some(5), since: Some(7), follow: true };
+        let all = LogQuery {
+            stdout: true,
+            timestamps: true,
+            tail: Some(5),
+            since: Some(7),
+            follow: true,
+            details: true,
+        };
         assert_eq!(
             ApiPath::logs(Source::Service("s"), all).to_string(),
-            "/services/s/logs?stderr=1&stdout=1&timestamps=1&tail=5&since=7&follow=1"
+            "/services/s/logs?stderr=1&stdout=1&timestamps=1&tail=5&since=7&follow=1&details=1"
         );
         let plain = ApiPath::logs(Source::Task("t"), LogQuery::default());
         assert_eq!(plain.to_string(), "/tasks/t/logs?stderr=1");

@@ -132,6 +132,9 @@ pub struct TransactionResult {
     /// What is different on the host; `None` where nobody looked (`check` and `help` change nothing by contract).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changes: Option<Box<FactsDiff>>,
+    /// What the command left at `CAREEN_RESULT`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Box<serde_json::Value>>,
 }
 
 /// A journal as read.

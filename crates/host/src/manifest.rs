@@ -146,6 +146,7 @@ impl Manifest {
             idempotent: self.idempotent,
             has_rollback: self.payload.has_rollback,
             awaits_go: self.awaits_go,
+            only_looks: !self.takes_host_lock,
         }
     }
 

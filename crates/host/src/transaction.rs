@@ -333,6 +333,9 @@ pub struct Policy {
     pub has_rollback: bool,
     /// Whether the command waits for a rollout's go, and so does every restart.
     pub awaits_go: bool,
+    /// Whether the command only looks, beside whoever else works on the host: what becomes of engine and host meanwhile is
+    /// theirs.
+    pub only_looks: bool,
 }
 
 /// What the host shows now.
@@ -413,6 +416,10 @@ pub fn next(state: &State, host: &HostView, policy: Policy) -> Action {
 }
 
 fn after_the_command(history: &History, host: &HostView, policy: Policy) -> Action {
+    if policy.only_looks {
+        let end = history.end.as_ref();
+        return Action::Close(end.map_or(Outcome::Interrupted, |end| Outcome::of(end, history.attempts)));
+    }
     if history.engine_was_up && !host.engine_up {
         return with_the_engine_down(history, policy);
     }

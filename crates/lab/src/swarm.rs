@@ -60,7 +60,13 @@ pub struct Member {
 pub fn engine_info(docker: &Docker) -> Result<EngineInfo> {
     let format = r#"{"version":{{json .ServerVersion}},"swarm":{{json .Swarm}}}"#;
     let text = docker.run(["info", "--format", format])?;
-    serde_json::from_str(&text).map_err(unreadable("the output of docker info", &text))
+    let what = "the output of docker info";
+    let info: EngineInfo = serde_json::from_str(&text).map_err(unreadable(what, &text))?;
+    // docker's client says nothing, and calls that well, where the engine does not answer.
+    match info.version.is_empty() || info.swarm.local_node_state.is_empty() {
+        true => Err(unreadable(what, &text)(serde::de::Error::custom("the engine did not answer"))),
+        false => Ok(info),
+    }
 }
 
 impl Node {
@@ -77,22 +83,12 @@ pub fn members(docker: &Docker) -> Result<Vec<Member>> {
 
 /// Makes a swarm of these nodes, or completes it. Returns when all are ready.
 pub fn form(nodes: &[Node], progress: Progress) -> Result<()> {
-    let engines = parallel::for_each(nodes, 3, wait_for_engine)?;
-    let states: Vec<Candidate> = nodes
-        .iter()
-        .zip(&engines)
-        .map(|(node, info)| Candidate { role: node.role(), swarm: &info.swarm })
-        .collect();
-    let primary = match choose_primary(&states)? {
-        Primary::Existing(index) => &nodes[index],
-        Primary::ToBe(index) => {
-            let node = &nodes[index];
-            progress.say(format!("{}: swarm init", node.name()));
-            node.api().run(["swarm", "init", "--advertise-addr", &node.ip().to_string()])?;
-            node
-        }
-        Primary::Awaited => wait_for_manager(nodes)?,
-    };
+    parallel::for_each(nodes, 3, wait_for_engine)?;
+    let (primary, is_made) = wait_for_primary(nodes)?;
+    if !is_made {
+        progress.say(format!("{}: swarm init", primary.name()));
+        primary.api().run(["swarm", "init", "--advertise-addr", &primary.ip().to_string()])?;
+    }
     join_all(nodes, primary, progress)?;
     wait_for_members(nodes, primary)
 }
@@ -142,19 +138,31 @@ fn join(node: &Node, primary: &Node, progress: Progress) -> Result<()> {
     Ok(())
 }
 
-fn wait_for_manager(nodes: &[Node]) -> Result<&Node> {
-    wait_until("a manager serves the swarm", SWARM_LIMIT, || {
-        let mut seen = Vec::new();
+/// Whom the others join, and whether it serves a swarm already. Looked at anew each time: an engine that has just come up may call
+/// itself in a swarm, or in none, a moment too early.
+fn wait_for_primary(nodes: &[Node]) -> Result<(&Node, bool)> {
+    wait_until("a manager serves the swarm, or all nodes are in none", SWARM_LIMIT, || {
+        let (mut seen, mut states) = (Vec::new(), Vec::new());
         // Workers are shown too: one that is in some swarm already is why no new one was made.
         for node in nodes {
             match engine_info(&node.api()) {
                 Ok(info) if info.swarm.local_node_state == "locked" => return Err(locked(node)),
-                Ok(info) if info.swarm.serves() => return Ok(Poll::Ready(node)),
-                Ok(info) => seen.push(format!("{} is {:?}", node.name(), info.swarm.local_node_state)),
+                Ok(info) => {
+                    seen.push(format!("{} is {:?}", node.name(), info.swarm.local_node_state));
+                    states.push(Candidate { role: node.role(), swarm: info.swarm });
+                }
                 Err(error) => seen.push(format!("{}: {error}", node.name())),
             }
         }
-        Ok(Poll::Pending(seen.join(", ")))
+        // Who does not answer may be in a swarm.
+        if states.len() < nodes.len() {
+            return Ok(Poll::Pending(seen.join(", ")));
+        }
+        Ok(match choose_primary(&states)? {
+            Primary::Existing(index) => Poll::Ready((&nodes[index], true)),
+            Primary::ToBe(index) => Poll::Ready((&nodes[index], false)),
+            Primary::Awaited => Poll::Pending(seen.join(", ")),
+        })
     })
 }
 
@@ -185,9 +193,9 @@ impl Membership {
     }
 }
 
-struct Candidate<'a> {
+struct Candidate {
     role: Role,
-    swarm: &'a Membership,
+    swarm: Membership,
 }
 
 /// Whom the others join.
@@ -243,7 +251,7 @@ mod tests {
 
     fn chosen(nodes: &[(Role, Membership)]) -> Result<Primary> {
         let nodes: Vec<Candidate> =
-            nodes.iter().map(|(role, swarm)| Candidate { role: *role, swarm }).collect();
+            nodes.iter().map(|(role, swarm)| Candidate { role: *role, swarm: swarm.clone() }).collect();
         choose_primary(&nodes)
     }
 

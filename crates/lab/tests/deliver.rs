@@ -126,6 +126,127 @@ fn a_script_runs_once_on_each_host_with_its_arguments() {
     scene.assert_nothing_is_left();
 }
 
+/// A question that leaves a result, prints, asks for a reboot's sake for nothing, and ends as each host is told to.
+const QUESTION: &str = r#"#!/bin/sh
+echo "on $CAREEN_NODE_NAME: $1"
+echo 'careen-report {"phase":"answered","exit":7,"lines":0}' >&2
+printf '{"role":"%s"}' "$CAREEN_NODE_ROLE" > "$CAREEN_RESULT"
+: > "$CAREEN_RESTART_ENGINE"
+[ "$CAREEN_NODE_NAME" = n1 ] || exit 2"#;
+
+fn host<'a>(answers: &'a Value, name: &str) -> &'a Value {
+    let hosts = answers["hosts"].as_array().expect("hosts");
+    hosts.iter().find(|host| host["hostname"] == name).unwrap_or_else(|| panic!("{answers}"))
+}
+
+fn asked(scene: &Scene, code: i32, flags: &str) -> Value {
+    let ran = scene.careen(&format!("ask --image {BASE} --script ask.sh --format json {flags}"));
+    assert_eq!(ran.status, code, "{ran:?}");
+    serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {ran:?}"))
+}
+
+/// Neither in the swarm nor on a host, not even behind an agent that was stopped.
+fn assert_no_question_is_left(scene: &Scene) {
+    let gone = wait_until("nothing of the question is left", Duration::from_secs(30), || {
+        let mut left =
+            scene.sh("n1", "docker service ls -q --filter label=careen.inquiry") + &scene.brought();
+        for name in NODES {
+            left += &scene.sh(name, "docker ps -aq --filter label=careen.inquiry");
+        }
+        Ok(if left.is_empty() { Poll::Ready(()) } else { Poll::Pending(left) })
+    });
+    gone.unwrap_or_else(|error| panic!("{error}"));
+}
+
+#[test]
+fn hosts_answer_a_question_beside_a_rollout_and_nothing_of_it_stays() {
+    let scene = Scene::new();
+    scene.file("ask.sh", "755", QUESTION);
+    let engines = NODES.map(|name| scene.sh(name, "cat /run/docker.pid"));
+    let transactions = || NODES.map(|name| scene.sh(name, "ls /var/lib/careen/transactions"));
+    // A rollout's command has the hosts meanwhile.
+    scene.file("wait.sh", "755", "#!/bin/sh\nuntil [ -e /var/tmp/careen-test/go ]; do sleep 0.1; done");
+    let flags = format!("--image {BASE} --script wait.sh --touches-engine no --canaries 0 --parallelism 2");
+    let ran = scene.careen(&format!("run --yes --detach --monitor 1s {flags}"));
+    assert_eq!(ran.status, 0, "{ran:?}");
+    let begun = wait_until("both commands run", Duration::from_secs(60), || {
+        let text = scene.careen("status --format json").stdout;
+        let status: Value = serde_json::from_str(&text).unwrap_or_default();
+        let running = status["nodes"]
+            .as_array()
+            .map(|nodes| nodes.iter().filter(|one| one["state"] == "running").count());
+        Ok(if running == Some(NODES.len()) { Poll::Ready(()) } else { Poll::Pending(text) })
+    });
+    begun.unwrap_or_else(|error| panic!("{error}"));
+    let before = transactions();
+    let answers = asked(&scene, 5, "-- 'how are you'");
+    for (name, role, exit) in [("n1", "manager", 0), ("n2", "worker", 2)] {
+        let host = host(&answers, name);
+        assert_eq!((&host["exit"], &host["result"]["role"]), (&exit.into(), &role.into()), "{answers}");
+        assert_eq!(host["stdout"], serde_json::json!([format!("on {name}: how are you")]), "{answers}");
+        assert!(
+            host["stderr"][0].as_str().is_some_and(|line| line.starts_with("careen-report:")),
+            "{answers}"
+        );
+        assert_eq!(host["state"], "answered", "{answers}");
+    }
+    assert_eq!(transactions(), before, "no question's record stays");
+    assert_no_question_is_left(&scene);
+    for (name, engine) in NODES.iter().zip(&engines) {
+        scene.sh(name, "touch /var/tmp/careen-test/go");
+        assert_eq!(scene.sh(name, "cat /run/docker.pid"), *engine, "{name}: a question restarts nothing");
+    }
+    scene.assert_nothing_is_left();
+}
+
+#[test]
+fn a_host_that_is_drained_is_named_or_asked_and_given_back_and_one_that_is_slow_is_not_waited_for() {
+    let scene = Scene::new();
+    scene.file("ask.sh", "755", "#!/bin/sh\n[ \"$CAREEN_NODE_NAME$1\" != n1slow ] || exec sleep 600");
+    scene.sh("n1", "docker node update --availability drain n2");
+    let availability = || scene.sh("n1", "docker node inspect -f '{{.Spec.Availability}}' n2");
+    let unreachable = asked(&scene, 3, "");
+    assert_eq!(host(&unreachable, "n2")["why"], "drained", "{unreachable}");
+    assert_eq!(host(&unreachable, "n1")["exit"], 0, "{unreachable}");
+    let all = asked(&scene, 0, "--activate --yes");
+    assert_eq!(all["answered"], 2, "{all}");
+    assert_eq!(availability().trim(), "drain", "given back");
+    let slow = asked(&scene, 3, "--timeout 4s -- slow");
+    let why = host(&slow, "n1")["why"].to_string();
+    // Its supervisor stops it at the same limit: who is first is the hosts' affair.
+    assert!(why.contains("no answer within 4 s") || why.contains("time limit"), "{slow}");
+    assert_no_question_is_left(&scene);
+    scene.sh("n1", "docker node update --availability active n2");
+}
+
+#[test]
+#[ignore = "slow: what was left is not swept before a minute has passed (tools/slow-test)"]
+fn what_a_killed_question_left_goes_with_the_next_and_its_nodes_are_given_back() {
+    let scene = Scene::new();
+    scene.file("ask.sh", "755", "#!/bin/sh\n[ \"$CAREEN_NODE_NAME$1\" != n2hang ] || exec sleep 600");
+    scene.sh("n1", "docker node update --availability drain n2");
+    let availability =
+        || scene.sh("n1", "docker node inspect -f '{{.Spec.Availability}}' n2").trim().to_owned();
+    let call = format!("careen ask --image {BASE} --script ask.sh --activate --yes --timeout 5s -- hang");
+    scene.sh("n1", &format!("cd /root/given && setsid {call} >/dev/null 2>&1 & echo $! >/run/asking"));
+    let active = wait_until("n2 is active", Duration::from_secs(30), || {
+        let now = availability();
+        Ok(if now == "active" { Poll::Ready(()) } else { Poll::Pending(now) })
+    });
+    active.unwrap_or_else(|error| panic!("{error}"));
+    scene.sh("n1", "kill -9 $(pgrep -f '^careen ask')");
+    assert_eq!(availability(), "active", "nobody gives it back");
+    let given_back = wait_until("the next question gives it back", Duration::from_secs(120), || {
+        // Whether the node still takes its task depends on when it is given back.
+        scene.careen(&format!("ask --image {BASE} --script ask.sh --timeout 5s"));
+        let now = availability();
+        Ok(if now == "drain" { Poll::Ready(()) } else { Poll::Pending(now) })
+    });
+    given_back.unwrap_or_else(|error| panic!("{error}"));
+    assert_no_question_is_left(&scene);
+    scene.sh("n1", "docker node update --availability active n2");
+}
+
 #[test]
 fn a_directory_is_the_payload_with_its_modes_and_subdirectories() {
     let scene = Scene::new();

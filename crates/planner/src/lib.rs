@@ -10,6 +10,7 @@
 //! - [`participants`]: who takes part, whoever joins or leaves
 //! - [`order`], [`quorum`], [`drain`], [`availability`], [`settle`], [`failure`] (a [`ratio`] of the nodes), [`short`]: one question each;
 //!   [`scheduler`]: where Swarm places tasks, by [`constraint`] and [`needs`]; [`names`]: how nodes are called
+//! - [`inquiry`]: who is asked a question, and what the answers come to, without a rollout
 //! - [`plan()`]: what a rollout would do; [`view()`]: how it stands; [`pass()`]: what a controller does now, [`action`]:
 //!   how it says so; [`remains`]: what is left, and how it is given back without a controller
 
@@ -24,6 +25,7 @@ pub mod given;
 pub mod hold;
 pub mod ids;
 pub mod indexed;
+pub mod inquiry;
 pub mod names;
 pub mod needs;
 pub mod objects;

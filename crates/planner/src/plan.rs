@@ -247,7 +247,7 @@ pub fn plan_with(observed: &Observed, spec: &Spec, has_key: bool) -> Plan {
 }
 
 /// Whether a name does not say which node is meant. An id does, whatever hosts are called.
-fn names_no_node(observed: &Observed, given: &str) -> Option<PlanRefusal> {
+pub(crate) fn names_no_node(observed: &Observed, given: &str) -> Option<PlanRefusal> {
     if observed.nodes.iter().any(|node| node.id.0 == given) {
         return None;
     }

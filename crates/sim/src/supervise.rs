@@ -503,5 +503,6 @@ fn result(outcome: Outcome) -> TransactionResult {
         duration_ms: None,
         notes: Vec::new(),
         changes: None,
+        answer: None,
     }
 }

@@ -2,12 +2,13 @@
 //!
 //! - [`Swarm`]: a manager's engine. For whoever submits, steers and lists rollouts.
 //! - [`SwarmCluster`]: the same for one rollout, as a controller needs it ([`careen_planner::cluster::Cluster`]).
-//! - `decode`, `encode`, `logs`, `history`: pure, tested with what a real swarm answered.
-//! - `look`, `act`, `rollouts`, `deliver`, `reports`: they ask and write, and decide nothing.
+//! - `decode`, `encode`, `logs`, `answers`, `history`: pure, tested with what a real swarm answered.
+//! - `look`, `act`, `rollouts`, `deliver`, `reports`, `inquiry`: they ask and write, and decide nothing.
 //!
 //! What lies where in the swarm: docs/rollout-state-in-swarm.md.
 
 mod act;
+mod answers;
 mod api;
 mod controller;
 mod controller_task;
@@ -17,6 +18,7 @@ mod draft;
 mod encode;
 mod error;
 mod history;
+mod inquiry;
 mod key;
 mod logs;
 mod look;
@@ -35,6 +37,7 @@ pub use deliver::{GivenKind, PayloadFile};
 pub use draft::Draft;
 pub use error::SwarmError;
 pub use history::{History, HistoryNode, Remembered};
+pub use inquiry::{Inquiry, NotGivenBack};
 pub use key::Key;
 pub use names::REGISTRY_FILE;
 pub use remains::Stored;

@@ -73,6 +73,11 @@ pub fn file(id: &RolloutId, digest: &str) -> String {
     format!("{}{digest}", files(id))
 }
 
+/// The service of an inquiry.
+pub fn inquiry(id: &RolloutId) -> String {
+    format!("careen-ask-{id}")
+}
+
 /// The secret with the credentials for a rollout's registry.
 pub fn registry(id: &RolloutId) -> String {
     format!("{REGISTRIES}{id}")

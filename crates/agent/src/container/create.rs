@@ -26,7 +26,7 @@ use careen_contract::AgentExit;
 use careen_contract::command::{Executable, judge};
 use careen_contract::entry::Way;
 use careen_contract::object::UNLOCK_KEY;
-use careen_contract::payload::{ROLLBACK_COMMAND, takes_host_lock};
+use careen_contract::payload::ROLLBACK_COMMAND;
 use careen_contract::settings::{CommandContext, EngineRestarts, Reboot, command_environment};
 use careen_host::journal::Record;
 use careen_host::manifest::{Manifest, Payload, SCHEMA};
@@ -220,7 +220,7 @@ pub(super) fn check_same_work(directory: &TransactionDir, request: &Request) -> 
 
 pub(super) fn refuse_if_busy(root: &Path, request: &Request) -> Result<(), Stop> {
     let path = layout::host_lock(root);
-    if !takes_host_lock(&request.command) || !Lock::is_held(&path).or_refuse("look at the host's lock")? {
+    if !request.takes_host_lock() || !Lock::is_held(&path).or_refuse("look at the host's lock")? {
         return Ok(());
     }
     let holder = files::read_to_string(&path).unwrap_or_default();
@@ -236,9 +236,8 @@ pub(super) fn refuse_if_busy(root: &Path, request: &Request) -> Result<(), Stop>
 /// A manager of an autolocked swarm stays locked after its engine was restarted, unless somebody has the key.
 pub(super) fn refuse_if_it_would_lock(request: &Request, place: &Place) -> Result<(), Stop> {
     let by_hand = request.settings.rollout.as_ref().is_some_and(|part| part.unlock_by_hand);
-    let may_restart = takes_host_lock(&request.command)
-        && request.settings.engine_restart == EngineRestarts::Auto
-        && !by_hand;
+    let may_restart =
+        request.takes_host_lock() && request.settings.engine_restart == EngineRestarts::Auto && !by_hand;
     let Some(engine) = place.engine.as_ref().filter(|_| may_restart && place.info.swarm.is_manager()) else {
         return Ok(());
     };
@@ -255,7 +254,7 @@ pub(super) fn refuse_if_it_would_lock(request: &Request, place: &Place) -> Resul
 
 /// Behind a reboot a host that forgets would begin the same work again, and reboot again. A rollout's preflight looks closer.
 fn refuse_if_it_would_forget(request: &Request) -> Result<(), Stop> {
-    if !takes_host_lock(&request.command) || request.settings.reboot == Reboot::Never {
+    if !request.takes_host_lock() || request.settings.reboot == Reboot::Never {
         return Ok(());
     }
     match memory::of_this_host() {
@@ -366,7 +365,7 @@ impl Creation<'_> {
             payload,
             binary_sha256: self.supervisor.sha256.clone(),
             origin: self.place.origin(),
-            takes_host_lock: takes_host_lock(&self.request.command),
+            takes_host_lock: self.request.takes_host_lock(),
             terminal: self.place.own.terminal_size(),
             timeout_ms: settings.timeout.map(millis).transpose()?,
             stop_grace_period_ms: millis(settings.stop_grace_period)?,
@@ -380,7 +379,7 @@ impl Creation<'_> {
             allow_quorum_loss: settings.allow_quorum_loss,
             respect_inhibitors: settings.respect_inhibitors,
             may_touch_engine: settings.rollout.as_ref().is_some_and(|part| part.touches_engine)
-                && takes_host_lock(&self.request.command)
+                && self.request.takes_host_lock()
                 && may_touch_engine(expectation::of_command(self.root, &self.place.id)),
         })
     }
@@ -408,6 +407,7 @@ impl Creation<'_> {
         let directory = TransactionDir::new(self.root, &self.place.id);
         let restart_engine = directory.file(file::RESTART_ENGINE);
         let expects_restart = directory.file(file::EXPECTS_RESTART);
+        let result = directory.file(file::RESULT);
         let context = CommandContext {
             run: &self.request.settings.run,
             transaction: &self.place.id,
@@ -420,6 +420,7 @@ impl Creation<'_> {
             image: image.unwrap_or_default(),
             restart_engine: &restart_engine.display().to_string(),
             expects_restart: &expects_restart.display().to_string(),
+            result: &result.display().to_string(),
         };
         command_environment(&self.request.environment, &context)
     }

@@ -11,6 +11,7 @@ mod follow;
 mod help;
 mod host;
 mod identity;
+mod inquiry;
 mod last_lines;
 mod printer;
 mod rollout;
@@ -26,7 +27,7 @@ use crate::say::say;
 use crate::signals::Signals;
 use crate::stop::{OrRefuse, Stop};
 use careen_contract::command::{Executable, judge};
-use careen_contract::payload::{DEFAULT_COMMAND, HELP_COMMAND, check_name};
+use careen_contract::payload::{DEFAULT_COMMAND, HELP_COMMAND, check_name, takes_host_lock};
 use careen_contract::settings::{DEFAULT_PAYLOAD, EngineRestarts, Reboot, Settings};
 use careen_contract::variable;
 use careen_contract::{AgentExit, TransactionId};
@@ -93,11 +94,11 @@ fn try_run(args: Vec<OsString>) -> Result<u8, Stop> {
             variable::PAYLOAD
         )));
     }
+    let play = || enter_and_run(&request, source, &signals);
     match &request.settings.rollout {
-        Some(part) => {
-            rollout::or_say_so(&request, part, &signals, || enter_and_run(&request, source, &signals))
-        }
-        None => enter_and_run(&request, source, &signals),
+        Some(part) => rollout::or_say_so(&request, part, &signals, play),
+        None if request.settings.inquires => inquiry::or_say_so(play),
+        None => play(),
     }
 }
 
@@ -131,6 +132,9 @@ fn run_transaction(
 ) -> Result<u8, Stop> {
     let place = identity::Place::find(request, own)?;
     match carry_out(request, source, how, &place, signals, &mut Nobody, None)? {
+        Followed::Closed(joined, result) if request.settings.inquires => {
+            Ok(inquiry::answer(&place.id, &joined, &result))
+        }
         Followed::Closed(joined, result) => report(request, &place.id, &joined, &result, signals),
         Followed::Detached => Ok(AgentExit::Detached.code()),
     }
@@ -234,7 +238,7 @@ fn unknown_command(request: &Request, source: Option<&Source>) -> Result<u8, Sto
         let command = request.command.escape_default();
         format!("the payload has no command '{command}'; it has: {}", commands.join(", "))
     };
-    if request.settings.rollout.is_some() {
+    if request.settings.rollout.is_some() || request.settings.inquires {
         return Err(Stop::new(AgentExit::UnknownCommand, text));
     }
     say(text);
@@ -245,6 +249,11 @@ fn unknown_command(request: &Request, source: Option<&Source>) -> Result<u8, Sto
 }
 
 impl Request {
+    /// Whether the command needs the host for itself. What only looks goes beside whoever has it.
+    fn takes_host_lock(&self) -> bool {
+        takes_host_lock(&self.command) && !self.settings.inquires
+    }
+
     /// The same for another command of the payload. Only the rollout's own command may lead to a restart.
     fn for_command(&self, command: &str) -> Self {
         let mut request = Self { command: command.to_owned(), ..self.clone() };

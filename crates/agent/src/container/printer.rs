@@ -8,6 +8,27 @@ use careen_host::last_line::LastLine;
 use careen_host::output::{Extent, IndexReader, MAGIC, RECORD_BYTES, Record, Room, Stream};
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
+use std::sync::{Mutex, PoisonError};
+
+/// Lines that this process has written to standard output, a last one without its newline among them.
+static LINES: Mutex<Lines> = Mutex::new(Lines { ended: 0, open: false });
+
+struct Lines {
+    ended: u64,
+    open: bool,
+}
+
+/// How many lines this process has written to standard output: so many a reader of its log will find there.
+pub fn lines_written() -> u64 {
+    let lines = LINES.lock().unwrap_or_else(PoisonError::into_inner);
+    lines.ended + u64::from(lines.open)
+}
+
+fn count(bytes: &[u8]) {
+    let mut lines = LINES.lock().unwrap_or_else(PoisonError::into_inner);
+    lines.ended += bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
+    lines.open = bytes.last().map_or(lines.open, |last| *last != b'\n');
+}
 
 /// Copies a growing output log to this process's own streams.
 #[derive(Debug)]
@@ -190,7 +211,10 @@ fn written(index: &File) -> io::Result<u64> {
 /// Unbuffered, so that the engine sees both streams in the order of the log.
 fn write(stream: Stream, bytes: &[u8]) -> io::Result<()> {
     match stream {
-        Stream::Stdout => Descriptor::from(io::stdout().as_fd().try_clone_to_owned()?).write_all(bytes),
+        Stream::Stdout => {
+            count(bytes);
+            Descriptor::from(io::stdout().as_fd().try_clone_to_owned()?).write_all(bytes)
+        }
         Stream::Stderr => pass_on(bytes),
     }
 }

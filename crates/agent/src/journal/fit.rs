@@ -123,7 +123,15 @@ mod tests {
         let outcome = Outcome::RestartWanted { reasons: notes.clone() };
         let (exit_code, output_bytes, duration_ms) = (0, 0, None);
         Record::Closed {
-            result: TransactionResult { outcome, exit_code, output_bytes, duration_ms, notes, changes },
+            result: TransactionResult {
+                outcome,
+                exit_code,
+                output_bytes,
+                duration_ms,
+                notes,
+                changes,
+                answer: None,
+            },
         }
     }
 

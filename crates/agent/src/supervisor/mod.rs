@@ -8,6 +8,7 @@
 //! One poll loop, and beside it a thread that syncs the output; `CAREEN_ON_REMOVE=stop` adds one that asks the engine.
 //! Whoever wants it to stop speaks to its socket, which is there as long as it lives.
 
+mod answer;
 mod changes;
 mod child;
 mod control;
@@ -359,6 +360,10 @@ impl Supervisor<'_> {
         let changes = self.before.as_ref().map(|before| changes::since(self.root, self.directory, before));
         let (changes, unknown) = changes.unzip();
         notes.extend(unknown.unwrap_or_default());
+        let answer = answer::left_in(self.directory).unwrap_or_else(|error| {
+            notes.push(chain(&error));
+            None
+        });
         notes.extend(remove_traces(self.directory, &self.manifest));
         let result = TransactionResult {
             exit_code: outcome.exit_code(),
@@ -369,8 +374,14 @@ impl Supervisor<'_> {
                 .map(|duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)),
             notes,
             changes: changes.map(Box::new),
+            answer: answer.map(Box::new),
         };
-        self.insist(&Record::Closed { result }).map(drop)
+        self.insist(&Record::Closed { result })?;
+        // The record has it by now; whoever closes a transaction anew reads it anew.
+        if let Err(error) = durable::remove_file(&self.directory.file(file::RESULT)) {
+            tracing::warn!(error = chain(&error), "the file with the command's result stays");
+        }
+        Ok(())
     }
 }
 

@@ -1,6 +1,7 @@
 //! One flow for each command: ask the swarm, let the pure parts decide, show, write. What is shown is a [`Screen`]; in which format
 //! is not known here.
 
+mod ask;
 mod follow;
 mod local;
 mod logs;
@@ -41,6 +42,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
             Command::Status { follow } => self.status(*follow),
             Command::Why { node } => self.why(node.as_deref()),
             Command::Logs(args) => self.logs(args),
+            Command::Ask(args) => self.inquire(args),
             Command::Pause => self.pause(),
             Command::Resume(args) => self.resume(args),
             Command::Retry(args) => self.retry(args),

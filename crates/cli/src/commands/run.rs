@@ -1,7 +1,7 @@
 //! `plan`, `run` and `upgrade`: look, plan, print, ask, submit, follow.
 
 use super::Session;
-use crate::args::{HowArgs, RolloutArgs, RunArgs, StartArgs, UpgradeArgs};
+use crate::args::{GivenArgs, HowArgs, RolloutArgs, RunArgs, StartArgs, UpgradeArgs};
 use crate::backend::{Backend, BackendError, ImageLook};
 use crate::console::Console;
 use crate::error::Failure;
@@ -65,12 +65,12 @@ fn no_own_image(error: BackendError) -> Failure {
 }
 
 /// What its operator calls the payload's image.
-fn called(spec: &Spec) -> String {
+pub(super) fn called(spec: &Spec) -> String {
     spec.image_name.clone().unwrap_or_else(|| spec.image.clone())
 }
 
 /// Why nothing can be run from an image.
-fn unfit(image: String, look: ImageLook) -> Option<PlanRefusal> {
+pub(super) fn unfit(image: String, look: ImageLook) -> Option<PlanRefusal> {
     if !look.missing.is_empty() {
         return Some(PlanRefusal::ImageLacks { image, files: look.missing });
     }
@@ -97,10 +97,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         let id = self.new_id()?;
         // A wrong flag is told before anybody is asked for an image.
         let words = spec::words_of_upgrade(args)?;
-        let (name, image) = match &args.image {
-            Some(name) => (name.clone(), self.backend.pin(name)?),
-            None => (own_image(), self.backend.pin_here(&own_image()).map_err(no_own_image)?),
-        };
+        let (name, image) = self.pinned(args.image.as_deref())?;
         let spec = spec::of_upgrade(args, words, id, &image);
         let spec = Spec { image_name: (name != image).then_some(name), ..spec };
         let prospect = self.prospect(Draft::of(spec), &args.how)?;
@@ -135,14 +132,11 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
     }
 
     fn prospect_of(&mut self, args: &RolloutArgs) -> Result<Prospect, Failure> {
-        let files = self.files(args)?;
-        let (name, image) = match &args.image {
-            Some(name) => (name.clone(), self.backend.pin(name)?),
-            None => (own_image(), self.backend.pin_here(&own_image()).map_err(no_own_image)?),
-        };
+        let files = self.files(&args.given, args.image.as_deref(), &args.command)?;
+        let (name, image) = self.pinned(args.image.as_deref())?;
         let spec = spec::of_args(args, self.new_id()?, &image);
         let image_name = (name != image).then_some(name);
-        let spec = Spec { image_name, given: self.given(args)?, ..spec };
+        let spec = Spec { image_name, given: self.given(&args.given)?, ..spec };
         self.look_after_credentials(&image, spec.given.registry_auth)?;
         self.prospect(Draft { files, ..Draft::of(spec) }, &args.how)
     }
@@ -214,8 +208,16 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         Ok((!self.backend.is_unlock_key(key)?).then_some(PlanRefusal::WrongUnlockKey))
     }
 
+    /// An image's name, and what it is pinned to; without one careen's own.
+    pub(super) fn pinned(&mut self, image: Option<&str>) -> Result<(String, String), Failure> {
+        Ok(match image {
+            Some(name) => (name.to_owned(), self.backend.pin(name)?),
+            None => (own_image(), self.backend.pin_here(&own_image()).map_err(no_own_image)?),
+        })
+    }
+
     /// Credentials that are to be passed on must be there; those that are not passed on may be missed later.
-    fn look_after_credentials(&mut self, image: &str, pass_on: bool) -> Result<(), Failure> {
+    pub(super) fn look_after_credentials(&mut self, image: &str, pass_on: bool) -> Result<(), Failure> {
         let by_digest = image.contains('@');
         if !pass_on {
             // Whether the registry wants them for this image, nobody knows here. A word is no harm.
@@ -235,19 +237,22 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
     }
 
     /// The payload that comes from this machine.
-    fn files(&self, args: &RolloutArgs) -> Result<Vec<PayloadFile>, Failure> {
-        // An image that is named may have the command itself.
-        let command = args.image.is_none().then_some(args.command.as_str());
-        Ok(match (&args.given.script, &args.given.dir) {
-            (Some(path), _) => delivery::script(path, &args.command)?,
-            (None, Some(path)) => delivery::directory(path, command)?,
+    pub(super) fn files(
+        &self,
+        given: &GivenArgs,
+        image: Option<&str>,
+        command: &str,
+    ) -> Result<Vec<PayloadFile>, Failure> {
+        Ok(match (&given.script, &given.dir) {
+            (Some(path), _) => delivery::script(path, command)?,
+            // An image that is named may have the command itself.
+            (None, Some(path)) => delivery::directory(path, image.is_none().then_some(command))?,
             (None, None) => Vec::new(),
         })
     }
 
     /// What hosts get besides the image, and that is in the swarm already.
-    fn given(&mut self, args: &RolloutArgs) -> Result<Given, Failure> {
-        let flags = &args.given;
+    pub(super) fn given(&mut self, flags: &GivenArgs) -> Result<Given, Failure> {
         if let Some(name) = given::clash(&flags.secrets, &flags.configs) {
             return Err(InvalidGiven::SameTarget { name: name.to_owned() }.into());
         }

@@ -8,6 +8,7 @@ use crate::docker_config::Unreadable;
 use crate::given::{InvalidGiven, InvalidVariable};
 use crate::registry::CredentialsError;
 use crate::target::{InvalidTarget, NotPushed};
+use careen_planner::plan::PlanRefusal;
 use careen_planner::remains::CannotRestore;
 use careen_planner::state::CorruptRecord;
 use careen_planner::{NodeId, RolloutId};
@@ -16,7 +17,7 @@ use careen_upgrade::options::InvalidOptions;
 use std::io::{Error, ErrorKind};
 
 /// How many kinds there are; a new one has to be given a number, and an example.
-const KINDS: usize = 32;
+const KINDS: usize = 35;
 
 /// Which kind of failure one is.
 const fn kind(failure: &Failure) -> usize {
@@ -53,6 +54,9 @@ const fn kind(failure: &Failure) -> usize {
         Failure::Pass(_) => 29,
         Failure::Output(_) => 30,
         Failure::Json(_) => 31,
+        Failure::NobodyToAskAboutNodes => 32,
+        Failure::NoQuestion { .. } => 33,
+        Failure::CannotAsk { .. } => 34,
     }
 }
 
@@ -119,6 +123,9 @@ fn of_calls() -> Vec<Failure> {
         not_pushed(NotPushed::NoLogin { why: Box::new(NotPushed::Refused { message: "denied".to_owned() }) }),
         Failure::NobodyToAsk,
         Failure::NobodyToAskAboutThat,
+        Failure::NobodyToAskAboutNodes,
+        Failure::NoQuestion { command: "install".to_owned() },
+        Failure::CannotAsk { why: Box::new(PlanRefusal::NoNodes) },
         Failure::NoNode { given: given() },
         Failure::NoKeyFile { path: "key".to_owned(), why: missing() },
         Failure::EmptyKey,

@@ -4,12 +4,14 @@
 //! - [`results`]: what `plan`, `status`, `why` and `image push` answer; [`events`]: what is said while something is done;
 //!   [`notes`]: lines for people alone, and questions; [`failure`]: a command that failed
 //! - [`status`], [`status_json`], [`plan_page`], [`why`], [`left`], [`controller`]: the pages and the JSON behind those
+//! - [`answers`]: what hosts answer to `ask`
 //! - [`live`]: the picture of a rollout that goes on
 //! - [`words`]: states, holds and failures as sentences, with each [`step`] that comes next
 //! - [`text`]: the terminal: colours, columns, and nothing that does harm to it
 //!
 //! Everything here but [`print()`] and [`live::Canvas`] is pure.
 
+pub mod answers;
 pub mod controller;
 pub mod events;
 pub mod failure;

@@ -32,6 +32,9 @@ pub enum Note<'a> {
     Over { rollout: &'a RolloutId },
     TakenOver,
     ControllerStopped { rollout: &'a RolloutId },
+    Asking { hosts: usize, inquiry: &'a RolloutId },
+    WaitsFor { host: &'a str, why: &'a str },
+    NodeStaysActive { node: &'a str, was: &'a str, why: &'a str },
     RegistrySays { line: &'a str },
     UseItWith { image: &'a str },
 }
@@ -95,6 +98,14 @@ impl fmt::Display for Note<'_> {
                 "the controller stopped; the rollout {rollout} stands where it is, and hosts finish what they have started. \
                  'careen resume --local' goes on, 'careen abort --local' gives back what can be given back"
             ),
+            Self::Asking { hosts: 1, inquiry } => write!(f, "asking one host ({inquiry})"),
+            Self::Asking { hosts, inquiry } => write!(f, "asking {hosts} hosts ({inquiry})"),
+            Self::WaitsFor { host, why } => write!(f, "waiting for {host}: {why}"),
+            Self::NodeStaysActive { node, was, why } => write!(
+                f,
+                "{node} was made active for this, and is still so: {why}; 'docker node update --availability {was} {node}' gives it \
+                 back"
+            ),
             Self::RegistrySays { line } => f.write_str(line),
             Self::UseItWith { image } => write!(f, "use it with: careen run --image {image}"),
         }
@@ -123,6 +134,8 @@ pub enum Question<'a> {
     Start,
     /// Before one node is given back.
     GiveBack { host: &'a str },
+    /// Before nodes are made active.
+    Activate { hosts: &'a str },
     /// Before everything is given back of rollouts whose configs are gone.
     GiveBackAll,
 }
@@ -134,6 +147,10 @@ impl fmt::Display for Question<'_> {
             Self::GiveBack { host } => {
                 let host = neutral(host);
                 write!(f, "Give {host} back, and remove what careen has there?")
+            }
+            Self::Activate { hosts } => {
+                let hosts = neutral(hosts);
+                write!(f, "Make {hosts} active while they are asked? Swarm may place tasks of services there meanwhile.")
             }
             Self::GiveBackAll => f.write_str(
                 "Give the nodes back, and remove what is left? Nodes that failed or may be at work stay as they \

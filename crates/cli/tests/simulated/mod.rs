@@ -12,6 +12,7 @@ use careen_cli::exit::Exit;
 use careen_contract::label;
 use careen_controller::{Controller, run_pass};
 use careen_planner::cluster::{ActError, Cluster, Unseen};
+use careen_planner::inquiry::{Heard, Roll};
 use careen_planner::observed::{ControllerPlace, Node};
 use careen_planner::remains::Giving;
 use careen_planner::rollout::{Ask, Control, RolloutRecord};
@@ -19,11 +20,14 @@ use careen_planner::spec::UnlockKey;
 use careen_planner::{Act, ControllerId, GivenFile, NodeId, Observed, PauseReason, RolloutId, Spec, Version};
 use careen_sim::View;
 use careen_sim::world::World;
-use careen_swarm::{ControllerTask, Draft, GivenKind, Home, Key, PayloadFile, Seat, Stored};
+use careen_swarm::{
+    ControllerTask, Draft, GivenKind, Home, Inquiry, Key, NotGivenBack, PayloadFile, Seat, Stored,
+};
 use clap::Parser;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -49,6 +53,11 @@ pub struct Shared {
     pub err: String,
     /// What is answered; nobody is there to answer when there is nothing.
     pub answer: Option<bool>,
+    /// What is heard of hosts that are asked, and after how many seconds.
+    pub heard: Vec<(u64, Heard)>,
+    /// What was asked.
+    pub inquiry: Option<Inquiry>,
+    pub ended_inquiries: usize,
     /// When Ctrl-C is pressed.
     pub interrupt_at: Option<u64>,
     pub live: bool,
@@ -83,6 +92,9 @@ impl Sim {
             out: String::new(),
             err: String::new(),
             answer: None,
+            heard: Vec::new(),
+            inquiry: None,
+            ended_inquiries: 0,
             interrupt_at: None,
             live: false,
             event: None,
@@ -390,6 +402,38 @@ impl Backend for Sim {
         each(line.clone());
         *place = LogPlace((read + 1).to_string());
         Ok(LogRead::Partly)
+    }
+
+    fn nodes(&mut self) -> Result<Vec<Node>, BackendError> {
+        self.observe(None).map(|observed| observed.nodes)
+    }
+
+    fn inquire(
+        &mut self,
+        inquiry: &Inquiry,
+        roll: &mut Roll,
+        tick: &mut dyn FnMut(&Roll) -> ControlFlow<()>,
+    ) -> Result<Vec<NotGivenBack>, BackendError> {
+        self.0.borrow_mut().inquiry = Some(inquiry.clone());
+        let heard = self.0.borrow().heard.clone();
+        for second in 0..1000 {
+            let now = Duration::from_secs(second);
+            heard.iter().filter(|(at, _)| *at == second).for_each(|(_, one)| roll.hear(one.clone(), now));
+            roll.tick(now);
+            if roll.is_over(now) || tick(roll).is_break() {
+                return Ok(Vec::new());
+            }
+            self.second();
+        }
+        panic!("nobody waits for ever: {roll:?}")
+    }
+
+    fn end_inquiry(&mut self, id: &RolloutId) -> Result<Vec<NotGivenBack>, BackendError> {
+        let mut shared = self.0.borrow_mut();
+        let asked = shared.inquiry.as_ref().map(|inquiry| inquiry.spec.id.clone());
+        assert_eq!(asked.as_ref(), Some(id), "what was asked is ended");
+        shared.ended_inquiries += 1;
+        Ok(Vec::new())
     }
 
     fn cluster(&mut self, _: &RolloutId, me: &ControllerId) -> Result<SimCluster, BackendError> {

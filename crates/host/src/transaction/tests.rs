@@ -9,6 +9,7 @@ const ALL_ALLOWED: Policy = Policy {
     idempotent: false,
     has_rollback: true,
     awaits_go: false,
+    only_looks: false,
 };
 const NOTHING_ALLOWED: Policy = Policy {
     reboot: Reboot::Never,
@@ -16,6 +17,7 @@ const NOTHING_ALLOWED: Policy = Policy {
     idempotent: false,
     has_rollback: false,
     awaits_go: false,
+    only_looks: false,
 };
 
 fn start(phase: TransactionPhase, attempt: u32) -> Record {
@@ -46,6 +48,7 @@ fn closed() -> Record {
         duration_ms: None,
         notes: Vec::new(),
         changes: None,
+        answer: None,
     };
     Record::Closed { result }
 }

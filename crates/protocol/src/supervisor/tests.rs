@@ -12,6 +12,7 @@ const ROLLOUT: Policy = Policy {
     idempotent: false,
     has_rollback: true,
     awaits_go: true,
+    only_looks: false,
 };
 
 const MAY_RUN: Event = Event::MayRun { engine_up: true };
@@ -67,6 +68,7 @@ fn closed() -> Record {
             duration_ms: None,
             notes: Vec::new(),
             changes: None,
+            answer: None,
         },
     }
 }

@@ -84,6 +84,7 @@ impl AgentProcess {
             idempotent: false,
             has_rollback: false,
             awaits_go: true,
+            only_looks: false,
         }
     }
 }
@@ -96,5 +97,6 @@ pub(crate) fn aside() -> Policy {
         idempotent: false,
         has_rollback: false,
         awaits_go: false,
+        only_looks: false,
     }
 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 /// The agent of every payload's image.
-const PROGRAM: &str = "/careen-agent";
+pub(super) const PROGRAM: &str = "/careen-agent";
 
 /// How long an agent may take to leave; the command on the host goes on.
 const AGENT_GRACE_SECONDS: u64 = 10;
@@ -103,11 +103,15 @@ fn job(key: &JobKey, epoch: u64, mut container: Value) -> Value {
             "ContainerSpec": container,
             "RestartPolicy": { "Condition": "none" },
             "Placement": { "Constraints": [format!("node.id=={}", key.node)] },
-            // One that can be read back, whatever the host's default is.
-            "LogDriver": { "Name": "json-file", "Options": { "max-size": "10m", "max-file": "2" } },
+            "LogDriver": log_driver(),
         },
         "Mode": { "ReplicatedJob": { "MaxConcurrent": 1, "TotalCompletions": 1 } },
     })
+}
+
+/// One that can be read back, whatever the host's default is.
+pub(super) fn log_driver() -> Value {
+    json!({ "Name": "json-file", "Options": { "max-size": "10m", "max-file": "2" } })
 }
 
 /// What the controller tells the agent.
@@ -138,12 +142,17 @@ fn environment(agent: &AgentSpec, spec: &Spec) -> Option<Vec<String>> {
         rollout: Some(part),
         ..Settings::default()
     };
+    Some(told(&settings, spec))
+}
+
+/// The operator's variables, and what careen tells. What the operator or the image may say better is not said, and the rest is,
+/// whatever an image has of it.
+pub(super) fn told(settings: &Settings, spec: &Spec) -> Vec<String> {
     let mut told = settings.variables();
-    // What the operator or the image may say better is not said, and the rest is, whatever an image has of it.
     told.retain(|(name, value)| !variable::OPERATORS.contains(name) && !value.is_empty());
     // careen's own behind the operator's: of two the last one counts.
     let own = told.into_iter().map(|(name, value)| format!("{name}={value}"));
-    Some(spec.given.environment.iter().cloned().chain(own).collect())
+    spec.given.environment.iter().cloned().chain(own).collect()
 }
 
 const fn reboot(policy: RebootPolicy) -> Reboot {
@@ -161,11 +170,17 @@ const fn reboot(policy: RebootPolicy) -> Reboot {
 /// With the constraint alone a task of the new iteration stays pending, and lies in the store for good when an engine
 /// before 23.0.2 removes the service.
 pub fn stopped(spec: &Value) -> Value {
+    let mut spec = renewed(spec);
+    spec["Mode"]["ReplicatedJob"]["TotalCompletions"] = 0.into();
+    constrain(&mut spec, |constraint| constraint != names::NOWHERE, names::NOWHERE);
+    spec
+}
+
+/// A job's spec with a new iteration.
+pub(super) fn renewed(spec: &Value) -> Value {
     let mut spec = spec.clone();
     let force = spec.pointer("/TaskTemplate/ForceUpdate").and_then(Value::as_u64).unwrap_or(0);
     spec["TaskTemplate"]["ForceUpdate"] = (force + 1).into();
-    spec["Mode"]["ReplicatedJob"]["TotalCompletions"] = 0.into();
-    constrain(&mut spec, |constraint| constraint != names::NOWHERE, names::NOWHERE);
     spec
 }
 
@@ -177,7 +192,7 @@ pub fn away_from(spec: &Value, node: &NodeId) -> Value {
     spec
 }
 
-fn constrain(spec: &mut Value, keep: impl Fn(&str) -> bool, add: &str) {
+pub(super) fn constrain(spec: &mut Value, keep: impl Fn(&str) -> bool, add: &str) {
     let found = spec.pointer("/TaskTemplate/Placement/Constraints").and_then(Value::as_array);
     let mut all: Vec<Value> = found.cloned().unwrap_or_default();
     all.retain(|one| one.as_str().is_none_or(&keep));

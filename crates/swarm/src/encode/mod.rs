@@ -5,12 +5,14 @@
 
 mod config;
 mod given;
+mod inquiry;
 mod job;
 mod node;
 mod verify;
 
 pub use config::{LARGEST, config_spec, lock_labels, with_labels};
 pub use given::references;
+pub use inquiry::{inquiry, stopped_inquiry};
 pub use job::{agent, away_from, gate, stand_in, stopped};
 pub use node::node_spec;
 pub use verify::ignored;

@@ -11,7 +11,6 @@ use crate::unit::{find_systemd_run, systemd_version};
 use crate::{files, memory, others, tool};
 use careen_contract::chain;
 use careen_contract::object::UNLOCK_KEY;
-use careen_contract::payload::takes_host_lock;
 use careen_contract::settings::{EngineRestarts, Reboot, RolloutPart, Settings};
 use careen_engine::{ApiPath, Engine, EngineError};
 use careen_host::facts::DPKG_FORMAT;
@@ -30,7 +29,7 @@ const TIME_LIMIT: Duration = Duration::from_secs(60);
 
 /// What may come of the work.
 fn ahead(request: &Request, part: &RolloutPart) -> Ahead {
-    let works = takes_host_lock(&request.command);
+    let works = request.takes_host_lock();
     let Settings { engine_restart, reboot, .. } = &request.settings;
     let reboots = *reboot != Reboot::Never;
     Ahead {

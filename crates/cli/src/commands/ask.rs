@@ -1,0 +1,135 @@
+//! `ask`: a question to hosts, and their answers. There is no rollout: nothing is locked, labelled or drained.
+
+use super::Session;
+use super::run::{called, unfit};
+use crate::args::AskArgs;
+use crate::backend::{Backend, BackendError};
+use crate::console::Console;
+use crate::error::Failure;
+use crate::exit::Exit;
+use crate::render::answers::{Answers, exit_of};
+use crate::render::notes::{Note, Question};
+use crate::spec;
+use careen_contract::payload::{HELP_COMMAND, PREPARE_COMMAND, ROLLBACK_COMMAND, VERIFY_COMMAND};
+use careen_contract::settings::DEFAULT_PAYLOAD;
+use careen_planner::inquiry::{Asked, Placement, Roll, Standing};
+use careen_planner::{Observed, Spec};
+use careen_swarm::{Inquiry, NotGivenBack, PayloadFile};
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+/// Commands that are none to ask with: they change a host, or only talk.
+const NO_QUESTIONS: [&str; 6] =
+    ["install", "uninstall", PREPARE_COMMAND, VERIFY_COMMAND, ROLLBACK_COMMAND, HELP_COMMAND];
+
+/// After so long it is said who is waited for, and again after as long.
+const SAY_WHO_IS_AWAITED: Duration = Duration::from_secs(5);
+
+/// So many of them.
+const MOST_NAMED: usize = 5;
+
+impl<B: Backend, C: Console> Session<'_, B, C> {
+    pub(super) fn inquire(&mut self, args: &AskArgs) -> Result<Exit, Failure> {
+        if NO_QUESTIONS.contains(&args.command.as_str()) {
+            return Err(Failure::NoQuestion { command: args.command.clone() });
+        }
+        let files = self.files(&args.given, args.image.as_deref(), &args.command)?;
+        let (name, image) = self.pinned(args.image.as_deref())?;
+        let spec = spec::of_question(args, self.new_id()?, &image);
+        let image_name = (name != image).then_some(name);
+        let spec = Spec { image_name, given: self.given(&args.given)?, ..spec };
+        self.look_after_credentials(&image, spec.given.registry_auth)?;
+        self.look_for_the_command(&spec, &files)?;
+        let observed = Observed { nodes: self.backend.nodes()?, ..Observed::default() };
+        let called = Roll::call(&observed, &spec, args.activate, args.timeout);
+        let (mut roll, placement) = called.map_err(|why| Failure::CannotAsk { why: Box::new(why) })?;
+        self.may_activate(&placement, &roll, args.yes)?;
+        let was_asked = roll.is_worth_asking();
+        let inquiry = Inquiry { spec, files, limit: args.timeout, placement, by: self.by.clone() };
+        let heard = self.ask_and_hear(&inquiry, &mut roll);
+        // What came is shown before what was brought is taken away, which takes as long as the agents take to end.
+        let shown = heard.and_then(|()| self.show(&Answers { inquiry: &inquiry.spec.id, roll: &roll }));
+        if was_asked {
+            let left = self.backend.end_inquiry(&inquiry.spec.id)?;
+            self.tell_who_stays_active(&left)?;
+        }
+        shown?;
+        Ok(if self.console.interrupted() { Exit::Other } else { exit_of(&roll) })
+    }
+
+    /// An image that has no such command, or an agent that knows no questions, would say so on every host.
+    fn look_for_the_command(&mut self, spec: &Spec, files: &[PayloadFile]) -> Result<(), Failure> {
+        let payload = spec.payload.as_deref().unwrap_or(DEFAULT_PAYLOAD);
+        let command = format!("{payload}/{}", spec.command);
+        let brought = files.iter().any(|file| file.target == command);
+        let wanted: Vec<String> =
+            [Some("/careen-agent".to_owned()), (!brought).then_some(command)].into_iter().flatten().collect();
+        let Some(look) = self.backend.look_into(&spec.image, &wanted)? else { return Ok(()) };
+        match unfit(called(spec), look) {
+            Some(why) => Err(Failure::CannotAsk { why: Box::new(why) }),
+            None => Ok(()),
+        }
+    }
+
+    /// What is kept drained is its operator's: Swarm places tasks on a node that is active.
+    fn may_activate(&mut self, placement: &Placement, roll: &Roll, yes: bool) -> Result<(), Failure> {
+        if placement.activate.is_empty() {
+            return Ok(());
+        }
+        if let Some(spec) = self.backend.active()? {
+            return Err(BackendError::OtherRollout { rollout: spec.id }.into());
+        }
+        let woken = roll.asked().iter().filter(|asked| placement.activate.contains_key(&asked.node));
+        let hosts = woken.map(|asked| asked.hostname.as_str()).collect::<Vec<_>>().join(", ");
+        match yes || self.ask(Question::Activate { hosts: &hosts })?.ok_or(Failure::NobodyToAskAboutNodes)? {
+            true => Ok(()),
+            false => Err(Failure::Declined),
+        }
+    }
+
+    fn ask_and_hear(&mut self, inquiry: &Inquiry, roll: &mut Roll) -> Result<(), Failure> {
+        let hosts = roll.asked().iter().filter(|asked| asked.is_awaited()).count();
+        if hosts == 0 {
+            return Ok(());
+        }
+        self.show(&Note::Asking { hosts, inquiry: &inquiry.spec.id })?;
+        self.console.catch_interrupts()?;
+        let Self { backend, console, format, .. } = self;
+        let mut said = console.now();
+        let mut failed = None;
+        let mut tick = |roll: &Roll| {
+            if console.now() >= said + SAY_WHO_IS_AWAITED {
+                said = console.now();
+                let awaited = roll.asked().iter().filter_map(awaited).take(MOST_NAMED);
+                let told = awaited.map(|(host, why)| {
+                    crate::render::print(&Note::WaitsFor { host, why }, *format, *console)
+                });
+                failed = told.filter_map(Result::err).next();
+            }
+            match console.interrupted() || failed.is_some() {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            }
+        };
+        let left = backend.inquire(inquiry, roll, &mut tick)?;
+        if let Some(failure) = failed {
+            return Err(failure);
+        }
+        self.tell_who_stays_active(&left)
+    }
+
+    fn tell_who_stays_active(&mut self, left: &[NotGivenBack]) -> Result<(), Failure> {
+        for one in left {
+            let (node, was) = (one.node.0.as_str(), one.was.word());
+            self.show(&Note::NodeStaysActive { node, was, why: &one.why })?;
+        }
+        Ok(())
+    }
+}
+
+fn awaited(asked: &Asked) -> Option<(&str, &str)> {
+    match &asked.standing {
+        Standing::Awaited { why } => Some((&asked.hostname, why)),
+        Standing::Answered { .. } | Standing::Unreachable(_) => None,
+    }
+}

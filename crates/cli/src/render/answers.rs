@@ -1,0 +1,170 @@
+//! What hosts answer to `careen ask`, as a page and as JSON.
+
+use super::Screen;
+use crate::exit::Exit;
+use crate::render::text::{Look, Page, Span, json_page};
+use crate::render::words;
+use careen_contract::answer::Answer;
+use careen_planner::RolloutId;
+use careen_planner::inquiry::{Asked, PrintedTo, Roll, Standing, Unreachable};
+use serde::Serialize;
+use serde_json::Value;
+
+/// What a command that only looks says by its status: this host differs from what it should be.
+const DRIFT: u8 = 2;
+
+/// `careen ask`: all answers.
+#[derive(Debug, Clone, Copy)]
+#[expect(missing_docs, reason = "the fields' names say it")]
+pub struct Answers<'a> {
+    pub inquiry: &'a RolloutId,
+    pub roll: &'a Roll,
+}
+
+/// What it exits with: a host that did not answer, or whose command failed, weighs more than one that differs.
+pub fn exit_of(roll: &Roll) -> Exit {
+    let statuses = || roll.asked().iter().map(Asked::status);
+    if statuses().all(|status| status == Some(0)) {
+        Exit::Done
+    } else if statuses().all(|status| matches!(status, Some(0 | DRIFT))) {
+        Exit::Drift
+    } else {
+        Exit::FailedNodes
+    }
+}
+
+/// Why a host does not answer.
+fn unreachable(why: &Unreachable) -> String {
+    match why {
+        Unreachable::Drained => "drained".to_owned(),
+        Unreachable::Paused => "paused".to_owned(),
+        Unreachable::Down => "down".to_owned(),
+        Unreachable::Unfit(skip) => words::skip(*skip).to_owned(),
+        Unreachable::Fails { why } => format!("its task does not run: {why}"),
+        Unreachable::Silent { limit, why } => format!("no answer within {} s: {why}", limit.as_secs()),
+    }
+}
+
+fn said(asked: &Asked) -> (Look, String) {
+    match &asked.standing {
+        Standing::Awaited { why } => (Look::Warn, format!("not waited for any more: {why}")),
+        Standing::Unreachable(why) => (Look::Warn, format!("unreachable: {}", unreachable(why))),
+        Standing::Answered { answer: Answer::Refused { exit, why }, .. } => {
+            (Look::Bad, format!("refused: {why} (exit code {exit})"))
+        }
+        Standing::Answered { answer: Answer::Answered { why: Some(why), .. }, .. } => {
+            (Look::Bad, format!("the command {why}"))
+        }
+        Standing::Answered { answer: Answer::Answered { exit, why: None, .. }, .. } => {
+            let look = if *exit == 0 { Look::Good } else { Look::Warn };
+            (look, format!("exit {exit}"))
+        }
+    }
+}
+
+fn result(asked: &Asked) -> Option<&Value> {
+    match &asked.standing {
+        Standing::Answered { answer: Answer::Answered { result, .. }, .. } => result.as_ref(),
+        Standing::Answered { .. } | Standing::Awaited { .. } | Standing::Unreachable(_) => None,
+    }
+}
+
+/// What a person should know beside it.
+fn notes(asked: &Asked) -> Vec<String> {
+    let (mut notes, lost) = match &asked.standing {
+        Standing::Answered { answer: Answer::Answered { notes, .. }, lost_lines } => {
+            (notes.clone(), *lost_lines)
+        }
+        Standing::Answered { .. } | Standing::Awaited { .. } | Standing::Unreachable(_) => {
+            (Vec::new(), false)
+        }
+    };
+    notes.extend(lost.then(|| "lines that it printed did not come".to_owned()));
+    notes.extend((asked.more > 0).then(|| format!("{} more lines are left out", asked.more)));
+    notes
+}
+
+impl Answers<'_> {
+    /// How many ran the command to its end.
+    fn answered(&self) -> usize {
+        self.roll.asked().iter().filter(|asked| asked.status().is_some()).count()
+    }
+}
+
+impl Screen for Answers<'_> {
+    fn text(&self, page: &mut Page) {
+        let asked = self.roll.asked();
+        let widest = asked.iter().map(|one| super::text::width(&one.hostname)).max().unwrap_or(0);
+        for one in asked {
+            let (look, words) = said(one);
+            let host = super::text::padded(&one.hostname, widest);
+            let mut spans = vec![Span::from(format!("{host}  ")), Span::new(look, words)];
+            spans.extend(result(one).map(|value| Span::from(format!("  {value}"))));
+            page.spans(&spans);
+            for line in &one.lines {
+                page.line(Span::new(Look::Plain, format!("    | {}", line.text)));
+            }
+            for note in notes(one) {
+                page.line(Span::new(Look::Dim, format!("    note: {note}")));
+            }
+        }
+        page.line(format!("{} of {} hosts answered", self.answered(), asked.len()));
+    }
+
+    fn json(&self) -> serde_json::Result<String> {
+        json_page(&AnswersJson {
+            inquiry: self.inquiry.as_str(),
+            answered: self.answered(),
+            hosts: self.roll.asked().iter().map(host).collect(),
+        })
+    }
+}
+
+#[derive(Serialize)]
+struct AnswersJson<'a> {
+    inquiry: &'a str,
+    answered: usize,
+    hosts: Vec<HostJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct HostJson<'a> {
+    node: &'a str,
+    hostname: &'a str,
+    /// `answered`, `refused`, `unreachable` or `awaited`.
+    state: &'static str,
+    /// Why there is no status of the command's own.
+    why: Option<String>,
+    exit: Option<u8>,
+    result: Option<&'a Value>,
+    stdout: Vec<&'a str>,
+    stderr: Vec<&'a str>,
+    notes: Vec<String>,
+}
+
+fn host(asked: &Asked) -> HostJson<'_> {
+    let (state, why, exit) = match &asked.standing {
+        Standing::Awaited { why } => ("awaited", Some(why.clone()), None),
+        Standing::Unreachable(why) => ("unreachable", Some(unreachable(why)), None),
+        Standing::Answered { answer: Answer::Refused { exit, why }, .. } => {
+            ("refused", Some(why.clone()), Some(*exit))
+        }
+        Standing::Answered { answer: Answer::Answered { exit, why, .. }, .. } => {
+            ("answered", why.clone(), Some(*exit))
+        }
+    };
+    let lines = |to: PrintedTo| {
+        asked.lines.iter().filter(|line| line.to == to).map(|line| line.text.as_str()).collect()
+    };
+    HostJson {
+        node: &asked.node.0,
+        hostname: &asked.hostname,
+        state,
+        why,
+        exit,
+        result: result(asked),
+        stdout: lines(PrintedTo::Stdout),
+        stderr: lines(PrintedTo::Stderr),
+        notes: notes(asked),
+    }
+}
