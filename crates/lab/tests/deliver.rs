@@ -164,18 +164,15 @@ fn hosts_answer_a_question_beside_a_rollout_and_nothing_of_it_stays() {
     scene.file("ask.sh", "755", QUESTION);
     let engines = NODES.map(|name| scene.sh(name, "cat /run/docker.pid"));
     let transactions = || NODES.map(|name| scene.sh(name, "ls /var/lib/careen/transactions"));
-    // A rollout's command has the hosts meanwhile.
-    scene.file("wait.sh", "755", "#!/bin/sh\nuntil [ -e /var/tmp/careen-test/go ]; do sleep 0.1; done");
+    // A rollout's command has the worker's host meanwhile.
+    let waits = "#!/bin/sh\ncd /var/tmp/careen-test && touch runs\nwhile [ -e runs ]; do sleep 0.1; done";
+    scene.file("wait.sh", "755", waits);
     let flags = format!("--image {BASE} --script wait.sh --touches-engine no --canaries 0 --parallelism 2");
     let ran = scene.careen(&format!("run --yes --detach --monitor 1s {flags}"));
     assert_eq!(ran.status, 0, "{ran:?}");
-    let begun = wait_until("both commands run", Duration::from_secs(60), || {
-        let text = scene.careen("status --format json").stdout;
-        let status: Value = serde_json::from_str(&text).unwrap_or_default();
-        let running = status["nodes"]
-            .as_array()
-            .map(|nodes| nodes.iter().filter(|one| one["state"] == "running").count());
-        Ok(if running == Some(NODES.len()) { Poll::Ready(()) } else { Poll::Pending(text) })
+    let begun = wait_until("its command runs", Duration::from_secs(60), || {
+        let runs = scene.sh("n2", "ls /var/tmp/careen-test");
+        Ok(if runs.is_empty() { Poll::Pending(scene.careen("status").stdout) } else { Poll::Ready(()) })
     });
     begun.unwrap_or_else(|error| panic!("{error}"));
     let before = transactions();
@@ -193,9 +190,15 @@ fn hosts_answer_a_question_beside_a_rollout_and_nothing_of_it_stays() {
     assert_eq!(transactions(), before, "no question's record stays");
     assert_no_question_is_left(&scene);
     for (name, engine) in NODES.iter().zip(&engines) {
-        scene.sh(name, "touch /var/tmp/careen-test/go");
         assert_eq!(scene.sh(name, "cat /run/docker.pid"), *engine, "{name}: a question restarts nothing");
     }
+    // The manager's turn comes behind the worker's.
+    let over = wait_until("the rollout is over", Duration::from_secs(120), || {
+        NODES.iter().for_each(|name| drop(scene.sh(name, "rm -f /var/tmp/careen-test/runs")));
+        let status = scene.careen("status").stdout;
+        Ok(if status.contains("is going on") { Poll::Ready(()) } else { Poll::Pending(status) })
+    });
+    over.unwrap_or_else(|error| panic!("{error}"));
     scene.assert_nothing_is_left();
 }
 

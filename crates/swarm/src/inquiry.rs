@@ -168,20 +168,23 @@ impl Swarm {
         Ok(left)
     }
 
-    /// Engines before 23.0.2 leave the containers of a job behind that is removed while it runs. An agent that has answered ends by
-    /// itself; the others are stopped. A node that is down reports no end, and is not waited for.
+    /// Engines before 23.0.2 leave the containers of a job behind that is removed, also of one that is complete. A new iteration that
+    /// fits nowhere takes them away. An agent that has answered is let end by itself before. A node that is down reports no end, and is
+    /// not waited for.
     fn end_tasks(&self, service: &str) -> Result<(), RequestError> {
         let begun = Instant::now();
         let mut stopped = false;
         while begun.elapsed() < STOPPING {
-            let run = self.tasks_seen(service)?.iter().any(|task| !task.state.is_over());
-            if !run {
+            let tasks = self.tasks_seen(service)?;
+            let run = tasks.iter().any(|task| !task.state.is_over());
+            if stopped && tasks.is_empty() {
                 return Ok(());
             }
-            if begun.elapsed() >= ENDS_BY_ITSELF && !std::mem::replace(&mut stopped, true) {
+            if !stopped && (!run || begun.elapsed() >= ENDS_BY_ITSELF) {
                 let raw = self.raw(Kind::Services, service).map_err(SwarmError::from)?;
                 let written = self.update(Kind::Services, &raw, &encode::stopped_inquiry(&raw["Spec"]));
                 written.map_err(|error| write_error(service, &error))?;
+                stopped = true;
             }
             std::thread::sleep(AGAIN);
         }
