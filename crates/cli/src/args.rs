@@ -4,11 +4,11 @@ use crate::duration::{self, InvalidDuration};
 use crate::given::{self, Named};
 use crate::phase_limit::{self, PhaseLimit};
 use careen_contract::payload::{InvalidCommand, check_name};
+use careen_planner::Parallelism;
 use careen_planner::constraint::{Constraint, InvalidConstraint};
 use careen_planner::ratio::Ratio;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -296,9 +296,9 @@ pub struct HowArgs {
     /// Never work on nodes with different values of this key at once (node.labels.zone)
     #[arg(long, value_parser = spread, value_name = "KEY", help_heading = "Order and pace")]
     pub spread: Option<String>,
-    /// How many nodes at a time; managers go one by one unless --touches-engine says no
+    /// How many nodes at a time, or which part of them (10%); managers go one by one unless --touches-engine says no
     #[arg(long, default_value = "1", value_name = "N", help_heading = "Order and pace")]
-    pub parallelism: NonZeroUsize,
+    pub parallelism: Parallelism,
     /// Pause between two waves
     #[arg(long, default_value = "0s", value_parser = duration::parse, value_name = "DURATION", help_heading = "Order and pace")]
     pub delay: Duration,

@@ -188,6 +188,8 @@ pub struct EndedNode {
     pub transaction: Option<String>,
     /// What its agent said last: what changed on its host, a line each; of what failed the last lines.
     pub record: Option<String>,
+    /// How long its try took, where it succeeded and that is known.
+    pub seconds: Option<u64>,
 }
 
 /// A place in an agent's log. Only the backend knows what it says; the default is the beginning.

@@ -8,6 +8,7 @@
 //! - [`view`]: where a rollout stands; [`left`]: what rollouts that do not go on have left
 //! - [`follow`]: what an onlooker is told while it goes on
 //! - [`render`]: all that is shown, as text and as JSON; [`console`]: the terminal
+//! - [`past`]: how long the same work took before
 //! - [`exit`], [`error`]: how a call ends
 //!
 //! The pages, the JSON and the exit codes are documented in docs/cli.md.
@@ -27,6 +28,7 @@ pub mod given;
 mod image;
 pub mod left;
 mod log;
+pub mod past;
 pub mod phase_limit;
 pub mod push;
 pub mod registry;

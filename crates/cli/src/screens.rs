@@ -13,8 +13,10 @@
 //! age NODE SECONDS
 //! control JSON
 //! only NODE ...                            the rollout's nodes
+//! parallelism N|N%
 //! no-rollout                               none goes on; with nodes from `ended` there was one
 //! ended NODE STAGE [: RECORD]
+//! took NODE SECONDS ROLLOUT                in an earlier rollout of the same work
 //! show plan|status|why [NODE]|live COLUMNS
 //! ```
 
@@ -26,6 +28,7 @@ use crate::render::{failure, live, plan_page, status, why, words};
 use crate::testing::{agent, cluster, manager, service, spec, task, worker};
 use crate::view::{NodeStanding, Standing, look};
 use careen_contract::label;
+use careen_planner::estimate::Took;
 use careen_planner::observed::{
     AgentReport, Availability, Mode, Mount, MountKind, Node, NodeOutcome, NodeStatus, Printed, Reachability,
     Said,
@@ -33,7 +36,7 @@ use careen_planner::observed::{
 use careen_planner::plan::plan;
 use careen_planner::rollout::{Ask, Control, NodeResult};
 use careen_planner::state::NodeRecord;
-use careen_planner::{Hold, NodeId, NodeState, Observed, Spec, Watch};
+use careen_planner::{Hold, NodeId, NodeState, Observed, RolloutId, Spec, Watch};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -45,6 +48,7 @@ struct Scene {
     spec: Spec,
     ages: BTreeMap<NodeId, Duration>,
     last: Option<Summary>,
+    past: Vec<Took>,
     shows: Vec<String>,
 }
 
@@ -64,7 +68,8 @@ fn halves(line: &str) -> (&str, Option<&str>) {
 impl Scene {
     fn read(text: &str) -> Self {
         let observed = Observed { nodes: Vec::new(), ..cluster() };
-        let mut scene = Self { observed, spec: spec(), ages: BTreeMap::new(), last: None, shows: Vec::new() };
+        let (ages, past) = (BTreeMap::new(), Vec::new());
+        let mut scene = Self { observed, spec: spec(), ages, last: None, past, shows: Vec::new() };
         for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
             let (what, rest) = line.split_once(' ').unwrap_or((line, ""));
             scene.line(what, rest);
@@ -87,8 +92,10 @@ impl Scene {
                 self.observed.rollout.as_mut().unwrap().control = serde_json::from_str(rest).unwrap()
             }
             "only" => self.spec.selection.nodes = rest.split(' ').map(str::to_owned).collect(),
+            "parallelism" => self.spec.policy.parallelism = rest.parse().unwrap(),
             "no-rollout" => self.observed.rollout = None,
             "ended" => self.ended(rest),
+            "took" => self.took(first, behind),
             "show" => self.shows.push(rest.to_owned()),
             _ => panic!("'{what} {rest}' is no line of a scene"),
         }
@@ -162,7 +169,13 @@ impl Scene {
         let (json, record) = halves(json);
         let outcome: NodeOutcome = serde_json::from_str(json).unwrap();
         let record = record.map(|record| record.replace("\\n", "\n"));
-        self.observed.results.push(NodeResult { node: id(name), generation: 1, outcome, record });
+        self.observed.results.push(NodeResult {
+            node: id(name),
+            generation: 1,
+            outcome,
+            record,
+            seconds: None,
+        });
     }
 
     fn ask(&mut self, name: &str, word: &str) {
@@ -190,7 +203,14 @@ impl Scene {
             stage,
             transaction: None,
             record: record.map(|record| record.replace("\\n", "\n")),
+            seconds: None,
         });
+    }
+
+    fn took(&mut self, name: &str, behind: &str) {
+        let (seconds, rollout) = behind.split_once(' ').unwrap();
+        let (rollout, seconds) = (RolloutId::parse(rollout).unwrap(), seconds.parse().unwrap());
+        self.past.push(Took { node: id(name), rollout, seconds });
     }
 
     fn standing(&self) -> Standing {
@@ -209,7 +229,8 @@ impl Scene {
         match what {
             "plan" => {
                 let draft = careen_swarm::Draft::of(self.spec.clone());
-                plan_page::page(&plan(&self.observed, &self.spec), &draft, &self.observed, &mut page)
+                let plan = plan(&self.observed, &self.spec).in_the_light_of(&self.spec.policy, &self.past);
+                plan_page::page(&plan, &draft, &self.observed, &mut page)
             }
             "status" if self.observed.rollout.is_none() => status::idle(self.last.as_ref(), &mut page),
             "status" => status::page(&self.standing(), &self.spec, &mut page),

@@ -115,7 +115,7 @@ fn policy(args: &HowArgs) -> Policy {
             Order::ManagersFirst => NodeOrder::ManagersFirst,
         },
         canaries: args.canaries,
-        parallelism: args.parallelism.get(),
+        parallelism: args.parallelism,
         delay: args.delay,
         monitor: args.monitor,
         failure_action: match args.failure_action {
@@ -131,6 +131,7 @@ fn policy(args: &HowArgs) -> Policy {
 mod tests {
     use super::*;
     use crate::args::{Cli, Command};
+    use careen_planner::Parallelism;
     use clap::Parser;
     use std::time::Duration;
 
@@ -169,7 +170,7 @@ mod tests {
         let policy = Policy {
             order: NodeOrder::ManagersFirst,
             canaries: 2,
-            parallelism: 3,
+            parallelism: Parallelism::Nodes(3),
             delay: Duration::from_secs(60),
             monitor: Duration::from_secs(5400),
             failure_action: careen_planner::spec::OnFailure::Rollback,
@@ -190,6 +191,12 @@ mod tests {
     }
 
     #[test]
+    fn a_part_of_the_nodes_reaches_the_spec() {
+        let part = spec("--parallelism 10%").unwrap();
+        assert_eq!((part.policy.parallelism.to_string(), part.policy.parallelism.of(59)), ("10%".into(), 5));
+    }
+
+    #[test]
     fn a_command_that_leaves_the_engine_alone_goes_the_short_way() {
         let promised = spec("--touches-engine no").unwrap();
         assert!(careen_planner::short::is_short(&promised) && !promised.touches_engine);
@@ -203,7 +210,10 @@ mod tests {
     #[test]
     fn a_bad_value_is_an_error_that_says_what_is_allowed() {
         for (flags, hint) in [
-            ("--parallelism 0", "non-zero"),
+            ("--parallelism 0", "at least 1"),
+            ("--parallelism 0%", "from 1% to 100%"),
+            ("--parallelism 101%", "from 1% to 100%"),
+            ("--parallelism many", "5, or a part of them such as 10%"),
             ("--parallelism=-1", "--parallelism"),
             ("--max-failure-ratio 1.5", "from 0 to 1"),
             ("--max-failure-ratio nan", "from 0 to 1"),

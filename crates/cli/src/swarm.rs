@@ -369,13 +369,15 @@ fn summary(history: &careen_swarm::History) -> Summary {
         let of_node = |result: &&NodeResult| result.node == node.id && result.generation == node.generation;
         let (rollout, of) = (history.rollout.clone(), node.id.clone());
         let key = JobKey { rollout, node: of, generation: node.generation, agent: 1, role: JobRole::Agent };
-        let record = history.results.iter().find(of_node).and_then(|result| result.record.clone());
+        let result = history.results.iter().find(of_node);
+        let record = result.and_then(|result| result.record.clone());
         EndedNode {
             node: node.id.clone(),
             transaction: key.transaction().map(|id| id.to_string()),
             hostname: node.hostname.clone(),
             stage: node.state.clone(),
             record: record.or_else(|| node.last_words.clone()),
+            seconds: result.and_then(|result| result.seconds),
         }
     };
     Summary {

@@ -56,7 +56,7 @@ fn a_wrong_call_exits_with_2_and_says_what_is_allowed() {
         (&["frobnicate"][..], "unrecognized subcommand"),
         (&["run"], "--image"),
         (&["run", "--image", "i", "--frobnicate"], "--frobnicate"),
-        (&["plan", "--image", "i", "--parallelism", "0"], "zero"),
+        (&["plan", "--image", "i", "--parallelism", "0"], "at least 1"),
         (&["plan", "--image", "i", "--reboot", "perhaps"], "never, asked, auto, always"),
         (&["upgrade", "--reboot", "asked"], "auto, never, always"),
         (&["upgrade", "--plan", "--yes"], "cannot be used with"),

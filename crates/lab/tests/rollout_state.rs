@@ -255,7 +255,13 @@ fn results_and_history_are_read_as_they_were_written() {
     swarm.submit(&spec("k3x9"), Some("alice")).expect("submitted");
     let mut controller = scene.leader("c1");
     let failed = NodeOutcome::Failed { phase: HostPhase::Command, exit: 3, rolled_back: None };
-    let result = |generation, outcome| NodeResult { node: scene.worker(), generation, outcome, record: None };
+    let result = |generation, outcome| NodeResult {
+        node: scene.worker(),
+        generation,
+        outcome,
+        record: None,
+        seconds: None,
+    };
     let results = [result(1, failed), result(2, NodeOutcome::Succeeded)];
     for result in &results {
         let write = Action::WriteResult { result: result.clone() };

@@ -8,10 +8,11 @@
 //! - [`state`]: where one node stands, and what may follow (docs/rollout-states.md)
 //! - [`hold`]: why something waits
 //! - [`participants`]: who takes part, whoever joins or leaves
-//! - [`order`], [`quorum`], [`drain`], [`availability`], [`settle`], [`failure`] (a [`ratio`] of the nodes), [`short`]: one question each;
+//! - [`order`], [`quorum`], [`drain`], [`availability`], [`settle`], [`failure`] (a [`ratio`] of the nodes), [`short`], [`parallelism`]: one question
+//!   each;
 //!   [`scheduler`]: where Swarm places tasks, by [`constraint`] and [`needs`]; [`names`]: how nodes are called
 //! - [`inquiry`]: who is asked a question, and what the answers come to, without a rollout
-//! - [`plan()`]: what a rollout would do; [`view()`]: how it stands; [`pass()`]: what a controller does now, [`action`]:
+//! - [`plan()`]: what a rollout would do, [`estimate`]: in what time; [`view()`]: how it stands; [`pass()`]: what a controller does now, [`action`]:
 //!   how it says so; [`remains`]: what is left, and how it is given back without a controller
 
 pub mod action;
@@ -20,6 +21,7 @@ mod board;
 pub mod cluster;
 pub mod constraint;
 pub mod drain;
+pub mod estimate;
 pub mod failure;
 pub mod given;
 pub mod hold;
@@ -31,6 +33,7 @@ pub mod needs;
 pub mod objects;
 pub mod observed;
 pub mod order;
+pub mod parallelism;
 pub mod participant;
 pub mod participants;
 mod pass;
@@ -56,6 +59,7 @@ pub use hold::{Hold, PauseReason};
 pub use ids::{ControllerId, JobKey, JobRole, NodeId, RolloutId, ServiceId, Version};
 pub use indexed::Indexed;
 pub use observed::Observed;
+pub use parallelism::Parallelism;
 pub use pass::{Pass, PassEnd, PassError, View, has_begun, last_words, pass, view};
 pub use plan::{Plan, plan};
 pub use spec::Spec;

@@ -13,6 +13,7 @@ pub type Wave = Vec<NodeId>;
 /// one by one: nobody waits for it, and it is nobody's canary.
 pub fn waves(spec: &Spec, participants: &[Participant]) -> Vec<Wave> {
     let taking_part = participants.iter().filter(|node| node.skip.is_none());
+    let places = places(spec, participants);
     let (mut down, up): (Vec<&Participant>, Vec<&Participant>) =
         taking_part.partition(|node| node.turn == Turn::Down);
     let (mut managers, mut workers): (Vec<&Participant>, Vec<&Participant>) =
@@ -25,14 +26,13 @@ pub fn waves(spec: &Spec, participants: &[Participant]) -> Vec<Wave> {
     let canaries = spec.policy.canaries.min(workers.len());
     let mut of_workers = alone(&workers[..canaries]);
     for zone in workers[canaries..].chunk_by(|a, b| a.zone == b.zone) {
-        let waves = zone.chunks(spec.policy.parallelism.max(1));
+        let waves = zone.chunks(places);
         of_workers.extend(waves.map(|wave| wave.iter().map(|node| node.id.clone()).collect::<Wave>()));
     }
     let of_managers = match leaves_engines_alone(spec) {
-        true => managers
-            .chunks(spec.policy.parallelism.max(1))
-            .map(|wave| wave.iter().map(|node| node.id.clone()).collect())
-            .collect(),
+        true => {
+            managers.chunks(places).map(|wave| wave.iter().map(|node| node.id.clone()).collect()).collect()
+        }
         false => alone(&managers),
     };
     let of_down = alone(&down);
@@ -40,6 +40,11 @@ pub fn waves(spec: &Spec, participants: &[Participant]) -> Vec<Wave> {
         NodeOrder::WorkersFirst => [of_workers, of_managers, of_down].concat(),
         NodeOrder::ManagersFirst => [of_managers, of_workers, of_down].concat(),
     }
+}
+
+/// How many nodes may be in maintenance together: a part is one of those that the rollout began with, whoever leaves meanwhile.
+pub fn places(spec: &Spec, participants: &[Participant]) -> usize {
+    spec.policy.parallelism.of(participants.iter().filter(|node| node.skip.is_none()).count())
 }
 
 /// Whether the work is declared to leave every engine, and so every manager, as it is: then managers go together like others.
@@ -51,7 +56,9 @@ pub const fn leaves_engines_alone(spec: &Spec) -> bool {
 mod tests {
     use super::*;
     use crate::observed::{NodeStatus, Observed};
+    use crate::parallelism::Parallelism;
     use crate::participants::selected;
+    use crate::state::Skip;
     use crate::testing::{manager, spec, worker};
 
     fn cluster() -> Observed {
@@ -78,11 +85,40 @@ mod tests {
     fn canary_workers_managers_and_the_leader() {
         let mut spec = spec();
         assert_eq!(text(&cluster(), &spec), "w1 w2 w3 w4 w5 m2 m3 m1");
-        spec.policy.parallelism = 2;
+        spec.policy.parallelism = Parallelism::Nodes(2);
         assert_eq!(text(&cluster(), &spec), "w1 w2+w3 w4+w5 m2 m3 m1");
         spec.policy.canaries = 0;
         spec.policy.order = NodeOrder::ManagersFirst;
         assert_eq!(text(&cluster(), &spec), "m2 m3 m1 w1+w2 w3+w4 w5");
+    }
+
+    #[test]
+    fn a_part_is_of_all_that_take_part() {
+        let mut spec = spec();
+        spec.policy.canaries = 0;
+        for (percent, waves) in [
+            ("1%", "w1 w2 w3 w4 w5 m2 m3 m1"),
+            ("37%", "w1+w2 w3+w4 w5 m2 m3 m1"),
+            ("40%", "w1+w2+w3 w4+w5 m2 m3 m1"),
+            ("100%", "w1+w2+w3+w4+w5 m2 m3 m1"),
+        ] {
+            spec.policy.parallelism = percent.parse().unwrap();
+            assert_eq!(text(&cluster(), &spec), waves, "{percent} of eight");
+        }
+        spec.touches_engine = false;
+        spec.policy.parallelism = "25%".parse().unwrap();
+        assert_eq!(text(&cluster(), &spec), "w1+w2 w3+w4 w5 m2+m3 m1");
+    }
+
+    #[test]
+    fn who_cannot_be_worked_on_is_no_part_of_the_whole() {
+        let mut spec = spec();
+        spec.policy.parallelism = "50%".parse().unwrap();
+        let mut participants = selected(&cluster(), &spec).unwrap();
+        assert_eq!(places(&spec, &participants), 4);
+        participants[0].skip = Some(Skip::Windows);
+        participants[1].skip = Some(Skip::Windows);
+        assert_eq!(places(&spec, &participants), 3);
     }
 
     #[test]
@@ -100,7 +136,7 @@ mod tests {
     #[test]
     fn one_wave_has_nodes_of_one_zone() {
         let mut spec = spec();
-        spec.policy.parallelism = 4;
+        spec.policy.parallelism = Parallelism::Nodes(4);
         spec.policy.canaries = 0;
         assert_eq!(text(&cluster(), &spec), "w1+w2+w3+w4 w5 m2 m3 m1");
         spec.selection.spread = Some("node.labels.zone".into());

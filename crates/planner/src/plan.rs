@@ -3,15 +3,17 @@
 
 use crate::availability;
 use crate::drain::{self, TaskMove};
+use crate::estimate::{Estimate, Took, estimate};
 use crate::hold::Hold;
 use crate::ids::{NodeId, RolloutId};
 use crate::indexed::Indexed;
 use crate::observed::{Availability, Expectation, Mode, Node, Observed, Reachability, Role, Service};
 use crate::order;
+use crate::parallelism::Parallelism;
 use crate::participants::{self, Participant};
 use crate::quorum;
 use crate::selection::select;
-use crate::spec::{RebootPolicy, Spec};
+use crate::spec::{Policy, RebootPolicy, Spec};
 use crate::state::{NodeRecord, Skip};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -25,8 +27,12 @@ pub struct Plan {
     /// Whether it goes the short way ([`crate::short`]).
     #[serde(default)]
     pub short: bool,
+    /// How many nodes may be in maintenance together.
+    pub places: usize,
     /// In the order in which they are worked on.
     pub waves: Vec<PlannedWave>,
+    /// How long it takes.
+    pub estimate: Estimate,
     /// Nodes that were meant and cannot be worked on.
     pub skipped: Vec<SkippedNode>,
     /// Why it would be refused. Empty when it would not.
@@ -188,6 +194,15 @@ impl Plan {
     pub fn is_refused(&self) -> bool {
         !self.refusals.is_empty()
     }
+
+    /// The same with an estimate by what earlier rollouts took, the newest first.
+    #[must_use]
+    pub fn in_the_light_of(mut self, policy: &Policy, past: &[Took]) -> Self {
+        let of_wave = |wave: &PlannedWave| wave.nodes.iter().map(|node| node.node.clone()).collect();
+        let waves: Vec<order::Wave> = self.waves.iter().map(of_wave).collect();
+        self.estimate = estimate(policy, &waves, past);
+        self
+    }
 }
 
 /// The controller's program, in careen's image and in those that are built from it.
@@ -204,7 +219,9 @@ pub fn plan_with(observed: &Observed, spec: &Spec, has_key: bool) -> Plan {
     let mut plan = Plan {
         rollout: spec.id.clone(),
         short: crate::short::is_short(spec),
+        places: 0,
         waves: Vec::new(),
+        estimate: Estimate::default(),
         skipped: Vec::new(),
         refusals: refusals_of_spec(observed, spec),
         warnings: Vec::new(),
@@ -231,6 +248,7 @@ pub fn plan_with(observed: &Observed, spec: &Spec, has_key: bool) -> Plan {
     }
     let participants: Vec<Participant> =
         selected.nodes.iter().map(|node| Participant::of(node, spec, None)).collect();
+    plan.places = order::places(spec, &participants);
     // What each wave finds is what those before it leave: tasks do not move back by themselves.
     let mut ahead = Ahead { seen, away: BTreeSet::new() };
     for wave in order::waves(spec, &participants) {
@@ -243,7 +261,7 @@ pub fn plan_with(observed: &Observed, spec: &Spec, has_key: bool) -> Plan {
         let nodes = nodes.iter().map(|node| planned(&mut ahead, spec, node)).collect();
         plan.waves.push(PlannedWave { nodes, quorum });
     }
-    plan
+    plan.in_the_light_of(&spec.policy, &[])
 }
 
 /// Whether a name does not say which node is meant. An id does, whatever hosts are called.
@@ -263,7 +281,7 @@ pub(crate) fn names_no_node(observed: &Observed, given: &str) -> Option<PlanRefu
 fn refusals_of_spec(observed: &Observed, spec: &Spec) -> Vec<PlanRefusal> {
     let mut refusals: Vec<PlanRefusal> =
         spec.selection.nodes.iter().filter_map(|name| names_no_node(observed, name)).collect();
-    if spec.policy.parallelism == 0 {
+    if spec.policy.parallelism == Parallelism::Nodes(0) {
         refusals.push(PlanRefusal::ParallelismZero);
     }
     if !spec.touches_engine && (spec.restarts || spec.engine_restart || spec.reboot != RebootPolicy::Never) {
@@ -618,7 +636,7 @@ mod tests {
         };
         let mut observed = cluster();
         let mut spec = spec();
-        spec.policy.parallelism = 0;
+        spec.policy.parallelism = Parallelism::Nodes(0);
         spec.selection.nodes = vec!["nobody".into()];
         let said = text(&observed, &spec);
         // One that joined anew, and what Swarm still has of it from before.

@@ -122,6 +122,9 @@ pub struct NodeResult {
     pub outcome: NodeOutcome,
     /// What else the agent said: what changed, the last lines.
     pub record: Option<String>,
+    /// How long a try that succeeded took, from the placing of its agent, where one controller has seen all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<u64>,
 }
 
 /// What an operator asks for one node: the label [`label::ASK`], taken away with the answer, or at the end.

@@ -2,6 +2,7 @@
 
 use crate::given::Given;
 use crate::ids::{NodeId, RolloutId};
+use crate::parallelism::Parallelism;
 use crate::ratio::Ratio;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -99,8 +100,8 @@ pub struct Policy {
     pub order: NodeOrder,
     /// How many nodes go alone before the others.
     pub canaries: usize,
-    /// How many nodes may be in maintenance together; 0 is refused. Managers go one at a time whatever it says.
-    pub parallelism: usize,
+    /// How many nodes may be in maintenance together.
+    pub parallelism: Parallelism,
     /// Quiet time between two waves.
     pub delay: Duration,
     /// How long a node must look well before it counts as done.
@@ -213,7 +214,7 @@ impl Default for Policy {
         Self {
             order: NodeOrder::WorkersFirst,
             canaries: 1,
-            parallelism: 1,
+            parallelism: Parallelism::Nodes(1),
             delay: Duration::ZERO,
             monitor: Duration::from_secs(15),
             failure_action: OnFailure::Pause,

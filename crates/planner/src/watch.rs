@@ -11,6 +11,8 @@ pub struct Watch {
     since: BTreeMap<Key, Duration>,
     /// What the agent of a node said last of its host's work, and in which try.
     pub(crate) words: BTreeMap<NodeId, (u32, String)>,
+    /// When this controller had a node begin a try. Of one that an earlier controller had begin it knows nothing.
+    begun: BTreeMap<NodeId, (u32, Duration)>,
     /// The epoch under which this controller held the lock.
     pub(crate) epoch: Option<u64>,
 }
@@ -55,7 +57,8 @@ pub(crate) struct Watching<'a> {
 
 impl<'a> Watching<'a> {
     pub(crate) fn new(before: &'a Watch, now: Duration) -> Self {
-        let after = Watch { since: BTreeMap::new(), words: before.words.clone(), epoch: before.epoch };
+        let (words, begun) = (before.words.clone(), before.begun.clone());
+        let after = Watch { since: BTreeMap::new(), words, begun, epoch: before.epoch };
         Self { before, after, now }
     }
 
@@ -65,11 +68,35 @@ impl<'a> Watching<'a> {
         self.after.since.insert(key, since);
         self.now.saturating_sub(since)
     }
+
+    /// A node begins this try now.
+    pub(crate) fn begins(&mut self, node: &NodeId, generation: u32) {
+        self.after.begun.insert(node.clone(), (generation, self.now));
+    }
+
+    /// For how long this try on a node has lasted, where this controller has seen all of it.
+    pub(crate) fn lasted(&self, node: &NodeId, generation: u32) -> Option<Duration> {
+        let begun = self.after.begun.get(node).filter(|(of, _)| *of == generation);
+        begun.map(|(_, at)| self.now.saturating_sub(*at))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn how_long_a_try_lasts_is_known_to_who_had_it_begin() {
+        let node = NodeId("w1".into());
+        let at = |watch: &Watch, now: u64| Watching::new(watch, Duration::from_secs(now)).lasted(&node, 1);
+        let watch = Watch::default();
+        let mut watching = Watching::new(&watch, Duration::from_secs(10));
+        watching.begins(&node, 1);
+        let watch = Watching::new(&watching.after, Duration::from_secs(20)).after;
+        assert_eq!(at(&watch, 25), Some(Duration::from_secs(15)));
+        assert_eq!(Watching::new(&watch, Duration::from_secs(25)).lasted(&node, 2), None);
+        assert_eq!(at(&Watch::default(), 25), None);
+    }
 
     #[test]
     fn what_is_not_seen_in_a_pass_begins_anew() {

@@ -5,6 +5,7 @@ use crate::world::{Power, SimNode, SimTask, World};
 use careen_host::outcome::Outcome;
 use careen_host::transaction::TransactionStage;
 use careen_planner::observed::{Availability, Mode, NodeOutcome, Role, TaskState};
+use careen_planner::order;
 use careen_planner::rollout::{Control, GoneMark, NodeResult, RolloutOutcome};
 use careen_planner::spec::DrainPolicy;
 use careen_planner::state::Taken;
@@ -83,7 +84,7 @@ impl World {
         let missed = self.nodes.iter().filter(|node| self.is_missed(node));
         let outside = self.outside.iter().filter(|node| self.keeps_its_place(node));
         let out: Vec<NodeId> = missed.chain(outside).map(|node| node.id.clone()).collect();
-        let limit = self.spec.policy.parallelism.max(1);
+        let limit = self.places();
         if out.len() > limit {
             self.violation(format!("{} nodes in maintenance, {limit} may be: {out:?}", out.len()));
         }
@@ -91,6 +92,15 @@ impl World {
         let managers = out.iter().filter(is_manager).count();
         if managers > 1 && self.spec.touches_engine {
             self.violation(format!("{managers} managers in maintenance: {out:?}"));
+        }
+    }
+
+    /// How many nodes may be in maintenance. Where nobody knows any more who took part, a part is one of all that were ever there.
+    fn places(&self) -> usize {
+        let listed = self.baseline.as_ref().and_then(|baseline| baseline.nodes.as_deref());
+        match listed {
+            Some(nodes) => order::places(&self.spec, nodes),
+            None => self.spec.policy.parallelism.of(self.nodes.len() + self.outside.len()),
         }
     }
 

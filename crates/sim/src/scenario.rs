@@ -8,7 +8,7 @@ use crate::world::{Hazard, Power, SimNode, SimService, World};
 use careen_planner::observed::{Availability, Expectation, Mode, Restart, Role};
 use careen_planner::rollout::{Control, RolloutRecord};
 use careen_planner::spec::{DrainPolicy, Limits, NodeOrder, OnFailure, RebootPolicy, UnlockKey};
-use careen_planner::{NodeId, RolloutId, Spec, Version};
+use careen_planner::{NodeId, Parallelism, RolloutId, Spec, Version};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -140,6 +140,7 @@ pub fn random(seed: u64) -> World {
     let mut world = world(seed, spec, managers, workers);
     // By the seed and not by chance: other histories stay as they are.
     goes_short(&mut world.spec, seed);
+    goes_by_a_part(&mut world.spec, managers + workers, seed);
     for node in &mut world.nodes {
         node.leaks = rng.permille(300);
         node.host.plan = random_plan(&mut rng);
@@ -184,9 +185,18 @@ fn goes_short(spec: &mut Spec, seed: u64) {
     }
 }
 
+/// One rollout of seven says as a part how many nodes go together; it is as many.
+fn goes_by_a_part(spec: &mut Spec, nodes: usize, seed: u64) {
+    let parallelism = &mut spec.policy.parallelism;
+    if seed.is_multiple_of(7) {
+        let percent = (parallelism.of(nodes) * 100).div_ceil(nodes).min(100);
+        *parallelism = format!("{percent}%").parse().unwrap_or(*parallelism);
+    }
+}
+
 fn random_spec(rng: &mut Rng) -> Spec {
     let mut spec = spec();
-    spec.policy.parallelism = rng.between(1, 3) as usize;
+    spec.policy.parallelism = Parallelism::Nodes(rng.between(1, 3) as usize);
     spec.policy.canaries = rng.between(0, 1) as usize;
     spec.policy.delay = Duration::from_secs(rng.between(0, 1) * 10);
     spec.policy.order =

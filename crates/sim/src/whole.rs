@@ -4,8 +4,8 @@
 use crate::faults::Faults;
 use crate::run::{Ending, Failure, Run};
 use crate::scenario;
-use careen_planner::RolloutId;
 use careen_planner::state::Reason;
+use careen_planner::{Parallelism, RolloutId};
 
 /// What is to happen.
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +42,7 @@ pub fn next(first: Ending) -> Result<Ending, Failure> {
     let mut world = first.world;
     let mut spec = scenario::spec();
     spec.id = RolloutId::parse("next").unwrap_or_else(|_| unreachable!("a fixed text"));
-    spec.policy.parallelism = 2;
+    spec.policy.parallelism = Parallelism::Nodes(2);
     spec.unlock_by_hand = true;
     world.next_rollout(spec.clone());
     let mut second = Run::new(world).to_the_end()?;

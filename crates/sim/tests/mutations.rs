@@ -6,7 +6,7 @@ use careen_planner::observed::{AgentReport, Manager, Node, Reachability, Said, T
 use careen_planner::rollout::{Ask, Control, GoneMark};
 use careen_planner::spec::{DrainPolicy, RebootPolicy};
 use careen_planner::state::NodeRecord;
-use careen_planner::{Act, ControllerId, JobKey, JobRole, NodeId, NodeState, Observed, Pass};
+use careen_planner::{Act, ControllerId, JobKey, JobRole, NodeId, NodeState, Observed, Parallelism, Pass};
 use careen_sim::world::World;
 use careen_sim::{Accidents, Faults, Run, scenario};
 use std::cell::RefCell;
@@ -33,10 +33,10 @@ fn a_planner_that_ignores_the_quorum() {
 fn a_planner_that_ignores_parallelism() {
     let change = |run: &mut Run| {
         run.disobey = |spec| {
-            spec.policy.parallelism = 5;
+            spec.policy.parallelism = Parallelism::Nodes(5);
             spec.policy.canaries = 0;
         };
-        run.world.spec.policy.parallelism = 1;
+        run.world.spec.policy.parallelism = Parallelism::Nodes(1);
     };
     caught(change, "nodes in maintenance");
 }

@@ -49,6 +49,13 @@ impl GivenKind {
     }
 }
 
+impl PayloadFile {
+    /// The beginning of its digest, as the name of its config has it.
+    pub fn named_digest(&self) -> &str {
+        names::beginning(&self.digest)
+    }
+}
+
 impl Swarm {
     /// The id of a secret or a config of exactly this name.
     pub fn find_given(&self, kind: GivenKind, name: &str) -> Result<Option<String>, SwarmError> {

@@ -178,6 +178,7 @@ mod tests {
             generation: 1,
             outcome: NodeOutcome::Succeeded,
             record: None,
+            seconds: None,
         };
         History {
             spec: Spec::run(rollout.clone(), "update:1"),
@@ -216,6 +217,17 @@ mod tests {
             assert_eq!(read.unreadable, [""; 0]);
             assert_eq!(read.histories, [History { ended: "2026".into(), ..history }]);
         }
+    }
+
+    #[test]
+    fn how_long_a_try_took_is_read_where_it_is_and_is_no_part_of_older_records() {
+        let mut took = history("k3x9", 2);
+        took.results[1].seconds = Some(95);
+        let configs = stored(&took, "2026");
+        let text = String::from_utf8(configs[0].data.clone()).unwrap();
+        assert_eq!(text.matches("seconds\":95").count(), 1, "{text}");
+        assert_eq!(text.matches("\"seconds\"").count(), 1, "one that is not known is not written");
+        assert_eq!(assemble(configs).histories, [History { ended: "2026".into(), ..took }]);
     }
 
     #[test]

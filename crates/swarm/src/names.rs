@@ -67,10 +67,14 @@ pub fn files(id: &RolloutId) -> String {
     format!("{FILES}{id}.")
 }
 
-/// The config of one file, by its digest's beginning: the whole of it would be longer than Swarm allows.
+/// The config of one file, by its digest's beginning.
 pub fn file(id: &RolloutId, digest: &str) -> String {
-    let digest: String = digest.chars().take(32).collect();
-    format!("{}{digest}", files(id))
+    format!("{}{}", files(id), beginning(digest))
+}
+
+/// As much of a digest as is in a name: with the whole of it, the name would be longer than Swarm allows.
+pub fn beginning(digest: &str) -> &str {
+    digest.get(..32).unwrap_or(digest)
 }
 
 /// The service of an inquiry.

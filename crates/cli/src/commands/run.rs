@@ -11,7 +11,7 @@ use crate::render::events::{Announced, Submitted};
 use crate::render::notes::{Note, Question};
 use crate::render::results::Planned;
 use crate::unlock;
-use crate::{delivery, given, registry, spec};
+use crate::{delivery, given, past, registry, spec};
 use careen_contract::label;
 use careen_contract::settings::DEFAULT_PAYLOAD;
 use careen_planner::plan::{CONTROLLER, Plan, PlanRefusal, Warning, plan_with};
@@ -148,7 +148,10 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         let refusal = self.check_the_key(how, &mut draft)?;
         let of_images = self.look_into_the_images(&mut draft, how.controller_image.as_deref())?;
         observed.controller = self.backend.place_of_controller(&observed.nodes, &draft.spec);
-        let mut plan = plan_with(&observed, &draft.spec, draft.has_key());
+        // A plan without them is a plan all the same.
+        let known = self.backend.rollouts().map(|rollouts| rollouts.known).unwrap_or_default();
+        let plan = plan_with(&observed, &draft.spec, draft.has_key());
+        let mut plan = plan.in_the_light_of(&draft.spec.policy, &past::took(&known, &draft));
         plan.refusals.extend(refusal.into_iter().chain(of_images));
         if !draft.spec.controller_may_move() {
             plan.warnings.push(Warning::ControllerStays { image: called(&draft.spec) });

@@ -1,13 +1,14 @@
 //! What a rollout would do, as a page and as JSON. Pure.
 
 use crate::given::name_of;
-use crate::render::text::{Look, Page, Span};
+use crate::render::text::{Look, Page, Span, span};
 use crate::render::words;
 use careen_planner::drain::{Goes, TaskMove};
+use careen_planner::estimate::{Estimate, Work};
 use careen_planner::names::Names;
 use careen_planner::observed::Node;
 use careen_planner::plan::{Plan, PlannedDrain, PlannedNode, PlannedWave};
-use careen_planner::{Indexed, Observed, RolloutId};
+use careen_planner::{Indexed, Observed, Parallelism, RolloutId, Spec};
 use careen_swarm::{Draft, PayloadFile};
 use serde::Serialize;
 
@@ -25,7 +26,10 @@ pub fn page(plan: &Plan, draft: &Draft, observed: &Observed, page: &mut Page) {
     }
     let nodes: usize = plan.waves.iter().map(|wave| wave.nodes.len()).sum();
     let waves = if plan.waves.len() == 1 { "wave" } else { "waves" };
-    page.line(format!("nodes    {nodes}, in {} {waves}", plan.waves.len()));
+    page.line(format!("nodes    {nodes}, in {} {waves}{}", plan.waves.len(), part(plan, spec)));
+    if let Some(time) = time(&plan.estimate, spec) {
+        page.line(format!("time     {time}"));
+    }
     if plan.short {
         page.line("way      short: nothing is drained or restarted, so all nodes of a wave begin at once");
     }
@@ -48,6 +52,55 @@ pub fn page(plan: &Plan, draft: &Draft, observed: &Observed, page: &mut Page) {
     for refusal in &plan.refusals {
         page.spans(&[Span::new(Look::Bad, "refused: "), names.in_text(&refusal.to_string()).into()]);
     }
+}
+
+/// How many a part of the nodes is. A number was typed as it is.
+fn part(plan: &Plan, spec: &Spec) -> String {
+    let nodes = if plan.places == 1 { "node" } else { "nodes" };
+    match spec.policy.parallelism {
+        Parallelism::Nodes(_) => String::new(),
+        Parallelism::Percent(percent) => format!(", {percent} % ({} {nodes}) at a time", plan.places),
+    }
+}
+
+/// How long it takes, and how anybody knows.
+fn time(estimate: &Estimate, spec: &Spec) -> Option<String> {
+    let waves = waves(estimate, spec)?;
+    Some(match (&estimate.work, estimate.about_seconds) {
+        (Some(work), Some(about)) => format!("about {}: {}; {waves}", span(about), by_the_past(work)),
+        (Some(_), None) | (None, _) => {
+            let least = match estimate.at_least_seconds {
+                0 => String::new(),
+                seconds => format!("at least {}: ", span(seconds)),
+            };
+            format!("{least}{waves}; how long the work takes is not known yet")
+        }
+    })
+}
+
+/// The waves with the waits that are certain; `None` where there is no wave.
+fn waves(estimate: &Estimate, spec: &Spec) -> Option<String> {
+    let watched = match (estimate.monitor_seconds, estimate.waves) {
+        (_, 0) => return None,
+        (0, 1) => return Some("1 wave".to_owned()),
+        (0, waves) => format!("{waves} waves, one after the other"),
+        (seconds, 1) => return Some(format!("1 wave, watched for {}", span(seconds))),
+        (_, waves) => format!("{waves} waves, each watched for {}", span(spec.policy.monitor.as_secs())),
+    };
+    Some(match estimate.delay_seconds {
+        0 => watched,
+        _ => format!("{watched}, {} between them", span(spec.policy.delay.as_secs())),
+    })
+}
+
+fn by_the_past(work: &Work) -> String {
+    let rollouts: Vec<&str> = work.rollouts.iter().map(RolloutId::as_str).collect();
+    let known = match work.known {
+        known if known == work.nodes => String::new(),
+        known => format!(", which knew {known} of these {} nodes", work.nodes),
+    };
+    let word = if rollouts.len() == 1 { "rollout" } else { "rollouts" };
+    format!("{} of work by {word} {}{known}", span(work.seconds), shortened(&rollouts))
 }
 
 fn wave(number: usize, wave: &PlannedWave, seen: &Indexed<'_>, names: &Names, page: &mut Page) {
@@ -136,6 +189,9 @@ pub struct PlanJson<'a> {
     args: &'a [String],
     given: Listed<'a>,
     short: bool,
+    parallelism: Parallelism,
+    at_a_time: usize,
+    estimate: &'a Estimate,
     waves: &'a [PlannedWave],
     skipped: &'a [careen_planner::plan::SkippedNode],
     refusals: Vec<Said<'a, careen_planner::plan::PlanRefusal>>,
@@ -217,6 +273,9 @@ pub fn json<'a>(
         args: &spec.args,
         given: Listed::of(draft),
         short: plan.short,
+        parallelism: spec.policy.parallelism,
+        at_a_time: plan.places,
+        estimate: &plan.estimate,
         waves: &plan.waves,
         skipped: &plan.skipped,
         refusals: plan.refusals.iter().map(|what| said(what, &names)).collect(),
@@ -232,9 +291,11 @@ fn said<'a, T: std::fmt::Display>(what: &'a T, names: &Names) -> Said<'a, T> {
 mod tests {
     use super::*;
     use crate::testing::{cluster, manager, service, spec, task, worker};
+    use careen_planner::estimate::Took;
     use careen_planner::observed::{Availability, Mode, Mount, MountKind, Service};
     use careen_planner::plan::plan;
-    use careen_planner::{Given, GivenFile, Spec};
+    use careen_planner::{Given, GivenFile, NodeId};
+    use std::time::Duration;
 
     fn text(observed: &Observed, spec: &Spec) -> String {
         text_of(observed, &Draft::of(spec.clone()))
@@ -268,6 +329,7 @@ mod tests {
             "\
 payload  registry.example/update@sha256:00 install
 nodes    3, in 3 waves
+time     at least 45 s: 3 waves, each watched for 15 s; how long the work takes is not known yet
 
 wave 1
   w1 (worker), drained if a restart or reboot is needed
@@ -284,6 +346,73 @@ wave 3: 2 of 3 managers take part meanwhile, 2 must
       web: moves; 3 other nodes fit
 "
         );
+    }
+
+    #[test]
+    fn a_part_of_the_nodes_is_said_with_its_number() {
+        let mut spec = spec();
+        for (percent, said) in [("40%", "40 % (2 nodes)"), ("1%", "1 % (1 node)")] {
+            spec.policy.parallelism = percent.parse().unwrap();
+            let text = text(&busy(), &spec);
+            assert!(text.contains(&format!("nodes    5, in 5 waves, {said} at a time\n")), "{text}");
+        }
+        let plan = plan(&busy(), &spec);
+        let json = serde_json::to_value(json(&plan, &Draft::of(spec), &busy(), None)).unwrap();
+        assert_eq!((&json["parallelism"], &json["at_a_time"]), (&"1%".into(), &1.into()));
+    }
+
+    #[test]
+    fn what_is_known_of_the_time_is_said_with_its_source() {
+        let (mut spec, observed) = (spec(), busy());
+        let took = |rollout: &str, node: &str, seconds| Took {
+            node: NodeId(node.into()),
+            rollout: RolloutId::parse(rollout).unwrap(),
+            seconds,
+        };
+        let all = ["m1", "m2", "m3", "w1", "w2"].map(|node| took("a1", node, 100));
+        let both = [took("b2", "w1", 40), took("a1", "w2", 100)];
+        let seconds = Duration::from_secs;
+        for (monitor, delay, nodes, past, told) in [
+            (
+                15,
+                0,
+                5,
+                &[][..],
+                "at least 1 min: 5 waves, each watched for 15 s; how long the work takes is not known yet",
+            ),
+            (
+                60,
+                30,
+                5,
+                &[],
+                "at least 7 min: 5 waves, each watched for 1 min, 30 s between them; how long the work takes is not known yet",
+            ),
+            (0, 0, 5, &[], "5 waves, one after the other; how long the work takes is not known yet"),
+            (0, 30, 1, &[], "1 wave; how long the work takes is not known yet"),
+            (
+                15,
+                30,
+                1,
+                &[],
+                "at least 15 s: 1 wave, watched for 15 s; how long the work takes is not known yet",
+            ),
+            (15, 0, 5, &all, "about 9 min: 8 min of work by rollout a1; 5 waves, each watched for 15 s"),
+            (
+                0,
+                0,
+                5,
+                &both,
+                "about 4 min: 4 min of work by rollouts a1, b2, which knew 2 of these 5 nodes; 5 waves, one after the other",
+            ),
+        ] {
+            (spec.policy.monitor, spec.policy.delay) = (seconds(monitor), seconds(delay));
+            spec.selection.nodes = if nodes == 1 { vec!["w1".into()] } else { Vec::new() };
+            let plan = plan(&observed, &spec).in_the_light_of(&spec.policy, past);
+            let mut shown = Page::new(false);
+            page(&plan, &Draft::of(spec.clone()), &observed, &mut shown);
+            let shown = shown.into_text();
+            assert!(shown.contains(&format!("time     {told}\n")), "{told}\n{shown}");
+        }
     }
 
     #[test]
@@ -352,7 +481,7 @@ nodes ";
         let document = include_str!("../../../../docs/cli.md");
         let section = document.split("### plan").nth(1).unwrap().split("\n### ").next().unwrap();
         let wave = &json["waves"][0];
-        for value in [&json, wave, &wave["nodes"][0], &wave["quorum"]] {
+        for value in [&json, wave, &wave["nodes"][0], &wave["quorum"], &json["estimate"]] {
             for key in value.as_object().unwrap().keys() {
                 assert!(section.contains(&format!("`{key}`")), "{key} is not documented");
             }

@@ -349,6 +349,7 @@ win1  worker   skipped  -      it runs Windows
             stage,
             transaction: None,
             record: Some(record.into()),
+            seconds: None,
         };
         let shown = |node: EndedNode| {
             let mut page = Page::new(false);
@@ -379,6 +380,7 @@ win1  worker   skipped  -      it runs Windows
             stage,
             transaction: None,
             record: changed.map(str::to_owned),
+            seconds: None,
         };
         let failed = NodeState::Failed { during: StateName::Running, reason: Reason::Exit(7) };
         let last = Summary {

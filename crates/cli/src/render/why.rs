@@ -219,7 +219,7 @@ w2 (worker) is failed: exit code 100 in the command; it stays drained
         let outcome = NodeOutcome::Failed { phase: HostPhase::Command, exit: 7, rolled_back: None };
         let node = observed.nodes[2].id.clone();
         let record = Some("E: no space left\nE: gave up".to_owned());
-        observed.results.push(NodeResult { node, generation: 1, outcome, record });
+        observed.results.push(NodeResult { node, generation: 1, outcome, record, seconds: None });
         let text = text((observed, spec), "w2");
         assert!(text.contains("since then its host has told how it ended: exit code 7"), "{text}");
         assert!(text.contains("    | E: no space left\n    | E: gave up\n"), "{text}");

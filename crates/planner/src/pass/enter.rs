@@ -117,7 +117,7 @@ impl Work<'_> {
     }
 
     fn limits(&self, node: &Node, nodes: Vec<NodeId>) -> Result<(), Hold> {
-        let limit = self.spec.policy.parallelism.max(1);
+        let limit = self.places;
         let full = |nodes: Vec<NodeId>| {
             if nodes.len() >= limit { Err(Hold::Parallelism { limit, nodes }) } else { Ok(()) }
         };

@@ -121,7 +121,7 @@ impl Work<'_> {
         let agent = agent_of(&node.id, record);
         if let Some((outcome, text)) = self.told(&agent) {
             let (node, outcome, record) = (node.id.clone(), outcome.clone(), text.map(str::to_owned));
-            let result = NodeResult { node, generation, outcome, record };
+            let result = NodeResult { node, generation, outcome, record, seconds: None };
             self.actions.push(Action::WriteResult { result });
             return;
         }

@@ -133,6 +133,8 @@ struct Work<'a> {
     epoch: u64,
     participants: Vec<Participant>,
     waves: Vec<Wave>,
+    /// How many nodes may be in maintenance together.
+    places: usize,
     labels: BTreeMap<NodeId, NodeLabel>,
     turns: Turns,
     /// Asked for each node that waits, and the same for all.
@@ -310,6 +312,7 @@ impl<'a> Work<'a> {
             turns: Turns::of(&waves, &labels),
             forgotten: OnceCell::new(),
             labels,
+            places: order::places(spec, &participants),
             participants,
             waves,
             watching,
@@ -421,6 +424,9 @@ impl Work<'_> {
         wanted: Wanted,
     ) -> Result<(), PassError> {
         let state = record.state.clone().step(event)?;
+        if matches!(event, NodeEvent::Enter | NodeEvent::Start) {
+            self.watching.begins(&node.id, record.generation);
+        }
         let (agent, cancelled) = match event {
             NodeEvent::Enter
             | NodeEvent::Start

@@ -301,7 +301,9 @@ impl Work<'_> {
         record: Option<String>,
     ) -> Move {
         let (node, generation) = (here.node.id.clone(), here.record.generation);
-        let result = NodeResult { node, generation, outcome: outcome.clone(), record };
+        let lasted = self.watching.lasted(&node, generation).filter(|_| *outcome == NodeOutcome::Succeeded);
+        let seconds = lasted.map(|lasted| lasted.as_secs());
+        let result = NodeResult { node, generation, outcome: outcome.clone(), record, seconds };
         Move::Act(vec![Action::WriteResult { result }], Hold::Recording)
     }
 }

@@ -54,7 +54,7 @@ impl Work<'_> {
                 let record = record.map_or_else(|| as_whom.clone(), |record| format!("{as_whom}\n{record}"));
                 let generation = self.tried(id).0;
                 let (node, outcome) = (id.clone(), outcome.clone());
-                let result = NodeResult { node, generation, outcome, record: Some(record) };
+                let result = NodeResult { node, generation, outcome, record: Some(record), seconds: None };
                 self.actions.push(Action::WriteResult { result });
                 Hold::Recording
             }

@@ -6,6 +6,7 @@ use crate::observed::{
     AgentReport, ControllerPlace, Draw, Expectation, HostPhase, Job, Lock, Manager, NodeOutcome, NodeStatus,
     Reachability, Refusal, Restart, Said, TaskState,
 };
+use crate::parallelism::Parallelism;
 use crate::participants::Turn;
 use crate::rollout::{Ask, Baseline, GoneMark, NodeResult, RolloutOutcome, RolloutRecord};
 use crate::state::{Goal, Skip, StateName, Taken};
@@ -251,7 +252,7 @@ fn the_first_node_enters_and_the_others_wait_for_it() {
 #[test]
 fn parallelism_and_managers_one_at_a_time() {
     let mut spec = spec();
-    spec.policy.parallelism = 2;
+    spec.policy.parallelism = Parallelism::Nodes(2);
     spec.policy.canaries = 0;
     let pass = now(&cluster(), &spec);
     assert_eq!(words(&pass), ["w1 e5 entering", "w2 e5 entering"]);
@@ -264,6 +265,20 @@ fn parallelism_and_managers_one_at_a_time() {
     assert_eq!((hold(&pass, "m3"), hold(&pass, "m1")), ("earlier-wave", "earlier-wave"));
     node(&mut observed, "m3").manager.as_mut().unwrap().reachability = Reachability::Unknown;
     assert_eq!(hold(&now(&observed, &spec), "m2"), "quorum-at-risk");
+}
+
+/// Two of five; of the four that are left it would be one.
+#[test]
+fn a_part_is_of_those_that_the_rollout_began_with() {
+    let mut spec = spec();
+    (spec.policy.canaries, spec.policy.parallelism) = (0, "40%".parse().unwrap());
+    let mut observed = cluster();
+    let nodes = Some(participants::selected(&observed, &spec).unwrap());
+    observed.baseline = Some(Baseline { nodes, ..Baseline::default() });
+    observed.nodes.retain(|node| node.hostname != "m3");
+    assert_eq!(words(&now(&observed, &spec)), ["w1 e5 entering", "w2 e5 entering"]);
+    observed.baseline = Some(Baseline::default());
+    assert_eq!(hold(&now(&observed, &spec), "w2"), "earlier-wave");
 }
 
 #[test]
@@ -727,8 +742,13 @@ fn a_command_fails(state: NodeState, during: StateName, becomes: &str) {
     put(&mut observed, "w1", &record(state));
     jobs(&mut observed, "w1", TaskState::Running, None);
     let outcome = NodeOutcome::Failed { phase: HostPhase::Command, exit: 100, rolled_back: None };
-    let result =
-        NodeResult { node: NodeId("w1".into()), generation: 1, outcome: outcome.clone(), record: None };
+    let result = NodeResult {
+        node: NodeId("w1".into()),
+        generation: 1,
+        outcome: outcome.clone(),
+        record: None,
+        seconds: None,
+    };
     let report = AgentReport {
         node: NodeId("w1".into()),
         transaction: String::new(),
@@ -1006,7 +1026,7 @@ fn a_host_that_is_not_fit_fails_before_anything_was_begun() {
     jobs(&mut observed, "w1", TaskState::Running, Some(said));
     assert_eq!(words(&now(&observed, &spec())), ["write-result"]);
     let node = NodeId("w1".into());
-    observed.results = vec![NodeResult { node, generation: 1, outcome, record: None }];
+    observed.results = vec![NodeResult { node, generation: 1, outcome, record: None, seconds: None }];
     observed.rollout.as_mut().unwrap().control = Control::Paused { why: PauseReason::Asked };
     assert_eq!(words(&now(&observed, &spec())), ["w1 e5 restoring:failed:preparing:preflight"]);
 }
@@ -1299,6 +1319,7 @@ fn history_then_the_end_then_nothing_is_left() {
         generation: 1,
         outcome: NodeOutcome::Succeeded,
         record: None,
+        seconds: None,
     }];
     assert_eq!(words(&now(&observed, &spec())), ["m1 -", "remove-results"]);
     observed.nodes[0].labels.clear();
@@ -1436,7 +1457,7 @@ fn a_worker_that_was_promoted_counts_as_a_manager_and_keeps_its_wave() {
 }
 
 fn result(name: &str, outcome: NodeOutcome) -> NodeResult {
-    NodeResult { node: NodeId(name.into()), generation: 1, outcome, record: None }
+    NodeResult { node: NodeId(name.into()), generation: 1, outcome, record: None, seconds: None }
 }
 
 #[test]
@@ -1522,9 +1543,9 @@ fn a_node_that_leaves_in_its_turn_is_a_failure_and_keeps_its_place() {
     assert!(words(&after(&observed, &spec(), 9)).is_empty());
     assert_eq!(hold(&after(&observed, &spec(), 1199), "w2"), "earlier-wave");
     let mut wide = spec();
-    (wide.policy.canaries, wide.policy.parallelism) = (0, 2);
+    (wide.policy.canaries, wide.policy.parallelism) = (0, Parallelism::Nodes(2));
     assert_eq!(words(&now(&observed, &wide)), ["w2 e5 entering"], "the wave has another place");
-    wide.policy.parallelism = 1;
+    wide.policy.parallelism = Parallelism::Nodes(1);
     assert_eq!(hold(&now(&observed, &wide), "w2"), "earlier-wave");
     // Until its time is over, or an operator gives it up.
     assert_eq!(words(&after(&observed, &spec(), 1200)), ["beat", "mark-gone"]);
@@ -1647,7 +1668,7 @@ fn what_the_host_says_that_joined_again_counts_for_the_node_that_left() {
     );
     let pass = now(&observed, &spec());
     let record = Some("its host joined again as w1 (x2)\nkernel".to_owned());
-    let result = NodeResult { node: NodeId("w1".into()), generation: 1, outcome, record };
+    let result = NodeResult { node: NodeId("w1".into()), generation: 1, outcome, record, seconds: None };
     assert_eq!(pass.actions[0].action, Action::WriteResult { result: result.clone() });
     observed.results = vec![result];
     let pass = now(&observed, &spec());
@@ -1906,7 +1927,7 @@ fn a_host_whose_agent_died_with_its_engine_is_asked_when_it_takes_tasks_again() 
     asked(&mut seen, "w1", 3, Some(finished));
     let pass = now(&seen, &spec());
     let record = Some("E: no space left".to_owned());
-    let result = NodeResult { node: NodeId("w1".into()), generation: 1, outcome, record };
+    let result = NodeResult { node: NodeId("w1".into()), generation: 1, outcome, record, seconds: None };
     assert!(pass.actions.iter().any(|act| act.action == Action::WriteResult { result: result.clone() }));
     seen.results.push(result);
     let words = words(&now(&seen, &spec()));
@@ -2041,7 +2062,7 @@ fn managers_go_together_only_where_the_command_is_declared_to_leave_engines_alon
         pass.states.values().filter(|state| **state == SHORT_RUNNING).count()
     };
     let mut spec = short_spec();
-    spec.policy.parallelism = 3;
+    spec.policy.parallelism = Parallelism::Nodes(3);
     assert_eq!(started(&spec), 1);
     spec.touches_engine = false;
     assert_eq!(started(&spec), 3);

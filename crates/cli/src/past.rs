@@ -1,0 +1,139 @@
+//! How long hosts took for the same work in earlier rollouts. Pure.
+
+use crate::backend::Summary;
+use careen_planner::Spec;
+use careen_planner::estimate::Took;
+use careen_swarm::Draft;
+use std::collections::BTreeSet;
+
+/// What is known of rollouts that did what this one is to do, in the order in which they are given.
+pub fn took(known: &[Summary], draft: &Draft) -> Vec<Took> {
+    let work = Work::of_draft(draft);
+    let same = known.iter().filter(|one| Work::of(&one.spec) == work);
+    let nodes = same.flat_map(|one| one.nodes.iter().map(|node| (&one.spec.id, node)));
+    let took = nodes.filter_map(|(rollout, node)| {
+        Some(Took { node: node.node.clone(), rollout: rollout.clone(), seconds: node.seconds? })
+    });
+    took.collect()
+}
+
+/// What makes two rollouts the same work: other versions of one image are, other scripts are not.
+#[derive(PartialEq)]
+struct Work<'a> {
+    image: &'a str,
+    payload: Option<&'a str>,
+    command: &'a str,
+    args: &'a [String],
+    /// Where each file of the payload goes, and its digest as far as its config's name has it.
+    files: BTreeSet<(&'a str, &'a str)>,
+}
+
+impl<'a> Work<'a> {
+    fn of(spec: &'a Spec) -> Self {
+        let file_digest = |name: &'a str| name.rsplit('.').next().unwrap_or(name);
+        Self {
+            image: repository(spec.image_name.as_deref().unwrap_or(&spec.image)),
+            payload: spec.payload.as_deref(),
+            command: &spec.command,
+            args: &spec.args,
+            files: spec.given.files.iter().map(|file| (&*file.target, file_digest(&file.name))).collect(),
+        }
+    }
+
+    fn of_draft(draft: &'a Draft) -> Self {
+        let files = draft.files.iter().map(|file| (&*file.target, file.named_digest()));
+        Self { files: files.collect(), ..Self::of(&draft.spec) }
+    }
+}
+
+/// An image's name without tag and digest.
+fn repository(image: &str) -> &str {
+    let name = image.split('@').next().unwrap_or(image);
+    match name.rsplit_once(':') {
+        // A colon before the last slash is that of a port.
+        Some((name, tag)) if !tag.contains('/') && name != "sha256" => name,
+        Some(_) | None => name,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::EndedNode;
+    use crate::testing::spec;
+    use careen_planner::rollout::{Control, RolloutOutcome};
+    use careen_planner::{GivenFile, NodeId, NodeState};
+    use careen_swarm::PayloadFile;
+
+    fn ended(name: &str, seconds: Option<u64>) -> EndedNode {
+        EndedNode {
+            node: NodeId(name.into()),
+            hostname: name.into(),
+            stage: NodeState::Done,
+            transaction: None,
+            record: None,
+            seconds,
+        }
+    }
+
+    fn summary(spec: Spec) -> Summary {
+        Summary {
+            spec,
+            control: Control::Finished { outcome: RolloutOutcome::Done },
+            by: None,
+            submitted: None,
+            nodes: vec![ended("w1", Some(40)), ended("w2", None)],
+        }
+    }
+
+    #[test]
+    fn another_version_of_the_image_is_the_same_work_and_another_command_is_not() {
+        let named = |name: &str| Spec { image_name: Some(name.into()), ..spec() };
+        let draft = Draft::of(named("registry:5000/update:2"));
+        for (earlier, same) in [
+            (named("registry:5000/update:1"), true),
+            (named("registry:5000/update"), true),
+            (Spec { image: "registry:5000/update@sha256:11".into(), ..spec() }, true),
+            (named("registry:5000/other:2"), false),
+            (named("registry:5001/update:2"), false),
+            (Spec { command: "check".into(), ..named("registry:5000/update:2") }, false),
+            (Spec { args: vec!["--engine".into()], ..named("registry:5000/update:2") }, false),
+            (Spec { payload: Some("/upgrade".into()), ..named("registry:5000/update:2") }, false),
+        ] {
+            let took = took(&[summary(earlier.clone())], &draft);
+            let nodes: Vec<(&str, u64)> = took.iter().map(|one| (one.node.0.as_str(), one.seconds)).collect();
+            assert_eq!(nodes, if same { vec![("w1", 40)] } else { Vec::new() }, "{earlier:?}");
+        }
+    }
+
+    #[test]
+    fn an_image_by_its_id_alone_is_the_same_only_as_itself() {
+        assert_eq!(repository("sha256:11"), "sha256:11");
+        assert_eq!(repository("a/b:1@sha256:11"), "a/b");
+        assert_eq!(repository("host:5000/b"), "host:5000/b");
+    }
+
+    #[test]
+    fn the_same_script_is_the_same_work_and_another_one_is_not() {
+        let target = "/install/install".to_owned();
+        let file = |digest: &str| PayloadFile {
+            target: target.clone(),
+            digest: digest.repeat(64),
+            mode: 0o555,
+            content: Vec::new(),
+        };
+        let mut earlier = spec();
+        earlier.given.files = vec![GivenFile {
+            id: "x".into(),
+            name: format!("careen.file.k3x9.{}", "a".repeat(32)),
+            target: target.clone(),
+            uid: "0".into(),
+            gid: "0".into(),
+            mode: 0o555,
+        }];
+        let known = [summary(earlier)];
+        for (files, same) in [(vec![file("a")], 1), (vec![file("b")], 0), (Vec::new(), 0)] {
+            assert_eq!(took(&known, &Draft { files, ..Draft::of(spec()) }).len(), same);
+        }
+    }
+}
