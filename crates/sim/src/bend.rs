@@ -35,6 +35,8 @@ pub struct Bend {
     pub ignores_versions: bool,
     /// An agent without gates leaves no mark with its engine.
     pub leaves_no_mark: bool,
+    /// The swarm creates an agent's service although the ticket that it refers to is gone.
+    pub ignores_tickets: bool,
     /// Agents and supervisors do not look at the quorum.
     pub ignores_quorum: bool,
 }
@@ -55,6 +57,7 @@ impl Default for Bend {
             boot_is_a_go: false,
             ignores_versions: false,
             leaves_no_mark: false,
+            ignores_tickets: false,
             ignores_quorum: false,
         }
     }

@@ -46,6 +46,8 @@ pub struct HostPlan {
     pub takes: u64,
     /// How many seconds a reboot takes.
     pub boots_in: u64,
+    /// How many seconds an engine is down that is restarted; at random where it is not said.
+    pub engine_takes: Option<u64>,
 }
 
 /// How an attempt ends.
@@ -77,6 +79,7 @@ impl Default for HostPlan {
             dies_at_reboot: false,
             takes: 10,
             boots_in: 25,
+            engine_takes: None,
         }
     }
 }

@@ -179,10 +179,15 @@ pub fn random(seed: u64) -> World {
 /// One rollout of five needs no go, and half of those leave the engine alone.
 fn goes_short(spec: &mut Spec, seed: u64) {
     if seed.is_multiple_of(5) {
-        (spec.drain, spec.reboot) = (DrainPolicy::Never, RebootPolicy::Never);
-        (spec.engine_restart, spec.restarts) = (false, false);
+        needs_no_go(spec);
         spec.touches_engine = !seed.is_multiple_of(2);
     }
+}
+
+/// Nothing is drained or restarted.
+pub fn needs_no_go(spec: &mut Spec) {
+    (spec.drain, spec.reboot) = (DrainPolicy::Never, RebootPolicy::Never);
+    (spec.engine_restart, spec.restarts) = (false, false);
 }
 
 /// One rollout of seven says as a part how many nodes go together; it is as many.
@@ -237,6 +242,7 @@ pub(crate) fn random_plan(rng: &mut Rng) -> HostPlan {
         dies_at_reboot: rng.permille(20),
         takes: rng.between(2, 20),
         boots_in: rng.between(6, 40),
+        engine_takes: None,
         is_fit: !rng.permille(15),
         has_rollback: rng.permille(500),
         starts_containers: !rng.permille(15),

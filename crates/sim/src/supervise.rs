@@ -431,8 +431,9 @@ impl World {
 
     /// Takes an engine or a host down, through careen: as soon as this supervisor has done its step.
     fn take_down(&mut self, index: usize, kind: Restart) {
-        let engine = self.rng.between(3, 8);
+        let at_random = self.rng.between(3, 8);
         let plan = &self.nodes[index].host.plan;
+        let engine = plan.engine_takes.unwrap_or(at_random);
         let power = match kind {
             Restart::Engine => Power::EngineDown(self.now + engine),
             Restart::Reboot if plan.dies_at_reboot => Power::Dead,

@@ -7,6 +7,7 @@ use careen_planner::rollout::{Ask, Control, GoneMark};
 use careen_planner::spec::{DrainPolicy, RebootPolicy};
 use careen_planner::state::NodeRecord;
 use careen_planner::{Act, ControllerId, JobKey, JobRole, NodeId, NodeState, Observed, Parallelism, Pass};
+use careen_sim::whole::Whole;
 use careen_sim::world::World;
 use careen_sim::{Accidents, Faults, Run, scenario};
 use std::cell::RefCell;
@@ -344,4 +345,29 @@ fn a_planner_that_takes_a_node_without_a_label_for_a_new_one() {
         |run| run.distort = as_if_nothing_was_there,
         "begins anew, and all that had happened",
     );
+}
+
+/// A controller that was frozen creates an agent's service whose ticket its successor has removed.
+#[test]
+fn services_that_are_created_although_their_ticket_is_gone() {
+    let change = |run: &mut Run| {
+        scenario::needs_no_go(&mut run.world.spec);
+        run.world.bend.ignores_tickets = true;
+    };
+    caught_under(frozen_controllers(), change, "while its label says");
+}
+
+/// It is the tickets: where the swarm keeps to them, the same faults do no harm.
+#[test]
+fn frozen_controllers_place_no_agent_whose_ticket_is_gone() {
+    for seed in 0..200 {
+        let whole = Whole { seed, faults: frozen_controllers() };
+        let played = whole.first_bent(|run| scenario::needs_no_go(&mut run.world.spec));
+        played.unwrap_or_else(|failure| panic!("{failure}\nseed {seed}"));
+    }
+}
+
+/// Controllers freeze often, for longer than their lock lives, while operators pause, leave out and abort.
+fn frozen_controllers() -> Faults {
+    Faults { freeze: 150, second: 5, operator: 40, until: 600, ..Faults::default() }
 }
