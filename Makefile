@@ -85,7 +85,7 @@ lab-test: image ## tests on real swarms of real Debian hosts
 	LAB_LANES=$(LAB_LANES) tools/lab-test $(LAB_THREADS)
 
 bench: image ## measures careen beside other ways to the same result, an hour; BENCH=quick a quarter, BENCH=logs one part
-	cargo build --quiet --release --locked --package careen-bench --bins
+	cargo build --quiet --release --locked --package careen-bench --package careen-sim --bins
 	target/release/careen-bench --image $(IMAGE):latest $(BENCH)
 
 fuzz: ## looks for bytes that careen's parsers cannot bear, FUZZ_SECONDS=600 for each

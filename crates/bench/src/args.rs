@@ -1,7 +1,7 @@
 //! The command line.
 
 use careen_bench::parts;
-use careen_bench::{others, parts::Subject};
+use careen_bench::{fleet, others, parts::Subject};
 use careen_lab::LabName;
 use clap::Parser;
 use std::path::PathBuf;
@@ -59,6 +59,11 @@ impl Args {
         self.wants(others::PART)
     }
 
+    /// Whether a rollout over a simulated swarm is wanted.
+    pub fn fleet(&self) -> bool {
+        self.wants(fleet::PART)
+    }
+
     /// What repeats this run.
     pub fn repeated_by(&self) -> String {
         match self.words.join(" ") {
@@ -82,7 +87,7 @@ struct NoSuchPart {
 
 fn word(text: &str) -> Result<String, NoSuchPart> {
     let known = parts::ALL.iter().map(|subject| (subject.name, subject.about));
-    let known: Vec<_> = known.chain([(others::PART, others::ABOUT)]).collect();
+    let known: Vec<_> = known.chain([(others::PART, others::ABOUT), (fleet::PART, fleet::ABOUT)]).collect();
     if text == QUICK || known.iter().any(|(name, _)| *name == text) {
         return Ok(text.to_owned());
     }
@@ -107,6 +112,8 @@ mod tests {
     fn without_a_part_all_are_measured() {
         let all = args(&[]);
         assert_eq!((all.subjects().len(), all.scale(), all.quick()), (parts::ALL.len(), true, false));
+        assert!(all.fleet() && args(&["fleet"]).fleet() && !args(&["scale"]).fleet());
+        assert!(!args(&["fleet"]).wants_lab());
         let quick = args(&["quick"]);
         assert_eq!((quick.subjects().len(), quick.scale(), quick.quick()), (parts::ALL.len(), true, true));
         assert_eq!(quick.repeated_by(), "make bench BENCH=quick");

@@ -13,12 +13,14 @@
 //! | [`scene`], [`ssh`], [`ansible`], [`careen`], [`image`] | the hosts and the contenders |
 //! | [`parts`] | what is measured, one file for each subject |
 //! | [`others`] | rows that another program of this package measures: large swarms, which [`scale`] makes up |
+//! | [`fleet`] | rows of the simulator: a rollout over 500 hosts |
 
 pub mod ansible;
 pub mod careen;
 pub mod claim;
 pub mod clock;
 pub mod error;
+pub mod fleet;
 pub mod image;
 pub mod keeper;
 pub mod machine;

@@ -12,7 +12,7 @@ use careen_bench::report::{Report, table, whole};
 use careen_bench::row::Row;
 use careen_bench::scene::{Scene, Wanted};
 use careen_bench::work::Work;
-use careen_bench::{error::Error, others};
+use careen_bench::{error::Error, fleet, others};
 use careen_contract::chain;
 use careen_lab::Progress;
 use clap::Parser as _;
@@ -80,6 +80,9 @@ fn measure(args: &Args) -> anyhow::Result<ExitCode> {
     // Before there is a lab, which has something to do all the time.
     if args.scale() {
         run.take(others::PART, others::measure(args.quick(), progress))?;
+    }
+    if args.fleet() {
+        run.take(fleet::PART, fleet::measure(progress))?;
     }
     if args.wants_lab() {
         on_lab(args, &mut run, progress)?;

@@ -70,7 +70,8 @@ fn rows(text: &str, path: &Path) -> Result<Vec<Row>> {
     Ok(told.rows.iter().map(ToldRow::row).collect())
 }
 
-fn beside(name: &str) -> Option<PathBuf> {
+/// A program that lies beside this one.
+pub(crate) fn beside(name: &str) -> Option<PathBuf> {
     let path = std::env::current_exe().ok()?.with_file_name(name);
     path.is_file().then_some(path)
 }

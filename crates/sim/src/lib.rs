@@ -8,6 +8,7 @@
 //! - who acts on it: `orchestrator`, `containers`, `agents`, `supervise`, `cluster`, [`members`], [`hand`]
 //! - who watches: `witness`, [`invariants`]
 //! - what happens when: `second`, and [`run`] with `accidents` and `trouble`
+//! - [`fleet`]: how long a rollout over many nodes takes
 
 mod accidents;
 mod agents;
@@ -16,6 +17,7 @@ mod cluster;
 pub mod container;
 mod containers;
 pub mod faults;
+pub mod fleet;
 pub mod hand;
 pub mod host;
 pub mod invariants;

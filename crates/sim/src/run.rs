@@ -38,6 +38,9 @@ pub struct Run {
     pub crash_at: Option<usize>,
     /// Each controller dies after so many actions.
     pub lives_for: Option<usize>,
+    /// Controllers do so many things in each second, and look again in the next one; one that is moved leaves in good order, and is
+    /// not placed where it was. Otherwise all that is at random.
+    pub pace: Option<usize>,
     /// What tests make of the spec that controllers follow; the invariants go by the world's own.
     pub disobey: fn(&mut Spec),
     /// What tests make of what controllers see.
@@ -48,6 +51,8 @@ pub struct Run {
     pub actions: usize,
     sitting: Vec<Sitting>,
     started: usize,
+    /// Where a controller ran that was to be placed elsewhere.
+    moved_from: Option<NodeId>,
     next_start: u64,
     pub(crate) last: Option<Pass>,
     pub(crate) answer_at: Option<u64>,
@@ -113,12 +118,14 @@ impl Run {
             faults: Faults::default(),
             crash_at: None,
             lives_for: None,
+            pace: None,
             disobey: |_| {},
             distort: |_, _| {},
             mutate: |_, _| {},
             actions: 0,
             sitting: Vec::new(),
             started: 0,
+            moved_from: None,
             next_start: 0,
             last: None,
             answer_at: None,
@@ -188,9 +195,10 @@ impl Run {
         self.remove_dead_controllers();
         let mut index = 0;
         while index < self.sitting.len() {
-            let steps = match self.world.now.is_multiple_of(AT_ONCE_EVERY) {
-                true => STEPS_AT_ONCE,
-                false => self.world.rng.between(0, 3),
+            let steps = match self.pace {
+                Some(pace) => pace as u64,
+                None if self.world.now.is_multiple_of(AT_ONCE_EVERY) => STEPS_AT_ONCE,
+                None => self.world.rng.between(0, 3),
             };
             let alive = (0..steps).all(|_| self.controller_steps(index));
             if alive {
@@ -241,6 +249,11 @@ impl Run {
                 return true;
             };
             let moved = view.moved;
+            if moved && self.pace.is_some() {
+                // It is told to leave, and gives the lock back.
+                self.world.lock.iter_mut().for_each(|lock| lock.holder = None);
+                self.moved_from = Some(sitting.place.clone());
+            }
             self.actions += 1;
             sitting.acted += 1;
             self.world.check();
@@ -297,7 +310,11 @@ impl Run {
             self.last = Some(turn.pass.clone());
         }
         if turn.pass.actions.is_empty() {
-            self.sitting[index].next_look = self.world.now + self.world.rng.between(0, LONGEST_PAUSE);
+            let pause = match self.pace {
+                Some(_) => 1,
+                None => self.world.rng.between(0, LONGEST_PAUSE),
+            };
+            self.sitting[index].next_look = self.world.now + pause;
         }
         self.sitting[index].turn = Some(turn);
         true
@@ -364,11 +381,14 @@ impl Run {
             .iter()
             .filter(|node| node.role == Role::Manager && node.takes_part(now))
             .collect();
-        let active: Vec<NodeId> = managers
+        let mut active: Vec<NodeId> = managers
             .iter()
             .filter(|node| node.availability == Availability::Active && node.ready)
             .map(|node| node.id.clone())
             .collect();
+        if active.len() > 1 {
+            active.retain(|place| self.moved_from.as_ref() != Some(place));
+        }
         // With all managers drained it is a plain container on one of them.
         let places =
             if active.is_empty() { managers.iter().map(|node| node.id.clone()).collect() } else { active };

@@ -1,5 +1,7 @@
-//! `cargo sim --seed N` plays one history and prints it; `cargo sim --seeds A..B` plays many, and tells how they ended.
+//! `cargo sim --seed N` plays one history and prints it; `cargo sim --seeds A..B` plays many, and tells how they ended. `cargo sim fleet`
+//! plays a rollout over a large swarm, and tells how long it took as one line of JSON.
 
+use careen_sim::fleet::{Fleet, Measured};
 use careen_sim::whole::Whole;
 use careen_sim::{Ending, Failure, Faults};
 use std::collections::BTreeMap;
@@ -10,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 const USAGE: &str = "usage: cargo sim [--faults none|controllers|hosts|all] [--whole] [--threads N] [--go-on] \
-                     --seed N | --seeds A..B";
+                     --seed N | --seeds A..B\n       cargo sim fleet [--nodes N] [--parallelism N|N%] [--pace N] [--vary]";
 
 struct Asked {
     seeds: Range<u64>,
@@ -22,14 +24,57 @@ struct Asked {
 }
 
 fn main() -> ExitCode {
-    let Some(asked) = asked() else {
-        eprintln!("{USAGE}");
-        return ExitCode::from(2);
-    };
+    if std::env::args().nth(1).is_some_and(|word| word == "fleet") {
+        return asked_for_a_fleet().map_or_else(wrong, fleet);
+    }
+    let Some(asked) = asked() else { return wrong() };
     match asked.one {
         true => one(&asked),
         false => many(&asked),
     }
+}
+
+fn wrong() -> ExitCode {
+    eprintln!("{USAGE}");
+    ExitCode::from(2)
+}
+
+fn asked_for_a_fleet() -> Option<Fleet> {
+    let parallelism = "10%".parse().ok()?;
+    let mut fleet = Fleet { nodes: 500, parallelism, pace: 100, varies: false };
+    let mut arguments = std::env::args().skip(2);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--nodes" => fleet.nodes = arguments.next()?.parse().ok().filter(|nodes| *nodes > 5)?,
+            "--parallelism" => fleet.parallelism = arguments.next()?.parse().ok()?,
+            "--pace" => fleet.pace = arguments.next()?.parse().ok().filter(|pace| *pace > 0)?,
+            "--vary" => fleet.varies = true,
+            _ => return None,
+        }
+    }
+    Some(fleet)
+}
+
+fn fleet(fleet: Fleet) -> ExitCode {
+    match fleet.measure() {
+        Ok(measured) => {
+            println!("{}", json(fleet, &measured));
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            eprintln!("{failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn json(fleet: Fleet, measured: &Measured) -> String {
+    let Fleet { nodes, parallelism, pace, varies } = fleet;
+    let Measured { waves, seconds, one, actions } = measured;
+    format!(
+        "{{\"nodes\":{nodes},\"parallelism\":\"{parallelism}\",\"pace\":{pace},\"varies\":{varies},\"waves\":{waves},\
+         \"one\":{one},\"seconds\":{seconds},\"actions\":{actions}}}"
+    )
 }
 
 fn asked() -> Option<Asked> {
