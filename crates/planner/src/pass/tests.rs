@@ -1681,6 +1681,31 @@ fn what_the_host_says_that_joined_again_counts_for_the_node_that_left() {
 }
 
 #[test]
+fn how_long_a_try_took_is_in_its_result_where_one_controller_has_seen_all_of_it() {
+    let mut observed = cluster();
+    let began = now(&observed, &spec());
+    assert_eq!(words(&began), ["w1 e5 entering"]);
+    put(&mut observed, "w1", &record(NodeState::Verifying));
+    let seconds = |outcome: NodeOutcome, watch: &Watch| {
+        let mut observed = observed.clone();
+        jobs(&mut observed, "w1", TaskState::Running, Some(Said::Finished { outcome, record: None }));
+        let pass = pass(&observed, &spec(), &me(), watch, Duration::from_secs(95)).unwrap();
+        pass.actions.into_iter().find_map(|act| {
+            let Action::WriteResult { result } = act.action else { return None };
+            Some(result.seconds)
+        })
+    };
+    let failed = NodeOutcome::Failed { phase: HostPhase::Command, exit: 1, rolled_back: None };
+    assert_eq!(seconds(NodeOutcome::Succeeded, &began.watch), Some(Some(95)));
+    assert_eq!(
+        seconds(NodeOutcome::Succeeded, &Watch::default()),
+        Some(None),
+        "another controller had it begin"
+    );
+    assert_eq!(seconds(failed, &began.watch), Some(None));
+}
+
+#[test]
 fn of_two_hosts_with_the_record_of_one_none_is_believed() {
     let mut observed = joined_again();
     let finished = Said::Finished { outcome: NodeOutcome::Succeeded, record: None };
