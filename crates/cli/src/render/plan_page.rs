@@ -97,10 +97,10 @@ fn by_the_past(work: &Work) -> String {
     let rollouts: Vec<&str> = work.rollouts.iter().map(RolloutId::as_str).collect();
     let known = match work.known {
         known if known == work.nodes => String::new(),
-        known => format!(", which knew {known} of these {} nodes", work.nodes),
+        known => format!(" ({known} of these {} nodes)", work.nodes),
     };
     let word = if rollouts.len() == 1 { "rollout" } else { "rollouts" };
-    format!("{} of work by {word} {}{known}", span(work.seconds), shortened(&rollouts))
+    format!("{} of work, as timed in {word} {}{known}", span(work.seconds), shortened(&rollouts))
 }
 
 fn wave(number: usize, wave: &PlannedWave, seen: &Indexed<'_>, names: &Names, page: &mut Page) {
@@ -396,13 +396,19 @@ wave 3: 2 of 3 managers take part meanwhile, 2 must
                 &[],
                 "at least 15 s: 1 wave, watched for 15 s; how long the work takes is not known yet",
             ),
-            (15, 0, 5, &all, "about 9 min: 8 min of work by rollout a1; 5 waves, each watched for 15 s"),
+            (
+                15,
+                0,
+                5,
+                &all,
+                "about 9 min: 8 min of work, as timed in rollout a1; 5 waves, each watched for 15 s",
+            ),
             (
                 0,
                 0,
                 5,
                 &both,
-                "about 4 min: 4 min of work by rollouts a1, b2, which knew 2 of these 5 nodes; 5 waves, one after the other",
+                "about 4 min: 4 min of work, as timed in rollouts a1, b2 (2 of these 5 nodes); 5 waves, one after the other",
             ),
         ] {
             (spec.policy.monitor, spec.policy.delay) = (seconds(monitor), seconds(delay));
