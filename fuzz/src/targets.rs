@@ -98,6 +98,7 @@ fn what_is_next_can_be_recorded(state: &State, bits: u8) {
         idempotent: bit(2),
         has_rollback: bit(3),
         awaits_go: bit(0),
+        only_looks: false,
     };
     let host = HostView {
         go: bit(1).then_some(1),
