@@ -94,7 +94,9 @@ impl Work<'_> {
         if has_delivered(self.observed, self.spec) {
             self.actions.push(Action::RemoveDelivered);
         }
-        if !is_untidy(self.observed, self.spec) {
+        // What is removed now may be what kept the payload's files, also on a node that does not report.
+        let is_removing = self.actions.iter().any(|action| !matches!(action, Action::Beat { .. }));
+        if !is_removing && !is_untidy(self.observed, self.spec) {
             let lock = self.observed.lock.as_ref();
             self.actions.extend(lock.map(|lock| Action::ReleaseLock { version: lock.version }));
         }

@@ -1335,6 +1335,22 @@ fn history_then_the_end_then_nothing_is_left() {
     assert_eq!(now(&observed, &spec()).end, PassEnd::Finished);
 }
 
+/// Swarm calls a node down whose manager takes part, and the agent's service on it can go: it may be the last that refers to them.
+#[test]
+fn the_lock_is_kept_until_the_payloads_files_can_go() {
+    let mut observed = cluster();
+    let control = Control::Finished { outcome: RolloutOutcome::Aborted };
+    observed.rollout.as_mut().unwrap().control = control;
+    observed.delivered = true;
+    node(&mut observed, "w1").status = NodeStatus::Down;
+    jobs(&mut observed, "w1", TaskState::Shutdown, None);
+    observed.jobs.retain(|job| job.key.role == JobRole::Agent);
+    observed.jobs[0].stopped = true;
+    assert_eq!(words(&now(&observed, &spec())), ["remove-job"]);
+    observed.jobs.clear();
+    assert_eq!(words(&now(&observed, &spec())), ["remove-delivered"]);
+}
+
 #[test]
 fn what_a_controller_writes_that_wakes_up_after_the_end_is_tidied_up() {
     let mut observed = cluster();
