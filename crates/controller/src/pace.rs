@@ -2,7 +2,7 @@
 //!
 //! At once behind an act. Otherwise when something rings, and by the clock: tasks come and go without an event, and events may
 //! be lost. The clock's pause is a part of how long nothing has happened, so what no event tells is seen late by that part at most,
-//! and a wait of hours costs little.
+//! and a wait of hours costs little. Where a pass costs much, the longest pause is longer.
 
 use crate::Done;
 use careen_planner::cluster::Unseen;
@@ -13,9 +13,17 @@ use std::time::Duration;
 /// The pause is this part of how long nothing has happened.
 const PART: u32 = 20;
 
-/// Between these two.
+/// Between these two; or so many times as long as the pass took, up to what the lock allows: its holder has to be seen alive.
 const SHORTEST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(5);
+const LONGEST_REST: u32 = 150;
+const LONGEST_BETWEEN_BEATS: Duration = Duration::from_secs(15);
+
+/// A memory is that old at least before everything is looked at again: what no event tells, and Swarm's counts do not show, is seen
+/// late by that at most. Or so many times as long as a look takes, up to some minutes.
+const FRESH: Duration = Duration::from_secs(60);
+const REST_OF_A_LOOK: u32 = 300;
+const LONGEST_MEMORY: Duration = Duration::from_secs(600);
 
 /// When a swarm that does not answer is asked again, and one that refused something.
 const AWAY: Duration = Duration::from_secs(1);
@@ -70,9 +78,15 @@ impl Pace {
         if is_new && !acted.is_empty() {
             return Pause { least: Duration::ZERO, most: Duration::ZERO };
         }
-        let most = (now.saturating_sub(self.since) / PART).clamp(SHORTEST, LONGEST);
+        let longest = (took * LONGEST_REST).clamp(LONGEST, LONGEST_BETWEEN_BEATS);
+        let most = (now.saturating_sub(self.since) / PART).clamp(SHORTEST, longest);
         Pause { least, most: most.max(least) }
     }
+}
+
+/// Whether it is time to look at everything. The look was so long ago, and took so long.
+pub(crate) fn is_old(age: Duration, took: Duration) -> bool {
+    age >= (took * REST_OF_A_LOOK).clamp(FRESH, LONGEST_MEMORY)
 }
 
 impl Seen {
@@ -142,6 +156,21 @@ mod tests {
         assert_eq!(most(&mut pace, &beats, at(3_600_000)), LONGEST, "that it lives is no change");
         let goes_on = pass(NodeState::Preparing, &[], Ok(()));
         assert_eq!(most(&mut pace, &goes_on, at(3_600_000)), SHORTEST);
+    }
+
+    #[test]
+    fn where_a_pass_costs_much_it_is_made_less_often() {
+        let mut pace = Pace::default();
+        let waits = pass(NodeState::Entering, &[], Ok(()));
+        pace.after(Ok(&waits), at(0), at(10));
+        let most = [10, 60, 500].map(|took| pace.after(Ok(&waits), at(3_600_000), at(took)).most);
+        assert_eq!(most, [5000, 9000, 15_000].map(at));
+        // how long ago, how long it took; is it old?
+        for (age, took, old) in
+            [(59, 0, false), (60, 0, true), (60, 1, false), (300, 1, true), (600, 9, true)]
+        {
+            assert_eq!(is_old(Duration::from_secs(age), Duration::from_secs(took)), old, "{age} {took}");
+        }
     }
 
     #[test]

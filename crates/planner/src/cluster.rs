@@ -3,6 +3,7 @@
 //! Synchronous on purpose, so that a simulator can drive it step by step; an implementation over an asynchronous client blocks
 //! on it.
 
+use crate::glance::Glance;
 use crate::{Act, Observed};
 use std::time::Duration;
 
@@ -11,6 +12,13 @@ pub trait Cluster {
     /// Everything at one moment. It must be as new as the swarm's leader knows: a look from the memory of a manager
     /// that lost its leader is an error, not an answer.
     fn observe(&mut self) -> Result<Observed, Unseen>;
+
+    /// Everything but what nothing says to be otherwise than in memory: [`crate::glance`]. With `all_nodes` no node is left out.
+    /// `None` where that cannot be told; then only a look helps.
+    fn glance(&mut self, memory: &Observed, all_nodes: bool) -> Result<Option<Glance>, Unseen> {
+        let _nothing_to_spare = (memory, all_nodes);
+        Ok(None)
+    }
 
     /// Carries one action out. It must be refused when the object has another version than the action says, or exists
     /// already, and should be when the lock has a higher epoch than the act: looked at right before. That leaves a

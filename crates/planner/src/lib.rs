@@ -3,7 +3,7 @@
 //!
 //! Pure: no docker, no files, no clock, no runtime. `careen plan` and the controller ask the same functions.
 //!
-//! - [`observed`]: what is seen, [`indexed`]: the same with an index; [`spec`]: what is wanted; [`given`]: what agents get for it;
+//! - [`observed`]: what is seen, [`indexed`]: the same with an index, [`glance`]: most of it seen anew; [`spec`]: what is wanted; [`given`]: what agents get for it;
 //!   [`rollout`]: what is stored beside the nodes' labels
 //! - [`state`]: where one node stands, and what may follow (docs/rollout-states.md)
 //! - [`hold`]: why something waits
@@ -24,6 +24,7 @@ pub mod drain;
 pub mod estimate;
 pub mod failure;
 pub mod given;
+pub mod glance;
 pub mod hold;
 pub mod ids;
 pub mod indexed;

@@ -118,6 +118,9 @@ pub struct Service {
     pub desired: u64,
     /// How many of its tasks run now.
     pub running: u64,
+    /// What Swarm counts itself, where it was asked.
+    #[serde(skip)]
+    pub tally: Option<Tally>,
     /// Its placement constraints, as they were written.
     pub constraints: Vec<String>,
     /// What else each of its tasks asks of a node.
@@ -127,6 +130,17 @@ pub struct Service {
     pub labels: BTreeMap<String, String>,
     /// What its tasks mount from their node.
     pub mounts: Vec<Mount>,
+}
+
+/// What Swarm counts of a service. Tasks that are being stopped are among those that run, and those of a node that is down: it tells
+/// that something changed, and not how the service is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields' names say it")]
+pub struct Tally {
+    /// The service's version in the store.
+    pub version: Version,
+    pub running: u64,
+    pub desired: u64,
 }
 
 /// How a service's tasks are spread.

@@ -53,6 +53,7 @@ pub fn service(name: &str, replicas: u64) -> Service {
         mode: Mode::Replicated,
         desired: replicas,
         running: replicas,
+        tally: None,
         constraints: Vec::new(),
         needs: Needs::default(),
         labels: BTreeMap::new(),

@@ -3,13 +3,14 @@
 use crate::world::{Lists, SimJob, SimNode, SimService, World};
 use careen_contract::label;
 use careen_planner::cluster::{ActError, Cluster, Unseen};
+use careen_planner::glance::{self, Glance, TasksOf};
 use careen_planner::observed::{
     Availability, ControllerPlace, Job, Lock, Manager, Mode, Mount, MountKind, Needs, Node, NodeStatus,
-    Offers, Reachability, Resources, Role, Service, Task, TaskState,
+    Offers, Reachability, Resources, Role, Service, Tally, Task, TaskState,
 };
 use careen_planner::state::NodeRecord;
 use careen_planner::{Act, Action, ControllerId, JobKey, NodeId, Observed, ServiceId, Version};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// One controller's view of the world.
@@ -24,20 +25,22 @@ pub struct View<'a> {
     pub looked_at: u64,
     /// Set when the controller is to be placed elsewhere.
     pub moved: bool,
+    /// Set when everything was looked at.
+    pub looked: bool,
     /// What a test makes of what is seen, to prove that the invariants bite.
     pub distort: fn(&mut Observed, &ControllerId),
 }
 
 impl Cluster for View<'_> {
     fn observe(&mut self) -> Result<Observed, Unseen> {
-        if !self.answers() {
-            return Err(Unseen::Away { why: "no manager leads".into() });
-        }
-        // A look begins when all that this controller did before is done.
-        let acted = self.world.acted.get(&self.who).copied().unwrap_or(0);
-        let mut observed = self.world.observe_since(&self.place, acted);
-        (self.distort)(&mut observed, &self.who);
-        Ok(observed)
+        self.looked = true;
+        self.see()
+    }
+
+    fn glance(&mut self, memory: &Observed, all_nodes: bool) -> Result<Option<Glance>, Unseen> {
+        // Who is not told of a change reads the nodes in question alone.
+        let is_told = self.world.rng.permille(300);
+        Ok(glance_of(self.see()?, memory, all_nodes || is_told))
     }
 
     fn act(&mut self, act: &Act) -> Result<(), ActError> {
@@ -90,7 +93,42 @@ fn words(action: &Action) -> String {
     }
 }
 
+/// What a glance reads of all that there is.
+pub fn glance_of(mut seen: Observed, memory: &Observed, all_nodes: bool) -> Option<Glance> {
+    let asked = glance::nodes_in_question(memory);
+    let mut read = std::mem::take(&mut seen.nodes);
+    read.retain(|node| all_nodes || node.is_manager() || asked.contains(&node.id));
+    let nodes = match all_nodes {
+        true => read.iter().collect(),
+        false => glance::all_nodes(memory, &asked, &read)?,
+    };
+    let at_work = glance::at_work(nodes.iter().copied(), seen.jobs.iter().map(|job| &job.key));
+    if !all_nodes && !at_work.is_subset(&asked) {
+        return None;
+    }
+    let tasks = std::mem::take(&mut seen.tasks);
+    let of_these = |of: &TasksOf| tasks.iter().filter(|task| of.have(task)).cloned().collect();
+    let mut of = TasksOf { nodes: at_work, services: BTreeSet::new() };
+    seen.services.iter_mut().for_each(|service| service.running = 0);
+    seen.tasks = of_these(&of);
+    of.services = glance::in_question(memory, &nodes, &seen, &of.nodes);
+    seen.tasks = of_these(&of);
+    seen.nodes = read;
+    Some(Glance { seen, all_nodes, of })
+}
+
 impl View<'_> {
+    fn see(&mut self) -> Result<Observed, Unseen> {
+        if !self.answers() {
+            return Err(Unseen::Away { why: "no manager leads".into() });
+        }
+        // A look begins when all that this controller did before is done.
+        let acted = self.world.acted.get(&self.who).copied().unwrap_or(0);
+        let mut observed = self.world.observe_since(&self.place, acted);
+        (self.distort)(&mut observed, &self.who);
+        Ok(observed)
+    }
+
     fn answers(&self) -> bool {
         let here = self.world.node(&self.place);
         let manages = |node: &SimNode| node.role == Role::Manager && node.takes_part(self.world.now);
@@ -447,16 +485,20 @@ impl World {
         let running = |task: &&crate::world::SimTask| {
             task.service == index && task.wanted && task.state == TaskState::Running
         };
-        let wanted = self.tasks.iter().filter(|task| task.service == index && task.wanted).count() as u64;
+        let of_it = || self.tasks.iter().filter(|task| task.service == index);
+        let runs = |task: &&crate::world::SimTask| task.state == TaskState::Running;
+        let desired = match service.mode {
+            Mode::Replicated => service.replicas,
+            Mode::Global => of_it().filter(|task| task.wanted).count() as u64,
+        };
+        let version = Version(1);
         Service {
             id: ServiceId(service.name.clone()),
             name: service.name.clone(),
             mode: service.mode,
-            desired: match service.mode {
-                Mode::Replicated => service.replicas,
-                Mode::Global => wanted,
-            },
+            desired,
             running: self.tasks.iter().filter(running).count() as u64,
+            tally: Some(Tally { version, running: of_it().filter(runs).count() as u64, desired }),
             constraints: service.pinned.iter().map(|node| format!("node.id=={node}")).collect(),
             needs: Needs::default(),
             labels: BTreeMap::new(),

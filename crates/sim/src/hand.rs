@@ -70,7 +70,7 @@ impl World {
         let who = ControllerId("operator".to_owned());
         let place = self.nodes.first().map(|node| node.id.clone()).ok_or(ActError::Gone)?;
         let looked_at = self.now;
-        View { world: self, who, place, looked_at, moved: false, distort: |_, _| {} }
+        View { world: self, who, place, looked_at, moved: false, looked: false, distort: |_, _| {} }
             .carry_out(&giving.clone().into(), 0)
     }
 

@@ -4,6 +4,7 @@ use crate::host::{Files, Id, PayloadCommand};
 use crate::world::{Power, SimNode, SimTask, World};
 use careen_host::outcome::Outcome;
 use careen_host::transaction::TransactionStage;
+use careen_planner::glance::needs_a_look;
 use careen_planner::observed::{Availability, Mode, NodeOutcome, Role, TaskState};
 use careen_planner::order;
 use careen_planner::rollout::{Control, GoneMark, NodeResult, RolloutOutcome};
@@ -189,6 +190,14 @@ impl World {
         if holder != Some(who) && !pass.actions.iter().all(takes) {
             let holder = holder.map_or("nobody".to_owned(), ToString::to_string);
             self.violation(format!("{who} decides, and {holder} has the lock"));
+        }
+    }
+
+    /// **What only a look may decide, a look has decided**, and no glance.
+    pub(crate) fn check_look(&mut self, pass: &Pass, looked: bool) {
+        let found = pass.actions.iter().find(|act| needs_a_look(&act.action));
+        if let (false, Some(act)) = (looked, found) {
+            self.violation(format!("{} is decided on a glance", act.action.name()));
         }
     }
 

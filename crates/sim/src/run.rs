@@ -10,8 +10,9 @@ use careen_planner::rollout::{Control, RolloutOutcome};
 use careen_planner::{ControllerId, Hold, NodeId, Observed, Pass, PassEnd, Spec};
 use std::collections::BTreeMap;
 
-/// So long a controller does not look when nothing rings. What rings, late, for nothing or not at all, is any time before.
-const LONGEST_PAUSE: u64 = 5;
+/// So long a controller does not look when nothing rings, in a large swarm. What rings, late, for nothing or not at all, is any time
+/// before.
+const LONGEST_PAUSE: u64 = 15;
 
 /// In these seconds a controller that acts gets far: it looks again at once behind each act.
 const AT_ONCE_EVERY: u64 = 4;
@@ -241,10 +242,11 @@ impl Run {
             place: sitting.place.clone(),
             looked_at: sitting.looked_at,
             moved: false,
+            looked: false,
             distort: self.distort,
         };
         if let Some(turn) = &mut sitting.turn {
-            let Some(_) = turn.step(&mut view) else {
+            let Some(done) = turn.step(&mut view) else {
                 sitting.turn = None;
                 return true;
             };
@@ -254,14 +256,18 @@ impl Run {
                 self.world.lock.iter_mut().for_each(|lock| lock.holder = None);
                 self.moved_from = Some(sitting.place.clone());
             }
+            sitting.controller.hear(&done);
             self.actions += 1;
             sitting.acted += 1;
             self.world.check();
             return !moved && self.survives(index, &who);
         }
         sitting.looked_at = view.world.now;
-        match sitting.controller.look(&mut view) {
+        let turn = sitting.controller.look(&mut view);
+        let looked = view.looked;
+        match turn {
             Ok(mut turn) => {
+                self.world.check_look(&turn.pass, looked);
                 (self.mutate)(&mut turn.pass, &self.world);
                 self.looked(index, Turn::of(turn.pass))
             }
@@ -401,7 +407,9 @@ impl Run {
         self.world.say(format!("{id} starts on {place}"));
         let mut spec = self.world.spec.clone();
         (self.disobey)(&mut spec);
-        let controller = Controller::new(id, spec);
+        // Every third one looks at everything each time, as in a small swarm.
+        let memory_from = if self.started.is_multiple_of(3) { usize::MAX } else { 0 };
+        let controller = Controller::new(id, spec).with_memory_from(memory_from);
         self.sitting.push(Sitting {
             controller,
             place,

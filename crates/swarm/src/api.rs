@@ -3,6 +3,7 @@
 use crate::decode::{self, ConfigObject, RawTask};
 use crate::encode;
 use crate::error::SwarmError;
+use careen_contract::object;
 use careen_engine::{ApiPath, Bell, Engine, EngineError, Kind, Ringer};
 use careen_planner::observed::Node;
 use serde_json::{Value, json};
@@ -47,11 +48,16 @@ impl Swarm {
         Ok((!id.is_empty()).then_some(id))
     }
 
-    /// Rings when a node, a service, a config or a secret is created, changed or removed, by whomever, until the ringer is dropped.
-    pub(crate) fn follow_events(&self, bell: &Bell) -> Ringer {
-        let filters = json!({ "type": ["node", "service", "config", "secret"] });
-        let engine = self.shared();
-        bell.follow(ApiPath::events(&filters), move || Some(Arc::clone(&engine)), |_| true)
+    /// The first rings when a node is created, changed or removed, by whomever, the second when a service, a config or a secret is,
+    /// until they are dropped. But for the lock: that a controller lives is told every few seconds, and who waits for the lock looks
+    /// by the clock.
+    pub(crate) fn follow_events(&self, bell: &Bell) -> (Ringer, Ringer) {
+        let follow = |kinds: &[&str]| {
+            let engine = self.shared();
+            let path = ApiPath::events(&json!({ "type": kinds }));
+            bell.follow(path, move || Some(Arc::clone(&engine)), |line| !is_of_the_lock(line))
+        };
+        (follow(&["node"]), follow(&["service", "config", "secret"]))
     }
 
     pub(crate) fn shared(&self) -> Arc<Engine> {
@@ -68,6 +74,11 @@ impl Swarm {
 
     pub(crate) fn nodes(&self) -> Result<Vec<Node>, SwarmError> {
         self.read_each(&ApiPath::all(Kind::Nodes), decode::node)
+    }
+
+    /// The nodes that fit these filters.
+    pub(crate) fn nodes_that(&self, filters: &Value) -> Result<Vec<Node>, SwarmError> {
+        self.read_each(&ApiPath::list(Kind::Nodes, filters), decode::node)
     }
 
     /// The tasks that fit these filters.
@@ -139,7 +150,29 @@ impl Swarm {
     }
 }
 
+/// Whether an event is one of the lock's: events tell the name of their object.
+fn is_of_the_lock(event: &[u8]) -> bool {
+    let name = format!("\"name\":\"{}\"", object::LOCK);
+    event.windows(name.len()).any(|window| window == name.as_bytes())
+}
+
 /// The version of an object as it was read.
 pub(crate) fn version_of(raw: &Value) -> u64 {
     raw.pointer("/Version/Index").and_then(Value::as_u64).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn that_a_controller_lives_is_no_news() {
+        let event = |name: &str| {
+            let actor = json!({ "ID": "c1", "Attributes": { "name": name } });
+            json!({ "Type": "config", "Action": "update", "Actor": actor, "scope": "swarm" }).to_string()
+        };
+        assert!(is_of_the_lock(event("careen.lock").as_bytes()));
+        assert!(!is_of_the_lock(event("careen.lock2").as_bytes()));
+        assert!(!is_of_the_lock(event("careen.rollout.k3x9").as_bytes()));
+    }
 }

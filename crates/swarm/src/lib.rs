@@ -45,6 +45,7 @@ pub use rollouts::{Order, RequestError, Rollout};
 
 use careen_engine::{Bell, RegistryAuth, Ringer};
 use careen_planner::cluster::{ActError, Cluster, Unseen};
+use careen_planner::glance::Glance;
 use careen_planner::observed::ControllerPlace;
 use careen_planner::{Act, ControllerId, Observed, Spec};
 use reports::Reports;
@@ -60,8 +61,8 @@ pub struct SwarmCluster {
     reports: Reports,
     start: Instant,
     registry: Option<RegistryAuth>,
-    /// Rings for what the swarm tells of by itself, as long as it is there.
-    _events: Option<Ringer>,
+    /// Ring for what the swarm tells of by itself, as long as they are there: of nodes, and of other objects.
+    events: Option<(Ringer, Ringer)>,
 }
 
 impl SwarmCluster {
@@ -70,7 +71,7 @@ impl SwarmCluster {
     /// The id must be new in each process. The place is that of the process; `None` outside of the swarm.
     pub fn new(swarm: Swarm, spec: Spec, me: ControllerId, place: Option<ControllerPlace>) -> Self {
         let reports = Reports::new(swarm.shared(), None);
-        Self { swarm, spec, me, place, reports, start: Instant::now(), registry: None, _events: None }
+        Self { swarm, spec, me, place, reports, start: Instant::now(), registry: None, events: None }
     }
 
     /// With a bell that rings when it may be worth looking again: for what happens to the swarm's own objects, and for what agents
@@ -78,8 +79,13 @@ impl SwarmCluster {
     #[must_use]
     pub fn with_bell(mut self, bell: Bell) -> Self {
         self.reports = Reports::new(self.swarm.shared(), Some(bell.clone()));
-        self._events = Some(self.swarm.follow_events(&bell));
+        self.events = Some(self.swarm.follow_events(&bell));
         self
+    }
+
+    /// Whether a node may have changed since this was asked last. Without events nobody knows.
+    fn hears_of_a_node(&self) -> bool {
+        self.events.as_ref().is_none_or(|(of_nodes, _)| of_nodes.rang())
     }
 
     /// With credentials for the registry of the rollout's image: nodes pull with them.
@@ -93,6 +99,10 @@ impl SwarmCluster {
 impl Cluster for SwarmCluster {
     fn observe(&mut self) -> Result<Observed, Unseen> {
         Ok(self.look()?)
+    }
+
+    fn glance(&mut self, memory: &Observed, all_nodes: bool) -> Result<Option<Glance>, Unseen> {
+        Ok(self.look_briefly(memory, all_nodes)?)
     }
 
     fn act(&mut self, act: &Act) -> Result<(), ActError> {

@@ -9,21 +9,24 @@ use crate::decode::{self, JobService, RawTask, Uncounted};
 use crate::error::SwarmError;
 use crate::names;
 use crate::reports::Source;
-use careen_contract::label;
 use careen_contract::object;
 use careen_engine::{ApiPath, says_no_such_image};
+use careen_planner::glance::{self, Glance, TasksOf};
 use careen_planner::observed::{AgentReport, Job, Node, Observed, Refusal, Report, Service, Task};
 use careen_planner::rollout::Control;
-use careen_planner::{JobRole, NodeId, NodeRecord};
+use careen_planner::{JobRole, NodeId, ServiceId};
 use serde_json::json;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-/// With more nodes than this the tasks that are being stopped are asked for without naming nodes: the request's line
-/// has a limit.
-const NODES_IN_A_FILTER: usize = 100;
+/// So many ids are named in a filter: the request's line has a limit.
+const IDS_IN_A_FILTER: usize = 100;
 
 /// Of more services nobody reads why their tasks do not run.
 const SERVICES_IN_A_FILTER: usize = 20;
+
+/// What Swarm wants of the tasks that are to run, and of those that it stops or has given up.
+const LIVE: [&str; 3] = ["ready", "running", "complete"];
+const STOPPING: [&str; 2] = ["shutdown", "remove"];
 
 /// The list of services, as far as it is read before the tasks.
 #[derive(Default)]
@@ -34,48 +37,105 @@ struct Services {
     others: Vec<Uncounted>,
 }
 
+/// Tasks as they were read: careen's own, by their service, and those of others.
+struct Tasks {
+    of_jobs: HashMap<String, Vec<RawTask>>,
+    others: Vec<RawTask>,
+}
+
 impl SwarmCluster {
     /// Everything, or why there is nothing that can be relied on. [`careen_planner::cluster::Cluster::observe`] says the same
     /// in the controller's words.
     pub fn look(&mut self) -> Result<Observed, SwarmError> {
+        // Of whatever it was told so far, this look knows.
+        self.hears_of_a_node();
         let nodes = self.nodes()?;
         let Services { names, jobs, others } = self.services()?;
-        let at_work = at_work(&nodes, &jobs);
-        let all_tasks = self.tasks(&at_work)?;
-        let ids: HashSet<&str> = jobs.iter().map(|job| job.id.as_str()).collect();
-        let is_ours = |task: &RawTask| ids.contains(task.service.as_str());
-        let mut of_jobs: HashMap<String, Vec<RawTask>> = HashMap::new();
-        for task in all_tasks.iter().filter(|task| is_ours(task)) {
-            of_jobs.entry(task.service.clone()).or_default().push(task.clone());
-        }
+        let at_work = glance::at_work(&nodes, jobs.iter().map(|job| &job.key));
+        let read = Tasks::of(self.tasks(&at_work)?, &jobs);
         // What keeps tasks from running is asked while a rollout is at work alone.
-        let in_question = if at_work.is_empty() { Vec::new() } else { all_tasks.clone() };
-        let planned = all_tasks.into_iter().filter(|task| !is_ours(task)).map(|task| task.planned(&names));
-        let mut tasks = planned.collect::<Result<Vec<Task>, _>>()?;
-        let services = counted(others, &nodes, &tasks);
+        let in_question = if at_work.is_empty() { Vec::new() } else { read.all() };
+        let mut tasks = planned(read.others, &names)?;
+        let counts = glance::counts(&nodes, tasks.iter());
+        let services: Vec<Service> = others.into_iter().map(|service| service.counted(&counts)).collect();
         let troubles = match at_work.is_empty() {
             true => BTreeMap::new(),
             false => self.troubles(&services, &in_question, &names)?,
         };
         tasks.retain(|task| !task.state.is_over());
-        let observed = Observed {
-            services,
-            troubles,
-            jobs: jobs.iter().map(|job| with_tasks(job, &of_jobs)).collect::<Result<_, _>>()?,
-            reports: self.reports(&nodes, &jobs, &of_jobs)?,
-            tasks,
-            autolock: self.swarm.engine().is_autolocked()?,
-            controller: self.place.clone(),
-            nodes,
-            ..Observed::default()
+        let reports = self.reports(&nodes.iter().collect::<Vec<_>>(), &jobs, &read.of_jobs)?;
+        let observed = Observed { nodes, services, tasks, troubles, reports, ..Observed::default() };
+        self.own(observed, &jobs, &read.of_jobs)
+    }
+
+    /// The same without what nothing says to be otherwise than in memory: [`careen_planner::glance`].
+    pub fn look_briefly(&mut self, memory: &Observed, all_nodes: bool) -> Result<Option<Glance>, SwarmError> {
+        let asked = glance::nodes_in_question(memory);
+        let all_nodes = self.hears_of_a_node() || all_nodes;
+        let read = if all_nodes { self.nodes()? } else { self.these_nodes(&asked)? };
+        let nodes = match all_nodes {
+            true => read.iter().collect(),
+            false => match glance::all_nodes(memory, &asked, &read) {
+                Some(nodes) => nodes,
+                None => return Ok(None),
+            },
         };
-        self.records(observed)
+        let Services { names, jobs, others } = self.services()?;
+        let at_work = glance::at_work(nodes.iter().copied(), jobs.iter().map(|job| &job.key));
+        let services = others.into_iter().map(Uncounted::uncounted).collect::<Option<Vec<Service>>>();
+        let Some(services) = services.filter(|_| all_nodes || at_work.is_subset(&asked)) else {
+            return Ok(None);
+        };
+        let near = Tasks::of(self.tasks_near(&at_work, &jobs)?, &jobs);
+        let mut raw = if at_work.is_empty() { Vec::new() } else { near.all() };
+        let tasks = planned(near.others, &names)?;
+        let mut seen = Observed { services, tasks, ..Observed::default() };
+        let in_question = glance::in_question(memory, &nodes, &seen, &at_work);
+        if in_question.len() > IDS_IN_A_FILTER {
+            return Ok(None);
+        }
+        let more = self.tasks_beside(&seen.tasks, &in_question)?;
+        raw.extend(more.iter().filter(|_| !at_work.is_empty()).cloned());
+        seen.tasks.extend(planned(more, &names)?);
+        let counts = glance::counts(nodes.iter().copied(), seen.tasks.iter());
+        if !at_work.is_empty() {
+            let running = |service: &Service| counts.get(&service.id).map_or(0, |count| count.running);
+            let asked = seen.services.iter().filter(|service| in_question.contains(&service.id));
+            let asked = asked.map(|service| Service { running: running(service), ..service.clone() });
+            seen.troubles = self.troubles(&asked.collect::<Vec<_>>(), &raw, &names)?;
+        }
+        seen.reports = self.reports(&nodes, &jobs, &near.of_jobs)?;
+        seen.nodes = read;
+        let seen = self.own(seen, &jobs, &near.of_jobs)?;
+        Ok(Some(Glance { seen, all_nodes, of: TasksOf { nodes: at_work, services: in_question } }))
+    }
+
+    /// With all that is careen's own, and the records last.
+    fn own(
+        &self,
+        observed: Observed,
+        jobs: &[JobService],
+        tasks: &HashMap<String, Vec<RawTask>>,
+    ) -> Result<Observed, SwarmError> {
+        let jobs = jobs.iter().map(|job| with_tasks(job, tasks)).collect::<Result<_, _>>()?;
+        let (autolock, controller) = (self.swarm.engine().is_autolocked()?, self.place.clone());
+        self.records(Observed { jobs, autolock, controller, ..observed })
     }
 
     fn nodes(&self) -> Result<Vec<Node>, SwarmError> {
-        let nodes = self.swarm.nodes()?;
-        // For some seconds after the leader is gone the others still give lists, with every manager reachable.
-        if nodes.iter().any(Node::is_leader) { Ok(nodes) } else { Err(SwarmError::NoLeader) }
+        led(self.swarm.nodes()?)
+    }
+
+    /// The managers, and these.
+    fn these_nodes(&self, ids: &BTreeSet<NodeId>) -> Result<Vec<Node>, SwarmError> {
+        let mut nodes = self.swarm.nodes_that(&json!({ "role": ["manager"] }))?;
+        let managers: HashSet<NodeId> = nodes.iter().map(|node| node.id.clone()).collect();
+        let others = ids.iter().filter(|id| !managers.contains(*id));
+        let others: Vec<&str> = others.map(|id| id.0.as_str()).collect();
+        for some in others.chunks(IDS_IN_A_FILTER) {
+            nodes.extend(self.swarm.nodes_that(&json!({ "id": some }))?);
+        }
+        led(nodes)
     }
 
     fn services(&self) -> Result<Services, SwarmError> {
@@ -92,22 +152,57 @@ impl SwarmCluster {
 
     /// The tasks that are to run, and those that are being stopped where it matters: on nodes that are at work. The
     /// swarm's memory of tasks that ended long ago is many times as large, and not asked for.
-    fn tasks(&self, at_work: &[String]) -> Result<Vec<RawTask>, SwarmError> {
-        let live = self.swarm.tasks(&json!({ "desired-state": ["ready", "running", "complete"] }))?;
-        let mut filters = json!({ "desired-state": ["shutdown", "remove"] });
+    fn tasks(&self, at_work: &BTreeSet<NodeId>) -> Result<Vec<RawTask>, SwarmError> {
+        let live = self.swarm.tasks(&json!({ "desired-state": LIVE }))?;
         let stopping = match at_work.len() {
-            0 => Vec::new(),
-            1..=NODES_IN_A_FILTER => {
-                filters["node"] = json!(at_work);
-                self.swarm.tasks(&filters)?
-            }
-            _ => self.swarm.tasks(&filters)?,
+            0..=IDS_IN_A_FILTER => self.tasks_on(at_work, &STOPPING)?,
+            _ => self.swarm.tasks(&json!({ "desired-state": STOPPING }))?,
         };
-        // A task may go from the one list to the other between the two requests.
-        let later: HashSet<String> = stopping.iter().map(|task| task.id.clone()).collect();
-        let stays = |task: &RawTask| !later.contains(&task.id);
-        let live = live.into_iter().rev().filter(stays);
-        Ok(stopping.into_iter().rev().chain(live).collect())
+        Ok(without_doubles(live, stopping))
+    }
+
+    /// Those of them that are careen's own, or on nodes that are at work.
+    fn tasks_near(
+        &self,
+        at_work: &BTreeSet<NodeId>,
+        jobs: &[JobService],
+    ) -> Result<Vec<RawTask>, SwarmError> {
+        let mut live = self.tasks_of("service", jobs.iter().map(|job| job.id.as_str()), &LIVE)?;
+        let known: HashSet<String> = live.iter().map(|task| task.id.clone()).collect();
+        let near = self.tasks_on(at_work, &LIVE)?;
+        live.extend(near.into_iter().filter(|task| !known.contains(&task.id)));
+        Ok(without_doubles(live, self.tasks_on(at_work, &STOPPING)?))
+    }
+
+    /// The tasks of these services that are to run, but for those that are known.
+    fn tasks_beside(
+        &self,
+        known: &[Task],
+        services: &BTreeSet<ServiceId>,
+    ) -> Result<Vec<RawTask>, SwarmError> {
+        let known: HashSet<&str> = known.iter().map(|task| task.id.as_str()).collect();
+        let mut found = self.tasks_of("service", services.iter().map(|service| service.0.as_str()), &LIVE)?;
+        found.retain(|task| !known.contains(task.id.as_str()));
+        Ok(found)
+    }
+
+    fn tasks_on(&self, nodes: &BTreeSet<NodeId>, desired: &[&str]) -> Result<Vec<RawTask>, SwarmError> {
+        self.tasks_of("node", nodes.iter().map(|node| node.0.as_str()), desired)
+    }
+
+    /// The tasks of these nodes or services, in as many requests as it takes.
+    fn tasks_of<'a>(
+        &self,
+        what: &str,
+        ids: impl Iterator<Item = &'a str>,
+        desired: &[&str],
+    ) -> Result<Vec<RawTask>, SwarmError> {
+        let ids: Vec<&str> = ids.collect();
+        let mut found = Vec::new();
+        for some in ids.chunks(IDS_IN_A_FILTER) {
+            found.extend(self.swarm.tasks(&json!({ what: some, "desired-state": desired }))?);
+        }
+        Ok(found)
     }
 
     /// What keeps tasks from running that should. Why a try ended is remembered with the task that Swarm gave up: that is asked of
@@ -133,7 +228,7 @@ impl SwarmCluster {
     /// What the agents of this rollout said.
     fn reports(
         &mut self,
-        nodes: &[Node],
+        nodes: &[&Node],
         jobs: &[JobService],
         tasks: &HashMap<String, Vec<RawTask>>,
     ) -> Result<Vec<AgentReport>, SwarmError> {
@@ -204,26 +299,38 @@ impl SwarmCluster {
     }
 }
 
-/// What runs on a node that does not report counts for nothing, though Swarm may not have given it up yet.
-fn counted(services: Vec<Uncounted>, nodes: &[Node], tasks: &[Task]) -> Vec<Service> {
-    let silent: HashSet<&NodeId> =
-        nodes.iter().filter(|node| !node.is_ready()).map(|node| &node.id).collect();
-    let up = tasks.iter().filter(|task| !task.node.as_ref().is_some_and(|node| silent.contains(node)));
-    let counts = decode::counts(up);
-    services.into_iter().map(|service| service.counted(&counts)).collect()
+/// For some seconds after the leader is gone the others still give lists, with every manager reachable.
+fn led(nodes: Vec<Node>) -> Result<Vec<Node>, SwarmError> {
+    if nodes.iter().any(Node::is_leader) { Ok(nodes) } else { Err(SwarmError::NoLeader) }
 }
 
-/// The nodes on which something of a rollout is under way, or of which nobody knows.
-fn at_work(nodes: &[Node], jobs: &[JobService]) -> Vec<String> {
-    let with_jobs: HashSet<&NodeId> = jobs.iter().map(|job| &job.key.node).collect();
-    let busy = |node: &&Node| {
-        let begun = || {
-            let record = NodeRecord::of(node);
-            record.map_or(true, |record| record.is_some_and(|record| !record.state.is_terminal()))
-        };
-        (node.labels.contains_key(label::NODE) && begun()) || with_jobs.contains(&node.id)
-    };
-    nodes.iter().filter(busy).map(|node| node.id.0.clone()).collect()
+impl Tasks {
+    fn of(tasks: Vec<RawTask>, jobs: &[JobService]) -> Self {
+        let ids: HashSet<&str> = jobs.iter().map(|job| job.id.as_str()).collect();
+        let mut of_jobs: HashMap<String, Vec<RawTask>> = HashMap::new();
+        let (ours, others): (Vec<RawTask>, Vec<RawTask>) =
+            tasks.into_iter().partition(|task| ids.contains(task.service.as_str()));
+        for task in ours {
+            of_jobs.entry(task.service.clone()).or_default().push(task);
+        }
+        Self { of_jobs, others }
+    }
+
+    fn all(&self) -> Vec<RawTask> {
+        self.others.iter().chain(self.of_jobs.values().flatten()).cloned().collect()
+    }
+}
+
+/// A task may go from the one list to the other between the two requests.
+fn without_doubles(live: Vec<RawTask>, stopping: Vec<RawTask>) -> Vec<RawTask> {
+    let later: HashSet<String> = stopping.iter().map(|task| task.id.clone()).collect();
+    let stays = |task: &RawTask| !later.contains(&task.id);
+    let live = live.into_iter().rev().filter(stays);
+    stopping.into_iter().rev().chain(live).collect()
+}
+
+fn planned(tasks: Vec<RawTask>, names: &HashMap<String, String>) -> Result<Vec<Task>, SwarmError> {
+    tasks.into_iter().map(|task| task.planned(names)).collect()
 }
 
 fn with_tasks(job: &JobService, tasks: &HashMap<String, Vec<RawTask>>) -> Result<Job, SwarmError> {

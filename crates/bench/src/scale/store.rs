@@ -136,7 +136,7 @@ impl Store {
             self.kind("tasks").push(Object::of(on_its_way(version, &id, spec), false));
         }
         self.kind(kind).push(Object::of(object, true));
-        self.tell(kind, "create", &id);
+        self.tell(kind, "create", &id, name);
         Some(id)
     }
 
@@ -169,9 +169,9 @@ impl Store {
         value["Spec"] = spec;
         value["Version"]["Index"] = version.into();
         let object = Object::of(value, true);
-        let id = object.id.clone();
+        let (id, name) = (object.id.clone(), object.name.clone());
         self.kind(kind)[found] = object;
-        self.tell(kind, "update", &id);
+        self.tell(kind, "update", &id, &name);
     }
 
     /// Removes an object; `None` when it is not there.
@@ -182,15 +182,15 @@ impl Store {
         if kind == "services" {
             self.kind("tasks").retain(|task| task.service != gone.id);
         }
-        self.tell(kind, "remove", &gone.id);
+        self.tell(kind, "remove", &gone.id, &gone.name);
         Some(())
     }
 
     /// An event for those who follow. Who has left is forgotten.
-    fn tell(&mut self, kind: &str, action: &str, id: &str) {
+    fn tell(&mut self, kind: &str, action: &str, id: &str, name: &str) {
         let kind = kind.trim_end_matches('s');
         let event = json!({
-            "Type": kind, "Action": action, "Actor": { "ID": id, "Attributes": {} }, "scope": "swarm",
+            "Type": kind, "Action": action, "Actor": { "ID": id, "Attributes": { "name": name } }, "scope": "swarm",
             "time": 1_795_770_000, "timeNano": 1_795_770_000_000_000_000_u64,
         });
         let line = format!("{event}\n");

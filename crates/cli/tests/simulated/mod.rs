@@ -159,6 +159,7 @@ impl SimCluster {
             place: place(),
             looked_at,
             moved: false,
+            looked: false,
             distort: |_, _| {},
         };
         use_it(&mut view)

@@ -15,7 +15,7 @@ pub use node::node;
 pub use record::{
     ConfigObject, baseline, config, control, gone, lock, node_result, payload, rollout_record, spec,
 };
-pub use service::{Uncounted, counts, service};
+pub use service::{Uncounted, service};
 pub use task::{RawTask, task, troubles};
 
 use crate::error::SwarmError;

@@ -1,11 +1,12 @@
 //! Services that are no jobs.
 
 use super::needs::{RawPlatform, RawPort, RawRequirements};
-use super::{called, null_is_empty, object};
+use super::{Index, called, null_is_empty, object};
 use crate::error::SwarmError;
 use careen_contract::label;
-use careen_planner::ServiceId;
-use careen_planner::observed::{Mode, Mount, MountKind, Needs, Platform, Plugin, Service, Task, TaskState};
+use careen_planner::glance::Count;
+use careen_planner::observed::{Mode, Mount, MountKind, Needs, Platform, Plugin, Service, Tally};
+use careen_planner::{ServiceId, Version};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -15,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 struct Raw {
     #[serde(rename = "ID")]
     id: String,
+    version: Index,
     spec: Spec,
     service_status: Option<Status>,
 }
@@ -116,6 +118,7 @@ struct DriverConfig {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Status {
+    running_tasks: u64,
     desired_tasks: u64,
 }
 
@@ -127,30 +130,18 @@ pub struct Uncounted {
     desired: Option<u64>,
 }
 
-/// How many tasks of a service Swarm wants, and how many of those run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Count {
-    pub wanted: u64,
-    pub running: u64,
-}
-
-/// Counts the tasks of each service.
-pub fn counts<'a>(tasks: impl Iterator<Item = &'a Task>) -> HashMap<&'a ServiceId, Count> {
-    let mut counts: HashMap<&ServiceId, Count> = HashMap::new();
-    for task in tasks.filter(|task| task.wanted) {
-        let count = counts.entry(&task.service).or_default();
-        count.wanted += 1;
-        count.running += u64::from(task.state == TaskState::Running);
-    }
-    counts
-}
-
 impl Uncounted {
     /// With how many run. That is counted here: `RunningTasks` counts those that are being stopped, and those of a node that is
     /// down.
     pub fn counted(self, counts: &HashMap<&ServiceId, Count>) -> Service {
         let count = counts.get(&self.service.id).copied().unwrap_or_default();
         Service { running: count.running, desired: self.desired.unwrap_or(count.wanted), ..self.service }
+    }
+
+    /// As it is; `None` where the API does not say how many tasks it should have.
+    pub fn uncounted(self) -> Option<Service> {
+        let tally = self.service.tally?;
+        Some(Service { desired: tally.desired, ..self.service })
     }
 }
 
@@ -170,12 +161,15 @@ pub fn service(json: &[u8]) -> Result<Option<Uncounted>, SwarmError> {
         plugins: plugins(&template.container_spec.mounts, &template.log_driver),
     };
     let mounts = template.container_spec.mounts.into_iter().filter(|_| !is_ours);
+    let version = Version(raw.version.index);
+    let tally = |told: &Status| Tally { version, running: told.running_tasks, desired: told.desired_tasks };
     let service = Service {
         id: ServiceId(raw.id),
         name: raw.spec.name,
         mode,
         desired: 0,
         running: 0,
+        tally: raw.service_status.as_ref().map(tally),
         constraints: template.placement.constraints,
         needs,
         labels: raw.spec.labels,
@@ -226,6 +220,8 @@ mod tests {
     use super::*;
     use crate::decode::json;
     use careen_planner::NodeId;
+    use careen_planner::glance::counts;
+    use careen_planner::observed::{Task, TaskState};
     use serde_json::Value;
 
     fn recorded() -> Vec<Value> {
@@ -233,7 +229,7 @@ mod tests {
     }
 
     fn read(value: &Value, tasks: &[Task]) -> Result<Option<Service>, SwarmError> {
-        Ok(service(&json(value))?.map(|found| found.counted(&counts(tasks.iter()))))
+        Ok(service(&json(value))?.map(|found| found.counted(&counts(&[], tasks.iter()))))
     }
 
     #[test]
@@ -308,6 +304,17 @@ mod tests {
             task(true, TaskState::Starting),
         ];
         assert_eq!(read(&values[0], &tasks).unwrap().unwrap().running, 1);
+    }
+
+    #[test]
+    fn what_swarm_counts_itself_is_known_before_the_tasks_are() {
+        let mut value = recorded().remove(1);
+        let every = service(&json(&value)).unwrap().unwrap().uncounted().unwrap();
+        let version = Version(value["Version"]["Index"].as_u64().unwrap());
+        assert_eq!(every.tally, Some(Tally { version, running: 2, desired: 2 }));
+        assert_eq!((every.running, every.desired), (0, 2));
+        value.as_object_mut().unwrap().remove("ServiceStatus");
+        assert!(service(&json(&value)).unwrap().unwrap().uncounted().is_none());
     }
 
     #[test]
