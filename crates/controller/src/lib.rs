@@ -9,8 +9,8 @@ mod pace;
 pub use pace::{Pace, Pause, REST};
 
 use careen_planner::cluster::{ActError, Cluster, Unseen};
-use careen_planner::glance::{needs_a_look, renew};
-use careen_planner::{Act, Action, ControllerId, Observed, Pass, PassEnd, PassError, Spec, Watch, pass};
+use careen_planner::glance::{Memory, needs_a_look};
+use careen_planner::{Act, Action, ControllerId, Pass, PassEnd, PassError, Spec, Watch, pass};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -24,14 +24,14 @@ pub struct Controller {
     spec: Spec,
     watch: Watch,
     /// What was seen last, where the next pass may be made with a glance.
-    memory: Option<Memory>,
+    last: Option<Last>,
     worth_a_memory: usize,
 }
 
-/// What a look saw, and glances since.
+/// The last look, and what is known by it and by glances since.
 #[derive(Debug, Clone)]
-struct Memory {
-    observed: Observed,
+struct Last {
+    memory: Memory,
     /// When the look began, and how long it took.
     looked: Duration,
     took: Duration,
@@ -70,7 +70,7 @@ pub enum ControllerError {
 impl Controller {
     /// A controller that has seen nothing yet. Its id must be new: a restarted process is another controller.
     pub fn new(id: ControllerId, spec: Spec) -> Self {
-        Self { id, spec, watch: Watch::default(), memory: None, worth_a_memory: WORTH_A_MEMORY }
+        Self { id, spec, watch: Watch::default(), last: None, worth_a_memory: WORTH_A_MEMORY }
     }
 
     /// One that makes do with glances where there are so many tasks or more.
@@ -97,35 +97,36 @@ impl Controller {
         self.watch = pass.watch.clone();
         let is_worth_it = observed.tasks.len() >= self.worth_a_memory;
         let took = now.saturating_sub(looked);
-        self.memory = is_worth_it.then(|| Memory { observed, looked, took, wrote_a_node: false });
+        let memory = is_worth_it.then(|| Memory::of(observed));
+        self.last = memory.map(|memory| Last { memory, looked, took, wrote_a_node: false });
         Ok(Turn::of(pass))
     }
 
     /// What follows from a glance. `None` where it is time for a look, or only that helps; memory is gone then.
     fn glance(&mut self, cluster: &mut impl Cluster) -> Result<Option<Turn>, ControllerError> {
-        let Some(mut memory) = self.memory.take() else { return Ok(None) };
-        if pace::is_old(cluster.now().saturating_sub(memory.looked), memory.took) {
+        let Some(mut last) = self.last.take() else { return Ok(None) };
+        if pace::is_old(cluster.now().saturating_sub(last.looked), last.took) {
             return Ok(None);
         }
         // What went wrong is asked once more as a whole.
-        let Ok(Some(glance)) = cluster.glance(&memory.observed, memory.wrote_a_node) else { return Ok(None) };
-        memory.wrote_a_node = false;
-        renew(&mut memory.observed, glance);
-        let pass = pass(&memory.observed, &self.spec, &self.id, &self.watch, cluster.now())?;
+        let Ok(Some(glance)) = cluster.glance(&last.memory, last.wrote_a_node) else { return Ok(None) };
+        last.wrote_a_node = false;
+        last.memory.renew(glance);
+        let pass = pass(last.memory.observed(), &self.spec, &self.id, &self.watch, cluster.now())?;
         if pass.end != PassEnd::GoOn || pass.actions.iter().any(|act| needs_a_look(&act.action)) {
             return Ok(None);
         }
         self.watch = pass.watch.clone();
-        self.memory = Some(memory);
+        self.last = Some(last);
         Ok(Some(Turn::of(pass)))
     }
 
     /// Hears what came of an act. Behind one that was not done, or may not have been, everything is looked at.
     pub fn hear(&mut self, done: &Done) {
         let writes_a_node = matches!(done.act.action, Action::UpdateNode { .. });
-        match &mut self.memory {
-            Some(_) if done.result.is_err() => self.memory = None,
-            Some(memory) => memory.wrote_a_node |= writes_a_node,
+        match &mut self.last {
+            Some(_) if done.result.is_err() => self.last = None,
+            Some(last) => last.wrote_a_node |= writes_a_node,
             None => {}
         }
     }
@@ -188,7 +189,7 @@ mod tests {
     use careen_planner::observed::{Lock, NodeStatus};
     use careen_planner::rollout::{Baseline, Control, RolloutOutcome, RolloutRecord};
     use careen_planner::testing::{manager, worker};
-    use careen_planner::{NodeRecord, NodeState, PauseReason, RolloutId, Version};
+    use careen_planner::{NodeRecord, NodeState, Observed, PauseReason, RolloutId, Version};
 
     /// A swarm that answers what it is told to.
     struct Fake {
@@ -213,7 +214,7 @@ mod tests {
             Ok(self.observed.clone())
         }
 
-        fn glance(&mut self, _: &Observed, all_nodes: bool) -> Result<Option<Glance>, Unseen> {
+        fn glance(&mut self, _: &Memory, all_nodes: bool) -> Result<Option<Glance>, Unseen> {
             self.glances.push(all_nodes);
             let away = || Unseen::Away { why: "a service is gone".into() };
             let seen = self.glanced.clone().ok_or_else(away)?;

@@ -5,7 +5,7 @@
 
 use careen_controller::Done;
 use careen_planner::cluster::Unseen;
-use careen_planner::{Action, NodeId, Pass};
+use careen_planner::{Action, Hold, NodeId, Pass};
 use std::collections::BTreeMap;
 
 /// Something new.
@@ -58,7 +58,7 @@ impl News {
 /// What was said of late.
 #[derive(Debug, Default)]
 pub struct Told {
-    nodes: BTreeMap<NodeId, (&'static str, Option<String>)>,
+    nodes: BTreeMap<NodeId, (&'static str, Option<Hold>)>,
     away: Option<String>,
 }
 
@@ -74,11 +74,12 @@ impl Told {
         let Ok((pass, done)) = passed else { return news };
         news.extend(done.iter().filter_map(of_action));
         for (node, state) in &pass.states {
-            let (state, hold) = (state.name(), pass.holds.get(node).map(ToString::to_string));
-            let told = (state, hold.clone());
-            if self.nodes.get(node) != Some(&told) {
-                self.nodes.insert(node.clone(), told);
-                news.push(News::Node { node: node.clone(), state, hold });
+            let (state, hold) = (state.name(), pass.holds.get(node));
+            let is_told = |(before, why): &(&str, Option<Hold>)| (*before, why.as_ref()) == (state, hold);
+            if !self.nodes.get(node).is_some_and(is_told) {
+                self.nodes.insert(node.clone(), (state, hold.cloned()));
+                let (node, hold) = (node.clone(), hold.map(ToString::to_string));
+                news.push(News::Node { node, state, hold });
             }
         }
         news
@@ -99,7 +100,7 @@ fn of_action(done: &Done) -> Option<News> {
 mod tests {
     use super::*;
 
-    use careen_planner::{Hold, NodeState, PassEnd, Watch};
+    use careen_planner::{NodeState, PassEnd, Watch};
 
     fn pass(node: &str, state: NodeState, hold: Option<Hold>) -> (Pass, Vec<Done>) {
         let node = NodeId(node.to_owned());

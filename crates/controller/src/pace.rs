@@ -2,7 +2,7 @@
 //!
 //! At once behind an act. Otherwise when something rings, and by the clock: tasks come and go without an event, and events may
 //! be lost. The clock's pause is a part of how long nothing has happened, so what no event tells is seen late by that part at most,
-//! and a wait of hours costs little. Where a pass costs much, the longest pause is longer.
+//! and a wait of hours costs little. In a large swarm pauses are longer.
 
 use crate::Done;
 use careen_planner::cluster::Unseen;
@@ -13,10 +13,13 @@ use std::time::Duration;
 /// The pause is this part of how long nothing has happened.
 const PART: u32 = 20;
 
-/// Between these two; or so many times as long as the pass took, up to what the lock allows: its holder has to be seen alive.
+/// Between these two, or so long for each node that takes part: a pass costs as much as there are nodes.
 const SHORTEST: Duration = Duration::from_millis(100);
+const SHORTEST_FOR_A_NODE: Duration = Duration::from_micros(800);
 const LONGEST: Duration = Duration::from_secs(5);
-const LONGEST_REST: u32 = 150;
+const LONGEST_FOR_A_NODE: Duration = Duration::from_millis(2);
+
+/// No pause is longer than this: whoever has the lock has to be seen alive.
 const LONGEST_BETWEEN_BEATS: Duration = Duration::from_secs(15);
 
 /// A memory is that old at least before everything is looked at again: what no event tells, and Swarm's counts do not show, is seen
@@ -66,10 +69,9 @@ impl Pace {
         let least = took * REST;
         let Ok((pass, done)) = passed else { return Pause { least, most: AWAY.max(least) } };
         let acted: Vec<&Done> = done.iter().filter(|done| !is_beat(done)).collect();
-        let seen = Seen::of(pass, &acted);
-        let is_new = seen != self.seen;
+        let is_new = !self.seen.is(pass, &acted);
         if is_new {
-            *self = Self { seen, since: now };
+            *self = Self { seen: Seen::of(pass, &acted), since: now };
         }
         if acted.iter().any(|done| done.result.is_err()) {
             return Pause { least, most: AWAY.max(least) };
@@ -78,8 +80,10 @@ impl Pace {
         if is_new && !acted.is_empty() {
             return Pause { least: Duration::ZERO, most: Duration::ZERO };
         }
-        let longest = (took * LONGEST_REST).clamp(LONGEST, LONGEST_BETWEEN_BEATS);
-        let most = (now.saturating_sub(self.since) / PART).clamp(SHORTEST, longest);
+        let nodes = u32::try_from(pass.states.len()).unwrap_or(u32::MAX);
+        let longest = LONGEST_FOR_A_NODE.saturating_mul(nodes).clamp(LONGEST, LONGEST_BETWEEN_BEATS);
+        let shortest = SHORTEST_FOR_A_NODE.saturating_mul(nodes).clamp(SHORTEST, LONGEST);
+        let most = (now.saturating_sub(self.since) / PART).clamp(shortest, longest);
         Pause { least, most: most.max(least) }
     }
 }
@@ -90,6 +94,13 @@ pub(crate) fn is_old(age: Duration, took: Duration) -> bool {
 }
 
 impl Seen {
+    fn is(&self, pass: &Pass, acted: &[&Done]) -> bool {
+        let holds = self.holds.iter().map(|(node, hold)| (node, *hold));
+        self.states == pass.states
+            && holds.eq(pass.holds.iter().map(|(node, hold)| (node, hold.name())))
+            && self.actions.iter().eq(acted.iter().map(|done| &done.act.action))
+    }
+
     fn of(pass: &Pass, acted: &[&Done]) -> Self {
         let hold = |(node, hold): (&NodeId, &Hold)| (node.clone(), hold.name());
         Self {
@@ -159,12 +170,21 @@ mod tests {
     }
 
     #[test]
-    fn where_a_pass_costs_much_it_is_made_less_often() {
-        let mut pace = Pace::default();
-        let waits = pass(NodeState::Entering, &[], Ok(()));
-        pace.after(Ok(&waits), at(0), at(10));
-        let most = [10, 60, 500].map(|took| pace.after(Ok(&waits), at(3_600_000), at(took)).most);
-        assert_eq!(most, [5000, 9000, 15_000].map(at));
+    fn in_a_large_swarm_pauses_are_longer() {
+        // how many nodes; the pause at the beginning, and behind an hour
+        for (nodes, shortest, longest) in
+            [(100, 100, 5000), (1000, 800, 5000), (5000, 4000, 10_000), (50_000, 5000, 15_000)]
+        {
+            let (mut pass, done) = pass(NodeState::Entering, &[], Ok(()));
+            pass.states = (0..nodes).map(|node| (NodeId(node.to_string()), NodeState::Pending)).collect();
+            let (mut pace, waits) = (Pace::default(), (pass, done));
+            let pauses = [0, 3_600_000].map(|now| most(&mut pace, &waits, at(now)));
+            assert_eq!(pauses, [shortest, longest].map(at), "{nodes}");
+        }
+    }
+
+    #[test]
+    fn a_memory_is_old_in_a_minute_or_when_looks_take_long_later() {
         // how long ago, how long it took; is it old?
         for (age, took, old) in
             [(59, 0, false), (60, 0, true), (60, 1, false), (300, 1, true), (600, 9, true)]

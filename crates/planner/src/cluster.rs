@@ -3,7 +3,7 @@
 //! Synchronous on purpose, so that a simulator can drive it step by step; an implementation over an asynchronous client blocks
 //! on it.
 
-use crate::glance::Glance;
+use crate::glance::{Glance, Memory};
 use crate::{Act, Observed};
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ pub trait Cluster {
 
     /// Everything but what nothing says to be otherwise than in memory: [`crate::glance`]. With `all_nodes` no node is left out.
     /// `None` where that cannot be told; then only a look helps.
-    fn glance(&mut self, memory: &Observed, all_nodes: bool) -> Result<Option<Glance>, Unseen> {
+    fn glance(&mut self, memory: &Memory, all_nodes: bool) -> Result<Option<Glance>, Unseen> {
         let _nothing_to_spare = (memory, all_nodes);
         Ok(None)
     }

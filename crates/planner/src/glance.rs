@@ -24,6 +24,17 @@ pub struct Glance {
     pub of: TasksOf,
 }
 
+/// What was seen last, by a look and by glances since.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Memory {
+    observed: Observed,
+    /// Whose tasks were read last. They are at the end of the list: so many.
+    of: TasksOf,
+    read: usize,
+    /// The nodes that did not report.
+    silent: BTreeSet<NodeId>,
+}
+
 /// Nodes and services of which all tasks were read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[expect(missing_docs, reason = "the fields' names say it")]
@@ -54,8 +65,8 @@ pub fn counts<'a, 'n>(
     nodes: impl IntoIterator<Item = &'n Node>,
     tasks: impl Iterator<Item = &'a Task>,
 ) -> HashMap<&'a ServiceId, Count> {
-    let silent = nodes.into_iter().filter(|node| !node.is_ready());
-    let silent: HashSet<&NodeId> = silent.map(|node| &node.id).collect();
+    let silent: HashSet<&NodeId> =
+        nodes.into_iter().filter(|node| !node.is_ready()).map(|node| &node.id).collect();
     let is_up = |task: &&Task| !task.node.as_ref().is_some_and(|node| silent.contains(node));
     let mut counts: HashMap<&ServiceId, Count> = HashMap::new();
     for task in tasks.filter(|task| task.wanted).filter(is_up) {
@@ -81,78 +92,140 @@ pub fn at_work<'a>(
     nodes.into_iter().filter(is_at_work).map(|node| node.id.clone()).collect()
 }
 
-/// The nodes that are read each time beside the managers.
-pub fn nodes_in_question(memory: &Observed) -> BTreeSet<NodeId> {
-    at_work(&memory.nodes, memory.jobs.iter().map(|job| &job.key))
-}
-
-/// All nodes, where those that are read each time were: each as it was read, or is in memory. `None` where that is not enough:
-/// somebody joined, left, or is no manager any more.
-pub fn all_nodes<'a>(
-    memory: &'a Observed,
-    asked: &BTreeSet<NodeId>,
-    read: &'a [Node],
-) -> Option<Vec<&'a Node>> {
-    let mut fresh: HashMap<&NodeId, &Node> = read.iter().map(|node| (&node.id, node)).collect();
-    let known = memory.nodes.iter().map(|node| match fresh.remove(&node.id) {
-        None if node.is_manager() || asked.contains(&node.id) => None,
-        None => Some(node),
-        Some(now) => (now.role == node.role).then_some(now),
-    });
-    let known = known.collect::<Option<Vec<&Node>>>()?;
-    fresh.is_empty().then_some(known)
-}
-
-/// The services whose tasks have to be read: those that Swarm counts otherwise than when they were read last, or that are new; and
-/// those of which memory, with what was read of the nodes at work, does not count what it did, or less than Swarm does.
-pub fn in_question(
-    memory: &Observed,
-    nodes: &[&Node],
-    seen: &Observed,
-    at_work: &BTreeSet<NodeId>,
-) -> BTreeSet<ServiceId> {
-    let of = TasksOf { nodes: at_work.clone(), services: BTreeSet::new() };
-    let read = ids(&seen.tasks);
-    let kept = memory.tasks.iter().filter(|task| stays(task, &of, &read));
-    let counts = counts(nodes.iter().copied(), kept.chain(&seen.tasks));
-    let before: HashMap<&ServiceId, &Service> =
-        memory.services.iter().map(|service| (&service.id, service)).collect();
-    let is_known = |service: &Service| {
-        let (before, tally) = (before.get(&service.id)?, service.tally?);
-        let running = counts.get(&service.id).map_or(0, |count| count.running);
-        let as_before = before.tally == Some(tally) && before.running == running;
-        Some(as_before && running >= tally.running.min(service.desired))
-    };
-    let asked = seen.services.iter().filter(|service| is_known(service) != Some(true));
-    asked.map(|service| service.id.clone()).collect()
-}
-
-/// Brings what was seen before up to date: what was not read again is as old as the look or glance that read it.
-pub fn renew(memory: &mut Observed, glance: Glance) {
-    let Glance { mut seen, all_nodes, of } = glance;
-    if !all_nodes {
-        let read = std::mem::take(&mut seen.nodes);
-        seen.nodes = with_these(std::mem::take(&mut memory.nodes), read);
+impl Memory {
+    /// What a look saw.
+    pub fn of(observed: Observed) -> Self {
+        let silent = silent(&observed.nodes);
+        Self { observed, of: TasksOf::default(), read: 0, silent }
     }
-    let mut tasks = std::mem::take(&mut memory.tasks);
-    let read = ids(&seen.tasks);
-    tasks.retain(|task| stays(task, &of, &read));
-    drop(read);
-    tasks.append(&mut seen.tasks);
-    let counts = counts(&seen.nodes, tasks.iter());
-    for service in &mut seen.services {
-        let running = counts.get(&service.id).map_or(0, |count| count.running);
-        // A task that came to a node at work has left another in memory. Swarm never counts too few.
-        service.running = service.tally.map_or(running, |tally| running.min(tally.running));
+
+    /// What is known now.
+    pub fn observed(&self) -> &Observed {
+        &self.observed
     }
-    tasks.retain(|task| !task.state.is_over());
-    seen.tasks = tasks;
-    if !of.nodes.is_empty() {
-        for (name, why) in troubles_that_stay(memory, &seen, &of) {
-            seen.troubles.entry(name).or_insert(why);
+
+    /// The nodes that are read each time beside the managers.
+    pub fn nodes_in_question(&self) -> BTreeSet<NodeId> {
+        at_work(&self.observed.nodes, self.observed.jobs.iter().map(|job| &job.key))
+    }
+
+    /// All nodes, where those that are read each time were: each as it was read, or is in memory. `None` where that is not enough:
+    /// somebody joined, left, or is no manager any more.
+    pub fn all_nodes<'a>(&'a self, asked: &BTreeSet<NodeId>, read: &'a [Node]) -> Option<Vec<&'a Node>> {
+        let mut fresh: HashMap<&NodeId, &Node> = read.iter().map(|node| (&node.id, node)).collect();
+        let known = self.observed.nodes.iter().map(|node| match fresh.remove(&node.id) {
+            None if node.is_manager() || asked.contains(&node.id) => None,
+            None => Some(node),
+            Some(now) => (now.role == node.role).then_some(now),
+        });
+        let known = known.collect::<Option<Vec<&Node>>>()?;
+        fresh.is_empty().then_some(known)
+    }
+
+    /// The services whose tasks have to be read: those that Swarm counts otherwise than when they were read last, or that are new;
+    /// and those of which memory, with what was read of the nodes at work, does not count what it did, or less than Swarm does.
+    pub fn services_in_question(
+        &self,
+        nodes: &[&Node],
+        seen: &Observed,
+        at_work: &BTreeSet<NodeId>,
+    ) -> BTreeSet<ServiceId> {
+        let of = TasksOf { nodes: at_work.clone(), services: BTreeSet::new() };
+        let counts = (!self.is_as_before(nodes.iter().copied(), &seen.tasks, &of)).then(|| {
+            let read = ids(&seen.tasks);
+            let kept = self.observed.tasks.iter().filter(|task| stays(task, &of, &read));
+            counts(nodes.iter().copied(), kept.chain(&seen.tasks))
+        });
+        let before = by_id(&self.observed.services);
+        let is_known = |service: &Service| {
+            let (before, tally) = (before.get(&service.id)?, service.tally?);
+            let running = counts.as_ref().map_or(before.running, |counts| running(counts, service));
+            let as_before = before.tally == Some(tally) && before.running == running;
+            Some(as_before && running >= tally.running.min(service.desired))
+        };
+        let asked = seen.services.iter().filter(|service| is_known(service) != Some(true));
+        asked.map(|service| service.id.clone()).collect()
+    }
+
+    /// Brings it up to date: what was not read again is as old as the look or glance that read it.
+    pub fn renew(&mut self, glance: Glance) {
+        let Glance { mut seen, all_nodes, of } = glance;
+        if !all_nodes {
+            let read = std::mem::take(&mut seen.nodes);
+            seen.nodes = with_these(std::mem::take(&mut self.observed.nodes), read);
         }
+        if self.is_as_before(&seen.nodes, &seen.tasks, &of) {
+            let before = by_id(&self.observed.services);
+            for service in &mut seen.services {
+                service.running = before.get(&service.id).map_or(0, |before| before.running);
+            }
+            seen.tasks = std::mem::take(&mut self.observed.tasks);
+        } else {
+            self.count_anew(&mut seen, &of);
+        }
+        if !of.nodes.is_empty() {
+            for (name, why) in self.troubles_that_stay(&seen, &of) {
+                seen.troubles.entry(name).or_insert(why);
+            }
+        }
+        self.silent = silent(&seen.nodes);
+        self.of = of;
+        self.observed = seen;
     }
-    *memory = seen;
+
+    /// Whether what was read of the tasks is what was read last, so that all are, and count, as they did: most often it is so.
+    fn is_as_before<'n>(
+        &self,
+        nodes: impl IntoIterator<Item = &'n Node>,
+        read: &[Task],
+        of: &TasksOf,
+    ) -> bool {
+        let last = &self.observed.tasks[self.observed.tasks.len() - self.read..];
+        let (is_same, none) = (self.of.nodes == of.nodes, TasksOf::default().services);
+        is_same
+            && (&self.of.services, &of.services) == (&none, &none)
+            && last.iter().eq(read.iter().filter(|task| !task.state.is_over()))
+            && self.silent == silent(nodes)
+    }
+
+    /// Puts together which tasks there are, and counts those of each service.
+    fn count_anew(&mut self, seen: &mut Observed, of: &TasksOf) {
+        let mut tasks = std::mem::take(&mut self.observed.tasks);
+        let read = ids(&seen.tasks);
+        tasks.retain(|task| stays(task, of, &read));
+        drop(read);
+        let kept = tasks.len();
+        tasks.append(&mut seen.tasks);
+        let counts = counts(&seen.nodes, tasks.iter());
+        for service in &mut seen.services {
+            let running = running(&counts, service);
+            // A task that came to a node at work has left another in memory. Swarm never counts too few.
+            service.running = service.tally.map_or(running, |tally| running.min(tally.running));
+        }
+        self.read = tasks[kept..].iter().filter(|task| !task.state.is_over()).count();
+        tasks.retain(|task| !task.state.is_over());
+        seen.tasks = tasks;
+    }
+
+    /// What kept tasks of services from running that were not asked for again.
+    fn troubles_that_stay(&mut self, seen: &Observed, of: &TasksOf) -> BTreeMap<String, String> {
+        let unread = seen.services.iter().filter(|service| !of.services.contains(&service.id));
+        let unread: HashSet<&str> = unread.map(|service| service.name.as_str()).collect();
+        let troubles = std::mem::take(&mut self.observed.troubles).into_iter();
+        troubles.filter(|(name, _)| unread.contains(name.as_str())).collect()
+    }
+}
+
+fn silent<'a>(nodes: impl IntoIterator<Item = &'a Node>) -> BTreeSet<NodeId> {
+    nodes.into_iter().filter(|node| !node.is_ready()).map(|node| node.id.clone()).collect()
+}
+
+fn by_id(services: &[Service]) -> HashMap<&ServiceId, &Service> {
+    services.iter().map(|service| (&service.id, service)).collect()
+}
+
+fn running(counts: &HashMap<&ServiceId, Count>, service: &Service) -> u64 {
+    counts.get(&service.id).map_or(0, |count| count.running)
 }
 
 fn with_these(mut nodes: Vec<Node>, read: Vec<Node>) -> Vec<Node> {
@@ -163,14 +236,6 @@ fn with_these(mut nodes: Vec<Node>, read: Vec<Node>) -> Vec<Node> {
         }
     }
     nodes
-}
-
-/// What kept tasks of services from running that were not asked for again.
-fn troubles_that_stay(memory: &mut Observed, seen: &Observed, of: &TasksOf) -> BTreeMap<String, String> {
-    let unread = seen.services.iter().filter(|service| !of.services.contains(&service.id));
-    let unread: HashSet<&str> = unread.map(|service| service.name.as_str()).collect();
-    let troubles = std::mem::take(&mut memory.troubles).into_iter();
-    troubles.filter(|(name, _)| unread.contains(name.as_str())).collect()
 }
 
 fn ids(tasks: &[Task]) -> HashSet<&str> {

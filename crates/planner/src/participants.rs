@@ -13,13 +13,17 @@ use crate::rollout::{GoneMark, GoneNode};
 use crate::selection::select;
 use crate::spec::Spec;
 use crate::state::{Left, NodeRecord, NodeState};
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 /// Who takes part: as the baseline says, else who is selected now. One that an older version began has no list: then also
 /// those that have begun.
-pub fn participants(observed: &Observed, spec: &Spec) -> Result<Vec<Participant>, InvalidConstraint> {
-    if let Some(nodes) = observed.baseline.as_ref().and_then(|baseline| baseline.nodes.clone()) {
-        return Ok(nodes);
+pub fn participants<'a>(
+    observed: &'a Observed,
+    spec: &Spec,
+) -> Result<Cow<'a, [Participant]>, InvalidConstraint> {
+    if let Some(nodes) = observed.baseline.as_ref().and_then(|baseline| baseline.nodes.as_deref()) {
+        return Ok(Cow::Borrowed(nodes));
     }
     let mut all = selected(observed, spec)?;
     let is_selected: BTreeSet<&NodeId> = all.iter().map(|one| &one.id).collect();
@@ -30,7 +34,7 @@ pub fn participants(observed: &Observed, spec: &Spec) -> Result<Vec<Participant>
     let begun: Vec<Participant> =
         observed.nodes.iter().filter(begun).map(|node| Participant::of(node, spec, None)).collect();
     all.extend(begun);
-    Ok(all)
+    Ok(Cow::Owned(all))
 }
 
 /// Who would take part if the rollout began now.
@@ -97,7 +101,7 @@ fn has_begun(job: &Job) -> bool {
 /// The participants that are no longer in the swarm.
 pub fn gone(seen: &Indexed<'_>, spec: &Spec) -> Result<Vec<GoneNode>, InvalidConstraint> {
     let absent = |one: &Participant| seen.node(&one.id).is_none() && one.skip.is_none();
-    let gone = participants(seen, spec)?.into_iter().filter(absent);
+    let gone = participants(seen, spec)?.into_owned().into_iter().filter(absent);
     Ok(gone
         .map(|one| GoneNode {
             generation: last_try(seen, &spec.id, &one.id).map_or(1, |(generation, _)| generation),

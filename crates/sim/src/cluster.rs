@@ -3,7 +3,7 @@
 use crate::world::{Lists, SimJob, SimNode, SimService, World};
 use careen_contract::label;
 use careen_planner::cluster::{ActError, Cluster, Unseen};
-use careen_planner::glance::{self, Glance, TasksOf};
+use careen_planner::glance::{self, Glance, Memory, TasksOf};
 use careen_planner::observed::{
     Availability, ControllerPlace, Job, Lock, Manager, Mode, Mount, MountKind, Needs, Node, NodeStatus,
     Offers, Reachability, Resources, Role, Service, Tally, Task, TaskState,
@@ -37,7 +37,7 @@ impl Cluster for View<'_> {
         self.see()
     }
 
-    fn glance(&mut self, memory: &Observed, all_nodes: bool) -> Result<Option<Glance>, Unseen> {
+    fn glance(&mut self, memory: &Memory, all_nodes: bool) -> Result<Option<Glance>, Unseen> {
         // Who is not told of a change reads the nodes in question alone.
         let is_told = self.world.rng.permille(300);
         Ok(glance_of(self.see()?, memory, all_nodes || is_told))
@@ -94,13 +94,13 @@ fn words(action: &Action) -> String {
 }
 
 /// What a glance reads of all that there is.
-pub fn glance_of(mut seen: Observed, memory: &Observed, all_nodes: bool) -> Option<Glance> {
-    let asked = glance::nodes_in_question(memory);
+pub fn glance_of(mut seen: Observed, memory: &Memory, all_nodes: bool) -> Option<Glance> {
+    let asked = memory.nodes_in_question();
     let mut read = std::mem::take(&mut seen.nodes);
     read.retain(|node| all_nodes || node.is_manager() || asked.contains(&node.id));
     let nodes = match all_nodes {
         true => read.iter().collect(),
-        false => glance::all_nodes(memory, &asked, &read)?,
+        false => memory.all_nodes(&asked, &read)?,
     };
     let at_work = glance::at_work(nodes.iter().copied(), seen.jobs.iter().map(|job| &job.key));
     if !all_nodes && !at_work.is_subset(&asked) {
@@ -111,7 +111,7 @@ pub fn glance_of(mut seen: Observed, memory: &Observed, all_nodes: bool) -> Opti
     let mut of = TasksOf { nodes: at_work, services: BTreeSet::new() };
     seen.services.iter_mut().for_each(|service| service.running = 0);
     seen.tasks = of_these(&of);
-    of.services = glance::in_question(memory, &nodes, &seen, &of.nodes);
+    of.services = memory.services_in_question(&nodes, &seen, &of.nodes);
     seen.tasks = of_these(&of);
     seen.nodes = read;
     Some(Glance { seen, all_nodes, of })

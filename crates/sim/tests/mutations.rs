@@ -2,7 +2,7 @@
 
 use careen_contract::label;
 use careen_planner::action::Action;
-use careen_planner::glance::renew;
+use careen_planner::glance::Memory;
 use careen_planner::observed::{AgentReport, Manager, Node, Reachability, Said, TaskState};
 use careen_planner::rollout::{Ask, Control, GoneMark};
 use careen_planner::spec::{DrainPolicy, RebootPolicy};
@@ -375,7 +375,7 @@ fn frozen_controllers() -> Faults {
 
 thread_local! {
     /// What each controller saw first, and by glances since.
-    static MEMORY: RefCell<BTreeMap<ControllerId, Observed>> = const { RefCell::new(BTreeMap::new()) };
+    static MEMORY: RefCell<BTreeMap<ControllerId, Memory>> = const { RefCell::new(BTreeMap::new()) };
 }
 
 /// What only a look may decide is decided on a glance: nothing else is ever asked for.
@@ -383,12 +383,12 @@ thread_local! {
 fn a_controller_that_takes_a_glance_for_a_look() {
     fn by_memory(observed: &mut Observed, me: &ControllerId) {
         MEMORY.with_borrow_mut(|memories| {
-            let memory = memories.entry(me.clone()).or_insert_with(|| observed.clone());
+            let memory = memories.entry(me.clone()).or_insert_with(|| Memory::of(observed.clone()));
             match glance_of(observed.clone(), memory, false) {
-                Some(glance) => renew(memory, glance),
-                None => *memory = observed.clone(),
+                Some(glance) => memory.renew(glance),
+                None => *memory = Memory::of(observed.clone()),
             }
-            *observed = memory.clone();
+            *observed = memory.observed().clone();
         });
     }
     let change = |run: &mut Run| {

@@ -45,7 +45,7 @@ pub use rollouts::{Order, RequestError, Rollout};
 
 use careen_engine::{Bell, RegistryAuth, Ringer};
 use careen_planner::cluster::{ActError, Cluster, Unseen};
-use careen_planner::glance::Glance;
+use careen_planner::glance::{Glance, Memory};
 use careen_planner::observed::ControllerPlace;
 use careen_planner::{Act, ControllerId, Observed, Spec};
 use reports::Reports;
@@ -101,7 +101,7 @@ impl Cluster for SwarmCluster {
         Ok(self.look()?)
     }
 
-    fn glance(&mut self, memory: &Observed, all_nodes: bool) -> Result<Option<Glance>, Unseen> {
+    fn glance(&mut self, memory: &Memory, all_nodes: bool) -> Result<Option<Glance>, Unseen> {
         Ok(self.look_briefly(memory, all_nodes)?)
     }
 

@@ -11,7 +11,7 @@ use crate::names;
 use crate::reports::Source;
 use careen_contract::object;
 use careen_engine::{ApiPath, says_no_such_image};
-use careen_planner::glance::{self, Glance, TasksOf};
+use careen_planner::glance::{self, Glance, Memory, TasksOf};
 use careen_planner::observed::{AgentReport, Job, Node, Observed, Refusal, Report, Service, Task};
 use careen_planner::rollout::Control;
 use careen_planner::{JobRole, NodeId, ServiceId};
@@ -69,13 +69,13 @@ impl SwarmCluster {
     }
 
     /// The same without what nothing says to be otherwise than in memory: [`careen_planner::glance`].
-    pub fn look_briefly(&mut self, memory: &Observed, all_nodes: bool) -> Result<Option<Glance>, SwarmError> {
-        let asked = glance::nodes_in_question(memory);
+    pub fn look_briefly(&mut self, memory: &Memory, all_nodes: bool) -> Result<Option<Glance>, SwarmError> {
+        let asked = memory.nodes_in_question();
         let all_nodes = self.hears_of_a_node() || all_nodes;
         let read = if all_nodes { self.nodes()? } else { self.these_nodes(&asked)? };
         let nodes = match all_nodes {
             true => read.iter().collect(),
-            false => match glance::all_nodes(memory, &asked, &read) {
+            false => match memory.all_nodes(&asked, &read) {
                 Some(nodes) => nodes,
                 None => return Ok(None),
             },
@@ -90,7 +90,7 @@ impl SwarmCluster {
         let mut raw = if at_work.is_empty() { Vec::new() } else { near.all() };
         let tasks = planned(near.others, &names)?;
         let mut seen = Observed { services, tasks, ..Observed::default() };
-        let in_question = glance::in_question(memory, &nodes, &seen, &at_work);
+        let in_question = memory.services_in_question(&nodes, &seen, &at_work);
         if in_question.len() > IDS_IN_A_FILTER {
             return Ok(None);
         }
@@ -141,10 +141,17 @@ impl SwarmCluster {
     fn services(&self) -> Result<Services, SwarmError> {
         let mut services = Services::default();
         self.swarm.engine().get_each(&ApiPath::services_with_status(), |json| {
-            let (id, name) = decode::name(json)?;
+            let service = decode::service(json)?;
+            // There are hundreds of them: each is read once.
+            let (id, name) = match &service {
+                Some(other) => other.called(),
+                None => decode::name(json)?,
+            };
             services.names.insert(id, name);
-            services.jobs.extend(decode::job_service(json)?);
-            services.others.extend(decode::service(json)?);
+            if service.as_ref().is_none_or(Uncounted::is_ours) {
+                services.jobs.extend(decode::job_service(json)?);
+            }
+            services.others.extend(service);
             Ok::<(), SwarmError>(())
         })?;
         Ok(services)

@@ -85,6 +85,12 @@ impl Shared {
                 self.store().followers.push(stream.try_clone()?);
                 continue;
             }
+            // Whoever follows the log of a container that is starting waits until it runs.
+            if request.path.last().is_some_and(|part| part == "logs") && request.query.contains_key("follow")
+            {
+                begin_stream(&mut writer)?;
+                continue;
+            }
             let answer = self.answer(&request);
             let sent = write(&mut writer, &answer, request.method == "HEAD")?;
             writer.flush()?;

@@ -69,7 +69,7 @@ impl Work<'_> {
             return;
         }
         if !self.is_forgotten() {
-            let nodes = Some(self.participants.clone());
+            let nodes = Some(self.participants.to_vec());
             let baseline = Baseline { nodes, ..settle::baseline(self.observed) };
             self.actions.push(Action::WriteBaseline { baseline });
         } else if let Some(rollout) = &self.observed.rollout {

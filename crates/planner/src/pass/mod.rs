@@ -42,6 +42,7 @@ use crate::state::{
 };
 use crate::watch::{Key, Watch, Watching};
 use careen_contract::label;
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -131,7 +132,7 @@ struct Work<'a> {
     spec: &'a Spec,
     control: Control,
     epoch: u64,
-    participants: Vec<Participant>,
+    participants: Cow<'a, [Participant]>,
     waves: Vec<Wave>,
     /// How many nodes may be in maintenance together.
     places: usize,
@@ -300,7 +301,7 @@ impl<'a> Work<'a> {
         spec: &'a Spec,
         rollout: &RolloutRecord,
         epoch: u64,
-        (participants, waves): (Vec<Participant>, Vec<Wave>),
+        (participants, waves): (Cow<'a, [Participant]>, Vec<Wave>),
         watching: Watching<'a>,
     ) -> Self {
         let labels = labels(observed, spec, &waves, epoch);

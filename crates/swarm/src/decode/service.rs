@@ -138,6 +138,16 @@ impl Uncounted {
         Service { running: count.running, desired: self.desired.unwrap_or(count.wanted), ..self.service }
     }
 
+    /// Its id and its name.
+    pub fn called(&self) -> (String, String) {
+        (self.service.id.0.clone(), self.service.name.clone())
+    }
+
+    /// Whether it says that it is careen's.
+    pub fn is_ours(&self) -> bool {
+        self.service.labels.contains_key(label::ROLE)
+    }
+
     /// As it is; `None` where the API does not say how many tasks it should have.
     pub fn uncounted(self) -> Option<Service> {
         let tally = self.service.tally?;
