@@ -258,7 +258,7 @@ fn what_needs_a_look_and_what_does_not() {
     let key =
         || JobKey { rollout: rollout(), node: node.clone(), generation: 1, agent: 1, role: JobRole::Gate(1) };
     let (outcome, record) = (NodeOutcome::Succeeded, None);
-    let result = NodeResult { node: node.clone(), generation: 1, outcome, record };
+    let result = NodeResult { node: node.clone(), generation: 1, outcome, record, seconds: None };
     let table = [
         (Action::Beat { version }, false),
         (Action::StopJob { key: key(), version }, false),
