@@ -44,10 +44,15 @@ const ONE_LOG: Duration = Duration::from_secs(5);
 const ENDING_TRIES: u32 = 20;
 const ENDING_AGAIN: Duration = Duration::from_millis(500);
 
-/// So long its tasks may take to end by themselves, and all in all until they are not waited for any more; how often that is
-/// looked at.
+/// So long its tasks may take to end by themselves, and all in all until they are not waited for any more.
 const ENDS_BY_ITSELF: Duration = Duration::from_secs(2);
 const STOPPING: Duration = Duration::from_secs(20);
+
+/// So long what has ended may take to go, once its service wants no task any more. An engine that keeps it until the service goes
+/// removes it then.
+const GOES: Duration = Duration::from_secs(1);
+
+/// How often that is looked at.
 const AGAIN: Duration = Duration::from_millis(100);
 
 /// Past its limit an inquiry has taken itself away; what is still there after this much more was left.
@@ -128,10 +133,18 @@ impl Swarm {
         let activated = serde_json::to_string(&inquiry.placement.activate)
             .map_err(|error| SwarmError::corrupt("the nodes to be made active", error))?;
         let service = encode::inquiry(&inquiry, &activated);
-        let created = self.engine().create_object(Kind::Services, &service, auth);
-        created.map_err(|error| write_error(&names::inquiry(&inquiry.spec.id), &error))?;
+        let name = names::inquiry(&inquiry.spec.id);
+        let wakes = !inquiry.placement.activate.is_empty();
+        let first = if wakes { &encode::stopped_inquiry(&service) } else { &service };
+        let created = self.engine().create_object(Kind::Services, first, auth);
+        let id = created.map_err(|error| write_error(&name, &error))?;
         for (node, was) in &inquiry.placement.activate {
             self.set_availability(node, *was, Availability::Active)?;
+        }
+        // A global job takes no notice of nodes that become active: it is placed when they are.
+        if wakes {
+            let raw = self.raw(Kind::Services, &id).map_err(SwarmError::from)?;
+            self.update(Kind::Services, &raw, &service).map_err(|error| write_error(&name, &error))?;
         }
         Ok(())
     }
@@ -173,18 +186,18 @@ impl Swarm {
     /// not waited for.
     fn end_tasks(&self, service: &str) -> Result<(), RequestError> {
         let begun = Instant::now();
-        let mut stopped = false;
+        let mut stopped: Option<Instant> = None;
         while begun.elapsed() < STOPPING {
             let tasks = self.tasks_seen(service)?;
             let run = tasks.iter().any(|task| !task.state.is_over());
-            if stopped && tasks.is_empty() {
+            if stopped.is_some_and(|at| tasks.is_empty() || (!run && at.elapsed() >= GOES)) {
                 return Ok(());
             }
-            if !stopped && (!run || begun.elapsed() >= ENDS_BY_ITSELF) {
+            if stopped.is_none() && (!run || begun.elapsed() >= ENDS_BY_ITSELF) {
                 let raw = self.raw(Kind::Services, service).map_err(SwarmError::from)?;
                 let written = self.update(Kind::Services, &raw, &encode::stopped_inquiry(&raw["Spec"]));
                 written.map_err(|error| write_error(service, &error))?;
-                stopped = true;
+                stopped = Some(Instant::now());
             }
             std::thread::sleep(AGAIN);
         }

@@ -39,18 +39,17 @@ pub fn answer(id: &TransactionId, joined: &Joined, result: &TransactionResult) -
 }
 
 fn answered(result: &TransactionResult, lines: u64) -> Answer {
-    match &result.outcome {
-        Outcome::NotStarted { error, begun: 0 } => Answer::Refused {
-            exit: result.exit_code,
-            why: format!("the command could not be started: {error}"),
-        },
-        outcome => Answer::Answered {
-            exit: result.exit_code,
-            why: (!matches!(outcome, Outcome::Exited { .. })).then(|| outcome.to_string()),
-            result: result.answer.as_deref().cloned(),
-            notes: result.notes.clone(),
-            lines,
-        },
+    let outcome = &result.outcome;
+    if let Outcome::NotStarted { error, begun: 0 } = outcome {
+        let why = format!("the command could not be started: {error}");
+        return Answer::Refused { exit: result.exit_code, why };
+    }
+    Answer::Answered {
+        exit: result.exit_code,
+        why: (!matches!(outcome, Outcome::Exited { .. })).then(|| outcome.to_string()),
+        result: result.answer.as_deref().cloned(),
+        notes: result.notes.clone(),
+        lines,
     }
 }
 

@@ -7,8 +7,9 @@ use crate::backend::{Backend, BackendError};
 use crate::console::Console;
 use crate::error::Failure;
 use crate::exit::Exit;
-use crate::render::answers::{Answers, exit_of};
-use crate::render::notes::{Note, Question};
+use crate::render::answers::{Answers, OnTheWay, exit_of};
+use crate::render::notes::Question;
+use crate::render::print;
 use crate::spec;
 use careen_contract::payload::{HELP_COMMAND, PREPARE_COMMAND, ROLLBACK_COMMAND, VERIFY_COMMAND};
 use careen_contract::settings::DEFAULT_PAYLOAD;
@@ -92,7 +93,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         if hosts == 0 {
             return Ok(());
         }
-        self.show(&Note::Asking { hosts, inquiry: &inquiry.spec.id })?;
+        self.show(&OnTheWay::Asking { hosts, inquiry: &inquiry.spec.id })?;
         self.console.catch_interrupts()?;
         let Self { backend, console, format, .. } = self;
         let mut said = console.now();
@@ -101,9 +102,8 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
             if console.now() >= said + SAY_WHO_IS_AWAITED {
                 said = console.now();
                 let awaited = roll.asked().iter().filter_map(awaited).take(MOST_NAMED);
-                let told = awaited.map(|(host, why)| {
-                    crate::render::print(&Note::WaitsFor { host, why }, *format, *console)
-                });
+                let told =
+                    awaited.map(|(host, why)| print(&OnTheWay::WaitsFor { host, why }, *format, *console));
                 failed = told.filter_map(Result::err).next();
             }
             match console.interrupted() || failed.is_some() {
@@ -120,8 +120,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
 
     fn tell_who_stays_active(&mut self, left: &[NotGivenBack]) -> Result<(), Failure> {
         for one in left {
-            let (node, was) = (one.node.0.as_str(), one.was.word());
-            self.show(&Note::NodeStaysActive { node, was, why: &one.why })?;
+            self.show(&OnTheWay::NodeStaysActive(one))?;
         }
         Ok(())
     }

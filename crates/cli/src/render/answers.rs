@@ -1,17 +1,51 @@
 //! What hosts answer to `careen ask`, as a page and as JSON.
 
 use super::Screen;
+use crate::backend::Stream;
 use crate::exit::Exit;
 use crate::render::text::{Look, Page, Span, json_page};
 use crate::render::words;
 use careen_contract::answer::Answer;
 use careen_planner::RolloutId;
 use careen_planner::inquiry::{Asked, PrintedTo, Roll, Standing, Unreachable};
+use careen_swarm::NotGivenBack;
 use serde::Serialize;
 use serde_json::Value;
 
 /// What a command that only looks says by its status: this host differs from what it should be.
 const DRIFT: u8 = 2;
+
+/// What is said on the way to the answers, to people alone.
+#[derive(Debug, Clone, Copy)]
+#[expect(missing_docs, reason = "the texts below say when each is shown")]
+pub enum OnTheWay<'a> {
+    Asking { hosts: usize, inquiry: &'a RolloutId },
+    WaitsFor { host: &'a str, why: &'a str },
+    NodeStaysActive(&'a NotGivenBack),
+}
+
+impl Screen for OnTheWay<'_> {
+    fn text(&self, page: &mut Page) {
+        page.line(match self {
+            Self::Asking { hosts: 1, inquiry } => format!("asking one host ({inquiry})"),
+            Self::Asking { hosts, inquiry } => format!("asking {hosts} hosts ({inquiry})"),
+            Self::WaitsFor { host, why } => format!("waiting for {host}: {why}"),
+            Self::NodeStaysActive(NotGivenBack { node, was, why }) => format!(
+                "{node} was made active for this, and is still so: {why}; 'docker node update --availability {} {node}' gives it \
+                 back",
+                was.word()
+            ),
+        });
+    }
+
+    fn json(&self) -> serde_json::Result<String> {
+        Ok(String::new())
+    }
+
+    fn stream(&self) -> Stream {
+        Stream::Stderr
+    }
+}
 
 /// `careen ask`: all answers.
 #[derive(Debug, Clone, Copy)]

@@ -32,9 +32,6 @@ pub enum Note<'a> {
     Over { rollout: &'a RolloutId },
     TakenOver,
     ControllerStopped { rollout: &'a RolloutId },
-    Asking { hosts: usize, inquiry: &'a RolloutId },
-    WaitsFor { host: &'a str, why: &'a str },
-    NodeStaysActive { node: &'a str, was: &'a str, why: &'a str },
     RegistrySays { line: &'a str },
     UseItWith { image: &'a str },
 }
@@ -97,14 +94,6 @@ impl fmt::Display for Note<'_> {
                 f,
                 "the controller stopped; the rollout {rollout} stands where it is, and hosts finish what they have started. \
                  'careen resume --local' goes on, 'careen abort --local' gives back what can be given back"
-            ),
-            Self::Asking { hosts: 1, inquiry } => write!(f, "asking one host ({inquiry})"),
-            Self::Asking { hosts, inquiry } => write!(f, "asking {hosts} hosts ({inquiry})"),
-            Self::WaitsFor { host, why } => write!(f, "waiting for {host}: {why}"),
-            Self::NodeStaysActive { node, was, why } => write!(
-                f,
-                "{node} was made active for this, and is still so: {why}; 'docker node update --availability {was} {node}' gives it \
-                 back"
             ),
             Self::RegistrySays { line } => f.write_str(line),
             Self::UseItWith { image } => write!(f, "use it with: careen run --image {image}"),

@@ -94,9 +94,10 @@ fn a_service_that_swarm_counts_otherwise_is_asked_for() {
         now.services.push(told("new", 1, 1));
         now.tasks.push(task("new", "w2"));
     };
-    let cases: [(&str, &dyn Fn(&mut Observed), Vec<u64>); 3] =
-        [("db", &fails, vec![2, 0]), ("db", &updated, vec![2, 1]), ("new", &new, vec![2, 1, 1])];
-    for (name, change, counts) in cases {
+    type Change<'a> = &'a dyn Fn(&mut Observed);
+    let changes: [Change<'_>; 3] = [&fails, &updated, &new];
+    let counts = [vec![2, 0], vec![2, 1], vec![2, 1, 1]];
+    for ((name, change), counts) in ["db", "db", "new"].into_iter().zip(changes).zip(counts) {
         let mut now = memory();
         change(&mut now);
         let (asked, known) = known(&now);
