@@ -94,7 +94,7 @@ fn words(action: &Action) -> String {
 }
 
 /// What a glance reads of all that there is.
-pub fn glance_of(mut seen: Observed, memory: &Memory, all_nodes: bool) -> Option<Glance> {
+fn glance_of(mut seen: Observed, memory: &Memory, all_nodes: bool) -> Option<Glance> {
     let asked = memory.nodes_in_question();
     let mut read = std::mem::take(&mut seen.nodes);
     read.retain(|node| all_nodes || node.is_manager() || asked.contains(&node.id));

@@ -369,3 +369,30 @@ impl World {
         self.check_supervisors();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::scenario;
+    use careen_planner::{Act, Action, JobKey, JobRole, Pass, PassEnd, Version, Watch};
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn a_gate_that_is_opened_on_a_glance_is_caught() {
+        for (looked, is_gate, caught) in [(true, true, 0), (false, true, 1), (false, false, 0)] {
+            let mut world = scenario::random(0);
+            let (rollout, node) = (world.spec.id.clone(), world.nodes[0].id.clone());
+            let key = JobKey { rollout, node, generation: 1, agent: 1, role: JobRole::Gate(1) };
+            let version = Version(1);
+            let action = if is_gate { Action::OpenGate { key, version } } else { Action::Beat { version } };
+            let pass = Pass {
+                actions: vec![Act { epoch: 1, action }],
+                holds: BTreeMap::new(),
+                states: BTreeMap::new(),
+                end: PassEnd::GoOn,
+                watch: Watch::default(),
+            };
+            world.check_look(&pass, looked);
+            assert_eq!(world.violations.len(), caught, "{looked} {is_gate}");
+        }
+    }
+}

@@ -34,6 +34,6 @@ pub mod whole;
 mod witness;
 pub mod world;
 
-pub use cluster::{View, glance_of};
+pub use cluster::View;
 pub use faults::{Accidents, Faults};
 pub use run::{Ending, Failure, Run};

@@ -2,7 +2,6 @@
 
 use careen_contract::label;
 use careen_planner::action::Action;
-use careen_planner::glance::Memory;
 use careen_planner::observed::{AgentReport, Manager, Node, Reachability, Said, TaskState};
 use careen_planner::rollout::{Ask, Control, GoneMark};
 use careen_planner::spec::{DrainPolicy, RebootPolicy};
@@ -10,9 +9,9 @@ use careen_planner::state::NodeRecord;
 use careen_planner::{Act, ControllerId, JobKey, JobRole, NodeId, NodeState, Observed, Parallelism, Pass};
 use careen_sim::whole::Whole;
 use careen_sim::world::World;
-use careen_sim::{Accidents, Faults, Run, glance_of, scenario};
+use careen_sim::{Accidents, Faults, Run, scenario};
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use support::{caught, caught_under};
 
 mod support;
@@ -371,29 +370,4 @@ fn frozen_controllers_place_no_agent_whose_ticket_is_gone() {
 /// Controllers freeze often, for longer than their lock lives, while operators pause, leave out and abort.
 fn frozen_controllers() -> Faults {
     Faults { freeze: 150, second: 5, operator: 40, until: 600, ..Faults::default() }
-}
-
-thread_local! {
-    /// What each controller saw first, and by glances since.
-    static MEMORY: RefCell<BTreeMap<ControllerId, Memory>> = const { RefCell::new(BTreeMap::new()) };
-}
-
-/// What only a look may decide is decided on a glance: nothing else is ever asked for.
-#[test]
-fn a_controller_that_takes_a_glance_for_a_look() {
-    fn by_memory(observed: &mut Observed, me: &ControllerId) {
-        MEMORY.with_borrow_mut(|memories| {
-            let memory = memories.entry(me.clone()).or_insert_with(|| Memory::of(observed.clone()));
-            match glance_of(observed.clone(), memory, false) {
-                Some(glance) => memory.renew(glance),
-                None => *memory = Memory::of(observed.clone()),
-            }
-            *observed = memory.observed().clone();
-        });
-    }
-    let change = |run: &mut Run| {
-        MEMORY.with_borrow_mut(BTreeMap::clear);
-        run.distort = by_memory;
-    };
-    caught(change, "runs meanwhile");
 }
