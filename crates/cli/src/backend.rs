@@ -124,7 +124,7 @@ pub trait Backend {
         tick: &mut dyn FnMut(&Roll) -> ControlFlow<()>,
     ) -> Result<Vec<NotGivenBack>, BackendError>;
 
-    /// Takes away what an inquiry brought, and gives the nodes back that were made active for it; which could not be is said.
+    /// Removes what an inquiry brought, and gives the nodes back that were made active for it; which could not be is said.
     fn end_inquiry(&mut self, id: &RolloutId) -> Result<Vec<NotGivenBack>, BackendError>;
 
     /// What the controller `me` works with, on this rollout.

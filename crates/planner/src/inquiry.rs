@@ -90,7 +90,7 @@ pub enum Unreachable {
 /// How it stands with one host.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "the names say it")]
-pub enum Standing {
+pub enum Reply {
     /// It is waited for; why, in words.
     Awaited {
         why: String,
@@ -109,7 +109,7 @@ pub enum Standing {
 pub struct Asked {
     pub node: NodeId,
     pub hostname: String,
-    pub standing: Standing,
+    pub reply: Reply,
     /// What it printed, as far as it is kept.
     pub lines: Vec<Line>,
     /// Lines that are not kept.
@@ -164,11 +164,11 @@ impl Roll {
             nodes.iter().filter(wakes).map(|node| (node.id.clone(), node.availability)).collect();
         let meant = nodes.iter().map(|node| {
             let can = activate.contains_key(&node.id).then_some(Availability::Active);
-            Asked::new(node, standing_of(node, can.unwrap_or(node.availability)))
+            Asked::new(node, reply_of(node, can.unwrap_or(node.availability)))
         });
         let unfit = skipped
             .iter()
-            .map(|(node, skip)| Asked::new(node, Standing::Unreachable(Unreachable::Unfit(*skip))));
+            .map(|(node, skip)| Asked::new(node, Reply::Unreachable(Unreachable::Unfit(*skip))));
         let mut asked: Vec<Asked> = meant.chain(unfit).collect();
         asked.sort_by(|a, b| (&a.hostname, &a.node).cmp(&(&b.hostname, &b.node)));
         let constraints = constraints(observed, spec, &asked);
@@ -239,11 +239,11 @@ impl Roll {
 }
 
 impl Asked {
-    fn new(node: &Node, standing: Standing) -> Self {
+    fn new(node: &Node, reply: Reply) -> Self {
         Self {
             node: node.id.clone(),
             hostname: node.hostname.clone(),
-            standing,
+            reply,
             lines: Vec::new(),
             more: 0,
             kept: 0,
@@ -255,15 +255,15 @@ impl Asked {
 
     /// Whether it has answered well: the command ran, and ended with this status.
     pub fn status(&self) -> Option<u8> {
-        match &self.standing {
-            Standing::Answered { answer: Answer::Answered { exit, why: None, .. }, .. } => Some(*exit),
-            Standing::Answered { .. } | Standing::Awaited { .. } | Standing::Unreachable(_) => None,
+        match &self.reply {
+            Reply::Answered { answer: Answer::Answered { exit, why: None, .. }, .. } => Some(*exit),
+            Reply::Answered { .. } | Reply::Awaited { .. } | Reply::Unreachable(_) => None,
         }
     }
 
     /// Whether it is waited for.
     pub fn is_awaited(&self) -> bool {
-        matches!(self.standing, Standing::Awaited { .. })
+        matches!(self.reply, Reply::Awaited { .. })
     }
 
     fn printed(&mut self, task: &str, line: Line) {
@@ -289,11 +289,11 @@ impl Asked {
             return;
         }
         self.answered = Some((task, now));
-        self.standing = Standing::Answered { answer, lost_lines: false };
+        self.reply = Reply::Answered { answer, lost_lines: false };
     }
 
     fn saw(&mut self, task: &TaskSeen) {
-        let Standing::Awaited { why } = &mut self.standing else { return };
+        let Reply::Awaited { why } = &mut self.reply else { return };
         *why = task.trouble.clone().unwrap_or_else(|| on_its_way(task.state).to_owned());
         let ended = match task.state {
             TaskState::Failed | TaskState::Rejected => true,
@@ -309,19 +309,19 @@ impl Asked {
         }
         if self.failed.len() >= MOST_FAILURES || task.no_image {
             let why = why.clone();
-            self.standing = Standing::Unreachable(Unreachable::Fails { why });
+            self.reply = Reply::Unreachable(Unreachable::Fails { why });
         }
     }
 
     fn stands(&mut self, node: &Node) {
         if self.is_awaited() && node.status == NodeStatus::Down {
-            self.standing = Standing::Unreachable(Unreachable::Down);
+            self.reply = Reply::Unreachable(Unreachable::Down);
         }
     }
 
     fn give_up(&mut self, limit: Duration) {
-        if let Standing::Awaited { why } = &self.standing {
-            self.standing = Standing::Unreachable(Unreachable::Silent { limit, why: why.clone() });
+        if let Reply::Awaited { why } = &self.reply {
+            self.reply = Reply::Unreachable(Unreachable::Silent { limit, why: why.clone() });
         }
     }
 
@@ -329,27 +329,27 @@ impl Asked {
     fn settle(&mut self, now: Duration) {
         let late = self.answered.as_ref().is_some_and(|(_, at)| now >= *at + OUTPUT_LATE);
         let misses = self.answered.as_ref().is_some_and(|(task, _)| self.misses_lines_of(task));
-        if let Standing::Answered { lost_lines, .. } = &mut self.standing {
+        if let Reply::Answered { lost_lines, .. } = &mut self.reply {
             *lost_lines = late && misses;
         }
     }
 
     fn is_over(&self, now: Duration) -> bool {
-        match (&self.standing, &self.answered) {
-            (Standing::Awaited { .. }, _) => false,
-            (Standing::Unreachable(_), _) | (Standing::Answered { .. }, None) => true,
-            (Standing::Answered { .. }, Some((task, at))) => {
+        match (&self.reply, &self.answered) {
+            (Reply::Awaited { .. }, _) => false,
+            (Reply::Unreachable(_), _) | (Reply::Answered { .. }, None) => true,
+            (Reply::Answered { .. }, Some((task, at))) => {
                 !self.misses_lines_of(task) || now >= *at + OUTPUT_LATE
             }
         }
     }
 
     fn misses_lines_of(&self, task: &str) -> bool {
-        match (&self.standing, &self.answered) {
-            (Standing::Answered { answer: Answer::Answered { lines, .. }, .. }, Some((answered, _))) => {
+        match (&self.reply, &self.answered) {
+            (Reply::Answered { answer: Answer::Answered { lines, .. }, .. }, Some((answered, _))) => {
                 answered == task && self.came.get(task).copied().unwrap_or_default() < *lines
             }
-            (Standing::Answered { .. } | Standing::Awaited { .. } | Standing::Unreachable(_), _) => false,
+            (Reply::Answered { .. } | Reply::Awaited { .. } | Reply::Unreachable(_), _) => false,
         }
     }
 }
@@ -365,13 +365,13 @@ fn on_its_way(state: TaskState) -> &'static str {
     }
 }
 
-fn standing_of(node: &Node, availability: Availability) -> Standing {
+fn reply_of(node: &Node, availability: Availability) -> Reply {
     match (node.status, availability) {
-        (NodeStatus::Down | NodeStatus::Disconnected, _) => Standing::Unreachable(Unreachable::Down),
-        (_, Availability::Drain) => Standing::Unreachable(Unreachable::Drained),
-        (_, Availability::Pause) => Standing::Unreachable(Unreachable::Paused),
+        (NodeStatus::Down | NodeStatus::Disconnected, _) => Reply::Unreachable(Unreachable::Down),
+        (_, Availability::Drain) => Reply::Unreachable(Unreachable::Drained),
+        (_, Availability::Pause) => Reply::Unreachable(Unreachable::Paused),
         (NodeStatus::Ready | NodeStatus::Unknown, Availability::Active) => {
-            Standing::Awaited { why: "it has no task yet".to_owned() }
+            Reply::Awaited { why: "it has no task yet".to_owned() }
         }
     }
 }

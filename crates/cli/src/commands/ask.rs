@@ -13,7 +13,7 @@ use crate::render::print;
 use crate::spec;
 use careen_contract::payload::{HELP_COMMAND, PREPARE_COMMAND, ROLLBACK_COMMAND, VERIFY_COMMAND};
 use careen_contract::settings::DEFAULT_PAYLOAD;
-use careen_planner::inquiry::{Asked, Placement, Roll, Standing};
+use careen_planner::inquiry::{Asked, Placement, Reply, Roll};
 use careen_planner::{Observed, Spec};
 use careen_swarm::{Inquiry, NotGivenBack, PayloadFile};
 use std::ops::ControlFlow;
@@ -48,7 +48,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         let was_asked = roll.is_worth_asking();
         let inquiry = Inquiry { spec, files, limit: args.timeout, placement, by: self.by.clone() };
         let heard = self.ask_and_hear(&inquiry, &mut roll);
-        // What came is shown before what was brought is taken away, which takes as long as the agents take to end.
+        // What came is shown before what was brought is removed, which takes as long as the agents take to end.
         let shown = heard.and_then(|()| self.show(&Answers { inquiry: &inquiry.spec.id, roll: &roll }));
         if was_asked {
             let left = self.backend.end_inquiry(&inquiry.spec.id)?;
@@ -127,8 +127,8 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
 }
 
 fn awaited(asked: &Asked) -> Option<(&str, &str)> {
-    match &asked.standing {
-        Standing::Awaited { why } => Some((&asked.hostname, why)),
-        Standing::Answered { .. } | Standing::Unreachable(_) => None,
+    match &asked.reply {
+        Reply::Awaited { why } => Some((&asked.hostname, why)),
+        Reply::Answered { .. } | Reply::Unreachable(_) => None,
     }
 }

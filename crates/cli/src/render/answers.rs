@@ -7,7 +7,7 @@ use crate::render::text::{Look, Page, Span, json_page};
 use crate::render::words;
 use careen_contract::answer::Answer;
 use careen_planner::RolloutId;
-use careen_planner::inquiry::{Asked, PrintedTo, Roll, Standing, Unreachable};
+use careen_planner::inquiry::{Asked, PrintedTo, Reply, Roll, Unreachable};
 use careen_swarm::NotGivenBack;
 use serde::Serialize;
 use serde_json::Value;
@@ -80,16 +80,16 @@ fn unreachable(why: &Unreachable) -> String {
 }
 
 fn said(asked: &Asked) -> (Look, String) {
-    match &asked.standing {
-        Standing::Awaited { why } => (Look::Warn, format!("not waited for any more: {why}")),
-        Standing::Unreachable(why) => (Look::Warn, format!("unreachable: {}", unreachable(why))),
-        Standing::Answered { answer: Answer::Refused { exit, why }, .. } => {
+    match &asked.reply {
+        Reply::Awaited { why } => (Look::Warn, format!("not waited for any more: {why}")),
+        Reply::Unreachable(why) => (Look::Warn, format!("unreachable: {}", unreachable(why))),
+        Reply::Answered { answer: Answer::Refused { exit, why }, .. } => {
             (Look::Bad, format!("refused: {why} (exit code {exit})"))
         }
-        Standing::Answered { answer: Answer::Answered { why: Some(why), .. }, .. } => {
+        Reply::Answered { answer: Answer::Answered { why: Some(why), .. }, .. } => {
             (Look::Bad, format!("the command {why}"))
         }
-        Standing::Answered { answer: Answer::Answered { exit, why: None, .. }, .. } => {
+        Reply::Answered { answer: Answer::Answered { exit, why: None, .. }, .. } => {
             let look = if *exit == 0 { Look::Good } else { Look::Warn };
             (look, format!("exit {exit}"))
         }
@@ -97,21 +97,19 @@ fn said(asked: &Asked) -> (Look, String) {
 }
 
 fn result(asked: &Asked) -> Option<&Value> {
-    match &asked.standing {
-        Standing::Answered { answer: Answer::Answered { result, .. }, .. } => result.as_ref(),
-        Standing::Answered { .. } | Standing::Awaited { .. } | Standing::Unreachable(_) => None,
+    match &asked.reply {
+        Reply::Answered { answer: Answer::Answered { result, .. }, .. } => result.as_ref(),
+        Reply::Answered { .. } | Reply::Awaited { .. } | Reply::Unreachable(_) => None,
     }
 }
 
 /// What a person should know beside it.
 fn notes(asked: &Asked) -> Vec<String> {
-    let (mut notes, lost) = match &asked.standing {
-        Standing::Answered { answer: Answer::Answered { notes, .. }, lost_lines } => {
+    let (mut notes, lost) = match &asked.reply {
+        Reply::Answered { answer: Answer::Answered { notes, .. }, lost_lines } => {
             (notes.clone(), *lost_lines)
         }
-        Standing::Answered { .. } | Standing::Awaited { .. } | Standing::Unreachable(_) => {
-            (Vec::new(), false)
-        }
+        Reply::Answered { .. } | Reply::Awaited { .. } | Reply::Unreachable(_) => (Vec::new(), false),
     };
     notes.extend(lost.then(|| "lines that it printed did not come".to_owned()));
     notes.extend((asked.more > 0).then(|| format!("{} more lines are left out", asked.more)));
@@ -177,13 +175,13 @@ struct HostJson<'a> {
 }
 
 fn host(asked: &Asked) -> HostJson<'_> {
-    let (state, why, exit) = match &asked.standing {
-        Standing::Awaited { why } => ("awaited", Some(why.clone()), None),
-        Standing::Unreachable(why) => ("unreachable", Some(unreachable(why)), None),
-        Standing::Answered { answer: Answer::Refused { exit, why }, .. } => {
+    let (state, why, exit) = match &asked.reply {
+        Reply::Awaited { why } => ("awaited", Some(why.clone()), None),
+        Reply::Unreachable(why) => ("unreachable", Some(unreachable(why)), None),
+        Reply::Answered { answer: Answer::Refused { exit, why }, .. } => {
             ("refused", Some(why.clone()), Some(*exit))
         }
-        Standing::Answered { answer: Answer::Answered { exit, why, .. }, .. } => {
+        Reply::Answered { answer: Answer::Answered { exit, why, .. }, .. } => {
             ("answered", why.clone(), Some(*exit))
         }
     };

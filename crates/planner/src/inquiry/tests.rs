@@ -31,8 +31,8 @@ fn seen(id: &str, node: &str, state: TaskState, trouble: &str) -> TaskSeen {
     TaskSeen { id: id.into(), node: NodeId(node.into()), state, trouble, no_image: false }
 }
 
-fn standing<'a>(roll: &'a Roll, node: &str) -> &'a Standing {
-    &roll.asked().iter().find(|asked| asked.hostname == node).unwrap().standing
+fn reply_from<'a>(roll: &'a Roll, node: &str) -> &'a Reply {
+    &roll.asked().iter().find(|asked| asked.hostname == node).unwrap().reply
 }
 
 #[test]
@@ -41,8 +41,8 @@ fn a_host_that_can_take_no_task_is_not_waited_for_and_named() {
     observed.nodes[1].availability = Availability::Drain;
     observed.nodes[2].status = NodeStatus::Down;
     let (mut roll, placement) = call(&observed, false);
-    assert_eq!(*standing(&roll, "w1"), Standing::Unreachable(Unreachable::Drained));
-    assert_eq!(*standing(&roll, "w2"), Standing::Unreachable(Unreachable::Down));
+    assert_eq!(*reply_from(&roll, "w1"), Reply::Unreachable(Unreachable::Drained));
+    assert_eq!(*reply_from(&roll, "w2"), Reply::Unreachable(Unreachable::Down));
     assert!(placement.activate.is_empty() && roll.is_worth_asking() && !roll.is_over(at(0)));
     roll.hear(said("m1", 0), at(900));
     assert!(roll.is_over(at(900)));
@@ -58,8 +58,8 @@ fn a_drained_node_is_made_active_only_when_that_is_asked_for_and_never_one_in_a_
     let (roll, placement) = call(&observed, true);
     let w1 = BTreeMap::from([(NodeId("w1".into()), Availability::Drain)]);
     assert_eq!(placement.activate, w1);
-    assert!(matches!(standing(&roll, "w1"), Standing::Awaited { .. }));
-    assert_eq!(*standing(&roll, "w2"), Standing::Unreachable(Unreachable::Drained));
+    assert!(matches!(reply_from(&roll, "w1"), Reply::Awaited { .. }));
+    assert_eq!(*reply_from(&roll, "w2"), Reply::Unreachable(Unreachable::Drained));
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn an_answer_is_whole_when_its_lines_are_there_and_otherwise_not_waited_for_for_
         again.hear(heard, at(1500));
     }
     assert!(again.is_over(at(1500)) && again.asked()[0].lines.len() == 2);
-    let lost = |roll: &Roll| matches!(standing(roll, "w1"), Standing::Answered { lost_lines: true, .. });
+    let lost = |roll: &Roll| matches!(reply_from(roll, "w1"), Reply::Answered { lost_lines: true, .. });
     assert!(!lost(&whole));
     roll.hear(Heard::Tasks(Vec::new()), at(3001));
     assert!(roll.is_over(at(3001)) && lost(&roll));
@@ -126,13 +126,13 @@ fn a_host_whose_tasks_fail_again_and_again_is_given_up_with_its_reason() {
     let (mut roll, _) = call(&cluster(), false);
     for (id, at_millis) in [("a", 1000), ("a", 1200), ("b", 2000)] {
         roll.hear(Heard::Tasks(vec![seen(id, "w1", TaskState::Rejected, "no room")]), at(at_millis));
-        assert_eq!(*standing(&roll, "w1"), Standing::Awaited { why: "no room".into() });
+        assert_eq!(*reply_from(&roll, "w1"), Reply::Awaited { why: "no room".into() });
     }
     roll.hear(Heard::Tasks(vec![seen("c", "w1", TaskState::Failed, "no room")]), at(3000));
-    assert_eq!(*standing(&roll, "w1"), Standing::Unreachable(Unreachable::Fails { why: "no room".into() }));
+    assert_eq!(*reply_from(&roll, "w1"), Reply::Unreachable(Unreachable::Fails { why: "no room".into() }));
     let no_image = TaskSeen { no_image: true, ..seen("d", "w2", TaskState::Rejected, "No such image") };
     roll.hear(Heard::Tasks(vec![no_image]), at(3000));
-    assert!(matches!(standing(&roll, "w2"), Standing::Unreachable(Unreachable::Fails { .. })), "at once");
+    assert!(matches!(reply_from(&roll, "w2"), Reply::Unreachable(Unreachable::Fails { .. })), "at once");
 }
 
 #[test]
@@ -143,8 +143,8 @@ fn nobody_is_waited_for_past_the_limit_and_what_is_known_is_said() {
     roll.hear(Heard::Tasks(Vec::new()), LIMIT);
     assert!(roll.is_over(LIMIT));
     let silent = Unreachable::Silent { limit: LIMIT, why: "its command runs".into() };
-    assert_eq!(*standing(&roll, "w1"), Standing::Unreachable(silent));
-    assert!(matches!(standing(&roll, "m1"), Standing::Answered { .. }));
+    assert_eq!(*reply_from(&roll, "w1"), Reply::Unreachable(silent));
+    assert!(matches!(reply_from(&roll, "m1"), Reply::Answered { .. }));
 }
 
 #[test]
