@@ -84,7 +84,7 @@ impl Supervisor<'_> {
                 break Event::GaveUp(format!("its agent did not pass the go on any more, for {limit} s"));
             }
             waiting.hold(Some("its agent, which has to pass the go on once more"));
-            if let Err(Ended) = waiting.pause(INTERVAL) {
+            if let Err(Ended) = waiting.pause_for_a_go(INTERVAL) {
                 break waiting.ended();
             }
         };
@@ -182,7 +182,7 @@ impl Supervisor<'_> {
                 tracing::warn!(file = %asked.display(), error = chain(&error), "the go cannot be asked for");
             }
             waiting.hold(Some(&format!("{}, because {}", hold::FOR_A_GO, wish.reason)));
-            if let Err(Ended) = waiting.pause(INTERVAL) {
+            if let Err(Ended) = waiting.pause_for_a_go(INTERVAL) {
                 break waiting.ended();
             }
         };

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 pub struct Waiting<'a> {
     signals: &'a Signals,
     control: &'a mut Control,
-    /// Where the go comes. Without it the pause is as long as it is.
+    /// Where the go comes. Without it a pause for a go is as long as it is.
     go: Option<Watch>,
     hold: PathBuf,
     said: Option<String>,
@@ -26,7 +26,7 @@ pub struct Waiting<'a> {
 }
 
 impl<'a> Waiting<'a> {
-    /// Begins to wait; the reason is written to the transaction's directory. A go that is passed on there ends a pause.
+    /// Begins to wait; the reason is written to the transaction's directory, where the go comes, too.
     pub fn new(signals: &'a Signals, control: &'a mut Control, directory: &TransactionDir) -> Self {
         let (go, hold) = (Watch::on(directory.path()).ok(), directory.file(file::HOLD));
         Self { signals, control, go, hold, said: None, cancelled: None }
@@ -37,6 +37,34 @@ impl<'a> Waiting<'a> {
         match self.cancelled.take() {
             Some(by) => Event::Cancelled(by),
             None => Event::ToldToEnd,
+        }
+    }
+
+    /// A pause that ends when a go is passed on, too. No other pause does: agents pass a go on again and again, and what is waited
+    /// for may need all of its time.
+    pub fn pause_for_a_go(&mut self, time: Duration) -> Result<(), Ended> {
+        self.wait(time, true)
+    }
+
+    fn wait(&mut self, time: Duration, for_a_go: bool) -> Result<(), Ended> {
+        let deadline = Instant::now() + time;
+        loop {
+            self.listen()?;
+            if Instant::now() >= deadline {
+                return Ok(());
+            }
+            let go = self.go.as_ref().filter(|watch| for_a_go && watch.fd().is_some());
+            let mut fds = [vec![self.signals.as_fd()], self.control.fds()].concat();
+            fds.extend(go.and_then(Watch::fd));
+            // A wait that fails is no wait: better to end than to spin.
+            readiness::wait(&fds, Some(deadline)).map_err(|_| Ended)?;
+            let signals = self.signals.take().map_err(|_| Ended)?;
+            if signals.iter().any(|signal| *signal != Signal::SIGCHLD) {
+                return Err(Ended);
+            }
+            if go.is_some_and(|watch| watch.take(|name| name == file::GO)) {
+                return self.listen();
+            }
         }
     }
 
@@ -54,28 +82,7 @@ impl<'a> Waiting<'a> {
 
 impl Patience for Waiting<'_> {
     fn pause(&mut self, time: Duration) -> Result<(), Ended> {
-        let deadline = Instant::now() + time;
-        loop {
-            self.listen()?;
-            if Instant::now() >= deadline {
-                return Ok(());
-            }
-            let mut fds = [vec![self.signals.as_fd()], self.control.fds()].concat();
-            fds.extend(self.go.as_ref().and_then(Watch::fd));
-            // A wait that fails is no wait: better to end than to spin.
-            readiness::wait(&fds, Some(deadline)).map_err(|_| Ended)?;
-            let signals = self.signals.take().map_err(|_| Ended)?;
-            if signals.iter().any(|signal| *signal != Signal::SIGCHLD) {
-                return Err(Ended);
-            }
-            let told = self
-                .go
-                .as_ref()
-                .is_some_and(|watch| watch.fd().is_some() && watch.take(|name| name == file::GO));
-            if told {
-                return self.listen();
-            }
-        }
+        self.wait(time, false)
     }
 
     fn hold(&mut self, reason: Option<&str>) {
@@ -93,5 +100,26 @@ impl Patience for Waiting<'_> {
         if let Err(error) = written {
             tracing::warn!(file = %self.hold.display(), error = chain(&error), "agents are not told why it waits");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_go_that_is_passed_on_ends_the_pause_for_it_and_no_other() {
+        let base = tempfile::tempdir().unwrap();
+        let directory = TransactionDir::at(base.path().to_owned());
+        let signals = Signals::watch(&[Signal::SIGCHLD]).unwrap();
+        let mut control = Control::deaf(std::io::Error::other("a test"));
+        let mut waiting = Waiting::new(&signals, &mut control, &directory);
+        let pass_on = || std::fs::write(directory.file(file::GO), "0").unwrap();
+        pass_on();
+        let (begun, time) = (Instant::now(), Duration::from_millis(200));
+        assert!(waiting.pause(time).is_ok());
+        assert!(begun.elapsed() >= time, "a reboot that was asked for is given its time");
+        // It was passed on before: an hour is not waited for.
+        assert!(waiting.pause_for_a_go(Duration::from_secs(3600)).is_ok());
     }
 }
