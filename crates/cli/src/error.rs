@@ -258,7 +258,7 @@ impl Failure {
             Self::NobodyToAskAboutNodes => {
                 Some("say --yes, or leave --activate out: then those hosts are named")
             }
-            Self::NoQuestion { .. } => Some("'careen run' carries it out, node after node"),
+            Self::NoQuestion { .. } => Some("'careen run --image IMAGE' carries it out, node after node"),
             Self::NobodyToAskAboutThat => Some("say --yes; 'careen status' shows what is left"),
             Self::NotGivenBack => Some("'careen status' shows what is left"),
             Self::CannotRestore { why: CannotRestore::GoesOn { .. }, .. } => {
