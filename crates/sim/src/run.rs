@@ -10,9 +10,9 @@ use careen_planner::rollout::{Control, RolloutOutcome};
 use careen_planner::{ControllerId, Hold, NodeId, Observed, Pass, PassEnd, Spec};
 use std::collections::BTreeMap;
 
-/// So long a controller does not look when nothing rings, in a large swarm. What rings, late, for nothing or not at all, is any time
-/// before.
-const LONGEST_PAUSE: u64 = 15;
+/// So long a controller does not look when nothing rings: a third of what it may be in a large swarm, as limits are a third or less
+/// here. What rings, late, for nothing or not at all, is any time before.
+const LONGEST_PAUSE: u64 = 5;
 
 /// In these seconds a controller that acts gets far: it looks again at once behind each act.
 const AT_ONCE_EVERY: u64 = 4;
