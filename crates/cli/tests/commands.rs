@@ -92,13 +92,14 @@ fn hosts_are_asked_and_who_does_not_answer_is_named_with_the_reason() {
     let json: serde_json::Value = serde_json::from_str(&sim.out()).unwrap();
     assert_eq!((&json["answered"], &json["hosts"][0]["result"]), (&1.into(), &1.into()));
     assert_eq!(json["hosts"][1]["why"], "no answer within 20 s: it has no task yet");
+    assert_eq!(exit(sim.call("ask --image update --timeout 20s")), 3);
     assert!(sim.err().contains("waiting for w1: it has no task yet\n"), "{}", sim.err());
     assert_eq!(exit(sim.call("ask --image update --node m1")), 0);
     let inquiry = sim.0.borrow_mut().inquiry.take().unwrap();
     assert_eq!((inquiry.spec.command.as_str(), inquiry.by.as_str()), ("check", "tester"));
     assert_eq!(inquiry.placement.constraints, ["node.id==m1"]);
     assert!(sim.0.borrow().spec.is_none(), "there is no rollout");
-    assert_eq!(sim.0.borrow().ended_inquiries, 3);
+    assert_eq!(sim.0.borrow().ended_inquiries, 4);
 }
 
 #[test]
