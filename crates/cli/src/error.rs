@@ -128,7 +128,7 @@ pub enum Failure {
     Upgrade(InvalidOptions),
     /// careen's own image is not on the asked engine.
     #[error(
-        "this manager's engine does not have the image {image}, which brings the upgrade to the hosts; nothing was changed"
+        "this manager's engine does not have the image {image}, with which careen comes to the hosts; nothing was changed"
     )]
     NoOwnImage { image: String },
     /// The rollout cannot be carried out as it is.

@@ -10,7 +10,7 @@ use crate::registry::Credentials;
 use crate::{image, log};
 use careen_contract::chain;
 use careen_contract::{label, object};
-use careen_engine::{ApiPath, Bell, Engine, EngineError, Kind, Meaning, RegistryAuth, Source};
+use careen_engine::{ApiPath, Bell, Engine, EngineError, Meaning, RegistryAuth, Source};
 use careen_planner::cluster::ActError;
 use careen_planner::inquiry::Roll;
 use careen_planner::observed::{ControllerPlace, Node};
@@ -23,7 +23,6 @@ use careen_swarm::{
     SwarmCluster, SwarmError, controller_name, place_of_a_new_one,
 };
 use jiff::Timestamp;
-use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -181,17 +180,10 @@ impl Backend for SwarmBackend {
     }
 
     fn ages(&mut self) -> Result<BTreeMap<NodeId, Duration>, BackendError> {
-        let read = || -> Result<BTreeMap<NodeId, Duration>, EngineError> {
-            let info: Value = self.engine.get(&ApiPath::info())?;
-            let mut nodes = Vec::new();
-            self.engine.get_each(&ApiPath::all(Kind::Nodes), |json| {
-                // What cannot be read has no age.
-                nodes.extend(serde_json::from_slice::<Written>(json).ok());
-                Ok::<(), EngineError>(())
-            })?;
-            Ok(ages(&info, &nodes))
-        };
-        read().map_err(|error| from_engine(&error, &self.name))
+        let Some(onlooker) = &self.onlooker else { return Ok(BTreeMap::new()) };
+        let info: Value =
+            self.engine.get(&ApiPath::info()).map_err(|error| from_engine(&error, &self.name))?;
+        Ok(ages(&info, onlooker.written()))
     }
 
     fn bell(&mut self) -> Option<Bell> {
@@ -410,24 +402,15 @@ fn plain_containers(listed: &Value) -> Vec<String> {
     names
 }
 
-/// A node, as far as it tells when it was written.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Written {
-    #[serde(rename = "ID")]
-    id: String,
-    updated_at: String,
-}
-
 /// How long ago each node was written, by the manager's clock. What cannot be read is left out.
-fn ages(info: &Value, nodes: &[Written]) -> BTreeMap<NodeId, Duration> {
+fn ages(info: &Value, written: &BTreeMap<NodeId, String>) -> BTreeMap<NodeId, Duration> {
     let now = info.get("SystemTime").and_then(Value::as_str).and_then(|time| time.parse::<Timestamp>().ok());
     let Some(now) = now else { return BTreeMap::new() };
-    let age = |node: &Written| {
-        let age = now.duration_since(node.updated_at.parse::<Timestamp>().ok()?);
-        Some((NodeId(node.id.clone()), Duration::try_from(age).unwrap_or_default()))
+    let age = |(node, time): (&NodeId, &String)| {
+        let age = now.duration_since(time.parse::<Timestamp>().ok()?);
+        Some((node.clone(), Duration::try_from(age).unwrap_or_default()))
     };
-    nodes.iter().filter_map(age).collect()
+    written.iter().filter_map(age).collect()
 }
 
 fn from_swarm(error: &SwarmError, name: &str) -> BackendError {
@@ -507,7 +490,8 @@ mod tests {
     fn ages_are_by_the_managers_clock_and_never_negative() {
         let info = json!({ "SystemTime": "2026-11-23T02:00:30.123456789Z" });
         let nodes = [("n1", "2026-11-23T02:00:00.123456789Z"), ("n2", "2026-11-23T03:00:00Z"), ("n3", "")];
-        let nodes = nodes.map(|(id, time)| Written { id: id.to_owned(), updated_at: time.to_owned() });
+        let nodes = nodes.map(|(id, time)| (NodeId(id.to_owned()), time.to_owned()));
+        let nodes = BTreeMap::from(nodes);
         let expected = [("n1", 30), ("n2", 0)].map(|(id, age)| (NodeId(id.into()), Duration::from_secs(age)));
         assert_eq!(ages(&info, &nodes), BTreeMap::from(expected));
         assert!(ages(&json!({}), &nodes).is_empty());

@@ -5,6 +5,7 @@ use crate::encode;
 use crate::error::SwarmError;
 use careen_contract::object;
 use careen_engine::{ApiPath, Bell, Engine, EngineError, Kind, Ringer};
+use careen_planner::NodeId;
 use careen_planner::observed::Node;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -74,6 +75,14 @@ impl Swarm {
 
     pub(crate) fn nodes(&self) -> Result<Vec<Node>, SwarmError> {
         self.read_each(&ApiPath::all(Kind::Nodes), decode::node)
+    }
+
+    /// The same, and when each was written last.
+    pub(crate) fn nodes_and_times(&self) -> Result<(Vec<Node>, BTreeMap<NodeId, String>), SwarmError> {
+        let read = |json: &[u8]| Ok((decode::node(json)?, decode::written(json)));
+        let (nodes, written): (Vec<Node>, Vec<_>) =
+            self.read_each(&ApiPath::all(Kind::Nodes), read)?.into_iter().unzip();
+        Ok((nodes, written.into_iter().flatten().collect()))
     }
 
     /// The nodes that fit these filters.

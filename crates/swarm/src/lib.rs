@@ -47,8 +47,9 @@ use careen_engine::{Bell, RegistryAuth, Ringer};
 use careen_planner::cluster::{ActError, Cluster, Unseen};
 use careen_planner::glance::{Glance, Memory};
 use careen_planner::observed::ControllerPlace;
-use careen_planner::{Act, ControllerId, Observed, Spec};
+use careen_planner::{Act, ControllerId, NodeId, Observed, Spec};
 use reports::Reports;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// A swarm, as the controller of one rollout sees it.
@@ -61,6 +62,8 @@ pub struct SwarmCluster {
     reports: Reports,
     start: Instant,
     registry: Option<RegistryAuth>,
+    /// When the nodes of the last look were written, as the managers say it.
+    written: BTreeMap<NodeId, String>,
     /// Ring for what the swarm tells of by itself, as long as they are there: of nodes, and of other objects.
     events: Option<(Ringer, Ringer)>,
 }
@@ -71,7 +74,13 @@ impl SwarmCluster {
     /// The id must be new in each process. The place is that of the process; `None` outside of the swarm.
     pub fn new(swarm: Swarm, spec: Spec, me: ControllerId, place: Option<ControllerPlace>) -> Self {
         let reports = Reports::new(swarm.shared(), None);
-        Self { swarm, spec, me, place, reports, start: Instant::now(), registry: None, events: None }
+        let (start, written) = (Instant::now(), BTreeMap::new());
+        Self { swarm, spec, me, place, reports, start, registry: None, written, events: None }
+    }
+
+    /// When the nodes of the last look were written last, as the managers say it: for people, never for a decision.
+    pub fn written(&self) -> &BTreeMap<NodeId, String> {
+        &self.written
     }
 
     /// With a bell that rings when it may be worth looking again: for what happens to the swarm's own objects, and for what agents

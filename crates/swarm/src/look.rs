@@ -49,7 +49,9 @@ impl SwarmCluster {
     pub fn look(&mut self) -> Result<Observed, SwarmError> {
         // Of whatever it was told so far, this look knows.
         self.hears_of_a_node();
-        let nodes = self.nodes()?;
+        let (nodes, written) = self.swarm.nodes_and_times()?;
+        self.written = written;
+        let nodes = led(nodes)?;
         let Services { names, jobs, others } = self.services()?;
         let at_work = glance::at_work(&nodes, jobs.iter().map(|job| &job.key));
         let read = Tasks::of(self.tasks(&at_work)?, &jobs);

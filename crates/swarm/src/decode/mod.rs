@@ -11,7 +11,7 @@ mod service;
 mod task;
 
 pub use job::{JobService, job_service, name};
-pub use node::node;
+pub use node::{node, written};
 pub use record::{
     ConfigObject, baseline, config, control, gone, lock, node_result, payload, rollout_record, spec,
 };

@@ -75,6 +75,19 @@ struct ManagerStatus {
     reachability: Reachability,
 }
 
+/// When a node was written last, by the managers' clock, as they say it. For people: what cannot be read is left out.
+pub fn written(json: &[u8]) -> Option<(NodeId, String)> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Written {
+        #[serde(rename = "ID")]
+        id: NodeId,
+        updated_at: String,
+    }
+    let written: Written = serde_json::from_slice(json).ok()?;
+    Some((written.id, written.updated_at))
+}
+
 /// Reads an element of `GET /nodes`.
 pub fn node(json: &[u8]) -> Result<Node, SwarmError> {
     let raw: Raw = object("node", json)?;
