@@ -346,6 +346,24 @@ fn a_reboot_that_was_wanted_before_the_command_is_no_fault_of_the_command() {
 }
 
 #[test]
+fn behind_a_command_that_only_looks_nothing_is_restarted_whatever_the_host_wants() {
+    let looks = Policy { only_looks: true, ..ALL_ALLOWED };
+    let wishes = HostView {
+        engine_up: false,
+        called_down: true,
+        engine_restart_wanted: Some("docker was replaced".into()),
+        reboot_wanted: Some("a newer kernel".into()),
+        ..host()
+    };
+    // Drift, a wish for a reboot, and one of the payload's own errors are all told, and that is all.
+    for status in [0, 2, 194, 1] {
+        let closes = Action::Close(Outcome::Exited { status });
+        assert_eq!(decide(&ran(CommandEnd::Exited(status)), &wishes, looks), closes, "{status}");
+        assert_ne!(decide(&ran(CommandEnd::Exited(status)), &wishes, ALL_ALLOWED), closes, "{status}");
+    }
+}
+
+#[test]
 fn how_far_reboots_are_allowed() {
     let wants = HostView { reboot_wanted: Some("kernel".into()), ..host() };
     let policy = |reboot| Policy { reboot, ..ALL_ALLOWED };

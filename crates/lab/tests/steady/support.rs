@@ -24,11 +24,12 @@ impl Process {
         scene.sh(self.node, &format!("kill -{signal} {}", self.pid));
     }
 
-    /// Its id, which it says first.
+    /// Its id, which stands in what it says first.
     pub fn id(&self, scene: &Scene) -> String {
         let said = wait_until("the controller says its id", LONG, || {
             let said = self.said(scene);
-            let id = said.split_whitespace().nth(1).map(str::to_owned);
+            let id =
+                said.split_whitespace().find_map(|word| word.strip_prefix("controller=")).map(str::to_owned);
             Ok(id.map_or(Poll::Pending(said), Poll::Ready))
         });
         said.unwrap_or_else(|error| panic!("{error}"))
