@@ -1,14 +1,11 @@
 //! What a host answers to an inquiry (`careen ask`), as one line in its agent's log, and the result that a command may leave.
 
-use crate::report::MARK;
+use crate::report::{LONGEST, MARK};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// The longest result that a command may leave, in bytes. With it an answer stays one line of the host's log driver.
 pub const LONGEST_RESULT: usize = 12 * 1024;
-
-/// The longest answer, as a line: the json-file log driver cuts lines into pieces of 16 KiB.
-const LONGEST: usize = 15 * 1024;
 
 /// So much of each word beside a result travels along, in characters: one may be six bytes of JSON.
 const MOST_WORDS: usize = 150;

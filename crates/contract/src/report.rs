@@ -10,7 +10,7 @@ use std::borrow::Cow;
 pub const MARK: &str = "careen-report ";
 
 /// The longest line. The json-file log driver cuts lines into pieces of 16 KiB.
-const LONGEST: usize = 15 * 1024;
+pub(crate) const LONGEST: usize = 15 * 1024;
 
 /// What an agent says of its host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -295,16 +295,8 @@ impl Asked {
     fn saw(&mut self, task: &TaskSeen) {
         let Reply::Awaited { why } = &mut self.reply else { return };
         *why = task.trouble.clone().unwrap_or_else(|| on_its_way(task.state).to_owned());
-        let ended = match task.state {
-            TaskState::Failed | TaskState::Rejected => true,
-            // One that is complete has answered: what it said is on its way.
-            TaskState::Pending
-            | TaskState::Starting
-            | TaskState::Running
-            | TaskState::Complete
-            | TaskState::Shutdown => false,
-        };
-        if ended {
+        // One that is complete has answered: what it said is on its way.
+        if task.state.ended_by_itself() {
             self.failed.insert(task.id.clone());
         }
         if self.failed.len() >= MOST_FAILURES || task.no_image {

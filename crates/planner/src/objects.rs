@@ -238,6 +238,14 @@ impl TaskState {
             Self::Complete | Self::Failed | Self::Rejected | Self::Shutdown => true,
         }
     }
+
+    /// Whether it ended otherwise than it should, and nobody told it to.
+    pub const fn ended_by_itself(self) -> bool {
+        match self {
+            Self::Failed | Self::Rejected => true,
+            Self::Pending | Self::Starting | Self::Running | Self::Complete | Self::Shutdown => false,
+        }
+    }
 }
 
 /// One of careen's own services.

@@ -1,7 +1,6 @@
 //! A host: what outlives its containers. Its state directory, its supervisors, and what the payload will do there.
 
 use careen_host::journal::Record;
-use careen_host::outcome::{CommandEnd, Outcome, Rollback};
 use careen_host::transaction::{Policy, State, TransactionStage};
 use careen_planner::observed::{Expectation, Restart};
 use careen_planner::{NodeId, RolloutId};
@@ -176,24 +175,7 @@ impl Files {
     /// Whether the result stands, and what it is to an agent.
     pub fn ran(&self) -> Option<Ran> {
         let TransactionStage::Closed(result) = &self.state.stage else { return None };
-        let command_is_done =
-            self.state.history.end.as_ref().is_some_and(|end| end.end == CommandEnd::Exited(0));
-        let is_success = result.outcome.is_success(command_is_done);
-        let rolled_back = match &result.outcome {
-            Outcome::EngineDown { rollback, .. } => match rollback {
-                Rollback::None => None,
-                Rollback::BroughtBack => Some(true),
-                Rollback::Failed => Some(false),
-            },
-            Outcome::Exited { .. }
-            | Outcome::Signaled { .. }
-            | Outcome::RestartWanted { .. }
-            | Outcome::TimedOut
-            | Outcome::Stopped { .. }
-            | Outcome::NotStarted { .. }
-            | Outcome::Interrupted => None,
-        };
-        Some(Ran { exit: result.exit_code, is_success, rolled_back })
+        Some(Ran::of(&self.state, result))
     }
 }
 

@@ -129,7 +129,7 @@ fn of_tasks(
     // What Swarm stops is no try any more, and what it wants is one, whether it has ended or not.
     let now = tasks.iter().zip(&states).find(|(task, _)| task.is_wanted());
     let ended = tasks.iter().zip(&states).filter(|(_, state)| state.is_over());
-    let failed = ended.take_while(|(task, state)| ended_by_itself(**state) && !came_up(task));
+    let failed = ended.take_while(|(task, state)| state.ended_by_itself() && !came_up(task));
     let failed: Vec<&RawTask> = failed.map(|(task, _)| task).collect();
     let why = now.and_then(|(task, _)| task.trouble()).or_else(|| failed.first()?.trouble());
     let seat = Seat {
@@ -151,17 +151,6 @@ fn of_tasks(
         true | false => ControllerTask::Fails(seat),
     };
     Ok((task, last))
-}
-
-const fn ended_by_itself(state: TaskState) -> bool {
-    match state {
-        TaskState::Failed | TaskState::Rejected => true,
-        TaskState::Pending
-        | TaskState::Starting
-        | TaskState::Running
-        | TaskState::Complete
-        | TaskState::Shutdown => false,
-    }
 }
 
 /// Whether it had run for a while. Both times are the leader's.

@@ -11,6 +11,7 @@ use crate::decode;
 use crate::deliver::PayloadFile;
 use crate::encode;
 use crate::error::SwarmError;
+use crate::look::led;
 use crate::names;
 use crate::rollouts::{RequestError, write_error};
 use careen_contract::label;
@@ -95,8 +96,7 @@ enum Came {
 impl Swarm {
     /// All nodes, as the leader knows them.
     pub fn all_nodes(&self) -> Result<Vec<Node>, SwarmError> {
-        let nodes = self.nodes()?;
-        if nodes.iter().any(Node::is_leader) { Ok(nodes) } else { Err(SwarmError::NoLeader) }
+        led(self.nodes()?)
     }
 
     /// Asks, and hears until the roll is over or `tick` breaks off. `tick` is called at least twice a second. Whatever comes of it,

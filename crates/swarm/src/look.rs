@@ -309,7 +309,7 @@ impl SwarmCluster {
 }
 
 /// For some seconds after the leader is gone the others still give lists, with every manager reachable.
-fn led(nodes: Vec<Node>) -> Result<Vec<Node>, SwarmError> {
+pub(crate) fn led(nodes: Vec<Node>) -> Result<Vec<Node>, SwarmError> {
     if nodes.iter().any(Node::is_leader) { Ok(nodes) } else { Err(SwarmError::NoLeader) }
 }
 

@@ -1,12 +1,12 @@
 //! An agent's part in an inquiry (`careen ask`): whatever comes of the command, or of the way to it, is said in one line, and the
 //! container ends well. A task that fails would be started by Swarm once more.
 
-use super::create::{Joined, begin_to_create};
+use super::create::{Joined, begin_to_create, read_manifest};
 use super::printer::lines_written;
 use crate::layout;
 use crate::say::{self, keep_reports_apart, say};
 use crate::stop::Stop;
-use crate::{durable, files};
+use crate::withdraw::withdraw;
 use careen_contract::answer::Answer;
 use careen_contract::{AgentExit, TransactionId};
 use careen_host::journal::TransactionResult;
@@ -32,7 +32,7 @@ pub fn or_say_so(play: impl FnOnce() -> Result<u8, Stop>) -> Result<u8, Stop> {
 /// Says what the command came to, and takes its transaction away: nobody asks for a question's record.
 pub fn answer(id: &TransactionId, joined: &Joined, result: &TransactionResult) -> u8 {
     say::answer(&answered(result, lines_written()));
-    if let Err(error) = forget(id, joined) {
+    if let Err(error) = forget(joined) {
         say(format_args!("the transaction {id} stays on this host: {error:#}"));
     }
     SAID
@@ -53,13 +53,11 @@ fn answered(result: &TransactionResult, lines: u64) -> Answer {
     }
 }
 
-/// In one step it is no transaction any more; what is left then goes with the next agent's sweep if not now.
-fn forget(id: &TransactionId, joined: &Joined) -> anyhow::Result<()> {
-    let root = Path::new(layout::ROOT);
-    let _creating = begin_to_create(root).map_err(|stop| anyhow::anyhow!(stop.message))?;
-    let going = layout::transactions(root).join(format!("{}{id}", layout::UNFINISHED));
-    files::rename(joined.directory.path(), &going)?;
-    Ok(durable::remove_tree(&going)?)
+fn forget(joined: &Joined) -> anyhow::Result<()> {
+    let in_words = |stop: Stop| anyhow::anyhow!(stop.message);
+    let _creating = begin_to_create(Path::new(layout::ROOT)).map_err(in_words)?;
+    let manifest = read_manifest(&joined.directory).map_err(in_words)?;
+    Ok(withdraw(&joined.directory, &manifest)?)
 }
 
 #[cfg(test)]

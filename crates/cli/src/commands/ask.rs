@@ -1,7 +1,7 @@
 //! `ask`: a question to hosts, and their answers. There is no rollout: nothing is locked, labelled or drained.
 
 use super::Session;
-use super::run::{called, unfit};
+use super::run::{called, unfit, wanted_of};
 use crate::args::AskArgs;
 use crate::backend::{Backend, BackendError};
 use crate::console::Console;
@@ -12,10 +12,9 @@ use crate::render::notes::Question;
 use crate::render::print;
 use crate::spec;
 use careen_contract::payload::{HELP_COMMAND, PREPARE_COMMAND, ROLLBACK_COMMAND, VERIFY_COMMAND};
-use careen_contract::settings::DEFAULT_PAYLOAD;
 use careen_planner::inquiry::{Asked, Placement, Reply, Roll};
 use careen_planner::{Observed, Spec};
-use careen_swarm::{Inquiry, NotGivenBack, PayloadFile};
+use careen_swarm::{Draft, Inquiry, NotGivenBack, PayloadFile};
 use std::ops::ControlFlow;
 use std::time::Duration;
 
@@ -34,12 +33,9 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         if NO_QUESTIONS.contains(&args.command.as_str()) {
             return Err(Failure::NoQuestion { command: args.command.clone() });
         }
-        let files = self.files(&args.given, args.image.as_deref(), &args.command)?;
-        let (name, image) = self.pinned(args.image.as_deref())?;
-        let spec = spec::of_question(args, self.new_id()?, &image);
-        let image_name = (name != image).then_some(name);
-        let spec = Spec { image_name, given: self.given(&args.given)?, ..spec };
-        self.look_after_credentials(&image, spec.given.registry_auth)?;
+        let AskArgs { image, given, command, .. } = args;
+        let of_question = |id, image: &str| spec::of_question(args, id, image);
+        let Draft { spec, files, .. } = self.drafted(image.as_deref(), given, command, of_question)?;
         self.look_for_the_command(&spec, &files)?;
         let observed = Observed { nodes: self.backend.nodes()?, ..Observed::default() };
         let called = Roll::call(&observed, &spec, args.activate, args.timeout);
@@ -60,12 +56,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
 
     /// An image that has no such command, or an agent that knows no questions, would say so on every host.
     fn look_for_the_command(&mut self, spec: &Spec, files: &[PayloadFile]) -> Result<(), Failure> {
-        let payload = spec.payload.as_deref().unwrap_or(DEFAULT_PAYLOAD);
-        let command = format!("{payload}/{}", spec.command);
-        let brought = files.iter().any(|file| file.target == command);
-        let wanted: Vec<String> =
-            [Some("/careen-agent".to_owned()), (!brought).then_some(command)].into_iter().flatten().collect();
-        let Some(look) = self.backend.look_into(&spec.image, &wanted)? else { return Ok(()) };
+        let Some(look) = self.backend.look_into(&spec.image, &wanted_of(spec, files))? else { return Ok(()) };
         match unfit(called(spec), look) {
             Some(why) => Err(Failure::CannotAsk { why: Box::new(why) }),
             None => Ok(()),

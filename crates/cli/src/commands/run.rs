@@ -82,6 +82,14 @@ pub(super) fn unfit(image: String, look: ImageLook) -> Option<PlanRefusal> {
     })
 }
 
+/// What the payload's image has to have: the agent, and the command where it is not brought along.
+pub(super) fn wanted_of(spec: &Spec, files: &[PayloadFile]) -> Vec<String> {
+    let payload = spec.payload.as_deref().unwrap_or(DEFAULT_PAYLOAD);
+    let command = format!("{payload}/{}", spec.command);
+    let brought = files.iter().any(|file| file.target == command);
+    [Some("/careen-agent".to_owned()), (!brought).then_some(command)].into_iter().flatten().collect()
+}
+
 impl<B: Backend, C: Console> Session<'_, B, C> {
     pub(super) fn plan(&mut self, args: &RolloutArgs) -> Result<Exit, Failure> {
         let prospect = self.prospect_of(args)?;
@@ -132,13 +140,27 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
     }
 
     fn prospect_of(&mut self, args: &RolloutArgs) -> Result<Prospect, Failure> {
-        let files = self.files(&args.given, args.image.as_deref(), &args.command)?;
-        let (name, image) = self.pinned(args.image.as_deref())?;
-        let spec = spec::of_args(args, self.new_id()?, &image);
+        let RolloutArgs { image, given, command, .. } = args;
+        let draft =
+            self.drafted(image.as_deref(), given, command, |id, image| spec::of_args(args, id, image))?;
+        self.prospect(draft, &args.how)
+    }
+
+    /// What is to be done with an image, and with what comes from this machine. `spec` makes it of an id and the pinned image.
+    pub(super) fn drafted(
+        &mut self,
+        image: Option<&str>,
+        given: &GivenArgs,
+        command: &str,
+        spec: impl FnOnce(RolloutId, &str) -> Spec,
+    ) -> Result<Draft, Failure> {
+        let files = self.files(given, image, command)?;
+        let (name, image) = self.pinned(image)?;
+        let spec = spec(self.new_id()?, &image);
         let image_name = (name != image).then_some(name);
-        let spec = Spec { image_name, given: self.given(&args.given)?, ..spec };
+        let spec = Spec { image_name, given: self.given(given)?, ..spec };
         self.look_after_credentials(&image, spec.given.registry_auth)?;
-        self.prospect(Draft { files, ..Draft::of(spec) }, &args.how)
+        Ok(Draft { files, ..Draft::of(spec) })
     }
 
     fn prospect(&mut self, mut draft: Draft, how: &HowArgs) -> Result<Prospect, Failure> {
@@ -177,15 +199,10 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
             }
             spec.controller_image = Some(image);
         }
-        let payload = spec.payload.as_deref().unwrap_or(DEFAULT_PAYLOAD);
-        let command = format!("{payload}/{}", spec.command);
-        let brought = files.iter().any(|file| file.target == command);
-        let wanted = [
-            Some("/careen-agent".to_owned()),
-            named.is_none().then(|| controller.clone()),
-            (!brought).then_some(command),
-        ];
-        let wanted: Vec<String> = wanted.into_iter().flatten().collect();
+        let mut wanted = wanted_of(spec, files);
+        if named.is_none() {
+            wanted.insert(1, controller.clone());
+        }
         let Some(mut look) = self.backend.look_into(&spec.image, &wanted)? else { return Ok(None) };
         if look.missing.contains(&controller)
             && let Some(own) = self.backend.look_into(&own_image(), std::slice::from_ref(&controller))?
@@ -212,7 +229,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
     }
 
     /// An image's name, and what it is pinned to; without one careen's own.
-    pub(super) fn pinned(&mut self, image: Option<&str>) -> Result<(String, String), Failure> {
+    fn pinned(&mut self, image: Option<&str>) -> Result<(String, String), Failure> {
         Ok(match image {
             Some(name) => (name.to_owned(), self.backend.pin(name)?),
             None => (own_image(), self.backend.pin_here(&own_image()).map_err(no_own_image)?),
@@ -220,7 +237,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
     }
 
     /// Credentials that are to be passed on must be there; those that are not passed on may be missed later.
-    pub(super) fn look_after_credentials(&mut self, image: &str, pass_on: bool) -> Result<(), Failure> {
+    fn look_after_credentials(&mut self, image: &str, pass_on: bool) -> Result<(), Failure> {
         let by_digest = image.contains('@');
         if !pass_on {
             // Whether the registry wants them for this image, nobody knows here. A word is no harm.
@@ -240,7 +257,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
     }
 
     /// The payload that comes from this machine.
-    pub(super) fn files(
+    fn files(
         &self,
         given: &GivenArgs,
         image: Option<&str>,
@@ -255,7 +272,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
     }
 
     /// What hosts get besides the image, and that is in the swarm already.
-    pub(super) fn given(&mut self, flags: &GivenArgs) -> Result<Given, Failure> {
+    fn given(&mut self, flags: &GivenArgs) -> Result<Given, Failure> {
         if let Some(name) = given::clash(&flags.secrets, &flags.configs) {
             return Err(InvalidGiven::SameTarget { name: name.to_owned() }.into());
         }

@@ -2,7 +2,9 @@
 
 use crate::gates::Look;
 use careen_contract::report::{Expectation, Restart, Said};
-use careen_host::journal::Record;
+use careen_host::journal::{Record, TransactionResult};
+use careen_host::outcome::{CommandEnd, Outcome, Rollback};
+use careen_host::transaction::State;
 use std::time::Duration;
 
 /// What an agent is told when it is started.
@@ -119,6 +121,33 @@ pub struct Ran {
     pub is_success: bool,
     /// What an engine that stayed down made of the rollback.
     pub rolled_back: Option<bool>,
+}
+
+impl Ran {
+    /// What a transaction's journal and its result say.
+    pub fn of(state: &State, result: &TransactionResult) -> Self {
+        let command_is_done = state.history.end.as_ref().is_some_and(|end| end.end == CommandEnd::Exited(0));
+        Self {
+            exit: result.exit_code,
+            is_success: result.outcome.is_success(command_is_done),
+            rolled_back: rolled_back(&result.outcome),
+        }
+    }
+}
+
+fn rolled_back(outcome: &Outcome) -> Option<bool> {
+    match outcome {
+        Outcome::EngineDown { rollback: Rollback::BroughtBack, .. } => Some(true),
+        Outcome::EngineDown { rollback: Rollback::Failed, .. } => Some(false),
+        Outcome::EngineDown { rollback: Rollback::None, .. }
+        | Outcome::Exited { .. }
+        | Outcome::Signaled { .. }
+        | Outcome::RestartWanted { .. }
+        | Outcome::TimedOut
+        | Outcome::Stopped { .. }
+        | Outcome::NotStarted { .. }
+        | Outcome::Interrupted => None,
+    }
 }
 
 /// What an agent does.

@@ -5,7 +5,6 @@
 //! of its own on the host, named after the rollout's. So an agent that takes over walks the same way, and finds done what
 //! is done.
 
-mod ended;
 mod gates;
 mod leaked;
 mod mark;
@@ -38,9 +37,8 @@ use careen_engine::{ApiPath, Bell, Engine, EngineError, Ringer};
 use careen_host::deeds::deeds;
 use careen_host::journal::{Journal, Record, TransactionResult};
 use careen_host::transaction::State;
-use careen_protocol::agent::{Agent, Do, Effect, Event, Known, Part, Step, Wish};
+use careen_protocol::agent::{Agent, Do, Effect, Event, Known, Part, Ran, Step, Wish};
 use careen_protocol::go::Go;
-use ended::ended;
 use gates::Gates;
 use probe::Probe;
 use record::{Decided, Offered};
@@ -538,7 +536,7 @@ impl Playing<'_> {
         if of_the_command {
             self.telling.deeds = deeds(journal.lines.iter().map(|line| &line.record));
         }
-        let ran = ended(&state, &result);
+        let ran = Ran::of(&state, &result);
         if !ran.is_success && self.telling.last_lines.is_none() {
             let lines = last_lines::of(&joined.directory, joined.output_limit);
             let lines = shortened(&lines.join("\n"));
