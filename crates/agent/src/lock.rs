@@ -21,7 +21,7 @@ impl Lock {
     /// Takes the lock, or returns `None` when another holds it.
     pub fn try_take(path: &Path) -> io::Result<Option<Self>> {
         let file = open(path)?;
-        match fcntl(&file, FcntlArg::F_OFD_SETLK(&whole_file())) {
+        match fcntl(&file, FcntlArg::F_OFD_SETLK(&whole_file(libc::F_WRLCK))) {
             Ok(_) => Ok(Some(Self { file })),
             Err(Errno::EAGAIN | Errno::EACCES) => Ok(None),
             Err(errno) => Err(errno.into()),
@@ -36,7 +36,7 @@ impl Lock {
         waiting();
         let file = open(path)?;
         loop {
-            match fcntl(&file, FcntlArg::F_OFD_SETLKW(&whole_file())) {
+            match fcntl(&file, FcntlArg::F_OFD_SETLKW(&whole_file(libc::F_WRLCK))) {
                 Ok(_) => return Ok(Self { file }),
                 Err(Errno::EINTR) => {}
                 Err(errno) => return Err(errno.into()),
@@ -51,7 +51,7 @@ impl Lock {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(error),
         };
-        let mut asked = whole_file();
+        let mut asked = whole_file(libc::F_WRLCK);
         fcntl(&file, FcntlArg::F_OFD_GETLK(&mut asked))?;
         Ok(i32::from(asked.l_type) != libc::F_UNLCK)
     }
@@ -65,21 +65,23 @@ impl Lock {
     }
 }
 
+impl Drop for Lock {
+    /// To close the file is not enough: between a thread's fork(2) and the child's exec(2) the child has it open too.
+    fn drop(&mut self) {
+        // What cannot be unlocked is unlocked by the end of the process.
+        let _ = fcntl(&self.file, FcntlArg::F_OFD_SETLK(&whole_file(libc::F_UNLCK)));
+    }
+}
+
 fn open(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(libc::O_NOFOLLOW);
     options.open(path)
 }
 
-fn whole_file() -> libc::flock {
+fn whole_file(kind: libc::c_int) -> libc::flock {
     // The constants are small positive numbers on every target; l_pid must be 0 for these locks.
-    libc::flock {
-        l_type: libc::F_WRLCK as i16,
-        l_whence: libc::SEEK_SET as i16,
-        l_start: 0,
-        l_len: 0,
-        l_pid: 0,
-    }
+    libc::flock { l_type: kind as i16, l_whence: libc::SEEK_SET as i16, l_start: 0, l_len: 0, l_pid: 0 }
 }
 
 #[cfg(test)]
@@ -97,6 +99,8 @@ mod tests {
         assert!(Lock::is_held(&path).unwrap());
         assert!(Lock::try_take(&path).unwrap().is_none());
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "second");
+        // As a child of another thread has it that is not yet what it becomes.
+        let _childs = held.file.try_clone().unwrap();
         drop(held);
         assert!(!Lock::is_held(&path).unwrap());
         Lock::take(&path, || panic!("nobody to wait for")).unwrap();

@@ -19,7 +19,7 @@ const MADE: &str = "made\n";
 pub struct Claim {
     lab: LabName,
     path: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
 impl Claim {
@@ -58,7 +58,7 @@ impl Claim {
         let opened = File::options().read(true).append(true).create(true).open(&path);
         let lock = opened.map_err(file_error("open (the bench must run as root)", &path))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Claim { lab: lab.clone(), path, _lock: lock }),
+            Ok(()) => Ok(Claim { lab: lab.clone(), path, lock }),
             Err(TryLockError::WouldBlock) => Err(Error::Busy { lab: lab.to_string(), path }),
             Err(TryLockError::Error(source)) => Err(file_error("lock", &path)(source)),
         }
@@ -67,6 +67,14 @@ impl Claim {
     fn has_made(&self) -> Result<bool> {
         let text = std::fs::read_to_string(&self.path).map_err(file_error("read", &self.path))?;
         Ok(text == MADE)
+    }
+}
+
+impl Drop for Claim {
+    /// To close the file is not enough: between a thread's fork(2) and the child's exec(2) the child has it open too.
+    fn drop(&mut self) {
+        // What cannot be unlocked is unlocked by the end of the process.
+        let _ = self.lock.unlock();
     }
 }
 
@@ -83,6 +91,8 @@ mod tests {
         assert!(matches!(Claim::in_directory(&lab, &directory), Err(Error::Busy { .. })));
         let other = Claim::in_directory(&"other".parse().unwrap(), &directory);
         assert!(other.is_ok());
+        // As a child of another thread has it that is not yet what it becomes.
+        let _childs = first.lock.try_clone().unwrap();
         drop(first);
         assert!(Claim::in_directory(&lab, &directory).is_ok());
         std::fs::remove_dir_all(&directory).unwrap();
