@@ -278,9 +278,10 @@ pub struct RolloutArgs {
     #[arg(long, value_enum, default_value_t = Reboot::Asked, value_name = "WHEN", help_heading = "Hosts")]
     pub reboot: Reboot,
     /// Whether the command may end the engine. 'no' promises that it never does: then managers go together like other nodes,
-    /// nothing is rebooted or restarted, and nothing drained unless you say so
-    #[arg(long, value_enum, default_value_t = TouchesEngine::Maybe, value_name = "WHETHER", help_heading = "Hosts")]
-    pub touches_engine: TouchesEngine,
+    /// nothing is rebooted or restarted, and nothing drained unless you say so. Without it the image's label
+    /// careen.touches-engine counts, else 'maybe'
+    #[arg(long, value_enum, value_name = "WHETHER", help_heading = "Hosts")]
+    pub touches_engine: Option<TouchesEngine>,
     /// Which nodes, in which order, and how.
     #[command(flatten)]
     pub how: HowArgs,

@@ -147,6 +147,8 @@ pub struct ImageLook {
     pub id: String,
     /// For which contract it was made; none when it does not say.
     pub protocol: Option<String>,
+    /// Whether its payload leaves engines alone, as it says.
+    pub leaves_engine: bool,
     /// What it does not have of what it was asked for.
     pub missing: Vec<String>,
 }

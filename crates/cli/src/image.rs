@@ -56,20 +56,24 @@ pub fn pin(
     })
 }
 
-/// What an image of this engine's has, seen in a container that never starts and is removed at once. `None` when the engine does
-/// not have the image.
+/// What an image of this engine's has, seen in a container that never starts and is removed at once; where nothing is looked
+/// for, without one. `None` when the engine does not have the image.
 pub fn look_into(engine: &Engine, image: &str, files: &[String]) -> Result<Option<ImageLook>, EngineError> {
     let Some(found) = engine.find::<Value>(&ApiPath::image(image))? else { return Ok(None) };
     let id = found.get("Id").and_then(Value::as_str).unwrap_or(image).to_owned();
-    let label = found.pointer("/Config/Labels").and_then(|labels| labels.get(label::PROTOCOL));
-    let protocol = label.and_then(Value::as_str).map(str::to_owned);
+    let label = |name| found.pointer("/Config/Labels")?.get(name)?.as_str();
+    let protocol = label(label::PROTOCOL).map(str::to_owned);
+    let leaves_engine = label(label::TOUCHES_ENGINE) == Some(label::LEAVES_ENGINE);
+    if files.is_empty() {
+        return Ok(Some(ImageLook { id, protocol, leaves_engine, missing: Vec::new() }));
+    }
     let container = engine.create_container(&json!({ "Image": image, "Cmd": ["never"] }))?;
     let has = |file: &String| engine.has_path(&container, file).map(|has| (!has).then(|| file.clone()));
     let missing = files.iter().filter_map(|file| has(file).transpose()).collect::<Result<Vec<_>, _>>();
     let removed = engine.remove_container(&container);
     let missing = missing?;
     removed?;
-    Ok(Some(ImageLook { id, protocol, missing }))
+    Ok(Some(ImageLook { id, protocol, leaves_engine, missing }))
 }
 
 /// Whether a name's first part is a registry's host.

@@ -12,27 +12,42 @@ const UPGRADE_PAYLOAD: &str = "/upgrade";
 
 /// The rollout that the flags describe. `image` is what `--image` was pinned to.
 pub fn of_args(args: &RolloutArgs, id: RolloutId, image: &str) -> Spec {
-    let touches_engine = args.touches_engine == TouchesEngine::Maybe;
-    let how = of_how(&args.how, id, image);
-    Spec {
-        touches_engine,
-        engine_restart: how.engine_restart && touches_engine,
-        drain: match how.drain {
-            DrainPolicy::Auto if !touches_engine => DrainPolicy::Never,
-            DrainPolicy::Auto | DrainPolicy::Always | DrainPolicy::Never => how.drain,
-        },
+    let spec = Spec {
         command: args.command.clone(),
         args: args.args.clone(),
         reboot: match args.reboot {
             Reboot::Never => RebootPolicy::Never,
-            Reboot::Asked if !touches_engine => RebootPolicy::Never,
             Reboot::Asked => RebootPolicy::Asked,
             Reboot::Auto => RebootPolicy::Auto,
             Reboot::Always => RebootPolicy::Always,
         },
         // That a reboot follows is certain, whatever `prepare` finds.
         restarts: args.reboot == Reboot::Always,
-        ..how
+        ..of_how(&args.how, id, image)
+    };
+    if args.touches_engine == Some(TouchesEngine::No) { leaving_engines_alone(spec) } else { spec }
+}
+
+/// Whether it counts what the image says of its payload: nobody has said otherwise, and the payload is the image's own.
+pub fn heeds_the_image(args: &RolloutArgs) -> bool {
+    let its_own = args.given.script.is_none() && args.given.dir.is_none();
+    its_own && args.touches_engine.is_none() && matches!(args.reboot, Reboot::Never | Reboot::Asked)
+}
+
+/// The same where no command ends an engine: nothing is restarted for what it asks, and nothing drained unless somebody says so.
+pub fn leaving_engines_alone(spec: Spec) -> Spec {
+    Spec {
+        touches_engine: false,
+        engine_restart: false,
+        drain: match spec.drain {
+            DrainPolicy::Auto => DrainPolicy::Never,
+            DrainPolicy::Always | DrainPolicy::Never => spec.drain,
+        },
+        reboot: match spec.reboot {
+            RebootPolicy::Asked => RebootPolicy::Never,
+            RebootPolicy::Never | RebootPolicy::Auto | RebootPolicy::Always => spec.reboot,
+        },
+        ..spec
     }
 }
 

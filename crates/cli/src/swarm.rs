@@ -386,7 +386,8 @@ fn plain_containers(listed: &Value) -> Vec<String> {
     let is_plain = |container: &&Value| {
         let labels = container.get("Labels").and_then(Value::as_object);
         // An image's own label is on every container that somebody makes of it.
-        let ours = |name: &String| name.starts_with(object::PREFIX) && name != label::PROTOCOL;
+        let of_images = |name: &String| [label::PROTOCOL, label::TOUCHES_ENGINE].contains(&name.as_str());
+        let ours = |name: &String| name.starts_with(object::PREFIX) && !of_images(name);
         let of_somebody = |name: &String| name.starts_with("com.docker.swarm.") || ours(name);
         !labels.is_some_and(|labels| labels.keys().any(of_somebody))
     };
@@ -480,10 +481,11 @@ mod tests {
         let listed = json!([
             container("by-hand", "maintainer"),
             container("of-the-image", label::PROTOCOL),
+            container("of-another", label::TOUCHES_ENGINE),
             container("task", "com.docker.swarm.task.id"),
             container("gate", "careen.role"),
         ]);
-        assert_eq!(plain_containers(&listed), ["by-hand", "of-the-image"]);
+        assert_eq!(plain_containers(&listed), ["by-hand", "of-another", "of-the-image"]);
     }
 
     #[test]

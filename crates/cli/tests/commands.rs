@@ -15,6 +15,8 @@ use careen_sim::scenario;
 use careen_sim::world::SimNode;
 use careen_swarm::{ControllerTask, Home, Seat};
 use simulated::{Shared, Sim};
+use std::cell::Cell;
+use std::rc::Rc;
 
 /// A swarm of one manager and so many workers, on which nothing runs.
 fn swarm(workers: usize) -> Sim {
@@ -667,6 +669,62 @@ fn a_controller_that_is_on_its_way_is_waited_for_and_nobody_is_told_to_resume() 
         sim.err()
     );
     assert_eq!(violations(&sim), Vec::<String>::new());
+}
+
+#[test]
+fn what_leaves_engines_alone_begins_before_its_controller_is_up() {
+    for (promise, begins) in [("--touches-engine no", true), ("--drain never", false)] {
+        let sim = swarm(2);
+        sim.0.borrow_mut().task = Some(coming_up());
+        comes_up_in(&sim, 40);
+        let free = Rc::new(Cell::new(None));
+        let (seen, comes_up) = (Rc::clone(&free), sim.0.borrow_mut().event.take());
+        let mut comes_up = comes_up.unwrap();
+        sim.0.borrow_mut().at(move |shared| {
+            seen.set(shared.world.lock.as_ref().map(|lock| lock.holder.is_none()));
+            comes_up(shared)
+        });
+        let flags = "run --image update --yes --monitor 0s --canaries 0 --parallelism 3";
+        assert_eq!(exit(sim.call(&format!("{flags} {promise}"))), 0, "{}", sim.err());
+        let err = sim.err();
+        let (running, works) = (err.find("w1: running\n"), err.find("its controller works\n"));
+        assert!(running.is_some() && works.is_some(), "{err}");
+        assert_eq!(running < works, begins, "{promise}: {err}");
+        assert_eq!(free.get(), begins.then_some(true), "whoever comes need not wait for the lock");
+        assert!(sim.out().ends_with("is done: 3 of 3 nodes done\n"), "{}", sim.out());
+        assert_eq!(violations(&sim), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn an_image_may_say_that_its_payload_leaves_engines_alone_and_its_operator_has_the_last_word() {
+    let sim = swarm(1);
+    let has = vec!["/careen-agent", "/careen-controller", "/install/install"];
+    for image in ["facts@sha256:00", "update@sha256:00"] {
+        sim.0.borrow_mut().images.insert(image.into(), has.clone());
+    }
+    for (flags, alone, told) in [
+        ("--image facts", true, true),
+        ("--image facts --touches-engine maybe", false, false),
+        ("--image facts --touches-engine no", true, false),
+        ("--image facts --reboot always", false, false),
+        ("--image update", false, false),
+    ] {
+        assert_eq!(exit(sim.call(&format!("plan {flags}"))), 0, "{flags}: {}{}", sim.out(), sim.err());
+        assert_eq!(sim.out().contains("way      short"), alone, "{flags}: {}", sim.out());
+        assert_eq!(sim.err().contains("leaves engines alone"), told, "{flags}: {}", sim.err());
+    }
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("install"), "#!/bin/sh\n").unwrap();
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(directory.path().join("install"), executable).unwrap();
+    let own = format!("plan --image facts --dir {}", directory.path().display());
+    assert_eq!(exit(sim.call(&own)), 0, "{}", sim.err());
+    assert!(
+        !sim.out().contains("way      short"),
+        "of another payload the image knows nothing: {}",
+        sim.out()
+    );
 }
 
 #[test]

@@ -69,6 +69,12 @@ pub const PROTOCOL: &str = "careen.protocol";
 /// What it says in the images of this version.
 pub const THIS_PROTOCOL: &str = "2";
 
+/// On an image: whether its payload may end an engine.
+pub const TOUCHES_ENGINE: &str = "careen.touches-engine";
+
+/// What it says there when it never does.
+pub const LEAVES_ENGINE: &str = "no";
+
 /// On a lock of hosts': which.
 pub const LOCK: &str = "careen.lock";
 

@@ -4,8 +4,10 @@
 //! to look at ([`careen_planner::glance`]). Both may be lost at any time. What waits between two passes, and what talks to Docker, is
 //! behind [`Cluster`].
 
+mod begin;
 mod pace;
 
+pub use begin::{NotReleased, begin, release};
 pub use pace::{Pace, Pause, REST};
 
 use careen_planner::cluster::{ActError, Cluster, Unseen};

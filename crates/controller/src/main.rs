@@ -7,11 +7,10 @@ mod news;
 
 use anyhow::{Context, bail};
 use careen_contract::variable;
-use careen_controller::{Controller, Pace, Pause, run};
+use careen_controller::{Controller, Pace, Pause, release, run};
 use careen_engine::{Bell, RegistryAuth};
-use careen_planner::cluster::Cluster;
 use careen_planner::observed::ControllerPlace;
-use careen_planner::{Act, Action, ControllerId, NodeId, PassEnd, RolloutId};
+use careen_planner::{ControllerId, NodeId, PassEnd, RolloutId};
 use careen_swarm::{REGISTRY_FILE, Swarm, SwarmCluster};
 use news::{News, Told};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -116,19 +115,10 @@ fn registry_auth() -> anyhow::Result<Option<RegistryAuth>> {
     }
 }
 
-/// Whoever goes on need not wait until the lock is dead then. If its engine is being stopped, it may have to.
+/// If its engine is being stopped, whoever goes on may have to wait until the lock is dead.
 fn release_lock(cluster: &mut SwarmCluster, me: &ControllerId) {
-    let stays = |why: &dyn std::fmt::Display| {
-        tracing::warn!(error = ?why.to_string(), "the lock stays until it is dead");
-    };
-    let lock = match cluster.observe() {
-        Ok(observed) => observed.lock,
-        Err(away) => return stays(&away),
-    };
-    let Some(lock) = lock.filter(|lock| lock.holder.as_ref() == Some(me)) else { return };
-    let action = Action::ReleaseLock { version: lock.version };
-    if let Err(error) = cluster.act(&Act { epoch: lock.epoch, action }) {
-        stays(&error);
+    if let Err(error) = release(cluster, me) {
+        tracing::warn!(error = ?error.to_string(), "the lock stays until it is dead");
     }
 }
 

@@ -1,5 +1,6 @@
 //! Whether a rollout goes the short way. The same for `careen plan` and for the controller.
 
+use crate::order;
 use crate::spec::{DrainPolicy, RebootPolicy, Spec};
 
 /// Whether nothing is drained and careen restarts nothing: then agents need no go, everything of a wave goes at once, and what
@@ -7,4 +8,9 @@ use crate::spec::{DrainPolicy, RebootPolicy, Spec};
 pub fn is_short(spec: &Spec) -> bool {
     let restarts = spec.restarts || spec.engine_restart || spec.reboot != RebootPolicy::Never;
     spec.drain == DrainPolicy::Never && !restarts
+}
+
+/// Whether its first nodes may begin from wherever it is submitted: no engine ends, and with it no controller, wherever that comes up.
+pub fn may_begin_anywhere(spec: &Spec) -> bool {
+    is_short(spec) && order::leaves_engines_alone(spec)
 }

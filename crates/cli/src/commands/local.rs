@@ -9,7 +9,7 @@ use crate::error::Failure;
 use crate::exit::Exit;
 use crate::follow::Verdict;
 use crate::render::notes::Note;
-use careen_controller::{Controller, Done, Pace, run};
+use careen_controller::{Controller, Done, Pace, begin, release, run};
 use careen_engine::Bell;
 use careen_planner::cluster::{ActError, Cluster, Unseen};
 use careen_planner::{Act, Action, ControllerId, Observed, Pass, PassEnd, Spec};
@@ -56,7 +56,7 @@ enum Left {
 impl<B: Backend, C: Console> Session<'_, B, C> {
     /// Carries the rollout out in this process, until it is over or paused, or somebody presses Ctrl-C.
     pub(super) fn follow_here(&mut self, spec: Spec) -> Result<Exit, Failure> {
-        let me = ControllerId(format!("cli-{}", super::random_text(self.console.random()?)));
+        let me = self.new_controller()?;
         let last = Rc::new(RefCell::new(None));
         let cluster = self.backend.cluster(&spec.id, &me)?;
         let mut cluster = Shared { cluster, last: Rc::clone(&last) };
@@ -73,7 +73,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         let end = match end {
             Ok(end) => end,
             Err(error) => {
-                give_back(&mut cluster, &me);
+                let _or_it_is_dead_soon = release(&mut cluster, &me);
                 return Err(error.into());
             }
         };
@@ -91,7 +91,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
                 self.over(&mut following, outcome)
             }
             PassEnd::Removed => {
-                give_back(&mut cluster, &me);
+                let _or_it_is_dead_soon = release(&mut cluster, &me);
                 let _best_effort = self.backend.remove_controller(&following.follower.spec().id);
                 self.removed(&mut following)
             }
@@ -101,10 +101,29 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
                 self.follow(following.follower.spec().clone())
             }
             PassEnd::GoOn => {
-                give_back(&mut cluster, &me);
+                let _or_it_is_dead_soon = release(&mut cluster, &me);
                 self.left(following, left)
             }
         }
+    }
+
+    /// Begins a rollout of the short way before its controller is up, which takes as long as the agents need to come up. Whatever
+    /// cannot be begun here the controller begins.
+    pub(super) fn begin_here(&mut self, spec: &Spec) -> Result<(), Failure> {
+        if !careen_planner::short::may_begin_anywhere(spec) {
+            return Ok(());
+        }
+        // Whoever is killed here leaves a lock that is dead in some time.
+        self.console.catch_interrupts()?;
+        let me = self.new_controller()?;
+        if let Ok(mut cluster) = self.backend.cluster(&spec.id, &me) {
+            let _or_it_is_dead_soon = begin(&mut Controller::new(me, spec.clone()), &mut cluster);
+        }
+        Ok(())
+    }
+
+    fn new_controller(&mut self) -> Result<ControllerId, Failure> {
+        Ok(ControllerId(format!("cli-{}", super::random_text(self.console.random()?))))
     }
 
     fn between_passes(
@@ -143,15 +162,5 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
                 Ok(Exit::Other)
             }
         }
-    }
-}
-
-/// Gives the lock back, so that the next controller need not wait until it is dead. What goes wrong here costs that wait
-/// and nothing else.
-fn give_back(cluster: &mut impl Cluster, me: &ControllerId) {
-    let lock = cluster.observe().ok().and_then(|observed| observed.lock);
-    if let Some(lock) = lock.filter(|lock| lock.holder.as_ref() == Some(me)) {
-        let _best_effort =
-            cluster.act(&Act { epoch: lock.epoch, action: Action::ReleaseLock { version: lock.version } });
     }
 }

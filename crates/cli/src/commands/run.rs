@@ -136,13 +136,20 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
             self.show(&Submitted(&spec.id))?;
             return Ok(Exit::Done);
         }
+        self.begin_here(&spec)?;
         self.follow(spec)
     }
 
     fn prospect_of(&mut self, args: &RolloutArgs) -> Result<Prospect, Failure> {
         let RolloutArgs { image, given, command, .. } = args;
-        let draft =
+        let mut draft =
             self.drafted(image.as_deref(), given, command, |id, image| spec::of_args(args, id, image))?;
+        let heeds = spec::heeds_the_image(args);
+        let look = heeds.then(|| self.backend.look_into(&draft.spec.image, &[])).transpose()?.flatten();
+        if look.is_some_and(|look| look.leaves_engine) {
+            draft.spec = spec::leaving_engines_alone(draft.spec);
+            self.show(&Note::ImageLeavesEngines)?;
+        }
         self.prospect(draft, &args.how)
     }
 

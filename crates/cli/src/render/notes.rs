@@ -14,6 +14,7 @@ use std::fmt;
 pub enum Note<'a> {
     RecordUnreadable { why: &'a str },
     HostsAreNotLoggedIn { registry: &'a str },
+    ImageLeavesEngines,
     ControllerFails { why: &'a str },
     ControllerOnItsWay { why: &'a str },
     NothingLeftOn { host: &'a str },
@@ -42,10 +43,15 @@ impl fmt::Display for Note<'_> {
             Self::RecordUnreadable { why } => {
                 write!(f, "the record of a rollout that is over is left out: {why}")
             }
-            Self::HostsAreNotLoggedIn { registry } => write!(
-                f,
-                "note: you are logged in at {registry}; hosts are not, unless you say --with-registry-auth"
-            ),
+            Self::HostsAreNotLoggedIn { registry } => {
+                write!(
+                    f,
+                    "note: you are logged in at {registry}; hosts are not, unless you say --with-registry-auth"
+                )
+            }
+            Self::ImageLeavesEngines => {
+                write!(f, "the image says that its payload leaves engines alone, as --touches-engine no does")
+            }
             Self::ControllerFails { why } => write!(
                 f,
                 "its controller does not come up: {why}. This process ends the rollout in its place"

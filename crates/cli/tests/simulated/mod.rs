@@ -242,6 +242,7 @@ impl Backend for Sim {
         let look = |has: &Vec<&'static str>| ImageLook {
             id: format!("sha256:of-{}", image.split([':', '@']).next().unwrap_or_default()),
             protocol: Some("2".to_owned()),
+            leaves_engine: image.starts_with("facts"),
             missing: files.iter().filter(|file| !has.contains(&file.as_str())).cloned().collect(),
         };
         Ok(shared.images.get(image).map(look))
