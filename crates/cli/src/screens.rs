@@ -23,17 +23,21 @@
 use crate::backend::{EndedNode, Summary};
 use crate::error::Failure;
 use crate::exit::Exit;
+use crate::render::plan_page::Planned;
 use crate::render::text::Page;
 use crate::render::{failure, live, plan_page, status, why, words};
 use crate::testing::{agent, cluster, manager, service, spec, task, worker};
 use crate::view::{NodeStanding, Standing, look};
+use careen_contract::answer::Answer;
 use careen_contract::label;
 use careen_planner::estimate::Took;
+use careen_planner::inquiry::{Heard, Roll};
 use careen_planner::observed::{
     AgentReport, Availability, Mode, Mount, MountKind, Node, NodeOutcome, NodeStatus, Printed, Reachability,
     Said,
 };
-use careen_planner::plan::plan;
+use careen_planner::plan::plan_with;
+use careen_planner::probe::{Probe, Probed};
 use careen_planner::rollout::{Ask, Control, NodeResult};
 use careen_planner::state::NodeRecord;
 use careen_planner::{Hold, NodeId, NodeState, Observed, RolloutId, Spec, Watch};
@@ -49,6 +53,8 @@ struct Scene {
     ages: BTreeMap<NodeId, Duration>,
     last: Option<Summary>,
     past: Vec<Took>,
+    /// What hosts said that were asked; nobody was when there is nothing.
+    answers: Vec<(NodeId, Answer)>,
     shows: Vec<String>,
 }
 
@@ -69,7 +75,8 @@ impl Scene {
     fn read(text: &str) -> Self {
         let observed = Observed { nodes: Vec::new(), ..cluster() };
         let (ages, past) = (BTreeMap::new(), Vec::new());
-        let mut scene = Self { observed, spec: spec(), ages, last: None, past, shows: Vec::new() };
+        let mut scene =
+            Self { observed, spec: spec(), ages, last: None, past, answers: Vec::new(), shows: Vec::new() };
         for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
             let (what, rest) = line.split_once(' ').unwrap_or((line, ""));
             scene.line(what, rest);
@@ -96,6 +103,7 @@ impl Scene {
             "no-rollout" => self.observed.rollout = None,
             "ended" => self.ended(rest),
             "took" => self.took(first, behind),
+            "answer" => self.answer(first, behind),
             "show" => self.shows.push(rest.to_owned()),
             _ => panic!("'{what} {rest}' is no line of a scene"),
         }
@@ -218,6 +226,27 @@ impl Scene {
         standing.with_ages(&self.ages)
     }
 
+    /// `answer w1 2 {"packages":3}`: its status, and what its check left.
+    fn answer(&mut self, node: &str, rest: &str) {
+        let (exit, result) = rest.split_once(' ').map_or((rest, None), |(exit, json)| (exit, Some(json)));
+        let result = result.map(|json| serde_json::from_str(json).unwrap());
+        let exit = exit.parse().unwrap();
+        self.answers.push((id(node), Answer::Answered { exit, why: None, result, notes: vec![], lines: 0 }));
+    }
+
+    fn probe(&self) -> Option<Probe> {
+        if self.answers.is_empty() {
+            return None;
+        }
+        let limit = Duration::from_secs(60);
+        let (mut roll, _) = Roll::call(&self.observed, &self.spec, false, limit).unwrap();
+        for (node, answer) in self.answers.clone() {
+            roll.hear(Heard::Said { task: node.0.clone(), node, answer }, Duration::ZERO);
+        }
+        roll.tick(limit);
+        Some(Probe(roll.asked().iter().map(|asked| (asked.node.clone(), Probed::of(asked))).collect()))
+    }
+
     fn screens(&self) -> String {
         let screens: Vec<String> = self.shows.iter().map(|show| self.screen(show)).collect();
         screens.join("\n")
@@ -229,8 +258,12 @@ impl Scene {
         match what {
             "plan" => {
                 let draft = careen_swarm::Draft::of(self.spec.clone());
-                let plan = plan(&self.observed, &self.spec).in_the_light_of(&self.spec.policy, &self.past);
-                plan_page::page(&plan, &draft, &self.observed, &mut page)
+                let (probe, observed) = (self.probe(), &self.observed);
+                let expected = probe.as_ref().map(Probe::expected).unwrap_or_default();
+                let plan = plan_with(observed, &self.spec, false, &expected);
+                let plan = &plan.in_the_light_of(&self.spec.policy, &self.past);
+                let (draft, probe) = (&draft, probe.as_ref());
+                plan_page::page(&Planned { plan, draft, observed, probe, going_on: None }, &mut page)
             }
             "status" if self.observed.rollout.is_none() => status::idle(self.last.as_ref(), &mut page),
             "status" => status::page(&self.standing(), &self.spec, &mut page),

@@ -105,6 +105,41 @@ fn hosts_are_asked_and_who_does_not_answer_is_named_with_the_reason() {
 }
 
 #[test]
+fn a_plan_that_asks_hosts_says_what_each_has_to_do_and_who_could_not_be_asked() {
+    let sim = swarm(2);
+    sim.0.borrow_mut().world.nodes[2].availability = Availability::Drain;
+    let waits = serde_json::json!({ "packages": 2, "restarts": ["engine"], "names": ["vim 1 -> 2"] });
+    sim.0.borrow_mut().heard = vec![(1, answers("m1", 0, 1.into())), (2, answers("w1", 2, waits))];
+    assert_eq!(exit(sim.call("plan --image update --probe")), 0, "{}{}", sim.out(), sim.err());
+    let out = sim.out();
+    let told = "asked    1 with something to do: 2 packages; 1 of them with a restart of engine or host; 1 with nothing to do; 1 of \
+                which nothing is known\n";
+    assert!(out.contains(told), "{out}");
+    assert!(
+        out.contains("w1 (worker), drained before the command\n      2 packages, restarts the engine\n"),
+        "{out}"
+    );
+    assert!(out.contains("      not asked: drained\n") && out.contains("      nothing to do\n"), "{out}");
+    let inquiry = sim.0.borrow_mut().inquiry.take().unwrap();
+    assert_eq!((inquiry.spec.command.as_str(), sim.0.borrow().ended_inquiries), ("check", 1));
+    assert!(sim.0.borrow().spec.is_none(), "nothing is started");
+
+    sim.0.borrow_mut().images.insert("update@sha256:00".into(), vec!["/careen-agent", "/install/install"]);
+    let none = sim.call("plan --image update --probe").unwrap_err();
+    assert!(none.to_string().contains("has no /install/check"), "{none}");
+    sim.0.borrow_mut().images.clear();
+    let soon = sim.0.borrow().world.now + 1;
+    sim.0.borrow_mut().interrupt_at = Some(soon);
+    sim.0.borrow_mut().heard.clear();
+    assert_eq!(
+        exit(sim.call("run --image update --probe --yes")),
+        1,
+        "who leaves in the middle starts nothing"
+    );
+    assert!(sim.0.borrow().spec.is_none());
+}
+
+#[test]
 fn a_drained_host_is_asked_after_a_yes_alone_and_no_question_changes_hosts() {
     let sim = swarm(1);
     sim.0.borrow_mut().world.nodes[1].availability = Availability::Drain;

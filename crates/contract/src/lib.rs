@@ -14,6 +14,7 @@ pub mod id;
 pub mod label;
 pub mod object;
 pub mod payload;
+pub mod pending;
 pub mod quorum;
 pub mod record;
 pub mod report;

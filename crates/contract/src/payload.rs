@@ -18,9 +18,15 @@ pub const PREPARE_COMMAND: &str = "prepare";
 /// What a rollout runs after the last restart: whether the host does what it should.
 pub const VERIFY_COMMAND: &str = "verify";
 
+/// The command that only looks: whether there is anything to do.
+pub const CHECK_COMMAND: &str = "check";
+
+/// What it ends with when there is.
+pub const DRIFT: u8 = 2;
+
 /// Whether a command needs the host for itself. `check` only looks; `help` only talks.
 pub fn takes_host_lock(command: &str) -> bool {
-    !matches!(command, "check" | HELP_COMMAND)
+    !matches!(command, CHECK_COMMAND | HELP_COMMAND)
 }
 
 /// Why a text cannot name a command.

@@ -5,6 +5,7 @@
 #![expect(clippy::expect_used, reason = "a test that cannot set the scene has failed")]
 
 use careen_lab::{Fault, Lab, Node, Output, Poll, Progress, Spec, wait_until};
+use serde_json::Value;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
@@ -74,6 +75,17 @@ impl Scene {
     fn upgrade(&self, flags: &[&str]) -> Output {
         let fixed = ["upgrade", "--image", &self.image, "--yes", "--monitor", "1s", "--canaries", "0"];
         self.careen(&[&fixed[..], flags].concat())
+    }
+
+    /// What each host says to `--probe`, by its name.
+    fn probed(&self) -> Vec<(String, Value)> {
+        let plan = self.careen(&["upgrade", "--image", &self.image, "--plan", "--probe", "--format", "json"]);
+        assert_eq!(plan.status, 0, "{plan:?}");
+        let plan: Value =
+            serde_json::from_str(&plan.stdout).unwrap_or_else(|error| panic!("{error}: {plan:?}"));
+        let probe = plan["probe"].as_array().expect("hosts were asked");
+        assert_eq!(probe.len(), 2, "{plan}");
+        probe.iter().map(|one| (one["node"].to_string(), one.clone())).collect()
     }
 
     /// A command of the payload with the docker client alone, on the worker.
@@ -164,6 +176,13 @@ fn every_host_is_upgraded_and_what_is_not_to_be_touched_is_not() {
     let plan = scene.careen(&["upgrade", "--image", &scene.image, "--plan"]);
     assert_eq!(plan.status, 0, "{plan:?}");
     assert!(plan.stdout.contains(" upgrade\n") && plan.stdout.contains("n2 (worker)"), "{}", plan.stdout);
+    let asked = ["careen-test-plain 1 -> 2", "careen-test-new 2 is new", "careen-test-conf 1 -> 2"];
+    for (node, probe) in scene.probed() {
+        let pending = &probe["pending"];
+        assert_eq!((&probe["state"], &pending["packages"]), (&"waits".into(), &4.into()), "{node}: {probe}");
+        let names = pending["names"].to_string();
+        assert!(asked.iter().all(|name| names.contains(name)), "{node}: {probe}");
+    }
     assert_eq!(scene.both("version careen-test-plain"), "installed 1", "a plan changes nothing");
 
     let ran = scene.upgrade(&[]);
@@ -195,6 +214,10 @@ fn every_host_is_upgraded_and_what_is_not_to_be_touched_is_not() {
     let again = scene.upgrade(&["--node", "n2"]);
     assert_eq!(again.status, 0, "{}{}", again.stdout, again.stderr);
     assert!(scene.printed("n2").contains("nothing to do: no package waits"));
+    for (node, probe) in scene.probed() {
+        assert_eq!(probe["state"], "in-sync", "{node}: {probe}");
+    }
+    scene.assert_nothing_is_left();
     scene.everywhere("apt-mark -qq unhold careen-test-held");
 }
 

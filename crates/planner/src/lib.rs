@@ -39,6 +39,7 @@ pub mod participant;
 pub mod participants;
 mod pass;
 pub mod plan;
+pub mod probe;
 pub mod quorum;
 pub mod ratio;
 pub mod remains;

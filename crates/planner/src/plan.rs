@@ -16,7 +16,7 @@ use crate::selection::select;
 use crate::spec::{Policy, RebootPolicy, Spec};
 use crate::state::{NodeRecord, Skip};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// What a rollout would do.
@@ -78,6 +78,8 @@ pub enum PlannedDrain {
     Yes,
     /// When `prepare` expects a restart, or the command turns out to want one.
     IfNeeded,
+    /// The same, where its host says that no restart is to be expected.
+    NotExpected,
     No,
     /// Its operator keeps it so already; it is active for moments.
     Kept,
@@ -210,12 +212,17 @@ pub const CONTROLLER: &str = "/careen-controller";
 
 /// What this rollout would do, as it is stored, to the swarm as it was seen. Nothing is changed.
 pub fn plan(observed: &Observed, spec: &Spec) -> Plan {
-    plan_with(observed, spec, spec.unlock_key.is_some())
+    plan_with(observed, spec, spec.unlock_key.is_some(), &BTreeMap::new())
 }
 
 /// Plans a rollout that is not in the swarm yet. `has_key` is whether managers can be unlocked: with a secret that the spec names, or
-/// with a key that comes with the rollout.
-pub fn plan_with(observed: &Observed, spec: &Spec, has_key: bool) -> Plan {
+/// with a key that comes with the rollout; `expected` what is known of the hosts that were asked.
+pub fn plan_with(
+    observed: &Observed,
+    spec: &Spec,
+    has_key: bool,
+    expected: &BTreeMap<NodeId, Expectation>,
+) -> Plan {
     let mut plan = Plan {
         rollout: spec.id.clone(),
         short: crate::short::is_short(spec),
@@ -258,7 +265,8 @@ pub fn plan_with(observed: &Observed, spec: &Spec, has_key: bool) -> Plan {
             look_at(seen, spec, has_key, node, &mut plan);
         }
         let quorum = nodes.iter().filter(|_| spec.touches_engine).find_map(|node| step(seen, node));
-        let nodes = nodes.iter().map(|node| planned(&mut ahead, spec, node)).collect();
+        let expected = |node: &Node| expected.get(&node.id).copied().unwrap_or(Expectation::Unknown);
+        let nodes = nodes.iter().map(|node| planned(&mut ahead, spec, node, expected(node))).collect();
         plan.waves.push(PlannedWave { nodes, quorum });
     }
     plan.in_the_light_of(&spec.policy, &[])
@@ -376,16 +384,16 @@ impl Ahead<'_> {
     }
 }
 
-fn planned(ahead: &mut Ahead<'_>, spec: &Spec, node: &Node) -> PlannedNode {
+fn planned(ahead: &mut Ahead<'_>, spec: &Spec, node: &Node, expected: Expectation) -> PlannedNode {
     let seen = ahead.seen;
     let left = availability::left_by_another(seen, node, &spec.id);
     let kept = availability::operators(node, left) != Availability::Active;
     let drain = if kept {
         PlannedDrain::Kept
-    } else if drain::before_the_command(spec, Expectation::Unknown) {
+    } else if drain::before_the_command(spec, expected) {
         PlannedDrain::Yes
     } else if drain::before_the_command(spec, Expectation::Yes) {
-        PlannedDrain::IfNeeded
+        if expected == Expectation::No { PlannedDrain::NotExpected } else { PlannedDrain::IfNeeded }
     } else {
         PlannedDrain::No
     };
@@ -566,6 +574,26 @@ mod tests {
         assert!(matches!(&w2.holds[..], [Hold::VolumeWouldMove { service, .. }] if service == "data"));
         let json = serde_json::to_string(&plan).unwrap();
         assert_eq!(serde_json::from_str::<Plan>(&json).unwrap(), plan);
+    }
+
+    #[test]
+    fn what_hosts_say_decides_who_is_drained() {
+        let expected = [("w1", Expectation::No), ("m2", Expectation::Yes), ("m3", Expectation::Unknown)]
+            .map(|(node, expectation)| (NodeId(node.into()), expectation));
+        let drains = |drain| {
+            let spec = Spec { drain, ..spec() };
+            let plan = plan_with(&cluster(), &spec, false, &expected.clone().into());
+            let nodes = plan.waves.into_iter().flat_map(|wave| wave.nodes);
+            nodes.map(|node| (node.hostname, node.drain, node.tasks.len())).collect::<Vec<_>>()
+        };
+        use crate::spec::DrainPolicy::{Always, Auto, Never};
+        let of = |node: &str, drain, tasks| (node.to_owned(), drain, tasks);
+        let auto = drains(Auto);
+        assert_eq!(auto[0], of("w1", PlannedDrain::NotExpected, 0), "its task stays");
+        assert_eq!(auto[1], of("w2", PlannedDrain::IfNeeded, 2));
+        assert_eq!((auto[2].1, auto[3].1), (PlannedDrain::Yes, PlannedDrain::IfNeeded));
+        assert!(drains(Always).iter().all(|(_, drain, _)| *drain == PlannedDrain::Yes));
+        assert!(drains(Never).iter().all(|(_, drain, _)| *drain == PlannedDrain::No));
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! What is said about an upgrade, a line for each thing.
 
-use crate::change::Simulation;
+use crate::change::{Change, Simulation};
 use crate::engine::Engine;
+use crate::names;
+use careen_contract::pending::Pending;
+use careen_contract::report::Restart;
 
 /// What would be done, or is done.
 pub fn lines(simulation: &Simulation) -> Vec<String> {
@@ -14,6 +17,27 @@ pub fn lines(simulation: &Simulation) -> Vec<String> {
     });
     let removals = simulation.removals.iter().map(|one| format!("{} {} is removed", one.name, one.version));
     changes.chain(removals).collect()
+}
+
+/// The same for programs. Sizes and what speaks against it are not known here.
+pub fn pending(simulation: &Simulation, engine: &Engine) -> Pending {
+    let any = |is: &dyn Fn(&str) -> bool| simulation.changes.iter().any(|change| is(&change.name));
+    let engine = any(&|name| engine.has(name)).then_some(Restart::Engine);
+    let reboot = any(&names::wants_reboot).then_some(Restart::Reboot);
+    let is_new_to_us = engine.is_none() && reboot.is_none() && !simulation.is_empty();
+    Pending {
+        packages: Some((simulation.changes.len() + simulation.removals.len()) as u64),
+        security: Some(simulation.changes.iter().filter(|change| is_security(change)).count() as u64),
+        // What scripts of other packages do, nobody knows.
+        restarts: (!is_new_to_us).then(|| engine.into_iter().chain(reboot).collect()),
+        names: lines(simulation),
+        ..Pending::default()
+    }
+}
+
+/// Debian's archive says so in its label, Ubuntu's in its suite.
+fn is_security(change: &Change) -> bool {
+    change.origin.to_lowercase().contains("security")
 }
 
 /// `11 packages, 1 removed`.
@@ -78,6 +102,15 @@ mod tests {
         let expected = ["vim 1 -> 2 (Debian:12)", "new 2 is new (Debian:12)", "old 1 is removed"];
         assert_eq!(lines(&simulation), expected);
         assert_eq!(total(&simulation), "2 packages, and 1 removed");
+        let told = pending(&simulation, &Engine::default());
+        assert_eq!((told.packages, told.security, told.restarts), (Some(3), Some(0), None));
+        let mut of_security = simulation.clone();
+        of_security.changes[0].origin = "Debian-Security:12/oldstable-security".into();
+        of_security.changes[1].name = "linux-image-6.1.0-31-amd64".into();
+        let told = pending(&of_security, &Engine::default());
+        assert_eq!((told.security, told.restarts), (Some(1), Some(vec![Restart::Reboot])));
+        let nothing = pending(&Simulation::default(), &Engine::default());
+        assert_eq!((nothing.packages, nothing.restarts), (Some(0), Some(Vec::new())));
         let new = unknown(&simulation, &Engine::default()).unwrap();
         assert!(new.ends_with("restart the engine: new"), "{new}");
         let kept = kept(&["a".into()], &[], &simulation);

@@ -35,8 +35,9 @@ use std::time::{Duration, Instant};
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 /// How long an init script's engine may take until its process has its name: start-stop-daemon returns before that.
 const APPEAR_LIMIT: Duration = Duration::from_secs(3);
-/// How often things are looked at.
+/// How often things are looked at that take long.
 pub const INTERVAL: Duration = Duration::from_secs(1);
+const SHORTEST: Duration = Duration::from_millis(100);
 
 /// Somebody ended the wait: the host shuts down. What was begun is taken up after the boot.
 #[derive(Debug)]
@@ -77,10 +78,15 @@ pub fn let_come_up(patience: &mut dyn Patience) -> Result<(), Ended> {
     let begun = Instant::now();
     while !is_up() && begun.elapsed() < may_take(engine_instance().is_some(), service::has_systemd()) {
         patience.hold(Some("the engine is coming up"));
-        patience.pause(INTERVAL)?;
+        patience.pause(interval(begun.elapsed()))?;
     }
     patience.hold(None);
     Ok(())
+}
+
+/// How long until it is looked again, behind so long a wait: what comes soon is seen soon, and what takes long costs little.
+fn interval(waited: Duration) -> Duration {
+    (waited / 10).clamp(SHORTEST, INTERVAL)
 }
 
 /// How long an engine that does not answer may take to come by itself.
@@ -318,7 +324,7 @@ impl Restart<'_> {
                 return Ok(Err(missing));
             }
             self.patience.hold(Some(&chain(&missing)));
-            self.patience.pause(INTERVAL)?;
+            self.patience.pause(interval(begun.elapsed()))?;
         }
         Ok(Ok(()))
     }

@@ -1,7 +1,7 @@
 //! The engine as the host's init system knows it.
 
 use super::stop::{Killed, PROPERTIES, Step, Unit};
-use super::{Ended, INTERVAL, Patience};
+use super::{Ended, Patience, interval};
 use crate::engine_process::{engine_instance, is_replaced};
 use crate::tool::{self, ToolError};
 use crate::unit::find_systemd_run;
@@ -86,7 +86,7 @@ fn stop_unit(patience: &mut dyn Patience) -> Result<Result<(), NotStopped>, Ende
             Step::Wait => {}
         }
         hold_stopping(patience, begun.elapsed());
-        patience.pause(INTERVAL)?;
+        patience.pause(interval(begun.elapsed()))?;
     }
 }
 
@@ -110,7 +110,7 @@ fn stop_by_script(patience: &mut dyn Patience) -> Result<Result<(), NotStopped>,
             return Ok(Err(refused.map_or(NotStopped::ScriptIsDone, NotStopped::Refused)));
         }
         hold_stopping(patience, begun.elapsed());
-        patience.pause(INTERVAL)?;
+        patience.pause(interval(begun.elapsed()))?;
     }
     Ok(Ok(()))
 }

@@ -2,7 +2,7 @@
 
 use super::lock::Work;
 use super::service::{self, NotStopped};
-use super::{CALLED_DOWN, Ended, INTERVAL, Restart, stop};
+use super::{CALLED_DOWN, Ended, Restart, interval, stop};
 use crate::engine_process::engine_instance;
 use crate::files;
 use crate::host_view::is_shutting_down;
@@ -105,7 +105,7 @@ impl Restart<'_> {
                 started = Instant::now();
             }
             self.patience.hold(Some(&waiting_for));
-            self.patience.pause(INTERVAL)?;
+            self.patience.pause(interval(begun.elapsed()))?;
         }
     }
 

@@ -1,7 +1,7 @@
 //! Whose turn it is to go down: asked at the engine's own socket, waited for within a limit.
 
 use super::lock::{self, NotTaken, Work};
-use super::{Ended, INTERVAL, Restart};
+use super::{Ended, Restart, interval};
 use crate::engine_process::engine_instance;
 use careen_contract::chain;
 use careen_contract::quorum::{Manager, NotNow, may_go_down};
@@ -46,7 +46,8 @@ impl Restart<'_> {
     /// the lock for it too, and the quorum is looked at with the lock held, right before what may end the engine. Where
     /// it does not come to that, the lock is given back.
     pub fn await_turn(&mut self, work: Option<Work>) -> Result<Result<Option<Info>, NoTurn>, Ended> {
-        let deadline = Instant::now() + TURN_LIMIT;
+        let begun = Instant::now();
+        let deadline = begun + TURN_LIMIT;
         let mut watch = lock::Watch::default();
         loop {
             let why = match self.try_turn(work, &mut watch) {
@@ -61,7 +62,7 @@ impl Restart<'_> {
                 return Ok(Err(NoTurn::TooLong { minutes: TURN_LIMIT.as_secs() / 60, why: Box::new(why) }));
             }
             self.patience.hold(Some(&chain(&why)));
-            self.patience.pause(INTERVAL)?;
+            self.patience.pause(interval(begun.elapsed()))?;
         }
     }
 

@@ -55,7 +55,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
     }
 
     /// An image that has no such command, or an agent that knows no questions, would say so on every host.
-    fn look_for_the_command(&mut self, spec: &Spec, files: &[PayloadFile]) -> Result<(), Failure> {
+    pub(super) fn look_for_the_command(&mut self, spec: &Spec, files: &[PayloadFile]) -> Result<(), Failure> {
         let Some(look) = self.backend.look_into(&spec.image, &wanted_of(spec, files))? else { return Ok(()) };
         match unfit(called(spec), look) {
             Some(why) => Err(Failure::CannotAsk { why: Box::new(why) }),
@@ -79,7 +79,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         }
     }
 
-    fn ask_and_hear(&mut self, inquiry: &Inquiry, roll: &mut Roll) -> Result<(), Failure> {
+    pub(super) fn ask_and_hear(&mut self, inquiry: &Inquiry, roll: &mut Roll) -> Result<(), Failure> {
         let hosts = roll.asked().iter().filter(|asked| asked.is_awaited()).count();
         if hosts == 0 {
             return Ok(());
@@ -109,7 +109,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         self.tell_who_stays_active(&left)
     }
 
-    fn tell_who_stays_active(&mut self, left: &[NotGivenBack]) -> Result<(), Failure> {
+    pub(super) fn tell_who_stays_active(&mut self, left: &[NotGivenBack]) -> Result<(), Failure> {
         for one in left {
             self.show(&OnTheWay::NodeStaysActive(one))?;
         }

@@ -5,6 +5,7 @@ mod ask;
 mod follow;
 mod local;
 mod logs;
+mod probe;
 mod restore;
 mod run;
 mod show;

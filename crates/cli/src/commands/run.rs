@@ -9,12 +9,13 @@ use crate::exit::Exit;
 use crate::given::InvalidGiven;
 use crate::render::events::{Announced, Submitted};
 use crate::render::notes::{Note, Question};
-use crate::render::results::Planned;
+use crate::render::plan_page::Planned;
 use crate::unlock;
 use crate::{delivery, given, past, registry, spec};
 use careen_contract::label;
 use careen_contract::settings::DEFAULT_PAYLOAD;
 use careen_planner::plan::{CONTROLLER, Plan, PlanRefusal, Warning, plan_with};
+use careen_planner::probe::Probe;
 use careen_planner::{Given, GivenFile, Observed, RolloutId, Spec};
 use careen_swarm::{Draft, GivenKind, PayloadFile};
 use std::path::PathBuf;
@@ -24,6 +25,8 @@ struct Prospect {
     draft: Draft,
     observed: Observed,
     plan: Plan,
+    /// What hosts said, where they were asked.
+    probe: Option<Probe>,
     /// Another one, which comes first.
     going_on: Option<RolloutId>,
 }
@@ -31,8 +34,8 @@ struct Prospect {
 impl Prospect {
     /// As it is shown.
     fn planned(&self) -> Planned<'_> {
-        let Self { draft, observed, plan, going_on } = self;
-        Planned { plan, draft, observed, going_on: going_on.as_ref() }
+        let Self { draft, observed, plan, probe, going_on } = self;
+        Planned { plan, draft, observed, probe: probe.as_ref(), going_on: going_on.as_ref() }
     }
 
     /// Whether it may start.
@@ -177,15 +180,17 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         let refusal = self.check_the_key(how, &mut draft)?;
         let of_images = self.look_into_the_images(&mut draft, how.controller_image.as_deref())?;
         observed.controller = self.backend.place_of_controller(&observed.nodes, &draft.spec);
+        let probe = how.probe.then(|| self.probe(&draft, &observed)).transpose()?;
         // A plan without them is a plan all the same.
         let known = self.backend.rollouts().map(|rollouts| rollouts.known).unwrap_or_default();
-        let plan = plan_with(&observed, &draft.spec, draft.has_key());
+        let expected = probe.as_ref().map(Probe::expected).unwrap_or_default();
+        let plan = plan_with(&observed, &draft.spec, draft.has_key(), &expected);
         let mut plan = plan.in_the_light_of(&draft.spec.policy, &past::took(&known, &draft));
         plan.refusals.extend(refusal.into_iter().chain(of_images));
         if !draft.spec.controller_may_move() {
             plan.warnings.push(Warning::ControllerStays { image: called(&draft.spec) });
         }
-        Ok(Prospect { draft, observed, plan, going_on })
+        Ok(Prospect { draft, observed, plan, probe, going_on })
     }
 
     /// An image that is not made for this careen, or lacks what is to run, fails on the first node, or before a controller comes up

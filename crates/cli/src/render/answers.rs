@@ -6,14 +6,12 @@ use crate::exit::Exit;
 use crate::render::text::{Look, Page, Span, json_page};
 use crate::render::words;
 use careen_contract::answer::Answer;
+use careen_contract::payload::DRIFT;
 use careen_planner::RolloutId;
 use careen_planner::inquiry::{Asked, PrintedTo, Reply, Roll, Unreachable};
 use careen_swarm::NotGivenBack;
 use serde::Serialize;
 use serde_json::Value;
-
-/// What a command that only looks says by its status: this host differs from what it should be.
-const DRIFT: u8 = 2;
 
 /// What is said on the way to the answers, to people alone.
 #[derive(Debug, Clone, Copy)]
@@ -68,7 +66,7 @@ pub fn exit_of(roll: &Roll) -> Exit {
 }
 
 /// Why a host does not answer.
-fn unreachable(why: &Unreachable) -> String {
+pub(super) fn unreachable(why: &Unreachable) -> String {
     match why {
         Unreachable::Drained => "drained".to_owned(),
         Unreachable::Paused => "paused".to_owned(),

@@ -2,10 +2,9 @@
 //! line; the keys are in alphabetical order.
 
 use super::Screen;
-use super::results::Planned;
 use crate::backend::{EndedNode, LogLine, Stream};
 use crate::follow::Change;
-use crate::render::plan_page::PlanJson;
+use crate::render::plan_page::{self, PlanJson, Planned};
 use crate::render::status_json::{self, NodeJson};
 use crate::render::step::{Step, Verb};
 use crate::render::text::{Look, Page, Span, json_event, json_line, log_line, padded};
@@ -29,7 +28,7 @@ pub type Tails = BTreeMap<NodeId, VecDeque<String>>;
 enum EventJson<'a> {
     Plan {
         rollout: &'a RolloutId,
-        plan: PlanJson<'a>,
+        plan: Box<PlanJson<'a>>,
     },
     Submitted {
         rollout: &'a RolloutId,
@@ -72,7 +71,10 @@ impl Screen for Announced<'_> {
     }
 
     fn json(&self) -> serde_json::Result<String> {
-        json_event(&EventJson::Plan { rollout: &self.0.draft.spec.id, plan: self.0.to_json() })
+        json_event(&EventJson::Plan {
+            rollout: &self.0.draft.spec.id,
+            plan: Box::new(plan_page::json(&self.0)),
+        })
     }
 }
 

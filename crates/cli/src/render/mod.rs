@@ -19,6 +19,7 @@ pub mod left;
 pub mod live;
 pub mod notes;
 pub mod plan_page;
+mod probe;
 pub mod results;
 pub mod status;
 pub mod status_json;

@@ -37,21 +37,21 @@ pub enum Note<'a> {
     UseItWith { image: &'a str },
 }
 
+const LEAVES_ENGINES: &str =
+    "the image says that its payload leaves engines alone, as --touches-engine no does";
+const TAKEN_OVER: &str = "another controller took the rollout over; this one stopped, and follows";
+
 impl fmt::Display for Note<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::RecordUnreadable { why } => {
                 write!(f, "the record of a rollout that is over is left out: {why}")
             }
-            Self::HostsAreNotLoggedIn { registry } => {
-                write!(
-                    f,
-                    "note: you are logged in at {registry}; hosts are not, unless you say --with-registry-auth"
-                )
-            }
-            Self::ImageLeavesEngines => {
-                write!(f, "the image says that its payload leaves engines alone, as --touches-engine no does")
-            }
+            Self::HostsAreNotLoggedIn { registry } => write!(
+                f,
+                "note: you are logged in at {registry}; hosts are not, unless you say --with-registry-auth"
+            ),
+            Self::ImageLeavesEngines => f.write_str(LEAVES_ENGINES),
             Self::ControllerFails { why } => write!(
                 f,
                 "its controller does not come up: {why}. This process ends the rollout in its place"
@@ -93,9 +93,7 @@ impl fmt::Display for Note<'_> {
             ),
             Self::Unavailable { why } => write!(f, "{why}; trying again"),
             Self::Over { rollout } => write!(f, "rollout {rollout} is over"),
-            Self::TakenOver => {
-                f.write_str("another controller took the rollout over; this one stopped, and follows")
-            }
+            Self::TakenOver => f.write_str(TAKEN_OVER),
             Self::ControllerStopped { rollout } => write!(
                 f,
                 "the controller stopped; the rollout {rollout} stands where it is, and hosts finish what they have started. \

@@ -1,19 +1,46 @@
 //! What a rollout would do, as a page and as JSON. Pure.
 
 use crate::given::name_of;
-use crate::render::text::{Look, Page, Span, span};
+use crate::render::Screen;
+use crate::render::probe::{self, HostProbe};
+use crate::render::text::{Look, Page, Span, json_page, span};
 use crate::render::words;
 use careen_planner::drain::{Goes, TaskMove};
 use careen_planner::estimate::{Estimate, Work};
 use careen_planner::names::Names;
 use careen_planner::observed::Node;
 use careen_planner::plan::{Plan, PlannedDrain, PlannedNode, PlannedWave};
+use careen_planner::probe::Probe;
 use careen_planner::{Indexed, Observed, Parallelism, RolloutId, Spec};
 use careen_swarm::{Draft, PayloadFile};
 use serde::Serialize;
 
+/// `careen plan`: what a rollout would do.
+#[derive(Debug, Clone, Copy)]
+#[expect(missing_docs, reason = "the fields' names say it")]
+pub struct Planned<'a> {
+    pub plan: &'a Plan,
+    pub draft: &'a Draft,
+    pub observed: &'a Observed,
+    /// What hosts said, where they were asked.
+    pub probe: Option<&'a Probe>,
+    /// Another rollout, which refuses this one.
+    pub going_on: Option<&'a RolloutId>,
+}
+
+impl Screen for Planned<'_> {
+    fn text(&self, page: &mut Page) {
+        self::page(self, page);
+    }
+
+    fn json(&self) -> serde_json::Result<String> {
+        json_page(&json(self))
+    }
+}
+
 /// The page. The observed swarm gives the nodes' names.
-pub fn page(plan: &Plan, draft: &Draft, observed: &Observed, page: &mut Page) {
+pub fn page(planned: &Planned<'_>, page: &mut Page) {
+    let Planned { plan, draft, observed, probe, going_on: _ } = *planned;
     let names = Names::of(observed);
     let seen = Indexed::of(observed);
     let spec = &draft.spec;
@@ -30,12 +57,15 @@ pub fn page(plan: &Plan, draft: &Draft, observed: &Observed, page: &mut Page) {
     if let Some(time) = time(&plan.estimate, spec) {
         page.line(format!("time     {time}"));
     }
+    if let Some(probe) = probe {
+        page.line(format!("asked    {}", probe::total(probe)));
+    }
     if plan.short {
         page.line("way      short: nothing is drained or restarted, so all nodes of a wave begin at once");
     }
     for (number, wave) in plan.waves.iter().enumerate() {
         page.gap();
-        self::wave(number + 1, wave, &seen, &names, page);
+        self::wave(number + 1, wave, &seen, &names, probe, page);
     }
     if !plan.skipped.is_empty() {
         page.gap();
@@ -103,7 +133,14 @@ fn by_the_past(work: &Work) -> String {
     format!("{} of work, as timed in {word} {}{known}", span(work.seconds), shortened(&rollouts))
 }
 
-fn wave(number: usize, wave: &PlannedWave, seen: &Indexed<'_>, names: &Names, page: &mut Page) {
+fn wave(
+    number: usize,
+    wave: &PlannedWave,
+    seen: &Indexed<'_>,
+    names: &Names,
+    probe: Option<&Probe>,
+    page: &mut Page,
+) {
     let quorum = wave.quorum.map(|step| match step.members {
         // No number says it as well as the warning below.
         1 => ": the only manager".to_owned(),
@@ -118,6 +155,9 @@ fn wave(number: usize, wave: &PlannedWave, seen: &Indexed<'_>, names: &Names, pa
         let role = if leads { "manager, the leader" } else { words::role(node.role) };
         let name = names.shown(&node.node);
         page.line(format!("  {name} ({role}), {}", drain(node.drain)));
+        if let Some(probed) = probe.and_then(|probe| probe.0.get(&node.node)) {
+            probe::lines(probed, page);
+        }
         for text in tasks(&node.tasks) {
             page.line(format!("      {text}"));
         }
@@ -143,6 +183,7 @@ const fn drain(drain: PlannedDrain) -> &'static str {
     match drain {
         PlannedDrain::Yes => "drained before the command",
         PlannedDrain::IfNeeded => "drained if a restart or reboot is needed",
+        PlannedDrain::NotExpected => "not drained: no restart is expected",
         PlannedDrain::No => "not drained",
         PlannedDrain::Kept => "kept out of service by its operator; active for moments",
     }
@@ -193,6 +234,8 @@ pub struct PlanJson<'a> {
     at_a_time: usize,
     estimate: &'a Estimate,
     waves: &'a [PlannedWave],
+    /// What hosts said; `null` where they were not asked.
+    probe: Option<Vec<HostProbe<'a>>>,
     skipped: &'a [careen_planner::plan::SkippedNode],
     refusals: Vec<Said<'a, careen_planner::plan::PlanRefusal>>,
     warnings: Vec<Said<'a, careen_planner::plan::Warning>>,
@@ -256,12 +299,8 @@ struct Said<'a, T> {
 }
 
 /// The JSON. A rollout that is going on refuses every other one.
-pub fn json<'a>(
-    plan: &'a Plan,
-    draft: &'a Draft,
-    observed: &Observed,
-    going_on: Option<&'a RolloutId>,
-) -> PlanJson<'a> {
+pub fn json<'a>(planned: &Planned<'a>) -> PlanJson<'a> {
+    let Planned { plan, draft, observed, probe, going_on } = *planned;
     let names = Names::of(observed);
     let spec = &draft.spec;
     PlanJson {
@@ -277,6 +316,7 @@ pub fn json<'a>(
         at_a_time: plan.places,
         estimate: &plan.estimate,
         waves: &plan.waves,
+        probe: probe.map(probe::json),
         skipped: &plan.skipped,
         refusals: plan.refusals.iter().map(|what| said(what, &names)).collect(),
         warnings: plan.warnings.iter().map(|what| said(what, &names)).collect(),
@@ -303,7 +343,8 @@ mod tests {
 
     fn text_of(observed: &Observed, draft: &Draft) -> String {
         let mut text = Page::new(false);
-        page(&plan(observed, &draft.spec), draft, observed, &mut text);
+        let plan = &plan(observed, &draft.spec);
+        page(&Planned { plan, draft, observed, probe: None, going_on: None }, &mut text);
         text.into_text()
     }
 
@@ -357,7 +398,9 @@ wave 3: 2 of 3 managers take part meanwhile, 2 must
             assert!(text.contains(&format!("nodes    5, in 5 waves, {said} at a time\n")), "{text}");
         }
         let plan = plan(&busy(), &spec);
-        let json = serde_json::to_value(json(&plan, &Draft::of(spec), &busy(), None)).unwrap();
+        let (draft, observed) = (&Draft::of(spec), &busy());
+        let planned = Planned { plan: &plan, draft, observed, probe: None, going_on: None };
+        let json = serde_json::to_value(json(&planned)).unwrap();
         assert_eq!((&json["parallelism"], &json["at_a_time"]), (&"1%".into(), &1.into()));
     }
 
@@ -415,7 +458,9 @@ wave 3: 2 of 3 managers take part meanwhile, 2 must
             spec.selection.nodes = if nodes == 1 { vec!["w1".into()] } else { Vec::new() };
             let plan = plan(&observed, &spec).in_the_light_of(&spec.policy, past);
             let mut shown = Page::new(false);
-            page(&plan, &Draft::of(spec.clone()), &observed, &mut shown);
+            let draft = &Draft::of(spec.clone());
+            let planned = Planned { plan: &plan, draft, observed: &observed, probe: None, going_on: None };
+            page(&planned, &mut shown);
             let shown = shown.into_text();
             assert!(shown.contains(&format!("time     {told}\n")), "{told}\n{shown}");
         }
@@ -481,7 +526,9 @@ nodes ";
         );
         let plan = plan(&observed, &spec());
         let spec = spec();
-        let json = serde_json::to_value(json(&plan, &Draft::of(spec), &observed, None)).unwrap();
+        let draft = &Draft::of(spec);
+        let planned = Planned { plan: &plan, draft, observed: &observed, probe: None, going_on: None };
+        let json = serde_json::to_value(json(&planned)).unwrap();
         assert_eq!(json["refused"], true);
         assert_eq!(json["refusals"][0]["refusal"], "quorum-at-risk");
         let document = include_str!("../../../../docs/cli.md");

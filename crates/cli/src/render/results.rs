@@ -1,42 +1,13 @@
-//! What `plan`, `status`, `why` and `image push` answer: a page, or one JSON document.
+//! What `status`, `why` and `image push` answer: a page, or one JSON document.
 
 use super::Screen;
 use crate::backend::Summary;
 use crate::left::LeftBehind;
 use crate::render::text::{Page, json_page};
-use crate::render::{left, plan_page, status, status_json, why};
+use crate::render::{left, status, status_json, why};
 use crate::view::{NodeStanding, Standing};
-use careen_planner::plan::Plan;
-use careen_planner::{Observed, RolloutId, Spec};
-use careen_swarm::Draft;
+use careen_planner::Spec;
 use serde::Serialize;
-
-/// `careen plan`: what a rollout would do.
-#[derive(Debug, Clone, Copy)]
-#[expect(missing_docs, reason = "the fields' names say it")]
-pub struct Planned<'a> {
-    pub plan: &'a Plan,
-    pub draft: &'a Draft,
-    pub observed: &'a Observed,
-    /// Another rollout, which refuses this one.
-    pub going_on: Option<&'a RolloutId>,
-}
-
-impl Screen for Planned<'_> {
-    fn text(&self, page: &mut Page) {
-        plan_page::page(self.plan, self.draft, self.observed, page);
-    }
-
-    fn json(&self) -> serde_json::Result<String> {
-        json_page(&self.to_json())
-    }
-}
-
-impl<'a> Planned<'a> {
-    pub(super) fn to_json(self) -> plan_page::PlanJson<'a> {
-        plan_page::json(self.plan, self.draft, self.observed, self.going_on)
-    }
-}
 
 /// `careen status` while a rollout goes on.
 #[derive(Debug, Clone, Copy)]

@@ -4,7 +4,8 @@ use super::apt::{self, Apt};
 use super::fail::{Fail, file};
 use super::host::Manager;
 use super::work::Work;
-use super::{DRIFT, coming, engine, say, space, touches};
+use super::{coming, engine, say, space, touches};
+use crate::apt::Sizes;
 use crate::change::Simulation;
 use crate::dpkg::{Package, State, names_in};
 use crate::engine::Engine;
@@ -12,7 +13,9 @@ use crate::judge::{Restart, expect_restart, judge};
 use crate::options::Options;
 use crate::plan::Plan;
 use crate::report;
-use careen_contract::variable;
+use careen_contract::payload::DRIFT;
+use careen_contract::pending::Pending;
+use careen_contract::{chain, variable};
 
 /// Before the drain: mends dpkg, decides, downloads.
 pub fn prepare(options: &Options) -> Result<u8, Fail> {
@@ -57,17 +60,46 @@ pub fn check(options: &Options) -> Result<u8, Fail> {
     let installed = apt::installed()?;
     let engine = touches::engine(Manager::Apt)?;
     let work = Work::for_a_look()?;
-    let looked = Apt::new(&work, options)
-        .refresh(&installed, &engine)
-        .and_then(|()| Apt::new(&work, options).simulate());
+    let looked = look(&work, &installed, options, &engine);
     work.remove()?;
-    let simulation = looked?;
+    let (simulation, pending) = looked?;
     tell(&installed, options, &simulation, &engine);
+    answer(pending)?;
     let unfinished = names_in(&installed, State::Unfinished);
     if !unfinished.is_empty() {
         say!("not configured: {}", unfinished.join(" "));
     }
     Ok(if simulation.is_empty() && unfinished.is_empty() { 0 } else { DRIFT })
+}
+
+/// What waits, and what would come of it.
+fn look(
+    work: &Work,
+    installed: &[Package],
+    options: &Options,
+    engine: &Engine,
+) -> Result<(Simulation, Pending), Fail> {
+    let apt = Apt::new(work, options);
+    apt.refresh(installed, engine)?;
+    let simulation = apt.simulate()?;
+    let sizes = if simulation.is_empty() { None } else { Some(apt.sizes()?) };
+    let room = |sizes: Sizes| space::check(sizes, Some(&work.archives()), simulation.brings_a_kernel());
+    let refused = refuse(&simulation, options, engine).and_then(|()| sizes.map_or(Ok(()), room));
+    let pending = Pending {
+        download_bytes: Some(sizes.map_or(0, |sizes| sizes.download)),
+        refused: refused.err().map(|fail| chain(&fail)),
+        ..report::pending(&simulation, engine)
+    };
+    Ok((simulation, pending))
+}
+
+/// Tells whoever asks by a program.
+pub fn answer(pending: Pending) -> Result<(), Fail> {
+    let Some(path) = std::env::var_os(variable::RESULT).filter(|path| !path.is_empty()) else {
+        return Ok(());
+    };
+    let text = pending.text().map_err(|error| file("write", &path)(error.into()))?;
+    std::fs::write(&path, text).map_err(file("write", &path))
 }
 
 /// Whether dpkg is whole and the engine answers.

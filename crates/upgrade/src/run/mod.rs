@@ -18,9 +18,6 @@ use fail::Fail;
 use host::Manager;
 use std::process::ExitCode;
 
-/// What `check` says when packages wait.
-const DRIFT: u8 = 2;
-
 /// What every failure ends with; nothing that means something else to careen.
 const FAILED: u8 = 1;
 

@@ -1,14 +1,15 @@
 //! dnf, zypper and apk: what waits is read; upgrades with them were tried on samples of their words only, and want --experimental.
 
-use super::commands::expect;
+use super::commands::{answer, expect};
 use super::fail::Fail;
 use super::host::Manager;
-use super::{DRIFT, coming, say, tool, touches};
+use super::{coming, say, tool, touches};
 use crate::change::Simulation;
 use crate::engine::Engine;
 use crate::judge::{expect_restart, judge};
 use crate::options::Options;
 use crate::{apk, dnf, names, report, zypper};
+use careen_contract::payload::DRIFT;
 use std::process::Command;
 
 /// Decides, and downloads where the package manager can.
@@ -56,6 +57,7 @@ pub fn check(manager: Manager, options: &Options) -> Result<u8, Fail> {
     };
     waiting.changes.retain(|change| is_meant(&change.name, options, &engine));
     tell(&waiting, &engine);
+    answer(report::pending(&waiting, &engine))?;
     Ok(if waiting.is_empty() { 0 } else { DRIFT })
 }
 
