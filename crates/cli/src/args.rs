@@ -293,6 +293,10 @@ pub struct HowArgs {
     /// Which nodes.
     #[command(flatten)]
     pub which: WhichArgs,
+    /// Leave this node out, by id or host name; can be repeated. Nodes with a label careen.exclude=REASON are left out anyway, with
+    /// careen.exclude.until=2026-12-24 until that day is over
+    #[arg(long = "exclude", value_name = "NODE", help_heading = "Which nodes")]
+    pub exclude: Vec<String>,
     /// Ask every host first, with the payload's 'check', what there is to do: 50 at a time, and nothing is changed
     #[arg(long, help_heading = "Which nodes")]
     pub probe: bool,

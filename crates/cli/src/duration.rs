@@ -1,4 +1,4 @@
-//! Durations of flags, as Compose writes them. Pure.
+//! Durations of flags, as Compose writes them, and days. Pure.
 
 use std::time::Duration;
 
@@ -11,4 +11,25 @@ pub struct InvalidDuration;
 pub fn parse(text: &str) -> Result<Duration, InvalidDuration> {
     let parsed: jiff::SignedDuration = text.parse().map_err(|_| InvalidDuration)?;
     Duration::try_from(parsed).map_err(|_| InvalidDuration)
+}
+
+/// Whether a day (`2026-12-24`, in UTC) is over; nothing where it is none.
+pub fn is_over(day: &str, now: jiff::Timestamp) -> Option<bool> {
+    let day: jiff::civil::Date = day.parse().ok()?;
+    Some(now.to_zoned(jiff::tz::TimeZone::UTC).date() > day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_is_over_when_the_next_one_begins() {
+        let now = |text: &str| text.parse::<jiff::Timestamp>().unwrap();
+        assert_eq!(is_over("2026-12-24", now("2026-12-24T23:59:59Z")), Some(false));
+        assert_eq!(is_over("2026-12-24", now("2026-12-25T00:00:00Z")), Some(true));
+        for no_day in ["", "Christmas", "24.12.2026", "2026-02-30"] {
+            assert_eq!(is_over(no_day, now("2026-12-25T00:00:00Z")), None, "{no_day}");
+        }
+    }
 }

@@ -6,6 +6,7 @@ use crate::phase_limit;
 use careen_planner::spec::{DrainPolicy, Limits, NodeOrder, Policy, RebootPolicy, Selection};
 use careen_planner::{RolloutId, Spec};
 use careen_upgrade::options::{InvalidOptions, Options};
+use std::collections::BTreeMap;
 
 /// Where careen's own image has the payload of `upgrade`.
 const UPGRADE_PAYLOAD: &str = "/upgrade";
@@ -57,7 +58,7 @@ pub fn of_question(args: &AskArgs, id: RolloutId, image: &str) -> Spec {
     Spec {
         command: args.command.clone(),
         args: args.args.clone(),
-        selection: Selection { nodes, constraints, spread: None },
+        selection: Selection { nodes, constraints, ..Selection::default() },
         ..Spec::run(id, image)
     }
 }
@@ -104,6 +105,8 @@ fn of_how(how: &HowArgs, id: RolloutId, image: &str) -> Spec {
             nodes: how.which.nodes.clone(),
             constraints: how.which.constraints.clone(),
             spread: how.spread.clone(),
+            // Labels of nodes say the rest.
+            exclude: BTreeMap::new(),
         },
         policy: policy(how),
         drain: match how.drain {
@@ -180,6 +183,7 @@ mod tests {
             nodes: vec!["w1".into(), "w2".into()],
             constraints: vec!["node.role==worker".into(), "node.labels.a!=b".into()],
             spread: Some("node.labels.zone".into()),
+            exclude: BTreeMap::new(),
         };
         assert_eq!(spec.selection, selection);
         let policy = Policy {

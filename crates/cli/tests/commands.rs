@@ -140,6 +140,29 @@ fn a_plan_that_asks_hosts_says_what_each_has_to_do_and_who_could_not_be_asked() 
 }
 
 #[test]
+fn nodes_are_left_out_for_good_by_their_labels_and_for_once_by_name() {
+    let sim = swarm(3);
+    let label = |node: usize, name: &str, value: &str| {
+        sim.0.borrow_mut().world.nodes[node].labels.insert(name.to_owned(), value.to_owned());
+    };
+    label(1, "careen.exclude", "its disk is going");
+    label(2, "careen.exclude", "the fair");
+    label(2, "careen.exclude.until", "2026-01-01");
+    assert_eq!(exit(sim.call("plan --image update --exclude w3")), 0, "{}", sim.err());
+    let out = sim.out();
+    assert!(out.contains("nodes    2, in 2 waves\n"), "the fair is over: {out}");
+    assert!(out.contains("left out: w1, it is excluded: its disk is going\n"), "{out}");
+    assert!(out.contains("left out: w3, it is excluded: left out of this rollout\n"), "{out}");
+    assert_eq!(exit(sim.call("run --image update --yes --monitor 1s --exclude w3")), 0, "{}", sim.err());
+    assert!(sim.out().contains("is done: 2 of 4 nodes done"), "{}", sim.out());
+    assert_eq!(violations(&sim), Vec::<String>::new());
+    label(2, "careen.exclude.until", "Christmas");
+    assert_eq!(exit(sim.call("plan --image update")), 6);
+    assert!(sim.out().contains("says 'Christmas', which is no day"), "{}", sim.out());
+    assert_eq!(exit(sim.call("plan --image update --exclude nobody")), 2);
+}
+
+#[test]
 fn a_drained_host_is_asked_after_a_yes_alone_and_no_question_changes_hosts() {
     let sim = swarm(1);
     sim.0.borrow_mut().world.nodes[1].availability = Availability::Drain;

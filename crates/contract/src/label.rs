@@ -63,6 +63,12 @@ pub const ROLE: &str = "careen.role";
 /// On a container that helps an agent into the host: of which transaction.
 pub const HELPER: &str = "careen.helper";
 
+/// On a node, by its operator: rollouts leave it out, and why.
+pub const EXCLUDE: &str = "careen.exclude";
+
+/// Beside it: until which day, that day included (`2026-12-24`).
+pub const EXCLUDE_UNTIL: &str = "careen.exclude.until";
+
 /// On an image: which version of the contract it keeps.
 pub const PROTOCOL: &str = "careen.protocol";
 

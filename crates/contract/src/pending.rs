@@ -5,6 +5,9 @@ use crate::report::Restart;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+/// What it takes to say how many names are left out.
+const LONGEST_MORE: usize = r#","more":18446744073709551615"#.len();
+
 /// What waits on a host. Every field may be missing: it is not known then.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -40,20 +43,15 @@ impl Pending {
 
     /// As a result, with as many names as travel.
     pub fn text(mut self) -> Result<String, serde_json::Error> {
-        loop {
-            let text = serde_json::to_string(&self)?;
-            let surplus = text.len().saturating_sub(LONGEST_RESULT);
-            if surplus == 0 || self.names.is_empty() {
-                return Ok(text);
-            }
-            let (mut kept, mut cut) = (self.names.len(), 0);
-            while kept > 0 && cut <= surplus {
-                kept -= 1;
-                cut += self.names[kept].len();
-            }
-            self.more += (self.names.len() - kept) as u64;
-            self.names.truncate(kept);
+        let mut length = serde_json::to_string(&self)?.len();
+        while length + LONGEST_MORE > LONGEST_RESULT
+            && let Some(name) = self.names.pop()
+        {
+            // With the comma.
+            length -= serde_json::to_string(&name)?.len() + 1;
+            self.more += 1;
         }
+        serde_json::to_string(&self)
     }
 }
 

@@ -22,6 +22,7 @@ pub mod cluster;
 pub mod constraint;
 pub mod drain;
 pub mod estimate;
+pub mod exclude;
 pub mod failure;
 pub mod given;
 pub mod glance;

@@ -103,6 +103,9 @@ pub struct SkippedNode {
     pub node: NodeId,
     pub hostname: String,
     pub why: Skip,
+    /// What its operator says of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// Why a rollout would be refused.
@@ -118,6 +121,8 @@ pub enum PlanRefusal {
     AmbiguousNode { name: String, ids: Vec<NodeId> },
     /// A constraint cannot be understood.
     BadConstraint { text: String },
+    /// Until when a node is excluded cannot be understood.
+    BadExclude { node: NodeId, text: String },
     /// No node at a time is no rollout.
     ParallelismZero,
     /// The command is declared to leave the engine alone, and hosts are to be rebooted, or engines restarted.
@@ -245,6 +250,7 @@ pub fn plan_with(
         node: node.id.clone(),
         hostname: node.hostname.clone(),
         why: *why,
+        reason: spec.selection.exclude.get(&node.id).cloned().filter(|reason| !reason.is_empty()),
     };
     plan.skipped = selected.skipped.iter().map(skipped).collect();
     if selected.nodes.is_empty() {
@@ -433,6 +439,21 @@ fn attracts(seen: &Indexed<'_>, node: &Node) -> Vec<String> {
     waiting.filter(fits).map(|(_, service)| service.name.clone()).collect()
 }
 
+const ENGINE_IS_TOUCHED: &str = "--touches-engine no says that every engine is left alone, and a reboot ends it: leave one of the two out";
+
+fn lacks(image: &str, files: &[String]) -> String {
+    let or = match files {
+        [only] if only == CONTROLLER => {
+            ", or say with --controller-image from which of careen's images the controller runs"
+        }
+        _ => "",
+    };
+    let files = files.join(" and no ");
+    format!(
+        "the image {image} has no {files}: build it FROM careen/installer, with the command below /install{or}"
+    )
+}
+
 impl fmt::Display for PlanRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -448,9 +469,13 @@ impl fmt::Display for PlanRefusal {
                 )
             }
             Self::BadConstraint { text } => write!(f, "'{text}' is no placement constraint or key of one"),
-            Self::EngineIsTouched => f.write_str(
-                "--touches-engine no says that every engine is left alone, and a reboot ends it: leave one of the two out",
-            ),
+            Self::BadExclude { node, text } => {
+                write!(
+                    f,
+                    "the label careen.exclude.until of {node} says '{text}', which is no day (2026-12-24)"
+                )
+            }
+            Self::EngineIsTouched => f.write_str(ENGINE_IS_TOUCHED),
             Self::ParallelismZero => f.write_str("parallelism 0: no node at a time is no rollout"),
             Self::NoLeader => write!(f, "{}", Hold::NoLeader),
             Self::QuorumAtRisk { node, step } => write!(
@@ -471,17 +496,7 @@ impl fmt::Display for PlanRefusal {
                 f.write_str("the unlock key is not this swarm's: 'docker swarm unlock-key' shows it")
             }
             Self::NoSuchSecret { name } => write!(f, "there is no secret '{name}' in the swarm"),
-            Self::ImageLacks { image, files } => write!(
-                f,
-                "the image {image} has no {}: build it FROM careen/installer, with the command below /install{}",
-                files.join(" and no "),
-                match files.as_slice() {
-                    [only] if only == CONTROLLER => {
-                        ", or say with --controller-image from which of careen's images the controller runs"
-                    }
-                    _ => "",
-                }
-            ),
+            Self::ImageLacks { image, files } => f.write_str(&lacks(image, files)),
             Self::ImageOfAnother { image, has, wants } => write!(
                 f,
                 "the image {image} is made for another careen: its label careen.protocol is {}, and this one wants {wants}; build \

@@ -27,7 +27,8 @@ pub fn select<'a>(observed: &'a Observed, spec: &Spec) -> Result<Selected<'a>, I
         if !named || !constraints.iter().all(|constraint| constraint.fits(node)) {
             continue;
         }
-        match unfit(node) {
+        let excluded = spec.selection.exclude.contains_key(&node.id).then_some(Skip::Excluded);
+        match excluded.or_else(|| unfit(node)) {
             Some(why) => selected.skipped.push((node, why)),
             None => selected.nodes.push(node),
         }
@@ -48,6 +49,7 @@ fn unfit(node: &Node) -> Option<Skip> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::NodeId;
     use crate::testing::{manager, spec, worker};
 
     fn cluster() -> Observed {
@@ -67,6 +69,10 @@ mod tests {
         assert_eq!(names(&cluster(), &spec), "m1 w1");
         spec.selection.constraints = vec!["node.role==worker".into()];
         assert_eq!(names(&cluster(), &spec), "w1");
+        let mut without = spec.clone();
+        without.selection.exclude.insert(NodeId("w1".into()), "its disk".into());
+        assert_eq!(names(&cluster(), &without), "", "also one that is named");
+        assert_eq!(select(&cluster(), &without).unwrap().skipped[0].1, Skip::Excluded);
         let mut observed = cluster();
         observed.nodes[1].os = "windows".into();
         assert_eq!(names(&observed, &spec), "");

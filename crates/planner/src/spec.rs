@@ -5,6 +5,7 @@ use crate::ids::{NodeId, RolloutId};
 use crate::parallelism::Parallelism;
 use crate::ratio::Ratio;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// A rollout, as its config keeps it.
@@ -90,6 +91,9 @@ pub struct Selection {
     pub constraints: Vec<String>,
     /// A constraint's key (`node.labels.zone`): nodes with different values are never in maintenance together.
     pub spread: Option<String>,
+    /// Nodes that are left out, and why.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub exclude: BTreeMap<NodeId, String>,
 }
 
 /// Order, pace and failures.

@@ -31,7 +31,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
             all.asked().iter().filter(|asked| asked.is_awaited()).map(|asked| &asked.node).collect();
         for some in meant.chunks(AT_ONCE) {
             let nodes = some.iter().map(|node| node.0.clone()).collect();
-            let selection = Selection { nodes, constraints: Vec::new(), spread: None };
+            let selection = Selection { nodes, ..Selection::default() };
             let spec = Spec { id: self.new_id()?, selection, ..spec.clone() };
             let called = Roll::call(observed, &spec, false, LIMIT);
             let (mut roll, placement) = called.map_err(|why| Failure::CannotAsk { why: Box::new(why) })?;

@@ -11,9 +11,10 @@ use crate::render::events::{Announced, Submitted};
 use crate::render::notes::{Note, Question};
 use crate::render::plan_page::Planned;
 use crate::unlock;
-use crate::{delivery, given, past, registry, spec};
+use crate::{delivery, duration, given, past, registry, spec};
 use careen_contract::label;
 use careen_contract::settings::DEFAULT_PAYLOAD;
+use careen_planner::exclude::excluded;
 use careen_planner::plan::{CONTROLLER, Plan, PlanRefusal, Warning, plan_with};
 use careen_planner::probe::Probe;
 use careen_planner::{Given, GivenFile, Observed, RolloutId, Spec};
@@ -180,13 +181,16 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         let refusal = self.check_the_key(how, &mut draft)?;
         let of_images = self.look_into_the_images(&mut draft, how.controller_image.as_deref())?;
         observed.controller = self.backend.place_of_controller(&observed.nodes, &draft.spec);
+        let today = jiff::Timestamp::now();
+        let (exclude, wrong) = excluded(&observed, &how.exclude, |day| duration::is_over(day, today));
+        draft.spec.selection.exclude = exclude;
         let probe = how.probe.then(|| self.probe(&draft, &observed)).transpose()?;
         // A plan without them is a plan all the same.
         let known = self.backend.rollouts().map(|rollouts| rollouts.known).unwrap_or_default();
         let expected = probe.as_ref().map(Probe::expected).unwrap_or_default();
         let plan = plan_with(&observed, &draft.spec, draft.has_key(), &expected);
         let mut plan = plan.in_the_light_of(&draft.spec.policy, &past::took(&known, &draft));
-        plan.refusals.extend(refusal.into_iter().chain(of_images));
+        plan.refusals.extend(refusal.into_iter().chain(of_images).chain(wrong));
         if !draft.spec.controller_may_move() {
             plan.warnings.push(Warning::ControllerStays { image: called(&draft.spec) });
         }

@@ -71,7 +71,8 @@ pub fn page(planned: &Planned<'_>, page: &mut Page) {
         page.gap();
     }
     for node in &plan.skipped {
-        page.line(format!("left out: {}, {}", names.shown(&node.node), words::skip(node.why)));
+        let reason = node.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        page.line(format!("left out: {}, {}{reason}", names.shown(&node.node), words::skip(node.why)));
     }
     if !plan.warnings.is_empty() || !plan.refusals.is_empty() {
         page.gap();

@@ -249,6 +249,7 @@ pub const fn skip(why: Skip) -> &'static str {
     match why {
         Skip::Asked => "an operator left it out",
         Skip::Aborted => "the rollout was aborted before its turn",
+        Skip::Excluded => "it is excluded",
         Skip::Windows => "it runs Windows",
         Skip::OldEngine => "its engine is too old: docker 20.10 is needed",
     }

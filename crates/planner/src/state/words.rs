@@ -93,6 +93,8 @@ pub enum Skip {
     Asked,
     /// The rollout was aborted before the node's turn.
     Aborted,
+    /// Its operator excludes it, with a label or for this rollout.
+    Excluded,
     Windows,
     /// Its engine is too old to be driven.
     OldEngine,
