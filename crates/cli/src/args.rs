@@ -14,7 +14,7 @@ use std::time::Duration;
 
 /// Upgrades, updates and configuration-manages every host of a Docker Swarm, with the swarm as the only transport.
 ///
-/// Ask a manager: on its host, or through a forwarded socket with --host.
+/// Ask a manager: on its host, or from elsewhere as with the docker CLI (--host, --context).
 #[derive(Debug, Parser)]
 #[command(name = "careen", version)]
 pub struct Cli {
@@ -29,9 +29,12 @@ pub struct Cli {
 /// What every command understands.
 #[derive(Debug, Clone, Args)]
 pub struct Common {
-    /// The manager's engine: unix:///run/docker.sock
-    #[arg(long, short = 'H', global = true, env = "DOCKER_HOST", value_name = "HOST")]
-    pub host: Option<String>,
+    /// The manager's engine: unix://, tcp:// or ssh://, or DOCKER_HOST; can be repeated: the next one is asked when one cannot be
+    #[arg(long = "host", short = 'H', global = true, value_name = "HOST")]
+    pub hosts: Vec<String>,
+    /// The docker context whose engine is asked; else DOCKER_CONTEXT, or that of 'docker context use'
+    #[arg(long, global = true, value_name = "NAME")]
+    pub context: Option<String>,
     /// Text for people, or JSON for programs
     #[arg(long, global = true, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
     pub format: Format,

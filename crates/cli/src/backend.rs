@@ -39,6 +39,12 @@ pub trait Backend {
         None
     }
 
+    /// Asks another manager from now on, behind an error that says that this one cannot be asked: its name. `None` when nobody else
+    /// was named, or can be asked.
+    fn ask_another(&mut self) -> Option<String> {
+        None
+    }
+
     /// The spec of the rollout that is not over; `None` when there is none.
     fn active(&mut self) -> Result<Option<Spec>, BackendError>;
 

@@ -1,59 +1,104 @@
 //! Which engine is asked, and whether it is a manager's. Nothing is changed here.
 
-use crate::docker_config::{self, Unreadable};
+use crate::docker_context::{self, Chosen, Context, UnusableContext, Wishes};
+use crate::host::{Host, InvalidHost, TcpHost};
+use crate::transport::{Certificates, InvalidCertificates, Ssh, SshFailure, Tcp, TlsFailure};
 use careen_contract::chain;
+use careen_engine::transport::UnixSocket;
 use careen_engine::{Engine, EngineError, Info};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-/// Where the engine is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Host {
-    /// Where engines listen by default.
+/// What an engine says on a port for TLS to whoever speaks none.
+const WANTS_TLS: &str = "HTTP request to an HTTPS server";
+
+/// A route to an engine, ready to be taken.
+#[derive(Debug, Clone)]
+pub enum Route {
+    /// To where engines listen by default.
     Default,
-    /// At this unix socket.
-    Socket(PathBuf),
+    /// Over a unix socket.
+    Socket(UnixSocket),
+    /// Over TCP, with TLS or without.
+    Tcp(Tcp),
+    /// Over ssh.
+    Ssh(Ssh),
 }
 
-/// An address that cannot be used.
+/// What the environment says of docker, beside which engine is meant.
+#[derive(Debug, Clone, Default)]
+pub struct Surroundings {
+    /// Where the docker CLI keeps its files: `DOCKER_CONFIG`, or `~/.docker`.
+    pub directory: Option<PathBuf>,
+    /// `DOCKER_CERT_PATH`, where it is not that directory.
+    pub certificates: Option<PathBuf>,
+    /// Whether tcp:// is TLS: `DOCKER_TLS_VERIFY` or `DOCKER_TLS` has a value, whichever.
+    pub tls: bool,
+    /// Whether the engine's certificate counts then: `DOCKER_TLS_VERIFY` has a value.
+    pub verify: bool,
+}
+
+/// Why no engine can be asked: the call is wrong, or what it relies on.
 #[derive(Debug, thiserror::Error)]
-#[expect(missing_docs, reason = "the fields' names say it")]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum UnusableHost {
-    /// Not a unix socket.
-    #[error("the host '{given}' cannot be asked: only unix:///PATH is supported so far")]
-    Scheme { given: String },
-    /// A docker context that is not this machine's engine.
-    #[error("the docker context '{name}' is chosen, and contexts are not supported so far")]
-    Context { name: String },
-    /// Nobody knows which context is chosen.
-    #[error("whether a docker context is chosen cannot be told: {path}")]
-    Config {
-        /// The docker CLI's config file.
-        path: PathBuf,
-        source: NoContext,
-    },
+    #[error(transparent)]
+    Address(#[from] InvalidHost),
+    #[error(transparent)]
+    Context(#[from] UnusableContext),
+    /// What TLS needs is not there, or of no use.
+    #[error("TLS to {host} cannot be set up")]
+    Certificates { host: String, source: InvalidCertificates },
+    /// TLS, and nobody knows where certificates are.
+    #[error("TLS to {host} cannot be set up: none of DOCKER_CERT_PATH, DOCKER_CONFIG and HOME is set")]
+    NoDirectory { host: String },
 }
 
-/// What is wrong with a config file that is to name a context.
-#[derive(Debug, thiserror::Error)]
-pub enum NoContext {
-    /// It cannot be read at all.
-    #[error(transparent)]
-    File(#[from] Unreadable),
-    /// It names none.
-    #[error("its currentContext is no name")]
-    NoName,
+impl UnusableHost {
+    /// What to do next.
+    pub const fn next(&self) -> &'static str {
+        match self {
+            Self::Address(_) => "for this machine's engine say --host unix:///run/docker.sock",
+            Self::Context(UnusableContext::Missing { .. }) => {
+                "'docker context ls' lists them; --context default is this machine's engine"
+            }
+            Self::Context(UnusableContext::Conflict) => "a context has the address of its engine",
+            Self::Context(
+                UnusableContext::Config { .. }
+                | UnusableContext::NoDirectory { .. }
+                | UnusableContext::Damaged { .. },
+            ) => "say which engine is meant: --host unix:///run/docker.sock is this machine's",
+            Self::Certificates { .. } | Self::NoDirectory { .. } => {
+                "DOCKER_CERT_PATH says where ca.pem, cert.pem and key.pem are; a context has its own ('docker context update')"
+            }
+        }
+    }
 }
 
 /// Why no manager could be asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum NoManager {
-    #[error("no docker engine listens at {socket}")]
-    NoEngine { socket: PathBuf },
+    #[error("no docker engine listens at {at}")]
+    NoEngine { at: String },
     /// This user may not use the socket.
-    #[error("you may not use the docker socket {socket}")]
-    Denied { socket: PathBuf },
+    #[error("you may not use the docker socket {at}")]
+    Denied { at: String },
+    /// One of both sides does not trust the other.
+    #[error("{at}: {why}")]
+    Tls { at: String, why: TlsFailure },
+    /// It was asked without TLS.
+    #[error("the engine at {at} speaks TLS alone, and was asked without")]
+    WantsTls { at: String },
+    /// ssh did not lead to an engine.
+    #[error("{at}: {why}")]
+    Ssh { at: String, why: SshFailure },
+    /// None of several.
+    #[error("none of the {} hosts can be asked: {}", .tried.len(), listed(.tried))]
+    NoneOf { tried: Vec<NoManager> },
+    /// A manager, but of other nodes than the one that was asked before.
+    #[error("{at} is a manager of another swarm than the one that was asked before")]
+    OtherSwarm { at: String },
     /// Something is there, and gives no answer that can be used.
     #[error("{why}")]
     NoAnswer {
@@ -96,10 +141,17 @@ impl NoManager {
     pub fn next(&self) -> &'static str {
         match self {
             Self::NoEngine { .. } => {
-                "run careen on a manager's host, or name its engine: --host unix:///PATH (or DOCKER_HOST)"
+                "run careen on a manager's host, or name its engine: --host ssh://USER@MANAGER, or --context"
             }
+            Self::Tls { why, .. } => why.next(),
+            Self::Ssh { why, .. } => why.next(),
+            Self::WantsTls { .. } => {
+                "set DOCKER_TLS_VERIFY=1, and DOCKER_CERT_PATH to the directory with ca.pem, cert.pem and key.pem"
+            }
+            Self::NoneOf { tried } => tried.first().map_or("name a manager: --host", Self::next),
+            Self::OtherSwarm { .. } => "name managers of one swarm alone by --host",
             Self::Denied { .. } => "run careen as root, or as a member of the group that owns the socket",
-            Self::NoAnswer { .. } => "look at the engine: 'docker info' on this host",
+            Self::NoAnswer { .. } => "look at the engine: 'docker info' on its host",
             Self::NoSwarm { .. } => {
                 "run careen on a manager's host ('docker swarm init' makes this one a manager)"
             }
@@ -119,66 +171,192 @@ impl NoManager {
     }
 }
 
-/// Which engine is meant. `--host` wins, then DOCKER_HOST (both in `host`), then the docker context: one that is chosen
-/// and not used would be another swarm than the docker CLI's, so it is refused.
-pub fn host(host: Option<&str>, context: Option<&str>) -> Result<Host, UnusableHost> {
-    let given = host.unwrap_or_default();
-    if given.is_empty() {
-        return match context.unwrap_or_default() {
-            "" | "default" => Ok(Host::Default),
-            name => Err(UnusableHost::Context { name: name.to_owned() }),
-        };
-    }
-    match given.strip_prefix("unix://") {
-        Some(path) if path.starts_with('/') => Ok(Host::Socket(PathBuf::from(path))),
-        Some(_) | None => Err(UnusableHost::Scheme { given: given.to_owned() }),
+fn listed(tried: &[NoManager]) -> String {
+    tried.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// The routes to the engines that are meant, in the order in which they are asked. There is one at least.
+pub fn routes(wishes: &Wishes, around: &Surroundings) -> Result<Vec<Route>, UnusableHost> {
+    let directory = around.directory.as_deref();
+    let current =
+        || directory.map_or(Ok(None), |docker| docker_context::current(&docker.join("config.json")));
+    match docker_context::choose(wishes, current)? {
+        Chosen::Hosts(hosts) => hosts.iter().map(|host| route(Host::parse(host)?, || around.tls())).collect(),
+        Chosen::Context(name) => {
+            let Context { host, skip_verify, certificates: directory, tls } =
+                docker_context::read(directory, &name)?;
+            let certificates = Certificates { directory, verify: !skip_verify, needs_authority: false };
+            let tls = || Ok(tls.then_some(certificates));
+            Ok(vec![route(Host::parse(&host)?, tls)?])
+        }
     }
 }
 
-/// The docker context that is chosen: DOCKER_CONTEXT, or what the docker CLI's config file says, which is read only then. One
-/// that cannot be read is an error: the default engine may be that of another swarm.
-pub fn context(variable: Option<String>, config: Option<&Path>) -> Result<Option<String>, UnusableHost> {
-    if let Some(name) = variable.filter(|name| !name.is_empty()) {
-        return Ok(Some(name));
-    }
-    let Some(path) = config else { return Ok(None) };
-    let unusable = |source: NoContext| UnusableHost::Config { path: path.to_owned(), source };
-    let Some(config) = docker_config::read(path).map_err(|error| unusable(error.into()))? else {
-        return Ok(None);
-    };
-    match config.get("currentContext") {
-        None | Some(serde_json::Value::Null) => Ok(None),
-        Some(serde_json::Value::String(name)) => Ok(Some(name.clone())),
-        Some(_) => Err(unusable(NoContext::NoName)),
+impl Surroundings {
+    /// The certificates for tcp://; `None` where that is no TLS.
+    fn tls(&self) -> Result<Option<Certificates>, Nowhere> {
+        if !self.tls {
+            return Ok(None);
+        }
+        let directory = self.certificates.clone().or_else(|| self.directory.clone()).ok_or(Nowhere)?;
+        Ok(Some(Certificates { directory, verify: self.verify, needs_authority: self.verify }))
     }
 }
 
-/// Connects to a manager's engine.
-pub fn manager(host: &Host) -> Result<Engine, NoManager> {
-    let (engine, info) = engine(host)?;
-    judge(&info)?;
-    Ok(engine)
+/// There is no directory for certificates.
+struct Nowhere;
+
+/// TLS is for TCP alone, and its files are read for nothing else.
+fn route(
+    host: Host,
+    tls: impl FnOnce() -> Result<Option<Certificates>, Nowhere>,
+) -> Result<Route, UnusableHost> {
+    Ok(match host {
+        Host::Default => Route::Default,
+        Host::Socket(path) => Route::Socket(UnixSocket(path)),
+        Host::Ssh(host) => Route::Ssh(Ssh(host)),
+        Host::Tcp(host) => Route::Tcp(over_tcp(host, tls)?),
+    })
 }
 
-/// Connects to an engine, of whatever host.
-pub fn engine(host: &Host) -> Result<(Engine, Info), NoManager> {
-    let (engine, socket) = match host {
-        Host::Default => (Engine::connect(), Path::new(careen_engine::SOCKETS[0])),
-        Host::Socket(socket) => (Engine::connect_to(socket), socket.as_path()),
-    };
-    let engine = engine.map_err(|error| unreachable(&error, socket))?;
-    let info = engine.info().map_err(|error| unreachable(&error, socket))?;
+fn over_tcp(
+    host: TcpHost,
+    tls: impl FnOnce() -> Result<Option<Certificates>, Nowhere>,
+) -> Result<Tcp, UnusableHost> {
+    let certificates = tls().map_err(|_| UnusableHost::NoDirectory { host: host.to_string() })?;
+    let secure = certificates.map(|certificates| certificates.secure(&host.name)).transpose();
+    let secure = secure.map_err(|source| UnusableHost::Certificates { host: host.to_string(), source })?;
+    Ok(Tcp { host, secure })
+}
+
+/// A manager, and the routes to others that can be asked in its place.
+#[derive(Debug)]
+pub struct Managers {
+    routes: Vec<Route>,
+    /// The one that was asked last.
+    at: usize,
+    /// The swarm of the first that answered.
+    swarm: Option<String>,
+}
+
+/// What it takes to ask a manager.
+#[derive(Debug)]
+pub struct Connected {
+    /// For images and logs.
+    pub engine: Engine,
+    /// For rollouts: a connection of their own.
+    pub rollouts: Engine,
+    /// Those before it, which could not be asked.
+    pub passed: Vec<NoManager>,
+}
+
+impl Managers {
+    /// Those at the ends of these routes, in this order.
+    pub const fn new(routes: Vec<Route>) -> Self {
+        Self { routes, at: 0, swarm: None }
+    }
+
+    /// Connects to the first one that can be asked.
+    pub fn connect(&mut self) -> Result<Connected, NoManager> {
+        self.first_of((0..self.routes.len()).collect())
+    }
+
+    /// Connects to the next one that can be asked, in turn; `None` when there are no others.
+    pub fn replace(&mut self) -> Result<Option<Connected>, NoManager> {
+        let all = self.routes.len();
+        let others: Vec<usize> = (1..all).map(|step| (self.at + step) % all).collect();
+        if others.is_empty() { Ok(None) } else { self.first_of(others).map(Some) }
+    }
+
+    fn first_of(&mut self, order: Vec<usize>) -> Result<Connected, NoManager> {
+        let mut passed = Vec::new();
+        for at in order {
+            match self.manager(at) {
+                Ok((engine, rollouts)) => {
+                    self.at = at;
+                    return Ok(Connected { engine, rollouts, passed });
+                }
+                Err(why) => passed.push(why),
+            }
+        }
+        match passed.pop() {
+            Some(only) if passed.is_empty() => Err(only),
+            last => Err(NoManager::NoneOf { tried: passed.into_iter().chain(last).collect() }),
+        }
+    }
+
+    fn manager(&mut self, at: usize) -> Result<(Engine, Engine), NoManager> {
+        let route = &self.routes[at];
+        let (engine, info) = engine(route)?;
+        judge(&info)?;
+        let swarm = Some(info.swarm.cluster.id).filter(|id| !id.is_empty());
+        if self.swarm.is_some() && swarm.is_some() && self.swarm != swarm {
+            return Err(NoManager::OtherSwarm { at: info.name });
+        }
+        let rollouts = route.connect().map_err(|error| unreachable(&error, route))?;
+        self.swarm = swarm.or_else(|| self.swarm.take());
+        Ok((engine, rollouts))
+    }
+}
+
+/// Connects to the first engine that answers, of whatever host.
+pub fn any_engine(routes: &[Route]) -> Result<Engine, NoManager> {
+    let mut tried = Vec::new();
+    for route in routes {
+        match engine(route) {
+            Ok((engine, _)) => return Ok(engine),
+            Err(why) => tried.push(why),
+        }
+    }
+    Err(if tried.len() == 1 { tried.remove(0) } else { NoManager::NoneOf { tried } })
+}
+
+impl Route {
+    fn connect(&self) -> Result<Engine, EngineError> {
+        match self {
+            Self::Default => Engine::connect(),
+            Self::Socket(socket) => Engine::over(socket.clone()),
+            Self::Tcp(tcp) => Engine::over(tcp.clone()),
+            Self::Ssh(ssh) => Engine::over(ssh.clone()),
+        }
+    }
+
+    /// Where it leads, for people.
+    fn at(&self) -> String {
+        match self {
+            Self::Default => careen_engine::SOCKETS[0].to_owned(),
+            Self::Socket(socket) => socket.0.display().to_string(),
+            Self::Tcp(tcp) => tcp.host.to_string(),
+            Self::Ssh(ssh) => ssh.0.to_string(),
+        }
+    }
+}
+
+fn engine(route: &Route) -> Result<(Engine, Info), NoManager> {
+    let engine = route.connect().map_err(|error| unreachable(&error, route))?;
+    let info = engine.info().map_err(|error| unreachable(&error, route))?;
     Ok((engine, info))
 }
 
-fn unreachable(error: &EngineError, socket: &Path) -> NoManager {
-    let socket = match error {
-        EngineError::Unreachable { at, .. } => PathBuf::from(at),
-        EngineError::Answer { .. } | EngineError::Malformed { .. } => socket.to_owned(),
+fn unreachable(error: &EngineError, route: &Route) -> NoManager {
+    let at = match error {
+        EngineError::Unreachable { at, .. } => at.clone(),
+        EngineError::Answer { .. } | EngineError::Malformed { .. } => route.at(),
     };
+    if let Some(why) = error.carried::<TlsFailure>() {
+        return NoManager::Tls { at, why: why.clone() };
+    }
+    if let Some(why) = error.carried::<SshFailure>() {
+        return NoManager::Ssh { at, why: why.clone() };
+    }
+    if let EngineError::Answer { message, .. } = error
+        && message.contains(WANTS_TLS)
+    {
+        return NoManager::WantsTls { at };
+    }
     match error.io_kind() {
-        Some(io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => NoManager::NoEngine { socket },
-        Some(io::ErrorKind::PermissionDenied) => NoManager::Denied { socket },
+        Some(io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => NoManager::NoEngine { at },
+        Some(io::ErrorKind::PermissionDenied) => NoManager::Denied { at },
         Some(_) | None => NoManager::NoAnswer { why: chain(error) },
     }
 }
@@ -207,41 +385,36 @@ mod tests {
     use super::*;
     use careen_engine::SwarmInfo;
 
-    #[test]
-    fn only_unix_sockets_are_asked_and_no_other_swarm_by_mistake() {
-        assert_eq!(host(None, None).unwrap(), Host::Default);
-        assert_eq!(host(Some(""), Some("default")).unwrap(), Host::Default);
-        assert_eq!(
-            host(Some("unix:///run/d.sock"), Some("prod")).unwrap(),
-            Host::Socket("/run/d.sock".into())
-        );
-        for given in ["tcp://m1:2376", "ssh://root@m1", "npipe://x", "unix://relative", "/run/docker.sock"] {
-            let error = host(Some(given), None).unwrap_err().to_string();
-            assert!(error.contains(given) && error.contains("only unix:///PATH"), "{error}");
-        }
-        let chosen = host(None, Some("prod")).unwrap_err();
-        assert!(matches!(&chosen, UnusableHost::Context { name } if name == "prod"), "{chosen}");
+    fn wishes(hosts: &[&str]) -> Wishes {
+        Wishes { hosts: hosts.iter().map(|host| (*host).to_owned()).collect(), ..Wishes::default() }
     }
 
     #[test]
-    fn the_context_is_the_variables_or_the_config_files() {
+    fn each_host_is_a_way_and_a_wrong_one_is_not_passed_over() {
+        let around = Surroundings::default();
+        let found =
+            routes(&wishes(&["unix:///run/d.sock", "tcp://m1", "ssh://root@m2", ""]), &around).unwrap();
+        let places: Vec<String> = found.iter().map(Route::at).collect();
+        assert_eq!(places, ["/run/d.sock", "tcp://m1:2375", "ssh://root@m2", "/run/docker.sock"]);
+        let error = routes(&wishes(&["tcp://m1", "npipe://x"]), &around).unwrap_err().to_string();
+        assert!(error.contains("'npipe://x'"), "{error}");
+    }
+
+    #[test]
+    fn tls_is_for_tcp_alone_and_needs_its_authority_when_it_is_to_verify() {
         let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("config.json");
-        let says = |text: &str| {
-            std::fs::write(&path, text).unwrap();
-            context(None, Some(&path))
-        };
-        assert_eq!(says(r#"{"auths":{},"currentContext":"prod"}"#).unwrap(), Some("prod".into()));
-        assert_eq!(context(Some(String::new()), Some(&path)).unwrap(), Some("prod".into()));
-        assert_eq!(says("{}").unwrap(), None);
-        for damaged in ["torn", "", "{\"currentContext\":1}"] {
-            let error = says(damaged).unwrap_err().to_string();
-            assert!(error.contains(&path.display().to_string()), "{error}");
-            assert_eq!(context(Some("test".into()), Some(&path)).unwrap(), Some("test".into()), "{damaged}");
-        }
-        assert_eq!(context(None, Some(&directory.path().join("none"))).unwrap(), None);
-        assert!(context(None, Some(directory.path())).is_err(), "what cannot be read is not absent");
-        assert_eq!(context(None, None).unwrap(), None);
+        let certificates = Some(directory.path().to_owned());
+        let around = Surroundings { directory: None, certificates, tls: true, verify: true };
+        assert!(routes(&wishes(&["unix:///run/d.sock", "ssh://m1"]), &around).is_ok());
+        let error = chain(&routes(&wishes(&["tcp://m1:2376"]), &around).unwrap_err());
+        assert!(error.contains("tcp://m1:2376") && error.contains("ca.pem cannot be read"), "{error}");
+        let nowhere = Surroundings { certificates: None, ..around.clone() };
+        let error = routes(&wishes(&["tcp://m1:2376"]), &nowhere).unwrap_err().to_string();
+        assert!(error.contains("DOCKER_CERT_PATH"), "{error}");
+        let careless = Surroundings { verify: false, ..around };
+        assert!(
+            matches!(&routes(&wishes(&["tcp://m1"]), &careless).unwrap()[..], [Route::Tcp(tcp)] if tcp.secure.is_some())
+        );
     }
 
     #[test]

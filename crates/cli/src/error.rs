@@ -172,9 +172,6 @@ impl From<NoManager> for Failure {
     }
 }
 
-const ON_A_MANAGER: &str =
-    "run careen on a manager's host, or say --host unix:///run/docker.sock for this machine's engine";
-
 impl Failure {
     /// What the process exits with.
     pub fn exit(&self) -> Exit {
@@ -233,7 +230,7 @@ impl Failure {
     pub fn next(&self) -> Option<&'static str> {
         match self {
             Self::Backend(error) => next_of_backend(error),
-            Self::Host(_) => Some(ON_A_MANAGER),
+            Self::Host(unusable) => Some(unusable.next()),
             Self::NobodyToAsk => Some("say --yes; 'careen plan' with the same flags shows what would happen"),
             Self::NoSuchGiven { kind: GivenKind::Secret, .. } => Some("'docker secret ls' lists them"),
             Self::NoSuchGiven { kind: GivenKind::Config, .. } => Some("'docker config ls' lists them"),

@@ -3,7 +3,8 @@
 //!
 //! - [`args`], [`duration`], [`phase_limit`], [`spec`]: flags, and the rollout that they describe; [`given`], [`delivery`]: what hosts get besides the
 //!   image; [`registry`], [`push`]: credentials, and images on their way to a registry
-//! - [`backend`]: what is needed of a swarm, as a trait; [`swarm`]: over careen-swarm; [`connect`]: which engine is asked
+//! - [`backend`]: what is needed of a swarm, as a trait; [`swarm`]: over careen-swarm; [`connect`], [`docker_context`],
+//!   [`host`]: which engine is asked; [`transport`]: the ways to those of other machines
 //! - [`commands`]: one flow for each command
 //! - [`view`]: where a rollout stands; [`left`]: what rollouts that do not go on have left
 //! - [`follow`]: what an onlooker is told while it goes on
@@ -20,11 +21,13 @@ pub mod connect;
 pub mod console;
 pub mod delivery;
 mod docker_config;
+pub mod docker_context;
 pub mod duration;
 pub mod error;
 pub mod exit;
 pub mod follow;
 pub mod given;
+pub mod host;
 mod image;
 pub mod left;
 mod log;
@@ -36,6 +39,7 @@ pub mod render;
 pub mod spec;
 pub mod swarm;
 mod target;
+pub mod transport;
 pub mod unlock;
 pub mod view;
 

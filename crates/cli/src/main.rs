@@ -1,9 +1,10 @@
 //! `careen`: reads the command line and the environment, and says how it ended.
 
-use careen_cli::args::{Cli, Command, ImageCommand};
+use careen_cli::args::{Cli, Command, Common, ImageCommand};
 use careen_cli::commands::Session;
-use careen_cli::connect;
+use careen_cli::connect::{self, Managers, Surroundings};
 use careen_cli::console::{Console, Process};
+use careen_cli::docker_context::Wishes;
 use careen_cli::error::Failure;
 use careen_cli::exit::Exit;
 use careen_cli::push;
@@ -34,28 +35,36 @@ fn main() -> ExitCode {
 }
 
 fn execute(cli: &Cli, console: &mut Process) -> Result<Exit, Failure> {
-    let given = cli.common.host.as_deref().filter(|host| !host.is_empty());
-    let context = if given.is_some() { None } else { docker_context()? };
-    let host = connect::host(given, context.as_deref())?;
+    let routes = connect::routes(&wishes(&cli.common), &surroundings())?;
     let credentials = Credentials::of_directory(docker_directory());
     if let Command::Image(ImageCommand::Push(args)) = &cli.command {
-        let (engine, _) = connect::engine(&host)?;
+        let engine = connect::any_engine(&routes)?;
         return push::push(&engine, &credentials, args, cli.common.format, console);
     }
-    let mut backend =
-        SwarmBackend::over(connect::manager(&host)?, connect::manager(&host)?)?.with_credentials(credentials);
+    let (backend, passed) = SwarmBackend::connect(Managers::new(routes))?;
+    let mut backend = backend.with_credentials(credentials);
     let mut session = Session { backend: &mut backend, console, format: cli.common.format, by: caller() };
+    session.tell_who_was_passed(&passed)?;
     session.execute(&cli.command)
 }
 
-fn docker_context() -> Result<Option<String>, connect::UnusableHost> {
-    let config = docker_directory().map(|directory| directory.join("config.json"));
-    connect::context(std::env::var("DOCKER_CONTEXT").ok(), config.as_deref())
+fn wishes(common: &Common) -> Wishes {
+    let variable = |name| std::env::var(name).ok();
+    let (docker_host, docker_context) = (variable("DOCKER_HOST"), variable("DOCKER_CONTEXT"));
+    Wishes { hosts: common.hosts.clone(), context: common.context.clone(), docker_host, docker_context }
+}
+
+fn surroundings() -> Surroundings {
+    let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let verify = is_set("DOCKER_TLS_VERIFY");
+    let certificates =
+        std::env::var_os("DOCKER_CERT_PATH").filter(|path| !path.is_empty()).map(PathBuf::from);
+    Surroundings { directory: docker_directory(), certificates, tls: verify || is_set("DOCKER_TLS"), verify }
 }
 
 /// Where the docker CLI keeps its config file.
 fn docker_directory() -> Option<PathBuf> {
-    let given = std::env::var_os("DOCKER_CONFIG").map(PathBuf::from);
+    let given = std::env::var_os("DOCKER_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
     given.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".docker")))
 }
 

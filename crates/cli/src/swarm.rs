@@ -4,7 +4,7 @@ use crate::backend::{
     Backend, BackendError, EndedNode, ImageLook, LogLine, LogPlace, LogRead, Order, Rollouts, Speaker,
     Summary,
 };
-use crate::connect::NoManager;
+use crate::connect::{Connected, Managers, NoManager};
 use crate::image::NoPin;
 use crate::registry::Credentials;
 use crate::{image, log};
@@ -46,24 +46,27 @@ pub struct SwarmBackend {
     credentials: Credentials,
     /// What those who look ring, once somebody waits for it.
     bell: Option<Bell>,
+    /// Who can be asked when this manager cannot.
+    managers: Managers,
 }
 
 impl SwarmBackend {
-    /// Over two connections to the same manager: one for rollouts, one for images and logs.
-    pub fn over(engine: Engine, rollouts: Engine) -> Result<Self, BackendError> {
-        let info = engine.info().map_err(|error| from_engine(&error, "this host"))?;
-        let swarm = Swarm::over(rollouts).map_err(|error| from_swarm(&error, &info.name))?;
-        let node = NodeId(info.swarm.node_id);
-        Ok(Self {
+    /// Over the first of these managers that can be asked. Those before it, too.
+    pub fn connect(mut managers: Managers) -> Result<(Self, Vec<NoManager>), BackendError> {
+        let Connected { engine, rollouts, passed } = managers.connect()?;
+        let (swarm, name, node) = opened(&engine, rollouts)?;
+        let backend = Self {
             engine,
             swarm,
-            name: info.name,
+            name,
             node,
             onlooker: None,
             watched: None,
             credentials: Credentials::default(),
             bell: None,
-        })
+            managers,
+        };
+        Ok((backend, passed))
     }
 
     /// With this user's credentials for registries.
@@ -192,6 +195,16 @@ impl Backend for SwarmBackend {
             self.onlooker = None;
         }
         self.bell.clone()
+    }
+
+    fn ask_another(&mut self) -> Option<String> {
+        // When none of them can be asked, this one is asked again.
+        let Connected { engine, rollouts, .. } = self.managers.replace().ok()??;
+        let (swarm, name, node) = opened(&engine, rollouts).ok()?;
+        self.onlooker = None;
+        (self.engine, self.swarm, self.node) = (engine, swarm, node);
+        self.name.clone_from(&name);
+        Some(name)
     }
 
     fn active(&mut self) -> Result<Option<Spec>, BackendError> {
@@ -354,6 +367,13 @@ impl Backend for SwarmBackend {
             None => cluster,
         })
     }
+}
+
+/// A swarm over a manager that was connected to, what its host is called, and which node that is.
+fn opened(engine: &Engine, rollouts: Engine) -> Result<(Swarm, String, NodeId), BackendError> {
+    let info = engine.info().map_err(|error| from_engine(&error, "this host"))?;
+    let swarm = Swarm::over(rollouts).map_err(|error| from_swarm(&error, &info.name))?;
+    Ok((swarm, info.name, NodeId(info.swarm.node_id)))
 }
 
 fn summary(history: &careen_swarm::History) -> Summary {

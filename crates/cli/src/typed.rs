@@ -17,8 +17,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// What of docker's commands is used, with the options; all else that stands there are values.
-const DOCKER: [(&str, &[&str]); 18] = [
+const DOCKER: [(&str, &[&str]); 23] = [
     ("config ls", &[]),
+    ("context ls", &[]),
+    ("context update", &[]),
+    ("context use", &[]),
     ("info", &[]),
     ("load", &[]),
     ("login", &[]),
@@ -36,6 +39,8 @@ const DOCKER: [(&str, &[&str]); 18] = [
     ("swarm init", &[]),
     ("swarm unlock", &[]),
     ("swarm unlock-key", &[]),
+    ("system dial-stdio", &[]),
+    ("version", &[]),
 ];
 
 /// Those that do nothing without a value.
@@ -68,6 +73,7 @@ fn check(command: &str) -> Result<(), String> {
         ["careen-agent", ref rest @ ..] => known(rest, &AGENT),
         // What makes a host register with its swarm anew.
         ["systemctl", "restart", "docker"] => Ok(()),
+        ["ssh", host] if !host.starts_with('-') => Ok(()),
         ["ssh", host, ref rest @ ..] if !host.starts_with('-') => check(&rest.join(" ")),
         _ => Err(format!("nobody knows the command '{command}'")),
     }

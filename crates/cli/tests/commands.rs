@@ -467,6 +467,22 @@ fn a_controller_in_the_swarm_is_followed_and_ctrl_c_leaves_it_alone() {
 }
 
 #[test]
+fn whoever_follows_goes_on_with_another_manager_when_the_one_that_is_asked_goes_away() {
+    let sim = swarm(2);
+    sim.0.borrow_mut().another = Some("m2".to_owned());
+    sim.0.borrow_mut().at(|shared| {
+        let has_begun = shared.err.contains("w1: running");
+        shared.away = has_begun;
+        has_begun
+    });
+    assert_eq!(exit(sim.call("run --image update --yes --monitor 5s")), 0, "{}{}", sim.out(), sim.err());
+    let err = sim.err();
+    let told = "no docker engine listens at tcp://m1:2376; trying again\nasking the manager m2 from now on\n";
+    assert_eq!(err.matches(told).count(), 1, "{err}");
+    assert!(sim.out().ends_with("is done: 3 of 3 nodes done\n"), "{}", sim.out());
+}
+
+#[test]
 fn ctrl_c_of_a_local_controller_stops_it_and_another_goes_on() {
     let sim = swarm(2);
     sim.0.borrow_mut().interrupt_at = Some(20);

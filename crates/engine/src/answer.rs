@@ -58,6 +58,18 @@ pub struct SwarmInfo {
     /// The managers that this node knows of, itself among them if it is one.
     #[serde(deserialize_with = "null_is_empty")]
     pub remote_managers: Vec<RemoteManager>,
+    /// The swarm itself, as far as a manager tells.
+    #[serde(deserialize_with = "null_is_empty")]
+    pub cluster: Cluster,
+}
+
+/// Part of [`SwarmInfo`].
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Cluster {
+    /// The same on all managers. Empty where nobody tells.
+    #[serde(rename = "ID")]
+    pub id: String,
 }
 
 /// Part of [`SwarmInfo`].

@@ -36,8 +36,17 @@ pub enum EngineError {
 impl EngineError {
     /// What the kernel said to it, when it was the kernel that said no.
     pub fn io_kind(&self) -> Option<std::io::ErrorKind> {
+        self.io().map(std::io::Error::kind)
+    }
+
+    /// What the way to the engine said of why it leads nowhere, if it is one that says this.
+    pub fn carried<E: std::error::Error + 'static>(&self) -> Option<&E> {
+        self.io()?.get_ref()?.downcast_ref()
+    }
+
+    fn io(&self) -> Option<&std::io::Error> {
         let Self::Unreachable { source, .. } = self else { return None };
         let ureq::Error::Io(error) = source.as_ref() else { return None };
-        Some(error.kind())
+        Some(error)
     }
 }

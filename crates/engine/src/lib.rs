@@ -12,7 +12,9 @@ mod path;
 mod registry;
 pub mod transport;
 
-pub use answer::{Config, ConfigSpec, Container, ContainerConfig, Info, RemoteManager, SwarmInfo, Version};
+pub use answer::{
+    Cluster, Config, ConfigSpec, Container, ContainerConfig, Info, RemoteManager, SwarmInfo, Version,
+};
 pub use bell::{Bell, Ringer};
 pub use error::EngineError;
 pub use meaning::{Meaning, says_no_such_image};

@@ -167,7 +167,7 @@ fn a_wrong_call_changes_nothing() {
     assert_eq!(call(&["run", "--image", &scene.image, "--yes", "--parallelism", "0"]), 2);
     assert_eq!(call(&["run", "--image", &scene.image]), 2, "nobody to ask");
     assert_eq!(call(&["retry", "n9"]), 1, "no rollout to retry in");
-    assert_eq!(call(&["--host", "tcp://n1:2375", "status"]), 2);
+    assert_eq!(call(&["--host", "npipe://n1", "status"]), 2);
     assert_eq!(call(&["--host", "unix:///nowhere.sock", "status"]), 7);
     assert_eq!(scene.json(&["status"])["rollout"], Value::Null);
 }

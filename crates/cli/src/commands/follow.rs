@@ -66,6 +66,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
                 Err(BackendError::NoManager(away)) => {
                     // The engine that is asked may be the one that is being restarted.
                     self.unavailable(&mut following, &away.to_string())?;
+                    self.ask_another(&mut following)?;
                     Verdict::GoesOn
                 }
                 Err(error) => return Err(error.into()),
@@ -110,6 +111,13 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         }
         self.wipe(following)?;
         self.show(&Note::Unavailable { why })
+    }
+
+    /// Asks the next of the managers that were named, if there is one that can be asked.
+    fn ask_another(&mut self, following: &mut Following) -> Result<(), Failure> {
+        let Some(manager) = self.backend.ask_another() else { return Ok(()) };
+        following.silent = false;
+        self.show(&Note::AsksAnother { manager: &manager })
     }
 
     /// Keeps the last lines of nodes at work. A log that cannot be read now is read at the next look.

@@ -13,6 +13,7 @@ mod steer;
 
 use crate::args::{Command, Format};
 use crate::backend::{Backend, BackendError, Rollouts, Summary};
+use crate::connect::NoManager;
 use crate::console::Console;
 use crate::error::Failure;
 use crate::exit::Exit;
@@ -53,6 +54,11 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
             // They need no swarm, so they are answered before there is one.
             Command::Completions { .. } | Command::Image(_) => Ok(Exit::Done),
         }
+    }
+
+    /// Says which of the hosts that were named could not be asked, before one that can.
+    pub fn tell_who_was_passed(&mut self, passed: &[NoManager]) -> Result<(), Failure> {
+        passed.iter().try_for_each(|why| self.show(&Note::PassedOver { why: &why.to_string() }))
     }
 
     /// Shows a result, an event or a note, in the wanted format.

@@ -5,9 +5,12 @@ use crate::backend::BackendError;
 use crate::connect::{NoManager, UnusableHost};
 use crate::delivery::Undeliverable;
 use crate::docker_config::Unreadable;
+use crate::docker_context::UnusableContext;
 use crate::given::{InvalidGiven, InvalidVariable};
+use crate::host::Host;
 use crate::registry::CredentialsError;
 use crate::target::{InvalidTarget, NotPushed};
+use crate::transport::{InvalidCertificates, SshFailure, TlsFailure};
 use careen_planner::plan::PlanRefusal;
 use careen_planner::remains::CannotRestore;
 use careen_planner::state::CorruptRecord;
@@ -85,10 +88,21 @@ fn of_swarm() -> Vec<Failure> {
         BackendError::Unclear { why: "it did not answer in time".to_owned() },
     ];
     let name = || "m1".to_owned();
-    let socket = std::path::PathBuf::from("/run/docker.sock");
+    let at = |at: &str| at.to_owned();
+    let said = || "Host key verification failed.".to_owned();
     let managers = [
-        NoManager::NoEngine { socket: socket.clone() },
-        NoManager::Denied { socket },
+        NoManager::NoEngine { at: at("/run/docker.sock") },
+        NoManager::Denied { at: at("/run/docker.sock") },
+        NoManager::Tls {
+            at: at("tcp://m1:2376"),
+            why: TlsFailure::Expired { when: Some("2026-11-01T00:00:00Z".to_owned()) },
+        },
+        NoManager::WantsTls { at: at("tcp://m1:2376") },
+        NoManager::Ssh { at: at("ssh://root@m1"), why: SshFailure::HostKey { said: said() } },
+        NoManager::NoneOf {
+            tried: vec![NoManager::NoEngine { at: at("tcp://m1:2375") }, NoManager::Worker { name: name() }],
+        },
+        NoManager::OtherSwarm { at: name() },
         NoManager::NoAnswer { why: "it did not answer in time".to_owned() },
         NoManager::NoSwarm { name: name() },
         NoManager::Worker { name: name() },
@@ -105,14 +119,31 @@ fn not_pushed(source: NotPushed) -> Failure {
     Failure::NotPushed { image: "update".to_owned(), source }
 }
 
+fn unusable(why: impl Into<UnusableHost>) -> Failure {
+    let why: UnusableHost = why.into();
+    why.into()
+}
+
 fn of_calls() -> Vec<Failure> {
     let missing = || Error::from(ErrorKind::NotFound);
     let given = || "w9".to_owned();
     vec![
-        UnusableHost::Scheme { given: "tcp://m1:2376".to_owned() }.into(),
-        UnusableHost::Context { name: "far".to_owned() }.into(),
-        UnusableHost::Config { path: "/root/.docker/config.json".into(), source: Unreadable::NoJson.into() }
-            .into(),
+        unusable(Host::parse("npipe:////./pipe/docker_engine").unwrap_err()),
+        unusable(Host::parse("ssh://root:secret@m1").unwrap_err()),
+        unusable(UnusableContext::Conflict),
+        unusable(UnusableContext::Missing {
+            name: "far".to_owned(),
+            directory: "/root/.docker/contexts".into(),
+            known: vec!["lab".to_owned(), "prod".to_owned()],
+        }),
+        unusable(UnusableContext::Config {
+            path: "/root/.docker/config.json".into(),
+            source: Unreadable::NoJson.into(),
+        }),
+        unusable(UnusableHost::Certificates {
+            host: "tcp://m1:2376".to_owned(),
+            source: InvalidCertificates::NoKey { path: "/root/.docker/key.pem".into() },
+        }),
         Undeliverable::Unreadable { path: "fix.sh".into(), source: missing() }.into(),
         Undeliverable::Command { command: "install".to_owned(), why: "is not there".to_owned() }.into(),
         InvalidGiven::from(InvalidVariable::NoValue { name: "A".to_owned() }).into(),

@@ -30,6 +30,8 @@ pub enum Note<'a> {
     NothingBegun { rollout: &'a RolloutId },
     YouLeft { rollout: &'a RolloutId },
     Unavailable { why: &'a str },
+    PassedOver { why: &'a str },
+    AsksAnother { manager: &'a str },
     Over { rollout: &'a RolloutId },
     TakenOver,
     ControllerStopped { rollout: &'a RolloutId },
@@ -92,6 +94,8 @@ impl fmt::Display for Note<'_> {
                 "you left; the rollout {rollout} goes on in the swarm: 'careen status -f', 'careen pause', 'careen abort'"
             ),
             Self::Unavailable { why } => write!(f, "{why}; trying again"),
+            Self::PassedOver { why } => write!(f, "{why}; asking the next host"),
+            Self::AsksAnother { manager } => write!(f, "asking the manager {manager} from now on"),
             Self::Over { rollout } => write!(f, "rollout {rollout} is over"),
             Self::TakenOver => f.write_str(TAKEN_OVER),
             Self::ControllerStopped { rollout } => write!(

@@ -6,6 +6,7 @@ use careen_cli::backend::{
     Backend, BackendError, ImageLook, LogLine, LogPlace, LogRead, Order, Rollouts, Speaker, Stream, Summary,
 };
 use careen_cli::commands::Session;
+use careen_cli::connect::NoManager;
 use careen_cli::console::{Colours, Console};
 use careen_cli::error::Failure;
 use careen_cli::exit::Exit;
@@ -47,6 +48,9 @@ pub struct Shared {
     pub unreadable: Vec<String>,
     /// Whether no log comes from the hosts.
     pub no_logs: bool,
+    /// Whether the manager that is asked does not answer, and who else can be asked.
+    pub away: bool,
+    pub another: Option<String>,
     /// The controller in the swarm, when one was started.
     pub in_swarm: Option<Controller>,
     pub out: String,
@@ -88,6 +92,8 @@ impl Sim {
             spec: None,
             unreadable: Vec::new(),
             no_logs: false,
+            away: false,
+            another: None,
             in_swarm: None,
             out: String::new(),
             err: String::new(),
@@ -197,8 +203,18 @@ impl Backend for Sim {
     type Cluster = SimCluster;
 
     fn observe(&mut self, rollout: Option<&RolloutId>) -> Result<Observed, BackendError> {
+        if self.0.borrow().away {
+            return Err(NoManager::NoEngine { at: "tcp://m1:2376".to_owned() }.into());
+        }
         let observed = self.0.borrow_mut().world.observe(&place());
         Ok(Observed { controller: None, rollout: observed.rollout.filter(|_| rollout.is_some()), ..observed })
+    }
+
+    fn ask_another(&mut self) -> Option<String> {
+        let mut shared = self.0.borrow_mut();
+        let another = shared.another.take()?;
+        shared.away = false;
+        Some(another)
     }
 
     fn active(&mut self) -> Result<Option<Spec>, BackendError> {
