@@ -483,6 +483,20 @@ fn whoever_follows_goes_on_with_another_manager_when_the_one_that_is_asked_goes_
 }
 
 #[test]
+fn whoever_follows_logs_goes_on_with_another_manager_or_is_told_that_there_is_none() {
+    let sim = swarm(2);
+    sim.0.borrow_mut().interrupt_at = Some(15);
+    assert_eq!(exit(sim.call("run --image update --yes --monitor 5s")), 1);
+    sim.0.borrow_mut().away = true;
+    assert_eq!(exit(sim.call("logs -f")), 7, "nobody else was named");
+    sim.0.borrow_mut().another = Some("m2".to_owned());
+    assert_eq!(exit(sim.call("logs")), 7, "who does not follow is told, and may ask again");
+    assert_eq!(exit(sim.call("logs -f")), 0, "{}", sim.err());
+    let told = "no docker engine listens at tcp://m1:2376; trying the next host\nasking the manager m2 from now on\n";
+    assert!(sim.err().contains(told), "{}", sim.err());
+}
+
+#[test]
 fn ctrl_c_of_a_local_controller_stops_it_and_another_goes_on() {
     let sim = swarm(2);
     sim.0.borrow_mut().interrupt_at = Some(20);

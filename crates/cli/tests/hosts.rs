@@ -127,7 +127,7 @@ fn the_first_manager_that_can_be_asked_is_asked_and_the_others_are_named() {
     let args = ["--host", "tcp://127.0.0.1:1", "--host", &worker.host(), "--host", &engine.host()];
     let said = Caller::new().asks(&args);
     said.reached();
-    said.is(0, &["no docker engine listens at tcp://127.0.0.1:1; asking the next host", "w1 is a worker"]);
+    said.is(0, &["no docker engine listens at tcp://127.0.0.1:1; trying the next host", "w1 is a worker"]);
     let none = Caller::new().asks(&args[..4]);
     none.is(7, &["none of the 2 hosts can be asked", "tcp://127.0.0.1:1", "w1 is a worker"]);
 }

@@ -41,7 +41,14 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         }
         let mut reading = Reading::default();
         loop {
-            let (standing, _) = self.standing(&spec)?;
+            let standing = match self.standing(&spec) {
+                Ok((standing, _)) => standing,
+                Err(failure) if args.follow => {
+                    self.ask_another_instead(failure)?;
+                    continue;
+                }
+                Err(failure) => return Err(failure),
+            };
             if standing.is_over() {
                 return Ok(Exit::Done);
             }
@@ -66,6 +73,14 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
                 return Ok(Exit::Done);
             }
         }
+    }
+
+    /// Asks the next of the managers that were named, when this one went away and another can be asked.
+    fn ask_another_instead(&mut self, failure: Failure) -> Result<(), Failure> {
+        let Failure::Backend(BackendError::NoManager(away)) = &failure else { return Err(failure) };
+        let Some(manager) = self.backend.ask_another() else { return Err(failure) };
+        self.show(&Note::PassedOver { why: &away.to_string() })?;
+        self.show(&Note::AsksAnother { manager: &manager })
     }
 
     /// Of a rollout that is over the swarm has no logs any more.

@@ -44,6 +44,7 @@ const LEAVES_ENGINES: &str =
 const TAKEN_OVER: &str = "another controller took the rollout over; this one stopped, and follows";
 
 impl fmt::Display for Note<'_> {
+    #[expect(clippy::too_many_lines, reason = "a text for each note")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::RecordUnreadable { why } => {
@@ -94,7 +95,7 @@ impl fmt::Display for Note<'_> {
                 "you left; the rollout {rollout} goes on in the swarm: 'careen status -f', 'careen pause', 'careen abort'"
             ),
             Self::Unavailable { why } => write!(f, "{why}; trying again"),
-            Self::PassedOver { why } => write!(f, "{why}; asking the next host"),
+            Self::PassedOver { why } => write!(f, "{why}; trying the next host"),
             Self::AsksAnother { manager } => write!(f, "asking the manager {manager} from now on"),
             Self::Over { rollout } => write!(f, "rollout {rollout} is over"),
             Self::TakenOver => f.write_str(TAKEN_OVER),
