@@ -106,7 +106,10 @@ impl Words {
             _ => ("404 Not Found", r#"{"message":"there is no such thing"}"#),
         };
         let length = body.len();
-        write!(stream, "HTTP/1.1 {status}\r\nApi-Version: {api}\r\nContent-Length: {length}\r\n\r\n{body}")?;
+        // In one piece: the kernel keeps small ones back.
+        let answer =
+            format!("HTTP/1.1 {status}\r\nApi-Version: {api}\r\nContent-Length: {length}\r\n\r\n{body}");
+        stream.write_all(answer.as_bytes())?;
         stream.flush()
     }
 }
