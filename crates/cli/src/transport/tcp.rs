@@ -6,7 +6,7 @@ use careen_engine::transport::{Connection, Transport};
 use nix::sys::socket::{setsockopt, sockopt};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long one address is tried where nobody says otherwise, as by the docker CLI.
 const CONNECT_LIMIT: Duration = Duration::from_secs(30);
@@ -41,16 +41,28 @@ impl Transport for Tcp {
     }
 }
 
-/// Connects to the first of a name's addresses that answers.
+/// Connects to the first of a name's addresses that answers. The time is for all of them.
 fn connect(host: &TcpHost, limit: Duration) -> io::Result<TcpStream> {
+    let began = Instant::now();
     let mut failed = None;
     for address in (host.name.as_str(), host.port).to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, limit) {
+        let left = limit.saturating_sub(began.elapsed());
+        if left.is_zero() {
+            break;
+        }
+        match TcpStream::connect_timeout(&address, left) {
             Ok(stream) => return Ok(stream),
+            Err(error) if error.kind() == ErrorKind::TimedOut => failed = Some(unanswered(limit)),
             Err(error) => failed = Some(error),
         }
     }
-    Err(failed.unwrap_or_else(|| io::Error::new(ErrorKind::AddrNotAvailable, "the name has no address")))
+    Err(failed.unwrap_or_else(|| unanswered(limit)))
+}
+
+/// The HTTP client would say which of its limits it was, and not what that means.
+fn unanswered(limit: Duration) -> io::Error {
+    let why = format!("nothing answers there within {} s", limit.as_secs_f64().round());
+    io::Error::new(ErrorKind::HostUnreachable, why)
 }
 
 #[derive(Debug)]
@@ -85,5 +97,23 @@ impl Connection for Plain {
         let waits = self.0.set_nonblocking(true).and_then(|()| self.0.peek(&mut [0]));
         let is_silent = waits.is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
         self.0.set_nonblocking(false).is_ok() && is_silent
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::sys::socket::{Backlog, listen};
+    use std::net::TcpListener;
+
+    #[test]
+    fn a_host_that_does_not_answer_is_said_to_be_silent() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listen(&listener, Backlog::new(0).unwrap()).unwrap();
+        let host = TcpHost { name: "127.0.0.1".to_owned(), port: listener.local_addr().unwrap().port() };
+        // Some wait in its queue; when that is full, the kernel answers nobody.
+        let tries: Vec<_> = (0..10).map(|_| connect(&host, Duration::from_millis(50))).collect();
+        let error = tries.into_iter().find_map(Result::err).unwrap();
+        assert!(error.to_string().contains("nothing answers there"), "{error}");
     }
 }
