@@ -66,6 +66,10 @@ pub enum Command {
     },
     /// Show what the hosts printed
     Logs(LogsArgs),
+    /// List the rollouts that the swarm remembers
+    History(HistoryArgs),
+    /// Show what was asked of a rollout that is over, and what came of it on each node
+    Show(ShowArgs),
     /// Ask hosts a question, all at once, and show what each answers; changes nothing
     Ask(AskArgs),
     /// Show what exactly blocks, and what to do next
@@ -220,6 +224,26 @@ pub struct LogsArgs {
     /// Go on until the rollout is over
     #[arg(long, short)]
     pub follow: bool,
+}
+
+/// `history`.
+#[derive(Debug, Clone, Args)]
+pub struct HistoryArgs {
+    /// Check that no record was altered or removed since it was written, and print the hash of the newest
+    #[arg(long)]
+    pub verify: bool,
+    /// The hash of a newest record as it was printed before and kept elsewhere: one of the records must have it
+    #[arg(long, requires = "verify", value_parser = sha256, value_name = "SHA256")]
+    pub head: Option<String>,
+}
+
+/// `show`.
+#[derive(Debug, Clone, Args)]
+pub struct ShowArgs {
+    /// The rollout, by its id or the beginning of it
+    pub run: String,
+    /// This node alone, by id or host name, or the beginning of one
+    pub node: Option<String>,
 }
 
 /// `ask`.
@@ -495,6 +519,8 @@ enum InvalidValue {
     Duration(#[from] InvalidDuration),
     #[error("no time at all is no limit; leave --timeout out for none")]
     NoTime,
+    #[error("it is sha256: with 64 hexadecimal digits, as 'careen history --verify' prints it")]
+    Hash,
 }
 
 fn image(text: &str) -> Result<String, InvalidValue> {
@@ -514,6 +540,12 @@ fn constraint(text: &str) -> Result<String, InvalidConstraint> {
 fn spread(text: &str) -> Result<String, InvalidValue> {
     let no_key = text.contains('=') || Constraint::parse(&format!("{text}==x")).is_err();
     if no_key { Err(InvalidValue::Spread) } else { Ok(text.to_owned()) }
+}
+
+fn sha256(text: &str) -> Result<String, InvalidValue> {
+    let digits = text.strip_prefix("sha256:").unwrap_or(text).to_ascii_lowercase();
+    let whole = digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if whole { Ok(digits) } else { Err(InvalidValue::Hash) }
 }
 
 fn time_limit(text: &str) -> Result<Duration, InvalidValue> {

@@ -10,11 +10,13 @@ use careen_planner::cluster::Cluster;
 use careen_planner::inquiry::Roll;
 use careen_planner::observed::{ControllerPlace, Node};
 use careen_planner::remains::Giving;
-use careen_planner::rollout::{Ask, Control};
+use careen_planner::rollout::{Ask, Control, NodeResult};
 use careen_planner::spec::UnlockKey;
 use careen_planner::{ControllerId, JobKey, NodeId, NodeState, Observed, RolloutId, Spec};
 pub use careen_swarm::Order;
-use careen_swarm::{ControllerTask, Draft, GivenKind, Inquiry, Key, NotGivenBack, Stored};
+use careen_swarm::{
+    Before, ControllerTask, Draft, GivenKind, Inquiry, KeptFile, Key, NotGivenBack, Stored, Verification,
+};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -50,6 +52,9 @@ pub trait Backend {
 
     /// All rollouts that the swarm knows of, those that are over included.
     fn rollouts(&mut self) -> Result<Rollouts, BackendError>;
+
+    /// Whether the records of rollouts that are over are those that were written.
+    fn verify_history(&mut self) -> Result<Verification, BackendError>;
 
     /// An image by digest, or by id where no registry has it. Nothing is pulled.
     fn pin(&mut self, image: &str) -> Result<String, BackendError>;
@@ -181,6 +186,21 @@ pub struct Summary {
     pub submitted: Option<String>,
     /// Where its nodes stood at the end; empty while it goes on.
     pub nodes: Vec<EndedNode>,
+    /// What else its record says, where it is over and there is one.
+    pub record: Option<Record>,
+}
+
+/// The record of a rollout that is over.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    /// When it was written, by the leader's clock, in RFC 3339.
+    pub ended: String,
+    /// The files of a payload that came without an image.
+    pub files: Vec<KeptFile>,
+    /// Its own sha-256, in hexadecimal.
+    pub sha256: String,
+    /// The record before it. One that an older careen wrote does not say.
+    pub before: Option<Before>,
 }
 
 /// A node in a rollout that is over.
@@ -198,6 +218,17 @@ pub struct EndedNode {
     pub record: Option<String>,
     /// How long its try took, where it succeeded and that is known.
     pub seconds: Option<u64>,
+    /// Which try that was.
+    pub generation: u32,
+    /// The results of all its tries, the first one first.
+    pub tries: Vec<NodeResult>,
+}
+
+impl EndedNode {
+    /// Whether its work failed.
+    pub const fn has_failed(&self) -> bool {
+        matches!(self.stage, NodeState::Failed { .. })
+    }
 }
 
 /// A place in an agent's log. Only the backend knows what it says; the default is the beginning.

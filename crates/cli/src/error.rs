@@ -5,6 +5,7 @@ use crate::connect::{NoManager, UnusableHost};
 use crate::delivery::Undeliverable;
 use crate::exit::Exit;
 use crate::given::InvalidGiven;
+use crate::known::NotRemembered;
 use crate::target::NotPushed;
 use careen_contract::chain;
 use careen_planner::plan::PlanRefusal;
@@ -111,6 +112,9 @@ pub enum Failure {
     /// No such node in the swarm, or not in this rollout.
     #[error("the rollout {rollout} has no node '{given}'")]
     NoSuchNode { rollout: RolloutId, given: String },
+    /// No record is meant, or none is there.
+    #[error(transparent)]
+    NotRemembered(#[from] NotRemembered),
     /// A host name that several nodes have.
     #[error("'{given}' is the host name of several nodes: {}", ids(.nodes))]
     Ambiguous { given: String, nodes: Vec<NodeId> },
@@ -177,6 +181,7 @@ impl Failure {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Backend(BackendError::NoManager(_)) => Exit::NoManager,
+            Self::NotRemembered(error) => error.exit(),
             Self::NoController { source: BackendError::NoManager(_), .. } => Exit::NoManager,
             Self::Backend(BackendError::OtherRollout { .. }) | Self::Refused | Self::CannotRestore { .. } => {
                 Exit::Refused
@@ -257,11 +262,10 @@ impl Failure {
             }
             Self::NoQuestion { .. } => Some("'careen run --image IMAGE' carries it out, node after node"),
             Self::NobodyToAskAboutThat => Some("say --yes; 'careen status' shows what is left"),
-            Self::NotGivenBack => Some("'careen status' shows what is left"),
             Self::CannotRestore { why: CannotRestore::GoesOn { .. }, .. } => {
                 Some("'careen skip NODE' leaves it out of the rollout; 'careen abort' ends the rollout")
             }
-            Self::CannotRestore { why: CannotRestore::Nothing, .. } => {
+            Self::NotGivenBack | Self::CannotRestore { why: CannotRestore::Nothing, .. } => {
                 Some("'careen status' shows what is left")
             }
             Self::CannotRestore { why: CannotRestore::Corrupt(_), .. } => Some(
@@ -278,6 +282,7 @@ impl Failure {
                 "'careen status' shows what is left of it; 'careen abort' gives back what it holds, 'careen restore NODE' one node",
             ),
             Self::NoSuchNode { .. } => Some("'careen status' lists its nodes"),
+            Self::NotRemembered(error) => Some(error.next()),
             Self::Ambiguous { .. } => Some("name the node by its id"),
             Self::NotFailed { .. } | Self::CannotSkip { .. } => {
                 Some("'careen why NODE' says what it waits for; 'careen abort' ends the rollout")

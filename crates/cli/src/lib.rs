@@ -9,7 +9,7 @@
 //! - [`view`]: where a rollout stands; [`left`]: what rollouts that do not go on have left
 //! - [`follow`]: what an onlooker is told while it goes on
 //! - [`render`]: all that is shown, as text and as JSON; [`console`]: the terminal
-//! - [`past`]: how long the same work took before
+//! - [`past`]: how long the same work took before; [`known`]: what is known of rollouts; [`flags`]: how one was asked for
 //! - [`exit`], [`error`]: how a call ends
 //!
 //! The pages, the JSON and the exit codes are documented in docs/cli.md.
@@ -25,10 +25,12 @@ pub mod docker_context;
 pub mod duration;
 pub mod error;
 pub mod exit;
+pub mod flags;
 pub mod follow;
 pub mod given;
 pub mod host;
 mod image;
+pub mod known;
 pub mod left;
 mod log;
 pub mod past;

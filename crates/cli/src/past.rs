@@ -73,6 +73,8 @@ mod tests {
             transaction: None,
             record: None,
             seconds,
+            generation: 1,
+            tries: Vec::new(),
         }
     }
 
@@ -83,6 +85,7 @@ mod tests {
             by: None,
             submitted: None,
             nodes: vec![ended("w1", Some(40)), ended("w2", None)],
+            record: None,
         }
     }
 

@@ -66,20 +66,34 @@ pub fn parse(text: &str) -> Result<PhaseLimit, InvalidPhaseLimit> {
 pub fn apply(given: &[PhaseLimit]) -> Limits {
     let mut limits = Limits::default();
     for PhaseLimit { phase, limit } in given {
-        let place = match phase {
-            Phase::Entering => &mut limits.entering,
-            Phase::Preparing => &mut limits.preparing,
-            Phase::Draining => &mut limits.draining,
-            Phase::RestartingEngine => &mut limits.restarting_engine,
-            Phase::Rebooting => &mut limits.rebooting,
-            Phase::Verifying => &mut limits.verifying,
-            Phase::Restoring => &mut limits.restoring,
-            Phase::Settling => &mut limits.settling,
-            Phase::NodeDown => &mut limits.node_down,
-        };
-        *place = *limit;
+        *limit_of(&mut limits, *phase) = *limit;
     }
     limits
+}
+
+/// The phases whose limit is another than by default, and what it is.
+pub fn other_than_by_default(limits: &Limits) -> Vec<(&'static str, Duration)> {
+    let (mut limits, mut usual) = (limits.clone(), Limits::default());
+    let other = |name: &&'static str| {
+        let phase: Phase = name.parse().ok()?;
+        let limit = *limit_of(&mut limits, phase);
+        (limit != *limit_of(&mut usual, phase)).then_some((*name, limit))
+    };
+    Phase::VARIANTS.iter().filter_map(other).collect()
+}
+
+const fn limit_of(limits: &mut Limits, phase: Phase) -> &mut Duration {
+    match phase {
+        Phase::Entering => &mut limits.entering,
+        Phase::Preparing => &mut limits.preparing,
+        Phase::Draining => &mut limits.draining,
+        Phase::RestartingEngine => &mut limits.restarting_engine,
+        Phase::Rebooting => &mut limits.rebooting,
+        Phase::Verifying => &mut limits.verifying,
+        Phase::Restoring => &mut limits.restoring,
+        Phase::Settling => &mut limits.settling,
+        Phase::NodeDown => &mut limits.node_down,
+    }
 }
 
 #[cfg(test)]

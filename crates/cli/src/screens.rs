@@ -17,19 +17,26 @@
 //! no-rollout                               none goes on; with nodes from `ended` there was one
 //! ended NODE STAGE [: RECORD]
 //! took NODE SECONDS ROLLOUT                in an earlier rollout of the same work
-//! show plan|status|why [NODE]|live COLUMNS
+//! past ID done|with-failures FROM TO       a rollout that is over, with a record; `ended` lines behind it are its nodes
+//! script TEXT                              the script that was its payload
+//! by-hand alter|remove ID                  somebody lays hand on a record
+//! show plan|status|why [NODE]|live COLUMNS|history [--verify]|show ID [NODE], each also with --format json
 //! ```
 
 use crate::backend::{EndedNode, Summary};
 use crate::error::Failure;
 use crate::exit::Exit;
+use crate::known;
+use crate::render::history::{HistoryList, Verified};
 use crate::render::plan_page::Planned;
+use crate::render::record::Recorded;
 use crate::render::text::Page;
-use crate::render::{failure, live, plan_page, status, why, words};
+use crate::render::{Screen, failure, live, plan_page, status, why, words};
 use crate::testing::{agent, cluster, manager, service, spec, task, worker};
 use crate::view::{NodeStanding, Standing, look};
 use careen_contract::answer::Answer;
-use careen_contract::label;
+use careen_contract::report::HostPhase;
+use careen_contract::{label, object};
 use careen_planner::estimate::Took;
 use careen_planner::inquiry::{Heard, Roll};
 use careen_planner::observed::{
@@ -40,7 +47,8 @@ use careen_planner::plan::plan_with;
 use careen_planner::probe::{Probe, Probed};
 use careen_planner::rollout::{Ask, Control, NodeResult};
 use careen_planner::state::NodeRecord;
-use careen_planner::{Hold, NodeId, NodeState, Observed, RolloutId, Spec, Watch};
+use careen_planner::{Hold, NodeId, NodeState, Observed, RolloutId, Spec, Version, Watch};
+use careen_swarm::{ConfigObject, History, HistoryNode, KeptFile};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -56,6 +64,9 @@ struct Scene {
     /// What hosts said that were asked; nobody was when there is nothing.
     answers: Vec<(NodeId, Answer)>,
     shows: Vec<String>,
+    /// A record that is not written yet, and when it will be.
+    draft: Option<(History, String)>,
+    records: Vec<ConfigObject>,
 }
 
 fn folder() -> PathBuf {
@@ -75,12 +86,15 @@ impl Scene {
     fn read(text: &str) -> Self {
         let observed = Observed { nodes: Vec::new(), ..cluster() };
         let (ages, past) = (BTreeMap::new(), Vec::new());
+        let (shows, draft, records) = (Vec::new(), None, Vec::new());
+        let answers = Vec::new();
         let mut scene =
-            Self { observed, spec: spec(), ages, last: None, past, answers: Vec::new(), shows: Vec::new() };
+            Self { observed, spec: spec(), ages, last: None, past, answers, shows, draft, records };
         for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
             let (what, rest) = line.split_once(' ').unwrap_or((line, ""));
             scene.line(what, rest);
         }
+        scene.write_record();
         scene
     }
 
@@ -101,7 +115,11 @@ impl Scene {
             "only" => self.spec.selection.nodes = rest.split(' ').map(str::to_owned).collect(),
             "parallelism" => self.spec.policy.parallelism = rest.parse().unwrap(),
             "no-rollout" => self.observed.rollout = None,
+            "ended" if self.draft.is_some() => self.recorded(rest),
             "ended" => self.ended(rest),
+            "past" => self.begin_record(rest),
+            "script" => self.script(rest),
+            "by-hand" => self.by_hand(first, behind),
             "took" => self.took(first, behind),
             "answer" => self.answer(first, behind),
             "show" => self.shows.push(rest.to_owned()),
@@ -204,6 +222,7 @@ impl Scene {
             by: Some("root@m1".to_owned()),
             submitted: Some("2026-11-24T22:00:00.123456789Z".to_owned()),
             nodes: Vec::new(),
+            record: None,
         });
         summary.nodes.push(EndedNode {
             node: id(name),
@@ -212,7 +231,102 @@ impl Scene {
             transaction: None,
             record: record.map(|record| record.replace("\\n", "\n")),
             seconds: None,
+            generation: 1,
+            tries: Vec::new(),
         });
+    }
+
+    fn begin_record(&mut self, rest: &str) {
+        self.write_record();
+        let [id, outcome, from, to] = rest.split(' ').collect::<Vec<_>>().try_into().unwrap();
+        let rollout = RolloutId::parse(id).unwrap();
+        let history = History {
+            spec: Spec { id: rollout.clone(), ..self.spec.clone() },
+            rollout,
+            outcome: serde_json::from_value(outcome.into()).unwrap(),
+            by: Some("root@m1".to_owned()),
+            submitted: from.to_owned(),
+            ended: String::new(),
+            sha256: String::new(),
+            before: None,
+            files: Vec::new(),
+            nodes: Vec::new(),
+            results: Vec::new(),
+        };
+        self.draft = Some((history, to.to_owned()));
+    }
+
+    fn recorded(&mut self, rest: &str) {
+        let (head, record) = halves(rest);
+        let (name, stage) = head.split_once(' ').unwrap();
+        let label = format!("1 {} g1 a1 e1 {stage}", self.spec.id);
+        let (node, hostname, generation) = (id(name), name.to_owned(), 1);
+        let state = NodeRecord::decode(&label).unwrap().state;
+        let failed = NodeOutcome::Failed { phase: HostPhase::Command, exit: 100, rolled_back: None };
+        let done = state == NodeState::Done;
+        let (history, _) = self.draft.as_mut().unwrap();
+        history.results.push(NodeResult {
+            node: node.clone(),
+            generation,
+            outcome: if done { NodeOutcome::Succeeded } else { failed },
+            record: record.map(|record| record.replace("\\n", "\n")),
+            seconds: done.then_some(95),
+        });
+        history.nodes.push(HistoryNode { id: node, hostname, generation, state, last_words: None });
+    }
+
+    fn script(&mut self, text: &str) {
+        let text = text.replace("\\n", "\n");
+        let (history, _) = self.draft.as_mut().unwrap();
+        history.files.push(KeptFile {
+            target: "/install/install".to_owned(),
+            mode: 0o755,
+            bytes: Some(text.len()),
+            sha256: Some("00".repeat(32)),
+            text: Some(text),
+        });
+    }
+
+    fn write_record(&mut self) {
+        let Some((history, created)) = self.draft.take() else { return };
+        let new = careen_swarm::to_write(history, &self.records).unwrap();
+        self.records.extend(new.into_iter().map(|new| ConfigObject {
+            id: new.name.clone(),
+            version: Version(1),
+            created: created.clone(),
+            labels: new.labels.into_iter().chain([(label::FORMAT.to_owned(), "1".to_owned())]).collect(),
+            name: new.name,
+            data: new.data,
+        }));
+    }
+
+    fn by_hand(&mut self, what: &str, id: &str) {
+        self.write_record();
+        let name = format!("{}{id}", object::HISTORIES);
+        if what == "remove" {
+            return self.records.retain(|record| record.name != name);
+        }
+        let record = self.records.iter_mut().find(|record| record.name == name).unwrap();
+        record.data = String::from_utf8(record.data.clone()).unwrap().replace("root@m1", "nobody").into();
+    }
+
+    fn of_records(&self, what: &str, about: &str, page: &mut Page) {
+        let known = known::rollouts(Vec::new(), careen_swarm::assemble(&self.records)).known;
+        let json = about.ends_with("--format json");
+        let mut show = |screen: &dyn Screen| match json {
+            true => screen.json().unwrap().lines().for_each(|line| page.line(line)),
+            false => screen.text(page),
+        };
+        let about = about.trim_end_matches("--format json").trim_end();
+        match (what, about) {
+            ("history", "") => show(&HistoryList { known: &known }),
+            ("history", "--verify") => show(&Verified(&careen_swarm::verify(&self.records, &[], &[]))),
+            (_, about) => {
+                let (run, node) = about.split_once(' ').unwrap_or((about, ""));
+                let summary = known.iter().find(|one| one.spec.id.as_str() == run).unwrap();
+                show(&Recorded { summary, node: summary.nodes.iter().find(|one| one.hostname == node) });
+            }
+        }
     }
 
     fn took(&mut self, name: &str, behind: &str) {
@@ -273,6 +387,7 @@ impl Scene {
                 nodes.retain(|node| about.is_empty() || node.hostname == about);
                 why::page(&standing, &nodes, &mut page);
             }
+            "history" | "show" => self.of_records(what, about, &mut page),
             "live" => return self.live(about.parse().unwrap()),
             _ => panic!("'{show}' shows nothing"),
         }
@@ -354,7 +469,9 @@ fn the_samples_of_the_documents_are_parts_of_the_screens() {
     let kept: String = files("txt").iter().map(|path| fs::read_to_string(path).unwrap()).collect();
     let samples = document.split("```console\n").skip(1).map(|rest| rest.split("```").next().unwrap());
     let of_screens = |sample: &&str| {
-        ["$ careen plan", "$ careen status", "$ careen why"].iter().any(|it| sample.starts_with(it))
+        ["$ careen plan", "$ careen status", "$ careen why", "$ careen history", "$ careen show"]
+            .iter()
+            .any(|it| sample.starts_with(it))
     };
     let samples: Vec<&str> = samples.filter(of_screens).collect();
     assert!(samples.len() > 2, "{samples:?}");

@@ -1,13 +1,12 @@
 //! The command line's [`Backend`] over careen-swarm: a manager's engine.
 
 use crate::backend::{
-    Backend, BackendError, EndedNode, ImageLook, LogLine, LogPlace, LogRead, Order, Rollouts, Speaker,
-    Summary,
+    Backend, BackendError, ImageLook, LogLine, LogPlace, LogRead, Order, Rollouts, Speaker,
 };
 use crate::connect::{Connected, Managers, NoManager};
 use crate::image::NoPin;
 use crate::registry::Credentials;
-use crate::{image, log};
+use crate::{image, known, log};
 use careen_contract::chain;
 use careen_contract::{label, object};
 use careen_engine::{ApiPath, Bell, Engine, EngineError, Meaning, RegistryAuth, Source};
@@ -15,12 +14,12 @@ use careen_planner::cluster::ActError;
 use careen_planner::inquiry::Roll;
 use careen_planner::observed::{ControllerPlace, Node};
 use careen_planner::remains::Giving;
-use careen_planner::rollout::{Ask, Control, NodeResult};
+use careen_planner::rollout::Ask;
 use careen_planner::spec::UnlockKey;
-use careen_planner::{ControllerId, JobKey, JobRole, NodeId, Observed, RolloutId, Spec};
+use careen_planner::{ControllerId, NodeId, Observed, RolloutId, Spec};
 use careen_swarm::{
-    ControllerTask, Draft, GivenKind, Inquiry, Key, NotGivenBack, Remembered, RequestError, Stored, Swarm,
-    SwarmCluster, SwarmError, controller_name, place_of_a_new_one,
+    ControllerTask, Draft, GivenKind, Inquiry, Key, NotGivenBack, RequestError, Stored, Swarm, SwarmCluster,
+    SwarmError, Verification, controller_name, place_of_a_new_one,
 };
 use jiff::Timestamp;
 use serde_json::Value;
@@ -214,18 +213,12 @@ impl Backend for SwarmBackend {
 
     fn rollouts(&mut self) -> Result<Rollouts, BackendError> {
         let stored = self.swarm.rollouts().map_err(|error| self.unanswered(&error))?;
-        let Remembered { histories, unreadable } =
-            self.swarm.history().map_err(|error| self.unanswered(&error))?;
-        let told = |id: &RolloutId| histories.iter().any(|history| history.rollout == *id);
-        let open = stored.into_iter().filter(|rollout| !told(&rollout.spec.id)).rev();
-        let open = open.map(|rollout| Summary {
-            spec: rollout.spec,
-            control: rollout.control,
-            by: rollout.by,
-            submitted: Some(rollout.submitted),
-            nodes: Vec::new(),
-        });
-        Ok(Rollouts { known: open.chain(histories.iter().map(summary)).collect(), unreadable })
+        let remembered = self.swarm.history().map_err(|error| self.unanswered(&error))?;
+        Ok(known::rollouts(stored, remembered))
+    }
+
+    fn verify_history(&mut self) -> Result<Verification, BackendError> {
+        self.swarm.verify_history().map_err(|error| self.unanswered(&error))
     }
 
     fn pin(&mut self, image: &str) -> Result<String, BackendError> {
@@ -374,31 +367,6 @@ fn opened(engine: &Engine, rollouts: Engine) -> Result<(Swarm, String, NodeId), 
     let info = engine.info().map_err(|error| from_engine(&error, "this host"))?;
     let swarm = Swarm::over(rollouts).map_err(|error| from_swarm(&error, &info.name))?;
     Ok((swarm, info.name, NodeId(info.swarm.node_id)))
-}
-
-fn summary(history: &careen_swarm::History) -> Summary {
-    let node = |node: &careen_swarm::HistoryNode| {
-        let of_node = |result: &&NodeResult| result.node == node.id && result.generation == node.generation;
-        let (rollout, of) = (history.rollout.clone(), node.id.clone());
-        let key = JobKey { rollout, node: of, generation: node.generation, agent: 1, role: JobRole::Agent };
-        let result = history.results.iter().find(of_node);
-        let record = result.and_then(|result| result.record.clone());
-        EndedNode {
-            node: node.id.clone(),
-            transaction: key.transaction().map(|id| id.to_string()),
-            hostname: node.hostname.clone(),
-            stage: node.state.clone(),
-            record: record.or_else(|| node.last_words.clone()),
-            seconds: result.and_then(|result| result.seconds),
-        }
-    };
-    Summary {
-        spec: history.spec.clone(),
-        control: Control::Finished { outcome: history.outcome },
-        by: history.by.clone(),
-        submitted: Some(history.submitted.clone()),
-        nodes: history.nodes.iter().map(node).collect(),
-    }
 }
 
 /// The running containers that belong to no service, and are not careen's.

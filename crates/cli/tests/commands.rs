@@ -828,3 +828,214 @@ fn a_controller_that_is_slow_to_come_up_is_told_once_and_so_is_that_it_works() {
     );
     assert_eq!(err.matches("on its way").count(), 1, "{err}");
 }
+
+/// Three rollouts, one after the other; a node of the last one fails.
+fn three_rollouts() -> (Sim, [String; 3]) {
+    let sim = swarm(2);
+    sim.0.borrow_mut().remembers = true;
+    let ids =
+        [(0, "--parallelism 2"), (0, "--node w2"), (3, "--failure-action continue")].map(|(code, flags)| {
+            if code != 0 {
+                attempts_end(&sim, "w1", AttemptEnd::Failed);
+            }
+            let call = format!("run --image update --local --yes --monitor 1s {flags}");
+            assert_eq!(exit(sim.call(&call)), code, "{}{}", sim.out(), sim.err());
+            let shared = sim.0.borrow();
+            shared.spec.as_ref().map(|spec| spec.id.to_string()).unwrap_or_default()
+        });
+    (sim, ids)
+}
+
+fn json(sim: &Sim) -> serde_json::Value {
+    serde_json::from_str(&sim.out()).unwrap_or_else(|error| panic!("{error}: {}", sim.out()))
+}
+
+/// Somebody replaces a record by one in which something else stands.
+fn by_hand(sim: &Sim, id: &str, from: &str, to: &str) {
+    let mut shared = sim.0.borrow_mut();
+    let name = format!("careen.history.{id}");
+    let mut changed = 0;
+    for record in shared.records.iter_mut().filter(|record| record.name == name) {
+        let text = String::from_utf8_lossy(&record.data).replace(from, to).into_bytes();
+        changed += usize::from(std::mem::replace(&mut record.data, text.clone()) != text);
+    }
+    assert_eq!(changed, 1, "{name} has no {from}");
+}
+
+#[test]
+fn what_was_asked_and_what_came_of_it_can_be_read_when_it_is_over() {
+    let (sim, [first, second, third]) = three_rollouts();
+    assert_eq!(exit(sim.call("history")), 0);
+    let out = sim.out();
+    let ids: Vec<&str> = out.lines().skip(1).filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(ids, [&third, &second, &first], "{out}");
+    assert!(out.contains("failed nodes  2 of 3 nodes done, 1 failed  tester"), "{out}");
+    assert_eq!(exit(sim.call("history --format json")), 0);
+    let list = json(&sim);
+    assert_eq!(
+        (&list["rollouts"][0]["totals"]["failed"], &list["rollouts"][2]["before"]),
+        (&1.into(), &"nothing".into())
+    );
+    assert_eq!(list["rollouts"][0]["before"]["record"]["sha256"], list["rollouts"][1]["sha256"]);
+
+    assert_eq!(exit(sim.call(&format!("show {}", &first[..5]))), 0, "the beginning of an id is enough");
+    let out = sim.out();
+    assert!(out.starts_with(&format!("rollout {first}: update install\ndone: 3 of 3 nodes done\n")), "{out}");
+    assert!(out.contains("\nflags      --parallelism 2 --monitor 1s --phase-timeout "), "{out}");
+    assert!(out.contains("by         tester (as they said)\n") && out.contains(", after "), "{out}");
+    assert_eq!(exit(sim.call(&format!("show {third}"))), 0);
+    assert!(sim.out().contains("\nw1: exit code "), "{}", sim.out());
+    assert_eq!(exit(sim.call(&format!("show {third} w1"))), 0);
+    let out = sim.out();
+    assert!(out.starts_with(&format!("w1 (w1) in the rollout {third}: failed: exit code ")), "{out}");
+    assert!(out.contains("\ntry 1: exit code ") && out.contains("careen-agent logs "), "{out}");
+    assert_eq!(exit(sim.call(&format!("show {third} w1 --format json"))), 0);
+    let shown = json(&sim);
+    let rollout = &shown["rollout"];
+    assert_eq!((&rollout["id"], &rollout["spec"]["command"]), (&third.as_str().into(), &"install".into()));
+    assert_eq!(rollout["nodes"].as_array().map(Vec::len), Some(1));
+    assert_eq!(rollout["nodes"][0]["tries"][0]["outcome"]["kind"], "failed");
+    assert_eq!(exit(sim.call("status")), 0);
+    assert!(sim.out().contains(&format!("the last one, {third} ")), "{}", sim.out());
+    assert_eq!(exit(sim.call("history --verify --format json")), 0);
+    let document = include_str!("../../../docs/cli.md");
+    let section = document.split("\n### history").nth(1).unwrap().split("\n### ask").next().unwrap();
+    let node = &rollout["nodes"][0];
+    for value in [&list["rollouts"][0], rollout, node, &node["tries"][0], &json(&sim)] {
+        for key in value.as_object().unwrap().keys() {
+            assert!(section.contains(&format!("`{key}`")), "{key} is not documented");
+        }
+    }
+}
+
+#[test]
+fn a_run_or_a_node_that_is_not_meant_alone_is_no_answer() {
+    let (sim, [first, ..]) = three_rollouts();
+    for (words, code, told) in [
+        ("show nobody".to_owned(), 2, "the swarm remembers no rollout 'nobody'"),
+        (format!("show {first} w"), 2, "'w' is the name of several, or its beginning: w1 (w1), w2 (w2)"),
+        (format!("show {first} w9"), 2, "has no node 'w9'"),
+        (format!("show {}", "x".repeat(10_000)), 2, "xxxxx…'"),
+        (format!("show {first} \u{1b}[2J"), 2, "has no node '\\u{1b}[2J'"),
+    ] {
+        let failure = sim.call(&words).unwrap_err();
+        assert!(failure.to_string().contains(told) && failure.to_string().len() < 300, "{failure}");
+        assert_eq!(failure.exit().code(), code);
+    }
+    assert_eq!(exit(sim.call(&format!("show {first} m"))), 0, "only one begins so");
+    // A name that is the beginning of another one is that of its node.
+    by_hand(&sim, &first, "\"hostname\":\"w2\"", "\"hostname\":\"w10\"");
+    assert_eq!(exit(sim.call(&format!("show {first} w1"))), 0);
+    assert!(sim.out().starts_with("w1 (w1) "), "{}", sim.out());
+    // What goes on is told by 'status'.
+    attempts_end(&sim, "w1", AttemptEnd::Well);
+    assert_eq!(exit(sim.call("run --image update --yes --detach")), 0);
+    let id = sim.0.borrow().spec.as_ref().unwrap().id.to_string();
+    let failure = sim.call(&format!("show {id}")).unwrap_err();
+    assert_eq!((failure.exit().code(), failure.next()), (1, Some("'careen status' shows where it stands")));
+    assert_eq!(exit(sim.call("history")), 0);
+    assert!(sim.out().lines().nth(1).is_some_and(|line| line.starts_with(&id) && line.contains(" running ")));
+}
+
+#[test]
+fn names_from_hosts_are_shown_without_harm_and_shortened() {
+    let (sim, [first, ..]) = three_rollouts();
+    let long = format!("\"hostname\":\"\\u001b]0;w1{}\"", "x".repeat(10_000));
+    by_hand(&sim, &first, "\"hostname\":\"w1\"", &long);
+    by_hand(&sim, &first, "\"by\":\"tester\"", &format!("\"by\":\"\\u001b[2J{}\"", "y".repeat(10_000)));
+    for words in ["history".to_owned(), format!("show {first}"), format!("show {first} \u{1b}]0;w1")] {
+        assert_eq!(exit(sim.call(&words)), 0, "{words}: {}", sim.err());
+        let out = sim.out();
+        assert!(!out.contains('\u{1b}') && out.contains("\\u{1b}"), "{out}");
+        let mut names = out.lines().filter(|line| !line.starts_with("flags "));
+        assert!(names.all(|line| line.chars().count() < 220), "{out}");
+    }
+}
+
+#[test]
+fn a_history_that_was_changed_by_hand_is_told() {
+    let (sim, [first, second, third]) = three_rollouts();
+    assert_eq!(exit(sim.call("history --verify")), 0, "{}", sim.out());
+    let out = sim.out();
+    assert!(
+        out.starts_with(&format!(
+            "3 records; linked by hashes: {first} to {third}\nas far as they tell, nothing was altered "
+        )),
+        "{out}"
+    );
+    let head =
+        out.lines().find_map(|line| line.strip_prefix(&format!("head  {third}  "))).unwrap().to_owned();
+    assert!(head.starts_with("sha256:") && head.len() == 71, "{head}");
+    assert_eq!(exit(sim.call(&format!("history --verify --head {head}"))), 0);
+
+    by_hand(&sim, &second, "\"by\":\"tester\"", "\"by\":\"nobody\"");
+    assert_eq!(exit(sim.call("history --verify")), 1);
+    assert!(sim.out().contains(&format!("  the record of {second} was altered: ")), "{}", sim.out());
+    by_hand(&sim, &second, "{", "");
+    assert_eq!(exit(sim.call("history --verify")), 1);
+    let unreadable = format!("the config careen.history.{second} cannot be understood");
+    assert!(sim.out().contains(&unreadable), "{}", sim.out());
+    assert_eq!(exit(sim.call("history")), 0, "the others are listed");
+    assert!(sim.err().contains(&unreadable) && sim.out().lines().count() == 3, "{}{}", sim.err(), sim.out());
+
+    sim.0.borrow_mut().records.retain(|record| record.name != format!("careen.history.{second}"));
+    assert_eq!(exit(sim.call("history --verify --format json")), 1);
+    let seen = json(&sim);
+    assert_eq!((&seen["intact"], &seen["records"]), (&false.into(), &2.into()));
+    let finding = &seen["findings"][0];
+    assert_eq!((&finding["finding"], &finding["rollout"]), (&"missing".into(), &second.as_str().into()));
+    // The newest has nobody that tells of it, but for the hash that somebody kept.
+    by_hand(&sim, &third, "\"with-failures\"", "\"done\"");
+    sim.0.borrow_mut().records.retain(|record| record.name != format!("careen.history.{first}"));
+    assert_eq!(exit(sim.call(&format!("history --verify --head {head}"))), 1);
+    assert!(sim.out().contains("no record has the sha256 "), "{}", sim.out());
+}
+
+#[test]
+fn records_of_an_older_careen_are_counted_and_the_chain_begins_behind_them() {
+    let sim = swarm(1);
+    sim.0.borrow_mut().remembers = true;
+    assert_eq!(exit(sim.call("history --verify")), 0);
+    assert_eq!(
+        sim.out(),
+        "0 records\nnothing can be checked yet: the next record is the first with a hash\n"
+    );
+    let run = || {
+        assert_eq!(exit(sim.call("run --image update --local --yes --monitor 1s")), 0, "{}", sim.err());
+        let shared = sim.0.borrow();
+        shared.spec.as_ref().map(|spec| spec.id.to_string()).unwrap_or_default()
+    };
+    let old = run();
+    by_hand(&sim, &old, "\"before\":\"nothing\",", "");
+    assert_eq!(exit(sim.call("history --verify")), 0);
+    assert!(sim.out().contains("\nnothing can be checked yet"), "{}", sim.out());
+    let new = run();
+    assert_eq!(exit(sim.call("history --verify")), 0);
+    let told = format!(
+        "2 records; linked by hashes: {new}\n1 record without the hash of the one before: of an older careen\n"
+    );
+    assert!(sim.out().starts_with(&told), "{}", sim.out());
+    by_hand(&sim, &old, "\"by\":\"tester\"", "\"by\":\"nobody\"");
+    assert_eq!(exit(sim.call("history --verify")), 1, "the first with a hash vouches for the one before");
+}
+
+#[test]
+fn a_record_whose_first_part_is_gone_is_named() {
+    let (sim, [first, second, _]) = three_rollouts();
+    {
+        let mut shared = sim.0.borrow_mut();
+        let name = format!("careen.history.{second}");
+        let part = shared.records.iter_mut().find(|record| record.name == name).unwrap();
+        part.name = format!("{name}.2");
+    }
+    assert_eq!(exit(sim.call(&format!("show {second}"))), 2);
+    let told = format!("the first part of the record of {second} is gone");
+    assert!(sim.err().contains(&told), "{}", sim.err());
+    assert_eq!(exit(sim.call(&format!("show {first}"))), 0);
+    assert_eq!(exit(sim.call("history --verify")), 1);
+    assert!(
+        sim.out().contains(&format!("the first part of the record of {second} is missing")),
+        "{}",
+        sim.out()
+    );
+}

@@ -12,9 +12,9 @@ use careen_contract::label;
 use careen_contract::object;
 use careen_engine::{EngineError, Kind};
 use careen_planner::cluster::ActError;
-use careen_planner::observed::{ControllerPlace, Node};
+use careen_planner::observed::ControllerPlace;
 use careen_planner::rollout::{Baseline, Control, GoneMark, GoneNode, NodeResult, RolloutOutcome};
-use careen_planner::{Act, Action, AgentSpec, ControllerId, JobKey, NodeId, NodeRecord, Version, last_words};
+use careen_planner::{Act, Action, AgentSpec, ControllerId, JobKey, NodeId, Version};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -183,29 +183,20 @@ impl SwarmCluster {
     }
 
     fn write_history(&self, outcome: RolloutOutcome, gone: &[GoneNode]) -> Done {
-        let parts = history::parts(&self.history(outcome, gone)?).map_err(refused)?;
-        let labels = BTreeMap::from([(label::PARTS.to_owned(), parts.len().to_string())]);
-        // The first one last: when it is there, the record is whole.
-        for (index, data) in parts.iter().enumerate().rev() {
-            let name = names::history(&self.spec.id, index + 1);
-            if index > 0 {
-                self.remove_named(&name)?;
-            }
-            self.write(&name, data, labels.clone())?;
+        let there = self.swarm.any_configs(&[object::HISTORIES])?;
+        let left = history::half_written(&there, &self.spec.id).ok_or(ActError::Exists)?;
+        let history = self.history(outcome, gone)?;
+        for part in left {
+            self.swarm.remove_config(&part).map_err(said)?;
         }
-        let all = self.swarm.configs(&[object::HISTORIES])?;
+        for new in history::to_write(history, &there).map_err(refused)? {
+            self.write(&new.name, &new.data, new.labels)?;
+        }
+        let all = self.swarm.any_configs(&[object::HISTORIES])?;
         for id in history::superfluous(&all, history::KEPT, history::KEPT_BYTES) {
             self.swarm.remove_config(&id).map_err(said)?;
         }
         Ok(())
-    }
-
-    /// What a controller that died half way has left.
-    fn remove_named(&self, name: &str) -> Done {
-        match self.swarm.config(name)? {
-            Some((_, config)) => self.swarm.remove_config(&config.id).map_err(said),
-            None => Ok(()),
-        }
     }
 
     fn history(&self, outcome: RolloutOutcome, gone: &[GoneNode]) -> Result<History, ActError> {
@@ -213,21 +204,23 @@ impl SwarmCluster {
         let (_, rollout) = self.swarm.config(&names::rollout(id))?.ok_or(ActError::Gone)?;
         let results = self.swarm.configs(&[&names::results(id)])?;
         let nodes = self.swarm.nodes()?;
-        let of_rollout = |node: &Node| {
-            let record = NodeRecord::of(node).ok().flatten().filter(|record| record.rollout == *id)?;
-            let (id, hostname) = (node.id.clone(), node.hostname.clone());
-            let last_words = last_words(node, &record.rollout, record.generation);
-            let (generation, state) = (record.generation, record.state);
-            Some(HistoryNode { id, hostname, generation, state, last_words })
+        let spec = decode::spec(&rollout)?;
+        let files = match spec.given.files.is_empty() {
+            true => Vec::new(),
+            false => self.swarm.any_configs(&[&names::files(id)])?,
         };
+        let of_rollout = nodes.iter().filter_map(|node| HistoryNode::of(node, id));
         Ok(History {
             rollout: id.clone(),
             outcome,
-            spec: decode::spec(&rollout)?,
+            files: history::kept_files(&spec, &files),
+            spec,
             by: rollout.labels.get(label::BY).cloned(),
             submitted: rollout.created,
             ended: String::new(),
-            nodes: nodes.iter().filter_map(of_rollout).chain(gone.iter().map(HistoryNode::from)).collect(),
+            sha256: String::new(),
+            before: None,
+            nodes: of_rollout.chain(gone.iter().map(HistoryNode::from)).collect(),
             results: results.iter().map(decode::node_result).collect::<Result<_, SwarmError>>()?,
         })
     }

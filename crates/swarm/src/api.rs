@@ -110,12 +110,25 @@ impl Swarm {
 
     /// All configs whose name begins with one of these.
     pub(crate) fn configs(&self, prefixes: &[&str]) -> Result<Vec<ConfigObject>, SwarmError> {
+        self.configs_read_by(prefixes, decode::config)
+    }
+
+    /// The same whatever somebody may have put there: what is in them is judged by whoever reads them.
+    pub(crate) fn any_configs(&self, prefixes: &[&str]) -> Result<Vec<ConfigObject>, SwarmError> {
+        self.configs_read_by(prefixes, decode::any_config)
+    }
+
+    fn configs_read_by(
+        &self,
+        prefixes: &[&str],
+        read: impl Fn(&Value) -> Result<ConfigObject, SwarmError>,
+    ) -> Result<Vec<ConfigObject>, SwarmError> {
         let found = self.list(Kind::Configs, &json!({ "name": prefixes }))?;
         let wanted = |value: &&Value| {
             let name = value.pointer("/Spec/Name").and_then(Value::as_str).unwrap_or_default();
             prefixes.iter().any(|prefix| name.starts_with(prefix))
         };
-        found.iter().filter(wanted).map(decode::config).collect()
+        found.iter().filter(wanted).map(read).collect()
     }
 
     /// A config as it is stored, and as it is understood.

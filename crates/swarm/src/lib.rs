@@ -33,10 +33,15 @@ mod unlock;
 pub use api::Swarm;
 pub use controller::{Home, name as controller_name, place_of_a_new_one};
 pub use controller_task::{ControllerTask, Seat};
+pub use decode::ConfigObject;
 pub use deliver::{GivenKind, PayloadFile};
 pub use draft::Draft;
 pub use error::SwarmError;
-pub use history::{History, HistoryNode, Remembered};
+
+pub use history::{
+    Before, Finding, Head, History, HistoryNode, KeptFile, NewConfig, Remembered, Verification, assemble,
+    to_write, verify,
+};
 pub use inquiry::{Inquiry, NotGivenBack};
 pub use key::Key;
 pub use names::REGISTRY_FILE;

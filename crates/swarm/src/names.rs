@@ -95,6 +95,17 @@ pub fn history(id: &RolloutId, part: usize) -> String {
     }
 }
 
+/// Whose history has this name, and which part of it: of one kind of name there is one way to write it.
+pub fn of_history(name: &str) -> Option<(RolloutId, usize)> {
+    let rest = name.strip_prefix(HISTORIES)?;
+    let (id, part) = match rest.split_once('.') {
+        Some((id, part)) => (id, part.parse().ok()?),
+        None => (rest, 1),
+    };
+    let id = RolloutId::parse(id).ok()?;
+    (history(&id, part) == name).then_some((id, part))
+}
+
 /// A role, as the label says it.
 pub fn role_word(role: JobRole) -> String {
     match role {
@@ -138,6 +149,13 @@ mod tests {
         assert!(name.len() <= 64, "{name}");
         assert_eq!(of_ticket(&name), Some(agent));
         assert_eq!(of_ticket(&name.replace("g999", "g0999")), None);
+        assert_eq!(of_history("careen.history.k3x9.12"), Some((RolloutId::parse("k3x9").unwrap(), 12)));
+        assert_eq!(of_history(&history(&id, 1)), Some((id.clone(), 1)));
+        for other in
+            ["careen.history.k3x9.1", "careen.history.k3x9.02", "careen.history.k3x9.x", "careen.history."]
+        {
+            assert_eq!(of_history(other), None, "{other}");
+        }
         assert!(file(&id, &"0".repeat(64)).len() <= 64 && registry(&id).len() <= 64);
     }
 }

@@ -4,7 +4,7 @@ use crate::api::{LabelChange, Swarm};
 use crate::decode::{self, ConfigObject};
 use crate::encode;
 use crate::error::{SwarmError, refusal};
-use crate::history::{self, Remembered};
+use crate::history::{self, Remembered, Verification};
 use crate::names;
 use careen_contract::label;
 use careen_contract::object;
@@ -173,7 +173,18 @@ impl Swarm {
 
     /// What became of earlier rollouts.
     pub fn history(&self) -> Result<Remembered, SwarmError> {
-        Ok(history::assemble(self.configs(&[object::HISTORIES])?))
+        Ok(history::assemble(&self.any_configs(&[object::HISTORIES])?))
+    }
+
+    /// Whether the records of earlier rollouts are those that were written.
+    pub fn verify_history(&self) -> Result<Verification, SwarmError> {
+        // First the rollouts: one that ends in between is taken for open.
+        let rollouts = self.rollouts()?;
+        let of = |over: bool| {
+            let some = rollouts.iter().filter(|rollout| rollout.is_finished() == over);
+            some.map(|rollout| rollout.spec.id.clone()).collect::<Vec<_>>()
+        };
+        Ok(history::verify(&self.any_configs(&[object::HISTORIES])?, &of(true), &of(false)))
     }
 
     /// Tells a rollout something, and says what it is told now.

@@ -36,7 +36,7 @@ pub enum NoTurn {
 /// Whose turn it is to go down.
 enum Turn {
     /// This host's: a worker's always, a manager's while the others are enough.
-    Ours(Info),
+    Ours(Box<Info>),
     /// The engine does not run: whatever swarm it had has lost it already.
     Down,
 }
@@ -51,7 +51,7 @@ impl Restart<'_> {
         let mut watch = lock::Watch::default();
         loop {
             let why = match self.try_turn(work, &mut watch) {
-                Ok(Turn::Ours(info)) => return Ok(Ok(Some(info))),
+                Ok(Turn::Ours(info)) => return Ok(Ok(Some(*info))),
                 Ok(Turn::Down) => return Ok(Ok(None)),
                 Err(why) => why,
             };
@@ -78,13 +78,13 @@ impl Restart<'_> {
         let engine = Engine::connect()?;
         let info = engine.info()?;
         if !info.swarm.is_manager() {
-            return Ok(Turn::Ours(info));
+            return Ok(Turn::Ours(Box::new(info)));
         }
         if let Some(work) = work {
             lock::take(&engine, &self.holder(&info, work), watch)??;
         }
         may_begin(&engine.managers()?, self.manifest.allow_quorum_loss)?;
-        Ok(Turn::Ours(info))
+        Ok(Turn::Ours(Box::new(info)))
     }
 
     pub(super) fn holder<'a>(&'a self, info: &'a Info, work: Work) -> lock::Holder<'a> {

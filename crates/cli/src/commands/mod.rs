@@ -3,6 +3,7 @@
 
 mod ask;
 mod follow;
+mod history;
 mod local;
 mod logs;
 mod probe;
@@ -44,6 +45,8 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
             Command::Status { follow } => self.status(*follow),
             Command::Why { node } => self.why(node.as_deref()),
             Command::Logs(args) => self.logs(args),
+            Command::History(args) => self.history(args),
+            Command::Show(args) => self.record(args),
             Command::Ask(args) => self.inquire(args),
             Command::Pause => self.pause(),
             Command::Resume(args) => self.resume(args),

@@ -8,6 +8,7 @@ use crate::docker_config::Unreadable;
 use crate::docker_context::UnusableContext;
 use crate::given::{InvalidGiven, InvalidVariable};
 use crate::host::Host;
+use crate::known::NotRemembered;
 use crate::registry::CredentialsError;
 use crate::target::{InvalidTarget, NotPushed};
 use crate::transport::{InvalidCertificates, SshFailure, TlsFailure};
@@ -20,7 +21,7 @@ use careen_upgrade::options::InvalidOptions;
 use std::io::{Error, ErrorKind};
 
 /// How many kinds there are; a new one has to be given a number, and an example.
-const KINDS: usize = 35;
+const KINDS: usize = 36;
 
 /// Which kind of failure one is.
 const fn kind(failure: &Failure) -> usize {
@@ -60,6 +61,7 @@ const fn kind(failure: &Failure) -> usize {
         Failure::NobodyToAskAboutNodes => 32,
         Failure::NoQuestion { .. } => 33,
         Failure::CannotAsk { .. } => 34,
+        Failure::NotRemembered(_) => 35,
     }
 }
 
@@ -162,6 +164,11 @@ fn of_calls() -> Vec<Failure> {
         Failure::EmptyKey,
         Failure::NamesNoNode { why: "--node w2 names several nodes: a1, b2".to_owned() },
         Failure::NoSuchNode { rollout: rollout(), given: given() },
+        NotRemembered::Rollout { given: "b7".to_owned() }.into(),
+        NotRemembered::Several { given: "k".to_owned(), names: vec!["k3x9".to_owned(), "k7".to_owned()] }
+            .into(),
+        NotRemembered::NotOver { rollout: rollout() }.into(),
+        NotRemembered::Node { rollout: rollout(), given: given() }.into(),
         Failure::Ambiguous { given: "w2".to_owned(), nodes: vec![node("a1"), node("b2")] },
         Failure::NotFailed { node: "w1".to_owned(), state: "done".to_owned() },
         Failure::NotThere { node: "w1".to_owned(), id: node("a1") },

@@ -5,6 +5,7 @@
 //!   [`notes`]: lines for people alone, and questions; [`failure`]: a command that failed
 //! - [`status`], [`status_json`], [`plan_page`], [`why`], [`left`], [`controller`]: the pages and the JSON behind those
 //! - [`answers`]: what hosts answer to `ask`
+//! - [`history`], [`record`]: what is remembered of rollouts that are over
 //! - [`live`]: the picture of a rollout that goes on
 //! - [`words`]: states, holds and failures as sentences, with each [`step`] that comes next
 //! - [`text`]: the terminal: colours, columns, and nothing that does harm to it
@@ -15,11 +16,13 @@ pub mod answers;
 pub mod controller;
 pub mod events;
 pub mod failure;
+pub mod history;
 pub mod left;
 pub mod live;
 pub mod notes;
 pub mod plan_page;
 mod probe;
+pub mod record;
 pub mod results;
 pub mod status;
 pub mod status_json;

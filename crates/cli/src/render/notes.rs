@@ -44,7 +44,6 @@ const LEAVES_ENGINES: &str =
 const TAKEN_OVER: &str = "another controller took the rollout over; this one stopped, and follows";
 
 impl fmt::Display for Note<'_> {
-    #[expect(clippy::too_many_lines, reason = "a text for each note")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::RecordUnreadable { why } => {
@@ -80,11 +79,7 @@ impl fmt::Display for Note<'_> {
                 write!(f, "what {host} printed lies on its host: careen-agent logs {transaction}")
             }
             Self::NoLog { host } => write!(f, "{host} has no log in the swarm now"),
-            Self::ControllerSaidNothing { rollout } => write!(
-                f,
-                "the controller of the rollout {rollout} has no log here: 'careen why' says where it is; one that runs with --local \
-                 has its terminal"
-            ),
+            Self::ControllerSaidNothing { rollout } => said_nothing(rollout, f),
             Self::ControllersLogIsGone { rollout } => write!(
                 f,
                 "the rollout {rollout} is over, and its controller went with its log; 'careen status' says what came of it"
@@ -99,15 +94,27 @@ impl fmt::Display for Note<'_> {
             Self::AsksAnother { manager } => write!(f, "asking the manager {manager} from now on"),
             Self::Over { rollout } => write!(f, "rollout {rollout} is over"),
             Self::TakenOver => f.write_str(TAKEN_OVER),
-            Self::ControllerStopped { rollout } => write!(
-                f,
-                "the controller stopped; the rollout {rollout} stands where it is, and hosts finish what they have started. \
-                 'careen resume --local' goes on, 'careen abort --local' gives back what can be given back"
-            ),
+            Self::ControllerStopped { rollout } => stopped(rollout, f),
             Self::RegistrySays { line } => f.write_str(line),
             Self::UseItWith { image } => write!(f, "use it with: careen run --image {image}"),
         }
     }
+}
+
+fn said_nothing(rollout: &RolloutId, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(
+        f,
+        "the controller of the rollout {rollout} has no log here: 'careen why' says where it is; one that runs with --local \
+         has its terminal"
+    )
+}
+
+fn stopped(rollout: &RolloutId, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(
+        f,
+        "the controller stopped; the rollout {rollout} stands where it is, and hosts finish what they have started. \
+         'careen resume --local' goes on, 'careen abort --local' gives back what can be given back"
+    )
 }
 
 impl Screen for Note<'_> {

@@ -81,21 +81,23 @@ pub fn results(nodes: &[EndedNode], page: &mut Page) {
 
 /// A node of a rollout that is over.
 fn ended(node: &EndedNode) -> Vec<Span> {
+    vec![
+        node.hostname.clone().into(),
+        Span::new(stage_look(&node.stage), words::stage(&node.stage)),
+        result_of(node).into(),
+    ]
+}
+
+/// What became of a node in a rollout that is over, in one line.
+pub fn result_of(node: &EndedNode) -> String {
     let (deeds, rest) = node.record.as_deref().map(record::told).unwrap_or_default();
-    let rest = if matches!(node.stage, NodeState::Failed { .. }) {
-        telling(&rest).unwrap_or_default().to_owned()
-    } else {
-        in_short(&rest)
-    };
+    let rest =
+        if node.has_failed() { telling(&rest).unwrap_or_default().to_owned() } else { in_short(&rest) };
     let why = words::why_ended(&node.stage);
     let deeds = deeds.into_iter().map(str::to_owned);
     let text: Vec<String> =
         why.into_iter().chain(deeds).chain(Some(rest)).filter(|text| !text.is_empty()).collect();
-    vec![
-        node.hostname.clone().into(),
-        Span::new(stage_look(&node.stage), words::stage(&node.stage)),
-        text.join("; ").into(),
-    ]
+    text.join("; ")
 }
 
 /// The first of several lines, and how many more there are.
@@ -109,7 +111,7 @@ fn in_short(lines: &str) -> String {
 }
 
 /// A time as the swarm writes it, without what is less than a second.
-fn to_the_second(time: &str) -> String {
+pub fn to_the_second(time: &str) -> String {
     let parsed = time.parse::<jiff::Timestamp>();
     parsed.map_or_else(|_| time.to_owned(), |time| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
 }
@@ -175,7 +177,7 @@ pub fn look(node: &NodeStanding) -> Look {
 }
 
 /// How a node's stage looks.
-fn stage_look(stage: &NodeState) -> Look {
+pub fn stage_look(stage: &NodeState) -> Look {
     match stage {
         NodeState::Done => Look::Good,
         NodeState::Gone { left: Left::Done } => Look::Good,
@@ -350,6 +352,8 @@ win1  worker   skipped  -      it runs Windows
             transaction: None,
             record: Some(record.into()),
             seconds: None,
+            generation: 1,
+            tries: Vec::new(),
         };
         let shown = |node: EndedNode| {
             let mut page = Page::new(false);
@@ -381,6 +385,8 @@ win1  worker   skipped  -      it runs Windows
             transaction: None,
             record: changed.map(str::to_owned),
             seconds: None,
+            generation: 1,
+            tries: Vec::new(),
         };
         let failed = NodeState::Failed { during: StateName::Running, reason: Reason::Exit(7) };
         let last = Summary {
@@ -392,6 +398,7 @@ win1  worker   skipped  -      it runs Windows
                 ended("w1", NodeState::Done, Some("docker.io: 1 → 2\nlibc6: 3 → 4")),
                 ended("w2", failed, Some("Unpacking\nE: no room left")),
             ],
+            record: None,
         };
         let mut page = Page::new(false);
         idle(Some(&last), &mut page);

@@ -43,6 +43,23 @@ pub fn padded(text: &str, columns: usize) -> String {
     format!("{text}{}", " ".repeat(columns.saturating_sub(width(text))))
 }
 
+/// A text as a cell has room for it: what does harm made visible, and cut where it is wider than so many columns.
+pub fn short(text: &str, columns: usize) -> String {
+    // A visible character takes no more than ten columns, so that no more of the text can be needed.
+    let safe = neutral(&text.chars().take(columns + 1).collect::<String>());
+    if width(&safe) <= columns && text.chars().count() <= columns {
+        return safe;
+    }
+    let mut cut = String::new();
+    for c in safe.chars() {
+        if width(&cut) + width(c.encode_utf8(&mut [0; 4])) >= columns {
+            break;
+        }
+        cut.push(c);
+    }
+    cut + "…"
+}
+
 /// A piece of text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Span {
@@ -207,6 +224,23 @@ mod tests {
         assert_eq!(page.into_text(), "ホスト  done\ncafe\u{301}    done\nworker  failed\n");
         assert_eq!(padded("ホスト", 8), "ホスト  ");
         assert_eq!(padded("worker", 2), "worker");
+    }
+
+    #[test]
+    fn a_cell_is_no_wider_than_it_may_be_whatever_a_name_is() {
+        for (text, expected) in [
+            ("w1", "w1"),
+            ("12345678", "12345678"),
+            ("123456789", "1234567…"),
+            ("ホストホスト", "ホスト…"),
+            ("a\u{1b}[2Jb", "a\\u{1b}…"),
+            ("", ""),
+        ] {
+            assert_eq!(short(text, 8), expected, "{text}");
+        }
+        let long = "\u{1b}]0;x\u{7}".repeat(2_500);
+        assert!(width(&short(&long, 40)) <= 40 && !short(&long, 40).contains('\u{1b}'));
+        assert!(width(&short(&"e\u{301}".repeat(5_000), 40)) <= 40);
     }
 
     #[test]

@@ -138,7 +138,7 @@ fn told_failure(node: &NodeStanding, phase: StateName, reason: Reason) -> String
 }
 
 /// How a host's work ended, as it says itself.
-fn ended(outcome: &NodeOutcome) -> String {
+pub fn ended(outcome: &NodeOutcome) -> String {
     match outcome {
         NodeOutcome::Succeeded => "it succeeded".to_owned(),
         NodeOutcome::Failed { phase, exit, .. } => {

@@ -10,19 +10,23 @@ use careen_cli::connect::NoManager;
 use careen_cli::console::{Colours, Console};
 use careen_cli::error::Failure;
 use careen_cli::exit::Exit;
+use careen_cli::known;
 use careen_contract::label;
 use careen_controller::{Controller, run_pass};
 use careen_planner::cluster::{ActError, Cluster, Unseen};
 use careen_planner::inquiry::{Heard, Roll};
 use careen_planner::observed::{ControllerPlace, Node};
 use careen_planner::remains::Giving;
-use careen_planner::rollout::{Ask, Control, RolloutRecord};
+use careen_planner::rollout::{Ask, Control, GoneNode, RolloutOutcome, RolloutRecord};
 use careen_planner::spec::UnlockKey;
-use careen_planner::{Act, ControllerId, GivenFile, NodeId, Observed, PauseReason, RolloutId, Spec, Version};
+use careen_planner::{
+    Act, Action, ControllerId, GivenFile, NodeId, Observed, PauseReason, RolloutId, Spec, Version,
+};
 use careen_sim::View;
 use careen_sim::world::World;
 use careen_swarm::{
-    ControllerTask, Draft, GivenKind, Home, Inquiry, Key, NotGivenBack, PayloadFile, Seat, Stored,
+    ConfigObject, ControllerTask, Draft, GivenKind, History, HistoryNode, Home, Inquiry, Key, NotGivenBack,
+    PayloadFile, Rollout, Seat, Stored, Verification,
 };
 use clap::Parser;
 use std::cell::RefCell;
@@ -46,6 +50,10 @@ pub struct Shared {
     pub spec: Option<Spec>,
     /// Records of rollouts that are over, and that nobody can read.
     pub unreadable: Vec<String>,
+    /// Whether the end of a rollout is recorded.
+    pub remembers: bool,
+    /// The records of rollouts that are over.
+    pub records: Vec<ConfigObject>,
     /// Whether no log comes from the hosts.
     pub no_logs: bool,
     /// Whether the manager that is asked does not answer, and who else can be asked.
@@ -78,6 +86,9 @@ impl Shared {
     }
 }
 
+/// When rollouts are submitted.
+const SUBMITTED: &str = "2026-11-27T00:00:00Z";
+
 pub fn place() -> NodeId {
     NodeId("m1".into())
 }
@@ -91,6 +102,8 @@ impl Sim {
             images: BTreeMap::new(),
             spec: None,
             unreadable: Vec::new(),
+            remembers: false,
+            records: Vec::new(),
             no_logs: false,
             away: false,
             another: None,
@@ -179,7 +192,11 @@ impl Cluster for SimCluster {
     }
 
     fn act(&mut self, act: &Act) -> Result<(), ActError> {
-        self.view(|view| view.act(act))
+        self.view(|view| view.act(act))?;
+        if let Action::WriteHistory { outcome, gone } = &act.action {
+            self.sim.remember(*outcome, gone);
+        }
+        Ok(())
     }
 
     fn now(&self) -> Duration {
@@ -190,6 +207,38 @@ impl Cluster for SimCluster {
 impl Sim {
     fn is_over(&self) -> bool {
         matches!(self.0.borrow().world.rollout.control, Control::Finished { .. })
+    }
+
+    /// Writes the record of the rollout, as a controller does in a real swarm.
+    fn remember(&self, outcome: RolloutOutcome, gone: &[GoneNode]) {
+        let shared = &mut *self.0.borrow_mut();
+        let Some(spec) = shared.spec.clone().filter(|_| shared.remembers) else { return };
+        let observed = shared.world.observe(&place());
+        let nodes = observed.nodes.iter().filter_map(|node| HistoryNode::of(node, &spec.id));
+        let history = History {
+            rollout: spec.id.clone(),
+            outcome,
+            spec: spec.clone(),
+            by: Some("tester".into()),
+            submitted: SUBMITTED.into(),
+            ended: String::new(),
+            sha256: String::new(),
+            before: None,
+            files: Vec::new(),
+            nodes: nodes.chain(gone.iter().map(HistoryNode::from)).collect(),
+            results: observed.results,
+        };
+        let now = shared.world.now;
+        let created = format!("2026-11-27T{:02}:{:02}:{:02}Z", now / 3600, now / 60 % 60, now % 60);
+        let new = careen_swarm::to_write(history, &shared.records).unwrap();
+        shared.records.extend(new.into_iter().map(|new| ConfigObject {
+            id: new.name.clone(),
+            version: Version(1),
+            created: created.clone(),
+            labels: new.labels.into_iter().chain([(label::FORMAT.to_owned(), "1".to_owned())]).collect(),
+            name: new.name,
+            data: new.data,
+        }));
     }
 
     fn set_control(&self, control: Control) {
@@ -233,9 +282,29 @@ impl Backend for Sim {
             by: Some("tester".into()),
             submitted: None,
             nodes: Vec::new(),
+            record: None,
         };
+        if shared.remembers {
+            let rollout = |spec| Rollout {
+                spec,
+                control: shared.world.rollout.control.clone(),
+                version: shared.world.rollout.version,
+                by: Some("tester".into()),
+                submitted: SUBMITTED.into(),
+            };
+            let stored = shared.spec.clone().map(rollout).into_iter().collect();
+            return Ok(known::rollouts(stored, careen_swarm::assemble(&shared.records)));
+        }
         let known = shared.spec.clone().map(summary).into_iter().collect();
         Ok(Rollouts { known, unreadable: shared.unreadable.clone() })
+    }
+
+    fn verify_history(&mut self) -> Result<Verification, BackendError> {
+        let shared = self.0.borrow();
+        let id = shared.spec.iter().map(|spec| spec.id.clone()).collect::<Vec<_>>();
+        let over = matches!(shared.world.rollout.control, Control::Finished { .. });
+        let (over, open) = if over { (id, Vec::new()) } else { (Vec::new(), id) };
+        Ok(careen_swarm::verify(&shared.records, &over, &open))
     }
 
     fn pin(&mut self, image: &str) -> Result<String, BackendError> {

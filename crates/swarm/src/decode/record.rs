@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// A config of careen's, of a format that this version knows.
+/// A config of careen's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigObject {
     /// Its id.
@@ -63,6 +63,17 @@ impl ConfigObject {
         value.ok_or_else(|| self.corrupt(format!("it has no label {name}")))
     }
 
+    /// Whether this version knows the format of what is in it.
+    pub fn check_format(&self) -> Result<(), SwarmError> {
+        match self.label(label::FORMAT)? {
+            names::FORMAT => Ok(()),
+            other => {
+                let known = names::FORMAT;
+                Err(self.corrupt(format!("its format is '{other}'; this version of careen reads {known}")))
+            }
+        }
+    }
+
     fn rollout_label(&self) -> Result<RolloutId, SwarmError> {
         RolloutId::parse(self.label(label::ROLLOUT)?).map_err(|error| self.corrupt(error))
     }
@@ -70,17 +81,17 @@ impl ConfigObject {
 
 /// Reads an element of `GET /configs`.
 pub fn config(value: &Value) -> Result<ConfigObject, SwarmError> {
+    let config = any_config(value)?;
+    config.check_format().map(|()| config)
+}
+
+/// The same of one that may have been written by anybody.
+pub fn any_config(value: &Value) -> Result<ConfigObject, SwarmError> {
     let raw = Raw::deserialize(value).map_err(|error| SwarmError::corrupt(named("config", value), error))?;
     let corrupt = |why: String| SwarmError::corrupt(named("config", value), why);
     let data = BASE64_STANDARD.decode(raw.spec.data).map_err(|error| corrupt(error.to_string()))?;
     let (id, version, name) = (raw.id, Version(raw.version.index), raw.spec.name);
-    let config = ConfigObject { id, name, version, created: raw.created_at, labels: raw.spec.labels, data };
-    match config.label(label::FORMAT)? {
-        names::FORMAT => Ok(config),
-        other => {
-            Err(corrupt(format!("its format is '{other}'; this version of careen reads {}", names::FORMAT)))
-        }
-    }
+    Ok(ConfigObject { id, name, version, created: raw.created_at, labels: raw.spec.labels, data })
 }
 
 /// A config's data.

@@ -1,0 +1,189 @@
+//! What the swarm knows of rollouts, out of what it stores. Pure.
+
+use crate::backend::{EndedNode, Record, Rollouts, Summary};
+use crate::exit::Exit;
+use crate::render::text::short;
+use careen_planner::rollout::{Control, NodeResult};
+use careen_planner::{JobKey, JobRole, RolloutId};
+use careen_swarm::{History, HistoryNode, Remembered, Rollout};
+use jiff::Timestamp;
+
+/// All rollouts: those whose config is there, the oldest first, and those of which the history tells.
+pub fn rollouts(stored: Vec<Rollout>, remembered: Remembered) -> Rollouts {
+    let Remembered { histories, mut unreadable, headless } = remembered;
+    let told = |id: &RolloutId| histories.iter().any(|history| history.rollout == *id);
+    let goes_on =
+        |id: &RolloutId| stored.iter().any(|rollout| rollout.spec.id == *id && !rollout.is_finished());
+    let headless = headless.iter().filter(|(id, _)| !goes_on(id));
+    unreadable.extend(headless.map(|(id, parts)| {
+        format!("the first part of the record of {id} is gone, and there is {}", parts.join(", "))
+    }));
+    let open = stored.into_iter().filter(|rollout| !told(&rollout.spec.id)).rev();
+    let open = open.map(|rollout| Summary {
+        spec: rollout.spec,
+        control: rollout.control,
+        by: rollout.by,
+        submitted: Some(rollout.submitted),
+        nodes: Vec::new(),
+        record: None,
+    });
+    Rollouts { known: open.chain(histories.iter().map(summary)).collect(), unreadable }
+}
+
+fn summary(history: &History) -> Summary {
+    Summary {
+        spec: history.spec.clone(),
+        control: Control::Finished { outcome: history.outcome },
+        by: history.by.clone(),
+        submitted: Some(history.submitted.clone()),
+        nodes: history.nodes.iter().map(|node| ended(history, node)).collect(),
+        record: Some(Record {
+            ended: history.ended.clone(),
+            files: history.files.clone(),
+            sha256: history.sha256.clone(),
+            before: history.before.clone(),
+        }),
+    }
+}
+
+fn ended(history: &History, node: &HistoryNode) -> EndedNode {
+    let tries = history.results.iter().filter(|result| result.node == node.id).cloned();
+    let mut tries: Vec<NodeResult> = tries.collect();
+    tries.sort_by_key(|result| result.generation);
+    let (rollout, of) = (history.rollout.clone(), node.id.clone());
+    let key = JobKey { rollout, node: of, generation: node.generation, agent: 1, role: JobRole::Agent };
+    let result = tries.iter().find(|result| result.generation == node.generation);
+    let record = result.and_then(|result| result.record.clone());
+    EndedNode {
+        node: node.id.clone(),
+        transaction: key.transaction().map(|id| id.to_string()),
+        hostname: node.hostname.clone(),
+        stage: node.state.clone(),
+        record: record.or_else(|| node.last_words.clone()),
+        seconds: result.and_then(|result| result.seconds),
+        generation: node.generation,
+        tries,
+    }
+}
+
+/// How long a rollout took, from its submission to its record, by the leader's clock. Nothing where that went back meanwhile.
+pub fn seconds(summary: &Summary) -> Option<u64> {
+    let from: Timestamp = summary.submitted.as_ref()?.parse().ok()?;
+    let to: Timestamp = summary.record.as_ref()?.ended.parse().ok()?;
+    u64::try_from(to.duration_since(from).as_secs()).ok()
+}
+
+/// Why nothing is remembered of what was asked for.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the texts say it")]
+pub enum NotRemembered {
+    #[error("the swarm remembers no rollout '{}'", short(.given, SHOWN))]
+    Rollout { given: String },
+    #[error("'{}' is the name of several, or its beginning: {}", short(.given, SHOWN), some(.names))]
+    Several { given: String, names: Vec<String> },
+    #[error("the rollout {rollout} is not over, so there is no record of it yet")]
+    NotOver { rollout: RolloutId },
+    #[error("the record of the rollout {rollout} has no node '{}'", short(.given, SHOWN))]
+    Node { rollout: RolloutId, given: String },
+}
+
+/// So many columns of a name, and so many names, an error shows.
+const SHOWN: usize = 60;
+const NAMES: usize = 10;
+
+fn some(names: &[String]) -> String {
+    let shown = names.iter().take(NAMES).map(|name| short(name, SHOWN)).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(NAMES) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+impl NotRemembered {
+    /// What the process exits with.
+    pub const fn exit(&self) -> Exit {
+        match self {
+            Self::Rollout { .. } | Self::Several { .. } | Self::Node { .. } => Exit::Usage,
+            Self::NotOver { .. } => Exit::Other,
+        }
+    }
+
+    /// What to do next.
+    pub const fn next(&self) -> &'static str {
+        match self {
+            Self::Rollout { .. } => "'careen history' lists those that it remembers",
+            Self::Several { .. } => "say more of the name, or the whole id",
+            Self::NotOver { .. } => "'careen status' shows where it stands",
+            Self::Node { .. } => "'careen show RUN' lists those of which something was begun",
+        }
+    }
+}
+
+/// The rollout that is called so, if it is over.
+pub fn find_over<'a>(known: &'a [Summary], given: &str) -> Result<&'a Summary, NotRemembered> {
+    let id = |summary: &&Summary| summary.spec.id.to_string();
+    let given = given.to_owned();
+    let found = called(known, &given, |summary| [summary.spec.id.as_str(), summary.spec.id.as_str()]);
+    match &found[..] {
+        [one] if matches!(one.control, Control::Finished { .. }) => Ok(one),
+        [one] => Err(NotRemembered::NotOver { rollout: one.spec.id.clone() }),
+        [] => Err(NotRemembered::Rollout { given }),
+        several => Err(NotRemembered::Several { given, names: several.iter().map(id).collect() }),
+    }
+}
+
+/// The node of a rollout that is over, by its id or name.
+pub fn find_node<'a>(summary: &'a Summary, given: &str) -> Result<&'a EndedNode, NotRemembered> {
+    let name = |node: &&EndedNode| format!("{} ({})", node.hostname, node.node);
+    let given = given.to_owned();
+    let found = called(&summary.nodes, &given, |node| [node.node.0.as_str(), node.hostname.as_str()]);
+    match &found[..] {
+        [one] => Ok(one),
+        [] => Err(NotRemembered::Node { rollout: summary.spec.id.clone(), given }),
+        several => Err(NotRemembered::Several { given, names: several.iter().map(name).collect() }),
+    }
+}
+
+/// Those that are called so, by one of their names, the id first: the one with this id, else all with this name, else all of which
+/// a name begins so.
+fn called<'a, T>(all: &'a [T], given: &str, names: impl Fn(&T) -> [&str; 2]) -> Vec<&'a T> {
+    if given.is_empty() {
+        return Vec::new();
+    }
+    let of = |fits: &dyn Fn(&str) -> bool| {
+        all.iter().filter(|one| names(one).into_iter().any(fits)).collect::<Vec<_>>()
+    };
+    if let Some(one) = all.iter().find(|one| names(one)[0] == given) {
+        return vec![one];
+    }
+    let exact = of(&|name| name == given);
+    if exact.is_empty() { of(&|name| name.starts_with(given)) } else { exact }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_may_be_shortened_as_long_as_one_alone_begins_so() {
+        let nodes =
+            [["id1", "w1"], ["id2", "w10"], ["w11", "m1"], ["x1", "twin"], ["x2", "twin"], ["é1", "é"]];
+        for (given, expected) in [
+            ("w1", &["id1"][..]),
+            ("w10", &["id2"]),
+            ("w11", &["w11"]),
+            ("w", &["id1", "id2", "w11"]),
+            ("m", &["w11"]),
+            ("id", &["id1", "id2"]),
+            ("twin", &["x1", "x2"]),
+            ("t", &["x1", "x2"]),
+            ("é1", &["é1"]),
+            ("", &[]),
+            ("w1 ", &[]),
+            ("\u{1b}[2J", &[]),
+        ] {
+            let found: Vec<&str> = called(&nodes, given, |node| *node).iter().map(|node| node[0]).collect();
+            assert_eq!(found, expected, "{given}");
+        }
+    }
+}
