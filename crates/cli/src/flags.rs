@@ -54,7 +54,8 @@ fn which(spec: &Spec) -> Vec<String> {
     let nodes = spec.selection.nodes.iter().map(|node| flag("node", node));
     let constraints = spec.selection.constraints.iter().map(|one| flag("constraint", one));
     let spread = spec.selection.spread.iter().map(|key| flag("spread", key));
-    nodes.chain(constraints).chain(spread).collect()
+    let exclude = spec.selection.exclude.keys().map(|node| flag("exclude", &node.0));
+    nodes.chain(constraints).chain(spread).chain(exclude).collect()
 }
 
 fn pace(spec: &Spec, default: &Spec) -> Vec<String> {
@@ -190,6 +191,9 @@ mod tests {
             }
             assert_eq!(flags(&given_spec).join(" "), given);
         }
+        let mut without = spec("");
+        without.selection.exclude.insert(careen_planner::NodeId("w3".into()), "its disk".into());
+        assert_eq!(flags(&without), ["--exclude w3"]);
     }
 
     #[test]
