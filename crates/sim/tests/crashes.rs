@@ -1,6 +1,7 @@
 //! One rollout over five nodes, with a drain, an engine restart and reboots, and its controller killed after every
 //! single action.
 
+use careen_planner::Parallelism;
 use careen_planner::observed::{Expectation, Restart};
 use careen_planner::rollout::RolloutOutcome;
 use careen_sim::host::{AttemptEnd, HostPlan};
@@ -29,18 +30,37 @@ fn five_nodes() -> World {
     world
 }
 
+/// Five hosts whose command leaves the engine alone, all at once: what `careen run` begins before a controller is up.
+fn five_at_once() -> World {
+    let mut spec = scenario::spec();
+    scenario::needs_no_go(&mut spec);
+    spec.touches_engine = false;
+    (spec.policy.canaries, spec.policy.parallelism) = (0, Parallelism::Nodes(5));
+    let mut world = scenario::world(7, spec, 3, 2);
+    for _ in 0..15 {
+        world.tick();
+    }
+    world
+}
+
 fn done(run: Run, what: &str) -> Ending {
+    let ending = done_with(run, what);
+    let expected = [("m1", 1), ("m2", 1), ("m3", 1), ("w1", 1), ("w2", 1), ("w2", 2)];
+    assert_eq!(attempts(&ending), expected.map(|(node, attempt)| (node.to_owned(), 1, attempt)), "{what}");
+    ending
+}
+
+fn attempts(ending: &Ending) -> Vec<(String, u32, u32)> {
+    let attempts = ending.world.attempts.iter();
+    let mut attempts: Vec<_> =
+        attempts.map(|(node, _, try_, attempt)| (node.0.clone(), *try_, *attempt)).collect();
+    attempts.sort();
+    attempts
+}
+
+fn done_with(run: Run, what: &str) -> Ending {
     let ending = run.to_the_end().unwrap_or_else(|failure| panic!("{failure}\n{what}"));
     assert_eq!(ending.outcome, RolloutOutcome::Done, "{what}");
-    let mut attempts: Vec<(String, u32, u32)> = ending
-        .world
-        .attempts
-        .iter()
-        .map(|(node, _, try_, attempt)| (node.0.clone(), *try_, *attempt))
-        .collect();
-    attempts.sort();
-    let expected = [("m1", 1), ("m2", 1), ("m3", 1), ("w1", 1), ("w2", 1), ("w2", 2)];
-    assert_eq!(attempts, expected.map(|(node, attempt)| (node.to_owned(), 1, attempt)), "{what}");
     assert!(ending.world.nodes.iter().all(|node| node.labels.is_empty()), "{what}: labels are left");
     assert!(ending.world.jobs.is_empty(), "{what}: services are left");
     ending
@@ -66,5 +86,24 @@ fn controllers_that_live_for_a_few_actions_only() {
         run.lives_for = Some(actions);
         let ending = done(run, &format!("each controller dies after {actions} actions"));
         assert!(ending.controllers > 5);
+    }
+}
+
+/// The one who begins is killed behind each of its actions, and a controller takes over.
+#[test]
+fn who_begins_everything_at_once_and_dies_is_taken_over() {
+    let ran = |run: Run, what: &str| {
+        let ending = done_with(run, what);
+        let once = ["m1", "m2", "m3", "w1", "w2"].map(|node| (node.to_owned(), 1, 1));
+        assert_eq!(attempts(&ending), once, "{what}");
+        assert!(ending.world.tickets.is_empty(), "{what}: tickets are left");
+        ending.actions
+    };
+    let actions = ran(Run::new(five_at_once()), "nothing happens");
+    assert!(actions > 20, "{actions}");
+    for at in 0..actions {
+        let mut run = Run::new(five_at_once());
+        run.crash_at = Some(at);
+        ran(run, &format!("killed after action {at} of {actions}"));
     }
 }
