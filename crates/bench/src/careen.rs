@@ -13,16 +13,17 @@ const LIMIT: Duration = Duration::from_secs(900);
 const ABORT_LIMIT: Duration = Duration::from_secs(180);
 
 /// All hosts of a part in one wave, and nobody waits to see whether they stay well.
-pub const AT_ONCE: [&str; 8] = [
+pub const AT_ONCE: [&str; 6] = [
     "--parallelism=100",
     "--canaries=0",
     "--monitor=0s",
     "--drain=never",
     "--constraint=node.role==worker",
-    "--reboot=never",
-    "--engine-restart=never",
     "--yes",
 ];
+
+/// Nothing is restarted for what the command asks: with [`AT_ONCE`] no go is needed, and there are no gates.
+pub const NO_RESTARTS: [&str; 2] = ["--reboot=never", "--engine-restart=never"];
 
 /// What says that the payload touches no engine, so that nothing has to be drained and no go to be waited for.
 pub const SHORT_WAY: [&str; 1] = ["--touches-engine=no"];

@@ -141,7 +141,7 @@ impl NoManager {
     pub fn next(&self) -> &'static str {
         match self {
             Self::NoEngine { .. } => {
-                "run careen on a manager's host, or name its engine: --host ssh://USER@MANAGER, or --context"
+                "run careen on a manager's host, or name its engine: --host ssh://USER@MANAGER, --context or DOCKER_HOST"
             }
             Self::Tls { why, .. } => why.next(),
             Self::Ssh { why, .. } => why.next(),

@@ -399,14 +399,13 @@ fn what_cannot_be_asked_is_told_as_what_it_is_and_changes_nothing() {
     );
     let nowhere = ["--host", "unix:///nowhere.sock", "status"];
     assert_fails(&scene, "n1", &nowhere, 7, &["no docker engine listens at /nowhere.sock", "DOCKER_HOST"]);
-    let tcp = ["--host", "tcp://n1:2375", "status"];
-    assert_fails(
-        &scene,
-        "n1",
-        &tcp,
-        2,
-        &["only unix:///PATH is supported", "--host unix:///run/docker.sock"],
-    );
+    let tcp = ["--host", "tcp://127.0.0.1:2375", "status"];
+    let nobody = "no docker engine listens at tcp://127.0.0.1:2375";
+    assert_fails(&scene, "n1", &tcp, 7, &[nobody, "--host ssh://USER@MANAGER"]);
+    let pipe = ["--host", "npipe:////./pipe/docker_engine", "status"];
+    assert_fails(&scene, "n1", &pipe, 2, &["tcp://NAME:PORT", "--host unix:///run/docker.sock"]);
+    let context = ["--context", "far", "status"];
+    assert_fails(&scene, "n1", &context, 2, &["there is no docker context 'far'", "'docker context ls'"]);
     let denied = scene.node("n1").sh("runuser -u nobody -- careen status").expect("exec");
     let why = "you may not use the docker socket /run/docker.sock";
     assert!(denied.status == 7 && denied.stderr.contains(why), "{denied:?}");

@@ -1,6 +1,6 @@
 //! Packages upgraded on five hosts at once, from a repository that lies on each of them: one package, and all of them.
 
-use crate::careen::AT_ONCE;
+use crate::careen::{AT_ONCE, NO_RESTARTS};
 use crate::clock::time;
 use crate::error::{Error, Result};
 use crate::row::{Bound, Row};
@@ -142,7 +142,7 @@ fn by_ansible(scene: &Scene, work: &Work) -> Result<f64> {
 
 fn by_careen(scene: &Scene, work: &Work) -> Result<f64> {
     let upgrade = ["upgrade", "--image", &scene.image];
-    Ok(scene.careen()?.rollout("careen upgrade", &[&upgrade, work.careen, &AT_ONCE])?.seconds())
+    Ok(scene.careen()?.rollout("careen upgrade", &[&upgrade, work.careen, &AT_ONCE, &NO_RESTARTS])?.seconds())
 }
 
 fn assert_upgraded(hosts: &[&Node], expected: u8) -> Result<()> {
