@@ -135,20 +135,13 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         if args.local {
             return self.follow_here(spec);
         }
+        // Before agents: it is what takes longest to come up, and nothing ends without it.
+        self.start_controller(&spec.id)?;
         if args.detach {
-            self.start_controller(&spec.id)?;
             self.show(&Submitted(&spec.id))?;
             return Ok(Exit::Done);
         }
-        // A service comes up by itself. A container is waited for, and so are agents: they first.
-        let is_a_service = self.backend.place_of_controller(&prospect.observed.nodes, &spec).is_none();
-        if is_a_service {
-            self.start_controller(&spec.id)?;
-        }
         self.begin_here(&spec)?;
-        if !is_a_service {
-            self.start_controller(&spec.id)?;
-        }
         self.follow(spec)
     }
 
