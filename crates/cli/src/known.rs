@@ -2,7 +2,7 @@
 
 use crate::backend::{EndedNode, Record, Rollouts, Summary};
 use crate::exit::Exit;
-use crate::render::text::short;
+use crate::render::text::{first_of, short};
 use careen_planner::rollout::{Control, NodeResult};
 use careen_planner::{JobKey, JobRole, RolloutId};
 use careen_swarm::{History, HistoryNode, Remembered, Rollout};
@@ -92,11 +92,8 @@ const SHOWN: usize = 60;
 const NAMES: usize = 10;
 
 fn some(names: &[String]) -> String {
-    let shown = names.iter().take(NAMES).map(|name| short(name, SHOWN)).collect::<Vec<_>>().join(", ");
-    match names.len().saturating_sub(NAMES) {
-        0 => shown,
-        more => format!("{shown} and {more} more"),
-    }
+    let names: Vec<String> = names.iter().map(|name| short(name, SHOWN)).collect();
+    first_of(&names, NAMES)
 }
 
 impl NotRemembered {

@@ -121,6 +121,33 @@ pub struct Totals {
     pub waiting: usize,
 }
 
+impl Totals {
+    /// Of nodes that are there.
+    pub fn of<'a>(states: impl Iterator<Item = &'a NodeState>) -> Self {
+        let mut totals = Self::default();
+        for state in states {
+            totals.nodes += 1;
+            *match state {
+                NodeState::Done | NodeState::Gone { left: Left::Done } => &mut totals.done,
+                NodeState::Gone { .. } => &mut totals.gone,
+                NodeState::Failed { .. } => &mut totals.failed,
+                NodeState::Skipped { .. } => &mut totals.skipped,
+                NodeState::Pending => &mut totals.waiting,
+                NodeState::Entering
+                | NodeState::Preparing
+                | NodeState::Draining { .. }
+                | NodeState::Running { .. }
+                | NodeState::RestartingEngine
+                | NodeState::Rebooting
+                | NodeState::Verifying
+                | NodeState::Restoring { .. }
+                | NodeState::Settling => &mut totals.working,
+            } += 1;
+        }
+        totals
+    }
+}
+
 /// Where the rollout stands. A [`Watch`] that is given back makes what takes a while (a delay, a limit) exact; with a new
 /// one the whole of it is still to come.
 pub fn look(
@@ -281,27 +308,7 @@ fn bare(one: &Participant) -> NodeStanding {
 impl Standing {
     /// How many nodes are where.
     pub fn totals(&self) -> Totals {
-        let mut totals = Totals { nodes: self.nodes.len(), ..Totals::default() };
-        for node in &self.nodes {
-            match &node.stage {
-                NodeState::Done => totals.done += 1,
-                NodeState::Failed { .. } => totals.failed += 1,
-                NodeState::Skipped { .. } => totals.skipped += 1,
-                NodeState::Gone { left: Left::Done } => totals.done += 1,
-                NodeState::Gone { .. } => totals.gone += 1,
-                NodeState::Pending => totals.waiting += 1,
-                NodeState::Entering
-                | NodeState::Preparing
-                | NodeState::Draining { .. }
-                | NodeState::Running { .. }
-                | NodeState::RestartingEngine
-                | NodeState::Rebooting
-                | NodeState::Verifying
-                | NodeState::Restoring { .. }
-                | NodeState::Settling => totals.working += 1,
-            }
-        }
-        totals
+        Totals::of(self.nodes.iter().map(|node| &node.stage))
     }
 
     /// The nodes that failed, or are about to be called so.

@@ -7,9 +7,7 @@ use crate::render::status::{control_look, to_the_second, totals};
 use crate::render::text::{Look, Page, Span, json_page, short, span};
 use crate::render::words;
 use crate::view::Totals;
-use careen_planner::NodeState;
 use careen_planner::rollout::{Control, RolloutOutcome};
-use careen_planner::state::Left;
 use careen_swarm::{Before, Finding, Head, Verification};
 use serde::Serialize;
 
@@ -116,27 +114,7 @@ const fn state(control: &Control) -> &'static str {
 
 /// How many nodes ended how.
 pub fn counted(nodes: &[EndedNode]) -> Totals {
-    let none = Totals { nodes: nodes.len(), done: 0, failed: 0, skipped: 0, gone: 0, working: 0, waiting: 0 };
-    nodes.iter().fold(none, |mut totals, node| {
-        let place = match &node.stage {
-            NodeState::Done | NodeState::Gone { left: Left::Done } => &mut totals.done,
-            NodeState::Gone { .. } => &mut totals.gone,
-            NodeState::Failed { .. } => &mut totals.failed,
-            NodeState::Skipped { .. } => &mut totals.skipped,
-            NodeState::Pending => &mut totals.waiting,
-            NodeState::Entering
-            | NodeState::Preparing
-            | NodeState::Draining { .. }
-            | NodeState::Running { .. }
-            | NodeState::RestartingEngine
-            | NodeState::Rebooting
-            | NodeState::Verifying
-            | NodeState::Restoring { .. }
-            | NodeState::Settling => &mut totals.working,
-        };
-        *place += 1;
-        totals
-    })
+    Totals::of(nodes.iter().map(|node| &node.stage))
 }
 
 /// `careen history --verify`.

@@ -3,7 +3,7 @@
 use crate::given::name_of;
 use crate::render::Screen;
 use crate::render::probe::{self, HostProbe};
-use crate::render::text::{Look, Page, Span, json_page, span};
+use crate::render::text::{Look, Page, Span, first_of, json_page, span};
 use crate::render::words;
 use careen_planner::drain::{Goes, TaskMove};
 use careen_planner::estimate::{Estimate, Work};
@@ -131,7 +131,7 @@ fn by_the_past(work: &Work) -> String {
         known => format!(" ({known} of these {} nodes)", work.nodes),
     };
     let word = if rollouts.len() == 1 { "rollout" } else { "rollouts" };
-    format!("{} of work, as timed in {word} {}{known}", span(work.seconds), shortened(&rollouts))
+    format!("{} of work, as timed in {word} {}{known}", span(work.seconds), first_of(&rollouts, SHOWN))
 }
 
 fn wave(
@@ -276,19 +276,11 @@ impl<'a> Listed<'a> {
             ("env", &self.environment),
         ];
         let lists = lists.into_iter().filter(|(_, names)| !names.is_empty());
-        let mut lines: Vec<_> = lists.map(|(name, names)| (name, shortened(names))).collect();
+        let mut lines: Vec<_> = lists.map(|(name, names)| (name, first_of(names, SHOWN))).collect();
         if self.registry_auth {
             lines.push(("registry", "your credentials for it stay in the swarm until the end".to_owned()));
         }
         lines
-    }
-}
-
-fn shortened(names: &[&str]) -> String {
-    let shown = names.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", ");
-    match names.len().saturating_sub(SHOWN) {
-        0 => shown,
-        more => format!("{shown} and {more} more"),
     }
 }
 

@@ -43,6 +43,15 @@ pub fn padded(text: &str, columns: usize) -> String {
     format!("{text}{}", " ".repeat(columns.saturating_sub(width(text))))
 }
 
+/// The first of several names, and how many more there are.
+pub fn first_of(names: &[impl AsRef<str>], most: usize) -> String {
+    let shown = names.iter().take(most).map(AsRef::as_ref).collect::<Vec<&str>>().join(", ");
+    match names.len().saturating_sub(most) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
 /// A text as a cell has room for it: what does harm made visible, and cut where it is wider than so many columns.
 pub fn short(text: &str, columns: usize) -> String {
     // A visible character takes no more than ten columns, so that no more of the text can be needed.
