@@ -45,6 +45,11 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
                 Ok((standing, _)) => standing,
                 Err(failure) if args.follow => {
                     self.ask_another_instead(failure)?;
+                    // Two managers that both have no leader would be asked in turn without a rest.
+                    self.console.wait(INTERVAL);
+                    if self.console.interrupted() {
+                        return Ok(Exit::Done);
+                    }
                     continue;
                 }
                 Err(failure) => return Err(failure),
