@@ -19,7 +19,15 @@ pub(crate) fn at(node: &mut Node, stage: NodeState, taken: Option<Taken>) {
 pub(crate) fn agent(node: &str) -> Job {
     let (rollout, node) = (spec().id, NodeId(node.into()));
     let key = JobKey { rollout, node, generation: 1, agent: 1, role: JobRole::Agent };
-    Job { key, version: Version(1), stopped: false, on: None, tasks: vec![TaskState::Running], refused: None }
+    Job {
+        key,
+        version: Version(1),
+        stopped: false,
+        on: None,
+        tasks: vec![TaskState::Running],
+        swept: false,
+        refused: None,
+    }
 }
 
 /// A manager and three workers; a rollout of which nothing was begun.

@@ -135,6 +135,8 @@ pub struct AgentSpec {
     pub args: Vec<String>,
     /// Whether it needs no go, and so has no gates and a ticket.
     pub short: bool,
+    /// How many gates it has.
+    pub gates: u8,
     /// Whether it only asks what became of the transaction: it begins nothing, and says so when nothing was begun.
     pub collects: bool,
     /// Whether the host may be rebooted, autolock considered.

@@ -88,13 +88,13 @@ impl fmt::Display for RolloutId {
     }
 }
 
-/// How many gates an agent has that may begin the command: two go with the go for it, and of the other four two with the go
-/// for a restart. A go never covers restarts that come later: an agent that is gone with its engine cannot say what still
-/// follows, and the node has to be active for the next one.
+/// How many gates an agent has that may begin a command which may ask for a restart: two go with the go for the command, and of
+/// the other four two with the go for the restart. A go never covers restarts that come later: an agent that is gone with its
+/// engine cannot say what still follows, and the node has to be active for the next one.
 pub const GATES: u8 = 6;
 
-/// How many gates an agent has that only collects.
-pub const COLLECTORS_GATES: u8 = careen_contract::settings::LEAST_GATES;
+/// How many gates an agent has that needs one go at most: it only collects, or its rollout restarts nothing.
+pub const FEW_GATES: u8 = careen_contract::settings::LEAST_GATES;
 
 /// What one of careen's services is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -132,9 +132,8 @@ impl JobKey {
         format!("careen-{rollout}-{node}-g{generation}-a{agent}{role}")
     }
 
-    /// The gates of this service's agent: six where it may begin the command, four where it only collects.
-    pub fn gates(&self, collects: bool) -> impl Iterator<Item = Self> + use<'_> {
-        let count = if collects { COLLECTORS_GATES } else { GATES };
+    /// So many gates of this service's agent.
+    pub fn gates(&self, count: u8) -> impl Iterator<Item = Self> + use<'_> {
         (1..=count).map(|number| self.with_role(JobRole::Gate(number)))
     }
 

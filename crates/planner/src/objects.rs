@@ -262,6 +262,10 @@ pub struct Job {
     pub on: Option<NodeId>,
     /// Its tasks of all iterations.
     pub tasks: Vec<TaskState>,
+    /// Whether all of its tasks that are over went with their engine, which stopped in good order: it tells each container to stop,
+    /// kills what has not ended 10 s later, and removes it.
+    #[serde(default)]
+    pub swept: bool,
     /// Why its node refuses it.
     #[serde(default)]
     pub refused: Option<Refusal>,

@@ -329,7 +329,15 @@ mod tests {
         let gate = agent.with_role(JobRole::Gate(1));
         for key in [gate, agent] {
             let (version, tasks) = (Version(2), vec![state]);
-            observed.jobs.push(Job { key, version, stopped: false, on: None, tasks, refused: None });
+            observed.jobs.push(Job {
+                key,
+                version,
+                stopped: false,
+                on: None,
+                tasks,
+                swept: false,
+                refused: None,
+            });
         }
     }
 

@@ -11,6 +11,8 @@ pub struct Watch {
     since: BTreeMap<Key, Duration>,
     /// What the agent of a node said last of its host's work, and in which try.
     pub(crate) words: BTreeMap<NodeId, (u32, String)>,
+    /// Which agent of which try went with its node's engine, which stopped in good order.
+    pub(crate) swept: BTreeMap<NodeId, (u32, u32)>,
     /// When this controller had a node begin a try. Of one that an earlier controller had begin it knows nothing.
     begun: BTreeMap<NodeId, (u32, Duration)>,
     /// The epoch under which this controller held the lock.
@@ -57,8 +59,7 @@ pub(crate) struct Watching<'a> {
 
 impl<'a> Watching<'a> {
     pub(crate) fn new(before: &'a Watch, now: Duration) -> Self {
-        let (words, begun) = (before.words.clone(), before.begun.clone());
-        let after = Watch { since: BTreeMap::new(), words, begun, epoch: before.epoch };
+        let after = Watch { since: BTreeMap::new(), ..before.clone() };
         Self { before, after, now }
     }
 

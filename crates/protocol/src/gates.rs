@@ -14,8 +14,9 @@ use careen_host::removal::EngineInstance;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// Between the two looks that a go takes.
-pub const APART: Duration = Duration::from_secs(2);
+/// Between the two looks that a go takes: longer than somebody who stops and removes one container after the other needs for the
+/// next one, which a gate does not hold up.
+pub const APART: Duration = Duration::from_secs(1);
 
 /// How long half a go may last, or an engine that does not answer: longer than a controller's successor takes to go on with
 /// what was begun.
@@ -286,11 +287,12 @@ mod tests {
         let mut watch = watch();
         assert!(matches!(watch.look(Some(&look(&[Running; 6])), seconds(1)), Verdict::Waits(_)));
         assert!(matches!(watch.look(Some(&look(&GO)), seconds(2)), Verdict::Waits(_)), "one look is none");
-        assert!(matches!(watch.look(Some(&look(&GO)), seconds(3)), Verdict::Waits(_)), "too soon");
-        assert_eq!(watch.look(Some(&look(&GO)), seconds(4)), Verdict::Go);
+        let soon = seconds(3) - Duration::from_millis(1);
+        assert!(matches!(watch.look(Some(&look(&GO)), soon), Verdict::Waits(_)), "too soon");
+        assert_eq!(watch.look(Some(&look(&GO)), seconds(3)), Verdict::Go);
         let mut watch = self::watch();
         assert!(matches!(watch.look(Some(&look(&NO)), seconds(1)), Verdict::Waits(_)));
-        assert_eq!(watch.look(Some(&look(&NO)), seconds(3)), Verdict::Refused);
+        assert_eq!(watch.look(Some(&look(&NO)), seconds(2)), Verdict::Refused);
     }
 
     #[test]
@@ -306,7 +308,7 @@ mod tests {
         let others = Look { killed: [1].into(), ..look(&GO) };
         let mut watch = watch();
         watch.look(Some(&others), seconds(1));
-        assert_eq!(watch.look(Some(&others), seconds(3)), Verdict::Go);
+        assert_eq!(watch.look(Some(&others), seconds(2)), Verdict::Go);
     }
 
     #[test]
@@ -318,7 +320,7 @@ mod tests {
         assert!(matches!(watch.look(Some(&look(&GO)), seconds(4)), Verdict::Waits(_)), "it begins anew");
         assert!(matches!(watch.look(None, seconds(5)), Verdict::Waits(_)));
         assert!(matches!(watch.look(Some(&look(&GO)), seconds(7)), Verdict::Waits(_)));
-        assert_eq!(watch.look(Some(&look(&GO)), seconds(9)), Verdict::Go);
+        assert_eq!(watch.look(Some(&look(&GO)), seconds(8)), Verdict::Go);
     }
 
     #[test]

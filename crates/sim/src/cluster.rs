@@ -302,6 +302,7 @@ impl World {
             version,
             stopped: false,
             tasks: Vec::new(),
+            swept: false,
             refused: None,
             refused_at: 0,
             stale,
@@ -416,6 +417,7 @@ impl World {
             let seen = tasks.jobs.iter().find(|one| one.key == job.key);
             Job {
                 tasks: seen.map_or_else(Vec::new, |one| one.tasks.clone()),
+                swept: seen.is_some_and(|one| one.swept),
                 refused: seen.and_then(|one| one.refused.clone()),
                 ..job.clone()
             }
@@ -532,6 +534,7 @@ fn observe_job(job: &SimJob) -> Job {
         stopped: job.stopped,
         on: job.agent.as_ref().and_then(|agent| agent.on.clone()),
         tasks: job.tasks.clone(),
+        swept: job.swept,
         refused: job.refused.clone(),
     }
 }

@@ -22,6 +22,7 @@ impl World {
             self.logs.insert(key.clone(), Log::default());
         }
         let created = self.created;
+        self.nodes[index].swept.remove(key);
         let containers = &mut self.nodes[index].containers;
         containers.retain(|one| one.key != *key);
         containers.push(Container {
@@ -126,10 +127,24 @@ impl World {
             if let Some(container) = self.nodes[index].container_mut(key) {
                 container.told_to_stop(now);
                 self.agent(index, key, steps);
+                self.is_killed_late(index, key);
             }
         }
         for key in &keys {
             self.remove_container(index, key);
+        }
+        self.nodes[index].swept.extend(keys.into_iter().filter(|_| !dies));
+    }
+
+    /// What has not ended when its engine stops is killed after its grace period, which here is over at once. What it passed on
+    /// before counts no more then.
+    fn is_killed_late(&mut self, index: usize, key: &JobKey) {
+        let late = |one: &&mut Container| one.process.as_ref().is_some_and(|process| process.exit.is_none());
+        let Some(container) = self.nodes[index].container_mut(key).filter(late) else { return };
+        let id = container.process.as_ref().map(|process| process.id.clone());
+        let files = id.and_then(|id| self.nodes[index].host.files.get_mut(&id));
+        if let Some(files) = files.filter(|_| !self.bend.keeps_an_old_go) {
+            files.go = None;
         }
     }
 

@@ -173,8 +173,8 @@ impl World {
             Some(_) | None => TaskState::Failed,
         };
         if hears && state != TaskState::Running && !self.jobs[at].stopped {
-            let runs = |task: &&mut TaskState| **task == TaskState::Running;
-            self.jobs[at].tasks.iter_mut().filter(runs).for_each(|task| *task = state);
+            let swept = container.is_none() && self.nodes[index].swept.contains(&key);
+            self.jobs[at].ended(state, swept);
         }
         let has_new = self.jobs[at].tasks.last() == Some(&TaskState::Starting);
         if self.jobs[at].stopped {

@@ -109,6 +109,7 @@ pub fn node(role: Role, name: &str) -> SimNode {
         down_through_us: false,
         containers: Vec::new(),
         killed: BTreeSet::new(),
+        swept: BTreeSet::new(),
         host: Host::default(),
         leaks: false,
         called_down_until: 0,

@@ -246,7 +246,7 @@ impl World {
             return if announced { Ok(()) } else { Err("and nobody announced it".to_owned()) };
         }
         let drawn = *self.truth.drawn.get(&(agent.clone(), 0)).ok_or("and its agent has drawn nothing")?;
-        for gate in agent.gates(false) {
+        for gate in agent.gates(careen_planner::ids::GATES) {
             let JobRole::Gate(number) = gate.role else { continue };
             match (drawn.contains(&number), self.truth.opened.get(&gate)) {
                 (true, Some((true, _))) | (false, None) => {}

@@ -114,6 +114,8 @@ pub struct Lists {
 pub struct SimNode {
     /// Gates that were killed there, as its engine knows.
     pub killed: BTreeSet<JobKey>,
+    /// Services whose containers went with its engine, which stopped in good order.
+    pub swept: BTreeSet<JobKey>,
     pub id: NodeId,
     pub hostname: String,
     pub role: Role,
@@ -229,6 +231,8 @@ pub struct SimJob {
     /// Whether its current iteration fits nowhere.
     pub stopped: bool,
     pub tasks: Vec<TaskState>,
+    /// Whether all of its tasks that are over went with their engine, which stopped in good order.
+    pub swept: bool,
     /// Why its node refuses it.
     pub refused: Option<Refusal>,
     /// Since when it refuses it.
@@ -353,6 +357,16 @@ impl Power {
 }
 
 impl SimJob {
+    /// Its task's container is gone, or has ended.
+    pub(crate) fn ended(&mut self, state: TaskState, swept: bool) {
+        let was_over = self.tasks.iter().any(|task| task.is_over());
+        let runs = |task: &&mut TaskState| **task == TaskState::Running;
+        for task in self.tasks.iter_mut().filter(runs) {
+            *task = state;
+            self.swept = swept && (self.swept || !was_over);
+        }
+    }
+
     /// All tasks that are not over end so.
     pub(crate) fn end_tasks(&mut self, state: TaskState) {
         self.tasks.iter_mut().filter(|task| !task.is_over()).for_each(|task| *task = state);

@@ -3,9 +3,12 @@
 
 use careen_contract::report::Draw;
 use careen_host::transaction::State;
+use careen_planner::observed::TaskState;
+use careen_planner::{ControllerId, JobKey, JobRole, Observed};
 use careen_protocol::agent::Known;
 use careen_protocol::gates::{Gate, Look};
 use careen_sim::{Accidents, Faults, Run};
+use std::collections::BTreeSet;
 use support::{Plays, caught, caught_in, caught_under};
 
 mod support;
@@ -117,6 +120,25 @@ fn a_supervisor_that_acts_before_it_writes_that_it_will() {
 #[test]
 fn a_supervisor_that_takes_a_go_that_the_one_before_it_had() {
     caught_under(frozen(), |run| run.world.bend.keeps_an_old_go = true, "is restarted with");
+}
+
+/// The node is active again while a go counts: an agent that was killed has not taken it back.
+#[test]
+fn a_planner_that_takes_an_agent_that_was_killed_for_one_that_went_with_its_engine() {
+    fn all_went(observed: &mut Observed, _: &ControllerId) {
+        for job in observed.jobs.iter_mut().filter(|job| job.is_lost()) {
+            job.swept = true;
+        }
+        let lost: BTreeSet<JobKey> =
+            observed.jobs.iter().filter(|job| job.is_lost()).map(|job| job.key.clone()).collect();
+        for job in observed.jobs.iter_mut().filter(|job| lost.contains(&job.key.with_role(JobRole::Agent))) {
+            (job.swept, job.tasks) = (true, vec![TaskState::Failed]);
+        }
+    }
+    // Agents are killed while their supervisors are slow.
+    let killed = Accidents { supervisor_freeze: 150, container: 100, oom: 50, ..Accidents::default() };
+    let faults = Faults { accidents: killed, until: 1200, ..Faults::default() };
+    caught_under(faults, |run| run.distort = all_went, " tasks, ");
 }
 
 /// Supervisors freeze, and lose their agents meanwhile.

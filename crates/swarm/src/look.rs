@@ -346,13 +346,16 @@ fn with_tasks(job: &JobService, tasks: &HashMap<String, Vec<RawTask>>) -> Result
     let of_job = tasks.get(&job.id).map_or(&[][..], Vec::as_slice);
     let refused = of_job.iter().find_map(RawTask::refusal);
     let refused = refused.map(|why| Refusal { why: why.to_owned(), no_image: says_no_such_image(why) });
-    let tasks = of_job.iter().map(RawTask::state).collect::<Result<_, _>>()?;
+    let tasks = of_job.iter().map(RawTask::state).collect::<Result<Vec<_>, _>>()?;
+    let mut over = of_job.iter().zip(&tasks).filter(|(_, state)| state.is_over()).peekable();
+    let swept = over.peek().is_some() && over.all(|(task, _)| task.was_swept());
     Ok(Job {
         key: job.key.clone(),
         version: job.version,
         stopped: job.stopped,
         on: job.on.clone(),
         tasks,
+        swept,
         refused,
     })
 }

@@ -5,7 +5,7 @@ use super::node::{Here, MAX_CANCELLED, lost};
 use super::{Move, Wanted, Work};
 use crate::drain;
 use crate::hold::Hold;
-use crate::ids::COLLECTORS_GATES;
+use crate::ids::FEW_GATES;
 use crate::observed::{Availability, Draw, HostPhase, Job, NodeOutcome, Restart, Said};
 use crate::state::{Goal, NodeEvent, Reason, StateName};
 
@@ -257,7 +257,7 @@ impl Work<'_> {
         if let Some(placing) = self.places_the_collector(here, a_go_may_count) {
             return placing;
         }
-        let collects = self.gates_of(here).count() <= usize::from(COLLECTORS_GATES);
+        let collects = self.gates_of(here).count() <= usize::from(FEW_GATES);
         if said.is_none() && collects && self.lost_a_gate(here) {
             // It may wait for that gate, to draw for a restart: without a word nobody knows.
             return lost(here);
@@ -275,7 +275,7 @@ impl Work<'_> {
         let jobs = self.jobs_of(here);
         let placed = jobs.iter().filter(|job| job.runs() || job.stopped).count();
         if !missing.is_empty() {
-            return Some(Move::Act(missing, self.placing(here, placed, usize::from(COLLECTORS_GATES) + 1)));
+            return Some(Move::Act(missing, self.placing(here, placed, usize::from(FEW_GATES) + 1)));
         }
         if !jobs.iter().any(|job| !job.runs() && !job.stopped && !job.is_lost()) {
             return None;

@@ -4,7 +4,6 @@ use super::node::{Here, MAX_CANCELLED, cancelled, is_past_the_go, lost};
 use super::{Move, Wanted, Work};
 use crate::drain;
 use crate::hold::Hold;
-use crate::ids::GATES;
 use crate::observed::{Availability, Expectation, HostPhase, NodeOutcome, Refusal, Said};
 use crate::state::{Goal, NodeEvent, Reason, StateName};
 use crate::watch::Key;
@@ -28,7 +27,7 @@ impl Work<'_> {
         let missing = self.missing(here);
         let jobs = self.jobs_of(here);
         let placed = jobs.iter().filter(|job| job.runs()).count();
-        let of = usize::from(GATES) + 1;
+        let of = usize::from(self.gates_for(here)) + 1;
         let refused = jobs.iter().find_map(|job| job.refused.clone());
         if !missing.is_empty() {
             let hold = refused.map_or_else(|| self.placing(here, placed, of), |why| self.refusal(why));

@@ -8,20 +8,21 @@ use super::node::{Here, agent_of, cancelled, has_begun, is_past_the_go, lost};
 use super::{Move, Wanted, Work};
 use crate::action::Action;
 use crate::hold::Hold;
-use crate::ids::{GATES, JobRole};
+use crate::ids::{JobKey, JobRole};
 use crate::observed::{Availability, Draw, Job, Node, Reachability, Said};
 use crate::rollout::{Ask, Control};
+use crate::short;
 use crate::state::{Goal, NodeRecord, NodeState, Reason};
 use crate::watch::Key;
 use careen_contract::settings::GO_COUNTS;
 use std::time::Duration;
 
+/// How many gates a go takes away.
+const DRAWN: usize = 2;
+
 /// How many gates are left when the go for a restart is given: of the four that a collecting agent has, or the other one
 /// has left.
 const LEFT_AT_A_RESTART: usize = 2;
-
-/// How many are left when the go for the command is given.
-const LEFT_AT_THE_COMMAND: usize = GATES as usize - 2;
 
 /// How long a new controller waits for a log that it has not read yet. A command that prints a lot has a long one.
 const LONGEST_READING: Duration = Duration::from_secs(10);
@@ -34,9 +35,10 @@ pub(super) enum For {
 }
 
 impl For {
-    const fn left(self) -> usize {
+    /// How many gates are left when it is given, of so many that the agent had at first.
+    const fn left(self, gates: usize) -> usize {
         match self {
-            Self::Command => LEFT_AT_THE_COMMAND,
+            Self::Command => gates.saturating_sub(DRAWN),
             Self::Restart => LEFT_AT_A_RESTART,
         }
     }
@@ -78,7 +80,10 @@ impl Work<'_> {
         }
         // Of an agent that may begin the command two more are open when it asks for a restart.
         let left = others.iter().filter(|gate| !gate.stopped).count();
-        if drawn.len() != draw.gates.len() || left != goal.left() || self.lost_a_gate(here) {
+        if drawn.len() != draw.gates.len()
+            || left != goal.left(usize::from(short::gates(self.spec, false)))
+            || self.lost_a_gate(here)
+        {
             return Err(cancelled(here));
         }
         Ok(drawn.into_iter().find(|gate| !gate.stopped).map(open))
@@ -124,8 +129,31 @@ impl Work<'_> {
         if self.observed.jobs.iter().any(may_live) {
             return true;
         }
+        let before = JobKey { agent: agent.agent - 1, ..agent.clone() };
+        if self.note_sweep(&before) {
+            return false;
+        }
         let key = Key::Replaced(here.node.id.clone(), record.generation, record.agent);
         self.watching.age(key) < GO_COUNTS
+    }
+
+    /// Whether this agent went with its engine, which stopped in good order. Then it has taken its go back when it was told to stop,
+    /// or has not looked for as long as a go counts when it was killed. Its gates tell it as well, so that no container is taken for
+    /// gone which an engine has only lost. What was seen once is kept: the services are taken away.
+    pub(super) fn note_sweep(&mut self, agent: &JobKey) -> bool {
+        let of_agent = |job: &&&Job| job.key.with_role(JobRole::Agent) == *agent;
+        let jobs = self.observed.jobs_for(&agent.node).iter().filter(of_agent);
+        let (mut unopened, mut swept) = (0, 0);
+        for job in jobs.filter(|job| !job.stopped) {
+            unopened += 1;
+            swept += usize::from(job.swept && !job.may_run());
+        }
+        let known = self.observed.job(agent).is_some_and(|job| !job.stopped);
+        let noted = &mut self.watching.after.swept;
+        if known && unopened > 1 && swept == unopened {
+            noted.insert(agent.node.clone(), (agent.generation, agent.agent));
+        }
+        noted.get(&agent.node) == Some(&(agent.generation, agent.agent))
     }
 
     /// What follows for a node behind the label `running` when its operator does not want it any more. Whether the

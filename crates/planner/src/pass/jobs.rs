@@ -6,6 +6,7 @@ use crate::action::{Action, AgentSpec};
 use crate::hold::Hold;
 use crate::ids::{JobKey, JobRole, NodeId};
 use crate::observed::Job;
+use crate::short;
 use crate::spec::{OnFailure, RebootPolicy};
 
 impl Work<'_> {
@@ -49,13 +50,17 @@ impl Work<'_> {
     /// What creates the agent and those gates that do not exist.
     pub(super) fn missing(&self, here: &Here<'_>) -> Vec<Action> {
         let exists = |key: &JobKey| self.observed.job(key).is_some();
-        let collects = here.record.state.is_after_the_go();
-        let gates = here.agent.gates(collects).filter(|key| !exists(key));
+        let gates = here.agent.gates(self.gates_for(here)).filter(|key| !exists(key));
         let mut actions: Vec<Action> = gates.map(|key| Action::CreateGate { key }).collect();
         if !exists(&here.agent) {
             actions.push(Action::CreateJob { agent: Box::new(self.agent_spec(here)) });
         }
         actions
+    }
+
+    /// How many gates the current agent has where it is placed now.
+    pub(super) fn gates_for(&self, here: &Here<'_>) -> u8 {
+        short::gates(self.spec, here.record.state.is_after_the_go())
     }
 
     pub(super) fn agent_spec(&self, here: &Here<'_>) -> AgentSpec {
@@ -64,6 +69,7 @@ impl Work<'_> {
         AgentSpec {
             collects: here.record.state.is_after_the_go() && !here.record.short,
             short: here.record.short,
+            gates: if here.record.short { 0 } else { self.gates_for(here) },
             reboot: if locked_out { RebootPolicy::Never } else { spec.reboot },
             unlock_key: spec.unlock_key.clone().filter(|_| here.node.is_manager()),
             ..self.any_agent(here.agent.clone())
@@ -86,6 +92,7 @@ impl Work<'_> {
             command: spec.command.clone(),
             args: spec.args.clone(),
             short: false,
+            gates: short::gates(spec, true),
             collects: false,
             reboot: spec.reboot,
             engine_restart: spec.engine_restart,

@@ -107,6 +107,7 @@ impl Work<'_> {
         let age = self.watching.age(key);
         let here = Here { node, record, age, agent: agent_of(&node.id, record) };
         self.listen(&node.id, &here.agent);
+        self.note_sweep(&here.agent);
         if let Some(not_placed) = self.not_placed(&here) {
             return not_placed;
         }

@@ -61,7 +61,7 @@ fn key(name: &str, role: JobRole) -> JobKey {
 /// Gives a node its agent and gates, in this state, and the agent a report.
 fn jobs(observed: &mut Observed, name: &str, state: TaskState, said: Option<Said>) {
     let agent = key(name, JobRole::Agent);
-    let gates: Vec<JobKey> = agent.gates(false).collect();
+    let gates: Vec<JobKey> = agent.gates(crate::ids::GATES).collect();
     for key in std::iter::once(agent).chain(gates) {
         observed.jobs.push(Job {
             key,
@@ -69,6 +69,7 @@ fn jobs(observed: &mut Observed, name: &str, state: TaskState, said: Option<Said
             stopped: false,
             on: None,
             tasks: vec![state],
+            swept: false,
             refused: None,
         });
     }
@@ -547,6 +548,32 @@ fn behind_the_go_a_drained_node_is_active_again_only_when_no_go_counts_any_more(
     observed.jobs.extend(earlier);
     assert!(!active(&observed, 10 * counts), "the agent before it may live, and pass it on");
     assert_eq!(hold(&now(&observed, &spec()), "w1"), "placing");
+}
+
+/// Its engine told the agent to stop: the go was taken back.
+#[test]
+fn behind_an_engine_that_stopped_in_good_order_no_go_counts() {
+    let taken = Some(Taken { was: Active, set: Drain });
+    let is_active = |swept: &dyn Fn(&JobRole) -> bool| {
+        let mut observed = cluster();
+        put(&mut observed, "w1", &NodeRecord { taken, ..record(NodeState::RestartingEngine) });
+        jobs(&mut observed, "w1", TaskState::Failed, None);
+        open(&mut observed, &[1, 2, 4, 5]);
+        observed.jobs.iter_mut().for_each(|job| job.swept = swept(&job.key.role));
+        let lost = now(&observed, &spec());
+        assert!(words(&lost)[0].ends_with("verifying active>drain"), "{:?}", words(&lost));
+        put(&mut observed, "w1", &NodeRecord { agent: 2, taken, ..record(NodeState::Verifying) });
+        // Its services may be gone by then.
+        observed.jobs.clear();
+        jobs(&mut observed, "w1", TaskState::Pending, None);
+        observed.jobs.iter_mut().for_each(|job| job.key.agent = 2);
+        let next = pass(&observed, &spec(), &me(), &lost.watch, Duration::from_secs(1)).unwrap();
+        words(&next).iter().any(|word| word.ends_with(":= active"))
+    };
+    assert!(is_active(&|_| true));
+    assert!(!is_active(&|_| false), "they were killed");
+    assert!(!is_active(&|role| *role == JobRole::Agent), "its engine has lost one container");
+    assert!(!is_active(&|role| *role != JobRole::Agent), "the agent was killed before");
 }
 
 #[test]
@@ -1579,6 +1606,7 @@ fn asked(observed: &mut Observed, on: &str, agent: u32, said: Option<Said>) {
         stopped: false,
         on: Some(NodeId(on.into())),
         tasks: vec![TaskState::Running],
+        swept: false,
         refused: None,
     });
     let node = NodeId("w1".into());
@@ -2058,6 +2086,7 @@ fn an_agent_that_is_there_is_taken_over_as_it_is_and_one_that_was_refused_goes_t
         stopped: false,
         on: None,
         tasks: vec![state],
+        swept: false,
         refused,
     };
     observed.jobs.push(agent(TaskState::Running, None));

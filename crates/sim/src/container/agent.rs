@@ -6,7 +6,6 @@ use careen_contract::settings::Reboot;
 use careen_host::transaction::Policy;
 use careen_planner::JobKey;
 use careen_planner::action::AgentSpec;
-use careen_planner::ids::{COLLECTORS_GATES, GATES};
 use careen_planner::spec::RebootPolicy;
 use careen_protocol::agent::{self, Agent, Do, Event};
 
@@ -40,11 +39,7 @@ impl AgentProcess {
     pub fn new(key: &JobKey, spec: &AgentSpec, has_rollback: bool, now: u64) -> Self {
         let part = agent::Part {
             agent: key.agent,
-            gates: match (spec.short, spec.collects) {
-                (true, _) => 0,
-                (false, true) => COLLECTORS_GATES,
-                (false, false) => GATES,
-            },
+            gates: spec.gates,
             collects: spec.collects,
             rolls_back: spec.rollback,
             has_prepare: true,

@@ -82,6 +82,9 @@ struct ContainerSpec {
     image: String,
 }
 
+/// What an engine says of a task whose container it removed as it stopped. Of one that it finds again it tells the exit code.
+const NO_CONTAINER: &str = "No such container";
+
 /// One of Swarm's words for how far a task is. Each of tens of thousands of tasks has two: those that are known are nowhere twice.
 type Word = Cow<'static, str>;
 
@@ -152,6 +155,11 @@ impl RawTask {
     /// Whether it ever had a container, so that there may be a log.
     pub fn had_container(&self) -> bool {
         !self.status.container_status.container.is_empty()
+    }
+
+    /// Whether its engine, when it started again, had no container of it any more: it had stopped in good order.
+    pub fn was_swept(&self) -> bool {
+        self.status.state == "failed" && self.status.err.contains(NO_CONTAINER)
     }
 
     /// Why its node refuses it, in the words of the node's engine.

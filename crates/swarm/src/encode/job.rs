@@ -118,10 +118,7 @@ pub(super) fn log_driver() -> Value {
 fn environment(agent: &AgentSpec, spec: &Spec) -> Option<Vec<String>> {
     let part = RolloutPart {
         gate: format!("{}-gate", agent.key.name()),
-        gates: match agent.short {
-            true => 0,
-            false => u8::try_from(agent.key.gates(agent.collects).count()).ok()?,
-        },
+        gates: agent.gates,
         generation: agent.key.generation,
         agent: agent.key.agent,
         collects: agent.collects,
@@ -224,6 +221,7 @@ mod tests {
             command: "install".into(),
             args: vec!["--now".into(), "a b".into()],
             short: false,
+            gates: careen_planner::ids::GATES,
             collects: false,
             reboot: RebootPolicy::Auto,
             engine_restart: true,
@@ -275,6 +273,7 @@ mod tests {
         assert_eq!(read(&agent_spec(), &rollout()), plain);
         let spec = AgentSpec {
             collects: true,
+            gates: careen_planner::ids::FEW_GATES,
             rollback: true,
             engine_restart: false,
             reboot: RebootPolicy::Always,
@@ -343,7 +342,8 @@ mod tests {
 
     #[test]
     fn gates_are_called_as_their_agent_looks_for_them() {
-        let names: Vec<String> = key(JobRole::Agent).gates(false).map(|gate| gate.name()).collect();
+        let names: Vec<String> =
+            key(JobRole::Agent).gates(careen_planner::ids::GATES).map(|gate| gate.name()).collect();
         assert_eq!(names.len(), 6);
         let prefix = read(&agent_spec(), &rollout()).rollout.unwrap().gate;
         assert_eq!((names[0].clone(), names[5].clone()), (format!("{prefix}1"), format!("{prefix}6")));

@@ -31,7 +31,7 @@ use careen_contract::command::{Executable, judge};
 use careen_contract::payload::{PREPARE_COMMAND, ROLLBACK_COMMAND, VERIFY_COMMAND};
 use careen_contract::record::with_deeds;
 use careen_contract::report::{Expectation, HostPhase, NodeOutcome, Printed, Said};
-use careen_contract::settings::RolloutPart;
+use careen_contract::settings::{GO_COUNTS, RolloutPart};
 use careen_contract::{AgentExit, TransactionId};
 use careen_engine::{ApiPath, Bell, Engine, EngineError, Ringer};
 use careen_host::deeds::deeds;
@@ -142,6 +142,7 @@ pub fn run(
         gates: Gates::new(part, own_container),
         agent: part.agent,
         rings: rings()?,
+        goes_behind_its_go: None,
         trouble: None,
         deeds: Vec::new(),
         changes: None,
@@ -176,6 +177,8 @@ struct Telling {
     agent: u32,
     /// Rings when the engine tells that a container has started, ended or gone.
     rings: (Bell, Ringer),
+    /// Until when a go counts that could not be taken back. Who is gone is known to have none left.
+    goes_behind_its_go: Option<Instant>,
     /// Why it cannot see what the supervisor waits for, as it was said.
     trouble: Option<String>,
     /// What careen did on the host beside the command, and what the command changed there, for people.
@@ -199,8 +202,10 @@ impl Telling {
                     }
                 }
                 Effect::TakeBackGo => {
+                    self.goes_behind_its_go = None;
                     if let Err(error) = durable::remove_file(&directory.file(file::GO)) {
                         say(format_args!("the go counts for some seconds more: {error}"));
+                        self.goes_behind_its_go = Some(Instant::now() + GO_COUNTS);
                     }
                 }
                 Effect::CancelWait => {
@@ -223,6 +228,13 @@ impl Telling {
         };
         let record = with_deeds(&self.deeds, record).map(|record| shortened(&record));
         self.reporter.say(Said::Finished { outcome, record });
+    }
+
+    /// Stays for as long as a go counts that lies there still.
+    fn outlive_the_go(&self) {
+        if let Some(until) = self.goes_behind_its_go {
+            std::thread::sleep(until.saturating_duration_since(Instant::now()));
+        }
     }
 
     fn pass_go(&self, directory: &TransactionDir, number: u32, seen: Duration) -> anyhow::Result<()> {
@@ -313,7 +325,10 @@ impl Playing<'_> {
         loop {
             let next = self.telling.tell(event, &directory)?;
             event = match next {
-                Some(Do::Leave(code)) => return Ok(code),
+                Some(Do::Leave(code)) => {
+                    self.telling.outlive_the_go();
+                    return Ok(code);
+                }
                 Some(what) => self.carry_out(what)?,
                 None => return Err(Stop::new(AgentExit::Interrupted, "nothing follows: a defect of careen")),
             };
