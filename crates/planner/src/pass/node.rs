@@ -1,6 +1,6 @@
 //! What follows for one node in each of its states.
 
-use super::{Move, Wanted, Work};
+use super::{Move, Wanted, Work, reap};
 use crate::action::Action;
 use crate::drain;
 use crate::hold::{Hold, PauseReason};
@@ -199,8 +199,13 @@ impl Work<'_> {
     }
 
     fn restoring(&mut self, here: &Here<'_>, then: AfterRestoring) -> Move {
-        // Of the short way's agent, which is told to leave, nothing comes any more: it goes beside the work of the others.
-        let leaves = |job: &Job| here.record.short && job.stopped && job.key == here.agent;
+        // Of an agent that is told to leave behind the command's end nothing comes any more, nor of the short way's: it and its gates
+        // go beside the work of the others.
+        let is_through = self.observed.job(&here.agent).is_some_and(|agent| {
+            (here.record.short && agent.stopped) || reap::is_through(self.observed, agent)
+        });
+        let leaves =
+            |job: &Job| is_through && job.stopped && job.key.with_role(JobRole::Agent) == here.agent;
         let left = self.observed.jobs_for(&here.node.id).iter().any(|job| !leaves(job));
         if !left {
             return Move::Step(NodeEvent::Restored, Wanted::Restore);

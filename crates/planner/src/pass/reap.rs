@@ -108,7 +108,7 @@ pub(crate) fn removal(observed: &Indexed<'_>, job: &Job) -> Option<Action> {
 
 /// Whether nobody can draw among an agent's gates any more: it is told to leave, and the command's end was its last word. A report
 /// that fails before the command is none, for the host would begin anew.
-fn is_through(observed: &Indexed<'_>, agent: &Job) -> bool {
+pub(super) fn is_through(observed: &Indexed<'_>, agent: &Job) -> bool {
     let of_the_command = |outcome: &NodeOutcome| match outcome {
         NodeOutcome::Succeeded
         | NodeOutcome::Failed { phase: HostPhase::Command | HostPhase::Verify, .. } => true,
