@@ -1,9 +1,10 @@
 //! The end of a rollout: history, then the control record, then nothing of it is left but what stays on purpose.
 
-use super::reap::is_needed;
+use super::reap::{is_needed, is_through};
 use super::{NodeLabel, PassEnd, Work};
 use crate::action::Action;
 use crate::hold::PauseReason;
+use crate::ids::JobRole;
 use crate::indexed::Indexed;
 use crate::observed::Job;
 use crate::remains::without_labels;
@@ -17,7 +18,8 @@ impl Work<'_> {
     pub(super) fn finish(&mut self) -> PassEnd {
         let only_beats = self.actions.iter().all(|action| matches!(action, Action::Beat { .. }));
         let through = self.labels.values().all(|label| self.is_over(label));
-        let leftovers = has_leftovers(self.observed, self.spec);
+        let leftovers = leftovers(self.observed, self.spec).any(|job| !leaves(self.observed, job))
+            || has_tickets(self.observed);
         if !only_beats || !through || self.waits_for_its_operator() || leftovers {
             return PassEnd::GoOn;
         }
@@ -118,11 +120,26 @@ fn has_delivered(observed: &Indexed<'_>, spec: &Spec) -> bool {
     observed.delivered && !observed.jobs.iter().any(|job| job.key.rollout == spec.id)
 }
 
-/// Whether services are left that can be taken away. What is on a node that is down waits for a later rollout.
+/// Whether anything is left that can be taken away.
 fn has_leftovers(observed: &Indexed<'_>, spec: &Spec) -> bool {
+    has_tickets(observed) || leftovers(observed, spec).next().is_some()
+}
+
+fn has_tickets(observed: &Indexed<'_>) -> bool {
+    observed.tickets.iter().any(|key| observed.job(key).is_none())
+}
+
+/// Services that can be taken away. What is on a node that is down waits for a later rollout.
+fn leftovers<'a>(observed: &'a Indexed<'_>, spec: &'a Spec) -> impl Iterator<Item = &'a Job> {
     let reachable = |job: &&Job| observed.node(&job.key.node).is_none_or(|node| node.is_ready());
-    let tickets = observed.tickets.iter().any(|key| observed.job(key).is_none());
-    tickets || observed.jobs.iter().filter(reachable).any(|job| !is_needed(observed, &spec.id, &job.key))
+    observed.jobs.iter().filter(reachable).filter(|job| !is_needed(observed, &spec.id, &job.key))
+}
+
+/// Whether it is told to leave, and so is its agent, of which nothing comes any more: nobody waits for it before the end is told.
+/// The lock is given back behind it.
+fn leaves(observed: &Indexed<'_>, job: &Job) -> bool {
+    let agent = observed.job(&job.key.with_role(JobRole::Agent));
+    job.stopped && agent.is_some_and(|agent| is_through(observed, agent))
 }
 
 /// The label of a node that careen left drained stays: it says what the node was before. One that says `entering` is of a

@@ -204,8 +204,7 @@ impl Work<'_> {
         let is_through = self.observed.job(&here.agent).is_some_and(|agent| {
             (here.record.short && agent.stopped) || reap::is_through(self.observed, agent)
         });
-        let leaves =
-            |job: &Job| is_through && job.stopped && job.key.with_role(JobRole::Agent) == here.agent;
+        let leaves = |job: &Job| is_through && job.stopped && job.key.with_role(JobRole::Agent) == here.agent;
         let left = self.observed.jobs_for(&here.node.id).iter().any(|job| !leaves(job));
         if !left {
             return Move::Step(NodeEvent::Restored, Wanted::Restore);
