@@ -3,6 +3,7 @@
 //!
 //! - [`args`], [`duration`], [`phase_limit`], [`spec`]: flags, and the rollout that they describe; [`given`], [`delivery`]: what hosts get besides the
 //!   image; [`registry`], [`push`]: credentials, and images on their way to a registry
+//! - [`plugin`], [`call`]: how docker calls careen, and the words of a call before they are read
 //! - [`backend`]: what is needed of a swarm, as a trait; [`swarm`]: over careen-swarm; [`connect`], [`docker_context`],
 //!   [`host`]: which engine is asked; [`transport`]: the ways to those of other machines
 //! - [`commands`]: one flow for each command
@@ -16,6 +17,7 @@
 
 pub mod args;
 pub mod backend;
+pub mod call;
 pub mod commands;
 pub mod connect;
 pub mod console;
@@ -35,6 +37,7 @@ pub mod left;
 mod log;
 pub mod past;
 pub mod phase_limit;
+pub mod plugin;
 pub mod push;
 pub mod registry;
 pub mod render;

@@ -146,6 +146,7 @@ fn of_calls() -> Vec<Failure> {
             host: "tcp://m1:2376".to_owned(),
             source: InvalidCertificates::NoKey { path: "/root/.docker/key.pem".into() },
         }),
+        unusable(UnusableHost::DockerFlag { flag: "--tlscacert".to_owned() }),
         Undeliverable::Unreadable { path: "fix.sh".into(), source: missing() }.into(),
         Undeliverable::Command { command: "install".to_owned(), why: "is not there".to_owned() }.into(),
         InvalidGiven::from(InvalidVariable::NoValue { name: "A".to_owned() }).into(),
