@@ -290,8 +290,11 @@ pub struct WhichArgs {
 #[derive(Debug, Clone, Args)]
 pub struct RolloutArgs {
     /// The payload's image; with --script or --dir the image that they are put into
-    #[arg(long, value_parser = image, required_unless_present_any = ["script", "dir"], value_name = "IMAGE")]
+    #[arg(long, value_parser = image, required_unless_present_any = ["script", "dir", "file"], value_name = "IMAGE")]
     pub image: Option<String>,
+    /// A file that says the same as these flags, in Compose's words (careen.yaml); flags that are typed win
+    #[arg(long, short, value_name = "FILE")]
+    pub file: Option<PathBuf>,
     /// The payload's command
     #[arg(long, default_value = "install", value_parser = command_name, value_name = "NAME")]
     pub command: String,

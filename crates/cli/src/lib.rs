@@ -3,6 +3,7 @@
 //!
 //! - [`args`], [`duration`], [`phase_limit`], [`spec`]: flags, and the rollout that they describe; [`given`], [`delivery`]: what hosts get besides the
 //!   image; [`registry`], [`push`]: credentials, and images on their way to a registry
+//! - [`mod@file`]: a rollout in a file (`careen.yaml`)
 //! - [`plugin`], [`call`]: how docker calls careen, and the words of a call before they are read
 //! - [`backend`]: what is needed of a swarm, as a trait; [`swarm`]: over careen-swarm; [`connect`], [`docker_context`],
 //!   [`host`]: which engine is asked; [`transport`]: the ways to those of other machines
@@ -27,6 +28,7 @@ pub mod docker_context;
 pub mod duration;
 pub mod error;
 pub mod exit;
+pub mod file;
 pub mod flags;
 pub mod follow;
 pub mod given;

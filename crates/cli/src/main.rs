@@ -7,6 +7,7 @@ use careen_cli::console::{Console, Process};
 use careen_cli::docker_context::Wishes;
 use careen_cli::error::Failure;
 use careen_cli::exit::Exit;
+use careen_cli::file;
 use careen_cli::plugin::{self, Call, DockerFlags, socket};
 use careen_cli::push;
 use careen_cli::registry::Credentials;
@@ -44,8 +45,7 @@ fn carry_out(words: Vec<OsString>, format: &mut Format, console: &mut Process) -
         // Without it careen ends a little later.
         let _best_effort = socket::end_with_docker(&address);
     }
-    let cli = parse(&call, &call.words);
-    *format = cli.common.format;
+    let cli = parse(&call, &call.words, format)?;
     if let Command::Completions { shell } = cli.command {
         clap_complete::generate(shell, &mut Cli::command(), "careen", &mut std::io::stdout());
         return Ok(Exit::Done);
@@ -53,10 +53,14 @@ fn carry_out(words: Vec<OsString>, format: &mut Format, console: &mut Process) -
     execute(&cli, &call.docker, console)
 }
 
-/// What the words mean; a wrong call, and one for help, ends here.
-fn parse(call: &Call, words: &[OsString]) -> Cli {
+/// What the words mean, those of the file that they name among them; a wrong call, and one for help, ends here.
+fn parse(call: &Call, words: &[OsString], format: &mut Format) -> Result<Cli, Failure> {
     let matches = call.called(Cli::command()).get_matches_from(words);
-    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    let cli = || Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    *format = cli().common.format;
+    let Some(words) = file::words(words, &matches)? else { return Ok(cli()) };
+    let matches = call.called(Cli::command()).get_matches_from(words);
+    Ok(Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()))
 }
 
 fn execute(cli: &Cli, docker: &DockerFlags, console: &mut Process) -> Result<Exit, Failure> {

@@ -79,6 +79,27 @@ fn a_wrong_call_exits_with_2_and_says_what_is_allowed() {
 }
 
 #[test]
+fn what_is_wrong_in_a_file_exits_with_2_and_is_told_with_its_place() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("careen.yaml");
+    let path = path.to_str().unwrap();
+    std::fs::write(path, "image: i\ndeploy:\n  update_config:\n    paralellism: 2\n").unwrap();
+    let (code, error) = run(&mut careen(&["run", "-f", path]));
+    assert_eq!(code, 2, "{error}");
+    let told = ":4:5: unknown key 'deploy.update_config.paralellism': did you mean 'parallelism'?; nothing was changed";
+    assert!(error.contains(&format!("{path}{told}")), "{error}");
+    let (code, error) = run(&mut careen(&["--format", "json", "plan", "--file", path]));
+    let json: serde_json::Value = serde_json::from_str(&error).unwrap();
+    assert_eq!((code, &json["event"], &json["exit"]), (2, &"error".into(), &2.into()), "{error}");
+    // A right one gets as far as the engine, in front of a flag that is typed.
+    std::fs::write(path, "image: i\ncommand: [check, --fast]\n").unwrap();
+    let (code, error) =
+        run(&mut careen(&["--host", "unix:///nowhere/x.sock", "plan", "-f", path, "--image", "j"]));
+    assert_eq!(code, 7, "{error}");
+    assert_eq!(run(&mut careen(&["plan", "-f", "/nowhere/careen.yaml"])).0, 2);
+}
+
+#[test]
 fn no_manager_exits_with_7_and_says_where_to_go() {
     let empty = tempfile::tempdir().unwrap();
     let nowhere = format!("unix://{}/docker.sock", empty.path().display());
