@@ -93,7 +93,8 @@ pub enum Command {
     #[command(subcommand)]
     Image(ImageCommand),
     /// Print a completion script for a shell
-    Completions {
+    #[command(alias = "completions")]
+    Completion {
         /// For which shell
         shell: Shell,
     },

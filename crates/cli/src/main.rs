@@ -2,6 +2,7 @@
 
 use careen_cli::args::{Cli, Command, Format, ImageCommand};
 use careen_cli::commands::Session;
+use careen_cli::complete::{self, Sought, live, script};
 use careen_cli::connect::{self, Managers, Surroundings};
 use careen_cli::console::{Console, Process};
 use careen_cli::docker_context::Wishes;
@@ -14,7 +15,7 @@ use careen_cli::registry::Credentials;
 use careen_cli::swarm::SwarmBackend;
 use clap::{CommandFactory, FromArgMatches};
 use std::ffi::OsString;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -41,13 +42,17 @@ fn carry_out(words: Vec<OsString>, format: &mut Format, console: &mut Process) -
         return Ok(Exit::Done);
     }
     let call = plugin::read(words)?;
+    if let Some((words, helps)) = complete::asked(&call.words) {
+        console.out(&completed(&words, helps, &call.docker))?;
+        return Ok(Exit::Done);
+    }
     if let Some(address) = std::env::var_os(socket::VARIABLE).filter(|_| call.is_plugin) {
         // Without it careen ends a little later.
         let _best_effort = socket::end_with_docker(&address);
     }
     let cli = parse(&call, &call.words, format)?;
-    if let Command::Completions { shell } = cli.command {
-        clap_complete::generate(shell, &mut Cli::command(), "careen", &mut std::io::stdout());
+    if let Command::Completion { shell } = cli.command {
+        std::io::stdout().write_all(&script::of(shell, &mut Cli::command()))?;
         return Ok(Exit::Done);
     }
     execute(&cli, &call.docker, console)
@@ -61,6 +66,18 @@ fn parse(call: &Call, words: &[OsString], format: &mut Format) -> Result<Cli, Fa
     let Some(words) = file::words(words, &matches)? else { return Ok(cli()) };
     let matches = call.called(Cli::command()).get_matches_from(words);
     Ok(Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()))
+}
+
+/// What may stand where somebody types. There is no error: a shell would show it in the middle of the line.
+fn completed(words: &[String], helps: bool, docker: &DockerFlags) -> String {
+    let completion = complete::complete(&Cli::command(), words);
+    let is_live = matches!(completion.sought, Sought::Nodes | Sought::Rollouts);
+    let routes = is_live.then(|| {
+        let wishes = wishes(&completion.hosts, completion.context.as_deref());
+        connect::routes(&wishes, &surroundings(docker, directory(docker))).ok()
+    });
+    let names = routes.flatten().map(|routes| live::names(completion.sought, routes));
+    complete::answer(&completion, &names.unwrap_or_default(), helps)
 }
 
 fn execute(cli: &Cli, docker: &DockerFlags, console: &mut Process) -> Result<Exit, Failure> {

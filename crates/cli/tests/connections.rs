@@ -1,6 +1,7 @@
 //! Which engine the binary asks, over real sockets: unix, TCP, TLS with certificates made here, and a program in the place of ssh.
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking, as tests do")]
 
+mod completion;
 mod engines;
 mod plugin;
 

@@ -73,9 +73,17 @@ fn a_wrong_call_exits_with_2_and_says_what_is_allowed() {
         assert!(error.contains(hint), "{args:?}: {error}");
     }
     assert_eq!(run(&mut careen(&["--help"])).0, 0);
-    let completions = careen(&["completions", "bash"]).output().unwrap();
-    assert_eq!(completions.status.code(), Some(0));
-    assert!(String::from_utf8_lossy(&completions.stdout).contains("restore"), "every command is completed");
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = careen(&["completion", shell]).output().unwrap();
+        assert_eq!(script.status.code(), Some(0));
+        let text = String::from_utf8(script.stdout).unwrap();
+        assert!(text.contains("__complete") || text.contains("restore"), "{shell}");
+    }
+    let candidates = careen(&["__complete", "rest"]).output().unwrap();
+    assert!(
+        String::from_utf8_lossy(&candidates.stdout).starts_with("restore\t"),
+        "every command is completed"
+    );
 }
 
 #[test]

@@ -55,7 +55,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
             Command::Abort(args) => self.abort(args),
             Command::Restore(args) => self.restore(args),
             // They need no swarm, so they are answered before there is one.
-            Command::Completions { .. } | Command::Image(_) => Ok(Exit::Done),
+            Command::Completion { .. } | Command::Image(_) => Ok(Exit::Done),
         }
     }
 
