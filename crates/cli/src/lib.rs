@@ -12,6 +12,7 @@
 //! - [`view`]: where a rollout stands; [`left`]: what rollouts that do not go on have left
 //! - [`follow`]: what an onlooker is told while it goes on
 //! - [`render`]: all that is shown, as text and as JSON; [`console`]: the terminal
+//! - [`filter`]: which rollouts are listed
 //! - [`past`]: how long the same work took before; [`known`]: what is known of rollouts; [`flags`]: how one was asked for
 //! - [`exit`], [`error`]: how a call ends
 //!
@@ -31,6 +32,7 @@ pub mod duration;
 pub mod error;
 pub mod exit;
 pub mod file;
+pub mod filter;
 pub mod flags;
 pub mod follow;
 pub mod given;
