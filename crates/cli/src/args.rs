@@ -75,7 +75,7 @@ pub enum Command {
     History(HistoryArgs),
     /// Show what was asked of a rollout that is over, and what came of it on each node
     Show(ShowArgs),
-    /// List rollouts, as docker lists things
+    /// List rollouts, with docker's -q and --filter
     Ls(LsArgs),
     /// Show all that is known of rollouts, as JSON
     Inspect(InspectArgs),
@@ -282,7 +282,8 @@ pub struct RolloutArgs {
     /// The payload's image; with --script or --dir the image that they are put into
     #[arg(long, value_parser = image, required_unless_present_any = ["script", "dir", "file"], value_name = "IMAGE")]
     pub image: Option<String>,
-    /// A file that says the same as these flags, in Compose's words (careen.yaml); flags that are typed win
+    /// A file that says the same as these flags, in Compose's words (careen.yaml), or - for standard input; flags that are
+    /// typed win
     #[arg(long, short, value_name = "FILE")]
     pub file: Option<PathBuf>,
     /// The payload's command

@@ -105,6 +105,10 @@ fn what_is_wrong_in_a_file_exits_with_2_and_is_told_with_its_place() {
         run(&mut careen(&["--host", "unix:///nowhere/x.sock", "plan", "-f", path, "--image", "j"]));
     assert_eq!(code, 7, "{error}");
     assert_eq!(run(&mut careen(&["plan", "-f", "/nowhere/careen.yaml"])).0, 2);
+    let mut piped = careen(&["plan", "-f", "-"]);
+    std::fs::write(path, "imag: i\n").unwrap();
+    let (code, error) = run(piped.stdin(std::fs::File::open(path).unwrap()));
+    assert_eq!((code, error.contains("careen: -:1:1: unknown key 'imag'")), (2, true), "{error}");
 }
 
 #[test]

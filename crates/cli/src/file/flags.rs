@@ -111,8 +111,8 @@ impl Reading<'_> {
             Yaml::Map(pairs) => pairs,
             Yaml::Null => return Ok(()),
             Yaml::Text(_) | Yaml::List(_) => {
-                let key = if above.is_empty() { "the file" } else { above };
-                return Err(kind(key, "a mapping", node));
+                let whole = Wrong::NoMapping { found: node.is.kind() }.at(node.at);
+                return Err(if above.is_empty() { whole } else { kind(above, "a mapping", node) });
             }
         };
         for (key, node) in pairs {

@@ -55,10 +55,13 @@ fn of_text(text: &str, directory: &Path, command: &Command) -> Result<Vec<Flag>,
 
 fn read(path: &Path) -> Result<String, UnusableFile> {
     let unreadable = |source: io::Error| UnusableFile::Unreadable { path: path.to_owned(), source };
-    let file = std::fs::File::open(path).map_err(unreadable)?;
     let mut text = String::new();
     let limit = u64::try_from(LONGEST).unwrap_or(u64::MAX).saturating_add(1);
-    file.take(limit).read_to_string(&mut text).map_err(unreadable)?;
+    let read = match path == Path::new("-") {
+        true => io::stdin().lock().take(limit).read_to_string(&mut text),
+        false => std::fs::File::open(path).and_then(|file| file.take(limit).read_to_string(&mut text)),
+    };
+    read.map_err(unreadable)?;
     if text.len() > LONGEST {
         return Err(UnusableFile::TooLong { path: path.to_owned(), most: LONGEST / 1024 });
     }

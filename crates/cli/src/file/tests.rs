@@ -142,7 +142,7 @@ fn names_are_taken_whatever_is_in_them() {
 const WRONG: &[(&str, &str)] = &[
     ("", "1:1: there is nothing in the file"),
     ("# nothing\n", "1:1: there is nothing in the file"),
-    ("image\n", "1:1: 'the file' wants a mapping, and here is a text"),
+    ("image\n", "1:1: a file is made of lines 'KEY: VALUE', and here is a text"),
     ("image: i\nimagee: j\n", "2:1: unknown key 'imagee': did you mean 'image'?"),
     ("image: i\nnonsense: j\n", "2:1: unknown key 'nonsense'; there are command, configs, deploy, "),
     ("image: i\nx-carren: {}\n", "2:1: unknown key 'x-carren': did you mean 'x-careen'?"),

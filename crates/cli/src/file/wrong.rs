@@ -52,6 +52,8 @@ pub enum Wrong {
     SecondDocument,
     #[error("there is nothing in the file")]
     Empty,
+    #[error("a file is made of lines 'KEY: VALUE', and here is {found}")]
+    NoMapping { found: &'static str },
     #[error("tags ('!…') are not read")]
     Tag,
     #[error("an alias ('*…') names what it is part of")]

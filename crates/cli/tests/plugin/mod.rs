@@ -55,6 +55,18 @@ fn help_and_errors_name_the_command_as_docker_has_it() {
 }
 
 #[test]
+fn dockers_own_completion_is_answered() {
+    let said = Docker::new().says(&["__complete", "careen", "rest"]);
+    assert!(
+        said.code == 0 && said.out.starts_with("restore\t") && said.out.ends_with("\n:4\n"),
+        "{}",
+        said.out
+    );
+    let said = Docker::new().says(&["__completeNoDesc", "careen", "plan", "--drain", "al"]);
+    assert_eq!(said.out, "always\n:4\n");
+}
+
+#[test]
 fn dockers_own_flags_say_which_engine_is_asked() {
     let (engine, docker) = (Engine::on_tcp(manager("m1")), Docker::new());
     docker.says(&["--host", &engine.host(), "careen", "status"]).reached();
