@@ -93,10 +93,11 @@ pub enum AtPath<'a> {
 }
 
 impl Keys {
-    /// Those of `plan`, out of the definition of the command line.
+    /// The flags that `plan` and `run` have in common, out of the definition of the command line: one file is for both.
     pub fn of(command: &Command) -> Self {
-        let flags = command.find_subcommand("plan").into_iter().flat_map(Command::get_arguments);
-        let flags = flags.filter(|arg| !arg.is_global_set() && !arg.is_hide_set());
+        let of = |name| command.find_subcommand(name).into_iter().flat_map(Command::get_arguments);
+        let of_run = |arg: &Arg| of("run").any(|other| other.get_id() == arg.get_id());
+        let flags = of("plan").filter(|arg| !arg.is_global_set() && !arg.is_hide_set() && of_run(arg));
         let keys = flags.filter_map(|arg| {
             let flag = arg.get_long().filter(|flag| !OF_THE_CALL.contains(flag))?;
             let compose = COMPOSE.iter().find(|(_, of)| *of == flag);

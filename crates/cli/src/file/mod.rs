@@ -16,7 +16,7 @@ pub mod yaml;
 use crate::args::Cli;
 use crate::call::{command_at, takes_value};
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Command, CommandFactory};
+use clap::{Arg, ArgMatches, Command, CommandFactory};
 use flags::{ARGUMENTS, Flag};
 use keys::Keys;
 use std::ffi::OsString;
@@ -68,8 +68,7 @@ fn read(path: &Path) -> Result<String, UnusableFile> {
     Ok(text)
 }
 
-/// The flags of the file behind the command, and behind them those that were typed. Of a flag that was typed the file's is left out,
-/// and so is one that cannot stand beside it; variables are more than one thing, and those that are typed come later and count.
+/// The flags of the file behind the command, and behind them those that were typed.
 fn merged(
     words: &[OsString],
     command: &Command,
@@ -77,30 +76,9 @@ fn merged(
     given: &ArgMatches,
     flags: &[Flag],
 ) -> Vec<OsString> {
-    let typed = |id: &str| {
-        let source = given.value_source(id);
-        matches!(source, Some(ValueSource::CommandLine | ValueSource::EnvVariable))
-    };
-    let of_command = command.find_subcommand(name);
-    let stands_back = |flag: &Flag| match flag.name.as_str() {
-        "env" => false,
-        ARGUMENTS => typed("args") || typed("command"),
-        name => of_command.is_some_and(|command| {
-            let is_named = |arg: &&clap::Arg| arg.get_long() == Some(name);
-            let Some(arg) = command.get_arguments().find(is_named) else { return false };
-            let excludes = |one: &clap::Arg, other: &clap::Arg| {
-                command.get_arg_conflicts_with(one).iter().any(|found| found.get_id() == other.get_id())
-            };
-            let mut all = command.get_arguments();
-            all.any(|one| {
-                typed(one.get_id().as_str())
-                    && (one.get_id() == arg.get_id() || excludes(one, arg) || excludes(arg, one))
-            })
-        }),
-    };
-    let kept: Vec<&Flag> = flags.iter().filter(|flag| !stands_back(flag)).collect();
-    let (arguments, kept): (Vec<&Flag>, Vec<&Flag>) =
-        kept.into_iter().partition(|flag| flag.name == ARGUMENTS);
+    let of_command = command.find_subcommand(name).unwrap_or(command);
+    let kept = flags.iter().filter(|flag| !stands_back(flag, of_command, given));
+    let (arguments, kept): (Vec<&Flag>, Vec<&Flag>) = kept.partition(|flag| flag.name == ARGUMENTS);
     let at = command_at(words.get(1..).unwrap_or_default(), takes_value(command));
     let (front, behind) = words.split_at(at.map_or(words.len(), |at| at + 2));
     let mut all: Vec<OsString> = front.to_vec();
@@ -111,6 +89,30 @@ fn merged(
     }
     all.extend(arguments.iter().map(|flag| flag.word()));
     all
+}
+
+/// Whether a flag of the file gives way: it was typed, or one beside which it cannot stand. Variables are more than one thing: those
+/// that are typed come later, and count.
+fn stands_back(flag: &Flag, command: &Command, given: &ArgMatches) -> bool {
+    let typed = |id: &str| {
+        let source = given.value_source(id);
+        matches!(source, Some(ValueSource::CommandLine | ValueSource::EnvVariable))
+    };
+    match flag.name.as_str() {
+        "env" => return false,
+        ARGUMENTS => return typed("args") || typed("command"),
+        _ => {}
+    }
+    let excludes = |one: &Arg, other: &Arg| {
+        command.get_arg_conflicts_with(one).iter().any(|found| found.get_id() == other.get_id())
+    };
+    let Some(of_file) = command.get_arguments().find(|arg| arg.get_long() == Some(&flag.name)) else {
+        return false;
+    };
+    command
+        .get_arguments()
+        .filter(|arg| typed(arg.get_id().as_str()))
+        .any(|arg| arg.get_id() == of_file.get_id() || excludes(arg, of_file) || excludes(of_file, arg))
 }
 
 /// Whether there is something to be carried out: clap does not ask where a file is named.
