@@ -12,6 +12,10 @@ use clap_complete::Shell;
 use std::path::PathBuf;
 use std::time::Duration;
 
+mod past;
+
+pub use past::{HistoryArgs, InspectArgs, LsArgs, ShowArgs};
+
 /// Upgrades, updates and configuration-manages every host of a Docker Swarm, with the swarm as the only transport.
 ///
 /// Ask a manager: on its host, or from elsewhere as with the docker CLI (--host, --context).
@@ -44,6 +48,7 @@ pub struct Common {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// For people.
+    #[value(alias = "table")]
     Text,
     /// For programs.
     Json,
@@ -70,6 +75,10 @@ pub enum Command {
     History(HistoryArgs),
     /// Show what was asked of a rollout that is over, and what came of it on each node
     Show(ShowArgs),
+    /// List rollouts, with docker's -q and --filter
+    Ls(LsArgs),
+    /// Show all that is known of rollouts, as JSON
+    Inspect(InspectArgs),
     /// Ask hosts a question, all at once, and show what each answers; changes nothing
     Ask(AskArgs),
     /// Show what exactly blocks, and what to do next
@@ -93,7 +102,8 @@ pub enum Command {
     #[command(subcommand)]
     Image(ImageCommand),
     /// Print a completion script for a shell
-    Completions {
+    #[command(alias = "completions")]
+    Completion {
         /// For which shell
         shell: Shell,
     },
@@ -226,26 +236,6 @@ pub struct LogsArgs {
     pub follow: bool,
 }
 
-/// `history`.
-#[derive(Debug, Clone, Args)]
-pub struct HistoryArgs {
-    /// Check that no record was altered or removed since it was written, and print the hash of the newest
-    #[arg(long)]
-    pub verify: bool,
-    /// The hash of a newest record as it was printed before and kept elsewhere: one of the records must have it
-    #[arg(long, requires = "verify", value_parser = sha256, value_name = "SHA256")]
-    pub head: Option<String>,
-}
-
-/// `show`.
-#[derive(Debug, Clone, Args)]
-pub struct ShowArgs {
-    /// The rollout, by its id or the beginning of it
-    pub run: String,
-    /// This node alone, by id or host name, or the beginning of one
-    pub node: Option<String>,
-}
-
 /// `ask`.
 #[derive(Debug, Clone, Args)]
 pub struct AskArgs {
@@ -290,8 +280,12 @@ pub struct WhichArgs {
 #[derive(Debug, Clone, Args)]
 pub struct RolloutArgs {
     /// The payload's image; with --script or --dir the image that they are put into
-    #[arg(long, value_parser = image, required_unless_present_any = ["script", "dir"], value_name = "IMAGE")]
+    #[arg(long, value_parser = image, required_unless_present_any = ["script", "dir", "file"], value_name = "IMAGE")]
     pub image: Option<String>,
+    /// A file that says the same as these flags, in Compose's words (careen.yaml), or - for standard input; flags that are
+    /// typed win
+    #[arg(long, short, value_name = "FILE")]
+    pub file: Option<PathBuf>,
     /// The payload's command
     #[arg(long, default_value = "install", value_parser = command_name, value_name = "NAME")]
     pub command: String,
@@ -519,8 +513,6 @@ enum InvalidValue {
     Duration(#[from] InvalidDuration),
     #[error("no time at all is no limit; leave --timeout out for none")]
     NoTime,
-    #[error("it is sha256: with 64 hexadecimal digits, as 'careen history --verify' prints it")]
-    Hash,
 }
 
 fn image(text: &str) -> Result<String, InvalidValue> {
@@ -540,12 +532,6 @@ fn constraint(text: &str) -> Result<String, InvalidConstraint> {
 fn spread(text: &str) -> Result<String, InvalidValue> {
     let no_key = text.contains('=') || Constraint::parse(&format!("{text}==x")).is_err();
     if no_key { Err(InvalidValue::Spread) } else { Ok(text.to_owned()) }
-}
-
-fn sha256(text: &str) -> Result<String, InvalidValue> {
-    let digits = text.strip_prefix("sha256:").unwrap_or(text).to_ascii_lowercase();
-    let whole = digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if whole { Ok(digits) } else { Err(InvalidValue::Hash) }
 }
 
 fn time_limit(text: &str) -> Result<Duration, InvalidValue> {

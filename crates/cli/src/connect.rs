@@ -52,6 +52,9 @@ pub enum UnusableHost {
     /// TLS, and nobody knows where certificates are.
     #[error("TLS to {host} cannot be set up: none of DOCKER_CERT_PATH, DOCKER_CONFIG and HOME is set")]
     NoDirectory { host: String },
+    /// careen as a plugin of docker's.
+    #[error("careen does not read docker's {flag}")]
+    DockerFlag { flag: String },
 }
 
 impl UnusableHost {
@@ -68,7 +71,7 @@ impl UnusableHost {
                 | UnusableContext::NoDirectory { .. }
                 | UnusableContext::Damaged { .. },
             ) => "say which engine is meant: --host unix:///run/docker.sock is this machine's",
-            Self::Certificates { .. } | Self::NoDirectory { .. } => {
+            Self::Certificates { .. } | Self::NoDirectory { .. } | Self::DockerFlag { .. } => {
                 "DOCKER_CERT_PATH says where ca.pem, cert.pem and key.pem are; a context has its own ('docker context update')"
             }
         }

@@ -4,6 +4,7 @@ use crate::backend::BackendError;
 use crate::connect::{NoManager, UnusableHost};
 use crate::delivery::Undeliverable;
 use crate::exit::Exit;
+use crate::file::wrong::UnusableFile;
 use crate::given::InvalidGiven;
 use crate::known::NotRemembered;
 use crate::target::NotPushed;
@@ -24,6 +25,9 @@ pub enum Failure {
     /// The engine's address is of no use.
     #[error(transparent)]
     Host(#[from] UnusableHost),
+    /// `careen.yaml` is of no use.
+    #[error(transparent)]
+    File(#[from] UnusableFile),
     /// A rollout would do harm.
     #[error("the rollout is refused, for the reasons above; nothing was changed")]
     Refused,
@@ -187,6 +191,7 @@ impl Failure {
                 Exit::Refused
             }
             Self::Host(_)
+            | Self::File(_)
             | Self::NobodyToAsk
             | Self::NobodyToAskAboutThat
             | Self::NobodyToAskAboutNodes
@@ -236,6 +241,7 @@ impl Failure {
         match self {
             Self::Backend(error) => next_of_backend(error),
             Self::Host(unusable) => Some(unusable.next()),
+            Self::File(unusable) => unusable.next(),
             Self::NobodyToAsk => Some("say --yes; 'careen plan' with the same flags shows what would happen"),
             Self::NoSuchGiven { kind: GivenKind::Secret, .. } => Some("'docker secret ls' lists them"),
             Self::NoSuchGiven { kind: GivenKind::Config, .. } => Some("'docker config ls' lists them"),
@@ -262,16 +268,8 @@ impl Failure {
             }
             Self::NoQuestion { .. } => Some("'careen run --image IMAGE' carries it out, node after node"),
             Self::NobodyToAskAboutThat => Some("say --yes; 'careen status' shows what is left"),
-            Self::CannotRestore { why: CannotRestore::GoesOn { .. }, .. } => {
-                Some("'careen skip NODE' leaves it out of the rollout; 'careen abort' ends the rollout")
-            }
-            Self::NotGivenBack | Self::CannotRestore { why: CannotRestore::Nothing, .. } => {
-                Some("'careen status' shows what is left")
-            }
-            Self::CannotRestore { why: CannotRestore::Corrupt(_), .. } => Some(
-                "'docker node inspect NODE' shows the label careen.node, and what 'careen-agent list' says on the host tells how \
-                 far it is; 'docker node update --label-rm careen.node NODE' removes it",
-            ),
+            Self::CannotRestore { why, .. } => Some(next_of_restore(why)),
+            Self::NotGivenBack => Some("'careen status' shows what is left"),
             Self::StillThere { .. } => Some(
                 "'docker service ps SERVICE' shows where; the same command goes on where this one stopped",
             ),
@@ -292,6 +290,19 @@ impl Failure {
             ),
             Self::Undeliverable(_) | Self::Given(_) | Self::NotPushed { .. } => None,
             Self::Refused | Self::Declined | Self::Pass(_) | Self::Output(_) | Self::Json(_) => None,
+        }
+    }
+}
+
+const fn next_of_restore(why: &CannotRestore) -> &'static str {
+    match why {
+        CannotRestore::GoesOn { .. } => {
+            "'careen skip NODE' leaves it out of the rollout; 'careen abort' ends the rollout"
+        }
+        CannotRestore::Nothing => "'careen status' shows what is left",
+        CannotRestore::Corrupt(_) => {
+            "'docker node inspect NODE' shows the label careen.node, and what 'careen-agent list' says on the host tells how \
+             far it is; 'docker node update --label-rm careen.node NODE' removes it"
         }
     }
 }

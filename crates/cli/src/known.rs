@@ -118,12 +118,22 @@ impl NotRemembered {
 
 /// The rollout that is called so, if it is over.
 pub fn find_over<'a>(known: &'a [Summary], given: &str) -> Result<&'a Summary, NotRemembered> {
+    let one = find_rollout(known, given)?;
+    match one.control {
+        Control::Finished { .. } => Ok(one),
+        Control::Running | Control::Paused { .. } | Control::Aborting => {
+            Err(NotRemembered::NotOver { rollout: one.spec.id.clone() })
+        }
+    }
+}
+
+/// The rollout that is called so, whether it is over or not.
+pub fn find_rollout<'a>(known: &'a [Summary], given: &str) -> Result<&'a Summary, NotRemembered> {
     let id = |summary: &&Summary| summary.spec.id.to_string();
     let given = given.to_owned();
     let found = called(known, &given, |summary| [summary.spec.id.as_str(), summary.spec.id.as_str()]);
     match &found[..] {
-        [one] if matches!(one.control, Control::Finished { .. }) => Ok(one),
-        [one] => Err(NotRemembered::NotOver { rollout: one.spec.id.clone() }),
+        [one] => Ok(one),
         [] => Err(NotRemembered::Rollout { given }),
         several => Err(NotRemembered::Several { given, names: several.iter().map(id).collect() }),
     }

@@ -3,12 +3,16 @@
 //!
 //! - [`args`], [`duration`], [`phase_limit`], [`spec`]: flags, and the rollout that they describe; [`given`], [`delivery`]: what hosts get besides the
 //!   image; [`registry`], [`push`]: credentials, and images on their way to a registry
+//! - [`complete`]: what may stand where somebody types
+//! - [`mod@file`]: a rollout in a file (`careen.yaml`)
+//! - [`plugin`], [`call`]: how docker calls careen, and the words of a call before they are read
 //! - [`backend`]: what is needed of a swarm, as a trait; [`swarm`]: over careen-swarm; [`connect`], [`docker_context`],
 //!   [`host`]: which engine is asked; [`transport`]: the ways to those of other machines
 //! - [`commands`]: one flow for each command
 //! - [`view`]: where a rollout stands; [`left`]: what rollouts that do not go on have left
 //! - [`follow`]: what an onlooker is told while it goes on
 //! - [`render`]: all that is shown, as text and as JSON; [`console`]: the terminal
+//! - [`filter`]: which rollouts are listed
 //! - [`past`]: how long the same work took before; [`known`]: what is known of rollouts; [`flags`]: how one was asked for
 //! - [`exit`], [`error`]: how a call ends
 //!
@@ -16,7 +20,9 @@
 
 pub mod args;
 pub mod backend;
+pub mod call;
 pub mod commands;
+pub mod complete;
 pub mod connect;
 pub mod console;
 pub mod delivery;
@@ -25,6 +31,8 @@ pub mod docker_context;
 pub mod duration;
 pub mod error;
 pub mod exit;
+pub mod file;
+pub mod filter;
 pub mod flags;
 pub mod follow;
 pub mod given;
@@ -35,6 +43,7 @@ pub mod left;
 mod log;
 pub mod past;
 pub mod phase_limit;
+pub mod plugin;
 pub mod push;
 pub mod registry;
 pub mod render;

@@ -1,42 +1,89 @@
 //! `careen`: reads the command line and the environment, and says how it ended.
 
-use careen_cli::args::{Cli, Command, Common, ImageCommand};
+use careen_cli::args::{Cli, Command, Format, ImageCommand};
 use careen_cli::commands::Session;
+use careen_cli::complete::{self, Sought, live, script};
 use careen_cli::connect::{self, Managers, Surroundings};
 use careen_cli::console::{Console, Process};
 use careen_cli::docker_context::Wishes;
 use careen_cli::error::Failure;
 use careen_cli::exit::Exit;
+use careen_cli::file;
+use careen_cli::plugin::{self, Call, DockerFlags, socket};
 use careen_cli::push;
 use careen_cli::registry::Credentials;
 use careen_cli::swarm::SwarmBackend;
-use clap::{CommandFactory, Parser};
-use std::io::ErrorKind;
+use clap::{CommandFactory, FromArgMatches};
+use std::ffi::OsString;
+use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    if let Command::Completions { shell } = cli.command {
-        clap_complete::generate(shell, &mut Cli::command(), "careen", &mut std::io::stdout());
-        return Exit::Done.into();
-    }
+    let words: Vec<OsString> = std::env::args_os().collect();
     let mut console = Process::new();
-    match execute(&cli, &mut console) {
+    let mut format = Format::Text;
+    match carry_out(words, &mut format, &mut console) {
         Ok(exit) => exit.into(),
         // Who reads no further wants no further word.
         Err(Failure::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Exit::Other.into(),
         Err(failure) => {
             // There is no other place to say it.
-            let _best_effort = console.err(&careen_cli::render::failure::text(&failure, cli.common.format));
+            let _best_effort = console.err(&careen_cli::render::failure::text(&failure, format));
             failure.exit().into()
         }
     }
 }
 
-fn execute(cli: &Cli, console: &mut Process) -> Result<Exit, Failure> {
-    let routes = connect::routes(&wishes(&cli.common), &surroundings())?;
-    let credentials = Credentials::of_directory(docker_directory());
+/// Does what a call wants. `format` is known as soon as the call is read.
+fn carry_out(words: Vec<OsString>, format: &mut Format, console: &mut Process) -> Result<Exit, Failure> {
+    if let Some(metadata) = plugin::metadata(&words) {
+        console.out(&(metadata? + "\n"))?;
+        return Ok(Exit::Done);
+    }
+    let call = plugin::read(words)?;
+    if let Some((words, helps)) = complete::asked(&call.words) {
+        console.out(&completed(&words, helps, &call.docker))?;
+        return Ok(Exit::Done);
+    }
+    if let Some(address) = std::env::var_os(socket::VARIABLE).filter(|_| call.is_plugin) {
+        // Without it careen ends a little later.
+        let _best_effort = socket::end_with_docker(&address);
+    }
+    let cli = parse(&call, &call.words, format)?;
+    if let Command::Completion { shell } = cli.command {
+        std::io::stdout().write_all(&script::of(shell, &mut Cli::command()))?;
+        return Ok(Exit::Done);
+    }
+    execute(&cli, &call.docker, console)
+}
+
+/// What the words mean, those of the file that they name among them; a wrong call, and one for help, ends here.
+fn parse(call: &Call, words: &[OsString], format: &mut Format) -> Result<Cli, Failure> {
+    let matches = call.called(Cli::command()).get_matches_from(words);
+    let cli = || Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    *format = cli().common.format;
+    let Some(words) = file::words(words, &matches)? else { return Ok(cli()) };
+    let matches = call.called(Cli::command()).get_matches_from(words);
+    Ok(Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()))
+}
+
+/// What may stand where somebody types. There is no error: a shell would show it in the middle of the line.
+fn completed(words: &[String], helps: bool, docker: &DockerFlags) -> String {
+    let completion = complete::complete(&Cli::command(), words);
+    let is_live = matches!(completion.sought, Sought::Nodes | Sought::Rollouts);
+    let routes = is_live.then(|| {
+        let wishes = wishes(&completion.hosts, completion.context.as_deref());
+        connect::routes(&wishes, &surroundings(docker, directory(docker))).ok()
+    });
+    let names = routes.flatten().map(|routes| live::names(completion.sought, routes));
+    complete::answer(&completion, &names.unwrap_or_default(), helps)
+}
+
+fn execute(cli: &Cli, docker: &DockerFlags, console: &mut Process) -> Result<Exit, Failure> {
+    let wishes = wishes(&cli.common.hosts, cli.common.context.as_deref());
+    let routes = connect::routes(&wishes, &surroundings(docker, directory(docker)))?;
+    let credentials = Credentials::of_directory(directory(docker));
     if let Command::Image(ImageCommand::Push(args)) = &cli.command {
         let engine = connect::any_engine(&routes)?;
         return push::push(&engine, &credentials, args, cli.common.format, console);
@@ -48,22 +95,25 @@ fn execute(cli: &Cli, console: &mut Process) -> Result<Exit, Failure> {
     session.execute(&cli.command)
 }
 
-fn wishes(common: &Common) -> Wishes {
+fn wishes(hosts: &[String], context: Option<&str>) -> Wishes {
     let variable = |name| std::env::var(name).ok();
     let (docker_host, docker_context) = (variable("DOCKER_HOST"), variable("DOCKER_CONTEXT"));
-    Wishes { hosts: common.hosts.clone(), context: common.context.clone(), docker_host, docker_context }
+    Wishes { hosts: hosts.to_vec(), context: context.map(str::to_owned), docker_host, docker_context }
 }
 
-fn surroundings() -> Surroundings {
+fn surroundings(docker: &DockerFlags, directory: Option<PathBuf>) -> Surroundings {
     let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    let verify = is_set("DOCKER_TLS_VERIFY");
+    let verify = docker.verify || is_set("DOCKER_TLS_VERIFY");
     let certificates =
         std::env::var_os("DOCKER_CERT_PATH").filter(|path| !path.is_empty()).map(PathBuf::from);
-    Surroundings { directory: docker_directory(), certificates, tls: verify || is_set("DOCKER_TLS"), verify }
+    Surroundings { directory, certificates, tls: verify || docker.tls || is_set("DOCKER_TLS"), verify }
 }
 
 /// Where the docker CLI keeps its config file.
-fn docker_directory() -> Option<PathBuf> {
+fn directory(docker: &DockerFlags) -> Option<PathBuf> {
+    if docker.directory.is_some() {
+        return docker.directory.clone();
+    }
     let given = std::env::var_os("DOCKER_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
     given.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".docker")))
 }

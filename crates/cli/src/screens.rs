@@ -20,20 +20,22 @@
 //! past ID done|with-failures FROM TO       a rollout that is over, with a record; `ended` lines behind it are its nodes
 //! script TEXT                              the script that was its payload
 //! by-hand alter|remove ID                  somebody lays hand on a record
-//! show plan|status|why [NODE]|live COLUMNS|history [--verify]|show ID [NODE], each also with --format json
+//! show plan|status|why [NODE]|live COLUMNS|history [--verify]|show ID [NODE]|ls [FLAGS]|inspect ID, each also with --format json
 //! ```
 
+use crate::args::{Cli, Command};
 use crate::backend::{EndedNode, Summary};
 use crate::error::Failure;
 use crate::exit::Exit;
-use crate::known;
 use crate::render::history::{HistoryList, Verified};
+use crate::render::listed::Listed;
 use crate::render::plan_page::Planned;
-use crate::render::record::Recorded;
+use crate::render::record::{Inspected, Recorded};
 use crate::render::text::Page;
 use crate::render::{Screen, failure, live, plan_page, status, why, words};
 use crate::testing::{agent, cluster, manager, service, spec, task, worker};
 use crate::view::{NodeStanding, Standing, look};
+use crate::{filter, known};
 use careen_contract::answer::Answer;
 use careen_contract::report::HostPhase;
 use careen_contract::{label, object};
@@ -49,6 +51,7 @@ use careen_planner::rollout::{Ask, Control, NodeResult};
 use careen_planner::state::NodeRecord;
 use careen_planner::{Hold, NodeId, NodeState, Observed, RolloutId, Spec, Version, Watch};
 use careen_swarm::{ConfigObject, History, HistoryNode, KeptFile};
+use clap::Parser;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -321,6 +324,19 @@ impl Scene {
         match (what, about) {
             ("history", "") => show(&HistoryList { known: &known }),
             ("history", "--verify") => show(&Verified(&careen_swarm::verify(&self.records, &[], &[]))),
+            ("ls", about) => {
+                let words = ["careen", "ls"].into_iter().chain(about.split_whitespace());
+                let Command::Ls(args) = Cli::try_parse_from(words).unwrap().command else { unreachable!() };
+                let fits = |one: &&Summary| {
+                    let nodes: Vec<&str> = one.nodes.iter().map(|node| node.hostname.as_str()).collect();
+                    filter::fits(&args.filters, one, &nodes)
+                };
+                show(&Listed { rollouts: known.iter().filter(fits).collect(), quiet: args.quiet });
+            }
+            ("inspect", run) => {
+                let found = known.iter().filter(|one| one.spec.id.as_str() == run).collect();
+                show(&Inspected(found));
+            }
             (_, about) => {
                 let (run, node) = about.split_once(' ').unwrap_or((about, ""));
                 let summary = known.iter().find(|one| one.spec.id.as_str() == run).unwrap();
@@ -387,7 +403,7 @@ impl Scene {
                 nodes.retain(|node| about.is_empty() || node.hostname == about);
                 why::page(&standing, &nodes, &mut page);
             }
-            "history" | "show" => self.of_records(what, about, &mut page),
+            "history" | "show" | "ls" | "inspect" => self.of_records(what, about, &mut page),
             "live" => return self.live(about.parse().unwrap()),
             _ => panic!("'{show}' shows nothing"),
         }
@@ -469,9 +485,16 @@ fn the_samples_of_the_documents_are_parts_of_the_screens() {
     let kept: String = files("txt").iter().map(|path| fs::read_to_string(path).unwrap()).collect();
     let samples = document.split("```console\n").skip(1).map(|rest| rest.split("```").next().unwrap());
     let of_screens = |sample: &&str| {
-        ["$ careen plan", "$ careen status", "$ careen why", "$ careen history", "$ careen show"]
-            .iter()
-            .any(|it| sample.starts_with(it))
+        [
+            "$ careen plan",
+            "$ careen status",
+            "$ careen why",
+            "$ careen history",
+            "$ careen show",
+            "$ careen ls",
+        ]
+        .iter()
+        .any(|it| sample.starts_with(it))
     };
     let samples: Vec<&str> = samples.filter(of_screens).collect();
     assert!(samples.len() > 2, "{samples:?}");

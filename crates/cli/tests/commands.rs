@@ -909,6 +909,38 @@ fn what_was_asked_and_what_came_of_it_can_be_read_when_it_is_over() {
 }
 
 #[test]
+fn rollouts_are_listed_and_inspected_in_dockers_way() {
+    let (sim, [first, second, third]) = three_rollouts();
+    let ids = |words: &str| {
+        assert_eq!(exit(sim.call(words)), 0, "{words}: {}", sim.err());
+        sim.out().lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(ids("ls -q"), [&*third, &*second, &*first]);
+    assert_eq!(ids("ls -q --filter status=failed"), [&*third]);
+    assert_eq!(ids("ls -q -f node=w1 -f status=done"), [&*first], "the second was about w2 alone");
+    assert_eq!(ids(&format!("ls -q --filter id={second} --filter id={first}")), [&*second, &*first]);
+    assert!(ids("ls -q --filter by=nobody").is_empty());
+    assert_eq!(ids("ls --filter by=nobody").len(), 1, "the header");
+    let listed = ids("ls --format json --filter status=done");
+    let one: serde_json::Value = serde_json::from_str(&listed[1]).unwrap();
+    assert_eq!((listed.len(), &one["id"]), (2, &first.as_str().into()));
+    assert_eq!(exit(sim.call(&format!("inspect {first} {third}"))), 0);
+    let inspected = json(&sim);
+    assert_eq!((&inspected[0]["id"], &inspected[1]["id"]), (&first.as_str().into(), &third.as_str().into()));
+    assert_eq!(exit(sim.call(&format!("inspect {first} nobody"))), 2);
+    assert!(sim.out().is_empty(), "{}", sim.out());
+    // One that goes on is in no record yet.
+    attempts_end(&sim, "w1", AttemptEnd::Well);
+    assert_eq!(exit(sim.call("run --image update --node w1 --yes --detach")), 0);
+    let id = sim.0.borrow().spec.as_ref().unwrap().id.to_string();
+    assert_eq!(ids("ls -q -f status=running"), [&*id]);
+    assert_eq!(ids("ls -q -f node=w1 -f status=running"), [&*id]);
+    assert!(ids("ls -q -f node=w2 -f status=running").is_empty());
+    assert_eq!(exit(sim.call(&format!("inspect {id}"))), 0);
+    assert_eq!(json(&sim)[0]["control"]["state"], "running", "{}", sim.out());
+}
+
+#[test]
 fn a_run_or_a_node_that_is_not_meant_alone_is_no_answer() {
     let (sim, [first, ..]) = three_rollouts();
     for (words, code, told) in [

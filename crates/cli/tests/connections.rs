@@ -1,7 +1,9 @@
 //! Which engine the binary asks, over real sockets: unix, TCP, TLS with certificates made here, and a program in the place of ssh.
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking, as tests do")]
 
+mod completion;
 mod engines;
+mod plugin;
 
 use careen_cli::connect::{self, Connected, Managers, NoManager, Surroundings};
 use careen_cli::docker_context::Wishes;
@@ -41,7 +43,12 @@ impl Caller {
     }
 
     fn says(&self, args: &[&str]) -> Said {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_careen"));
+        self.says_as(Path::new(env!("CARGO_BIN_EXE_careen")), args)
+    }
+
+    /// The same of the binary under another name.
+    fn says_as(&self, program: &Path, args: &[&str]) -> Said {
+        let mut command = Command::new(program);
         command.args(args).env_clear().env("HOME", self.home.path()).stdin(Stdio::null());
         let output = command.envs(self.variables.iter().cloned()).output().unwrap();
         Said {

@@ -73,9 +73,42 @@ fn a_wrong_call_exits_with_2_and_says_what_is_allowed() {
         assert!(error.contains(hint), "{args:?}: {error}");
     }
     assert_eq!(run(&mut careen(&["--help"])).0, 0);
-    let completions = careen(&["completions", "bash"]).output().unwrap();
-    assert_eq!(completions.status.code(), Some(0));
-    assert!(String::from_utf8_lossy(&completions.stdout).contains("restore"), "every command is completed");
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = careen(&["completion", shell]).output().unwrap();
+        assert_eq!(script.status.code(), Some(0));
+        let text = String::from_utf8(script.stdout).unwrap();
+        assert!(text.contains("__complete") || text.contains("restore"), "{shell}");
+    }
+    let candidates = careen(&["__complete", "rest"]).output().unwrap();
+    assert!(
+        String::from_utf8_lossy(&candidates.stdout).starts_with("restore\t"),
+        "every command is completed"
+    );
+}
+
+#[test]
+fn what_is_wrong_in_a_file_exits_with_2_and_is_told_with_its_place() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("careen.yaml");
+    let path = path.to_str().unwrap();
+    std::fs::write(path, "image: i\ndeploy:\n  update_config:\n    paralellism: 2\n").unwrap();
+    let (code, error) = run(&mut careen(&["run", "-f", path]));
+    assert_eq!(code, 2, "{error}");
+    let told = ":4:5: unknown key 'deploy.update_config.paralellism': did you mean 'parallelism'?; nothing was changed";
+    assert!(error.contains(&format!("{path}{told}")), "{error}");
+    let (code, error) = run(&mut careen(&["--format", "json", "plan", "--file", path]));
+    let json: serde_json::Value = serde_json::from_str(&error).unwrap();
+    assert_eq!((code, &json["event"], &json["exit"]), (2, &"error".into(), &2.into()), "{error}");
+    // A right one gets as far as the engine, in front of a flag that is typed.
+    std::fs::write(path, "image: i\ncommand: [check, --fast]\n").unwrap();
+    let (code, error) =
+        run(&mut careen(&["--host", "unix:///nowhere/x.sock", "plan", "-f", path, "--image", "j"]));
+    assert_eq!(code, 7, "{error}");
+    assert_eq!(run(&mut careen(&["plan", "-f", "/nowhere/careen.yaml"])).0, 2);
+    let mut piped = careen(&["plan", "-f", "-"]);
+    std::fs::write(path, "imag: i\n").unwrap();
+    let (code, error) = run(piped.stdin(std::fs::File::open(path).unwrap()));
+    assert_eq!((code, error.contains("careen: -:1:1: unknown key 'imag'")), (2, true), "{error}");
 }
 
 #[test]

@@ -171,3 +171,36 @@ fn a_wrong_call_changes_nothing() {
     assert_eq!(call(&["--host", "unix:///nowhere.sock", "status"]), 7);
     assert_eq!(scene.json(&["status"])["rollout"], Value::Null);
 }
+
+#[test]
+fn a_file_is_rolled_out_through_dockers_own_command() {
+    const PLUGIN: &str = "/usr/libexec/docker/cli-plugins/docker-careen";
+    let scene = scene();
+    scene.sh("n1", &format!("mkdir -p \"$(dirname {PLUGIN})\"; ln -sf \"$(command -v careen)\" {PLUGIN}"));
+    let file = format!(
+        "image: {}\ncommand: install plain\ndeploy:\n  update_config: {{monitor: 1s, parallelism: 2}}\n\
+         x-careen:\n  node: [n2, n3]\n  canaries: 0\n  allow-gaps: true\n",
+        scene.image
+    );
+    scene.sh("n1", &format!("cat >/run/careen.yaml <<'END'\n{file}END"));
+    let plugins =
+        scene.sh("n1", "docker info --format '{{range .ClientInfo.Plugins}}{{.Name}} {{.Err}}\n{{end}}'");
+    assert!(plugins.lines().any(|line| line.starts_with("careen ") && line.contains("nil")), "{plugins}");
+
+    let ran = scene.node("n1").sh("docker careen run -f /run/careen.yaml --node n2 --yes").expect("docker");
+    assert_eq!(ran.status, 0, "{ran:?}");
+    assert_eq!(scene.ran("n2"), "prepare install verify ");
+    assert_eq!(scene.ran("n3"), "", "a flag that is typed wins");
+    let wrong = scene.node("n1").sh("docker careen plan -f /run/careen.yaml --frobnicate").expect("docker");
+    assert!(wrong.status == 2 && wrong.stderr.contains("docker careen plan"), "{wrong:?}");
+
+    let offered = scene.sh("n1", "docker __complete careen retry ''");
+    let offered: Vec<&str> = offered.lines().collect();
+    assert!(["n1", "n2", "n3"].iter().all(|name| offered.contains(name)), "{offered:?}");
+    let id = scene.word("n1", "docker careen ls -q --filter status=done --filter node=n2 | head -n 1");
+    let inspected = scene.sh("n1", &format!("docker careen inspect {id}"));
+    let inspected: Value = serde_json::from_str(&inspected).unwrap_or_default();
+    assert_eq!((&inspected[0]["id"], &inspected[0]["args"][0]), (&id.as_str().into(), &"plain".into()));
+    scene.sh("n1", &format!("rm {PLUGIN} /run/careen.yaml"));
+    scene.assert_nothing_is_left();
+}

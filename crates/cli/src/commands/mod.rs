@@ -4,6 +4,7 @@
 mod ask;
 mod follow;
 mod history;
+mod list;
 mod local;
 mod logs;
 mod probe;
@@ -47,6 +48,8 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
             Command::Logs(args) => self.logs(args),
             Command::History(args) => self.history(args),
             Command::Show(args) => self.record(args),
+            Command::Ls(args) => self.list(args),
+            Command::Inspect(args) => self.inspect(args),
             Command::Ask(args) => self.inquire(args),
             Command::Pause => self.pause(),
             Command::Resume(args) => self.resume(args),
@@ -55,7 +58,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
             Command::Abort(args) => self.abort(args),
             Command::Restore(args) => self.restore(args),
             // They need no swarm, so they are answered before there is one.
-            Command::Completions { .. } | Command::Image(_) => Ok(Exit::Done),
+            Command::Completion { .. } | Command::Image(_) => Ok(Exit::Done),
         }
     }
 

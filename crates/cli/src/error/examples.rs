@@ -6,6 +6,7 @@ use crate::connect::{NoManager, UnusableHost};
 use crate::delivery::Undeliverable;
 use crate::docker_config::Unreadable;
 use crate::docker_context::UnusableContext;
+use crate::file::wrong::{Place, UnusableFile, Wrong};
 use crate::given::{InvalidGiven, InvalidVariable};
 use crate::host::Host;
 use crate::known::NotRemembered;
@@ -21,7 +22,7 @@ use careen_upgrade::options::InvalidOptions;
 use std::io::{Error, ErrorKind};
 
 /// How many kinds there are; a new one has to be given a number, and an example.
-const KINDS: usize = 36;
+const KINDS: usize = 37;
 
 /// Which kind of failure one is.
 const fn kind(failure: &Failure) -> usize {
@@ -62,6 +63,7 @@ const fn kind(failure: &Failure) -> usize {
         Failure::NoQuestion { .. } => 33,
         Failure::CannotAsk { .. } => 34,
         Failure::NotRemembered(_) => 35,
+        Failure::File(_) => 36,
     }
 }
 
@@ -121,6 +123,26 @@ fn not_pushed(source: NotPushed) -> Failure {
     Failure::NotPushed { image: "update".to_owned(), source }
 }
 
+fn of_file(why: Wrong) -> Failure {
+    let located = why.at(Place { line: 4, column: 5 });
+    UnusableFile::At { path: "hosts.yaml".into(), located }.into()
+}
+
+fn of_files() -> Vec<Failure> {
+    let key = || "imagee".to_owned();
+    vec![
+        UnusableFile::Unreadable { path: "hosts.yaml".into(), source: Error::from(ErrorKind::NotFound) }
+            .into(),
+        UnusableFile::NoPayload { path: "hosts.yaml".into() }.into(),
+        of_file(Wrong::Unknown { key: key(), near: Some("image".to_owned()), known: Vec::new() }),
+        of_file(Wrong::Twice { key: key(), first: Place { line: 1, column: 1 } }),
+        of_file(Wrong::Type { key: "image".to_owned(), wanted: "a text or a number", found: "a list" }),
+        of_file(Wrong::Tab),
+        of_file(Wrong::TooMuch { most: 10_000 }),
+        of_file(Wrong::Variable { key: "image".to_owned() }),
+    ]
+}
+
 fn unusable(why: impl Into<UnusableHost>) -> Failure {
     let why: UnusableHost = why.into();
     why.into()
@@ -146,6 +168,7 @@ fn of_calls() -> Vec<Failure> {
             host: "tcp://m1:2376".to_owned(),
             source: InvalidCertificates::NoKey { path: "/root/.docker/key.pem".into() },
         }),
+        unusable(UnusableHost::DockerFlag { flag: "--tlscacert".to_owned() }),
         Undeliverable::Unreadable { path: "fix.sh".into(), source: missing() }.into(),
         Undeliverable::Command { command: "install".to_owned(), why: "is not there".to_owned() }.into(),
         InvalidGiven::from(InvalidVariable::NoValue { name: "A".to_owned() }).into(),
@@ -210,7 +233,8 @@ fn illegal() -> careen_planner::state::IllegalStep {
 impl Failure {
     /// One of each kind.
     pub(crate) fn examples() -> Vec<Self> {
-        let all: Vec<Self> = [of_swarm(), of_calls(), of_rollouts()].into_iter().flatten().collect();
+        let all: Vec<Self> =
+            [of_swarm(), of_calls(), of_files(), of_rollouts()].into_iter().flatten().collect();
         for number in 0..KINDS {
             assert!(all.iter().any(|failure| kind(failure) == number), "kind {number} has no example");
         }

@@ -73,15 +73,20 @@ impl Screen for HistoryList<'_> {
             page.line("the swarm remembers no rollout");
             return;
         }
-        let header = ["RUN", "SUBMITTED", "TOOK", "STATE", "NODES", "BY", "WHAT"];
-        let header = header.map(|text| Span::new(Look::Dim, text)).to_vec();
-        let rows: Vec<Vec<Span>> = std::iter::once(header).chain(self.known.iter().map(row)).collect();
-        page.table(&rows);
+        table(&self.known.iter().collect::<Vec<_>>(), page);
     }
 
     fn json(&self) -> serde_json::Result<String> {
         json_page(&ListJson { rollouts: self.known.iter().map(RunJson::of).collect() })
     }
+}
+
+/// Rollouts, one a line, with a header.
+pub fn table(rollouts: &[&Summary], page: &mut Page) {
+    let header = ["RUN", "SUBMITTED", "TOOK", "STATE", "NODES", "BY", "WHAT"];
+    let header = header.map(|text| Span::new(Look::Dim, text)).to_vec();
+    let rows: Vec<Vec<Span>> = std::iter::once(header).chain(rollouts.iter().map(|one| row(one))).collect();
+    page.table(&rows);
 }
 
 fn row(summary: &Summary) -> Vec<Span> {

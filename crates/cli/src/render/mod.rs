@@ -5,7 +5,7 @@
 //!   [`notes`]: lines for people alone, and questions; [`failure`]: a command that failed
 //! - [`status`], [`status_json`], [`plan_page`], [`why`], [`left`], [`controller`]: the pages and the JSON behind those
 //! - [`answers`]: what hosts answer to `ask`
-//! - [`history`], [`record`]: what is remembered of rollouts that are over
+//! - [`history`], [`record`], [`listed`]: what is remembered of rollouts that are over
 //! - [`live`]: the picture of a rollout that goes on
 //! - [`words`]: states, holds and failures as sentences, with each [`step`] that comes next
 //! - [`text`]: the terminal: colours, columns, and nothing that does harm to it
@@ -18,6 +18,7 @@ pub mod events;
 pub mod failure;
 pub mod history;
 pub mod left;
+pub mod listed;
 pub mod live;
 pub mod notes;
 pub mod plan_page;

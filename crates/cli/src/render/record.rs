@@ -80,16 +80,34 @@ impl Screen for Recorded<'_> {
             Some(node) => vec![node],
             None => summary.nodes.iter().collect(),
         };
-        let record = summary.record.as_ref();
-        json_page(&RecordedJson {
-            rollout: RecordJson {
-                run: RunJson::of(summary),
-                flags: flags(&summary.spec),
-                files: record.map(|record| &*record.files).unwrap_or_default(),
-                spec: &summary.spec,
-                nodes: nodes.into_iter().map(node_json).collect(),
-            },
-        })
+        json_page(&RecordedJson { rollout: record_json(summary, nodes) })
+    }
+}
+
+/// `careen inspect RUN…`: an array, as docker's `inspect` prints, for people and programs alike.
+#[derive(Debug, Clone)]
+pub struct Inspected<'a>(pub Vec<&'a Summary>);
+
+impl Screen for Inspected<'_> {
+    fn text(&self, page: &mut Page) {
+        // Texts and numbers: there is nothing in it that JSON cannot say.
+        self.json().unwrap_or_default().lines().for_each(|line| page.line(line));
+    }
+
+    fn json(&self) -> serde_json::Result<String> {
+        let all = self.0.iter().map(|summary| record_json(summary, summary.nodes.iter().collect()));
+        json_page(&all.collect::<Vec<_>>())
+    }
+}
+
+fn record_json<'a>(summary: &'a Summary, nodes: Vec<&'a EndedNode>) -> RecordJson<'a> {
+    let record = summary.record.as_ref();
+    RecordJson {
+        run: RunJson::of(summary),
+        flags: flags(&summary.spec),
+        files: record.map(|record| &*record.files).unwrap_or_default(),
+        spec: &summary.spec,
+        nodes: nodes.into_iter().map(node_json).collect(),
     }
 }
 
