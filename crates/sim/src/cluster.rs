@@ -395,6 +395,7 @@ impl World {
                 && matches!(self.rollout.control, careen_planner::rollout::Control::Finished { .. }),
             controller: Some(ControllerPlace { node: place.clone(), movable }),
             autolock: self.autolock,
+            encrypted_networks: Vec::new(),
         }
     }
 
@@ -477,6 +478,7 @@ impl World {
             engine_labels: BTreeMap::new(),
             offers: Offers::default(),
             plain_containers: Vec::new(),
+            plain_on_overlays: Vec::new(),
         }
     }
 
