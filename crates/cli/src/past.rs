@@ -23,13 +23,18 @@ fn took_by(known: &[Summary], work: &Work<'_>) -> Vec<Took> {
     took.collect()
 }
 
-/// How long a rollout that goes on takes still: by what nodes took in it, and in earlier ones. `None` where nothing moves until
-/// somebody says how to go on, or all nodes are through.
+/// The same of what one does that goes on.
+pub fn took_before(known: &[Summary], spec: &Spec) -> Vec<Took> {
+    took_by(known, &Work::of(spec))
+}
+
+/// How long a rollout that goes on takes still: by what nodes took in it, and `before`. `None` where nothing moves until somebody says
+/// how to go on, or all nodes are through.
 pub fn time_left(
     standing: &Standing,
     spec: &Spec,
     results: &[NodeResult],
-    known: &[Summary],
+    before: Vec<Took>,
 ) -> Option<Estimate> {
     if !matches!(standing.control, Some(Control::Running)) {
         return None;
@@ -48,7 +53,7 @@ pub fn time_left(
         let (node, rollout) = (result.node.clone(), spec.id.clone());
         Some(Took { node, rollout, seconds: result.seconds? })
     });
-    let past: Vec<Took> = here.chain(took_by(known, &Work::of(spec))).collect();
+    let past: Vec<Took> = here.chain(before).collect();
     let left = estimate::left(&spec.policy, &waves, &through, &worked, &past);
     (left.waves > 0).then_some(left)
 }
@@ -143,6 +148,41 @@ mod tests {
             let nodes: Vec<(&str, u64)> = took.iter().map(|one| (one.node.0.as_str(), one.seconds)).collect();
             assert_eq!(nodes, if same { vec![("w1", 40)] } else { Vec::new() }, "{earlier:?}");
         }
+    }
+
+    #[test]
+    fn what_is_left_is_without_nodes_that_are_through_and_nothing_while_it_waits_for_somebody() {
+        let (observed, spec) = (crate::testing::cluster(), spec());
+        let standing = |observed: &careen_planner::Observed| {
+            crate::view::look(observed, &spec, &careen_planner::Watch::default(), std::time::Duration::ZERO)
+                .unwrap()
+                .0
+        };
+        let took =
+            |node: &str, seconds| Took { node: NodeId(node.into()), rollout: spec.id.clone(), seconds };
+        let before = || vec![took("w1", 100), took("w2", 100), took("w3", 100), took("m1", 100)];
+        let left = |observed: &careen_planner::Observed| {
+            time_left(&standing(observed), &spec, &observed.results, before())
+        };
+        let work = |observed: &careen_planner::Observed| left(observed).unwrap().work.unwrap();
+        assert_eq!(work(&observed).seconds, 400);
+        let mut later = observed.clone();
+        crate::testing::at(&mut later.nodes[1], NodeState::Done, None);
+        assert_eq!((work(&later).seconds, work(&later).nodes), (300, 3));
+        // Its host has said how it ended: it is only watched.
+        later.results.push(NodeResult {
+            node: NodeId("w3".into()),
+            generation: 2,
+            outcome: careen_planner::observed::NodeOutcome::Succeeded,
+            record: None,
+            seconds: Some(7),
+        });
+        assert_eq!((work(&later).seconds, left(&later).unwrap().waves), (200, 3));
+        let (paused, spec) = crate::testing::failed_and_paused();
+        let (standing, _) =
+            crate::view::look(&paused, &spec, &careen_planner::Watch::default(), std::time::Duration::ZERO)
+                .unwrap();
+        assert_eq!(time_left(&standing, &spec, &paused.results, before()), None);
     }
 
     #[test]

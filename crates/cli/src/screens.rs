@@ -29,7 +29,6 @@
 use crate::backend::{EndedNode, Summary};
 use crate::error::Failure;
 use crate::exit::Exit;
-use crate::known;
 use crate::render::history::{HistoryList, Verified};
 use crate::render::plan_page::Planned;
 use crate::render::record::Recorded;
@@ -37,6 +36,7 @@ use crate::render::text::Page;
 use crate::render::{Screen, failure, live, status, why, words};
 use crate::testing::{agent, cluster, manager, service, spec, task, worker};
 use crate::view::{NodeStanding, Standing, look};
+use crate::{known, past};
 use careen_contract::answer::Answer;
 use careen_contract::report::HostPhase;
 use careen_contract::{label, object};
@@ -401,7 +401,12 @@ impl Scene {
         match what {
             "plan" => self.plan(about, &mut page),
             "status" if self.observed.rollout.is_none() => status::idle(self.last.as_ref(), &mut page),
-            "status" => status::page(&self.standing(), &self.spec, &mut page),
+            "status" => {
+                let standing = self.standing();
+                let (results, before) = (&self.observed.results, self.past.clone());
+                let left = past::time_left(&standing, &self.spec, results, before);
+                status::page(&standing.with_estimate(left), &self.spec, &mut page);
+            }
             "why" => {
                 let standing = self.standing();
                 let mut nodes = why::blocked(&standing);

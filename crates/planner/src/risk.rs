@@ -70,8 +70,10 @@ pub(crate) fn risks(seen: &Indexed<'_>, spec: &Spec, waves: &[PlannedWave], load
     };
     let mut risks = Vec::new();
     risks.extend(interrupted.into_iter().map(|(service, at)| Risk::Interrupted { service, at }));
+    // Where gaps are not allowed it is a hold.
     let no_place = of(|goes| matches!(goes, Goes::Nowhere { .. }));
-    risks.extend(no_place.into_iter().map(|(service, at)| Risk::NoPlace { service, at }));
+    let no_place = no_place.into_iter().filter(|_| spec.allow_gaps);
+    risks.extend(no_place.map(|(service, at)| Risk::NoPlace { service, at }));
     risks.extend(without_data(spec, &nodes));
     let stop = of(|goes| *goes == Goes::StopsWithTheHost);
     risks.extend(stop.into_iter().map(|(service, at)| Risk::StopsWithTheHost { service, at }));
@@ -225,7 +227,7 @@ impl fmt::Display for Risk {
             Self::ContainersStayDown { node, containers } => write!(
                 f,
                 "Docker does not start containers on overlay networks again when the engine of {node} is back: {}; \
-                 'docker start' does",
+                 'docker start NAME' does",
                 containers.join(", ")
             ),
             Self::EncryptedApart { networks, nodes } => write!(
@@ -296,7 +298,9 @@ mod tests {
         ] {
             assert!(told_now.iter().any(|text| text.starts_with(expected)), "{expected}: {told_now:#?}");
         }
-        assert!(told_now.iter().any(|text| text.contains("'docker start'") && text.contains(": attached")));
+        assert!(
+            told_now.iter().any(|text| text.contains("'docker start NAME'") && text.contains(": attached"))
+        );
         let down = |risk: &Risk| matches!(risk, Risk::Interrupted { service, .. } if service == "pinned");
         assert!(!plan(&cluster(), &spec).risks.iter().any(down), "it is told once");
     }

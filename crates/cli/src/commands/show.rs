@@ -26,7 +26,8 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         let (standing, observed) = self.standing_with_controller(&spec)?;
         // Without what earlier rollouts took it is a status all the same.
         let known = self.backend.rollouts().map(|rollouts| rollouts.known).unwrap_or_default();
-        let time_left = past::time_left(&standing, &spec, &observed.results, &known);
+        let before = past::took_before(&known, &spec);
+        let time_left = past::time_left(&standing, &spec, &observed.results, before);
         let standing = standing.with_estimate(time_left);
         let left = self.remains(&observed, Some(&spec.id))?;
         self.show(&Status { standing: &standing, spec: &spec, left: &left })?;

@@ -244,11 +244,13 @@ mod tests {
 payload  registry.example/update@sha256:00 install
 nodes    3, in 3 waves
 time     at least 45 s: 3 waves, each watched for 15 s; how long the work takes is not known yet
+at risk  not running while they move: data (w1), web (w1)
+blocked  1 node would wait: w1
 
 wave 1
   w1 (worker), drained if a restart or reboot is needed
-      web: moves; 3 other nodes fit (2 tasks)
-      data: moves; 3 other nodes fit, without its data in pg
+      web: moves to m1, m2 or m3 (2 tasks); none of its 2 tasks runs meanwhile
+      data: moves to m1, m2 or m3, without its data in pg; nothing of it runs meanwhile
       would wait: data would start elsewhere without its data in pg: pin it, or use --allow-volume-moves
 
 wave 2
@@ -257,7 +259,7 @@ wave 2
 
 wave 3: 2 of 3 managers take part meanwhile, 2 must
   m1 (manager, the leader), drained if a restart or reboot is needed
-      web: moves; 3 other nodes fit
+      web: moves to w1; 1 of 2 tasks runs meanwhile
 "
         );
     }

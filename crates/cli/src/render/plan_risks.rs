@@ -53,7 +53,7 @@ fn one(risk: &Risk, names: &Names) -> (&'static str, String) {
             ("started elsewhere without their data", format!("{service} ({source} of {})", at(nodes)))
         }
         Risk::StopsWithTheHost { service, at: nodes } => {
-            ("stopped with their host, for nothing is drained", format!("{service} ({})", at(nodes)))
+            ("stopped with their host, which is not drained", format!("{service} ({})", at(nodes)))
         }
         Risk::ContainersStop { node, containers } => (
             "containers of no service, which stop with the engine",
@@ -80,15 +80,16 @@ fn one(risk: &Risk, names: &Names) -> (&'static str, String) {
     }
 }
 
-/// The nodes with the most and the fewest tasks at the end, where anything moves.
+/// Of the nodes whose number of tasks changes those with the most and the fewest at the end, where these are far from each other.
 fn at_the_end(plan: &Plan, names: &Names) -> Option<String> {
-    plan.loads.iter().find(|load| load.after != load.now)?;
-    let most = plan.loads.iter().rev().max_by_key(|load| load.after)?;
-    let fewest = plan.loads.iter().filter(|load| load.after != load.now).min_by_key(|load| load.after)?;
-    let tasks = if most.after == 1 { "task" } else { "tasks" };
+    let changed = || plan.loads.iter().filter(|load| load.after != load.now);
+    let most = changed().rev().max_by_key(|load| load.after)?;
+    let fewest = changed().min_by_key(|load| load.after)?;
     let (full, empty) = (names.shown(&most.node), names.shown(&fewest.node));
-    Some(format!(
-        "{full} has {} {tasks} (now {}), {empty} {} (now {}): Swarm moves none back",
-        most.after, most.now, fewest.after, fewest.now
-    ))
+    (most.after > fewest.after + 1).then(|| {
+        format!(
+            "{full} has {} tasks (now {}), {empty} {} (now {}): Swarm moves none back",
+            most.after, most.now, fewest.after, fewest.now
+        )
+    })
 }

@@ -242,6 +242,7 @@ fn meanwhile(service: &Meanwhile) -> String {
     match (service.left, service.now) {
         (0, 1) => "; nothing of it runs meanwhile".to_owned(),
         (0, now) => format!("; none of its {now} tasks runs meanwhile"),
+        (1, now) => format!("; 1 of {now} tasks runs meanwhile"),
         (left, now) => format!("; {left} of {now} tasks run meanwhile"),
     }
 }

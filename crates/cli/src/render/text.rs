@@ -279,6 +279,29 @@ mod tests {
     }
 
     #[test]
+    fn lines_are_broken_between_words_and_go_on_below_their_text() {
+        let on = |columns, spans: &[Span]| {
+            let mut page = Page::new(false).within(Some(columns));
+            page.break_lines(true);
+            page.spans(spans);
+            page.into_text()
+        };
+        let label = || [Span::new(Look::Warn, "at risk  "), "one two three four five".into()];
+        assert_eq!(on(40, &label()), "at risk  one two three four five\n");
+        assert_eq!(on(20, &label()), "at risk  one two\n         three four\n         five\n");
+        assert_eq!(on(12, &["  w1 (worker), drained".into()]), "  w1 (worker),\n      drained\n");
+        assert_eq!(on(8, &["a-word-without-a-blank".into()]), "a-word-without-a-blank\n");
+        assert_eq!(on(6, &["a long-long-word b".into()]), "a long-long-word\n   b\n");
+        let mut page = Page::new(true).within(Some(12));
+        page.spans(&label());
+        assert_eq!(page.into_text().lines().count(), 1, "it may be something to copy");
+        let mut page = Page::new(true).within(Some(12));
+        page.break_lines(true);
+        page.spans(&[Span::new(Look::Bad, "one two three")]);
+        assert_eq!(page.into_text(), "\x1b[31mone two\x1b[0m\n    \x1b[31mthree\x1b[0m\n");
+    }
+
+    #[test]
     fn columns_are_aligned_with_and_without_colours() {
         let rows = [
             vec![Span::from("w1"), Span::new(Look::Good, "done"), Span::from("")],

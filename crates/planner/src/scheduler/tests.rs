@@ -1,5 +1,6 @@
 use super::plain::{self, Scheduler, could_take, has_place};
 use super::*;
+use crate::board::MANY;
 use crate::ids::ServiceId;
 use crate::observed::{
     Availability, HostPort, Mode, Needs, NodeStatus, Observed, Platform, Plugin, Resources, Service, Task,
@@ -273,6 +274,15 @@ fn what_is_remembered_is_what_is_found_anew() {
             let places: Vec<(String, Place)> =
                 places.into_iter().map(|(task, place)| (at_first.tasks[task].id.clone(), place)).collect();
             assert_eq!(places, expected, "seed {seed}, step {step}: {observed:#?}");
+            // Where the plan goes on is always among what Swarm may choose, and what is said of the choices takes nothing away.
+            let choices = seen.board().choices(&others, number);
+            let places = seen.board().places(&others, number);
+            for (task, place) in places {
+                let Place::On { node, .. } = place else { continue };
+                let service = seen.board().service_of(task).unwrap().0;
+                let node = seen.board().node(&node).unwrap();
+                assert!(choices[&service].contains(&node) || choices[&service].len() > MANY, "seed {seed}");
+            }
             let now = Indexed::of(&observed);
             let before = super::gap(&seen, &others, seen.node(&node).unwrap());
             assert_eq!(before, plain::gap(&observed, &others, &node), "seed {seed}, step {step}");
