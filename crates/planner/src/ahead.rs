@@ -3,6 +3,7 @@
 //! Where Swarm chooses among equal nodes, the plan goes on with the first of them.
 
 use crate::availability;
+use crate::board::ahead::Without;
 use crate::drain::{self, Goes, TaskMove};
 use crate::hold::Hold;
 use crate::ids::NodeId;
@@ -45,13 +46,8 @@ impl<'a> Ahead<'a> {
         let away: BTreeSet<NodeId> = away.map(|node| node.id.clone()).collect();
         // They begin together: what one of them loses the others do not have, either.
         let without = self.seen.board().without(&away);
-        let meanwhile: BTreeMap<&str, Meanwhile> = without
-            .into_values()
-            .map(|one| {
-                let service = one.service.name.clone();
-                (one.service.name.as_str(), Meanwhile { service, now: one.now, left: one.then })
-            })
-            .collect();
+        let meanwhile: BTreeMap<&str, Meanwhile> =
+            without.into_values().map(|one| (one.service.name.as_str(), self.meanwhile(one))).collect();
         let mut planned = Vec::new();
         for node in nodes {
             later.remove(&node.id);
@@ -66,6 +62,14 @@ impl<'a> Ahead<'a> {
             back.into_iter().for_each(|node| node.gets.push(service.clone()));
         }
         planned
+    }
+
+    /// Without gaps that are allowed, nodes on which a service has its last tasks wait for each other.
+    fn meanwhile(&self, without: Without<'_>) -> Meanwhile {
+        let Without { service, now, then, on } = without;
+        let keeps_one = !self.spec.allow_gaps && service.desired > 1 && on > 1;
+        let left = if keeps_one { then.max(1) } else { then };
+        Meanwhile { service: service.name.clone(), desired: service.desired, now, left }
     }
 
     /// How many tasks each node has at the end.
@@ -258,7 +262,7 @@ mod tests {
         assert_eq!(moves(&plan, "w1"), "pinned>nowhere global>back single>w2+w3");
         let w1 = node(&plan, "w1");
         assert_eq!(w1.gets, ["pinned"]);
-        let away = |service: &str| Meanwhile { service: service.into(), now: 1, left: 0 };
+        let away = |service: &str| Meanwhile { service: service.into(), desired: 1, now: 1, left: 0 };
         assert_eq!(w1.meanwhile, [away("pinned"), away("single")]);
         assert!(moves(&plan, "w2").contains("single>"), "it has moved there by then");
         assert_eq!(loads(&plan).iter().map(|(_, after)| after).sum::<usize>(), tasks.len());
@@ -272,8 +276,10 @@ mod tests {
         (spec.policy.parallelism, spec.policy.canaries) = (Parallelism::Nodes(2), 0);
         let of_both = plan(&observed, &spec);
         assert_eq!((moves(&of_both, "w1"), moves(&of_both, "w2")), ("web>w3 db>w3".into(), "web>w3".into()));
-        let web = Meanwhile { service: "web".into(), now: 2, left: 0 };
-        assert_eq!(node(&of_both, "w2").meanwhile, [web], "both are away at once");
+        let web = |left| Meanwhile { service: "web".into(), desired: 2, now: 2, left };
+        assert_eq!(node(&of_both, "w2").meanwhile, [web(0)], "both are away at once");
+        let no_gaps = plan(&observed, &Spec { allow_gaps: false, ..spec.clone() });
+        assert_eq!(node(&no_gaps, "w2").meanwhile, [web(1)], "one waits for the other");
         observed.nodes.pop();
         let without = plan(&observed, &spec);
         assert!(moves(&without, "w1").starts_with("web>w2"), "{}", moves(&without, "w1"));
@@ -286,7 +292,8 @@ mod tests {
         let mut spec = Spec { drain: DrainPolicy::Never, reboot: RebootPolicy::Always, ..spec() };
         let stopped = plan(&observed, &spec);
         assert_eq!(moves(&stopped, "w1"), "web>stops db>stops");
-        let meanwhile = |service: &str, now, left| Meanwhile { service: service.into(), now, left };
+        let meanwhile =
+            |service: &str, now, left| Meanwhile { service: service.into(), desired: now as u64, now, left };
         assert_eq!(node(&stopped, "w1").meanwhile, [meanwhile("db", 1, 0), meanwhile("web", 2, 1)]);
         assert_eq!(loads(&stopped)[1], (2, 2), "a host that is soon back has them again");
         spec.reboot = RebootPolicy::Asked;

@@ -5,7 +5,7 @@
 //! platforms (a [`Class`]); whether it takes one now, once for all that ask for the same beside that (a [`Demand`]), and again for
 //! the two nodes alone that a task moves between.
 
-mod ahead;
+pub(crate) mod ahead;
 mod misfit;
 
 use crate::constraint::{Constraints, Fit};

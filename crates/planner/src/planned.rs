@@ -48,9 +48,11 @@ pub struct PlannedNode {
 #[expect(missing_docs, reason = "the field's name says it")]
 pub struct Meanwhile {
     pub service: String,
+    /// How many tasks it should have.
+    pub desired: u64,
     /// How many of its tasks run before.
     pub now: usize,
-    /// How many run until those that are stopped run elsewhere.
+    /// How many run at least until those that are stopped run elsewhere.
     pub left: usize,
 }
 

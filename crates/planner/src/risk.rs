@@ -4,7 +4,7 @@ use crate::drain::Goes;
 use crate::ids::NodeId;
 use crate::indexed::Indexed;
 use crate::objects::Node;
-use crate::planned::{NodeLoad, PlannedNode, PlannedWave};
+use crate::planned::{Meanwhile, NodeLoad, PlannedNode, PlannedWave};
 use crate::settle;
 use crate::spec::Spec;
 use serde::{Deserialize, Serialize};
@@ -57,7 +57,9 @@ const FAR_MORE: usize = 3;
 pub(crate) fn risks(seen: &Indexed<'_>, spec: &Spec, waves: &[PlannedWave], loads: &[NodeLoad]) -> Vec<Risk> {
     let nodes: Vec<&PlannedNode> = waves.iter().flat_map(|wave| &wave.nodes).collect();
     let interrupted = by_service(&nodes, |node| {
-        let none = node.meanwhile.iter().filter(|service| service.left == 0);
+        // Of several tasks it is a hold, where gaps are not allowed.
+        let tolerated = |service: &&Meanwhile| spec.allow_gaps || service.desired == 1;
+        let none = node.meanwhile.iter().filter(|service| service.left == 0).filter(tolerated);
         let down =
             |service: &str| node.tasks.iter().any(|task| task.service == service && is_down(&task.goes));
         none.map(|one| one.service.as_str()).filter(|service| !down(service)).collect()

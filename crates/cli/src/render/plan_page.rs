@@ -244,7 +244,7 @@ mod tests {
 payload  registry.example/update@sha256:00 install
 nodes    3, in 3 waves
 time     at least 45 s: 3 waves, each watched for 15 s; how long the work takes is not known yet
-at risk  not running while they move: data (w1), web (w1)
+at risk  not running while they move: data (w1)
 blocked  1 node would wait: w1
 
 wave 1

@@ -13,6 +13,8 @@ pub(crate) struct Without<'a> {
     pub(crate) service: &'a Service,
     pub(crate) now: usize,
     pub(crate) then: usize,
+    /// On how many of these nodes it runs.
+    pub(crate) on: usize,
 }
 
 impl<'a> Board<'a> {
@@ -125,20 +127,24 @@ impl<'a> Board<'a> {
         let gone: BTreeSet<usize> = nodes.iter().filter_map(|node| self.node(node)).collect();
         let unready = (0..self.nodes.len()).filter(|node| !self.nodes[*node].is_ready());
         let serving_on = |node: usize| self.on[node].iter().filter(|task| self.serves(**task));
-        let mut lost: BTreeMap<usize, usize> = BTreeMap::new();
-        for service in
-            gone.iter().flat_map(|node| serving_on(*node)).filter_map(|task| self.service_of[*task])
-        {
-            if self.services[service].mode == Mode::Replicated {
-                *lost.entry(service).or_default() += 1;
+        let mut lost: BTreeMap<usize, (usize, usize)> = BTreeMap::new();
+        for node in &gone {
+            let services: Vec<usize> = serving_on(*node).filter_map(|task| self.service_of[*task]).collect();
+            let replicated = |one: &usize| self.services[*one].mode == Mode::Replicated;
+            for service in services.iter().copied().filter(replicated) {
+                lost.entry(service).or_default().0 += 1;
+            }
+            for service in services.into_iter().filter(replicated).collect::<BTreeSet<_>>() {
+                lost.entry(service).or_default().1 += 1;
             }
         }
         for task in unready.filter(|node| !gone.contains(node)).flat_map(serving_on) {
-            self.service_of[*task].and_then(|one| lost.get_mut(&one)).into_iter().for_each(|lost| *lost += 1);
+            let lost = self.service_of[*task].and_then(|one| lost.get_mut(&one));
+            lost.into_iter().for_each(|(tasks, _)| *tasks += 1);
         }
-        let without = |(number, lost): (usize, usize)| {
-            let now = self.serving[number];
-            (number, Without { service: &self.services[number], now, then: now.saturating_sub(lost) })
+        let without = |(number, (lost, on)): (usize, (usize, usize))| {
+            let (service, now) = (&self.services[number], self.serving[number]);
+            (number, Without { service, now, then: now.saturating_sub(lost), on })
         };
         lost.into_iter().map(without).collect()
     }
