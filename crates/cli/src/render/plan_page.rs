@@ -217,8 +217,12 @@ mod tests {
     fn text_of(observed: &Observed, draft: &Draft) -> String {
         let mut text = Page::new(false);
         let plan = &plan(observed, &draft.spec);
-        page(&Planned { plan, draft, observed, probe: None, going_on: None, verbose: false }, &mut text);
+        page(&shown_as(plan, draft, observed), &mut text);
         text.into_text()
+    }
+
+    fn shown_as<'a>(plan: &'a Plan, draft: &'a Draft, observed: &'a Observed) -> Planned<'a> {
+        Planned { plan, draft, observed, probe: None, going_on: None, verbose: false }
     }
 
     fn busy() -> Observed {
@@ -274,7 +278,7 @@ wave 3: 2 of 3 managers take part meanwhile, 2 must
         }
         let plan = plan(&busy(), &spec);
         let (draft, observed) = (&Draft::of(spec), &busy());
-        let planned = Planned { plan: &plan, draft, observed, probe: None, going_on: None, verbose: false };
+        let planned = shown_as(&plan, draft, observed);
         let json = serde_json::to_value(json(&planned)).unwrap();
         assert_eq!((&json["parallelism"], &json["at_a_time"]), (&"1%".into(), &1.into()));
     }
@@ -334,14 +338,7 @@ wave 3: 2 of 3 managers take part meanwhile, 2 must
             let plan = plan(&observed, &spec).in_the_light_of(&spec.policy, past);
             let mut shown = Page::new(false);
             let draft = &Draft::of(spec.clone());
-            let planned = Planned {
-                plan: &plan,
-                draft,
-                observed: &observed,
-                probe: None,
-                going_on: None,
-                verbose: false,
-            };
+            let planned = shown_as(&plan, draft, &observed);
             page(&planned, &mut shown);
             let shown = shown.into_text();
             assert!(shown.contains(&format!("time     {told}\n")), "{told}\n{shown}");
@@ -409,8 +406,7 @@ nodes ";
         let plan = plan(&observed, &spec());
         let spec = spec();
         let draft = &Draft::of(spec);
-        let planned =
-            Planned { plan: &plan, draft, observed: &observed, probe: None, going_on: None, verbose: false };
+        let planned = shown_as(&plan, draft, &observed);
         let json = serde_json::to_value(json(&planned)).unwrap();
         assert_eq!(json["refused"], true);
         assert_eq!(json["refusals"][0]["refusal"], "quorum-at-risk");

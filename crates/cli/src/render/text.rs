@@ -207,7 +207,7 @@ fn break_at(line: &[(char, Look)], columns: usize, hang: usize) -> Option<usize>
     // A blank may stand right behind the last column.
     let blanks = (hang + 1..line.len()).filter(|at| line[*at].0 == ' ' && line[*at - 1].0 != ' ');
     let near = |at: &usize| ends[*at] <= columns + 1;
-    blanks.clone().filter(near).last().or_else(|| blanks.clone().next())
+    blanks.clone().rfind(near).or_else(|| blanks.clone().next())
 }
 
 /// Where a line goes on that is broken: below the text behind its label, or a little behind where it begins.
