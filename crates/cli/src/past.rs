@@ -1,4 +1,4 @@
-//! How long hosts took for the same work in earlier rollouts, and how long one that goes on takes still. Pure.
+//! How long hosts took for the same work in earlier rollouts, and how long one that goes on will still take. Pure.
 
 use crate::backend::Summary;
 use crate::view::{NodeStanding, Standing};
@@ -28,7 +28,7 @@ pub fn took_before(known: &[Summary], spec: &Spec) -> Vec<Took> {
     took_by(known, &Work::of(spec))
 }
 
-/// How long a rollout that goes on takes still: by what nodes took in it, and `before`. `None` where nothing moves until somebody says
+/// How long a rollout that goes on will still take: by what nodes took in it, and `before`. `None` where nothing moves until somebody says
 /// how to go on, or all nodes are through.
 pub fn time_left(
     standing: &Standing,

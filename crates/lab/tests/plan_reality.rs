@@ -116,11 +116,13 @@ fn comparable(time: &str) -> String {
 fn had_a_gap(scene: &Scene, service: &str) -> bool {
     let tasks = scene.sh("n1", &format!("docker inspect $(docker service ps -q --no-trunc {service})"));
     let tasks: Value = serde_json::from_str(&tasks).expect("tasks as JSON");
-    let times = |state: &str| -> Vec<String> {
-        let of_state = list(&tasks).iter().filter(|task| task["Status"]["State"] == state);
+    let times = |states: &[&str]| -> Vec<String> {
+        let is =
+            |task: &&Value| task["Status"]["State"].as_str().is_some_and(|state| states.contains(&state));
+        let of_state = list(&tasks).iter().filter(is);
         of_state.map(|task| comparable(&text(&task["Status"]["Timestamp"]))).collect()
     };
-    let (stopped, runs) = (times("shutdown"), times("running"));
+    let (stopped, runs) = (times(&["shutdown", "complete", "failed"]), times(&["running"]));
     match (stopped.iter().max(), runs.iter().max()) {
         (Some(stopped), Some(runs)) => stopped <= runs,
         _ => panic!("{service} was not moved: {tasks}"),

@@ -147,7 +147,7 @@ impl Waves<'_> {
             1 => "1 task moves, and has a place".to_owned(),
             moved => format!("{moved} tasks move, and each has a place"),
         };
-        format!("  {} ({workers}), {}{waits}: {moved}", first_of(&names, named), drain(kind.drain))
+        format!("  {} ({workers}), {}{waits}; {moved}", first_of(&names, named), drain(kind.drain))
     }
 
     /// A node by itself, with what becomes of each of its tasks.
