@@ -321,6 +321,9 @@ pub struct HowArgs {
     /// Ask every host first, with the payload's 'check', what there is to do: 50 at a time, and nothing is changed
     #[arg(long, help_heading = "Which nodes")]
     pub probe: bool,
+    /// Show each node of the plan by itself, however many there are
+    #[arg(long, help_heading = "Which nodes")]
+    pub verbose: bool,
 
     /// Never work on nodes with different values of this key at once (node.labels.zone)
     #[arg(long, value_parser = spread, value_name = "KEY", help_heading = "Order and pace")]

@@ -16,6 +16,10 @@ pub trait Console {
     fn err(&mut self, text: &str) -> io::Result<()>;
     /// Which of the two show colours.
     fn colours(&self) -> Colours;
+    /// How many columns standard output has; `None` where it is no terminal.
+    fn columns(&self) -> Option<usize> {
+        None
+    }
     /// Whether standard error can be drawn on.
     fn is_live(&self) -> bool;
     /// Asks a question; `None` when there is nobody to answer.
@@ -100,6 +104,11 @@ impl Console for Process {
 
     fn colours(&self) -> Colours {
         self.colours
+    }
+
+    fn columns(&self) -> Option<usize> {
+        let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+        Some(usize::from(size.ws_col)).filter(|columns| *columns >= 40)
     }
 
     fn is_live(&self) -> bool {

@@ -4,8 +4,11 @@
 //!
 //! ```text
 //! node NAME manager|worker [pause|drain] [down] [windows] [: what its label says behind the epoch]
-//! service NAME TASKS [global] [volume SOURCE]
-//! task SERVICE NODE ...                    one on each of these nodes
+//! workers FROM TO                          w1 and so on
+//! containers NODE NAME ...                 of no service
+//! drain|reboot POLICY                      as the flags have it
+//! service NAME TASKS [global] [volume SOURCE] [on NODE] [running N]
+//! task SERVICE NODE ...                    one on each of these nodes; `each` is each worker
 //! agent NODE [what it says, as JSON]
 //! printed NODE SECONDS LINE
 //! result NODE JSON
@@ -20,7 +23,8 @@
 //! past ID done|with-failures FROM TO       a rollout that is over, with a record; `ended` lines behind it are its nodes
 //! script TEXT                              the script that was its payload
 //! by-hand alter|remove ID                  somebody lays hand on a record
-//! show plan|status|why [NODE]|live COLUMNS|history [--verify]|show ID [NODE]|ls [FLAGS]|inspect ID, each also with --format json
+//! show plan [--verbose] [COLUMNS]|status|why [NODE]|live COLUMNS|history [--verify]|show ID [NODE]|ls [FLAGS]|inspect ID, each also with
+//!      --format json
 //! ```
 
 use crate::args::{Cli, Command};
@@ -32,10 +36,10 @@ use crate::render::listed::Listed;
 use crate::render::plan_page::Planned;
 use crate::render::record::{Inspected, Recorded};
 use crate::render::text::Page;
-use crate::render::{Screen, failure, live, plan_page, status, why, words};
+use crate::render::{Screen, failure, live, status, why, words};
 use crate::testing::{agent, cluster, manager, service, spec, task, worker};
 use crate::view::{NodeStanding, Standing, look};
-use crate::{filter, known};
+use crate::{filter, known, past};
 use careen_contract::answer::Answer;
 use careen_contract::report::HostPhase;
 use careen_contract::{label, object};
@@ -43,7 +47,7 @@ use careen_planner::estimate::Took;
 use careen_planner::inquiry::{Heard, Roll};
 use careen_planner::observed::{
     AgentReport, Availability, Mode, Mount, MountKind, Node, NodeOutcome, NodeStatus, Printed, Reachability,
-    Said,
+    Said, Task,
 };
 use careen_planner::plan::plan_with;
 use careen_planner::probe::{Probe, Probed};
@@ -106,7 +110,17 @@ impl Scene {
         match what {
             "node" => self.node(rest),
             "service" => self.service(first, behind),
-            "task" => self.observed.tasks.extend(behind.split(' ').map(|node| task(first, node))),
+            "workers" => {
+                let (from, to): (u32, u32) = (first.parse().unwrap(), behind.parse().unwrap());
+                self.observed.nodes.extend((from..=to).map(|number| worker(&format!("w{number}"))));
+            }
+            "containers" => {
+                let node = self.observed.nodes.iter_mut().find(|node| node.id == id(first)).unwrap();
+                node.plain_containers = behind.split(' ').map(str::to_owned).collect();
+            }
+            "drain" => self.spec.drain = serde_json::from_value(rest.into()).unwrap(),
+            "reboot" => self.spec.reboot = serde_json::from_value(rest.into()).unwrap(),
+            "task" => self.tasks(first, behind),
             "agent" => self.agent(first, behind),
             "printed" => self.printed(first, behind),
             "result" => self.result(first, behind),
@@ -127,6 +141,20 @@ impl Scene {
             "answer" => self.answer(first, behind),
             "show" => self.shows.push(rest.to_owned()),
             _ => panic!("'{what} {rest}' is no line of a scene"),
+        }
+    }
+
+    /// Several on one node are told apart.
+    fn tasks(&mut self, service: &str, on: &str) {
+        let workers = self.observed.nodes.iter().filter(|node| !node.is_manager());
+        let workers: Vec<String> = workers.map(|node| node.hostname.clone()).collect();
+        let nodes = on.split(' ').flat_map(|node| match node {
+            "each" => workers.clone(),
+            node => vec![node.to_owned()],
+        });
+        for node in nodes {
+            let number = self.observed.tasks.len();
+            self.observed.tasks.push(Task { id: format!("{service}.{number}"), ..task(service, &node) });
         }
     }
 
@@ -165,6 +193,8 @@ impl Scene {
                     let source = words.next().unwrap().to_owned();
                     made.mounts = vec![Mount { kind: MountKind::LocalVolume, source, read_only: false }];
                 }
+                "on" => made.constraints = vec![format!("node.hostname=={}", words.next().unwrap())],
+                "running" => made.running = words.next().unwrap().parse().unwrap(),
                 _ => panic!("'{word}' says nothing of a service"),
             }
         }
@@ -386,17 +416,14 @@ impl Scene {
         let mut page = Page::new(false);
         let (what, about) = show.split_once(' ').unwrap_or((show, ""));
         match what {
-            "plan" => {
-                let draft = careen_swarm::Draft::of(self.spec.clone());
-                let (probe, observed) = (self.probe(), &self.observed);
-                let expected = probe.as_ref().map(Probe::expected).unwrap_or_default();
-                let plan = plan_with(observed, &self.spec, false, &expected);
-                let plan = &plan.in_the_light_of(&self.spec.policy, &self.past);
-                let (draft, probe) = (&draft, probe.as_ref());
-                plan_page::page(&Planned { plan, draft, observed, probe, going_on: None }, &mut page)
-            }
+            "plan" => self.plan(about, &mut page),
             "status" if self.observed.rollout.is_none() => status::idle(self.last.as_ref(), &mut page),
-            "status" => status::page(&self.standing(), &self.spec, &mut page),
+            "status" => {
+                let standing = self.standing();
+                let (results, before) = (&self.observed.results, self.past.clone());
+                let left = past::time_left(&standing, &self.spec, results, before);
+                status::page(&standing.with_estimate(left), &self.spec, &mut page);
+            }
             "why" => {
                 let standing = self.standing();
                 let mut nodes = why::blocked(&standing);
@@ -407,7 +434,24 @@ impl Scene {
             "live" => return self.live(about.parse().unwrap()),
             _ => panic!("'{show}' shows nothing"),
         }
-        format!("$ careen {show}\n{}", page.into_text())
+        let columns = |word: &str| word.parse::<usize>().is_ok();
+        let typed: Vec<&str> = show.split(' ').filter(|word| what != "plan" || !columns(word)).collect();
+        let on = about.split(' ').find(|word| columns(word)).filter(|_| what == "plan");
+        let on = on.map(|columns| format!("on {columns} columns\n")).unwrap_or_default();
+        format!("{on}$ careen {}\n{}", typed.join(" "), page.into_text())
+    }
+
+    fn plan(&self, about: &str, page: &mut Page) {
+        let draft = &careen_swarm::Draft::of(self.spec.clone());
+        let (probe, observed) = (self.probe(), &self.observed);
+        let expected = probe.as_ref().map(Probe::expected).unwrap_or_default();
+        let plan = plan_with(observed, &self.spec, false, &expected);
+        let plan = &plan.in_the_light_of(&self.spec.policy, &self.past);
+        let probe = probe.as_ref();
+        let columns = about.split(' ').find_map(|word| word.parse().ok());
+        *page = Page::new(false).within(columns);
+        Planned { plan, draft, observed, probe, going_on: None, verbose: about.contains("--verbose") }
+            .text(page);
     }
 
     /// The picture as a terminal of so many columns cuts it.

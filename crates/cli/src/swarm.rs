@@ -176,7 +176,16 @@ impl Backend for SwarmBackend {
                 .engine
                 .get(&ApiPath::running_containers())
                 .map_err(|error| from_engine(&error, &name))?;
-            node.plain_containers = plain_containers(&listed);
+            let plain = plain_containers(&listed);
+            // A plan without them is a plan all the same.
+            let overlays = overlays(&self.engine.get(&ApiPath::overlay_networks()).unwrap_or_default());
+            node.plain_on_overlays = plain
+                .iter()
+                .filter(|plain| plain.networks.iter().any(|network| overlays.contains_key(network)))
+                .map(|plain| plain.name.clone())
+                .collect();
+            node.plain_containers = plain.into_iter().map(|plain| plain.name).collect();
+            observed.encrypted_networks = encrypted(overlays);
         }
         Ok(observed)
     }
@@ -369,8 +378,16 @@ fn opened(engine: &Engine, rollouts: Engine) -> Result<(Swarm, String, NodeId), 
     Ok((swarm, info.name, NodeId(info.swarm.node_id)))
 }
 
+/// A container that somebody made by hand.
+#[derive(Debug, PartialEq, Eq)]
+struct PlainContainer {
+    name: String,
+    /// The ids of the networks that it is on.
+    networks: Vec<String>,
+}
+
 /// The running containers that belong to no service, and are not careen's.
-fn plain_containers(listed: &Value) -> Vec<String> {
+fn plain_containers(listed: &Value) -> Vec<PlainContainer> {
     let is_plain = |container: &&Value| {
         let labels = container.get("Labels").and_then(Value::as_object);
         // An image's own label is on every container that somebody makes of it.
@@ -385,8 +402,32 @@ fn plain_containers(listed: &Value) -> Vec<String> {
         let mut names = names.iter().filter_map(Value::as_str).map(|name| name.trim_start_matches('/'));
         names.find(|name| !name.contains('/')).map(str::to_owned)
     };
+    let networks = |container: &Value| {
+        let networks = container.pointer("/NetworkSettings/Networks").and_then(Value::as_object);
+        let ids = networks.into_iter().flat_map(|networks| networks.values());
+        ids.filter_map(|network| Some(network.get("NetworkID")?.as_str()?.to_owned())).collect()
+    };
+    let plain = listed.as_array().into_iter().flatten().filter(is_plain);
+    let plain = plain.filter_map(|one| Some(PlainContainer { name: name(one)?, networks: networks(one) }));
+    let mut plain: Vec<PlainContainer> = plain.collect();
+    plain.sort_by(|a, b| a.name.cmp(&b.name));
+    plain
+}
+
+/// The swarm's overlay networks by their ids: what each is called, and whether it encrypts.
+fn overlays(listed: &Value) -> BTreeMap<String, (String, bool)> {
+    let overlay = |network: &Value| {
+        let text = |key: &str| Some(network.get(key)?.as_str()?.to_owned());
+        let encrypts = network.get("Options").is_some_and(|options| options.get("encrypted").is_some());
+        Some((text("Id")?, (text("Name")?, encrypts)))
+    };
+    listed.as_array().into_iter().flatten().filter_map(overlay).collect()
+}
+
+/// Those that encrypt, by name.
+fn encrypted(overlays: BTreeMap<String, (String, bool)>) -> Vec<String> {
     let mut names: Vec<String> =
-        listed.as_array().into_iter().flatten().filter(is_plain).filter_map(name).collect();
+        overlays.into_values().filter(|(_, encrypts)| *encrypts).map(|(name, _)| name).collect();
     names.sort();
     names
 }
@@ -473,7 +514,24 @@ mod tests {
             container("task", "com.docker.swarm.task.id"),
             container("gate", "careen.role"),
         ]);
-        assert_eq!(plain_containers(&listed), ["by-hand", "of-another", "of-the-image"]);
+        let names: Vec<String> = plain_containers(&listed).into_iter().map(|plain| plain.name).collect();
+        assert_eq!(names, ["by-hand", "of-another", "of-the-image"]);
+    }
+
+    #[test]
+    fn networks_are_read_with_whether_they_encrypt_and_who_is_on_them() {
+        let overlays = overlays(&json!([
+            { "Id": "x1", "Name": "secret", "Options": { "encrypted": "" } },
+            { "Id": "x2", "Name": "plain", "Options": { "com.docker.network.driver.overlay.vxlanid_list": "4097" } },
+            { "Id": "x3", "Name": "ingress", "Options": null },
+        ]));
+        assert_eq!(overlays.keys().collect::<Vec<_>>(), ["x1", "x2", "x3"]);
+        assert_eq!(encrypted(overlays), ["secret"]);
+        let networks = json!({ "bridge": { "NetworkID": "b" }, "plain": { "NetworkID": "x2" } });
+        let listed =
+            json!([{ "Names": ["/by-hand"], "Labels": {}, "NetworkSettings": { "Networks": networks } }]);
+        let expected = PlainContainer { name: "by-hand".into(), networks: vec!["b".into(), "x2".into()] };
+        assert_eq!(plain_containers(&listed), [expected]);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// What of docker's commands is used, with the options; all else that stands there are values.
-const DOCKER: [(&str, &[&str]); 23] = [
+const DOCKER: [(&str, &[&str]); 24] = [
     ("config ls", &[]),
     ("context ls", &[]),
     ("context update", &[]),
@@ -36,6 +36,7 @@ const DOCKER: [(&str, &[&str]); 23] = [
     ("secret ls", &[]),
     ("service ps", &["--no-trunc"]),
     ("service update", &["--constraint-add", "--detach", "--env-add", "--force", "--update-failure-action"]),
+    ("start", &[]),
     ("swarm init", &[]),
     ("swarm unlock", &[]),
     ("swarm unlock-key", &[]),
@@ -44,8 +45,17 @@ const DOCKER: [(&str, &[&str]); 23] = [
 ];
 
 /// Those that do nothing without a value.
-const WANTS_A_VALUE: [&str; 8] =
-    ["logs", "node inspect", "node ps", "node update", "pull", "save", "service ps", "service update"];
+const WANTS_A_VALUE: [&str; 9] = [
+    "logs",
+    "node inspect",
+    "node ps",
+    "node update",
+    "pull",
+    "save",
+    "service ps",
+    "service update",
+    "start",
+];
 
 /// careen-agent's commands on a host, with their options.
 const AGENT: [(&str, &[&str]); 6] = [

@@ -1,6 +1,7 @@
 //! Where a rollout stands, as people want to know it: asked of the planner, as a controller would. Pure, and
 //! nothing is carried out.
 
+use careen_planner::estimate::Estimate;
 use careen_planner::names::Names;
 use careen_planner::observed::{Availability, Node, NodeOutcome, Printed, Role};
 use careen_planner::order;
@@ -32,6 +33,8 @@ pub struct Standing {
     pub nodes: Vec<NodeStanding>,
     /// Nodes that would be selected now and take no part: they joined later, or their labels fit only since.
     pub not_taken_in: Vec<Participant>,
+    /// How long it takes still; `None` where nobody asked, or nothing moves.
+    pub estimate: Option<Estimate>,
     /// What nodes are called: those of the swarm, and those that left it.
     names: Names,
 }
@@ -202,6 +205,7 @@ pub fn look(
         task: None,
         nodes: in_turn.chain(left_out).map(called).collect(),
         not_taken_in: participants::latecomers(observed, spec)?,
+        estimate: None,
         names: names.clone(),
     };
     Ok((standing, view.watch))
@@ -335,6 +339,11 @@ impl Standing {
     /// What is known of its controller; `None` when nobody answered.
     pub fn with_task(self, task: Option<ControllerTask>) -> Self {
         Self { task, ..self }
+    }
+
+    /// How long it takes still.
+    pub fn with_estimate(self, estimate: Option<Estimate>) -> Self {
+        Self { estimate, ..self }
     }
 
     /// What is known of how long nodes have been where they are.

@@ -130,6 +130,12 @@ impl ApiPath {
         Self(format!("/containers/json?all=1&filters={}", escaped(&filters.to_string())))
     }
 
+    /// The swarm's overlay networks.
+    pub fn overlay_networks() -> Self {
+        let filters = serde_json::json!({ "driver": ["overlay"], "scope": ["swarm"] });
+        Self(format!("/networks?filters={}", escaped(&filters.to_string())))
+    }
+
     /// This engine's containers that run.
     pub fn running_containers() -> Self {
         Self("/containers/json".to_owned())

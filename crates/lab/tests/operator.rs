@@ -195,7 +195,7 @@ fn a_swarm_of_one_host_is_rebooted_and_has_its_tasks_again() {
     let plan = scene.careen(&["plan", "--image", &scene.image]);
     assert!(
         plan.stdout.contains(
-            "web: fits nowhere else and is down meanwhile (1 node not available for new tasks) (4 tasks)"
+            "web: cannot run elsewhere: down until this node is back (1 node not available for new tasks) (4 tasks)"
         ),
         "{plan:?}"
     );

@@ -139,8 +139,8 @@ fn a_plan_says_what_becomes_of_each_task_and_no_drain_hangs() {
 
     let plan = scene.careen(&["plan", "--image", &scene.image, "--node", "n4", "--node", "n1"]);
     for line in [
-        "pinned: fits nowhere else and is down meanwhile",
-        "movable: moves; 1 other node fits, without its data in data",
+        "pinned: cannot run elsewhere: down until this node is back",
+        "movable: moves to n3, the only other node that fits, without its data in data",
         "would wait: movable would start elsewhere without its data in data",
         "containers of no service, which stop with the engine: plain",
     ] {

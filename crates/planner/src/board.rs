@@ -5,6 +5,7 @@
 //! platforms (a [`Class`]); whether it takes one now, once for all that ask for the same beside that (a [`Demand`]), and again for
 //! the two nodes alone that a task moves between.
 
+pub(crate) mod ahead;
 mod misfit;
 
 use crate::constraint::{Constraints, Fit};
@@ -16,6 +17,9 @@ use misfit::{Misfit, in_words};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 pub use misfit::Place;
+
+/// Among more nodes than these Swarm may choose as it likes: nobody wants to read which they are.
+pub(crate) const MANY: usize = 8;
 
 /// Whether a node takes tasks of a class, when it is neither away nor full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,11 +113,15 @@ pub(crate) struct Board<'a> {
     /// The tasks on each node, and of each service, in the order of the list.
     on: Vec<Vec<usize>>,
     of_service: Vec<Vec<usize>>,
+    /// How many tasks of each service run and are wanted.
+    serving: Vec<usize>,
     /// The tasks that wait for a place.
     waiting: BTreeSet<usize>,
     loads: Vec<Load<'a>>,
     /// The nodes that are thought to be away now.
     away: BTreeSet<usize>,
+    /// Those that take no tasks and keep what they have: their own turn comes next.
+    closed: BTreeSet<usize>,
     classes: Vec<Class<'a>>,
     class_of: Vec<Option<usize>>,
     known_classes: HashMap<ClassKey<'a>, usize>,
@@ -148,9 +156,11 @@ impl<'a> Board<'a> {
                 .collect(),
             on: vec![Vec::new(); nodes.len()],
             of_service: vec![Vec::new(); observed.services.len()],
+            serving: vec![0; observed.services.len()],
             waiting: BTreeSet::new(),
             loads: vec![Load::default(); nodes.len()],
             away: BTreeSet::new(),
+            closed: BTreeSet::new(),
             classes: Vec::new(),
             class_of: vec![None; observed.services.len()],
             known_classes: HashMap::new(),
@@ -169,6 +179,7 @@ impl<'a> Board<'a> {
             }
             if let Some(service) = board.service_of[number] {
                 board.of_service[service].push(number);
+                board.serving[service] += usize::from(board.serves(number));
             }
             if board.waits(number) {
                 board.waiting.insert(number);
@@ -237,27 +248,37 @@ impl<'a> Board<'a> {
     /// Where each task goes that a drain of this node moves, while the others are away, too: those of replicated services that
     /// Swarm wants to run.
     pub(crate) fn places(&mut self, others: &BTreeSet<NodeId>, node: usize) -> Vec<(usize, Place)> {
-        let mut away: BTreeSet<usize> = others.iter().filter_map(|other| self.node(other)).collect();
-        away.insert(node);
-        self.think_away(&away);
+        self.think_these_away(others, node);
         if let Some((of, places)) = &self.said
             && *of == node
         {
             return places.clone();
         }
-        let mut before = self.place_those_that_wait();
-        // What is on the others still comes first: they were drained before.
-        for other in away.iter().filter(|other| **other != node) {
-            for task in self.moved(*other) {
-                self.try_to_place(task, &mut before);
-            }
-        }
+        let mut before = self.place_those_before(node);
         let moved = self.moved(node);
         let place = |task| (task, self.place(task, &mut before));
         let places: Vec<(usize, Place)> = moved.into_iter().map(place).collect();
         self.take_back(before);
         self.said = Some((node, places.clone()));
         places
+    }
+
+    fn think_these_away(&mut self, others: &BTreeSet<NodeId>, node: usize) {
+        let mut away: BTreeSet<usize> = others.iter().filter_map(|other| self.node(other)).collect();
+        away.insert(node);
+        self.think_away(&away);
+    }
+
+    /// What waits for a place, and what is on the others that are away still: they were drained before.
+    fn place_those_before(&mut self, node: usize) -> Vec<Before> {
+        let mut before = self.place_those_that_wait();
+        let others: Vec<usize> = self.away.iter().copied().filter(|other| *other != node).collect();
+        for other in others {
+            for task in self.moved(other) {
+                self.try_to_place(task, &mut before);
+            }
+        }
+        before
     }
 
     /// The first service of several tasks of which no task would run that serves now. Of a service of one task its operator knows that
@@ -282,34 +303,8 @@ impl<'a> Board<'a> {
         found.map(|number| &self.services[number])
     }
 
-    /// Drains a node for good: its tasks are where they would go.
-    pub(crate) fn drain(&mut self, others: &BTreeSet<NodeId>, node: usize) {
-        for (task, place) in self.places(others, node) {
-            let found = match place {
-                Place::On { node, .. } => self.node(&node),
-                Place::Nowhere { .. } | Place::Unknown { .. } => None,
-            };
-            self.settle(task, found);
-        }
-    }
-
-    /// No node is away any more: what waits for a place has one, where there is one.
-    pub(crate) fn all_are_back(&mut self) {
-        self.think_away(&BTreeSet::new());
-        let waiting: Vec<usize> = self.waiting.iter().copied().collect();
-        for task in waiting {
-            let found = self.service_of[task]
-                .and_then(|service| self.finds(service, &self.tasks[task].reserved).map(|(node, _)| node));
-            self.settle(task, found);
-        }
-    }
-
-    fn settle(&mut self, task: usize, node: Option<usize>) {
-        let (spot, state) = match node {
-            Some(node) => (Spot::On(node), TaskState::Running),
-            None => (Spot::None, TaskState::Pending),
-        };
-        self.put(task, spot, state);
+    fn serves(&self, number: usize) -> bool {
+        self.tasks[number].wanted && self.states[number] == TaskState::Running
     }
 
     fn waits(&self, number: usize) -> bool {
@@ -433,7 +428,8 @@ impl<'a> Board<'a> {
 
     fn is_away(&self, node: usize) -> bool {
         let seen = self.nodes[node];
-        seen.availability != Availability::Active || !seen.is_ready() || self.away.contains(&node)
+        let thought = self.away.contains(&node) || self.closed.contains(&node);
+        seen.availability != Availability::Active || !seen.is_ready() || thought
     }
 
     fn class(&mut self, service: usize) -> usize {
@@ -494,12 +490,17 @@ impl<'a> Board<'a> {
 
     /// A task is somewhere else, or farther.
     fn put(&mut self, task: usize, spot: Spot, state: TaskState) {
+        let served = self.serves(task);
         let before = std::mem::replace(&mut self.spots[task], spot);
         let state_before = std::mem::replace(&mut self.states[task], state);
         if (before, state_before) == (spot, state) {
             return;
         }
         self.said = None;
+        if let Some(service) = self.service_of[task] {
+            self.serving[service] =
+                self.serving[service] + usize::from(self.serves(task)) - usize::from(served);
+        }
         if self.waits(task) {
             self.waiting.insert(task);
         } else {

@@ -1,5 +1,6 @@
 //! Whether a node is drained, what moves then, and when it is empty.
 
+use crate::board::MANY;
 use crate::hold::Hold;
 use crate::ids::NodeId;
 use crate::indexed::Indexed;
@@ -29,6 +30,9 @@ pub enum Goes {
     Elsewhere {
         /// How many fit and are active now.
         nodes: usize,
+        /// Among which of them Swarm chooses; empty where these are more than eight.
+        #[serde(default)]
+        among: Vec<NodeId>,
     },
     /// Nowhere: no other node takes it. It is down until the node is back.
     Nowhere {
@@ -44,6 +48,9 @@ pub enum Goes {
     WithTheNode,
     /// It goes on: a drain does not stop the tasks of jobs.
     Stays,
+    /// Nothing is drained, and it stops when its host or engine goes down. Swarm starts it again there, or elsewhere when the host is
+    /// away for longer than some heartbeats.
+    StopsWithTheHost,
 }
 
 /// Whether the node is to be drained before the command.
@@ -67,13 +74,18 @@ pub fn before_a_restart(spec: &Spec) -> bool {
 pub fn moves(seen: &Indexed<'_>, others: &BTreeSet<NodeId>, node: &Node) -> Vec<TaskMove> {
     let mut board = seen.board();
     let Some(here) = board.node(&node.id) else { return Vec::new() };
+    let choices = board.choices(others, here);
     let mut places: BTreeMap<usize, Place> = board.places(others, here).into_iter().collect();
     let running: Vec<usize> = board.running_on(here).collect();
     let running = running.into_iter().map(|number| (number, board.task(number), board.service_of(number)));
     let running: Vec<_> = running.filter(|(_, task, _)| task.wanted || task.job).collect();
     let task_move = |(number, task, service): (usize, &Task, Option<(usize, &Service)>)| {
         let goes = match (places.remove(&number), service) {
-            (Some(Place::On { of: nodes, .. }), _) => Goes::Elsewhere { nodes },
+            (Some(Place::On { of: nodes, .. }), _) => {
+                let among = service.and_then(|(number, _)| choices.get(&number));
+                let among = among.into_iter().filter(|among| among.len() <= MANY).flatten();
+                Goes::Elsewhere { nodes, among: among.map(|node| board.seen(*node).id.clone()).collect() }
+            }
             (Some(Place::Nowhere { why }), _) => Goes::Nowhere { why },
             (Some(Place::Unknown { constraint }), _) => Goes::Unknown { constraint },
             (None, Some((_, Service { mode: Mode::Global, .. }))) if !task.job => Goes::WithTheNode,
@@ -85,6 +97,20 @@ pub fn moves(seen: &Indexed<'_>, others: &BTreeSet<NodeId>, node: &Node) -> Vec<
         TaskMove { service: task.name_of(service.map(|(_, service)| service)), goes, leaves_behind }
     };
     running.into_iter().map(task_move).collect()
+}
+
+/// What becomes of this node's tasks when its host or engine goes down and nothing is drained.
+pub fn stops(seen: &Indexed<'_>, node: &Node) -> Vec<TaskMove> {
+    let board = seen.board();
+    let Some(here) = board.node(&node.id) else { return Vec::new() };
+    let running = board.running_on(here).map(|number| (board.task(number), board.service_of(number)));
+    let running = running.filter(|(task, _)| task.wanted || task.job);
+    let stopped = running.map(|(task, service)| TaskMove {
+        service: task.name_of(service.map(|(_, service)| service)),
+        goes: Goes::StopsWithTheHost,
+        leaves_behind: None,
+    });
+    stopped.collect()
 }
 
 /// What speaks against draining this node while the others are away, too: a task that would start elsewhere without its data,
@@ -207,7 +233,8 @@ mod tests {
         let observed = cluster();
         let moves = moves(&Indexed::of(&observed), &BTreeSet::new(), &observed.nodes[0]);
         let goes: Vec<&Goes> = moves.iter().map(|task| &task.goes).collect();
-        let elsewhere = Goes::Elsewhere { nodes: 1 };
+        let among = vec![NodeId("w2".into())];
+        let elsewhere = Goes::Elsewhere { nodes: 1, among };
         let why =
             "1 node not available for new tasks; scheduling constraints not satisfied on 1 node".to_owned();
         let nowhere = Goes::Nowhere { why };

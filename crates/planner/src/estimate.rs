@@ -58,6 +58,26 @@ pub fn estimate(policy: &Policy, waves: &[Wave], past: &[Took]) -> Estimate {
     Estimate { waves: waves.len(), monitor_seconds, delay_seconds, at_least_seconds, work, about_seconds }
 }
 
+/// Estimates what is left of a rollout with these waves. Nodes that are `through` need nothing any more; those that have `worked` are
+/// only watched. One at work counts as one that has not begun.
+pub fn left(
+    policy: &Policy,
+    waves: &[Wave],
+    through: &BTreeSet<NodeId>,
+    worked: &BTreeSet<NodeId>,
+    past: &[Took],
+) -> Estimate {
+    let without = |waves: &[Wave], gone: &BTreeSet<NodeId>| -> Vec<Wave> {
+        let rest = |wave: &Wave| wave.iter().filter(|id| !gone.contains(*id)).cloned().collect::<Wave>();
+        waves.iter().map(rest).filter(|wave| !wave.is_empty()).collect()
+    };
+    let waves = without(waves, through);
+    let waits = estimate(policy, &waves, &[]);
+    let work = work(&without(&waves, worked), past);
+    let about_seconds = work.as_ref().map(|work| work.seconds.saturating_add(waits.at_least_seconds));
+    Estimate { work, about_seconds, ..waits }
+}
+
 fn work(waves: &[Wave], past: &[Took]) -> Option<Work> {
     let mut newest: BTreeMap<&NodeId, &Took> = BTreeMap::new();
     for took in past {
@@ -129,6 +149,24 @@ mod tests {
         assert_eq!(told.about_seconds, Some(10 + 70 + 2 * 15));
         let rollouts: Vec<&str> = work.rollouts.iter().map(RolloutId::as_str).collect();
         assert_eq!(rollouts, ["new", "old"]);
+    }
+
+    #[test]
+    fn what_is_left_is_without_what_is_through_and_what_has_worked_is_only_watched() {
+        let id = |name: &str| NodeId(name.to_owned());
+        let waves = [vec![id("a")], vec![id("b"), id("c")], vec![id("d")]];
+        let took =
+            |node: &str, seconds| Took { node: id(node), rollout: RolloutId::parse("r").unwrap(), seconds };
+        let past = [took("a", 10), took("b", 20), took("c", 30), took("d", 40)];
+        let (through, worked) = ([id("a"), id("c")].into(), [id("b")].into());
+        let told = left(&policy(15, 7), &waves, &through, &worked, &past);
+        assert_eq!((told.waves, told.at_least_seconds, told.about_seconds), (2, 37, Some(77)));
+        let work = told.work.unwrap();
+        assert_eq!((work.nodes, work.known), (1, 1), "b has worked");
+        let all = waves.concat().into_iter().collect();
+        let told = left(&policy(15, 7), &waves, &all, &worked, &past);
+        assert_eq!((told.waves, told.about_seconds), (0, Some(0)));
+        assert_eq!(left(&policy(15, 0), &waves, &through, &worked, &[]).about_seconds, None);
     }
 
     #[test]

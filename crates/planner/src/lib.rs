@@ -12,10 +12,11 @@
 //!   each;
 //!   [`scheduler`]: where Swarm places tasks, by [`constraint`] and [`needs`]; [`names`]: how nodes are called
 //! - [`inquiry`]: who is asked a question, and what the answers come to, without a rollout
-//! - [`plan()`]: what a rollout would do, [`estimate`]: in what time; [`view()`]: how it stands; [`pass()`]: what a controller does now, [`action`]:
+//! - [`plan()`]: what a rollout would do, wave after wave, with what is at risk; [`estimate`]: in what time; [`view()`]: how it stands; [`pass()`]: what a controller does now, [`action`]:
 //!   how it says so; [`remains`]: what is left, and how it is given back without a controller
 
 pub mod action;
+mod ahead;
 pub mod availability;
 mod board;
 pub mod cluster;
@@ -40,10 +41,12 @@ pub mod participant;
 pub mod participants;
 mod pass;
 pub mod plan;
+mod planned;
 pub mod probe;
 pub mod quorum;
 pub mod ratio;
 pub mod remains;
+mod risk;
 pub mod rollout;
 pub mod scheduler;
 pub mod selection;

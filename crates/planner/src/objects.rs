@@ -38,6 +38,9 @@ pub struct Node {
     pub offers: Offers,
     /// Containers that no swarm service owns, as far as somebody looked.
     pub plain_containers: Vec<String>,
+    /// Those of them that are on an overlay network: Docker does not bring them back when the engine was restarted.
+    #[serde(default)]
+    pub plain_on_overlays: Vec<String>,
 }
 
 /// What a node is.

@@ -50,6 +50,9 @@ pub struct Observed {
     pub controller: Option<ControllerPlace>,
     /// Whether managers ask for a key after their engine was restarted.
     pub autolock: bool,
+    /// Overlay networks that encrypt what they carry between nodes, as far as somebody looked.
+    #[serde(default)]
+    pub encrypted_networks: Vec<String>,
 }
 
 impl Observed {

@@ -1,22 +1,25 @@
 //! What a rollout would do, for `careen plan`: asked of the same functions that the controller asks, and nothing is
 //! changed.
 
+use crate::ahead::Ahead;
 use crate::availability;
-use crate::drain::{self, TaskMove};
 use crate::estimate::{Estimate, Took, estimate};
 use crate::hold::Hold;
 use crate::ids::{NodeId, RolloutId};
 use crate::indexed::Indexed;
-use crate::observed::{Availability, Expectation, Mode, Node, Observed, Reachability, Role, Service};
+use crate::observed::{Expectation, Node, Observed, Reachability};
 use crate::order;
 use crate::parallelism::Parallelism;
-use crate::participants::{self, Participant};
+use crate::participants::Participant;
+pub use crate::planned::{Meanwhile, NodeLoad, PlannedDrain, PlannedNode, PlannedWave, QuorumStep};
 use crate::quorum;
+pub use crate::risk::Risk;
+use crate::risk::risks;
 use crate::selection::select;
 use crate::spec::{Policy, RebootPolicy, Spec};
 use crate::state::{NodeRecord, Skip};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// What a rollout would do.
@@ -33,67 +36,18 @@ pub struct Plan {
     pub waves: Vec<PlannedWave>,
     /// How long it takes.
     pub estimate: Estimate,
+    /// What may hurt, and does not keep it from going on.
+    #[serde(default)]
+    pub risks: Vec<Risk>,
+    /// How many tasks each node of the swarm has, now and at the end.
+    #[serde(default)]
+    pub loads: Vec<NodeLoad>,
     /// Nodes that were meant and cannot be worked on.
     pub skipped: Vec<SkippedNode>,
     /// Why it would be refused. Empty when it would not.
     pub refusals: Vec<PlanRefusal>,
     /// What an operator should know before.
     pub warnings: Vec<Warning>,
-}
-
-/// Nodes that are in maintenance together.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the field's name says it")]
-pub struct PlannedWave {
-    pub nodes: Vec<PlannedNode>,
-    /// The managers while this one is down; on waves of managers.
-    pub quorum: Option<QuorumStep>,
-}
-
-/// What happens to one node.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the fields' names say it")]
-pub struct PlannedNode {
-    pub node: NodeId,
-    pub hostname: String,
-    pub role: Role,
-    /// Whether it is drained.
-    pub drain: PlannedDrain,
-    /// What becomes of its tasks when it is drained.
-    pub tasks: Vec<TaskMove>,
-    /// Containers of no service: they stay through a drain, and stop with the engine.
-    pub plain_containers: Vec<String>,
-    /// What may be placed on it in the moments in which a node that is kept drained is active.
-    pub attracts: Vec<String>,
-    /// What would hold it now.
-    pub holds: Vec<Hold>,
-}
-
-/// Whether a node is drained.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[expect(missing_docs, reason = "the variant's name says it")]
-pub enum PlannedDrain {
-    /// Before the command runs.
-    Yes,
-    /// When `prepare` expects a restart, or the command turns out to want one.
-    IfNeeded,
-    /// The same, where its host says that no restart is to be expected.
-    NotExpected,
-    No,
-    /// Its operator keeps it so already; it is active for moments.
-    Kept,
-}
-
-/// The managers while one is down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct QuorumStep {
-    /// All that are members.
-    pub members: usize,
-    /// Those that take part while this one does not.
-    pub left: usize,
-    /// How many must take part at any time.
-    pub needed: usize,
 }
 
 /// A node that was meant and cannot be worked on.
@@ -234,6 +188,8 @@ pub fn plan_with(
         places: 0,
         waves: Vec::new(),
         estimate: Estimate::default(),
+        risks: Vec::new(),
+        loads: Vec::new(),
         skipped: Vec::new(),
         refusals: refusals_of_spec(observed, spec),
         warnings: Vec::new(),
@@ -263,18 +219,17 @@ pub fn plan_with(
         selected.nodes.iter().map(|node| Participant::of(node, spec, None)).collect();
     plan.places = order::places(spec, &participants);
     // What each wave finds is what those before it leave: tasks do not move back by themselves.
-    let mut ahead = Ahead { seen, away: BTreeSet::new() };
+    let mut ahead = Ahead::of(seen, spec, expected);
     for wave in order::waves(spec, &participants) {
-        ahead.all_are_back();
         let nodes: Vec<&Node> = wave.iter().filter_map(|id| seen.node(id)).collect();
         for node in &nodes {
             look_at(seen, spec, has_key, node, &mut plan);
         }
         let quorum = nodes.iter().filter(|_| spec.touches_engine).find_map(|node| step(seen, node));
-        let expected = |node: &Node| expected.get(&node.id).copied().unwrap_or(Expectation::Unknown);
-        let nodes = nodes.iter().map(|node| planned(&mut ahead, spec, node, expected(node))).collect();
-        plan.waves.push(PlannedWave { nodes, quorum });
+        plan.waves.push(PlannedWave { nodes: ahead.wave(&nodes), quorum });
     }
+    plan.loads = ahead.loads();
+    plan.risks = risks(seen, spec, &plan.waves, &plan.loads);
     plan.in_the_light_of(&spec.policy, &[])
 }
 
@@ -365,78 +320,6 @@ fn look_at(seen: &Indexed<'_>, spec: &Spec, has_key: bool, node: &Node, plan: &m
         }
         Ok(Some(_) | None) => {}
     }
-}
-
-/// The swarm as it will be when a wave's turn comes, as far as Swarm's scheduler is known.
-struct Ahead<'a> {
-    seen: &'a Indexed<'a>,
-    /// The nodes of this wave that are drained already.
-    away: BTreeSet<NodeId>,
-}
-
-impl Ahead<'_> {
-    /// The wave before is through: what waits for a place has one where there is one.
-    fn all_are_back(&mut self) {
-        self.away.clear();
-        self.seen.board().all_are_back();
-    }
-
-    fn drain(&mut self, node: &Node) {
-        let mut board = self.seen.board();
-        if let Some(number) = board.node(&node.id) {
-            board.drain(&self.away, number);
-        }
-        self.away.insert(node.id.clone());
-    }
-}
-
-fn planned(ahead: &mut Ahead<'_>, spec: &Spec, node: &Node, expected: Expectation) -> PlannedNode {
-    let seen = ahead.seen;
-    let left = availability::left_by_another(seen, node, &spec.id);
-    let kept = availability::operators(node, left) != Availability::Active;
-    let drain = if kept {
-        PlannedDrain::Kept
-    } else if drain::before_the_command(spec, expected) {
-        PlannedDrain::Yes
-    } else if drain::before_the_command(spec, Expectation::Yes) {
-        if expected == Expectation::No { PlannedDrain::NotExpected } else { PlannedDrain::IfNeeded }
-    } else {
-        PlannedDrain::No
-    };
-    let drains = matches!(drain, PlannedDrain::Yes | PlannedDrain::IfNeeded);
-    let down = (!node.is_ready()).then_some(Hold::NodeDown);
-    let against = drains.then(|| drain::hold(seen, spec, &ahead.away, node)).flatten();
-    let unfinished =
-        |record: &NodeRecord| record.rollout != spec.id && !participants::is_over(seen, node, record);
-    let other = NodeRecord::of(node).ok().flatten().filter(unfinished);
-    let other = other.map(|record| Hold::OtherRollout { rollout: record.rollout });
-    let planned = PlannedNode {
-        node: node.id.clone(),
-        hostname: node.hostname.clone(),
-        role: node.role,
-        drain,
-        tasks: if drains { drain::moves(seen, &ahead.away, node) } else { Vec::new() },
-        plain_containers: node.plain_containers.clone(),
-        attracts: if kept { attracts(seen, node) } else { Vec::new() },
-        holds: down.into_iter().chain(other).chain(against).collect(),
-    };
-    if drains {
-        ahead.drain(node);
-    }
-    planned
-}
-
-/// What Swarm would place on a node as soon as it is active: global services, and tasks that wait for a place.
-fn attracts(seen: &Indexed<'_>, node: &Node) -> Vec<String> {
-    let waits = |service: &Service| match service.mode {
-        Mode::Global => true,
-        Mode::Replicated => service.running < service.desired,
-    };
-    let mut board = seen.board();
-    let Some(here) = board.node(&node.id) else { return Vec::new() };
-    let fits = |(number, _): &(usize, &Service)| board.could_take(here, *number);
-    let waiting = seen.services.iter().enumerate().filter(|(_, service)| waits(service));
-    waiting.filter(fits).map(|(_, service)| service.name.clone()).collect()
 }
 
 const ENGINE_IS_TOUCHED: &str = "--touches-engine no says that every engine is left alone, and a reboot ends it: leave one of the two out";
@@ -558,7 +441,7 @@ impl fmt::Display for Warning {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observed::{Mount, MountKind, NodeStatus};
+    use crate::observed::{Availability, Mode, Mount, MountKind, NodeStatus, Service};
     use crate::state::Taken;
     use crate::testing::{manager, service, spec, task, worker};
     use careen_contract::label;

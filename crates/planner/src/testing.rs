@@ -26,6 +26,7 @@ pub fn worker(name: &str) -> Node {
         engine_labels: BTreeMap::new(),
         offers: Offers::default(),
         plain_containers: Vec::new(),
+        plain_on_overlays: Vec::new(),
     }
 }
 

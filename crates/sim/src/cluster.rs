@@ -396,6 +396,7 @@ impl World {
                 && matches!(self.rollout.control, careen_planner::rollout::Control::Finished { .. }),
             controller: Some(ControllerPlace { node: place.clone(), movable }),
             autolock: self.autolock,
+            encrypted_networks: Vec::new(),
         }
     }
 
@@ -479,6 +480,7 @@ impl World {
             engine_labels: BTreeMap::new(),
             offers: Offers::default(),
             plain_containers: Vec::new(),
+            plain_on_overlays: Vec::new(),
         }
     }
 

@@ -30,13 +30,16 @@ struct Prospect {
     probe: Option<Probe>,
     /// Another one, which comes first.
     going_on: Option<RolloutId>,
+    /// Whether each node is shown by itself.
+    verbose: bool,
 }
 
 impl Prospect {
     /// As it is shown.
     fn planned(&self) -> Planned<'_> {
-        let Self { draft, observed, plan, probe, going_on } = self;
-        Planned { plan, draft, observed, probe: probe.as_ref(), going_on: going_on.as_ref() }
+        let Self { draft, observed, plan, probe, going_on, verbose } = self;
+        let (probe, going_on) = (probe.as_ref(), going_on.as_ref());
+        Planned { plan, draft, observed, probe, going_on, verbose: *verbose }
     }
 
     /// Whether it may start.
@@ -195,7 +198,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         if !draft.spec.controller_may_move() {
             plan.warnings.push(Warning::ControllerStays { image: called(&draft.spec) });
         }
-        Ok(Prospect { draft, observed, plan, probe, going_on })
+        Ok(Prospect { draft, observed, plan, probe, going_on, verbose: how.verbose })
     }
 
     /// An image that is not made for this careen, or lacks what is to run, fails on the first node, or before a controller comes up

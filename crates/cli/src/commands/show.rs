@@ -6,6 +6,7 @@ use crate::backend::Backend;
 use crate::console::Console;
 use crate::error::Failure;
 use crate::exit::Exit;
+use crate::past;
 use crate::render::results::{Idle, Status, Why};
 use crate::render::why::blocked;
 
@@ -23,6 +24,11 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
             return self.follow(spec);
         }
         let (standing, observed) = self.standing_with_controller(&spec)?;
+        // Without what earlier rollouts took it is a status all the same.
+        let known = self.backend.rollouts().map(|rollouts| rollouts.known).unwrap_or_default();
+        let before = past::took_before(&known, &spec);
+        let time_left = past::time_left(&standing, &spec, &observed.results, before);
+        let standing = standing.with_estimate(time_left);
         let left = self.remains(&observed, Some(&spec.id))?;
         self.show(&Status { standing: &standing, spec: &spec, left: &left })?;
         Ok(Exit::Done)

@@ -3,7 +3,7 @@
 //!
 //! - [`results`]: what `plan`, `status`, `why` and `image push` answer; [`events`]: what is said while something is done;
 //!   [`notes`]: lines for people alone, and questions; [`failure`]: a command that failed
-//! - [`status`], [`status_json`], [`plan_page`], [`why`], [`left`], [`controller`]: the pages and the JSON behind those
+//! - [`status`], [`status_json`], [`plan_page`] (with what is at risk, and the waves), [`why`], [`left`], [`controller`]: the pages and the JSON behind those
 //! - [`answers`]: what hosts answer to `ask`
 //! - [`history`], [`record`], [`listed`]: what is remembered of rollouts that are over
 //! - [`live`]: the picture of a rollout that goes on
@@ -22,6 +22,8 @@ pub mod listed;
 pub mod live;
 pub mod notes;
 pub mod plan_page;
+mod plan_risks;
+mod plan_waves;
 mod probe;
 pub mod record;
 pub mod results;
@@ -29,6 +31,7 @@ pub mod status;
 pub mod status_json;
 pub mod step;
 pub mod text;
+mod time;
 pub mod why;
 pub mod words;
 
@@ -57,13 +60,16 @@ pub fn print(screen: &impl Screen, format: Format, console: &mut impl Console) -
     let colours = console.colours();
     match (format, screen.stream()) {
         (Format::Json, _) => write(console, Stream::Stdout, &screen.json()?),
-        (Format::Text, Stream::Stdout) => write(console, Stream::Stdout, &on_page(screen, colours.out)),
-        (Format::Text, Stream::Stderr) => write(console, Stream::Stderr, &on_page(screen, colours.err)),
+        (Format::Text, Stream::Stdout) => {
+            let columns = console.columns();
+            write(console, Stream::Stdout, &on_page(screen, colours.out, columns))
+        }
+        (Format::Text, Stream::Stderr) => write(console, Stream::Stderr, &on_page(screen, colours.err, None)),
     }
 }
 
-fn on_page(screen: &impl Screen, colour: bool) -> String {
-    let mut page = Page::new(colour);
+fn on_page(screen: &impl Screen, colour: bool, columns: Option<usize>) -> String {
+    let mut page = Page::new(colour).within(columns);
     screen.text(&mut page);
     page.into_text()
 }

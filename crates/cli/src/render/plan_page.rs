@@ -2,14 +2,14 @@
 
 use crate::given::name_of;
 use crate::render::Screen;
+use crate::render::plan_risks;
+use crate::render::plan_waves::Waves;
 use crate::render::probe::{self, HostProbe};
-use crate::render::text::{Look, Page, Span, first_of, json_page, span};
-use crate::render::words;
-use careen_planner::drain::{Goes, TaskMove};
-use careen_planner::estimate::{Estimate, Work};
+use crate::render::text::{Look, Page, Span, first_of, json_page};
+use crate::render::{time, words};
+use careen_planner::estimate::Estimate;
 use careen_planner::names::Names;
-use careen_planner::observed::Node;
-use careen_planner::plan::{Plan, PlannedDrain, PlannedNode, PlannedWave};
+use careen_planner::plan::{NodeLoad, Plan, PlanRefusal, PlannedWave, Risk, Warning};
 use careen_planner::probe::Probe;
 use careen_planner::{Indexed, Observed, Parallelism, RolloutId, Spec};
 use careen_swarm::{Draft, PayloadFile};
@@ -26,11 +26,15 @@ pub struct Planned<'a> {
     pub probe: Option<&'a Probe>,
     /// Another rollout, which refuses this one.
     pub going_on: Option<&'a RolloutId>,
+    /// Whether each node is shown by itself, however many there are.
+    pub verbose: bool,
 }
 
 impl Screen for Planned<'_> {
     fn text(&self, page: &mut Page) {
+        page.break_lines(true);
         self::page(self, page);
+        page.break_lines(false);
     }
 
     fn json(&self) -> serde_json::Result<String> {
@@ -40,7 +44,7 @@ impl Screen for Planned<'_> {
 
 /// The page. The observed swarm gives the nodes' names.
 pub fn page(planned: &Planned<'_>, page: &mut Page) {
-    let Planned { plan, draft, observed, probe, going_on: _ } = *planned;
+    let Planned { plan, draft, observed, probe, going_on: _, verbose } = *planned;
     let names = Names::of(observed);
     let seen = Indexed::of(observed);
     let spec = &draft.spec;
@@ -54,7 +58,7 @@ pub fn page(planned: &Planned<'_>, page: &mut Page) {
     let nodes: usize = plan.waves.iter().map(|wave| wave.nodes.len()).sum();
     let waves = if plan.waves.len() == 1 { "wave" } else { "waves" };
     page.line(format!("nodes    {nodes}, in {} {waves}{}", plan.waves.len(), part(plan, spec)));
-    if let Some(time) = time(&plan.estimate, spec) {
+    if let Some(time) = time::of_all(&plan.estimate, &spec.policy) {
         page.line(format!("time     {time}"));
     }
     if let Some(probe) = probe {
@@ -63,10 +67,8 @@ pub fn page(planned: &Planned<'_>, page: &mut Page) {
     if plan.short {
         page.line("way      short: nothing is drained or restarted, so all nodes of a wave begin at once");
     }
-    for (number, wave) in plan.waves.iter().enumerate() {
-        page.gap();
-        self::wave(number + 1, wave, &seen, &names, probe, page);
-    }
+    plan_risks::lines(plan, &names, page);
+    Waves { plan, seen: &seen, names: &names, probe, verbose }.text(page);
     if !plan.skipped.is_empty() {
         page.gap();
     }
@@ -94,132 +96,6 @@ fn part(plan: &Plan, spec: &Spec) -> String {
     }
 }
 
-/// How long it takes, and how anybody knows.
-fn time(estimate: &Estimate, spec: &Spec) -> Option<String> {
-    let waves = waves(estimate, spec)?;
-    Some(match (&estimate.work, estimate.about_seconds) {
-        (Some(work), Some(about)) => format!("about {}: {}; {waves}", span(about), by_the_past(work)),
-        (Some(_), None) | (None, _) => {
-            let least = match estimate.at_least_seconds {
-                0 => String::new(),
-                seconds => format!("at least {}: ", span(seconds)),
-            };
-            format!("{least}{waves}; how long the work takes is not known yet")
-        }
-    })
-}
-
-/// The waves with the waits that are certain; `None` where there is no wave.
-fn waves(estimate: &Estimate, spec: &Spec) -> Option<String> {
-    let watched = match (estimate.monitor_seconds, estimate.waves) {
-        (_, 0) => return None,
-        (0, 1) => return Some("1 wave".to_owned()),
-        (0, waves) => format!("{waves} waves, one after the other"),
-        (seconds, 1) => return Some(format!("1 wave, watched for {}", span(seconds))),
-        (_, waves) => format!("{waves} waves, each watched for {}", span(spec.policy.monitor.as_secs())),
-    };
-    Some(match estimate.delay_seconds {
-        0 => watched,
-        _ => format!("{watched}, {} between them", span(spec.policy.delay.as_secs())),
-    })
-}
-
-fn by_the_past(work: &Work) -> String {
-    let rollouts: Vec<&str> = work.rollouts.iter().map(RolloutId::as_str).collect();
-    let known = match work.known {
-        known if known == work.nodes => String::new(),
-        known => format!(" ({known} of these {} nodes)", work.nodes),
-    };
-    let word = if rollouts.len() == 1 { "rollout" } else { "rollouts" };
-    format!("{} of work, as timed in {word} {}{known}", span(work.seconds), first_of(&rollouts, SHOWN))
-}
-
-fn wave(
-    number: usize,
-    wave: &PlannedWave,
-    seen: &Indexed<'_>,
-    names: &Names,
-    probe: Option<&Probe>,
-    page: &mut Page,
-) {
-    let quorum = wave.quorum.map(|step| match step.members {
-        // No number says it as well as the warning below.
-        1 => ": the only manager".to_owned(),
-        members => {
-            let take = if step.left == 1 { "takes" } else { "take" };
-            format!(": {} of {members} managers {take} part meanwhile, {} must", step.left, step.needed)
-        }
-    });
-    page.line(format!("wave {number}{}", quorum.unwrap_or_default()));
-    for node in &wave.nodes {
-        let leads = seen.node(&node.node).is_some_and(Node::is_leader);
-        let role = if leads { "manager, the leader" } else { words::role(node.role) };
-        let name = names.shown(&node.node);
-        page.line(format!("  {name} ({role}), {}", drain(node.drain)));
-        if let Some(probed) = probe.and_then(|probe| probe.0.get(&node.node)) {
-            probe::lines(probed, page);
-        }
-        for text in tasks(&node.tasks) {
-            page.line(format!("      {text}"));
-        }
-        details(node, names, page);
-    }
-}
-
-fn details(node: &PlannedNode, names: &Names, page: &mut Page) {
-    if !node.plain_containers.is_empty() {
-        let containers = node.plain_containers.join(", ");
-        page.line(format!("      containers of no service, which stop with the engine: {containers}"));
-    }
-    if !node.attracts.is_empty() {
-        page.line(format!("      Swarm may place there while it is active: {}", node.attracts.join(", ")));
-    }
-    for hold in &node.holds {
-        let text = names.in_text(&hold.to_string());
-        page.spans(&["      ".into(), Span::new(Look::Warn, "would wait: "), text.into()]);
-    }
-}
-
-const fn drain(drain: PlannedDrain) -> &'static str {
-    match drain {
-        PlannedDrain::Yes => "drained before the command",
-        PlannedDrain::IfNeeded => "drained if a restart or reboot is needed",
-        PlannedDrain::NotExpected => "not drained: no restart is expected",
-        PlannedDrain::No => "not drained",
-        PlannedDrain::Kept => "kept out of service by its operator; active for moments",
-    }
-}
-
-/// What becomes of tasks, one line for each service.
-fn tasks(moves: &[TaskMove]) -> Vec<String> {
-    let mut lines: Vec<(String, usize)> = Vec::new();
-    for task in moves {
-        let text = task_line(task);
-        match lines.iter_mut().find(|(line, _)| *line == text) {
-            Some((_, count)) => *count += 1,
-            None => lines.push((text, 1)),
-        }
-    }
-    let times = |count| if count > 1 { format!(" ({count} tasks)") } else { String::new() };
-    lines.into_iter().map(|(line, count)| format!("{line}{}", times(count))).collect()
-}
-
-fn task_line(task: &TaskMove) -> String {
-    let TaskMove { service, goes, leaves_behind } = task;
-    let fate = match goes {
-        Goes::Elsewhere { nodes: 1 } => "moves; 1 other node fits".to_owned(),
-        Goes::Elsewhere { nodes } => format!("moves; {nodes} other nodes fit"),
-        Goes::Nowhere { why } => format!("fits nowhere else and is down meanwhile ({why})"),
-        Goes::Unknown { constraint } => {
-            format!("moves where '{constraint}' allows it, which this careen cannot read")
-        }
-        Goes::WithTheNode => "global; stops and starts with the node".to_owned(),
-        Goes::Stays => "a job; a drain does not stop it, and it is waited for".to_owned(),
-    };
-    let data = leaves_behind.as_ref().map(|source| format!(", without its data in {source}"));
-    format!("{service}: {fate}{}", data.unwrap_or_default())
-}
-
 /// `careen plan --format json`.
 #[derive(Debug, Serialize)]
 pub struct PlanJson<'a> {
@@ -235,11 +111,13 @@ pub struct PlanJson<'a> {
     at_a_time: usize,
     estimate: &'a Estimate,
     waves: &'a [PlannedWave],
+    risks: Vec<Said<'a, Risk>>,
+    loads: &'a [NodeLoad],
     /// What hosts said; `null` where they were not asked.
     probe: Option<Vec<HostProbe<'a>>>,
     skipped: &'a [careen_planner::plan::SkippedNode],
-    refusals: Vec<Said<'a, careen_planner::plan::PlanRefusal>>,
-    warnings: Vec<Said<'a, careen_planner::plan::Warning>>,
+    refusals: Vec<Said<'a, PlanRefusal>>,
+    warnings: Vec<Said<'a, Warning>>,
 }
 
 /// What hosts get besides the image, by name: values of variables are nobody's business here.
@@ -293,7 +171,7 @@ struct Said<'a, T> {
 
 /// The JSON. A rollout that is going on refuses every other one.
 pub fn json<'a>(planned: &Planned<'a>) -> PlanJson<'a> {
-    let Planned { plan, draft, observed, probe, going_on } = *planned;
+    let Planned { plan, draft, observed, probe, going_on, verbose: _ } = *planned;
     let names = Names::of(observed);
     let spec = &draft.spec;
     PlanJson {
@@ -309,6 +187,8 @@ pub fn json<'a>(planned: &Planned<'a>) -> PlanJson<'a> {
         at_a_time: plan.places,
         estimate: &plan.estimate,
         waves: &plan.waves,
+        risks: plan.risks.iter().map(|what| said(what, &names)).collect(),
+        loads: &plan.loads,
         probe: probe.map(probe::json),
         skipped: &plan.skipped,
         refusals: plan.refusals.iter().map(|what| said(what, &names)).collect(),
@@ -337,8 +217,12 @@ mod tests {
     fn text_of(observed: &Observed, draft: &Draft) -> String {
         let mut text = Page::new(false);
         let plan = &plan(observed, &draft.spec);
-        page(&Planned { plan, draft, observed, probe: None, going_on: None }, &mut text);
+        page(&shown_as(plan, draft, observed), &mut text);
         text.into_text()
+    }
+
+    fn shown_as<'a>(plan: &'a Plan, draft: &'a Draft, observed: &'a Observed) -> Planned<'a> {
+        Planned { plan, draft, observed, probe: None, going_on: None, verbose: false }
     }
 
     fn busy() -> Observed {
@@ -364,11 +248,13 @@ mod tests {
 payload  registry.example/update@sha256:00 install
 nodes    3, in 3 waves
 time     at least 45 s: 3 waves, each watched for 15 s; how long the work takes is not known yet
+at risk  not running while they move: data (w1)
+blocked  1 node would wait: w1
 
 wave 1
   w1 (worker), drained if a restart or reboot is needed
-      web: moves; 3 other nodes fit (2 tasks)
-      data: moves; 3 other nodes fit, without its data in pg
+      web: moves to m1, m2 or m3 (2 tasks); none of its 2 tasks runs meanwhile
+      data: moves to m1, m2 or m3, without its data in pg; nothing of it runs meanwhile
       would wait: data would start elsewhere without its data in pg: pin it, or use --allow-volume-moves
 
 wave 2
@@ -377,7 +263,7 @@ wave 2
 
 wave 3: 2 of 3 managers take part meanwhile, 2 must
   m1 (manager, the leader), drained if a restart or reboot is needed
-      web: moves; 3 other nodes fit
+      web: moves to w1; 1 of 2 tasks runs meanwhile
 "
         );
     }
@@ -392,7 +278,7 @@ wave 3: 2 of 3 managers take part meanwhile, 2 must
         }
         let plan = plan(&busy(), &spec);
         let (draft, observed) = (&Draft::of(spec), &busy());
-        let planned = Planned { plan: &plan, draft, observed, probe: None, going_on: None };
+        let planned = shown_as(&plan, draft, observed);
         let json = serde_json::to_value(json(&planned)).unwrap();
         assert_eq!((&json["parallelism"], &json["at_a_time"]), (&"1%".into(), &1.into()));
     }
@@ -452,7 +338,7 @@ wave 3: 2 of 3 managers take part meanwhile, 2 must
             let plan = plan(&observed, &spec).in_the_light_of(&spec.policy, past);
             let mut shown = Page::new(false);
             let draft = &Draft::of(spec.clone());
-            let planned = Planned { plan: &plan, draft, observed: &observed, probe: None, going_on: None };
+            let planned = shown_as(&plan, draft, &observed);
             page(&planned, &mut shown);
             let shown = shown.into_text();
             assert!(shown.contains(&format!("time     {told}\n")), "{told}\n{shown}");
@@ -520,7 +406,7 @@ nodes ";
         let plan = plan(&observed, &spec());
         let spec = spec();
         let draft = &Draft::of(spec);
-        let planned = Planned { plan: &plan, draft, observed: &observed, probe: None, going_on: None };
+        let planned = shown_as(&plan, draft, &observed);
         let json = serde_json::to_value(json(&planned)).unwrap();
         assert_eq!(json["refused"], true);
         assert_eq!(json["refusals"][0]["refusal"], "quorum-at-risk");

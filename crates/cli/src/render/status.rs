@@ -4,7 +4,7 @@ use crate::backend::{EndedNode, Summary};
 use crate::render::controller;
 use crate::render::step::{Step, Verb};
 use crate::render::text::{Look, Page, Span, span};
-use crate::render::words;
+use crate::render::{time, words};
 use crate::view::{NodeStanding, Standing, Totals};
 use careen_contract::cause::telling;
 use careen_contract::record;
@@ -29,6 +29,9 @@ pub fn page(standing: &Standing, spec: &Spec, page: &mut Page) {
     page.table(&rows);
     page.gap();
     page.line(totals(&standing.totals()));
+    if let Some(left) = standing.estimate.as_ref().and_then(|left| time::left(left, &spec.policy)) {
+        page.line(left);
+    }
     for late in &standing.not_taken_in {
         page.line(not_taken_in(late));
     }

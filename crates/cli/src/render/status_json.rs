@@ -7,6 +7,7 @@ use crate::render::status::next;
 use crate::render::step::Step;
 use crate::render::words;
 use crate::view::{NodeStanding, Standing, Totals};
+use careen_planner::estimate::Estimate;
 use careen_planner::observed::{Availability, NodeOutcome, Printed};
 use careen_planner::participants::Participant;
 use careen_planner::rollout::Control;
@@ -37,6 +38,7 @@ struct RolloutJson<'a> {
     controller_task: Option<&'a ControllerTask>,
     nodes: Vec<NodeJson<'a>>,
     totals: Totals,
+    estimate: Option<&'a Estimate>,
     not_taken_in: Vec<LateJson<'a>>,
     next: Vec<Step>,
 }
@@ -107,6 +109,7 @@ pub fn status<'a>(standing: &'a Standing, spec: &'a Spec, left: &'a [LeftBehind]
         controller_task: standing.task.as_ref(),
         nodes: standing.nodes.iter().map(|node| self::node(standing, node)).collect(),
         totals: standing.totals(),
+        estimate: standing.estimate.as_ref(),
         not_taken_in: standing.not_taken_in.iter().map(late).collect(),
         next: next(standing),
     };

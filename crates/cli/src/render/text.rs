@@ -103,13 +103,28 @@ impl From<String> for Span {
 #[derive(Debug, Clone)]
 pub struct Page {
     colour: bool,
+    /// How wide the terminal is, where there is one.
+    columns: Option<usize>,
+    /// Whether lines are broken that are wider.
+    breaks: bool,
     text: String,
 }
 
 impl Page {
     /// An empty page; `colour` says whether looks are shown.
     pub fn new(colour: bool) -> Self {
-        Self { colour, text: String::new() }
+        Self { colour, columns: None, breaks: false, text: String::new() }
+    }
+
+    /// The same for a terminal of so many columns.
+    #[must_use]
+    pub fn within(self, columns: Option<usize>) -> Self {
+        Self { columns, ..self }
+    }
+
+    /// From here on lines are broken between words, or are not: what is to be copied must not be.
+    pub const fn break_lines(&mut self, breaks: bool) {
+        self.breaks = breaks;
     }
 
     /// Adds a line of one piece.
@@ -124,9 +139,14 @@ impl Page {
 
     /// Adds a line of several pieces, with nothing between them.
     pub fn spans(&mut self, spans: &[Span]) {
-        for span in spans {
-            self.paint(span);
+        match self.columns.filter(|_| self.breaks) {
+            Some(columns) => broken(spans, columns).iter().for_each(|line| self.whole(line)),
+            None => self.whole(spans),
         }
+    }
+
+    fn whole(&mut self, spans: &[Span]) {
+        spans.iter().for_each(|span| self.paint(span));
         self.text.push('\n');
     }
 
@@ -156,6 +176,57 @@ impl Page {
         let style = if self.colour && !span.text.is_empty() { span.look.style() } else { Style::new() };
         let _infallible = write!(self.text, "{style}{}{style:#}", span.text);
     }
+}
+
+/// A line as lines of so many columns, broken between words; what follows the first stands below what the first says.
+fn broken(spans: &[Span], columns: usize) -> Vec<Vec<Span>> {
+    let mut rest: Vec<(char, Look)> =
+        spans.iter().flat_map(|span| span.text.chars().map(|c| (c, span.look))).collect();
+    let hang = hang(&rest.iter().map(|(c, _)| *c).collect::<String>()).min(columns / 2);
+    let mut lines = Vec::new();
+    while let Some(at) = break_at(&rest, columns, hang) {
+        let behind = rest.split_off(at);
+        lines.push(joined(&rest));
+        // The blank at which it is broken is not needed.
+        rest = std::iter::repeat_n((' ', Look::Plain), hang).chain(behind.into_iter().skip(1)).collect();
+    }
+    lines.push(joined(&rest));
+    lines
+}
+
+/// Where the line is broken: at the last blank that is near enough, else at the first one; `None` of one that is not broken.
+fn break_at(line: &[(char, Look)], columns: usize, hang: usize) -> Option<usize> {
+    let ends = line.iter().scan(0, |end, (c, _)| {
+        *end += width(c.encode_utf8(&mut [0; 4]));
+        Some(*end)
+    });
+    let ends: Vec<usize> = ends.collect();
+    if ends.last().is_none_or(|end| *end <= columns) {
+        return None;
+    }
+    // A blank may stand right behind the last column.
+    let blanks = (hang + 1..line.len()).filter(|at| line[*at].0 == ' ' && line[*at - 1].0 != ' ');
+    let near = |at: &usize| ends[*at] <= columns + 1;
+    blanks.clone().rfind(near).or_else(|| blanks.clone().next())
+}
+
+/// Where a line goes on that is broken: below the text behind its label, or a little behind where it begins.
+fn hang(text: &str) -> usize {
+    let begins = text.len() - text.trim_start_matches(' ').len();
+    let label = text.find("  ").map(|label| label + text[label..].len() - text[label..].trim_start().len());
+    match (begins, label) {
+        (0, Some(label)) if label <= LABEL => label,
+        (LABEL.., _) => begins,
+        _ => begins + 4,
+    }
+}
+
+/// How wide labels are in front of what they are about, such as `payload  `.
+const LABEL: usize = 9;
+
+fn joined(line: &[(char, Look)]) -> Vec<Span> {
+    let runs = line.chunk_by(|a, b| a.1 == b.1);
+    runs.map(|run| Span { text: run.iter().map(|(c, _)| *c).collect(), look: run[0].1 }).collect()
 }
 
 /// JSON in which the characters that [`neutral`] makes visible are escaped; it says the same.
@@ -205,6 +276,29 @@ mod tests {
         assert_eq!(json_line(&"a\x1b\u{9b}\u{202e}").unwrap(), r#""a\u001b\u009b\u202e""#);
         let page = json_page(&serde_json::json!({ "a": "b\n" })).unwrap();
         assert_eq!(page, "{\n  \"a\": \"b\\n\"\n}\n");
+    }
+
+    #[test]
+    fn lines_are_broken_between_words_and_go_on_below_their_text() {
+        let on = |columns, spans: &[Span]| {
+            let mut page = Page::new(false).within(Some(columns));
+            page.break_lines(true);
+            page.spans(spans);
+            page.into_text()
+        };
+        let label = || [Span::new(Look::Warn, "at risk  "), "one two three four five".into()];
+        assert_eq!(on(40, &label()), "at risk  one two three four five\n");
+        assert_eq!(on(20, &label()), "at risk  one two\n         three four\n         five\n");
+        assert_eq!(on(12, &["  w1 (worker), drained".into()]), "  w1 (worker),\n      drained\n");
+        assert_eq!(on(8, &["a-word-without-a-blank".into()]), "a-word-without-a-blank\n");
+        assert_eq!(on(6, &["a long-long-word b".into()]), "a long-long-word\n   b\n");
+        let mut page = Page::new(true).within(Some(12));
+        page.spans(&label());
+        assert_eq!(page.into_text().lines().count(), 1, "it may be something to copy");
+        let mut page = Page::new(true).within(Some(12));
+        page.break_lines(true);
+        page.spans(&[Span::new(Look::Bad, "one two three")]);
+        assert_eq!(page.into_text(), "\x1b[31mone two\x1b[0m\n    \x1b[31mthree\x1b[0m\n");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 use super::plain::{self, Scheduler, could_take, has_place};
 use super::*;
+use crate::board::MANY;
 use crate::ids::ServiceId;
 use crate::observed::{
     Availability, HostPort, Mode, Needs, NodeStatus, Observed, Platform, Plugin, Resources, Service, Task,
@@ -248,6 +249,18 @@ fn any_swarm(dice: &mut Dice) -> Observed {
     observed
 }
 
+/// Where a plan goes on is among what Swarm may choose.
+fn assert_among_the_choices(seen: &Indexed<'_>, others: &BTreeSet<NodeId>, number: usize, seed: u64) {
+    let choices = seen.board().choices(others, number);
+    let places = seen.board().places(others, number);
+    for (task, place) in places {
+        let Place::On { node, .. } = place else { continue };
+        let service = seen.board().service_of(task).unwrap().0;
+        let node = seen.board().node(&node).unwrap();
+        assert!(choices[&service].contains(&node) || choices[&service].len() > MANY, "seed {seed}");
+    }
+}
+
 /// What is remembered, on the way through many questions and changes, is what is found when everything is looked at anew.
 #[test]
 fn what_is_remembered_is_what_is_found_anew() {
@@ -273,6 +286,7 @@ fn what_is_remembered_is_what_is_found_anew() {
             let places: Vec<(String, Place)> =
                 places.into_iter().map(|(task, place)| (at_first.tasks[task].id.clone(), place)).collect();
             assert_eq!(places, expected, "seed {seed}, step {step}: {observed:#?}");
+            assert_among_the_choices(&seen, &others, number, seed);
             let now = Indexed::of(&observed);
             let before = super::gap(&seen, &others, seen.node(&node).unwrap());
             assert_eq!(before, plain::gap(&observed, &others, &node), "seed {seed}, step {step}");

@@ -118,6 +118,7 @@ pub fn node(json: &[u8]) -> Result<Node, SwarmError> {
         engine_labels: engine.labels,
         offers,
         plain_containers: Vec::new(),
+        plain_on_overlays: Vec::new(),
     })
 }
 
