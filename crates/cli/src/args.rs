@@ -429,6 +429,8 @@ pub struct GivenArgs {
 /// `image`.
 #[derive(Debug, Clone, Subcommand)]
 pub enum ImageCommand {
+    /// Bring the image that this program carries onto the asked engine
+    Load,
     /// Bring an image from this engine to a registry that the hosts reach
     Push(PushArgs),
 }
@@ -439,7 +441,7 @@ pub struct PushArgs {
     /// Where to: a registry (HOST:PORT), or a name in it (HOST:PORT/NAME:TAG)
     #[arg(value_name = "REGISTRY[/NAME]")]
     pub target: String,
-    /// What: an image of this engine; careen's own by default
+    /// What: an image of this engine; by default careen's own, the one that this program carries if it carries one
     #[arg(long, value_parser = image, value_name = "IMAGE")]
     pub image: Option<String>,
 }

@@ -1,6 +1,7 @@
 //! Why a command failed, what it exits with, and what to do next.
 
 use crate::backend::BackendError;
+use crate::carried::NotLoaded;
 use crate::connect::{NoManager, UnusableHost};
 use crate::delivery::Undeliverable;
 use crate::exit::Exit;
@@ -46,6 +47,9 @@ pub enum Failure {
     /// An image that was to be pushed.
     #[error("the image {image} is not pushed")]
     NotPushed { image: String, source: NotPushed },
+    /// The image that this program carries is not on the engine.
+    #[error("the image {image} is not loaded")]
+    NotLoaded { image: String, source: NotLoaded },
     /// It is stored, and nobody carries it out.
     #[error("the rollout {rollout} is stored in the swarm, but its controller was not started")]
     NoController { rollout: RolloutId, source: BackendError },
@@ -218,6 +222,7 @@ impl Failure {
             )
             | Self::Declined
             | Self::NotPushed { .. }
+            | Self::NotLoaded { .. }
             | Self::NoController { .. }
             | Self::ControllerFails { .. }
             | Self::NoRollout
@@ -252,9 +257,9 @@ impl Failure {
             Self::NoController { .. } => {
                 Some("'careen resume' tries again, 'careen resume --local' runs it in your terminal")
             }
-            Self::NoOwnImage { .. } => Some(
-                "bring it to all nodes' engines, or to a registry that they reach, and say its name with --image",
-            ),
+            Self::NoOwnImage { .. } => Some(BRING_THE_IMAGE),
+            Self::NotLoaded { source: NotLoaded::NoneCarried, .. }
+            | Self::NotPushed { source: NotPushed::NotHere, .. } => Some(GET_THE_IMAGE),
             Self::Upgrade(_) => Some("'careen upgrade --help' explains the flags"),
             Self::NoRollout => Some("'careen run --image IMAGE' starts one"),
             Self::NobodyToAskAboutNodes => {
@@ -290,11 +295,17 @@ impl Failure {
             Self::NotThere { .. } => Some(
                 "'careen skip NODE' gives it up; a node that joined since has its turn in the next rollout",
             ),
-            Self::Undeliverable(_) | Self::Given(_) | Self::NotPushed { .. } => None,
+            Self::Undeliverable(_) | Self::Given(_) | Self::NotPushed { .. } | Self::NotLoaded { .. } => None,
             Self::Refused | Self::Declined | Self::Pass(_) | Self::Output(_) | Self::Json(_) => None,
         }
     }
 }
+
+const BRING_THE_IMAGE: &str = "'careen image load' brings the one that a release's careen carries onto this engine, 'careen image push \
+                               REGISTRY' to a registry that all nodes reach: then say its name with --image";
+
+const GET_THE_IMAGE: &str = "a release's careen carries it ('make dist' builds one); 'make image' builds it onto this machine's \
+                             engine, --image names another";
 
 fn next_of_backend(error: &BackendError) -> Option<&'static str> {
     match error {

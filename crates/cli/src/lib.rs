@@ -2,7 +2,7 @@
 //! careen-planner, here as in the controller.
 //!
 //! - [`args`], [`duration`], [`phase_limit`], [`spec`]: flags, and the rollout that they describe; [`given`], [`delivery`]: what hosts get besides the
-//!   image; [`registry`], [`push`]: credentials, and images on their way to a registry
+//!   image; [`registry`], [`push`]: credentials, and images on their way to a registry; [`carried`], [`load`]: the image in the program
 //! - [`backend`]: what is needed of a swarm, as a trait; [`swarm`]: over careen-swarm; [`connect`], [`docker_context`],
 //!   [`host`]: which engine is asked; [`transport`]: the ways to those of other machines
 //! - [`commands`]: one flow for each command
@@ -16,6 +16,7 @@
 
 pub mod args;
 pub mod backend;
+pub mod carried;
 pub mod commands;
 pub mod connect;
 pub mod console;
@@ -32,6 +33,7 @@ pub mod host;
 mod image;
 pub mod known;
 pub mod left;
+pub mod load;
 mod log;
 pub mod past;
 pub mod phase_limit;

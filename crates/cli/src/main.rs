@@ -7,9 +7,9 @@ use careen_cli::console::{Console, Process};
 use careen_cli::docker_context::Wishes;
 use careen_cli::error::Failure;
 use careen_cli::exit::Exit;
-use careen_cli::push;
 use careen_cli::registry::Credentials;
 use careen_cli::swarm::SwarmBackend;
+use careen_cli::{carried, load, push};
 use clap::{CommandFactory, Parser};
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -37,9 +37,12 @@ fn main() -> ExitCode {
 fn execute(cli: &Cli, console: &mut Process) -> Result<Exit, Failure> {
     let routes = connect::routes(&wishes(&cli.common), &surroundings())?;
     let credentials = Credentials::of_directory(docker_directory());
-    if let Command::Image(ImageCommand::Push(args)) = &cli.command {
+    if let Command::Image(command) = &cli.command {
         let engine = connect::any_engine(&routes)?;
-        return push::push(&engine, &credentials, args, cli.common.format, console);
+        return match command {
+            ImageCommand::Load => load::load(&engine, carried::ARCHIVE, cli.common.format, console),
+            ImageCommand::Push(args) => push::push(&engine, &credentials, args, cli.common.format, console),
+        };
     }
     let (backend, passed) = SwarmBackend::connect(Managers::new(routes))?;
     let mut backend = backend.with_credentials(credentials);

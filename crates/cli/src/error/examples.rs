@@ -2,6 +2,7 @@
 
 use super::Failure;
 use crate::backend::BackendError;
+use crate::carried::NotLoaded;
 use crate::connect::{NoManager, UnusableHost};
 use crate::delivery::Undeliverable;
 use crate::docker_config::Unreadable;
@@ -21,7 +22,7 @@ use careen_upgrade::options::InvalidOptions;
 use std::io::{Error, ErrorKind};
 
 /// How many kinds there are; a new one has to be given a number, and an example.
-const KINDS: usize = 36;
+const KINDS: usize = 37;
 
 /// Which kind of failure one is.
 const fn kind(failure: &Failure) -> usize {
@@ -62,6 +63,7 @@ const fn kind(failure: &Failure) -> usize {
         Failure::NoQuestion { .. } => 33,
         Failure::CannotAsk { .. } => 34,
         Failure::NotRemembered(_) => 35,
+        Failure::NotLoaded { .. } => 36,
     }
 }
 
@@ -185,7 +187,13 @@ fn of_rollouts() -> Vec<Failure> {
     vec![
         Failure::Refused,
         Failure::Declined,
-        Failure::NoOwnImage { image },
+        Failure::NoOwnImage { image: image.clone() },
+        not_pushed(NotPushed::NotHere),
+        Failure::NotLoaded { image: image.clone(), source: NotLoaded::NoneCarried },
+        Failure::NotLoaded {
+            image,
+            source: NotLoaded::Refused { message: "no space left on device".to_owned() },
+        },
         Failure::NoController { rollout: rollout(), source },
         Failure::ControllerFails { rollout: rollout(), why: "task: non-zero exit (1)".to_owned() },
         Failure::NoRollout,

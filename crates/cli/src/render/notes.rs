@@ -37,7 +37,12 @@ pub enum Note<'a> {
     ControllerStopped { rollout: &'a RolloutId },
     RegistrySays { line: &'a str },
     UseItWith { image: &'a str },
+    OthersNeedItToo,
+    OtherArchitecture { engine: &'a str, has: &'a str, image: &'a str },
 }
+
+const OTHERS_NEED_IT: &str = "the other hosts need it, too: 'careen image push REGISTRY' for all of them, or 'careen image load --host \
+                              ssh://NODE' for each";
 
 const LEAVES_ENGINES: &str =
     "the image says that its payload leaves engines alone, as --touches-engine no does";
@@ -97,6 +102,11 @@ impl fmt::Display for Note<'_> {
             Self::ControllerStopped { rollout } => stopped(rollout, f),
             Self::RegistrySays { line } => f.write_str(line),
             Self::UseItWith { image } => write!(f, "use it with: careen run --image {image}"),
+            Self::OthersNeedItToo => f.write_str(OTHERS_NEED_IT),
+            Self::OtherArchitecture { engine, has, image } => write!(
+                f,
+                "note: the host of {engine} is {has}, and the image is for {image}: it does not run there, but can be pushed from there"
+            ),
         }
     }
 }
