@@ -8,6 +8,7 @@ use careen_contract::chain;
 use careen_engine::Bell;
 use careen_planner::cluster::Cluster;
 use careen_planner::inquiry::Roll;
+use careen_planner::needs::Platform;
 use careen_planner::observed::{ControllerPlace, Node};
 use careen_planner::remains::Giving;
 use careen_planner::rollout::{Ask, Control, NodeResult};
@@ -68,6 +69,16 @@ pub trait Backend {
     /// Looks into an image, for these files. `None` when the asked engine does not have it: nothing is pulled.
     fn look_into(&mut self, _image: &str, _files: &[String]) -> Result<Option<ImageLook>, BackendError> {
         Ok(None)
+    }
+
+    /// The platforms that an image is made for, as the asked engine or the image's registry says; none when nobody knows.
+    fn platforms(&mut self, _image: &str) -> Result<Vec<Platform>, BackendError> {
+        Ok(Vec::new())
+    }
+
+    /// The node whose engine is asked.
+    fn here(&self) -> Option<NodeId> {
+        None
     }
 
     /// Whether this user has credentials for the registry of an image.

@@ -12,6 +12,7 @@ use careen_contract::{label, object};
 use careen_engine::{ApiPath, Bell, Engine, EngineError, Meaning, RegistryAuth, Source};
 use careen_planner::cluster::ActError;
 use careen_planner::inquiry::Roll;
+use careen_planner::needs::Platform;
 use careen_planner::observed::{ControllerPlace, Node};
 use careen_planner::remains::Giving;
 use careen_planner::rollout::Ask;
@@ -250,6 +251,21 @@ impl Backend for SwarmBackend {
 
     fn look_into(&mut self, image: &str, files: &[String]) -> Result<Option<ImageLook>, BackendError> {
         image::look_into(&self.engine, image, files).map_err(|error| from_engine(&error, &self.name))
+    }
+
+    fn platforms(&mut self, image: &str) -> Result<Vec<Platform>, BackendError> {
+        // A registry may have it for more than this engine's host. What it does not say is not known.
+        let auth = self.credentials.for_image(image).ok().flatten();
+        let of_registry = || self.engine.get_authorised(&ApiPath::distribution(image), auth.as_ref()).ok();
+        let of_engine = || self.engine.get(&ApiPath::image(image)).ok();
+        Ok(match image::in_no_registry(image) {
+            true => image::platforms_of_engine(of_engine()),
+            false => image::platforms_of_registry(of_registry()),
+        })
+    }
+
+    fn here(&self) -> Option<NodeId> {
+        Some(self.node.clone())
     }
 
     fn has_credentials(&mut self, image: &str) -> Result<bool, BackendError> {

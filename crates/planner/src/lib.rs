@@ -28,6 +28,7 @@ pub mod given;
 pub mod glance;
 pub mod hold;
 pub mod ids;
+pub mod image_places;
 pub mod indexed;
 pub mod inquiry;
 pub mod names;

@@ -6,6 +6,7 @@ use crate::drain::{self, TaskMove};
 use crate::estimate::{Estimate, Took, estimate};
 use crate::hold::Hold;
 use crate::ids::{NodeId, RolloutId};
+use crate::image_places::{NotPullable, OtherPlatform};
 use crate::indexed::Indexed;
 use crate::observed::{Availability, Expectation, Mode, Node, Observed, Reachability, Role, Service};
 use crate::order;
@@ -164,6 +165,8 @@ pub enum PlanRefusal {
         /// The label's value, at most 120 characters of it.
         text: String,
     },
+    /// The image is not made for these nodes.
+    OtherPlatform(OtherPlatform),
 }
 
 /// What an operator should know before.
@@ -194,6 +197,8 @@ pub enum Warning {
         #[serde(default)]
         drained: bool,
     },
+    /// No node can pull the image.
+    NotPullable(NotPullable),
 }
 
 impl Plan {
@@ -509,6 +514,7 @@ impl fmt::Display for PlanRefusal {
                     "the label careen.node of {node} says '{text}', which this version does not understand"
                 )
             }
+            Self::OtherPlatform(other) => write!(f, "{other}"),
         }
     }
 }
@@ -551,6 +557,7 @@ impl fmt::Display for Warning {
                 "the rollout {rollout} failed on {node} and left it drained: a success there gives it back, or \
                  'careen restore {node}' now"
             ),
+            Self::NotPullable(nodes) => write!(f, "{nodes}"),
         }
     }
 }

@@ -72,7 +72,7 @@ pub(super) fn unreachable(why: &Unreachable) -> String {
         Unreachable::Paused => "paused".to_owned(),
         Unreachable::Down => "down".to_owned(),
         Unreachable::Unfit(skip) => words::skip(*skip).to_owned(),
-        Unreachable::Fails { why } => format!("its task does not run: {why}"),
+        Unreachable::NoImage { why } | Unreachable::Fails { why } => format!("its task does not run: {why}"),
         Unreachable::Silent { limit, why } => format!("no answer within {} s: {why}", limit.as_secs()),
     }
 }
