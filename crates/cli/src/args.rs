@@ -1,5 +1,9 @@
 //! The command line. What the flags mean for a rollout is in [`crate::spec`].
 
+mod uninstall;
+
+pub use uninstall::UninstallArgs;
+
 use crate::duration::{self, InvalidDuration};
 use crate::given::{self, Named};
 use crate::phase_limit::{self, PhaseLimit};
@@ -89,6 +93,8 @@ pub enum Command {
     Abort(AbortArgs),
     /// Restore a node that no rollout works on any more: its availability, labels and services
     Restore(RestoreArgs),
+    /// Remove all that careen has on hosts and in the swarm
+    Uninstall(UninstallArgs),
     /// Images for the hosts
     #[command(subcommand)]
     Image(ImageCommand),

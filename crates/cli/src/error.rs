@@ -11,6 +11,7 @@ use crate::target::NotPushed;
 use careen_contract::chain;
 use careen_planner::plan::PlanRefusal;
 use careen_planner::remains::CannotRestore;
+use careen_planner::uninstall::CannotUninstall;
 use careen_planner::{NodeId, PassError, RolloutId};
 use careen_swarm::GivenKind;
 use careen_upgrade::options::InvalidOptions;
@@ -85,6 +86,9 @@ pub enum Failure {
     /// A node that cannot be given back.
     #[error("{node} is not given back: {why}; nothing was changed")]
     CannotRestore { node: String, why: CannotRestore },
+    /// Something speaks against removing careen.
+    #[error("careen is not uninstalled: {why}; nothing was changed")]
+    CannotUninstall { why: CannotUninstall },
     /// Containers do not go.
     #[error(
         "these services still have containers on nodes that report: {services}; what was removed before stays so"
@@ -187,9 +191,10 @@ impl Failure {
             Self::Backend(BackendError::NoManager(_)) => Exit::NoManager,
             Self::NotRemembered(error) => error.exit(),
             Self::NoController { source: BackendError::NoManager(_), .. } => Exit::NoManager,
-            Self::Backend(BackendError::OtherRollout { .. }) | Self::Refused | Self::CannotRestore { .. } => {
-                Exit::Refused
-            }
+            Self::Backend(BackendError::OtherRollout { .. })
+            | Self::Refused
+            | Self::CannotRestore { .. }
+            | Self::CannotUninstall { .. } => Exit::Refused,
             Self::Host(_)
             | Self::NobodyToAsk
             | Self::NobodyToAskAboutThat
@@ -273,10 +278,8 @@ impl Failure {
             Self::NotGivenBack | Self::CannotRestore { why: CannotRestore::Nothing, .. } => {
                 Some("'careen status' shows what is left")
             }
-            Self::CannotRestore { why: CannotRestore::Corrupt(_), .. } => Some(
-                "'docker node inspect NODE' shows the label careen.node, and what 'careen-agent list' says on the host tells how \
-                 far it is; 'docker node update --label-rm careen.node NODE' removes it",
-            ),
+            Self::CannotRestore { why: CannotRestore::Corrupt(_), .. } => Some(LABEL_BY_HAND),
+            Self::CannotUninstall { why } => Some(next_of_uninstall(why)),
             Self::StillThere { .. } => Some(
                 "'docker service ps SERVICE' shows where; the same command goes on where this one stopped",
             ),
@@ -301,11 +304,26 @@ impl Failure {
     }
 }
 
+const LABEL_BY_HAND: &str = "'docker node inspect NODE' shows the label careen.node, and what 'careen-agent list' says on the host \
+                             tells how far it is; 'docker node update --label-rm careen.node NODE' removes it";
+
 const BRING_THE_IMAGE: &str = "'careen image load' brings the one that a release's careen carries onto this engine, 'careen image push \
                                REGISTRY' to a registry that all nodes reach: then say its name with --image";
 
 const GET_THE_IMAGE: &str = "a release's careen carries it ('make dist' builds one); 'make image' builds it onto this machine's \
                              engine, --image names another";
+
+const fn next_of_uninstall(why: &CannotUninstall) -> &'static str {
+    match why {
+        CannotUninstall::Held { .. } => {
+            "'careen restore NODE' gives a node back; 'careen status' shows what is left"
+        }
+        CannotUninstall::Unreadable { .. } => LABEL_BY_HAND,
+        CannotUninstall::AtWork { .. } => {
+            "'careen-agent list' on such a host shows what runs there; the same command goes on afterwards"
+        }
+    }
+}
 
 fn next_of_backend(error: &BackendError) -> Option<&'static str> {
     match error {

@@ -48,6 +48,8 @@ pub mod unlock;
 pub mod view;
 
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod screens;
 #[cfg(test)]
 mod testing;

@@ -19,8 +19,8 @@ use careen_planner::rollout::Ask;
 use careen_planner::spec::UnlockKey;
 use careen_planner::{ControllerId, NodeId, Observed, RolloutId, Spec};
 use careen_swarm::{
-    ControllerTask, Draft, GivenKind, Inquiry, Key, NotGivenBack, RequestError, Stored, Swarm, SwarmCluster,
-    SwarmError, Verification, controller_name, place_of_a_new_one,
+    ControllerTask, Draft, GivenKind, Inquiry, Key, NotGivenBack, Possession, RequestError, Stored, Swarm,
+    SwarmCluster, SwarmError, Verification, controller_name, place_of_a_new_one,
 };
 use jiff::Timestamp;
 use serde_json::Value;
@@ -321,6 +321,14 @@ impl Backend for SwarmBackend {
 
     fn remove_stored(&mut self, stored: &Stored) -> Result<bool, BackendError> {
         self.swarm.remove_stored(stored).map_err(|error| self.refused(error))
+    }
+
+    fn possessions(&mut self) -> Result<Vec<Possession>, BackendError> {
+        self.swarm.possessions().map_err(|error| self.unanswered(&error))
+    }
+
+    fn remove_possession(&mut self, one: &Possession) -> Result<bool, BackendError> {
+        self.swarm.remove_possession(one).map_err(|error| self.refused(error))
     }
 
     fn give_back(&mut self, giving: &Giving) -> Result<(), BackendError> {

@@ -52,6 +52,7 @@ pub mod settle;
 pub mod short;
 pub mod spec;
 pub mod state;
+pub mod uninstall;
 mod watch;
 
 #[cfg(any(test, feature = "testing"))]

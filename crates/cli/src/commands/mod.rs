@@ -11,6 +11,7 @@ mod restore;
 mod run;
 mod show;
 mod steer;
+mod uninstall;
 
 use crate::args::{Command, Format};
 use crate::backend::{Backend, BackendError, Rollouts, Summary};
@@ -54,6 +55,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
             Command::Skip(args) => self.skip(args),
             Command::Abort(args) => self.abort(args),
             Command::Restore(args) => self.restore(args),
+            Command::Uninstall(args) => self.uninstall(args),
             // They need no swarm, so they are answered before there is one.
             Command::Completions { .. } | Command::Image(_) => Ok(Exit::Done),
         }

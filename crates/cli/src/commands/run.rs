@@ -268,7 +268,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
     }
 
     /// An image's name, and what it is pinned to; without one careen's own.
-    fn pinned(&mut self, image: Option<&str>) -> Result<(String, String), Failure> {
+    pub(super) fn pinned(&mut self, image: Option<&str>) -> Result<(String, String), Failure> {
         Ok(match image {
             Some(name) => (name.to_owned(), self.backend.pin(name)?),
             None => (own_image(), self.backend.pin_here(&own_image()).map_err(no_own_image)?),

@@ -16,13 +16,14 @@ use crate::transport::{InvalidCertificates, SshFailure, TlsFailure};
 use careen_planner::plan::PlanRefusal;
 use careen_planner::remains::CannotRestore;
 use careen_planner::state::CorruptRecord;
+use careen_planner::uninstall::CannotUninstall;
 use careen_planner::{NodeId, RolloutId};
 use careen_swarm::GivenKind;
 use careen_upgrade::options::InvalidOptions;
 use std::io::{Error, ErrorKind};
 
 /// How many kinds there are; a new one has to be given a number, and an example.
-const KINDS: usize = 37;
+const KINDS: usize = 38;
 
 /// Which kind of failure one is.
 const fn kind(failure: &Failure) -> usize {
@@ -64,6 +65,7 @@ const fn kind(failure: &Failure) -> usize {
         Failure::CannotAsk { .. } => 34,
         Failure::NotRemembered(_) => 35,
         Failure::NotLoaded { .. } => 36,
+        Failure::CannotUninstall { .. } => 37,
     }
 }
 
@@ -205,6 +207,9 @@ fn of_rollouts() -> Vec<Failure> {
             why: CannotRestore::Corrupt(CorruptRecord { text: "9 later".to_owned() }),
         },
         Failure::StillThere { services },
+        Failure::CannotUninstall { why: CannotUninstall::Held { nodes: vec!["w1".to_owned()] } },
+        Failure::CannotUninstall { why: CannotUninstall::Unreadable { node: "w1".to_owned() } },
+        Failure::CannotUninstall { why: CannotUninstall::AtWork { hosts: vec!["w1".to_owned()] } },
         Failure::Pass(illegal().into()),
         Failure::Output(Error::from(ErrorKind::BrokenPipe)),
         json.into(),
