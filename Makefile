@@ -31,7 +31,7 @@ FAULT_PAIRS ?= 4000
 # Parts of the bench, and 'quick' for one round of each; none means all. BENCH=list tells them.
 BENCH ?=
 
-.PHONY: help build image demo test test-slow check fmt lint unit sim sim-more soak fault-soak doc deny crash-test lab-test bench fuzz clean
+.PHONY: help programs build image-root image dist demo test test-slow check fmt lint unit sim sim-more soak fault-soak doc deny crash-test lab-test bench fuzz clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -55,7 +55,7 @@ lint: ## clippy, warnings denied
 	cargo clippy --workspace --all-targets --all-features --locked -- --deny warnings
 
 unit: ## tests that need no swarm
-	cargo test --workspace --locked --lib --bins --test seeds --test usage --test commands --test connections --test push --test house
+	cargo test --workspace --locked --lib --bins --test seeds --test usage --test commands --test connections --test push --test load --test packages --test house
 
 # Private items are documented too, so links to them resolve.
 sim: ## simulated rollouts: 200 random histories, a controller killed after every action, broken machines that must be caught
@@ -91,13 +91,14 @@ bench: image ## measures careen beside other ways to the same result, an hour; B
 fuzz: ## looks for bytes that careen's parsers cannot bear, FUZZ_SECONDS=600 for each
 	tools/fuzz $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 
-build: ## target/release/careen, and the static careen-agent and careen-controller
+build: programs ## target/release/careen, and the static careen-agent and careen-controller
 	cargo build --release --locked --package careen
+
+programs:
 	$(STATIC) cargo build --release --locked --package careen-agent --package careen-controller --target $(HOST)
 	install -D --target-directory target/release target/$(HOST)/release/careen-agent target/$(HOST)/release/careen-controller
 
-image: build ## the image careen/installer on this machine's engine
-	$(LAB) engine
+image-root: programs
 	rm -rf target/image
 	install -D --target-directory target/image/root target/release/careen-agent target/release/careen-controller
 	install -D --mode 644 --target-directory target/image/root/upgrade image/upgrade/help
@@ -106,7 +107,16 @@ image: build ## the image careen/installer on this machine's engine
 	ln target/image/root/careen-agent target/image/root/upgrade/bin/careen-upgrade
 	for command in prepare install check verify; do ln -s bin/careen-upgrade target/image/root/upgrade/$$command; done
 	install --mode 644 image/Dockerfile target/image/Dockerfile
+
+image: build image-root ## the image careen/installer on this machine's engine
+	$(LAB) engine
 	tools/build-image --tag $(IMAGE):latest --tag $(IMAGE):$(VERSION) target/image
+
+# The archive is in the program, so it is made first. No engine is needed for it.
+dist: image-root ## target/dist: a .deb and a tarball of careen, which carries the image, and their checksums
+	tools/image-archive target/image careen/installer:$(VERSION) target/image.tar.gz
+	CAREEN_IMAGE_ARCHIVE=$(CURDIR)/target/image.tar.gz cargo build --release --locked --package careen
+	tools/dist target/release/careen $(VERSION) target/dist
 
 clean: ## removes what was built; labs stay
 	cargo clean

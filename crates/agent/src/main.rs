@@ -39,6 +39,7 @@ mod supervisor;
 mod sweep;
 mod tool;
 mod transactions;
+mod uninstall;
 mod unit;
 mod watch;
 mod withdraw;
@@ -47,6 +48,7 @@ use anyhow::{Context, bail};
 use careen_contract::TransactionId;
 use careen_contract::chain;
 use careen_contract::entry::HostEntry;
+use careen_contract::errand;
 use careen_contract::settings;
 use careen_upgrade::run::is_command;
 use layout::TransactionDir;
@@ -66,6 +68,7 @@ On the host:
   careen-agent facts                 what the host is made of and whether it wants a restart, as JSON
   careen-agent machine               whether what careen keeps here is this machine's own, as JSON
   careen-agent machine new|keep      say that this is another machine than the one it was copied from, or the same
+  careen-agent uninstall [--dry-run] remove all that careen has on this host, or only say what that is
   careen-agent --version
 
 In an installer image (its ENTRYPOINT):
@@ -94,6 +97,9 @@ fn main() -> ExitCode {
         ["run", ..] => container::run(args[1..].to_vec()).into(),
         ["supervise", way, id] => done(supervise(way, id, None)),
         ["supervise", way, id, agent] => done(supervise(way, id, Some(agent))),
+        [errand::ASKED, rest @ ..] => container::asked(rest).into(),
+        ["uninstall"] => done(uninstall::by_hand(false)),
+        ["uninstall", "--dry-run"] => done(uninstall::by_hand(true)),
         ["gate"] => done(container::wait_as_a_gate().map(|()| 0)),
         ["helper", ..] => done(help_in(&words[1..])),
         ["resume"] => done(resume::run(Path::new(layout::ROOT)).map(|()| 0)),

@@ -20,6 +20,9 @@ use std::path::{Path, PathBuf};
 const UNIT: &str = "/etc/systemd/system/careen-resume.service";
 const WANTED: &str = "/etc/systemd/system/multi-user.target.wants/careen-resume.service";
 
+/// All that lies on a host for the sake of the next boot: the link first, which is what starts it.
+pub const UNIT_FILES: [&str; 2] = [WANTED, UNIT];
+
 /// Whether a transaction can still go on by itself. What a rollout offers, or has revoked, waits for an agent.
 fn is_open(stage: &TransactionStage) -> bool {
     match stage {
@@ -39,14 +42,14 @@ fn is_open(stage: &TransactionStage) -> bool {
 
 /// What of this host's transactions is not closed.
 #[derive(Debug, Default)]
-struct Open {
-    transactions: Vec<TransactionId>,
+pub struct Open {
+    pub transactions: Vec<TransactionId>,
     /// Those of which nobody can tell, and why. They are nobody's to resume, and not over either.
-    unreadable: Vec<String>,
+    pub unreadable: Vec<String>,
 }
 
 /// The open transactions of this host; an error when they cannot be listed.
-fn open_transactions(root: &Path) -> anyhow::Result<Open> {
+pub fn open_transactions(root: &Path) -> anyhow::Result<Open> {
     let mut open = Open::default();
     for id in transactions::ids(root)? {
         match journal::read(&TransactionDir::new(root, &id).file(file::JOURNAL)) {
@@ -133,7 +136,7 @@ pub fn disable_when_idle(root: &Path) {
             return;
         }
     }
-    for path in [WANTED, UNIT] {
+    for path in UNIT_FILES {
         if let Err(error) = durable::remove_file(Path::new(path)) {
             tracing::warn!(file = %path, error = chain(&error), "the unit for the next boot is not removed");
         }

@@ -1,5 +1,9 @@
 //! The command line. What the flags mean for a rollout is in [`crate::spec`].
 
+mod uninstall;
+
+pub use uninstall::UninstallArgs;
+
 use crate::duration::{self, InvalidDuration};
 use crate::given::{self, Named};
 use crate::phase_limit::{self, PhaseLimit};
@@ -98,6 +102,8 @@ pub enum Command {
     Abort(AbortArgs),
     /// Restore a node that no rollout works on any more: its availability, labels and services
     Restore(RestoreArgs),
+    /// Remove all that careen has on hosts and in the swarm
+    Uninstall(UninstallArgs),
     /// Images for the hosts
     #[command(subcommand)]
     Image(ImageCommand),
@@ -426,6 +432,8 @@ pub struct GivenArgs {
 /// `image`.
 #[derive(Debug, Clone, Subcommand)]
 pub enum ImageCommand {
+    /// Bring the image that this program carries onto the asked engine
+    Load,
     /// Bring an image from this engine to a registry that the hosts reach
     Push(PushArgs),
 }
@@ -436,7 +444,7 @@ pub struct PushArgs {
     /// Where to: a registry (HOST:PORT), or a name in it (HOST:PORT/NAME:TAG)
     #[arg(value_name = "REGISTRY[/NAME]")]
     pub target: String,
-    /// What: an image of this engine; careen's own by default
+    /// What: an image of this engine; by default careen's own, the one that this program carries if it carries one
     #[arg(long, value_parser = image, value_name = "IMAGE")]
     pub image: Option<String>,
 }

@@ -8,6 +8,7 @@ use careen_contract::chain;
 use careen_engine::Bell;
 use careen_planner::cluster::Cluster;
 use careen_planner::inquiry::Roll;
+use careen_planner::needs::Platform;
 use careen_planner::observed::{ControllerPlace, Node};
 use careen_planner::remains::Giving;
 use careen_planner::rollout::{Ask, Control, NodeResult};
@@ -15,7 +16,8 @@ use careen_planner::spec::UnlockKey;
 use careen_planner::{ControllerId, JobKey, NodeId, NodeState, Observed, RolloutId, Spec};
 pub use careen_swarm::Order;
 use careen_swarm::{
-    Before, ControllerTask, Draft, GivenKind, Inquiry, KeptFile, Key, NotGivenBack, Stored, Verification,
+    Before, ControllerTask, Draft, GivenKind, Inquiry, KeptFile, Key, NotGivenBack, Possession, Stored,
+    Verification,
 };
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -70,6 +72,16 @@ pub trait Backend {
         Ok(None)
     }
 
+    /// The platforms that an image is made for, as the asked engine or the image's registry says; none when nobody knows.
+    fn platforms(&mut self, _image: &str) -> Result<Vec<Platform>, BackendError> {
+        Ok(Vec::new())
+    }
+
+    /// The node whose engine is asked.
+    fn here(&self) -> Option<NodeId> {
+        None
+    }
+
     /// Whether this user has credentials for the registry of an image.
     fn has_credentials(&mut self, image: &str) -> Result<bool, BackendError>;
 
@@ -107,6 +119,16 @@ pub trait Backend {
 
     /// Removes one of them; `false` when a service still refers to it.
     fn remove_stored(&mut self, stored: &Stored) -> Result<bool, BackendError>;
+
+    /// All that careen has in the swarm beside labels on nodes, in the order in which it is to be removed.
+    fn possessions(&mut self) -> Result<Vec<Possession>, BackendError> {
+        Ok(Vec::new())
+    }
+
+    /// Removes one of them; `false` when a service still refers to it.
+    fn remove_possession(&mut self, _one: &Possession) -> Result<bool, BackendError> {
+        Ok(true)
+    }
 
     /// Carries out one step of [`careen_planner::remains::next`], without a lock.
     fn give_back(&mut self, giving: &Giving) -> Result<(), BackendError>;

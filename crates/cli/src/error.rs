@@ -1,6 +1,7 @@
 //! Why a command failed, what it exits with, and what to do next.
 
 use crate::backend::BackendError;
+use crate::carried::NotLoaded;
 use crate::connect::{NoManager, UnusableHost};
 use crate::delivery::Undeliverable;
 use crate::exit::Exit;
@@ -11,6 +12,7 @@ use crate::target::NotPushed;
 use careen_contract::chain;
 use careen_planner::plan::PlanRefusal;
 use careen_planner::remains::CannotRestore;
+use careen_planner::uninstall::CannotUninstall;
 use careen_planner::{NodeId, PassError, RolloutId};
 use careen_swarm::GivenKind;
 use careen_upgrade::options::InvalidOptions;
@@ -50,6 +52,9 @@ pub enum Failure {
     /// An image that was to be pushed.
     #[error("the image {image} is not pushed")]
     NotPushed { image: String, source: NotPushed },
+    /// The image that this program carries is not on the engine.
+    #[error("the image {image} is not loaded")]
+    NotLoaded { image: String, source: NotLoaded },
     /// It is stored, and nobody carries it out.
     #[error("the rollout {rollout} is stored in the swarm, but its controller was not started")]
     NoController { rollout: RolloutId, source: BackendError },
@@ -85,6 +90,9 @@ pub enum Failure {
     /// A node that cannot be given back.
     #[error("{node} is not given back: {why}; nothing was changed")]
     CannotRestore { node: String, why: CannotRestore },
+    /// Something speaks against removing careen.
+    #[error("careen is not uninstalled: {why}; nothing was changed")]
+    CannotUninstall { why: CannotUninstall },
     /// Containers do not go.
     #[error(
         "these services still have containers on nodes that report: {services}; what was removed before stays so"
@@ -187,9 +195,10 @@ impl Failure {
             Self::Backend(BackendError::NoManager(_)) => Exit::NoManager,
             Self::NotRemembered(error) => error.exit(),
             Self::NoController { source: BackendError::NoManager(_), .. } => Exit::NoManager,
-            Self::Backend(BackendError::OtherRollout { .. }) | Self::Refused | Self::CannotRestore { .. } => {
-                Exit::Refused
-            }
+            Self::Backend(BackendError::OtherRollout { .. })
+            | Self::Refused
+            | Self::CannotRestore { .. }
+            | Self::CannotUninstall { .. } => Exit::Refused,
             Self::Host(_)
             | Self::File(_)
             | Self::NobodyToAsk
@@ -223,6 +232,7 @@ impl Failure {
             )
             | Self::Declined
             | Self::NotPushed { .. }
+            | Self::NotLoaded { .. }
             | Self::NoController { .. }
             | Self::ControllerFails { .. }
             | Self::NoRollout
@@ -258,9 +268,9 @@ impl Failure {
             Self::NoController { .. } => {
                 Some("'careen resume' tries again, 'careen resume --local' runs it in your terminal")
             }
-            Self::NoOwnImage { .. } => Some(
-                "bring it to all nodes' engines, or to a registry that they reach, and say its name with --image",
-            ),
+            Self::NoOwnImage { .. } => Some(BRING_THE_IMAGE),
+            Self::NotLoaded { source: NotLoaded::NoneCarried, .. }
+            | Self::NotPushed { source: NotPushed::NotHere, .. } => Some(GET_THE_IMAGE),
             Self::Upgrade(_) => Some("'careen upgrade --help' explains the flags"),
             Self::NoRollout => Some("'careen run --image IMAGE' starts one"),
             Self::NobodyToAskAboutNodes => {
@@ -270,6 +280,7 @@ impl Failure {
             Self::NobodyToAskAboutThat => Some("say --yes; 'careen status' shows what is left"),
             Self::CannotRestore { why, .. } => Some(next_of_restore(why)),
             Self::NotGivenBack => Some("'careen status' shows what is left"),
+            Self::CannotUninstall { why } => Some(next_of_uninstall(why)),
             Self::StillThere { .. } => Some(
                 "'docker service ps SERVICE' shows where; the same command goes on where this one stopped",
             ),
@@ -288,7 +299,7 @@ impl Failure {
             Self::NotThere { .. } => Some(
                 "'careen skip NODE' gives it up; a node that joined since has its turn in the next rollout",
             ),
-            Self::Undeliverable(_) | Self::Given(_) | Self::NotPushed { .. } => None,
+            Self::Undeliverable(_) | Self::Given(_) | Self::NotPushed { .. } | Self::NotLoaded { .. } => None,
             Self::Refused | Self::Declined | Self::Pass(_) | Self::Output(_) | Self::Json(_) => None,
         }
     }
@@ -300,9 +311,27 @@ const fn next_of_restore(why: &CannotRestore) -> &'static str {
             "'careen skip NODE' leaves it out of the rollout; 'careen abort' ends the rollout"
         }
         CannotRestore::Nothing => "'careen status' shows what is left",
-        CannotRestore::Corrupt(_) => {
-            "'docker node inspect NODE' shows the label careen.node, and what 'careen-agent list' says on the host tells how \
-             far it is; 'docker node update --label-rm careen.node NODE' removes it"
+        CannotRestore::Corrupt(_) => LABEL_BY_HAND,
+    }
+}
+
+const LABEL_BY_HAND: &str = "'docker node inspect NODE' shows the label careen.node, and what 'careen-agent list' says on the host \
+                             tells how far it is; 'docker node update --label-rm careen.node NODE' removes it";
+
+const BRING_THE_IMAGE: &str = "'careen image load' brings the one that a release's careen carries onto this engine, 'careen image push \
+                               REGISTRY' to a registry that all nodes reach: then say its name with --image";
+
+const GET_THE_IMAGE: &str = "a release's careen carries it ('make dist' builds one); 'make image' builds it onto this machine's \
+                              engine, --image names another";
+
+const fn next_of_uninstall(why: &CannotUninstall) -> &'static str {
+    match why {
+        CannotUninstall::Held { .. } => {
+            "'careen restore NODE' gives a node back; 'careen status' shows what is left"
+        }
+        CannotUninstall::Unreadable { .. } => LABEL_BY_HAND,
+        CannotUninstall::AtWork { .. } => {
+            "'careen-agent list' on such a host shows what runs there; the same command goes on afterwards"
         }
     }
 }

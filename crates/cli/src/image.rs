@@ -3,6 +3,7 @@
 use crate::backend::ImageLook;
 use careen_contract::label;
 use careen_engine::{ApiPath, Engine, EngineError};
+use careen_planner::needs::Platform;
 use serde_json::{Value, json};
 
 /// Why there is none.
@@ -76,6 +77,28 @@ pub fn look_into(engine: &Engine, image: &str, files: &[String]) -> Result<Optio
     Ok(Some(ImageLook { id, protocol, leaves_engine, missing }))
 }
 
+/// Whether an image is pinned to what only engines know it by: its id.
+pub fn in_no_registry(image: &str) -> bool {
+    image.starts_with("sha256:")
+}
+
+/// The platforms that an engine's own image is made for.
+pub fn platforms_of_engine(answer: Option<Value>) -> Vec<Platform> {
+    let word = |answer: &Value, name: &str| answer.get(name).and_then(Value::as_str).map(str::to_owned);
+    let platform = answer
+        .and_then(|answer| Some(Platform { os: word(&answer, "Os")?, arch: word(&answer, "Architecture")? }));
+    platform.into_iter().collect()
+}
+
+/// The platforms that a registry has an image for. What is no platform (an attestation) is left out.
+pub fn platforms_of_registry(answer: Option<Value>) -> Vec<Platform> {
+    let answer = answer.unwrap_or_default();
+    let listed = answer.get("Platforms").and_then(Value::as_array).into_iter().flatten();
+    let word = |one: &Value, name: &str| one.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let platforms = listed.map(|one| Platform { os: word(one, "os"), arch: word(one, "architecture") });
+    platforms.filter(|one| !one.arch.is_empty() && one.arch != "unknown").collect()
+}
+
 /// Whether a name's first part is a registry's host.
 fn has_host(image: &str) -> bool {
     let host = image.split_once('/').map(|(host, _)| host);
@@ -143,6 +166,21 @@ mod tests {
         ] {
             assert!(text.contains(&label), "{label}: {text}");
         }
+    }
+
+    #[test]
+    fn an_image_says_for_which_platforms_it_is() {
+        let arches = |found: Vec<Platform>| found.into_iter().map(|one| one.arch).collect::<Vec<_>>();
+        let engine = json!({ "Os": "linux", "Architecture": "amd64" });
+        assert_eq!(arches(platforms_of_engine(Some(engine))), ["amd64"]);
+        assert!(platforms_of_engine(Some(json!({}))).is_empty() && platforms_of_engine(None).is_empty());
+        let registry = json!({ "Platforms": [
+            { "architecture": "amd64", "os": "linux" },
+            { "architecture": "unknown", "os": "unknown" },
+            { "architecture": "arm64", "os": "linux" },
+        ] });
+        assert_eq!(arches(platforms_of_registry(Some(registry))), ["amd64", "arm64"]);
+        assert!(platforms_of_registry(None).is_empty());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! careen-planner, here as in the controller.
 //!
 //! - [`args`], [`duration`], [`phase_limit`], [`spec`]: flags, and the rollout that they describe; [`given`], [`delivery`]: what hosts get besides the
-//!   image; [`registry`], [`push`]: credentials, and images on their way to a registry
+//!   image; [`registry`], [`push`]: credentials, and images on their way to a registry; [`carried`], [`load`]: the image in the program
 //! - [`complete`]: what may stand where somebody types
 //! - [`mod@file`]: a rollout in a file (`careen.yaml`)
 //! - [`plugin`], [`call`]: how docker calls careen, and the words of a call before they are read
@@ -21,6 +21,7 @@
 pub mod args;
 pub mod backend;
 pub mod call;
+pub mod carried;
 pub mod commands;
 pub mod complete;
 pub mod connect;
@@ -40,6 +41,7 @@ pub mod host;
 mod image;
 pub mod known;
 pub mod left;
+pub mod load;
 mod log;
 pub mod past;
 pub mod phase_limit;
@@ -54,6 +56,8 @@ pub mod transport;
 pub mod unlock;
 pub mod view;
 
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 mod screens;
 #[cfg(test)]

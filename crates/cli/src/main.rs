@@ -10,9 +10,9 @@ use careen_cli::error::Failure;
 use careen_cli::exit::Exit;
 use careen_cli::file;
 use careen_cli::plugin::{self, Call, DockerFlags, socket};
-use careen_cli::push;
 use careen_cli::registry::Credentials;
 use careen_cli::swarm::SwarmBackend;
+use careen_cli::{carried, load, push};
 use clap::{CommandFactory, FromArgMatches};
 use std::ffi::OsString;
 use std::io::{ErrorKind, Write};
@@ -84,9 +84,12 @@ fn execute(cli: &Cli, docker: &DockerFlags, console: &mut Process) -> Result<Exi
     let wishes = wishes(&cli.common.hosts, cli.common.context.as_deref());
     let routes = connect::routes(&wishes, &surroundings(docker, directory(docker)))?;
     let credentials = Credentials::of_directory(directory(docker));
-    if let Command::Image(ImageCommand::Push(args)) = &cli.command {
+    if let Command::Image(command) = &cli.command {
         let engine = connect::any_engine(&routes)?;
-        return push::push(&engine, &credentials, args, cli.common.format, console);
+        return match command {
+            ImageCommand::Load => load::load(&engine, carried::ARCHIVE, cli.common.format, console),
+            ImageCommand::Push(args) => push::push(&engine, &credentials, args, cli.common.format, console),
+        };
     }
     let (backend, passed) = SwarmBackend::connect(Managers::new(routes))?;
     let mut backend = backend.with_credentials(credentials);

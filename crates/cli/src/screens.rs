@@ -23,8 +23,8 @@
 //! past ID done|with-failures FROM TO       a rollout that is over, with a record; `ended` lines behind it are its nodes
 //! script TEXT                              the script that was its payload
 //! by-hand alter|remove ID                  somebody lays hand on a record
-//! show plan [--verbose] [COLUMNS]|status|why [NODE]|live COLUMNS|history [--verify]|show ID [NODE]|ls [FLAGS]|inspect ID, each also with
-//!      --format json
+//! show uninstall|plan [--verbose] [COLUMNS]|status|why [NODE]|live COLUMNS|history [--verify]|show ID [NODE]|ls [FLAGS]|inspect ID, each
+//!      also with --format json
 //! ```
 
 use crate::args::{Cli, Command};
@@ -36,6 +36,7 @@ use crate::render::listed::Listed;
 use crate::render::plan_page::Planned;
 use crate::render::record::{Inspected, Recorded};
 use crate::render::text::Page;
+use crate::render::uninstall::{InSwarm, Uninstalled};
 use crate::render::{Screen, failure, live, status, why, words};
 use crate::testing::{agent, cluster, manager, service, spec, task, worker};
 use crate::view::{NodeStanding, Standing, look};
@@ -395,16 +396,21 @@ impl Scene {
     }
 
     fn probe(&self) -> Option<Probe> {
-        if self.answers.is_empty() {
-            return None;
-        }
+        let asked = |roll: Roll| {
+            Probe(roll.asked().iter().map(|asked| (asked.node.clone(), Probed::of(asked))).collect())
+        };
+        (!self.answers.is_empty()).then(|| asked(self.roll()))
+    }
+
+    /// What hosts answered.
+    fn roll(&self) -> Roll {
         let limit = Duration::from_secs(60);
         let (mut roll, _) = Roll::call(&self.observed, &self.spec, false, limit).unwrap();
         for (node, answer) in self.answers.clone() {
             roll.hear(Heard::Said { task: node.0.clone(), node, answer }, Duration::ZERO);
         }
         roll.tick(limit);
-        Some(Probe(roll.asked().iter().map(|asked| (asked.node.clone(), Probed::of(asked))).collect()))
+        roll
     }
 
     fn screens(&self) -> String {
@@ -431,6 +437,11 @@ impl Scene {
                 why::page(&standing, &nodes, &mut page);
             }
             "history" | "show" | "ls" | "inspect" => self.of_records(what, about, &mut page),
+            "uninstall" => {
+                let configs = [object::ENGINE_RESTART, object::LOCK].map(str::to_owned).into();
+                let swarm = InSwarm { configs, nodes: vec!["n1".to_owned()], kept: 6, ..InSwarm::default() };
+                Uninstalled { dry_run: true, roll: &self.roll(), swarm: &swarm, last: true }.text(&mut page);
+            }
             "live" => return self.live(about.parse().unwrap()),
             _ => panic!("'{show}' shows nothing"),
         }

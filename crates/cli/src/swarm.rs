@@ -12,14 +12,15 @@ use careen_contract::{label, object};
 use careen_engine::{ApiPath, Bell, Engine, EngineError, Meaning, RegistryAuth, Source};
 use careen_planner::cluster::ActError;
 use careen_planner::inquiry::Roll;
+use careen_planner::needs::Platform;
 use careen_planner::observed::{ControllerPlace, Node};
 use careen_planner::remains::Giving;
 use careen_planner::rollout::Ask;
 use careen_planner::spec::UnlockKey;
 use careen_planner::{ControllerId, NodeId, Observed, RolloutId, Spec};
 use careen_swarm::{
-    ControllerTask, Draft, GivenKind, Inquiry, Key, NotGivenBack, RequestError, Stored, Swarm, SwarmCluster,
-    SwarmError, Verification, controller_name, place_of_a_new_one,
+    ControllerTask, Draft, GivenKind, Inquiry, Key, NotGivenBack, Possession, RequestError, Stored, Swarm,
+    SwarmCluster, SwarmError, Verification, controller_name, place_of_a_new_one,
 };
 use jiff::Timestamp;
 use serde_json::Value;
@@ -261,6 +262,21 @@ impl Backend for SwarmBackend {
         image::look_into(&self.engine, image, files).map_err(|error| from_engine(&error, &self.name))
     }
 
+    fn platforms(&mut self, image: &str) -> Result<Vec<Platform>, BackendError> {
+        // A registry may have it for more than this engine's host. What it does not say is not known.
+        let auth = self.credentials.for_image(image).ok().flatten();
+        let of_registry = || self.engine.get_authorised(&ApiPath::distribution(image), auth.as_ref()).ok();
+        let of_engine = || self.engine.get(&ApiPath::image(image)).ok();
+        Ok(match image::in_no_registry(image) {
+            true => image::platforms_of_engine(of_engine()),
+            false => image::platforms_of_registry(of_registry()),
+        })
+    }
+
+    fn here(&self) -> Option<NodeId> {
+        Some(self.node.clone())
+    }
+
     fn has_credentials(&mut self, image: &str) -> Result<bool, BackendError> {
         Ok(self.registry_auth(image)?.is_some())
     }
@@ -314,6 +330,14 @@ impl Backend for SwarmBackend {
 
     fn remove_stored(&mut self, stored: &Stored) -> Result<bool, BackendError> {
         self.swarm.remove_stored(stored).map_err(|error| self.refused(error))
+    }
+
+    fn possessions(&mut self) -> Result<Vec<Possession>, BackendError> {
+        self.swarm.possessions().map_err(|error| self.unanswered(&error))
+    }
+
+    fn remove_possession(&mut self, one: &Possession) -> Result<bool, BackendError> {
+        self.swarm.remove_possession(one).map_err(|error| self.refused(error))
     }
 
     fn give_back(&mut self, giving: &Giving) -> Result<(), BackendError> {

@@ -31,6 +31,9 @@ pub enum NotPushed {
     /// The same where nobody has logged in, which may be why.
     #[error("{}; 'docker login' has stored no credentials for it", chain(.why))]
     NoLogin { why: Box<NotPushed> },
+    /// Nobody built or loaded it.
+    #[error("this engine does not have it, and this careen carries none")]
+    NotHere,
     /// By what name hosts would pull it is unknown.
     #[error("the registry gave no digest for it")]
     NoDigest,

@@ -58,13 +58,14 @@ const WANTS_A_VALUE: [&str; 9] = [
 ];
 
 /// careen-agent's commands on a host, with their options.
-const AGENT: [(&str, &[&str]); 6] = [
+const AGENT: [(&str, &[&str]); 7] = [
     ("cancel", &["--now"]),
     ("facts", &[]),
     ("list", &[]),
     ("logs", &["-f"]),
     ("machine", &[]),
     ("show", &[]),
+    ("uninstall", &["--dry-run"]),
 ];
 
 /// Whether a command can be typed, with a value in the place of each that is left to the reader.

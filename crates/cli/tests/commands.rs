@@ -1071,3 +1071,76 @@ fn a_record_whose_first_part_is_gone_is_named() {
         sim.out()
     );
 }
+
+fn belongings(paths: &[&str]) -> serde_json::Value {
+    serde_json::json!({ "paths": paths, "transactions": 2, "bytes": 2_500_000 })
+}
+
+#[test]
+fn uninstall_shows_what_there_is_and_removes_it_from_hosts_and_swarm() {
+    let sim = swarm(2);
+    sim.0.borrow_mut().heard = vec![
+        (1, answers("m1", 0, belongings(&["/run/careen", "/var/lib/careen"]))),
+        (1, answers("w1", 0, belongings(&[]))),
+        (1, answers("w2", 0, belongings(&["/var/lib/careen"]))),
+    ];
+    sim.0.borrow_mut().possessions = vec!["careen.lock", "careen.history.k3x9"];
+    let label = "1 k3x9 g1 a1 e1 done".to_owned();
+    sim.0.borrow_mut().world.nodes[1].labels.insert("careen.node".to_owned(), label);
+    assert_eq!(exit(sim.call("uninstall --dry-run")), 0, "{}{}", sim.out(), sim.err());
+    let shown = "m1  /run/careen, /var/lib/careen (2 transactions, 2.5 MB)\nw1  nothing of careen's\nw2  /var/lib/careen (2 \
+                 transactions, 2.5 MB)\nin the swarm:\n  configs careen.lock\n  labels on w1\n1 configs with the history of \
+                 rollouts stay; --history removes them\n";
+    assert_eq!(sim.out(), shown);
+    assert_eq!(exit(sim.call("uninstall")), 2, "there is nobody to ask");
+    assert_eq!(sim.0.borrow().possessions.len(), 2, "nothing is removed before somebody said so");
+    sim.0.borrow_mut().answer = Some(true);
+    assert_eq!(exit(sim.call("uninstall --format json")), 0, "{}{}", sim.out(), sim.err());
+    let json: serde_json::Value = serde_json::from_str(&sim.out()).unwrap();
+    assert_eq!((&json["dry_run"], &json["hosts"][0]["state"]), (&false.into(), &"has".into()));
+    assert_eq!(json["swarm"]["configs"], serde_json::json!(["careen.lock"]));
+    assert_eq!((&json["swarm"]["nodes"][0], &json["swarm"]["kept"]), (&"w1".into(), &1.into()));
+    let shared = sim.0.borrow();
+    assert_eq!(shared.possessions, ["careen.history.k3x9"]);
+    assert!(shared.world.nodes.iter().all(|node| node.labels.is_empty()));
+    let errand = shared.inquiry.as_ref().unwrap().errand;
+    assert_eq!(errand, careen_contract::errand::Errand::Uninstall { dry_run: false });
+    assert_eq!(shared.ended_inquiries, 4, "a dry run, one that nobody answered for, and twice");
+}
+
+#[test]
+fn uninstall_stops_where_something_is_not_finished_and_names_whom_it_could_not_ask() {
+    let sim = swarm(2);
+    let busy = Answer::Refused { exit: 244, why: "the transaction t1 is not finished".into() };
+    let busy = Heard::Said { task: "t".into(), node: NodeId("w1".into()), answer: busy };
+    sim.0.borrow_mut().heard = vec![(1, answers("m1", 0, belongings(&["/var/lib/careen"]))), (1, busy)];
+    sim.0.borrow_mut().world.nodes[2].availability = Availability::Drain;
+    sim.0.borrow_mut().possessions = vec!["careen.lock"];
+    let refused = sim.call("uninstall --yes").unwrap_err();
+    assert_eq!(refused.exit().code(), 6);
+    assert!(refused.to_string().contains("not finished on w1"), "{refused}");
+    assert!(sim.out().contains("w1  refuses: the transaction t1 is not finished\n"), "{}", sim.out());
+    assert_eq!(sim.0.borrow().possessions.len(), 1);
+    sim.0.borrow_mut().heard.pop();
+    sim.0.borrow_mut().heard.push((1, answers("w1", 0, belongings(&[]))));
+    assert_eq!(exit(sim.call("uninstall --yes --history")), 3, "{}{}", sim.out(), sim.err());
+    assert!(sim.out().contains("w2  unreachable: drained\n"), "{}", sim.out());
+    assert!(sim.out().contains("on w2 by hand, as root: careen-agent uninstall\n"), "{}", sim.out());
+    assert!(sim.0.borrow().possessions.is_empty());
+}
+
+#[test]
+fn uninstall_refuses_while_a_rollout_goes_on_or_a_node_is_held() {
+    let sim = swarm(2);
+    sim.0.borrow_mut().world.nodes[1].availability = Availability::Drain;
+    let label = "1 k3x9 g1 a1 e1 failed:running:exit-7 active>drain".to_owned();
+    sim.0.borrow_mut().world.nodes[1].labels.insert("careen.node".to_owned(), label);
+    let held = sim.call("uninstall --yes").unwrap_err();
+    assert_eq!(held.exit().code(), 6);
+    assert!(held.to_string().contains("a rollout left w1 with"), "{held}");
+    assert!(sim.0.borrow().inquiry.is_none(), "no host is asked");
+    let sim = swarm(2);
+    assert_eq!(exit(sim.call("run --image update --yes --detach")), 0);
+    assert_eq!(exit(sim.call("uninstall --yes")), 6);
+    assert_eq!(exit(sim.call("uninstall --dry-run")), 6);
+}

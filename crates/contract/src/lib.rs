@@ -9,6 +9,7 @@ pub mod cause;
 mod chain;
 pub mod command;
 pub mod entry;
+pub mod errand;
 pub mod exit;
 pub mod id;
 pub mod label;

@@ -32,6 +32,8 @@ pub struct ContainerConfig {
 pub struct Info {
     /// The host's name.
     pub name: String,
+    /// Its machine's architecture, as uname(2) calls it.
+    pub architecture: String,
     /// Where the engine keeps its things.
     pub docker_root_dir: String,
     /// The storage driver in which it has its images. Empty when it does not say.

@@ -201,6 +201,10 @@ impl ApiPath {
         Self(format!("/images/create?fromImage={}", escaped(image)))
     }
 
+    pub(crate) fn load() -> Self {
+        Self("/images/load?quiet=1".to_owned())
+    }
+
     pub(crate) fn tag(image: &str, repository: &str, tag: &str) -> Self {
         Self(format!("/images/{image}/tag?repo={}&tag={}", escaped(repository), escaped(tag)))
     }

@@ -2,7 +2,7 @@
 
 use crate::error::EngineError;
 use crate::path::ApiPath;
-use crate::{Engine, parse};
+use crate::{Answer, Engine, parse};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::fmt;
@@ -118,11 +118,25 @@ impl Engine {
         &self,
         path: &ApiPath,
         auth: Option<&RegistryAuth>,
-        mut tell: impl FnMut(&Value),
+        tell: impl FnMut(&Value),
     ) -> Result<(), EngineError> {
         let request = format!("POST {path}");
         let call = self.agent.post(self.url(path)).config().timeout_global(Some(TRANSFER)).build();
         let answer = call.header(HEADER, auth.map_or(NOBODY, |auth| &auth.0)).send_empty();
+        self.hear(request, answer, tell)
+    }
+
+    /// Loads images from an archive as `docker save` writes it, compressed or not.
+    pub fn load_image(&self, archive: &[u8]) -> Result<(), EngineError> {
+        let path = ApiPath::load();
+        let request = format!("POST {path}");
+        let call = self.agent.post(self.url(&path)).config().timeout_global(Some(TRANSFER)).build();
+        let answer = call.content_type("application/x-tar").send(archive);
+        self.hear(request, answer, |_| {})
+    }
+
+    /// What the engine says while it does something, line by line.
+    fn hear(&self, request: String, answer: Answer, mut tell: impl FnMut(&Value)) -> Result<(), EngineError> {
         if answer.as_ref().is_ok_and(|answer| !answer.status().is_success()) {
             return self.text(request, answer).map(drop);
         }

@@ -479,3 +479,61 @@ fn how_a_rollout_ended_is_the_exit_code() {
     assert_eq!(declined.status, 1, "{declined:?}");
     scene.assert_nothing_is_left();
 }
+
+/// What careen can have on a host, as far as it is there.
+const ON_A_HOST: &str = "ls -d /var/lib/careen /run/careen /usr/local/sbin/careen-agent /usr/local/lib/careen /opt/careen \
+                         /root/.careen /etc/systemd/system/careen-resume.service 2>/dev/null; docker volume ls -q --filter \
+                         label=careen.rollout; docker ps -aq --filter label=careen.role";
+
+#[test]
+fn uninstall_leaves_nothing_of_careens_and_names_the_host_that_it_does_not_reach() {
+    let scene = scene("-one", 1, 1, 5);
+    let image = scene.image.as_str();
+    let uninstall = |flags: &[&str]| scene.careen(&[&["uninstall", "--image", image], flags].concat());
+    assert_eq!(scene.run(&["--", "plain"]).status, 0);
+
+    let preview = uninstall(&["--dry-run"]);
+    assert!(preview.status == 0 && preview.stdout.contains("n2  "), "{preview:?}");
+    assert!(preview.stdout.contains("configs careen.lock"), "{preview:?}");
+    assert!(scene.sh("n2", ON_A_HOST).contains("/var/lib/careen"), "a dry run removes nothing");
+    assert_eq!(uninstall(&[]).status, 2, "nobody is there to ask");
+
+    scene.sh("n2", "mkdir -p /run/careen-test; touch /run/careen-test/hold-install");
+    let started = "docker service create -d -q --no-resolve-image --name busy --constraint node.hostname==n2 --mode global \
+                   --restart-condition none --mount type=bind,source=/,target=/host";
+    scene.sh("n1", &format!("{started} {image} install plain"));
+    let runs = wait_until("the command runs on n2", LONG, || {
+        let listed = scene.sh("n2", "careen-agent list");
+        Ok(if listed.contains("running") { Poll::Ready(()) } else { Poll::Pending(listed) })
+    });
+    runs.unwrap_or_else(|error| panic!("{error}"));
+    let busy = uninstall(&["--yes"]);
+    assert!(busy.status == 6 && busy.stdout.contains("n2  refuses: the transaction "), "{busy:?}");
+    assert!(scene.sh("n1", ON_A_HOST).contains("/var/lib/careen"), "nothing is removed anywhere");
+    scene.sh("n2", "rm /run/careen-test/hold-install");
+    let over = wait_until("it is over", LONG, || {
+        let listed = scene.sh("n2", "careen-agent list");
+        Ok(if listed.contains("running") { Poll::Pending(listed) } else { Poll::Ready(()) })
+    });
+    over.unwrap_or_else(|error| panic!("{error}"));
+    scene.sh("n1", "docker service rm busy; docker node update --availability drain n2");
+
+    let partly = uninstall(&["--yes"]);
+    assert!(partly.status == 3 && partly.stdout.contains("n2  unreachable: drained"), "{partly:?}");
+    assert!(partly.stdout.contains("on n2 by hand, as root: careen-agent uninstall\n"), "{partly:?}");
+    assert_eq!(scene.sh("n1", ON_A_HOST), "", "all of it is gone");
+    let objects = "docker config ls --format '{{.Name}}' | grep '^careen' | grep -v '^careen.history.' || :; docker service ls -q \
+                   --filter label=careen.role; docker node inspect -f '{{json .Spec.Labels}}' $(docker node ls -q) | grep \
+                   careen.node || :";
+    assert_eq!(scene.sh("n1", objects), "");
+    scene.sh("n2", "careen-agent uninstall");
+    assert_eq!(scene.sh("n2", ON_A_HOST), "");
+
+    scene.sh("n1", "docker node update --availability active n2");
+    assert!(scene.careen(&["history"]).stdout.contains("done"), "it is kept");
+    let rest = uninstall(&["--yes", "--history"]);
+    assert!(rest.status == 0 && rest.stdout.contains("n2  nothing of careen's"), "{rest:?}");
+    assert_eq!(scene.sh("n1", "docker config ls --format '{{.Name}}' | grep '^careen' || :"), "");
+    assert_eq!(scene.run(&["--", "plain"]).status, 0, "and a rollout begins anew");
+    scene.assert_nothing_is_left();
+}

@@ -79,6 +79,10 @@ pub enum Unreachable {
     Fails {
         why: String,
     },
+    /// Its engine does not have the image, and cannot get it.
+    NoImage {
+        why: String,
+    },
     /// It has not answered in time.
     Silent {
         limit: Duration,
@@ -301,7 +305,10 @@ impl Asked {
         }
         if self.failed.len() >= MOST_FAILURES || task.no_image {
             let why = why.clone();
-            self.reply = Reply::Unreachable(Unreachable::Fails { why });
+            self.reply = Reply::Unreachable(match task.no_image {
+                true => Unreachable::NoImage { why },
+                false => Unreachable::Fails { why },
+            });
         }
     }
 

@@ -29,6 +29,7 @@ pub mod given;
 pub mod glance;
 pub mod hold;
 pub mod ids;
+pub mod image_places;
 pub mod indexed;
 pub mod inquiry;
 pub mod names;
@@ -54,6 +55,7 @@ pub mod settle;
 pub mod short;
 pub mod spec;
 pub mod state;
+pub mod uninstall;
 mod watch;
 
 #[cfg(any(test, feature = "testing"))]

@@ -29,8 +29,8 @@ impl Names {
     /// For reading: `w1`, or `w1 (x3f…)` where several are called so. The id where nobody knows a name.
     pub fn shown(&self, id: &NodeId) -> String {
         match self.hosts.get(id) {
-            Some(host) if self.is_unique(host) => host.clone(),
-            Some(host) => format!("{host} ({id})"),
+            Some(host) if self.is_unique(host) && !is_long(host) => host.clone(),
+            Some(host) => format!("{} ({id})", cut(host)),
             None => id.to_string(),
         }
     }
@@ -74,10 +74,25 @@ impl Names {
     }
 }
 
+/// No host has a longer name (`HOST_NAME_MAX` of Linux); what an engine says may have.
+const LONGEST: usize = 64;
+
+fn is_long(host: &str) -> bool {
+    host.chars().nth(LONGEST).is_some()
+}
+
+/// As much of a name as a line has room for.
+fn cut(host: &str) -> String {
+    match is_long(host) {
+        true => host.chars().take(LONGEST).chain(['…']).collect(),
+        false => host.to_owned(),
+    }
+}
+
 /// Whether a host's name is what names of hosts are made of, and no option.
 pub fn is_plain(host: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    host.chars().all(plain) && host.starts_with(|c: char| c.is_ascii_alphanumeric())
+    !is_long(host) && host.chars().all(plain) && host.starts_with(|c: char| c.is_ascii_alphanumeric())
 }
 
 #[cfg(test)]
@@ -102,6 +117,20 @@ mod tests {
         assert_eq!(names.shown(&NodeId("gone".into())), "gone");
         assert_eq!(names.in_text("without a1 and b2, c3: \u{fc}"), "without w1 and w2 (b2), w2 (c3): \u{fc}");
         assert_eq!(names.in_text("a1-again, xa1 (a1)"), "a1-again, xa1 (w1)");
+    }
+
+    #[test]
+    fn a_name_that_begins_another_or_is_endless_is_told_apart_and_cut() {
+        let long = "x".repeat(10_000);
+        let names = names(&[("a1", "web"), ("b2", "web-1"), ("c3", "web-10"), ("d4", &long), ("web", "e5")]);
+        let id = |id: &str| NodeId(id.into());
+        assert_eq!(
+            names.in_text("on a1, b2 and c3: 'careen skip b2'"),
+            "on web, web-1 and web-10: 'careen skip web-1'"
+        );
+        assert_eq!(names.shown(&id("d4")), format!("{}… (d4)", &long[..64]));
+        assert_eq!(names.typed(&id("d4")), "d4");
+        assert_eq!(names.in_text("web-1 and web"), "web-1 and e5", "an id is a whole word");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::availability;
 use crate::estimate::{Estimate, Took, estimate};
 use crate::hold::Hold;
 use crate::ids::{NodeId, RolloutId};
+use crate::image_places::{NotPullable, OtherPlatform};
 use crate::indexed::Indexed;
 use crate::observed::{Expectation, Node, Observed, Reachability};
 use crate::order;
@@ -118,6 +119,8 @@ pub enum PlanRefusal {
         /// The label's value, at most 120 characters of it.
         text: String,
     },
+    /// The image is not made for these nodes.
+    OtherPlatform(OtherPlatform),
 }
 
 /// What an operator should know before.
@@ -148,6 +151,8 @@ pub enum Warning {
         #[serde(default)]
         drained: bool,
     },
+    /// No node can pull the image.
+    NotPullable(NotPullable),
 }
 
 impl Plan {
@@ -392,6 +397,7 @@ impl fmt::Display for PlanRefusal {
                     "the label careen.node of {node} says '{text}', which this version does not understand"
                 )
             }
+            Self::OtherPlatform(other) => write!(f, "{other}"),
         }
     }
 }
@@ -434,6 +440,7 @@ impl fmt::Display for Warning {
                 "the rollout {rollout} failed on {node} and left it drained: a success there gives it back, or \
                  'careen restore {node}' now"
             ),
+            Self::NotPullable(nodes) => write!(f, "{nodes}"),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What hosts say before a rollout: each is asked with the payload's `check` what there is to do.
 
 use crate::ids::NodeId;
+use crate::image_places::ImageFacts;
 use crate::inquiry::{Asked, Reply, Unreachable};
 use crate::observed::Expectation;
 use careen_contract::answer::Answer;
@@ -99,6 +100,30 @@ impl Probed {
 }
 
 impl Probe {
+    /// What their answers tell of the image that they were asked with.
+    pub fn of_the_image(&self) -> ImageFacts {
+        let mut facts = ImageFacts::default();
+        for (node, probed) in &self.0 {
+            match probed {
+                Probed::InSync | Probed::Waits(_) | Probed::Refuses { .. } | Probed::Fails { .. } => {
+                    facts.on.insert(node.clone());
+                }
+                Probed::Silent(Unreachable::NoImage { .. }) => {
+                    facts.missing_on.insert(node.clone());
+                }
+                Probed::Silent(
+                    Unreachable::Drained
+                    | Unreachable::Paused
+                    | Unreachable::Down
+                    | Unreachable::Unfit(_)
+                    | Unreachable::Fails { .. }
+                    | Unreachable::Silent { .. },
+                ) => {}
+            }
+        }
+        facts
+    }
+
     /// What is to be expected of each host.
     pub fn expected(&self) -> BTreeMap<NodeId, Expectation> {
         self.0.iter().map(|(node, probed)| (node.clone(), probed.expectation())).collect()

@@ -14,6 +14,7 @@ use crate::error::SwarmError;
 use crate::look::led;
 use crate::names;
 use crate::rollouts::{RequestError, write_error};
+use careen_contract::errand::Errand;
 use careen_contract::label;
 use careen_engine::{ApiPath, Engine, Kind, LogQuery, Meaning, RegistryAuth, Source, says_no_such_image};
 use careen_planner::inquiry::{Heard, Placement, Roll, TaskSeen};
@@ -72,6 +73,8 @@ pub struct Inquiry {
     pub placement: Placement,
     /// Who asks, as they say themselves.
     pub by: String,
+    /// What hosts are asked for.
+    pub errand: Errand,
 }
 
 /// A node that was made active for an inquiry, and could not be given back.

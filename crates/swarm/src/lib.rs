@@ -23,6 +23,7 @@ mod key;
 mod logs;
 mod look;
 mod names;
+mod possessions;
 mod remains;
 mod reports;
 mod rollouts;
@@ -45,6 +46,7 @@ pub use history::{
 pub use inquiry::{Inquiry, NotGivenBack};
 pub use key::Key;
 pub use names::REGISTRY_FILE;
+pub use possessions::{Possession, PossessionKind};
 pub use remains::Stored;
 pub use rollouts::{Order, RequestError, Rollout};
 

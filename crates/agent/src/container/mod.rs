@@ -17,10 +17,12 @@ mod printer;
 mod rollout;
 mod secrets;
 mod terminal;
+mod uninstall;
 mod unusable;
 
 pub use follow::ask_to_stop;
 pub use printer::Printer;
+pub use uninstall::asked;
 
 use crate::payload::Source;
 use crate::say::say;

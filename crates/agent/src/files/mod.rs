@@ -222,6 +222,13 @@ pub fn remove_dir_all(path: impl AsRef<Path>) -> io::Result<()> {
     std::fs::remove_dir_all(path)
 }
 
+/// Removes a directory that has nothing in it; of any other it is an error.
+pub fn remove_empty_dir(path: impl AsRef<Path>) -> io::Result<()> {
+    let path = path.as_ref();
+    turn(Class::Remove, path)?;
+    std::fs::remove_dir(path)
+}
+
 pub fn create_dir(path: impl AsRef<Path>, mode: u32) -> io::Result<()> {
     let path = path.as_ref();
     turn(Class::MakeDirectory, path)?;

@@ -11,6 +11,7 @@ use crate::render::answers::{Answers, OnTheWay, exit_of};
 use crate::render::notes::Question;
 use crate::render::print;
 use crate::spec;
+use careen_contract::errand::Errand;
 use careen_contract::payload::{HELP_COMMAND, PREPARE_COMMAND, ROLLBACK_COMMAND, VERIFY_COMMAND};
 use careen_planner::inquiry::{Asked, Placement, Reply, Roll};
 use careen_planner::{Observed, Spec};
@@ -42,7 +43,14 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         let (mut roll, placement) = called.map_err(|why| Failure::CannotAsk { why: Box::new(why) })?;
         self.may_activate(&placement, &roll, args.yes)?;
         let was_asked = roll.is_worth_asking();
-        let inquiry = Inquiry { spec, files, limit: args.timeout, placement, by: self.by.clone() };
+        let inquiry = Inquiry {
+            spec,
+            files,
+            limit: args.timeout,
+            placement,
+            by: self.by.clone(),
+            errand: Errand::Command,
+        };
         let heard = self.ask_and_hear(&inquiry, &mut roll);
         // What came is shown before what was brought is removed, which takes as long as the agents take to end.
         let shown = heard.and_then(|()| self.show(&Answers { inquiry: &inquiry.spec.id, roll: &roll }));
@@ -64,7 +72,12 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
     }
 
     /// What is kept drained is its operator's: Swarm places tasks on a node that is active.
-    fn may_activate(&mut self, placement: &Placement, roll: &Roll, yes: bool) -> Result<(), Failure> {
+    pub(super) fn may_activate(
+        &mut self,
+        placement: &Placement,
+        roll: &Roll,
+        yes: bool,
+    ) -> Result<(), Failure> {
         if placement.activate.is_empty() {
             return Ok(());
         }

@@ -12,6 +12,7 @@ mod restore;
 mod run;
 mod show;
 mod steer;
+mod uninstall;
 
 use crate::args::{Command, Format};
 use crate::backend::{Backend, BackendError, Rollouts, Summary};
@@ -57,6 +58,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
             Command::Skip(args) => self.skip(args),
             Command::Abort(args) => self.abort(args),
             Command::Restore(args) => self.restore(args),
+            Command::Uninstall(args) => self.uninstall(args),
             // They need no swarm, so they are answered before there is one.
             Command::Completion { .. } | Command::Image(_) => Ok(Exit::Done),
         }

@@ -4,6 +4,7 @@ use super::Session;
 use crate::backend::Backend;
 use crate::console::Console;
 use crate::error::Failure;
+use careen_contract::errand::Errand;
 use careen_contract::payload::CHECK_COMMAND;
 use careen_planner::inquiry::{Asked, Roll};
 use careen_planner::probe::{Probe, Probed};
@@ -36,7 +37,14 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
             let called = Roll::call(observed, &spec, false, LIMIT);
             let (mut roll, placement) = called.map_err(|why| Failure::CannotAsk { why: Box::new(why) })?;
             let files = draft.files.clone();
-            let inquiry = Inquiry { spec, files, limit: LIMIT, placement, by: self.by.clone() };
+            let inquiry = Inquiry {
+                spec,
+                files,
+                limit: LIMIT,
+                placement,
+                by: self.by.clone(),
+                errand: Errand::Command,
+            };
             let heard = self.ask_and_hear(&inquiry, &mut roll);
             let left = self.backend.end_inquiry(&inquiry.spec.id)?;
             self.tell_who_stays_active(&left)?;

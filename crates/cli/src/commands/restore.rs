@@ -97,7 +97,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         }
     }
 
-    fn give_back(&mut self, scope: &Scope, given: &mut Restored) -> Result<(), Failure> {
+    pub(super) fn give_back(&mut self, scope: &Scope, given: &mut Restored) -> Result<(), Failure> {
         let deadline = self.console.now() + LIMIT;
         loop {
             let observed = self.backend.observe(None)?;

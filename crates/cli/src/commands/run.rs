@@ -3,10 +3,12 @@
 use super::Session;
 use crate::args::{GivenArgs, HowArgs, RolloutArgs, RunArgs, StartArgs, UpgradeArgs};
 use crate::backend::{Backend, BackendError, ImageLook};
+use crate::carried::own_image;
 use crate::console::Console;
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::given::InvalidGiven;
+use crate::image::in_no_registry;
 use crate::render::events::{Announced, Submitted};
 use crate::render::notes::{Note, Question};
 use crate::render::plan_page::Planned;
@@ -15,10 +17,12 @@ use crate::{delivery, duration, given, past, registry, spec};
 use careen_contract::label;
 use careen_contract::settings::DEFAULT_PAYLOAD;
 use careen_planner::exclude::excluded;
+use careen_planner::image_places::ImageFacts;
 use careen_planner::plan::{CONTROLLER, Plan, PlanRefusal, Warning, plan_with};
 use careen_planner::probe::Probe;
-use careen_planner::{Given, GivenFile, Observed, RolloutId, Spec};
+use careen_planner::{Given, GivenFile, NodeId, Observed, RolloutId, Spec};
 use careen_swarm::{Draft, GivenKind, PayloadFile};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// What a rollout would meet.
@@ -55,12 +59,6 @@ impl Prospect {
         }
         if self.plan.is_refused() { Err(Failure::Refused) } else { Ok(()) }
     }
-}
-
-/// careen's own image. It is the asked engine's: a name that everybody could have on a public registry is never pulled
-/// from there.
-fn own_image() -> String {
-    format!("careen/installer:{}", env!("CARGO_PKG_VERSION"))
 }
 
 /// What to do about it is not what to do about an image of the operator's.
@@ -195,10 +193,34 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         let plan = plan_with(&observed, &draft.spec, draft.has_key(), &expected);
         let mut plan = plan.in_the_light_of(&draft.spec.policy, &past::took(&known, &draft));
         plan.refusals.extend(refusal.into_iter().chain(of_images).chain(wrong));
+        self.look_where_the_image_is(&draft.spec, &observed, probe.as_ref(), &mut plan)?;
         if !draft.spec.controller_may_move() {
             plan.warnings.push(Warning::ControllerStays { image: called(&draft.spec) });
         }
         Ok(Prospect { draft, observed, plan, probe, going_on, verbose: how.verbose })
+    }
+
+    /// Nodes that the image does not run on, and those that have to have it already.
+    fn look_where_the_image_is(
+        &mut self,
+        spec: &Spec,
+        observed: &Observed,
+        probe: Option<&Probe>,
+        plan: &mut Plan,
+    ) -> Result<(), Failure> {
+        let nodes: BTreeSet<NodeId> =
+            plan.waves.iter().flat_map(|wave| &wave.nodes).map(|node| node.node.clone()).collect();
+        let here = self.backend.here();
+        let mut facts = ImageFacts {
+            name: called(spec),
+            platforms: self.backend.platforms(&spec.image)?,
+            in_no_registry: here.is_some() && in_no_registry(&spec.image),
+            ..probe.map(Probe::of_the_image).unwrap_or_default()
+        };
+        facts.on.extend(here);
+        plan.refusals.extend(facts.other_platform(observed, &nodes).map(PlanRefusal::OtherPlatform));
+        plan.warnings.extend(facts.not_pullable(observed, &nodes).map(Warning::NotPullable));
+        Ok(())
     }
 
     /// An image that is not made for this careen, or lacks what is to run, fails on the first node, or before a controller comes up
@@ -249,7 +271,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
     }
 
     /// An image's name, and what it is pinned to; without one careen's own.
-    fn pinned(&mut self, image: Option<&str>) -> Result<(String, String), Failure> {
+    pub(super) fn pinned(&mut self, image: Option<&str>) -> Result<(String, String), Failure> {
         Ok(match image {
             Some(name) => (name.to_owned(), self.backend.pin(name)?),
             None => (own_image(), self.backend.pin_here(&own_image()).map_err(no_own_image)?),

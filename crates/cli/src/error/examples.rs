@@ -2,6 +2,7 @@
 
 use super::Failure;
 use crate::backend::BackendError;
+use crate::carried::NotLoaded;
 use crate::connect::{NoManager, UnusableHost};
 use crate::delivery::Undeliverable;
 use crate::docker_config::Unreadable;
@@ -16,13 +17,14 @@ use crate::transport::{InvalidCertificates, SshFailure, TlsFailure};
 use careen_planner::plan::PlanRefusal;
 use careen_planner::remains::CannotRestore;
 use careen_planner::state::CorruptRecord;
+use careen_planner::uninstall::CannotUninstall;
 use careen_planner::{NodeId, RolloutId};
 use careen_swarm::GivenKind;
 use careen_upgrade::options::InvalidOptions;
 use std::io::{Error, ErrorKind};
 
 /// How many kinds there are; a new one has to be given a number, and an example.
-const KINDS: usize = 37;
+const KINDS: usize = 39;
 
 /// Which kind of failure one is.
 const fn kind(failure: &Failure) -> usize {
@@ -63,7 +65,9 @@ const fn kind(failure: &Failure) -> usize {
         Failure::NoQuestion { .. } => 33,
         Failure::CannotAsk { .. } => 34,
         Failure::NotRemembered(_) => 35,
-        Failure::File(_) => 36,
+        Failure::NotLoaded { .. } => 36,
+        Failure::CannotUninstall { .. } => 37,
+        Failure::File(_) => 38,
     }
 }
 
@@ -208,7 +212,13 @@ fn of_rollouts() -> Vec<Failure> {
     vec![
         Failure::Refused,
         Failure::Declined,
-        Failure::NoOwnImage { image },
+        Failure::NoOwnImage { image: image.clone() },
+        not_pushed(NotPushed::NotHere),
+        Failure::NotLoaded { image: image.clone(), source: NotLoaded::NoneCarried },
+        Failure::NotLoaded {
+            image,
+            source: NotLoaded::Refused { message: "no space left on device".to_owned() },
+        },
         Failure::NoController { rollout: rollout(), source },
         Failure::ControllerFails { rollout: rollout(), why: "task: non-zero exit (1)".to_owned() },
         Failure::NoRollout,
@@ -220,6 +230,9 @@ fn of_rollouts() -> Vec<Failure> {
             why: CannotRestore::Corrupt(CorruptRecord { text: "9 later".to_owned() }),
         },
         Failure::StillThere { services },
+        Failure::CannotUninstall { why: CannotUninstall::Held { nodes: vec!["w1".to_owned()] } },
+        Failure::CannotUninstall { why: CannotUninstall::Unreadable { node: "w1".to_owned() } },
+        Failure::CannotUninstall { why: CannotUninstall::AtWork { hosts: vec!["w1".to_owned()] } },
         Failure::Pass(illegal().into()),
         Failure::Output(Error::from(ErrorKind::BrokenPipe)),
         json.into(),

@@ -3,7 +3,7 @@
 use super::Screen;
 use crate::backend::Stream;
 use crate::exit::Exit;
-use crate::render::text::{Look, Page, Span, json_page};
+use crate::render::text::{Look, Page, Span, host_name, json_page};
 use crate::render::words;
 use careen_contract::answer::Answer;
 use careen_contract::payload::DRIFT;
@@ -72,7 +72,7 @@ pub(super) fn unreachable(why: &Unreachable) -> String {
         Unreachable::Paused => "paused".to_owned(),
         Unreachable::Down => "down".to_owned(),
         Unreachable::Unfit(skip) => words::skip(*skip).to_owned(),
-        Unreachable::Fails { why } => format!("its task does not run: {why}"),
+        Unreachable::NoImage { why } | Unreachable::Fails { why } => format!("its task does not run: {why}"),
         Unreachable::Silent { limit, why } => format!("no answer within {} s: {why}", limit.as_secs()),
     }
 }
@@ -124,10 +124,10 @@ impl Answers<'_> {
 impl Screen for Answers<'_> {
     fn text(&self, page: &mut Page) {
         let asked = self.roll.asked();
-        let widest = asked.iter().map(|one| super::text::width(&one.hostname)).max().unwrap_or(0);
+        let widest = asked.iter().map(|one| super::text::width(&host_name(&one.hostname))).max().unwrap_or(0);
         for one in asked {
             let (look, words) = said(one);
-            let host = super::text::padded(&one.hostname, widest);
+            let host = super::text::padded(&host_name(&one.hostname), widest);
             let mut spans = vec![Span::from(format!("{host}  ")), Span::new(look, words)];
             spans.extend(result(one).map(|value| Span::from(format!("  {value}"))));
             page.spans(&spans);

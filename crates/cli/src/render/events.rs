@@ -413,6 +413,11 @@ impl Restored {
         }
     }
 
+    /// The services that were removed.
+    pub fn services(&self) -> &[String] {
+        &self.services
+    }
+
     fn names(&self, kind: GivenKind) -> Vec<&str> {
         self.stored.iter().filter(|one| one.kind == kind).map(|one| one.name.as_str()).collect()
     }

@@ -2,7 +2,7 @@
 
 use crate::left::LeftBehind;
 use crate::render::step::{Step, Verb};
-use crate::render::text::{Look, Page, Span};
+use crate::render::text::{Look, Page, Span, host_name};
 use crate::render::words;
 use careen_planner::observed::Availability;
 use careen_planner::remains::LabelledNode;
@@ -52,7 +52,7 @@ fn node(node: &LabelledNode) -> String {
     } else {
         String::new()
     };
-    format!("{} ({}) was {}{works}{stays}", node.hostname, node.id, words::stage(&node.state))
+    format!("{} ({}) was {}{works}{stays}", host_name(&node.hostname), node.id, words::stage(&node.state))
 }
 
 /// The commands that give it back.

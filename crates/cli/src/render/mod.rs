@@ -4,7 +4,7 @@
 //! - [`results`]: what `plan`, `status`, `why` and `image push` answer; [`events`]: what is said while something is done;
 //!   [`notes`]: lines for people alone, and questions; [`failure`]: a command that failed
 //! - [`status`], [`status_json`], [`plan_page`] (with what is at risk, and the waves), [`why`], [`left`], [`controller`]: the pages and the JSON behind those
-//! - [`answers`]: what hosts answer to `ask`
+//! - [`answers`]: what hosts answer to `ask`; [`uninstall`]: what careen has on them
 //! - [`history`], [`record`], [`listed`]: what is remembered of rollouts that are over
 //! - [`live`]: the picture of a rollout that goes on
 //! - [`words`]: states, holds and failures as sentences, with each [`step`] that comes next
@@ -32,6 +32,7 @@ pub mod status_json;
 pub mod step;
 pub mod text;
 mod time;
+pub mod uninstall;
 pub mod why;
 pub mod words;
 

@@ -37,7 +37,16 @@ pub enum Note<'a> {
     ControllerStopped { rollout: &'a RolloutId },
     RegistrySays { line: &'a str },
     UseItWith { image: &'a str },
+    OthersNeedItToo,
+    SwarmsPartStays,
+    OtherArchitecture { engine: &'a str, has: &'a str, image: &'a str },
 }
+
+const SWARMS_PART_STAYS: &str = "what careen has in the swarm stays until every host that can be asked has agreed: the same command goes \
+                                 on";
+
+const OTHERS_NEED_IT: &str = "the other hosts need it, too: 'careen image push REGISTRY' for all of them, or 'careen image load --host \
+                              ssh://NODE' for each";
 
 const LEAVES_ENGINES: &str =
     "the image says that its payload leaves engines alone, as --touches-engine no does";
@@ -97,6 +106,12 @@ impl fmt::Display for Note<'_> {
             Self::ControllerStopped { rollout } => stopped(rollout, f),
             Self::RegistrySays { line } => f.write_str(line),
             Self::UseItWith { image } => write!(f, "use it with: careen run --image {image}"),
+            Self::OthersNeedItToo => f.write_str(OTHERS_NEED_IT),
+            Self::SwarmsPartStays => f.write_str(SWARMS_PART_STAYS),
+            Self::OtherArchitecture { engine, has, image } => write!(
+                f,
+                "note: the host of {engine} is {has}, and the image is for {image}: it does not run there, but can be pushed from there"
+            ),
         }
     }
 }
@@ -141,6 +156,8 @@ pub enum Question<'a> {
     GiveBack { host: &'a str },
     /// Before nodes are made active.
     Activate { hosts: &'a str },
+    /// Before careen is removed from hosts and the swarm.
+    Uninstall,
     /// Before everything is given back of rollouts whose configs are gone.
     GiveBackAll,
 }
@@ -149,6 +166,7 @@ impl fmt::Display for Question<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Start => f.write_str("Start it?"),
+            Self::Uninstall => f.write_str("Remove all of this?"),
             Self::GiveBack { host } => {
                 let host = neutral(host);
                 write!(f, "Give {host} back, and remove what careen has there?")

@@ -85,7 +85,7 @@ fn packages(count: u64, security: u64) -> String {
 }
 
 /// In MB, as package managers say it.
-fn size(bytes: u64) -> String {
+pub(super) fn size(bytes: u64) -> String {
     match bytes {
         0..1_000_000 => format!("{} kB", bytes.div_ceil(1000)),
         _ => format!("{}.{} MB", bytes / 1_000_000, bytes / 100_000 % 10),

@@ -67,6 +67,30 @@ impl Screen for Why<'_> {
     }
 }
 
+/// `careen image load`: what is on the engine now. In JSON the keys are in alphabetical order.
+#[derive(Debug, Clone, Serialize)]
+pub struct Loaded {
+    /// The image's own, in docker's words.
+    pub architecture: String,
+    /// The engine's host.
+    pub engine: String,
+    /// `sha256:…`
+    pub id: String,
+    /// The image's name there.
+    pub image: String,
+}
+
+impl Screen for Loaded {
+    fn text(&self, page: &mut Page) {
+        let Self { architecture, engine, id, image } = self;
+        page.line(format!("{image} ({architecture}, {id}) is on the engine of {engine}"));
+    }
+
+    fn json(&self) -> serde_json::Result<String> {
+        json_page(self)
+    }
+}
+
 /// `careen image push`: what the image is called from now on. In JSON the keys are in alphabetical order.
 #[derive(Debug, Clone, Serialize)]
 pub struct Pushed {

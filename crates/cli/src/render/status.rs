@@ -3,7 +3,7 @@
 use crate::backend::{EndedNode, Summary};
 use crate::render::controller;
 use crate::render::step::{Step, Verb};
-use crate::render::text::{Look, Page, Span, span};
+use crate::render::text::{Look, Page, Span, host_name, span};
 use crate::render::{time, words};
 use crate::view::{NodeStanding, Standing, Totals};
 use careen_contract::cause::telling;
@@ -47,7 +47,8 @@ pub fn page(standing: &Standing, spec: &Spec, page: &mut Page) {
 pub fn not_taken_in(late: &Participant) -> String {
     format!(
         "not taken in: {} ({}), which joined or began to fit after the rollout had started",
-        late.hostname, late.id
+        host_name(&late.hostname),
+        late.id
     )
 }
 
@@ -85,7 +86,7 @@ pub fn results(nodes: &[EndedNode], page: &mut Page) {
 /// A node of a rollout that is over.
 fn ended(node: &EndedNode) -> Vec<Span> {
     vec![
-        node.hostname.clone().into(),
+        host_name(&node.hostname).into(),
         Span::new(stage_look(&node.stage), words::stage(&node.stage)),
         result_of(node).into(),
     ]

@@ -69,6 +69,14 @@ pub fn short(text: &str, columns: usize) -> String {
     cut + "…"
 }
 
+/// The widest name of a host: no Linux host has a longer one, and what an engine says may have.
+const HOST_NAME: usize = 64;
+
+/// A host's name, as a line has room for it.
+pub fn host_name(name: &str) -> String {
+    short(name, HOST_NAME)
+}
+
 /// A piece of text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Span {

@@ -26,7 +26,7 @@ use careen_sim::View;
 use careen_sim::world::World;
 use careen_swarm::{
     ConfigObject, ControllerTask, Draft, GivenKind, History, HistoryNode, Home, Inquiry, Key, NotGivenBack,
-    PayloadFile, Rollout, Seat, Stored, Verification,
+    PayloadFile, Possession, PossessionKind, Rollout, Seat, Stored, Verification,
 };
 use clap::Parser;
 use std::cell::RefCell;
@@ -70,6 +70,8 @@ pub struct Shared {
     /// What was asked.
     pub inquiry: Option<Inquiry>,
     pub ended_inquiries: usize,
+    /// The names of careen's configs.
+    pub possessions: Vec<&'static str>,
     /// When Ctrl-C is pressed.
     pub interrupt_at: Option<u64>,
     pub live: bool,
@@ -113,6 +115,7 @@ impl Sim {
             answer: None,
             heard: Vec::new(),
             inquiry: None,
+            possessions: Vec::new(),
             ended_inquiries: 0,
             interrupt_at: None,
             live: false,
@@ -441,6 +444,21 @@ impl Backend for Sim {
             true => shared.world.baseline = None,
             false => shared.world.removed = true,
         }
+        Ok(true)
+    }
+
+    fn possessions(&mut self) -> Result<Vec<Possession>, BackendError> {
+        let of = |name: &&'static str| Possession {
+            kind: PossessionKind::Config,
+            id: (*name).to_owned(),
+            name: (*name).to_owned(),
+            is_history: name.starts_with("careen.history."),
+        };
+        Ok(self.0.borrow().possessions.iter().map(of).collect())
+    }
+
+    fn remove_possession(&mut self, one: &Possession) -> Result<bool, BackendError> {
+        self.0.borrow_mut().possessions.retain(|name| *name != one.name);
         Ok(true)
     }
 

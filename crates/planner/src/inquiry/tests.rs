@@ -132,7 +132,7 @@ fn a_host_whose_tasks_fail_again_and_again_is_given_up_with_its_reason() {
     assert_eq!(*reply_from(&roll, "w1"), Reply::Unreachable(Unreachable::Fails { why: "no room".into() }));
     let no_image = TaskSeen { no_image: true, ..seen("d", "w2", TaskState::Rejected, "No such image") };
     roll.hear(Heard::Tasks(vec![no_image]), at(3000));
-    assert!(matches!(reply_from(&roll, "w2"), Reply::Unreachable(Unreachable::Fails { .. })), "at once");
+    assert!(matches!(reply_from(&roll, "w2"), Reply::Unreachable(Unreachable::NoImage { .. })), "at once");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use super::job::{PROGRAM, constrain, log_driver, renewed, told};
 use crate::inquiry::Inquiry;
 use crate::names;
 use careen_contract::TransactionId;
+use careen_contract::errand;
 use careen_contract::label;
 use careen_contract::settings::{EngineRestarts, Reboot, Settings};
 use serde_json::{Value, json};
@@ -16,7 +17,11 @@ const GRACE_SECONDS: u64 = 1;
 /// The service; `activated` are the nodes that are made active for it, as JSON.
 pub fn inquiry(inquiry: &Inquiry, activated: &str) -> Value {
     let spec = &inquiry.spec;
-    let words: Vec<&String> = std::iter::once(&spec.command).chain(&spec.args).collect();
+    let command = || std::iter::once(&spec.command).chain(&spec.args).map(String::as_str).collect();
+    let (program, words): (&str, Vec<&str>) = match inquiry.errand.words() {
+        Some(words) => (errand::ASKED, words),
+        None => ("run", command()),
+    };
     let labels = json!({
         label::INQUIRY: spec.id.as_str(),
         label::BY: inquiry.by,
@@ -25,7 +30,7 @@ pub fn inquiry(inquiry: &Inquiry, activated: &str) -> Value {
     });
     let mut container = json!({
         "Image": spec.image,
-        "Command": [PROGRAM, "run"],
+        "Command": [PROGRAM, program],
         "Args": words,
         "Env": environment(inquiry),
         "Mounts": [{ "Type": "bind", "Source": "/", "Target": "/host" }],
@@ -74,6 +79,7 @@ fn environment(inquiry: &Inquiry) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::decode;
+    use careen_contract::errand::Errand;
     use careen_planner::inquiry::Placement;
     use careen_planner::{RolloutId, Spec};
     use std::collections::BTreeMap;
@@ -90,7 +96,18 @@ mod tests {
             limit: Duration::from_secs(60),
             placement: Placement { constraints, activate: BTreeMap::new() },
             by: "me".into(),
+            errand: Errand::Command,
         };
+        let asks = Inquiry { errand: Errand::Uninstall { dry_run: true }, ..inquiry.clone() };
+        let started = |service: &Value| {
+            let container = &service["TaskTemplate"]["ContainerSpec"];
+            json!([container["Command"], container["Args"]])
+        };
+        assert_eq!(
+            started(&super::inquiry(&asks, "{}")),
+            json!([[PROGRAM, "asked"], ["uninstall", "--dry-run"]])
+        );
+        assert_eq!(started(&super::inquiry(&inquiry, "{}")), json!([[PROGRAM, "run"], ["check"]]));
         let service = super::inquiry(&inquiry, "{}");
         let env = service.pointer("/TaskTemplate/ContainerSpec/Env").unwrap().as_array().unwrap();
         let pairs = env.iter().filter_map(|one| one.as_str()?.split_once('='));
