@@ -2,6 +2,7 @@
 
 use crate::duration::{self, InvalidDuration};
 use crate::given::{self, Named};
+use crate::hold::HoldArgs;
 use crate::phase_limit::{self, PhaseLimit};
 use careen_contract::payload::{InvalidCommand, check_name};
 use careen_planner::Parallelism;
@@ -360,6 +361,9 @@ pub struct HowArgs {
     /// waiting, not what runs on the host
     #[arg(long = "phase-timeout", value_parser = phase_limit::parse, value_name = "PHASE=DURATION", help_heading = "Failures")]
     pub phase_timeouts: Vec<PhaseLimit>,
+    /// How long a node may be held, and what follows.
+    #[command(flatten)]
+    pub holds: HoldArgs,
 
     /// Drain nodes: when the engine is restarted or the host rebooted, always, or never
     #[arg(long, value_enum, default_value_t = Drain::Auto, value_name = "WHEN", help_heading = "Hosts")]

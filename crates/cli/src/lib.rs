@@ -28,6 +28,7 @@ pub mod exit;
 pub mod flags;
 pub mod follow;
 pub mod given;
+pub mod hold;
 pub mod host;
 mod image;
 pub mod known;

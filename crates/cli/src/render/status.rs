@@ -1,10 +1,10 @@
 //! `careen status`: where the rollout stands, as a page. Pure.
 
 use crate::backend::{EndedNode, Summary};
-use crate::render::controller;
 use crate::render::step::{Step, Verb};
 use crate::render::text::{Look, Page, Span, span};
 use crate::render::words;
+use crate::render::{controller, held};
 use crate::view::{NodeStanding, Standing, Totals};
 use careen_contract::cause::telling;
 use careen_contract::record;
@@ -12,7 +12,7 @@ use careen_planner::observed::Availability;
 use careen_planner::participants::Participant;
 use careen_planner::rollout::Control;
 use careen_planner::state::Left;
-use careen_planner::{NodeState, Spec};
+use careen_planner::{NodeState, PauseReason, Spec};
 
 /// What `careen status` shows of a rollout, as text.
 pub fn page(standing: &Standing, spec: &Spec, page: &mut Page) {
@@ -119,10 +119,13 @@ pub fn to_the_second(time: &str) -> String {
 fn row(standing: &Standing, node: &NodeStanding) -> Vec<Span> {
     let detail = words::detail(node).map(|text| standing.with_names(&text));
     let asked = node.asked.map(|ask| format!("{} is asked for", ask.word()));
-    let why = [detail, words::printed(node), asked, kept(node).map(str::to_owned)];
+    let then = node.held.as_ref().map(held::then);
+    let why = [detail, then, words::printed(node), asked, kept(node).map(str::to_owned)];
     let why: Vec<String> = why.into_iter().flatten().collect();
     // Of a node at rest this is when Swarm last wrote something about it, which tells nobody anything.
     let age = node.age.filter(|_| node.stage.is_in_maintenance());
+    let held = node.held.map(|held| held.lasted).filter(|lasted| lasted.as_secs() > 0);
+    let age = held.or(age);
     let age = age.map_or_else(|| "-".to_owned(), |age| span(age.as_secs()));
     vec![
         node.shown.clone().into(),
@@ -211,7 +214,11 @@ fn next_of_nodes(standing: &Standing) -> Vec<Step> {
     if matches!(standing.control, Some(Control::Aborting)) {
         return Vec::new();
     }
-    let troubled = standing.nodes.iter().filter(|node| node.has_failed() || node.is_gone());
+    let is_held = |node: &NodeStanding| match &standing.control {
+        Some(Control::Paused { why: PauseReason::NodeHeld { node: held, .. } }) => *held == node.node,
+        Some(_) | None => false,
+    };
+    let troubled = standing.nodes.iter().filter(|node| node.has_failed() || node.is_gone() || is_held(node));
     let mut commands: Vec<Step> = troubled.flat_map(|node| words::advice(node).commands).collect();
     commands.retain(Step::is_careen);
     if matches!(standing.control, Some(Control::Paused { .. })) {
