@@ -2,8 +2,8 @@
 
 mod rollout;
 
-use careen_lab::{Poll, wait_until};
-use rollout::{LONG, Scene};
+use careen_lab::{Fault, Poll, wait_until};
+use rollout::{LONG, Scene, of_node};
 use serde_json::Value;
 
 fn scene() -> Scene {
@@ -157,6 +157,40 @@ fn what_keeps_a_replacement_from_starting_elsewhere_is_quoted_and_mended() {
     scene.sh("n3", &format!("docker tag {} {only_here}", scene.image));
     scene.await_done();
     scene.sh("n1", "docker service rm lonely; docker node update --label-rm lonely n2; docker node update --label-rm lonely n3");
+    scene.assert_nothing_is_left();
+}
+
+#[test]
+fn a_host_that_is_down_before_its_turn_pauses_the_rollout_or_is_left_out() {
+    let scene = scene();
+    scene.fault("n3", Fault::StopEngine);
+    let down = wait_until("n3 is down", LONG, || {
+        let nodes = scene.sh("n1", "docker node ls --format '{{.Hostname}} {{.Status}}'");
+        Ok(if nodes.contains("n3 Down") { Poll::Ready(()) } else { Poll::Pending(nodes) })
+    });
+    down.unwrap_or_else(|error| panic!("{error}"));
+    let only = ["--node", "n2", "--node", "n3", "--hold-limit", "10s"];
+
+    let skipped = scene.run(&[&only[..], &["--on-hold", "skip", "--", "plain"]].concat());
+    assert_eq!(skipped.status, 0, "{skipped:?}");
+    let last = serde_json::json!({ "rollout": scene.await_end() });
+    let n3 = of_node(&last, "n3");
+    assert_eq!(
+        (&n3["state"], &n3["record"]),
+        (&"skipped".into(), &"it waited: the node is down".into()),
+        "{last}"
+    );
+    assert_eq!(of_node(&last, "n2")["state"], "done", "{last}");
+
+    let paused = scene.run(&[&only[..], &["--", "plain"]].concat());
+    assert_eq!(paused.status, 4, "{paused:?}");
+    let status = scene.json(&["status"]);
+    assert_eq!(status["rollout"]["control"]["why"]["reason"], "node-held", "{status}");
+    assert!(paused.stderr.contains("careen skip n3"), "{paused:?}");
+    scene.fault("n3", Fault::StartEngine);
+    assert_eq!(scene.careen(&["resume"]).status, 0);
+    scene.await_done();
+    assert_eq!(scene.ran("n3"), "prepare install verify ", "once, when it was back");
     scene.assert_nothing_is_left();
 }
 
