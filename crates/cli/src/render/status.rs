@@ -100,8 +100,11 @@ pub fn result_of(node: &EndedNode) -> String {
     text.join("; ")
 }
 
-/// The first of several lines, and how many more there are.
+/// What the host says in short of what changed; else the first of several lines, and how many more there are.
 fn in_short(lines: &str) -> String {
+    if let Some(said) = lines.lines().find_map(|line| line.strip_prefix(record::IN_SHORT)) {
+        return said.to_owned();
+    }
     let mut lines = lines.lines();
     let first = lines.next().unwrap_or_default().to_owned();
     match lines.count() {
@@ -371,6 +374,11 @@ win1  worker   skipped  -      it runs Windows
         assert_eq!(
             shown(ended(NodeState::Done, &format!("{started}vim 1 → 2\nless 3 → 4"))),
             "w1    done   the engine was down after the command, and was started again; vim 1 → 2, and 1 more"
+        );
+        let told = "in short: 12 packages, docker 26.1.5 → 28.5.2, rebooted\nengine: 26.1.5 → 28.5.2\npackages: 12 changed";
+        assert_eq!(
+            shown(ended(NodeState::Done, &format!("careen: the host was rebooted: a new kernel\n{told}"))),
+            "w1    done   the host was rebooted: a new kernel; 12 packages, docker 26.1.5 → 28.5.2, rebooted"
         );
         let failed = NodeState::Failed { during: StateName::Running, reason: Reason::Exit(7) };
         assert_eq!(

@@ -29,7 +29,7 @@ use crate::{boot, durable, expectation, files, hold, journal};
 use careen_contract::chain;
 use careen_contract::command::{Executable, judge};
 use careen_contract::payload::{PREPARE_COMMAND, ROLLBACK_COMMAND, VERIFY_COMMAND};
-use careen_contract::record::with_deeds;
+use careen_contract::record::{IN_SHORT, with_deeds};
 use careen_contract::report::{Expectation, HostPhase, NodeOutcome, Printed, Said};
 use careen_contract::settings::RolloutPart;
 use careen_contract::{AgentExit, TransactionId};
@@ -580,7 +580,8 @@ fn random() -> u64 {
 /// What changed, in words, as far as one line of a log holds it.
 fn changes(result: &TransactionResult) -> Option<String> {
     let changes = result.changes.as_ref().filter(|changes| !changes.is_empty())?;
-    Some(shortened(&changes.to_string()))
+    let in_short = changes.in_short().map_or_else(String::new, |words| format!("{IN_SHORT}{words}\n"));
+    Some(shortened(&format!("{in_short}{changes}")))
 }
 
 fn shortened(text: &str) -> String {
