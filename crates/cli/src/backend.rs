@@ -251,6 +251,8 @@ pub struct LogLine {
     pub stream: Stream,
     /// What, without newline; bytes that are no UTF-8 are replaced.
     pub text: String,
+    /// When, as the node's engine says.
+    pub time: Option<String>,
 }
 
 /// Where a line was printed to.

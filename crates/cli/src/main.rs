@@ -1,6 +1,6 @@
 //! `careen`: reads the command line and the environment, and says how it ended.
 
-use careen_cli::args::{Cli, Command, Common, ImageCommand};
+use careen_cli::args::{Cli, Command, Common, Format, ImageCommand};
 use careen_cli::commands::Session;
 use careen_cli::connect::{self, Managers, Surroundings};
 use careen_cli::console::{Console, Process};
@@ -9,6 +9,7 @@ use careen_cli::error::Failure;
 use careen_cli::exit::Exit;
 use careen_cli::push;
 use careen_cli::registry::Credentials;
+use careen_cli::render::{failure, text};
 use careen_cli::swarm::SwarmBackend;
 use clap::{CommandFactory, Parser};
 use std::io::ErrorKind;
@@ -28,7 +29,12 @@ fn main() -> ExitCode {
         Err(Failure::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Exit::Other.into(),
         Err(failure) => {
             // There is no other place to say it.
-            let _best_effort = console.err(&careen_cli::render::failure::text(&failure, cli.common.format));
+            let told = failure::text(&failure, cli.common.format);
+            let told = match cli.common.format {
+                Format::Text => told,
+                Format::Json => text::timed(&told, console.time()).unwrap_or(told),
+            };
+            let _best_effort = console.err(&told);
             failure.exit().into()
         }
     }

@@ -420,7 +420,7 @@ impl Scene {
 
     /// The picture as a terminal of so many columns cuts it.
     fn live(&self, columns: usize) -> String {
-        let picture = live::picture(&self.standing(), &BTreeMap::new(), false);
+        let picture = live::picture(&self.standing(), &BTreeMap::new(), Duration::from_secs(125), false);
         let cut = |line: &str| line.chars().take(columns).collect::<String>() + "\n";
         format!("followed, on {columns} columns\n{}", picture.lines().map(cut).collect::<String>())
     }

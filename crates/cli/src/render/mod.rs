@@ -47,6 +47,11 @@ pub trait Screen {
     /// What programs read, with the newline at its end; empty where they are told nothing.
     fn json(&self) -> serde_json::Result<String>;
 
+    /// Whether it is an event: programs read when it was told.
+    fn is_event(&self) -> bool {
+        false
+    }
+
     /// Where people read it. Programs read everything from standard output.
     fn stream(&self) -> Stream {
         Stream::Stdout
@@ -57,6 +62,10 @@ pub trait Screen {
 pub fn print(screen: &impl Screen, format: Format, console: &mut impl Console) -> Result<(), Failure> {
     let colours = console.colours();
     match (format, screen.stream()) {
+        (Format::Json, _) if screen.is_event() => {
+            let timed = text::timed(&screen.json()?, console.time())?;
+            write(console, Stream::Stdout, &timed)
+        }
         (Format::Json, _) => write(console, Stream::Stdout, &screen.json()?),
         (Format::Text, Stream::Stdout) => write(console, Stream::Stdout, &on_page(screen, colours.out)),
         (Format::Text, Stream::Stderr) => write(console, Stream::Stderr, &on_page(screen, colours.err)),

@@ -3,7 +3,7 @@
 use super::Screen;
 use crate::backend::Stream;
 use crate::render::step::Verb;
-use crate::render::text::{Page, neutral};
+use crate::render::text::{Page, in_front, neutral};
 use careen_contract::TransactionId;
 use careen_planner::RolloutId;
 use std::fmt;
@@ -29,6 +29,7 @@ pub enum Note<'a> {
     ControllersLogIsGone { rollout: &'a RolloutId },
     NothingBegun { rollout: &'a RolloutId },
     YouLeft { rollout: &'a RolloutId },
+    Starts { rollout: &'a RolloutId, time: jiff::Timestamp },
     Unavailable { why: &'a str },
     PassedOver { why: &'a str },
     AsksAnother { manager: &'a str },
@@ -85,6 +86,7 @@ impl fmt::Display for Note<'_> {
                 "the rollout {rollout} is over, and its controller went with its log; 'careen status' says what came of it"
             ),
             Self::NothingBegun { rollout } => write!(f, "nothing was begun there yet; rollout {rollout}"),
+            Self::Starts { rollout, time } => write!(f, "{}rollout {rollout} starts", in_front(*time)),
             Self::YouLeft { rollout } => write!(
                 f,
                 "you left; the rollout {rollout} goes on in the swarm: 'careen status -f', 'careen pause', 'careen abort'"

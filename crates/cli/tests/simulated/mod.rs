@@ -463,7 +463,8 @@ impl Backend for Sim {
         if self.0.borrow().no_logs {
             return Err(BackendError::Unclear { why: "timeout: global".to_owned() });
         }
-        let line = |stream, text: String| LogLine { stream, text };
+        let time = Some(Console::time(self).to_string());
+        let line = |stream, text: String| LogLine { stream, text, time: time.clone() };
         let agent = match of {
             Speaker::Agent(agent) => agent,
             Speaker::Controller(rollout) => {
@@ -571,6 +572,11 @@ impl Console for Sim {
 
     fn now(&self) -> Duration {
         Duration::from_secs(self.0.borrow().world.now)
+    }
+
+    fn time(&self) -> jiff::Timestamp {
+        const BEGIN: i64 = 1_795_399_200;
+        jiff::Timestamp::from_second(BEGIN + self.0.borrow().world.now as i64).unwrap()
     }
 
     fn random(&mut self) -> io::Result<[u8; 8]> {
