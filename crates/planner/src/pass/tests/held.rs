@@ -41,32 +41,37 @@ impl Story {
         self.watch = pass.watch;
         let mut end = None;
         for act in pass.actions {
-            match act.action {
-                Action::SetControl { control: Control::Paused { why }, .. } => {
-                    end = Some(match why {
-                        PauseReason::NodeHeld { .. } => "paused",
-                        PauseReason::NodeFailed { .. } => "failed",
-                        other => panic!("{other:?}"),
-                    });
-                }
-                Action::UpdateNode { node, labels, .. } if node.0 == self.name => {
-                    let node = super::node(&mut self.observed, self.name);
-                    for (label, value) in labels {
-                        drop(match value {
-                            Some(value) => node.labels.insert(label, value),
-                            None => node.labels.remove(&label),
-                        });
-                    }
-                    let record = NodeRecord::of(node).unwrap();
-                    let skipped = record.is_some_and(|record| record.state.is_skipped_for_a_hold());
-                    end = skipped.then_some("skipped").or(end);
-                }
-                Action::CreateJob { agent } => self.refuses(agent.key),
-                Action::CreateGate { key } => self.refuses(key),
-                _ => {}
+            if let Action::SetControl { control: Control::Paused { why }, .. } = &act.action {
+                assert!(
+                    matches!(why, PauseReason::NodeHeld { .. } | PauseReason::NodeFailed { .. }),
+                    "{why:?}"
+                );
+                let held = matches!(why, PauseReason::NodeHeld { .. });
+                end = Some(if held { "paused" } else { "failed" });
+            } else if let Action::UpdateNode { node, labels, .. } = act.action {
+                end = self.writes(&node, labels).or(end);
+            } else if let Action::CreateJob { agent } = act.action {
+                self.refuses(agent.key);
+            } else if let Action::CreateGate { key } = act.action {
+                self.refuses(key);
             }
         }
         end
+    }
+
+    fn writes(&mut self, id: &NodeId, labels: BTreeMap<String, Option<String>>) -> Option<&'static str> {
+        if id.0 != self.name {
+            return None;
+        }
+        let node = super::node(&mut self.observed, self.name);
+        for (label, value) in labels {
+            drop(match value {
+                Some(value) => node.labels.insert(label, value),
+                None => node.labels.remove(&label),
+            });
+        }
+        let record = NodeRecord::of(node).unwrap();
+        record.is_some_and(|record| record.state.is_skipped_for_a_hold()).then_some("skipped")
     }
 
     fn refuses(&mut self, key: JobKey) {
@@ -269,12 +274,10 @@ fn who_is_left_out_keeps_what_it_waited_for_and_the_end_takes_the_label_away() {
 }
 
 fn words_of_nodes(pass: &Pass) -> Vec<String> {
-    let of = |act: &Act| match &act.action {
-        Action::UpdateNode { node, labels, .. } => {
-            assert_eq!(labels[label::HELD], None);
-            Some(node.to_string())
-        }
-        _ => None,
+    let of = |act: &Act| {
+        let Action::UpdateNode { node, labels, .. } = &act.action else { return None };
+        assert_eq!(labels[label::HELD], None);
+        Some(node.to_string())
     };
     pass.actions.iter().filter_map(of).collect()
 }
