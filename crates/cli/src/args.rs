@@ -225,6 +225,12 @@ pub struct LogsArgs {
     /// Go on until the rollout is over
     #[arg(long, short)]
     pub follow: bool,
+    /// When the host is asked for what the swarm no longer has, and its node is drained or paused: make it active meanwhile
+    #[arg(long, requires = "node")]
+    pub activate: bool,
+    /// Do not ask whether that may be done
+    #[arg(long, short, requires = "activate")]
+    pub yes: bool,
 }
 
 /// `history`.

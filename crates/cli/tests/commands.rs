@@ -6,7 +6,7 @@ use careen_cli::error::Failure;
 use careen_cli::exit::Exit;
 use careen_contract::answer::Answer;
 use careen_controller::Controller;
-use careen_planner::inquiry::Heard;
+use careen_planner::inquiry::{Heard, Line, PrintedTo};
 use careen_planner::observed::Availability;
 use careen_planner::rollout::{Control, RolloutOutcome};
 use careen_planner::{ControllerId, NodeId};
@@ -853,6 +853,45 @@ fn three_rollouts() -> (Sim, [String; 3]) {
             shared.spec.as_ref().map(|spec| spec.id.to_string()).unwrap_or_default()
         });
     (sim, ids)
+}
+
+#[test]
+fn what_the_swarm_no_longer_has_of_a_log_is_asked_of_its_host() {
+    let (sim, [_, _, third]) = three_rollouts();
+    let line = |text: &str| Heard::Line {
+        task: "t-w1".into(),
+        node: NodeId("w1".into()),
+        line: Line { to: PrintedTo::Stdout, text: text.into() },
+    };
+    sim.0.borrow_mut().heard = vec![(1, line("Unpacking \x1b[2Jlibc6")), (2, answers("w1", 0, 1.into()))];
+    assert_eq!(exit(sim.call("logs w1")), 0, "{}", sim.err());
+    assert!(sim.out().contains("Z  Unpacking \\u{1b}[2Jlibc6"), "{}", sim.out());
+    let inquiry = sim.0.borrow().inquiry.clone().unwrap();
+    assert_eq!(inquiry.spec.args, [format!("{third}-w1-g1")], "the transaction of its last try");
+    assert_eq!(inquiry.spec.selection.nodes, ["w1"]);
+    assert_eq!(sim.0.borrow().ended_inquiries, 1, "nothing of the question stays");
+    assert_eq!(exit(sim.call("logs w1 --format json")), 0);
+    let told: serde_json::Value = serde_json::from_str(sim.out().lines().last().unwrap()).unwrap();
+    assert_eq!((&told["hostname"], &told["stream"]), (&"w1".into(), &"stdout".into()));
+
+    // The host has swept it.
+    sim.0.borrow_mut().heard = vec![(1, answers("w1", 1, 1.into()))];
+    assert_eq!(exit(sim.call("logs w1")), 1);
+    let on_host = format!("on w1: careen-agent logs {third}-w1-g1");
+    assert!(
+        sim.err().contains("its host does not tell it: exit 1") && sim.err().contains(&on_host),
+        "{}",
+        sim.err()
+    );
+    // A node that its operator keeps drained is made active only when he says so.
+    sim.0.borrow_mut().world.nodes[1].availability = Availability::Drain;
+    assert_eq!(exit(sim.call("logs w1")), 1);
+    assert!(sim.err().contains("unreachable: drained") && sim.err().contains("--activate"), "{}", sim.err());
+    sim.0.borrow_mut().heard = vec![(1, answers("w1", 0, 1.into()))];
+    assert_eq!(exit(sim.call("logs w1 --activate --yes")), 0, "{}", sim.err());
+    let woken = sim.0.borrow().inquiry.clone().unwrap().placement.activate;
+    assert_eq!(woken.into_iter().collect::<Vec<_>>(), [(NodeId("w1".into()), Availability::Drain)]);
+    assert_eq!(exit(sim.call("logs")), 1, "of all hosts it is said where their logs lie");
 }
 
 fn json(sim: &Sim) -> serde_json::Value {

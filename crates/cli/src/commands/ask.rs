@@ -64,7 +64,12 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
     }
 
     /// What is kept drained is its operator's: Swarm places tasks on a node that is active.
-    fn may_activate(&mut self, placement: &Placement, roll: &Roll, yes: bool) -> Result<(), Failure> {
+    pub(super) fn may_activate(
+        &mut self,
+        placement: &Placement,
+        roll: &Roll,
+        yes: bool,
+    ) -> Result<(), Failure> {
         if placement.activate.is_empty() {
             return Ok(());
         }

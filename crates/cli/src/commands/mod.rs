@@ -4,6 +4,7 @@
 mod ask;
 mod follow;
 mod history;
+mod host_log;
 mod local;
 mod logs;
 mod probe;

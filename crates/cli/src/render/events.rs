@@ -315,7 +315,8 @@ fn give_back(standing: &Standing) -> Vec<Step> {
 #[derive(Debug, Clone, Copy)]
 #[expect(missing_docs, reason = "the fields' names say it")]
 pub struct Logged<'a> {
-    pub node: &'a NodeStanding,
+    pub node: &'a NodeId,
+    pub hostname: &'a str,
     pub line: &'a LogLine,
     /// How wide the host names in front of the lines are; `None` when there is one node, which needs no name.
     pub width: Option<usize>,
@@ -337,7 +338,7 @@ fn shown(time: Option<&String>) -> String {
 
 impl Screen for Logged<'_> {
     fn text(&self, page: &mut Page) {
-        let name = &self.node.hostname;
+        let name = self.hostname;
         let prefix = self.width.map_or_else(String::new, |width| format!("{} | ", padded(name, width)));
         let time = Span::new(Look::Dim, shown(self.line.time.as_ref()));
         page.spans(&[time, prefix.into(), log_line(&self.line.text).into()]);
@@ -345,7 +346,7 @@ impl Screen for Logged<'_> {
 
     fn json(&self) -> serde_json::Result<String> {
         let stream = stream_name(self.line.stream);
-        let NodeStanding { node, hostname, .. } = self.node;
+        let Self { node, hostname, .. } = *self;
         let LogLine { text, time, .. } = self.line;
         json_event(&LoggedJson { node, hostname, stream, text, time: time.as_deref() })
     }

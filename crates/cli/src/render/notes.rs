@@ -23,6 +23,7 @@ pub enum Note<'a> {
     LogsOnHosts { rollout: &'a RolloutId },
     LogOnHost { host: &'a str, transaction: &'a str },
     LogUnreadable { host: &'a str, why: &'a str },
+    HostNotAsked { host: &'a str, why: &'a str, sleeps: bool },
     PrintedOnHost { host: &'a str, transaction: &'a TransactionId },
     NoLog { host: &'a str },
     ControllerSaidNothing { rollout: &'a RolloutId },
@@ -73,6 +74,7 @@ impl fmt::Display for Note<'_> {
                 write!(f, "the rollout {rollout} is over; what its nodes printed lies on their hosts:")
             }
             Self::LogOnHost { host, transaction } => write!(f, "on {host}: careen-agent logs {transaction}"),
+            Self::HostNotAsked { host, why, sleeps } => not_asked(host, why, *sleeps, f),
             Self::LogUnreadable { host, why } => {
                 write!(f, "note: what {host} printed cannot be read now: its log does not come ({why})")
             }
@@ -101,6 +103,11 @@ impl fmt::Display for Note<'_> {
             Self::UseItWith { image } => write!(f, "use it with: careen run --image {image}"),
         }
     }
+}
+
+fn not_asked(host: &str, why: &str, sleeps: bool, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let active = if sleeps { " (--activate makes it active meanwhile)" } else { "" };
+    write!(f, "the swarm no longer has what {host} printed, and its host does not tell it: {why}{active}")
 }
 
 fn said_nothing(rollout: &RolloutId, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -467,6 +467,16 @@ impl Backend for Sim {
         let line = |stream, text: String| LogLine { stream, text, time: time.clone() };
         let agent = match of {
             Speaker::Agent(agent) => agent,
+            Speaker::Inquiry(inquiry) => {
+                let of_log = |one: &&(u64, Heard)| matches!(one.1, Heard::Line { .. });
+                let heard = self.0.borrow().heard.clone();
+                for (_, one) in heard.iter().filter(of_log) {
+                    if let Heard::Line { line: told, .. } = one {
+                        each(line(Stream::Stdout, format!("{} ({inquiry})", told.text)));
+                    }
+                }
+                return Ok(LogRead::Whole);
+            }
             Speaker::Controller(rollout) => {
                 let known = std::mem::replace(place, LogPlace("1".to_owned()));
                 if known == LogPlace::default() {
