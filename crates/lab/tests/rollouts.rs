@@ -195,6 +195,29 @@ fn a_host_that_is_down_before_its_turn_pauses_the_rollout_or_is_left_out() {
 }
 
 #[test]
+fn the_log_of_a_rollout_that_is_over_comes_from_its_host() {
+    let scene = scene();
+    scene.sh("n1", "printf '#!/bin/sh\\necho out; echo err >&2\\n' >/run/says; chmod 755 /run/says");
+    let ran = scene.run(&["--script", "/run/says", "--node", "n2"]);
+    assert_eq!(ran.status, 0, "{ran:?}");
+    let logs = scene.careen(&["logs", "n2"]);
+    assert_eq!(logs.status, 0, "{logs:?}");
+    let has = |text: &str, line: &str| {
+        text.lines().any(|one| one.split_once("Z  ").is_some_and(|(_, text)| text == line))
+    };
+    assert!(has(&logs.stdout, "out") && has(&logs.stderr, "err"), "{logs:?}");
+    scene.sh("n1", "docker node update --availability drain n2");
+    let drained = scene.careen(&["logs", "n2"]);
+    assert_eq!(drained.status, 1, "{drained:?}");
+    assert!(drained.stderr.contains("drained (--activate"), "{drained:?}");
+    let woken = scene.careen(&["logs", "n2", "--activate", "--yes"]);
+    assert!(woken.status == 0 && has(&woken.stdout, "out"), "{woken:?}");
+    assert_eq!(scene.availability(), "n1 Active\nn2 Drain\nn3 Active\n", "given back");
+    scene.sh("n1", "docker node update --availability active n2");
+    scene.assert_nothing_is_left();
+}
+
+#[test]
 fn a_wrong_call_changes_nothing() {
     let scene = scene();
     let call = |args: &[&str]| scene.careen(args).status;
