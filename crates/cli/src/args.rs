@@ -6,6 +6,7 @@ pub use uninstall::UninstallArgs;
 
 use crate::duration::{self, InvalidDuration};
 use crate::given::{self, Named};
+use crate::hold::HoldArgs;
 use crate::phase_limit::{self, PhaseLimit};
 use careen_contract::payload::{InvalidCommand, check_name};
 use careen_planner::Parallelism;
@@ -240,6 +241,12 @@ pub struct LogsArgs {
     /// Go on until the rollout is over
     #[arg(long, short)]
     pub follow: bool,
+    /// When the host is asked for what the swarm no longer has, and its node is drained or paused: make it active meanwhile
+    #[arg(long, requires = "node")]
+    pub activate: bool,
+    /// Do not ask whether that may be done
+    #[arg(long, short, requires = "activate")]
+    pub yes: bool,
 }
 
 /// `ask`.
@@ -363,6 +370,9 @@ pub struct HowArgs {
     /// waiting, not what runs on the host
     #[arg(long = "phase-timeout", value_parser = phase_limit::parse, value_name = "PHASE=DURATION", help_heading = "Failures")]
     pub phase_timeouts: Vec<PhaseLimit>,
+    /// How long a node may be held, and what follows.
+    #[command(flatten)]
+    pub holds: HoldArgs,
 
     /// Drain nodes: when the engine is restarted or the host rebooted, always, or never
     #[arg(long, value_enum, default_value_t = Drain::Auto, value_name = "WHEN", help_heading = "Hosts")]

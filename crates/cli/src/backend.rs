@@ -9,7 +9,7 @@ use careen_engine::Bell;
 use careen_planner::cluster::Cluster;
 use careen_planner::inquiry::Roll;
 use careen_planner::needs::Platform;
-use careen_planner::observed::{ControllerPlace, Node};
+use careen_planner::observed::{ControllerPlace, Node, Report};
 use careen_planner::remains::Giving;
 use careen_planner::rollout::{Ask, Control, NodeResult};
 use careen_planner::spec::UnlockKey;
@@ -171,6 +171,8 @@ pub enum Speaker<'a> {
     Agent(&'a JobKey),
     /// The log of a rollout's controller.
     Controller(&'a RolloutId),
+    /// What the hosts print that are asked something.
+    Inquiry(&'a RolloutId),
 }
 
 /// What an image says of itself.
@@ -273,6 +275,15 @@ pub struct LogLine {
     pub stream: Stream,
     /// What, without newline; bytes that are no UTF-8 are replaced.
     pub text: String,
+    /// When, as the node's engine says.
+    pub time: Option<String>,
+}
+
+impl LogLine {
+    /// Whether an agent speaks to its controller there, and not to people.
+    pub fn is_report(&self) -> bool {
+        self.stream == Stream::Stderr && Report::of_line(&self.text).is_some()
+    }
 }
 
 /// Where a line was printed to.

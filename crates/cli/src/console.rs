@@ -38,6 +38,8 @@ pub trait Console {
     }
     /// The time of a monotonic clock: only differences mean something.
     fn now(&self) -> Duration;
+    /// What a wall clock shows, for people and programs to read: nothing is decided by it.
+    fn time(&self) -> jiff::Timestamp;
     /// Bytes that nobody can guess, for ids.
     fn random(&mut self) -> io::Result<[u8; 8]>;
 }
@@ -167,6 +169,10 @@ impl Console for Process {
 
     fn now(&self) -> Duration {
         self.began.elapsed()
+    }
+
+    fn time(&self) -> jiff::Timestamp {
+        jiff::Timestamp::now()
     }
 
     fn random(&mut self) -> io::Result<[u8; 8]> {

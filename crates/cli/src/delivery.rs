@@ -184,6 +184,17 @@ fn read(path: &Path) -> Result<Vec<u8>, Undeliverable> {
 
 /// Tells a file of a payload from every other: engines keep a container's configs by their ids, so two files must not be
 /// one config even if they are the same bytes with other modes.
+/// A script that careen brings itself.
+pub fn made(command: &str, content: &[u8]) -> PayloadFile {
+    const MODE: u32 = 0o755;
+    PayloadFile {
+        target: format!("{DEFAULT_PAYLOAD}/{command}"),
+        digest: digest(command, MODE, content),
+        mode: MODE,
+        content: content.to_vec(),
+    }
+}
+
 fn digest(relative: &str, mode: u32, content: &[u8]) -> String {
     let mut hash = Sha256::new();
     hash.update(relative.as_bytes());

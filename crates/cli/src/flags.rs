@@ -2,7 +2,7 @@
 
 use crate::given::name_of;
 use crate::spec::{leaving_engines_alone, work};
-use crate::{duration, phase_limit};
+use crate::{duration, hold, phase_limit};
 use careen_contract::object;
 use careen_planner::Spec;
 use careen_planner::spec::{DrainPolicy, NodeOrder, OnFailure, RebootPolicy};
@@ -82,7 +82,12 @@ fn failures(spec: &Spec, default: &Spec) -> Vec<String> {
     let limits = phase_limit::other_than_by_default(&spec.limits).into_iter();
     let limits =
         limits.map(|(phase, time)| flag("phase-timeout", format!("{phase}={}", duration::text(time))));
-    [action, ratio, timeout].into_iter().flatten().chain(limits).collect()
+    let held = &policy.holds;
+    let on_hold =
+        unless("on-hold", &held.action, &usual.holds.action, |action| hold::word(*action).to_owned());
+    let hold_limit = unless("hold-limit", &held.limit, &usual.holds.limit, |time| duration::text(*time));
+    let first = [action, ratio, timeout].into_iter().flatten();
+    first.chain(limits).chain(on_hold).chain(hold_limit).collect()
 }
 
 fn hosts(spec: &Spec, default: &Spec) -> Vec<String> {
@@ -180,6 +185,8 @@ mod tests {
             "--failure-action rollback --max-failure-ratio 0.25 --timeout 1m30s --phase-timeout rebooting=1h \
              --phase-timeout node-down=2m",
             "--drain always --reboot never --engine-restart never --controller-image c --respect-inhibitors",
+            "--on-hold skip --hold-limit 5m",
+            "--on-hold wait",
             "--touches-engine no",
             "--drain always --touches-engine no",
             "--allow-quorum-loss --allow-volume-moves --allow-gaps --unlock-by-hand --allow-unfit-hosts",

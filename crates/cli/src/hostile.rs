@@ -62,7 +62,14 @@ fn pages() -> Vec<(&'static str, String)> {
     };
     let plan = plan(&observed, &spec);
     let draft = Draft::of(spec.clone());
-    let planned = Planned { plan: &plan, draft: &draft, observed: &observed, probe: None, going_on: None };
+    let planned = Planned {
+        plan: &plan,
+        draft: &draft,
+        observed: &observed,
+        probe: None,
+        going_on: None,
+        verbose: true,
+    };
     let (standing, _) = look(&observed, &spec, &Watch::default(), Duration::ZERO).unwrap();
     let blocked = why::blocked(&standing);
     let left = left_behind(&observed, Vec::new(), &[], None);

@@ -37,6 +37,7 @@ pub mod filter;
 pub mod flags;
 pub mod follow;
 pub mod given;
+pub mod hold;
 pub mod host;
 mod image;
 pub mod known;

@@ -96,7 +96,7 @@ impl Window {
 }
 
 fn weight(time: &str, line: &LogLine) -> usize {
-    time.len() + line.text.len() + size_of::<(String, LogLine)>()
+    2 * time.len() + line.text.len() + size_of::<(String, LogLine)>()
 }
 
 /// A frame's text, or a line's: its beginning, and how long it was.
@@ -162,7 +162,8 @@ fn lines(frames: impl Read, mut each: impl FnMut(String, LogLine)) -> io::Result
             && text.is_line()
             && let Some((time, text)) = slot.take()
         {
-            each(time, LogLine { stream, text: text.line() });
+            let said = Some(time.clone()).filter(|time| time.parse::<jiff::Timestamp>().is_ok());
+            each(time, LogLine { stream, text: text.line(), time: said });
         }
         Ok(ControlFlow::Continue(()))
     })
@@ -223,7 +224,13 @@ mod tests {
         .concat();
         let mut lines = Vec::new();
         let log = &pieces[..pieces.len() - 3];
-        read(log, &mut LogPlace::default(), &mut |line| lines.push((line.stream, line.text))).unwrap();
+        let mut times = Vec::new();
+        let mut each = |line: LogLine| {
+            times.extend(line.time);
+            lines.push((line.stream, line.text));
+        };
+        read(log, &mut LogPlace::default(), &mut each).unwrap();
+        assert_eq!(times, [AT[0], AT[1]]);
         assert_eq!(lines, [(Stream::Stdout, "begin".to_owned()), (Stream::Stderr, "note".to_owned())]);
     }
 

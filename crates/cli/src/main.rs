@@ -11,6 +11,7 @@ use careen_cli::exit::Exit;
 use careen_cli::file;
 use careen_cli::plugin::{self, Call, DockerFlags, socket};
 use careen_cli::registry::Credentials;
+use careen_cli::render::{failure, text};
 use careen_cli::swarm::SwarmBackend;
 use careen_cli::{carried, load, push};
 use clap::{CommandFactory, FromArgMatches};
@@ -29,7 +30,12 @@ fn main() -> ExitCode {
         Err(Failure::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Exit::Other.into(),
         Err(failure) => {
             // There is no other place to say it.
-            let _best_effort = console.err(&careen_cli::render::failure::text(&failure, format));
+            let told = failure::text(&failure, format);
+            let told = match format {
+                Format::Text => told,
+                Format::Json => text::timed(&told, console.time()).unwrap_or(told),
+            };
+            let _best_effort = console.err(&told);
             failure.exit().into()
         }
     }

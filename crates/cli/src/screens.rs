@@ -14,6 +14,9 @@
 //! result NODE JSON
 //! ask NODE skip|retry
 //! age NODE SECONDS
+//! held NODE SECONDS                        for how long, as its label says
+//! on-hold wait|pause|skip SECONDS
+//! drain auto|always|never
 //! control JSON
 //! only NODE ...                            the rollout's nodes
 //! parallelism N|N%
@@ -50,6 +53,7 @@ use careen_planner::observed::{
     AgentReport, Availability, Mode, Mount, MountKind, Node, NodeOutcome, NodeStatus, Printed, Reachability,
     Said, Task,
 };
+use careen_planner::on_hold::{self, HoldPolicy};
 use careen_planner::plan::plan_with;
 use careen_planner::probe::{Probe, Probed};
 use careen_planner::rollout::{Ask, Control, NodeResult};
@@ -127,6 +131,12 @@ impl Scene {
             "result" => self.result(first, behind),
             "ask" => self.ask(first, behind),
             "age" => drop(self.ages.insert(id(first), Duration::from_secs(behind.parse().unwrap()))),
+            "held" => self.held(first, behind),
+            "on-hold" => {
+                let action = serde_json::from_value(first.into()).unwrap();
+                let limit = Duration::from_secs(behind.parse().unwrap());
+                self.spec.policy.holds = HoldPolicy { action, limit };
+            }
             "control" => {
                 self.observed.rollout.as_mut().unwrap().control = serde_json::from_str(rest).unwrap()
             }
@@ -245,6 +255,13 @@ impl Scene {
         node.labels.insert(label::ASK.to_owned(), label);
     }
 
+    fn held(&mut self, name: &str, seconds: &str) {
+        let lasted = Duration::from_secs(seconds.parse().unwrap());
+        let written = on_hold::written(&self.spec.id, 1, lasted);
+        let node: &mut Node = self.observed.nodes.iter_mut().find(|node| node.id == id(name)).unwrap();
+        node.labels.insert(label::HELD.to_owned(), written);
+    }
+
     fn ended(&mut self, rest: &str) {
         let (head, record) = halves(rest);
         let (name, stage) = head.split_once(' ').unwrap();
@@ -299,11 +316,17 @@ impl Scene {
         let failed = NodeOutcome::Failed { phase: HostPhase::Command, exit: 100, rolled_back: None };
         let done = state == NodeState::Done;
         let (history, _) = self.draft.as_mut().unwrap();
+        let record = record.map(|record| record.replace("\\n", "\n"));
+        if state.is_skipped_for_a_hold() {
+            // Nothing ran there, so there is no result.
+            history.nodes.push(HistoryNode { id: node, hostname, generation, state, last_words: record });
+            return;
+        }
         history.results.push(NodeResult {
             node: node.clone(),
             generation,
             outcome: if done { NodeOutcome::Succeeded } else { failed },
-            record: record.map(|record| record.replace("\\n", "\n")),
+            record,
             seconds: done.then_some(95),
         });
         history.nodes.push(HistoryNode { id: node, hostname, generation, state, last_words: None });
@@ -467,7 +490,7 @@ impl Scene {
 
     /// The picture as a terminal of so many columns cuts it.
     fn live(&self, columns: usize) -> String {
-        let picture = live::picture(&self.standing(), &BTreeMap::new(), false);
+        let picture = live::picture(&self.standing(), &BTreeMap::new(), Duration::from_secs(125), false);
         let cut = |line: &str| line.chars().take(columns).collect::<String>() + "\n";
         format!("followed, on {columns} columns\n{}", picture.lines().map(cut).collect::<String>())
     }

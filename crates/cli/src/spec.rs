@@ -2,7 +2,7 @@
 
 use crate::args::{AskArgs, UpgradeArgs, UpgradeReboot, WhichArgs};
 use crate::args::{Drain, EngineRestart, FailureAction, HowArgs, Order, Reboot, RolloutArgs, TouchesEngine};
-use crate::phase_limit;
+use crate::{hold, phase_limit};
 use careen_planner::spec::{DrainPolicy, Limits, NodeOrder, Policy, RebootPolicy, Selection};
 use careen_planner::{RolloutId, Spec};
 use careen_upgrade::options::{InvalidOptions, Options};
@@ -142,6 +142,7 @@ fn policy(args: &HowArgs) -> Policy {
             FailureAction::Rollback => careen_planner::spec::OnFailure::Rollback,
         },
         max_failure_ratio: args.max_failure_ratio,
+        holds: hold::policy(&args.holds),
     }
 }
 
@@ -150,6 +151,7 @@ mod tests {
     use super::*;
     use crate::args::{Cli, Command};
     use careen_planner::Parallelism;
+    use careen_planner::on_hold::{HoldPolicy, OnHold};
     use clap::Parser;
     use std::time::Duration;
 
@@ -171,7 +173,7 @@ mod tests {
              --spread node.labels.zone --parallelism 3 --delay 1m --monitor 1h30m --failure-action rollback \
              --max-failure-ratio 0.25 --order managers-first --canaries 2 --drain always --reboot always \
              --engine-restart never --allow-quorum-loss --allow-volume-moves --allow-gaps --unlock-by-hand --allow-unfit-hosts \
-             --respect-inhibitors --timeout 90s \
+             --respect-inhibitors --timeout 90s --on-hold skip --hold-limit 5m \
              --phase-timeout node-down=2m --phase-timeout rebooting=1h -- --fast now",
         )
         .unwrap();
@@ -194,6 +196,7 @@ mod tests {
             monitor: Duration::from_secs(5400),
             failure_action: careen_planner::spec::OnFailure::Rollback,
             max_failure_ratio: "0.25".parse().unwrap(),
+            holds: HoldPolicy { action: OnHold::Skip, limit: Duration::from_secs(300) },
         };
         assert_eq!(spec.policy, policy);
         assert_eq!((spec.drain, spec.reboot), (DrainPolicy::Always, RebootPolicy::Always));

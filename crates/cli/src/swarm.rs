@@ -20,7 +20,7 @@ use careen_planner::spec::UnlockKey;
 use careen_planner::{ControllerId, NodeId, Observed, RolloutId, Spec};
 use careen_swarm::{
     ControllerTask, Draft, GivenKind, Inquiry, Key, NotGivenBack, Possession, RequestError, Stored, Swarm,
-    SwarmCluster, SwarmError, Verification, controller_name, place_of_a_new_one,
+    SwarmCluster, SwarmError, Verification, controller_name, inquiry_name, place_of_a_new_one,
 };
 use jiff::Timestamp;
 use serde_json::Value;
@@ -128,9 +128,10 @@ impl SwarmBackend {
         let name = match of {
             Speaker::Agent(agent) => agent.name(),
             Speaker::Controller(rollout) => controller_name(rollout),
+            Speaker::Inquiry(inquiry) => inquiry_name(inquiry),
         };
         let places: &[Source<'_>] = match of {
-            Speaker::Agent(_) => &[Source::Service(&name)],
+            Speaker::Agent(_) | Speaker::Inquiry(_) => &[Source::Service(&name)],
             Speaker::Controller(_) => &[Source::Service(&name), Source::Container(&name)],
         };
         for source in places {

@@ -9,7 +9,7 @@ use crate::testing::{agent, at, failed_and_paused};
 use crate::view::{LockOf, NodeStanding, Standing, look};
 use careen_planner::rollout::Control;
 use careen_planner::state::{Left, Reason, StateName};
-use careen_planner::{Hold, NodeState, PauseReason, Watch};
+use careen_planner::{Hold, NodeId, NodeState, PauseReason, Watch};
 use clap::Parser;
 use clap::error::ErrorKind;
 use std::collections::BTreeSet;
@@ -154,6 +154,13 @@ fn steps() -> Vec<Step> {
         Control::Running,
         Control::Paused { why: PauseReason::Asked },
         Control::Paused { why: PauseReason::BaselineRemoved },
+        Control::Paused {
+            why: PauseReason::NodeHeld {
+                node: NodeId("w1".into()),
+                hold: Box::new(Hold::NoLeader),
+                seconds: 900,
+            },
+        },
         Control::Aborting,
     ];
     for control in controls {

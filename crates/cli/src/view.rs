@@ -4,6 +4,7 @@
 use careen_planner::estimate::Estimate;
 use careen_planner::names::Names;
 use careen_planner::observed::{Availability, Node, NodeOutcome, Printed, Role};
+use careen_planner::on_hold::{Held, HoldClock};
 use careen_planner::order;
 use careen_planner::participants::{self, Participant};
 use careen_planner::rollout::{Ask, Control};
@@ -92,6 +93,8 @@ pub struct NodeStanding {
     pub stage: NodeState,
     /// Why it does not move now.
     pub hold: Option<Hold>,
+    /// How long it is held on which nothing was taken down, and what follows; `None` where nothing does.
+    pub held: Option<Held>,
     /// Whether its host is known to have begun the command.
     pub begun: bool,
     /// How it ended, as its host told; also what came after it had failed because nothing was heard of it.
@@ -182,7 +185,8 @@ pub fn look(
         let printed =
             standing.agent.as_ref().filter(|_| standing.works()).and_then(|agent| observed.printed(agent));
         let outcome = result.map(|result| result.outcome.clone());
-        Some(NodeStanding { outcome, record, printed: printed.cloned(), begun, ..standing })
+        let held = view.held.get(id).copied();
+        Some(NodeStanding { outcome, record, printed: printed.cloned(), begun, held, ..standing })
     });
     let left_out = participants.iter().filter_map(|one| {
         let stage = NodeState::Skipped { why: one.skip? };
@@ -251,6 +255,7 @@ fn standing(
         taken: record.is_some_and(|record| record.taken.is_some()),
         stage,
         hold,
+        held: None,
         begun: false,
         outcome: None,
         record: None,
@@ -299,6 +304,7 @@ fn bare(one: &Participant) -> NodeStanding {
         taken: false,
         stage: NodeState::Skipped { why: one.skip.unwrap_or(Skip::Asked) },
         hold: None,
+        held: None,
         begun: false,
         outcome: None,
         record: None,
@@ -409,7 +415,11 @@ impl NodeStanding {
         }
         match &self.hold {
             Some(hold) => {
-                matches!(hold, Hold::Paused { .. }) || self.is_waiting() && *hold != Hold::Recording
+                // What keeps it waiting before its go does not move by itself, and nobody counts any more.
+                let early = matches!(self.stage, NodeState::Entering | NodeState::Preparing);
+                matches!(hold, Hold::Paused { .. })
+                    || self.is_waiting() && *hold != Hold::Recording
+                    || early && HoldClock::of(hold) == HoldClock::Runs
             }
             None => self.stage.is_terminal(),
         }

@@ -6,7 +6,7 @@ use careen_cli::error::Failure;
 use careen_cli::exit::Exit;
 use careen_contract::answer::Answer;
 use careen_controller::Controller;
-use careen_planner::inquiry::Heard;
+use careen_planner::inquiry::{Heard, Line, PrintedTo};
 use careen_planner::observed::Availability;
 use careen_planner::rollout::{Control, RolloutOutcome};
 use careen_planner::{ControllerId, NodeId};
@@ -47,9 +47,13 @@ fn run_local_to_the_end() {
     let beginning = "payload  update install\nimage    update@sha256:00\nnodes    3, in 3 waves\n";
     assert!(out.starts_with(beginning), "{out}");
     assert!(out.ends_with("is done: 3 of 3 nodes done\n"), "{out}");
-    let done: Vec<&str> = err.lines().filter(|line| line.ends_with(": done")).collect();
+    let mut lines =
+        err.lines().map(|line| line.split_once("Z  ").unwrap_or_else(|| panic!("no time: {line}")));
+    let first = lines.next().unwrap();
+    assert!(first.1.starts_with("rollout ") && first.1.ends_with(" starts"), "before anything else: {err}");
+    let done: Vec<&str> = lines.map(|(_, text)| text).filter(|text| text.ends_with(": done")).collect();
     assert_eq!(done, ["w1: done", "w2: done", "m1: done"], "{err}");
-    assert!(err.contains("w1: running\n") && !err.contains('\x1b'), "{err}");
+    assert!(err.contains("Z  w1: running\n") && !err.contains('\x1b'), "{err}");
     assert_eq!(violations(&sim), Vec::<String>::new());
     let shared = sim.0.borrow();
     assert!(shared.world.lock.as_ref().unwrap().holder.is_none(), "the lock is given back");
@@ -508,6 +512,10 @@ fn ctrl_c_of_a_local_controller_stops_it_and_another_goes_on() {
     let out = sim.out();
     let events: Vec<serde_json::Value> =
         out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let timed = |event: &serde_json::Value| {
+        event["time"].as_str().is_some_and(|time| time.starts_with("2026-11-23T02:"))
+    };
+    assert!(events.iter().all(timed), "{out}");
     assert_eq!(events[0]["order"], "resume");
     assert_eq!(events.last().unwrap()["outcome"], "done");
     assert_eq!(events.last().unwrap()["totals"]["done"], 3);
@@ -610,7 +618,9 @@ fn on_a_terminal_the_picture_is_redrawn_and_gone_at_the_end() {
     sim.0.borrow_mut().live = true;
     assert_eq!(exit(sim.call("run --image update --local --yes --monitor 5s")), 0);
     let err = sim.err();
-    assert!(err.contains("  w1  running") && err.contains("] 1 of 2 nodes done"), "{err:?}");
+    assert!(err.contains("  w1  running") && err.contains("  1 of 2 nodes done"), "{err:?}");
+    let clocks: Vec<&str> = err.split("] ").skip(1).filter_map(|rest| rest.split("  ").next()).collect();
+    assert!(clocks.windows(2).filter(|two| two[0] != two[1]).count() > 5, "it ticks: {clocks:?}");
     assert!(err.trim_end().ends_with("\x1b[J"), "{:?}", &err[err.len().saturating_sub(80)..]);
     assert!(!err.contains("\x1b[31mlibc6"), "what a host prints does nothing to the terminal");
 }
@@ -678,7 +688,7 @@ fn whoever_follows_is_told_of_a_controller_that_does_not_come_up_and_an_abort_wo
     let told = "its controller does not come up: task: non-zero exit (1) (task ready on m1); 5 tries ended so, one after the \
                 other\n    | careen-controller: \\u{1b}[31mno swarm to work on\n    docker service ps --no-trunc \
                 careen-controller-x\n    careen resume --local\n    careen abort\n";
-    assert!(err.starts_with(told) && err.matches("does not come up").count() == 1, "told once: {err}");
+    assert!(err.contains(told) && err.matches("does not come up").count() == 1, "told once: {err}");
     sim.0.borrow_mut().interrupt_at = None;
 
     assert_eq!(exit(sim.call("status")), 0);
@@ -822,10 +832,9 @@ fn a_controller_that_is_slow_to_come_up_is_told_once_and_so_is_that_it_works() {
     comes_up_in(&sim, 40);
     assert_eq!(exit(sim.call("run --image update --yes --monitor 1s")), 0, "{}", sim.err());
     let err = sim.err();
-    assert!(
-        err.starts_with("its controller is on its way: task preparing on m1\nits controller works\n"),
-        "{err}"
-    );
+    let text = |line: &str| line.split_once("Z  ").map(|(_, text)| text.to_owned()).unwrap_or_default();
+    let told: Vec<String> = err.lines().skip(1).take(2).map(text).collect();
+    assert_eq!(told, ["its controller is on its way: task preparing on m1", "its controller works"], "{err}");
     assert_eq!(err.matches("on its way").count(), 1, "{err}");
 }
 
@@ -844,6 +853,45 @@ fn three_rollouts() -> (Sim, [String; 3]) {
             shared.spec.as_ref().map(|spec| spec.id.to_string()).unwrap_or_default()
         });
     (sim, ids)
+}
+
+#[test]
+fn what_the_swarm_no_longer_has_of_a_log_is_asked_of_its_host() {
+    let (sim, [_, _, third]) = three_rollouts();
+    let line = |text: &str| Heard::Line {
+        task: "t-w1".into(),
+        node: NodeId("w1".into()),
+        line: Line { to: PrintedTo::Stdout, text: text.into() },
+    };
+    sim.0.borrow_mut().heard = vec![(1, line("Unpacking \x1b[2Jlibc6")), (2, answers("w1", 0, 1.into()))];
+    assert_eq!(exit(sim.call("logs w1")), 0, "{}", sim.err());
+    assert!(sim.out().contains("Z  Unpacking \\u{1b}[2Jlibc6"), "{}", sim.out());
+    let inquiry = sim.0.borrow().inquiry.clone().unwrap();
+    assert_eq!(inquiry.spec.args, [format!("{third}-w1-g1")], "the transaction of its last try");
+    assert_eq!(inquiry.spec.selection.nodes, ["w1"]);
+    assert_eq!(sim.0.borrow().ended_inquiries, 1, "nothing of the question stays");
+    assert_eq!(exit(sim.call("logs w1 --format json")), 0);
+    let told: serde_json::Value = serde_json::from_str(sim.out().lines().last().unwrap()).unwrap();
+    assert_eq!((&told["hostname"], &told["stream"]), (&"w1".into(), &"stdout".into()));
+
+    // The host has swept it.
+    sim.0.borrow_mut().heard = vec![(1, answers("w1", 1, 1.into()))];
+    assert_eq!(exit(sim.call("logs w1")), 1);
+    let on_host = format!("on w1: careen-agent logs {third}-w1-g1");
+    assert!(
+        sim.err().contains("its host does not tell it: exit 1") && sim.err().contains(&on_host),
+        "{}",
+        sim.err()
+    );
+    // A node that its operator keeps drained is made active only when he says so.
+    sim.0.borrow_mut().world.nodes[1].availability = Availability::Drain;
+    assert_eq!(exit(sim.call("logs w1")), 1);
+    assert!(sim.err().contains("unreachable: drained") && sim.err().contains("--activate"), "{}", sim.err());
+    sim.0.borrow_mut().heard = vec![(1, answers("w1", 0, 1.into()))];
+    assert_eq!(exit(sim.call("logs w1 --activate --yes")), 0, "{}", sim.err());
+    let woken = sim.0.borrow().inquiry.clone().unwrap().placement.activate;
+    assert_eq!(woken.into_iter().collect::<Vec<_>>(), [(NodeId("w1".into()), Availability::Drain)]);
+    assert_eq!(exit(sim.call("logs")), 1, "of all hosts it is said where their logs lie");
 }
 
 fn json(sim: &Sim) -> serde_json::Value {

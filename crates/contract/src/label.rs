@@ -9,6 +9,9 @@ pub const ASK: &str = "careen.ask";
 /// On a node: what its agents said last.
 pub const LAST_WORDS: &str = "careen.last-words";
 
+/// On a node: for how long it has been held before anything was taken down on it, as its controllers have counted.
+pub const HELD: &str = "careen.held";
+
 /// On a service, by its operator: `ignore` where nobody is to wait for it.
 pub const SETTLE: &str = "careen.settle";
 

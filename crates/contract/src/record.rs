@@ -3,6 +3,9 @@
 /// What a line of a result's record begins with that tells a deed.
 const PREFIX: &str = "careen: ";
 
+/// What the line of a record begins with that says in short what changed.
+pub const IN_SHORT: &str = "in short: ";
+
 /// The deeds, one line each, and what else there is to say.
 pub fn with_deeds(deeds: &[String], rest: Option<String>) -> Option<String> {
     let deeds = deeds.iter().map(|deed| format!("{PREFIX}{deed}"));

@@ -2,8 +2,8 @@
 
 mod rollout;
 
-use careen_lab::{Poll, wait_until};
-use rollout::{LONG, Scene};
+use careen_lab::{Fault, Poll, wait_until};
+use rollout::{LONG, Scene, of_node};
 use serde_json::Value;
 
 fn scene() -> Scene {
@@ -157,6 +157,63 @@ fn what_keeps_a_replacement_from_starting_elsewhere_is_quoted_and_mended() {
     scene.sh("n3", &format!("docker tag {} {only_here}", scene.image));
     scene.await_done();
     scene.sh("n1", "docker service rm lonely; docker node update --label-rm lonely n2; docker node update --label-rm lonely n3");
+    scene.assert_nothing_is_left();
+}
+
+#[test]
+fn a_host_that_is_down_before_its_turn_pauses_the_rollout_or_is_left_out() {
+    let scene = scene();
+    scene.fault("n3", Fault::StopEngine);
+    let down = wait_until("n3 is down", LONG, || {
+        let nodes = scene.sh("n1", "docker node ls --format '{{.Hostname}} {{.Status}}'");
+        Ok(if nodes.contains("n3 Down") { Poll::Ready(()) } else { Poll::Pending(nodes) })
+    });
+    down.unwrap_or_else(|error| panic!("{error}"));
+    let only = ["--node", "n2", "--node", "n3", "--hold-limit", "10s"];
+
+    let skipped = scene.run(&[&only[..], &["--on-hold", "skip", "--", "plain"]].concat());
+    assert_eq!(skipped.status, 0, "{skipped:?}");
+    let last = serde_json::json!({ "rollout": scene.await_end() });
+    let n3 = of_node(&last, "n3");
+    assert_eq!(
+        (&n3["state"], &n3["record"]),
+        (&"skipped".into(), &"it waited: the node is down".into()),
+        "{last}"
+    );
+    assert_eq!(of_node(&last, "n2")["state"], "done", "{last}");
+
+    let paused = scene.run(&[&only[..], &["--", "plain"]].concat());
+    assert_eq!(paused.status, 4, "{paused:?}");
+    let status = scene.json(&["status"]);
+    assert_eq!(status["rollout"]["control"]["why"]["reason"], "node-held", "{status}");
+    assert!(paused.stderr.contains("careen skip n3"), "{paused:?}");
+    scene.fault("n3", Fault::StartEngine);
+    assert_eq!(scene.careen(&["resume"]).status, 0);
+    scene.await_done();
+    assert_eq!(scene.ran("n3"), "prepare install verify ", "once, when it was back");
+    scene.assert_nothing_is_left();
+}
+
+#[test]
+fn the_log_of_a_rollout_that_is_over_comes_from_its_host() {
+    let scene = scene();
+    scene.sh("n1", "printf '#!/bin/sh\\necho out; echo err >&2\\n' >/run/says; chmod 755 /run/says");
+    let ran = scene.run(&["--script", "/run/says", "--node", "n2"]);
+    assert_eq!(ran.status, 0, "{ran:?}");
+    let logs = scene.careen(&["logs", "n2"]);
+    assert_eq!(logs.status, 0, "{logs:?}");
+    let has = |text: &str, line: &str| {
+        text.lines().any(|one| one.split_once("Z  ").is_some_and(|(_, text)| text == line))
+    };
+    assert!(has(&logs.stdout, "out") && has(&logs.stderr, "err"), "{logs:?}");
+    scene.sh("n1", "docker node update --availability drain n2");
+    let drained = scene.careen(&["logs", "n2"]);
+    assert_eq!(drained.status, 1, "{drained:?}");
+    assert!(drained.stderr.contains("drained (--activate"), "{drained:?}");
+    let woken = scene.careen(&["logs", "n2", "--activate", "--yes"]);
+    assert!(woken.status == 0 && has(&woken.stdout, "out"), "{woken:?}");
+    assert_eq!(scene.availability(), "n1 Active\nn2 Drain\nn3 Active\n", "given back");
+    scene.sh("n1", "docker node update --availability active n2");
     scene.assert_nothing_is_left();
 }
 

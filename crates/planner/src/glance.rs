@@ -9,7 +9,7 @@ use crate::action::Action;
 use crate::ids::{JobKey, NodeId, ServiceId};
 use crate::objects::{Node, Service, Task, TaskState};
 use crate::observed::Observed;
-use crate::state::{NodeRecord, NodeState};
+use crate::state::{NodeRecord, NodeState, Skip};
 use careen_contract::label;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -259,7 +259,8 @@ pub fn needs_a_look(action: &Action) -> bool {
         | Action::WriteResult { .. } => false,
         Action::UpdateNode { labels, availability, .. } => {
             let label = labels.get(label::NODE).and_then(Option::as_deref);
-            availability.is_some() || !label.is_some_and(only_tells)
+            let only_counts = labels.keys().eq([label::HELD]);
+            availability.is_some() || !(only_counts || label.is_some_and(only_tells))
         }
         Action::TakeLock { .. }
         | Action::ReleaseLock { .. }
@@ -278,10 +279,12 @@ pub fn needs_a_look(action: &Action) -> bool {
     }
 }
 
-/// Whether a node's label only tells what happened: its agent is there, its command is through, it is left out.
+/// Whether a node's label only tells what happened: its agent is there, its command is through, it is left out. That something keeps a
+/// node waiting may be an old memory, so whether it is left out for that a look decides.
 fn only_tells(label: &str) -> bool {
     NodeRecord::decode(label).is_ok_and(|record| match record.state {
-        NodeState::Preparing | NodeState::Verifying | NodeState::Skipped { .. } => true,
+        NodeState::Preparing | NodeState::Verifying => true,
+        NodeState::Skipped { why } => why != Skip::Held,
         NodeState::Pending
         | NodeState::Entering
         | NodeState::Draining { .. }

@@ -209,6 +209,14 @@ pub enum PauseReason {
     },
     /// The config that says who takes part was removed by hand.
     BaselineRemoved,
+    /// A node waited too long before anything was taken down on it.
+    NodeHeld {
+        node: NodeId,
+        /// What it waited for.
+        hold: Box<Hold>,
+        /// For how many seconds it may be held.
+        seconds: u64,
+    },
 }
 
 impl From<QuorumAtRisk> for Hold {
@@ -422,6 +430,9 @@ impl fmt::Display for PauseReason {
             Self::NodeGone { hostname, .. } => write!(f, "{hostname} left the swarm during its turn"),
             Self::BaselineRemoved => {
                 f.write_str("somebody removed the config that lists the nodes that take part")
+            }
+            Self::NodeHeld { node, hold, seconds } => {
+                write!(f, "{node} was held for {seconds} s: {hold}")
             }
         }
     }

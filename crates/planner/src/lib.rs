@@ -36,6 +36,7 @@ pub mod names;
 pub mod needs;
 pub mod objects;
 pub mod observed;
+pub mod on_hold;
 pub mod order;
 pub mod parallelism;
 pub mod participant;

@@ -10,6 +10,7 @@ use crate::ids::{JobKey, JobRole, NodeId, RolloutId, Version};
 use crate::indexed::Indexed;
 use crate::names::Names;
 use crate::observed::{Availability, Job, Node, Observed};
+use crate::on_hold;
 use crate::state::{CorruptRecord, NodeRecord, NodeState, Reason, StateName, Taken};
 use careen_contract::label;
 use serde::{Deserialize, Serialize};
@@ -212,7 +213,10 @@ impl Scope {
                 (node.id == *id && labelled && !theirs).then(|| give_back(node, record.as_ref()))
             }
             Self::Rollout(id) => {
-                let record = record.as_ref().filter(|record| record.rollout == *id)?;
+                let Some(record) = record else {
+                    return on_hold::is_of(node, id).then(|| without_labels(node, None));
+                };
+                let record = Some(&record).filter(|record| record.rollout == *id)?;
                 match stays(record) {
                     None => Some(give_back(node, Some(record))),
                     Some(state) if state == record.state => None,
@@ -254,7 +258,8 @@ fn give_back(node: &Node, record: Option<&NodeRecord>) -> Giving {
 
 /// Takes all labels of careen's off a node.
 pub(crate) fn without_labels(node: &Node, availability: Option<Availability>) -> Giving {
-    let labels = [label::NODE, label::ASK, label::LAST_WORDS].map(|name| (name.to_owned(), None));
+    let labels =
+        [label::NODE, label::ASK, label::LAST_WORDS, label::HELD].map(|name| (name.to_owned(), None));
     let (node, version) = (node.id.clone(), node.version);
     Giving::Write { node, version, labels: BTreeMap::from(labels), availability }
 }

@@ -2,6 +2,7 @@
 
 use crate::given::Given;
 use crate::ids::{NodeId, RolloutId};
+use crate::on_hold::HoldPolicy;
 use crate::parallelism::Parallelism;
 use crate::ratio::Ratio;
 use serde::{Deserialize, Serialize};
@@ -114,6 +115,9 @@ pub struct Policy {
     pub failure_action: OnFailure,
     /// Which part of the nodes may fail before that.
     pub max_failure_ratio: Ratio,
+    /// What follows when a node waits too long before anything was taken down on it.
+    #[serde(default, skip_serializing_if = "HoldPolicy::is_default")]
+    pub holds: HoldPolicy,
 }
 
 /// Whether workers or managers go first.
@@ -223,6 +227,7 @@ impl Default for Policy {
             monitor: Duration::from_secs(15),
             failure_action: OnFailure::Pause,
             max_failure_ratio: Ratio::NOTHING,
+            holds: HoldPolicy::default(),
         }
     }
 }

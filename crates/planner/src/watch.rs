@@ -26,6 +26,8 @@ pub(crate) enum Key {
     Lock(Version),
     /// The node is in this state of this try.
     State(NodeId, u32, &'static str),
+    /// The node is held in this try before anything was taken down on it, and so many seconds were counted before.
+    Held(NodeId, u32, u64),
     /// The node is down.
     Down(NodeId),
     /// The node is down, and its manager takes part.
@@ -68,6 +70,16 @@ impl<'a> Watching<'a> {
         let since = self.before.since.get(&key).copied().unwrap_or(self.now);
         self.after.since.insert(key, since);
         self.now.saturating_sub(since)
+    }
+
+    /// Whether something was so in the pass before.
+    pub(crate) fn was(&self, key: &Key) -> bool {
+        self.before.since.contains_key(key)
+    }
+
+    /// Something counts as being so for this long, however long it was so.
+    pub(crate) fn set_age(&mut self, key: Key, age: Duration) {
+        self.after.since.insert(key, self.now.saturating_sub(age));
     }
 
     /// A node begins this try now.

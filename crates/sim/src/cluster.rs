@@ -8,8 +8,9 @@ use careen_planner::observed::{
     Availability, ControllerPlace, Job, Lock, Manager, Mode, Mount, MountKind, Needs, Node, NodeStatus,
     Offers, Reachability, Resources, Role, Service, Tally, Task, TaskState,
 };
+use careen_planner::rollout::Control;
 use careen_planner::state::NodeRecord;
-use careen_planner::{Act, Action, ControllerId, JobKey, NodeId, Observed, ServiceId, Version};
+use careen_planner::{Act, Action, ControllerId, JobKey, NodeId, Observed, PauseReason, ServiceId, Version};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -252,6 +253,10 @@ impl View<'_> {
                     return Err(ActError::Conflict);
                 }
                 world.check_nobody_is_forgotten(control, self.looked_at);
+                if let (Control::Paused { why: PauseReason::NodeHeld { node, .. } }, false) = (control, stale)
+                {
+                    world.check_held(node, "pauses the rollout");
+                }
                 world.rollout.version = world.next_version();
                 world.sets_control(control.clone());
                 Ok(())
@@ -341,10 +346,14 @@ impl World {
             self.edges.insert((from, to));
         }
         let record = node.labels.get(label::NODE).and_then(|text| NodeRecord::decode(text).ok());
+        let is_left_out = record.as_ref().is_some_and(|record| record.state.is_skipped_for_a_hold());
         if let Some(record) = record {
             self.note_label(id, &record, from != to);
         }
         self.check_label(id, to);
+        if is_left_out && from != to {
+            self.check_held(id, "is left out");
+        }
         let Some(node) = self.nodes.iter_mut().find(|node| node.id == *id) else {
             return Err(ActError::Gone);
         };

@@ -175,6 +175,20 @@ impl World {
         }
     }
 
+    /// **Nothing that was taken down is left out, or paused for, because it is held**: nodes are left out, and rollouts pause for
+    /// them, only while nothing was drained or begun there.
+    pub(crate) fn check_held(&mut self, id: &NodeId, what: &str) {
+        let Some(node) = self.nodes.iter().find(|node| node.id == *id) else { return };
+        let drained = node.availability == Availability::Drain && node.wish != Availability::Drain;
+        // An operator may have changed it since the look.
+        let theirs = node.wish_at + self.hazard.lag + 8 > self.now;
+        // What careen left drained behind a failure is no hold.
+        if (drained && !theirs) || self.host_works(node) {
+            let line = format!("{id} {what} because it is held, and it is {:?}", node.availability);
+            self.violation(line);
+        }
+    }
+
     /// **Who joined later never runs the command.**
     pub(crate) fn check_takes_part(&mut self, node: &NodeId) {
         let listed = self.baseline.as_ref().and_then(|baseline| baseline.nodes.as_ref());

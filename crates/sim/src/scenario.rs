@@ -6,6 +6,7 @@ use crate::rng::Rng;
 use crate::truth::Truth;
 use crate::world::{Hazard, Power, SimNode, SimService, World};
 use careen_planner::observed::{Availability, Expectation, Mode, Restart, Role};
+use careen_planner::on_hold::{HoldPolicy, OnHold};
 use careen_planner::rollout::{Control, RolloutRecord};
 use careen_planner::spec::{DrainPolicy, Limits, NodeOrder, OnFailure, RebootPolicy, UnlockKey};
 use careen_planner::{NodeId, Parallelism, RolloutId, Spec, Version};
@@ -37,6 +38,7 @@ pub fn spec() -> Spec {
     let mut spec = Spec::run(id, "payload@sha256:00");
     spec.limits = limits();
     spec.policy.monitor = Duration::from_secs(5);
+    spec.policy.holds.action = OnHold::Wait;
     spec
 }
 
@@ -142,6 +144,7 @@ pub fn random(seed: u64) -> World {
     // By the seed and not by chance: other histories stay as they are.
     goes_short(&mut world.spec, seed);
     goes_by_a_part(&mut world.spec, managers + workers, seed);
+    ends_holds(&mut world.spec, seed);
     for node in &mut world.nodes {
         node.leaks = rng.permille(300);
         node.host.plan = random_plan(&mut rng);
@@ -183,6 +186,12 @@ fn goes_short(spec: &mut Spec, seed: u64) {
         needs_no_go(spec);
         spec.touches_engine = !seed.is_multiple_of(2);
     }
+}
+
+/// Of four rollouts one pauses, and one leaves out, whoever is held too long before anything was taken down.
+fn ends_holds(spec: &mut Spec, seed: u64) {
+    let action = [OnHold::Wait, OnHold::Pause, OnHold::Wait, OnHold::Skip][(seed % 4) as usize];
+    spec.policy.holds = HoldPolicy { action, limit: Duration::from_secs(80) };
 }
 
 /// Nothing is drained or restarted.

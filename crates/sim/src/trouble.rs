@@ -119,6 +119,7 @@ impl Run {
                     PauseReason::NodeFailed { node, .. } => self.answer_failure(&node),
                     PauseReason::NodeGone { node, .. } => self.answer_departure(&node),
                     PauseReason::BaselineRemoved => return self.operator_says(Control::Aborting),
+                    PauseReason::NodeHeld { node, .. } => self.answer_hold(&node),
                     PauseReason::Asked => {}
                 }
                 self.operator_says(Control::Running);
@@ -138,6 +139,14 @@ impl Run {
             }
             1 if failed => self.operator_asks(index, Ask::Skip),
             _ => {}
+        }
+    }
+
+    /// Sometimes a node that is held is left out; else it gets its time once more.
+    fn answer_hold(&mut self, node: &NodeId) {
+        let Some(index) = self.world.nodes.iter().position(|one| one.id == *node) else { return };
+        if self.world.rng.permille(500) {
+            self.operator_asks(index, Ask::Skip);
         }
     }
 

@@ -5,13 +5,15 @@ use careen_planner::action::Action;
 use careen_planner::observed::{AgentReport, Manager, Node, Reachability, Said, TaskState};
 use careen_planner::rollout::{Ask, Control, GoneMark};
 use careen_planner::spec::{DrainPolicy, RebootPolicy};
-use careen_planner::state::NodeRecord;
-use careen_planner::{Act, ControllerId, JobKey, JobRole, NodeId, NodeState, Observed, Parallelism, Pass};
+use careen_planner::state::{AfterRestoring, NodeRecord, Skip};
+use careen_planner::{
+    Act, ControllerId, Hold, JobKey, JobRole, NodeId, NodeState, Observed, Parallelism, Pass, PauseReason,
+};
 use careen_sim::whole::Whole;
 use careen_sim::world::World;
 use careen_sim::{Accidents, Faults, Run, scenario};
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use support::{caught, caught_under};
 
 mod support;
@@ -370,4 +372,44 @@ fn frozen_controllers_place_no_agent_whose_ticket_is_gone() {
 /// Controllers freeze often, for longer than their lock lives, while operators pause, leave out and abort.
 fn frozen_controllers() -> Faults {
     Faults { freeze: 150, second: 5, operator: 40, until: 600, ..Faults::default() }
+}
+
+/// A node that is drained for the command, as its label says, and its version.
+fn drained(world: &World) -> Option<(NodeId, NodeRecord, careen_planner::Version)> {
+    world.nodes.iter().find_map(|node| {
+        let record = node.labels.get(label::NODE).and_then(|text| NodeRecord::decode(text).ok())?;
+        let drained = matches!(record.state, NodeState::Draining { .. }) && node.availability != node.wish;
+        drained.then(|| (node.id.clone(), record, node.version))
+    })
+}
+
+#[test]
+fn a_planner_that_leaves_out_a_node_that_it_has_drained() {
+    fn leave_out(pass: &mut Pass, world: &World) {
+        let (Some((node, record, version)), Some(epoch)) =
+            (drained(world), pass.actions.first().map(|act| act.epoch))
+        else {
+            return;
+        };
+        let state = NodeState::Restoring { then: AfterRestoring::Skip { why: Skip::Held } };
+        let label = NodeRecord { state, epoch, ..record }.encode();
+        let labels = BTreeMap::from([(label::NODE.to_owned(), Some(label))]);
+        pass.actions =
+            vec![Act { epoch, action: Action::UpdateNode { node, version, labels, availability: None } }];
+    }
+    caught(|run| run.mutate = leave_out, "is left out because it is held");
+}
+
+#[test]
+fn a_planner_that_pauses_for_a_node_that_it_has_drained() {
+    fn pause(pass: &mut Pass, world: &World) {
+        let (Some((node, ..)), Some(epoch)) = (drained(world), pass.actions.first().map(|act| act.epoch))
+        else {
+            return;
+        };
+        let why = PauseReason::NodeHeld { node, hold: Box::new(Hold::NodeDown), seconds: 80 };
+        let (control, version) = (Control::Paused { why }, world.rollout.version);
+        pass.actions = vec![Act { epoch, action: Action::SetControl { control, version } }];
+    }
+    caught(|run| run.mutate = pause, "pauses the rollout because it is held");
 }

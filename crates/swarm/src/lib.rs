@@ -45,7 +45,7 @@ pub use history::{
 };
 pub use inquiry::{Inquiry, NotGivenBack};
 pub use key::Key;
-pub use names::REGISTRY_FILE;
+pub use names::{REGISTRY_FILE, inquiry as inquiry_name};
 pub use possessions::{Possession, PossessionKind};
 pub use remains::Stored;
 pub use rollouts::{Order, RequestError, Rollout};

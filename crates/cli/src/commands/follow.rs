@@ -1,7 +1,6 @@
 //! Following a rollout that a controller in the swarm carries out, and how a followed rollout ends here.
 
 use super::Session;
-use super::logs::is_report;
 use crate::backend::{Backend, BackendError, EndedNode, LogLine, LogPlace, Speaker, Summary};
 use crate::console::Console;
 use crate::error::Failure;
@@ -183,7 +182,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
 /// Whether a line shows how far a host is. What changed is told with the result, and would push the command's last words out.
 fn is_progress(line: &LogLine) -> bool {
     let of_result = line.text.starts_with("careen: changed: ");
-    !is_report(line) && !of_result && !line.text.trim().is_empty()
+    !line.is_report() && !of_result && !line.text.trim().is_empty()
 }
 
 /// How a rollout ended; `None` while it goes on.

@@ -1,8 +1,9 @@
 //! `logs`: what the hosts printed, as it comes.
 
+use super::host_log::HostLog;
 use super::{Session, find};
 use crate::args::LogsArgs;
-use crate::backend::{Backend, BackendError, EndedNode, LogLine, LogPlace, LogRead, Speaker, Stream};
+use crate::backend::{Backend, BackendError, EndedNode, LogPlace, LogRead, Speaker};
 use crate::console::Console;
 use crate::error::Failure;
 use crate::exit::Exit;
@@ -12,7 +13,6 @@ use crate::render::print;
 use crate::render::text::width;
 use crate::view::{NodeStanding, Standing};
 use careen_contract::chain;
-use careen_planner::observed::Report;
 use careen_planner::{JobKey, NodeId, RolloutId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -68,6 +68,16 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
                 let read = self.print_log(node, width, &mut reading)?;
                 whole &= read == LogRead::Whole;
             }
+            if let (true, false, Some(_), [one], 0) =
+                (whole, args.follow, &args.node, &nodes[..], reading.lines)
+                && let Some(id) = one.agent.as_ref().and_then(JobKey::transaction)
+                && one.stage.is_terminal()
+                && reading.unread.is_empty()
+            {
+                let (transaction, hostname) = (id.to_string(), one.hostname.as_str());
+                let wanted = HostLog { node: &one.node, hostname, transaction: &transaction, spec: &spec };
+                return self.ask_the_host(wanted, args);
+            }
             if whole && !args.follow {
                 return self.all_printed(&standing, &nodes, reading);
             }
@@ -102,6 +112,12 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         let nodes: Vec<&EndedNode> = last.nodes.iter().filter(asked).collect();
         if let (Some(given), true) = (&args.node, nodes.is_empty()) {
             return Err(Failure::NoSuchNode { rollout: rollout.clone(), given: given.clone() });
+        }
+        if let (Some(_), [one]) = (&args.node, &nodes[..])
+            && let Some(transaction) = &one.transaction
+        {
+            let (node, hostname, spec) = (&one.node, one.hostname.as_str(), &last.spec);
+            return self.ask_the_host(HostLog { node, hostname, transaction, spec }, args);
         }
         self.show(&Note::LogsOnHosts { rollout })?;
         for (node, id) in nodes.iter().filter_map(|node| Some((node, node.transaction.as_ref()?))) {
@@ -158,9 +174,10 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         let (console, format) = (&mut *self.console, self.format);
         let mut printed = Ok(());
         let read = self.backend.logs(Speaker::Agent(agent), place, &mut |line| {
-            if printed.is_ok() && !is_report(&line) {
+            if printed.is_ok() && !line.is_report() {
                 reading.lines += 1;
-                printed = print(&Logged { node, line: &line, width }, format, console);
+                let logged = Logged { node: &node.node, hostname: &node.hostname, line: &line, width };
+                printed = print(&logged, format, console);
             }
         });
         printed?;
@@ -223,9 +240,4 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         }
         Ok(())
     }
-}
-
-/// Whether an agent speaks to its controller there, and not to people.
-pub(super) fn is_report(line: &LogLine) -> bool {
-    line.stream == Stream::Stderr && Report::of_line(&line.text).is_some()
 }

@@ -4,6 +4,7 @@
 mod ask;
 mod follow;
 mod history;
+mod host_log;
 mod list;
 mod local;
 mod logs;

@@ -132,6 +132,9 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
                 None => return Err(Failure::NobodyToAsk),
             }
         }
+        // What follows takes some seconds, in which nothing else is said.
+        let time = self.console.time();
+        self.show(&Note::Starts { rollout: &prospect.draft.spec.id, time })?;
         let spec = self.backend.submit(&prospect.draft, &self.by)?;
         if args.local {
             return self.follow_here(spec);

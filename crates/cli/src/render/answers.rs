@@ -94,6 +94,11 @@ fn said(asked: &Asked) -> (Look, String) {
     }
 }
 
+/// The same without its look.
+pub fn in_words(asked: &Asked) -> String {
+    said(asked).1
+}
+
 fn result(asked: &Asked) -> Option<&Value> {
     match &asked.reply {
         Reply::Answered { answer: Answer::Answered { result, .. }, .. } => result.as_ref(),

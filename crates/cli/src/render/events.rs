@@ -7,7 +7,7 @@ use crate::follow::Change;
 use crate::render::plan_page::{self, PlanJson, Planned};
 use crate::render::status_json::{self, NodeJson};
 use crate::render::step::{Step, Verb};
-use crate::render::text::{Look, Page, Span, json_event, json_line, log_line, padded};
+use crate::render::text::{Look, Page, Span, in_front, json_event, json_line, log_line, padded};
 use crate::render::{status, words};
 use crate::view::{NodeStanding, Standing, Totals};
 use careen_contract::label;
@@ -65,6 +65,10 @@ enum EventJson<'a> {
 pub struct Announced<'a>(pub Planned<'a>);
 
 impl Screen for Announced<'_> {
+    fn is_event(&self) -> bool {
+        true
+    }
+
     fn text(&self, page: &mut Page) {
         self.0.text(page);
         page.gap();
@@ -83,6 +87,10 @@ impl Screen for Announced<'_> {
 pub struct Submitted<'a>(pub &'a RolloutId);
 
 impl Screen for Submitted<'_> {
+    fn is_event(&self) -> bool {
+        true
+    }
+
     fn text(&self, page: &mut Page) {
         page.line(format!("rollout {} goes on in the swarm; 'careen status' shows it", self.0));
     }
@@ -129,6 +137,10 @@ impl Order<'_> {
 }
 
 impl Screen for Ordered<'_> {
+    fn is_event(&self) -> bool {
+        true
+    }
+
     fn text(&self, page: &mut Page) {
         let id = self.rollout;
         page.line(match self.order {
@@ -168,14 +180,18 @@ fn asked(ask: Ask, node: &NodeStanding, stays_paused: bool) -> String {
     format!("{} {what}{drained}{then}", node.shown)
 }
 
-/// What changed between two looks at a rollout: for people on standard error.
+/// What changed between two looks at a rollout, and when that was seen: for people on standard error.
 #[derive(Debug, Clone, Copy)]
-pub struct Changes<'a>(pub &'a [Change]);
+pub struct Changes<'a>(pub &'a [Change], pub jiff::Timestamp);
 
 impl Screen for Changes<'_> {
+    fn is_event(&self) -> bool {
+        true
+    }
+
     fn text(&self, page: &mut Page) {
         for change in self.0 {
-            page.line(change.line());
+            page.line(in_front(self.1) + &change.line());
             change.below().into_iter().for_each(|line| page.line(line));
         }
     }
@@ -199,6 +215,10 @@ pub struct Paused<'a> {
 }
 
 impl Screen for Paused<'_> {
+    fn is_event(&self) -> bool {
+        true
+    }
+
     fn text(&self, page: &mut Page) {
         let Self { standing, tails, next } = self;
         page.gap();
@@ -239,6 +259,10 @@ pub struct Ended<'a> {
 }
 
 impl Screen for Ended<'_> {
+    fn is_event(&self) -> bool {
+        true
+    }
+
     fn text(&self, page: &mut Page) {
         let Self { standing, outcome, tails, nodes } = self;
         let look = status::control_look(outcome.map(|outcome| Control::Finished { outcome }).as_ref());
@@ -291,7 +315,8 @@ fn give_back(standing: &Standing) -> Vec<Step> {
 #[derive(Debug, Clone, Copy)]
 #[expect(missing_docs, reason = "the fields' names say it")]
 pub struct Logged<'a> {
-    pub node: &'a NodeStanding,
+    pub node: &'a NodeId,
+    pub hostname: &'a str,
     pub line: &'a LogLine,
     /// How wide the host names in front of the lines are; `None` when there is one node, which needs no name.
     pub width: Option<usize>,
@@ -303,19 +328,27 @@ struct LoggedJson<'a> {
     hostname: &'a str,
     stream: &'static str,
     text: &'a str,
+    time: Option<&'a str>,
+}
+
+/// When a line was printed, in front of it. What the engine did not say is left out.
+fn shown(time: Option<&String>) -> String {
+    time.and_then(|time| time.parse().ok()).map_or_else(String::new, in_front)
 }
 
 impl Screen for Logged<'_> {
     fn text(&self, page: &mut Page) {
-        let name = &self.node.hostname;
+        let name = self.hostname;
         let prefix = self.width.map_or_else(String::new, |width| format!("{} | ", padded(name, width)));
-        page.spans(&[prefix.into(), log_line(&self.line.text).into()]);
+        let time = Span::new(Look::Dim, shown(self.line.time.as_ref()));
+        page.spans(&[time, prefix.into(), log_line(&self.line.text).into()]);
     }
 
     fn json(&self) -> serde_json::Result<String> {
         let stream = stream_name(self.line.stream);
-        let NodeStanding { node, hostname, .. } = self.node;
-        json_event(&LoggedJson { node, hostname, stream, text: &self.line.text })
+        let Self { node, hostname, .. } = *self;
+        let LogLine { text, time, .. } = self.line;
+        json_event(&LoggedJson { node, hostname, stream, text, time: time.as_deref() })
     }
 
     fn stream(&self) -> Stream {
@@ -336,16 +369,18 @@ struct ControllerLoggedJson<'a> {
     rollout: &'a RolloutId,
     stream: &'static str,
     text: &'a str,
+    time: Option<&'a str>,
 }
 
 impl Screen for ControllerLogged<'_> {
     fn text(&self, page: &mut Page) {
-        page.line(log_line(&self.line.text));
+        page.line(shown(self.line.time.as_ref()) + &log_line(&self.line.text));
     }
 
     fn json(&self) -> serde_json::Result<String> {
         let (rollout, stream) = (self.rollout, stream_name(self.line.stream));
-        json_event(&ControllerLoggedJson { rollout, stream, text: &self.line.text })
+        let LogLine { text, time, .. } = self.line;
+        json_event(&ControllerLoggedJson { rollout, stream, text, time: time.as_deref() })
     }
 
     fn stream(&self) -> Stream {
@@ -424,6 +459,10 @@ impl Restored {
 }
 
 impl Screen for Restored {
+    fn is_event(&self) -> bool {
+        true
+    }
+
     fn text(&self, page: &mut Page) {
         self.nodes.iter().for_each(|node| page.line(node.line()));
         let services: Vec<&str> = self.services.iter().map(String::as_str).collect();

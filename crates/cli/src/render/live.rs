@@ -9,10 +9,11 @@ use crate::error::Failure;
 use crate::follow::Change;
 use crate::render::events::{Changes, Tails};
 use crate::render::text::{Look, Page, Span, span};
-use crate::render::{print, status, words};
+use crate::render::{held, print, status, words};
 use crate::view::Standing;
 use careen_planner::NodeId;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// How many nodes at work are shown.
 const SHOWN: usize = 12;
@@ -21,15 +22,25 @@ const SHOWN: usize = 12;
 const QUIET: u64 = 60;
 
 /// How wide the bar is.
-const BAR: usize = 24;
+const BAR: usize = 18;
 
 /// The picture. `last_lines` is what hosts printed last.
-pub fn picture(standing: &Standing, last_lines: &BTreeMap<NodeId, String>, colour: bool) -> String {
+/// What is at work has the time since it is where it is, and what is held the time since it is held: they move while nothing
+/// else does, and so does the time of `followed` behind the bar.
+pub fn picture(
+    standing: &Standing,
+    last_lines: &BTreeMap<NodeId, String>,
+    followed: Duration,
+    colour: bool,
+) -> String {
     let mut page = Page::new(colour);
-    let works: Vec<_> = standing.nodes.iter().filter(|node| node.works()).collect();
+    let works: Vec<_> = standing.nodes.iter().filter(|node| node.works() || node.held.is_some()).collect();
     let rows = works.iter().take(SHOWN).map(|node| {
-        let age = node.age.map(|age| span(age.as_secs())).unwrap_or_default();
+        let age = node.held.map(|held| held.lasted).or(node.age);
+        let age = age.map(|age| span(age.as_secs())).unwrap_or_default();
+        let then = node.held.as_ref().map(|held| format!("{}; ", held::then(held))).unwrap_or_default();
         let hold = words::detail(node).map(|text| standing.with_names(&text)).unwrap_or_default();
+        let hold = format!("{then}{hold}");
         // What keeps it says most; where nothing does, what its host prints.
         let kept = node.hold.as_ref().is_some_and(|hold| !words::is_routine(hold) || words::is_drain(hold));
         let quiet = node.printed.as_ref().is_some_and(|printed| printed.seconds >= QUIET);
@@ -51,11 +62,21 @@ pub fn picture(standing: &Standing, last_lines: &BTreeMap<NodeId, String>, colou
     }
     let totals = standing.totals();
     page.line(format!(
-        "{} {}",
+        "{} {}  {}",
         bar(totals.done + totals.failed + totals.skipped + totals.gone, totals.nodes),
-        status::totals(&totals)
+        clock(followed.as_secs()),
+        status::totals(&totals),
     ));
     page.into_text()
+}
+
+/// It moves with each look, also where nothing else does.
+fn clock(seconds: u64) -> String {
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    match hours {
+        0 => format!("{minutes}:{seconds:02}"),
+        hours => format!("{hours}:{minutes:02}:{seconds:02}"),
+    }
 }
 
 fn bar(through: usize, of: usize) -> String {
@@ -86,6 +107,8 @@ pub struct News<'a> {
 #[derive(Debug, Default)]
 pub struct Canvas {
     lines: usize,
+    /// When the following began, by the console's clock.
+    began: Option<Duration>,
 }
 
 impl Canvas {
@@ -96,7 +119,8 @@ impl Canvas {
         format: Format,
         console: &mut impl Console,
     ) -> Result<(), Failure> {
-        let changes = Changes(news.changes);
+        let changes = Changes(news.changes, console.time());
+        let followed = console.now().saturating_sub(*self.began.get_or_insert_with(|| console.now()));
         if format == Format::Json || !console.is_live() {
             return print(&changes, format, console);
         }
@@ -105,7 +129,7 @@ impl Canvas {
         let colour = console.colours().err;
         let mut above = Page::new(colour);
         changes.text(&mut above);
-        let picture = picture(standing, &last.collect(), colour);
+        let picture = picture(standing, &last.collect(), followed, colour);
         let drawn = self.draw(&above.into_text(), &picture);
         Ok(console.err(&drawn)?)
     }
@@ -139,7 +163,6 @@ mod tests {
     use crate::testing::{at, cluster, spec};
     use careen_planner::observed::Printed;
     use careen_planner::{NodeState, Watch};
-    use std::time::Duration;
 
     #[test]
     fn a_line_for_each_node_at_work_and_a_bar() {
@@ -150,10 +173,19 @@ mod tests {
         let ages = BTreeMap::from([(NodeId("w2".into()), Duration::from_secs(61))]);
         let last = BTreeMap::from([(NodeId("w2".into()), "Unpacking \x1b[2Jlibc6".to_owned())]);
         assert_eq!(
-            picture(&standing.with_ages(&ages), &last, false),
+            picture(&standing.with_ages(&ages), &last, Duration::ZERO, false),
             "  w2  running  1 min  Unpacking \\u{1b}[2Jlibc6\n\
-             [======                  ] 1 of 4 nodes done, 1 at work, 2 waiting\n"
+             [====              ] 0:00  1 of 4 nodes done, 1 at work, 2 waiting\n"
         );
+    }
+
+    #[test]
+    fn the_clock_moves_while_nothing_else_does() {
+        assert_eq!([0, 59, 61, 3_725].map(clock), ["0:00", "0:59", "1:01", "1:02:05"]);
+        let (standing, _) =
+            crate::view::look(&cluster(), &spec(), &Watch::default(), Duration::ZERO).unwrap();
+        let at = |seconds| picture(&standing, &BTreeMap::new(), Duration::from_secs(seconds), false);
+        assert_ne!(at(5), at(6));
     }
 
     #[test]
@@ -168,7 +200,7 @@ mod tests {
         {
             let w2 = standing.nodes.iter_mut().find(|node| node.hostname == "w2").unwrap();
             w2.printed = Some(Printed { line: "Continue? [Y/n] ".into(), seconds });
-            let picture = picture(&standing, &last, false);
+            let picture = picture(&standing, &last, Duration::from_secs(61), false);
             assert!(picture.lines().next().unwrap().ends_with(told), "{picture}");
         }
     }

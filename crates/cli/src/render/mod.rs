@@ -16,6 +16,7 @@ pub mod answers;
 pub mod controller;
 pub mod events;
 pub mod failure;
+mod held;
 pub mod history;
 pub mod left;
 pub mod listed;
@@ -27,6 +28,7 @@ mod plan_waves;
 mod probe;
 pub mod record;
 pub mod results;
+mod routine;
 pub mod status;
 pub mod status_json;
 pub mod step;
@@ -50,6 +52,11 @@ pub trait Screen {
     /// What programs read, with the newline at its end; empty where they are told nothing.
     fn json(&self) -> serde_json::Result<String>;
 
+    /// Whether it is an event: programs read when it was told.
+    fn is_event(&self) -> bool {
+        false
+    }
+
     /// Where people read it. Programs read everything from standard output.
     fn stream(&self) -> Stream {
         Stream::Stdout
@@ -60,6 +67,10 @@ pub trait Screen {
 pub fn print(screen: &impl Screen, format: Format, console: &mut impl Console) -> Result<(), Failure> {
     let colours = console.colours();
     match (format, screen.stream()) {
+        (Format::Json, _) if screen.is_event() => {
+            let timed = text::timed(&screen.json()?, console.time())?;
+            write(console, Stream::Stdout, &timed)
+        }
         (Format::Json, _) => write(console, Stream::Stdout, &screen.json()?),
         (Format::Text, Stream::Stdout) => {
             let columns = console.columns();

@@ -3,7 +3,7 @@
 use super::Screen;
 use crate::backend::Stream;
 use crate::render::step::Verb;
-use crate::render::text::{Page, neutral};
+use crate::render::text::{Page, in_front, neutral};
 use careen_contract::TransactionId;
 use careen_planner::RolloutId;
 use std::fmt;
@@ -23,12 +23,14 @@ pub enum Note<'a> {
     LogsOnHosts { rollout: &'a RolloutId },
     LogOnHost { host: &'a str, transaction: &'a str },
     LogUnreadable { host: &'a str, why: &'a str },
+    HostNotAsked { host: &'a str, why: &'a str, sleeps: bool },
     PrintedOnHost { host: &'a str, transaction: &'a TransactionId },
     NoLog { host: &'a str },
     ControllerSaidNothing { rollout: &'a RolloutId },
     ControllersLogIsGone { rollout: &'a RolloutId },
     NothingBegun { rollout: &'a RolloutId },
     YouLeft { rollout: &'a RolloutId },
+    Starts { rollout: &'a RolloutId, time: jiff::Timestamp },
     Unavailable { why: &'a str },
     PassedOver { why: &'a str },
     AsksAnother { manager: &'a str },
@@ -81,6 +83,7 @@ impl fmt::Display for Note<'_> {
                 write!(f, "the rollout {rollout} is over; what its nodes printed lies on their hosts:")
             }
             Self::LogOnHost { host, transaction } => write!(f, "on {host}: careen-agent logs {transaction}"),
+            Self::HostNotAsked { host, why, sleeps } => not_asked(host, why, *sleeps, f),
             Self::LogUnreadable { host, why } => {
                 write!(f, "note: what {host} printed cannot be read now: its log does not come ({why})")
             }
@@ -94,6 +97,7 @@ impl fmt::Display for Note<'_> {
                 "the rollout {rollout} is over, and its controller went with its log; 'careen status' says what came of it"
             ),
             Self::NothingBegun { rollout } => write!(f, "nothing was begun there yet; rollout {rollout}"),
+            Self::Starts { rollout, time } => write!(f, "{}rollout {rollout} starts", in_front(*time)),
             Self::YouLeft { rollout } => write!(
                 f,
                 "you left; the rollout {rollout} goes on in the swarm: 'careen status -f', 'careen pause', 'careen abort'"
@@ -114,6 +118,11 @@ impl fmt::Display for Note<'_> {
             ),
         }
     }
+}
+
+fn not_asked(host: &str, why: &str, sleeps: bool, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let active = if sleeps { " (--activate makes it active meanwhile)" } else { "" };
+    write!(f, "the swarm no longer has what {host} printed, and its host does not tell it: {why}{active}")
 }
 
 fn said_nothing(rollout: &RolloutId, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -80,7 +80,8 @@ impl Waves<'_> {
             | Warning::UnlockByHand { node }
             | Warning::NodeDown { node }
             | Warning::LeftBehind { node, .. } => Some(node),
-            Warning::ControllerStays { .. } => None,
+            // Of all nodes.
+            Warning::ControllerStays { .. } | Warning::NotPullable(_) => None,
         });
         self.plan.risks.iter().flat_map(|risk| risk.nodes()).chain(warned).collect()
     }

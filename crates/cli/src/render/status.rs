@@ -1,10 +1,9 @@
 //! `careen status`: where the rollout stands, as a page. Pure.
 
 use crate::backend::{EndedNode, Summary};
-use crate::render::controller;
 use crate::render::step::{Step, Verb};
 use crate::render::text::{Look, Page, Span, host_name, span};
-use crate::render::{time, words};
+use crate::render::{controller, held, time, words};
 use crate::view::{NodeStanding, Standing, Totals};
 use careen_contract::cause::telling;
 use careen_contract::record;
@@ -12,7 +11,7 @@ use careen_planner::observed::Availability;
 use careen_planner::participants::Participant;
 use careen_planner::rollout::Control;
 use careen_planner::state::Left;
-use careen_planner::{NodeState, Spec};
+use careen_planner::{NodeState, PauseReason, Spec};
 
 /// What `careen status` shows of a rollout, as text.
 pub fn page(standing: &Standing, spec: &Spec, page: &mut Page) {
@@ -104,8 +103,11 @@ pub fn result_of(node: &EndedNode) -> String {
     text.join("; ")
 }
 
-/// The first of several lines, and how many more there are.
+/// What the host says in short of what changed; else the first of several lines, and how many more there are.
 fn in_short(lines: &str) -> String {
+    if let Some(said) = lines.lines().find_map(|line| line.strip_prefix(record::IN_SHORT)) {
+        return said.to_owned();
+    }
     let mut lines = lines.lines();
     let first = lines.next().unwrap_or_default().to_owned();
     match lines.count() {
@@ -123,10 +125,13 @@ pub fn to_the_second(time: &str) -> String {
 fn row(standing: &Standing, node: &NodeStanding) -> Vec<Span> {
     let detail = words::detail(node).map(|text| standing.with_names(&text));
     let asked = node.asked.map(|ask| format!("{} is asked for", ask.word()));
-    let why = [detail, words::printed(node), asked, kept(node).map(str::to_owned)];
+    let then = node.held.as_ref().map(held::then);
+    let why = [detail, then, words::printed(node), asked, kept(node).map(str::to_owned)];
     let why: Vec<String> = why.into_iter().flatten().collect();
     // Of a node at rest this is when Swarm last wrote something about it, which tells nobody anything.
     let age = node.age.filter(|_| node.stage.is_in_maintenance());
+    let held = node.held.map(|held| held.lasted).filter(|lasted| lasted.as_secs() > 0);
+    let age = held.or(age);
     let age = age.map_or_else(|| "-".to_owned(), |age| span(age.as_secs()));
     vec![
         node.shown.clone().into(),
@@ -215,7 +220,11 @@ fn next_of_nodes(standing: &Standing) -> Vec<Step> {
     if matches!(standing.control, Some(Control::Aborting)) {
         return Vec::new();
     }
-    let troubled = standing.nodes.iter().filter(|node| node.has_failed() || node.is_gone());
+    let is_held = |node: &NodeStanding| match &standing.control {
+        Some(Control::Paused { why: PauseReason::NodeHeld { node: held, .. } }) => *held == node.node,
+        Some(_) | None => false,
+    };
+    let troubled = standing.nodes.iter().filter(|node| node.has_failed() || node.is_gone() || is_held(node));
     let mut commands: Vec<Step> = troubled.flat_map(|node| words::advice(node).commands).collect();
     commands.retain(Step::is_careen);
     if matches!(standing.control, Some(Control::Paused { .. })) {
@@ -368,6 +377,11 @@ win1  worker   skipped  -      it runs Windows
         assert_eq!(
             shown(ended(NodeState::Done, &format!("{started}vim 1 → 2\nless 3 → 4"))),
             "w1    done   the engine was down after the command, and was started again; vim 1 → 2, and 1 more"
+        );
+        let told = "in short: 12 packages, docker 26.1.5 → 28.5.2, rebooted\nengine: 26.1.5 → 28.5.2\npackages: 12 changed";
+        assert_eq!(
+            shown(ended(NodeState::Done, &format!("careen: the host was rebooted: a new kernel\n{told}"))),
+            "w1    done   the host was rebooted: a new kernel; 12 packages, docker 26.1.5 → 28.5.2, rebooted"
         );
         let failed = NodeState::Failed { during: StateName::Running, reason: Reason::Exit(7) };
         assert_eq!(

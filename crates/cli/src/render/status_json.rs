@@ -2,6 +2,7 @@
 
 use crate::backend::{EndedNode, Summary};
 use crate::left::LeftBehind;
+use crate::render::held::{self, HeldJson};
 use crate::render::left::{self, LeftJson};
 use crate::render::status::next;
 use crate::render::step::Step;
@@ -88,6 +89,7 @@ pub struct NodeJson<'a> {
     availability: Option<&'static str>,
     drained_by_careen: bool,
     hold: Option<&'a Hold>,
+    held: Option<HeldJson>,
     why: Option<String>,
     outcome: Option<&'a NodeOutcome>,
     record: Option<&'a str>,
@@ -161,6 +163,7 @@ pub fn node<'a>(standing: &Standing, node: &'a NodeStanding) -> NodeJson<'a> {
         availability: node.availability.map(Availability::word),
         drained_by_careen: node.taken,
         hold: node.hold.as_ref(),
+        held: node.held.as_ref().map(held::json),
         why: words::detail(node).map(|text| standing.with_names(&text)),
         outcome: node.outcome.as_ref(),
         record: node.record.as_deref(),

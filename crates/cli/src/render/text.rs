@@ -252,6 +252,21 @@ pub fn json_event(value: &impl serde::Serialize) -> Result<String, serde_json::E
     Ok(json_line(&serde_json::to_value(value)?)? + "\n")
 }
 
+/// Events, a line each, with the time at which they are told. Their keys are in alphabetical order then.
+pub fn timed(events: &str, time: jiff::Timestamp) -> Result<String, serde_json::Error> {
+    let timed = |line: &str| {
+        let mut event: serde_json::Map<String, serde_json::Value> = serde_json::from_str(line)?;
+        event.entry("time").or_insert_with(|| time.to_string().into());
+        json_event(&event)
+    };
+    events.lines().map(timed).collect()
+}
+
+/// A time as it stands in front of lines: to the second.
+pub fn in_front(time: jiff::Timestamp) -> String {
+    format!("{}  ", time.strftime("%Y-%m-%dT%H:%M:%SZ"))
+}
+
 /// Outside of strings JSON has none of these characters but the newlines of its layout.
 fn escape_json(json: &str) -> String {
     let mut safe = String::with_capacity(json.len());

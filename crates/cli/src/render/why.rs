@@ -2,7 +2,7 @@
 
 use crate::render::step::Verb;
 use crate::render::text::{Look, Page, Span};
-use crate::render::{controller, status, status_json, words};
+use crate::render::{controller, held, status, status_json, words};
 use crate::view::{NodeStanding, Standing};
 use careen_planner::rollout::Control;
 use careen_planner::state::Left;
@@ -34,6 +34,9 @@ pub fn page(standing: &Standing, nodes: &[&NodeStanding], page: &mut Page) {
         let why = words::detail(node).map(|text| format!(": {}", standing.with_names(&text)));
         let who = format!("{} ({}) is ", node.shown, words::role(node.role));
         page.spans(&[who.into(), state, why.unwrap_or_default().into()]);
+        if let Some(held) = &node.held {
+            page.line(format!("  {}", held::lasted_and_then(held)));
+        }
         words::printed(node).into_iter().for_each(|text| page.line(format!("  its command {text}")));
         words::last_lines(node).for_each(|line| page.spans(&["    | ".into(), Span::new(Look::Dim, line)]));
         say(&words::advice(node), page);

@@ -1,5 +1,6 @@
 //! States, failures and holds as sentences, and what an operator can do about them. Pure.
 
+pub use crate::render::routine::{is_drain, is_routine};
 use crate::render::step::{Step, Verb};
 use crate::render::text;
 use crate::view::NodeStanding;
@@ -96,7 +97,8 @@ pub fn detail(node: &NodeStanding) -> Option<String> {
             Some(told_failure(node, *phase, *reason))
         }
         NodeState::Skipped { why } | NodeState::Restoring { then: AfterRestoring::Skip { why } } => {
-            Some(skip(*why).to_owned())
+            let heard = node.record.as_ref().filter(|_| *why == Skip::Held);
+            Some(heard.map_or_else(|| skip(*why).to_owned(), |heard| format!("{}; {heard}", skip(*why))))
         }
         NodeState::Gone { left } => Some(told_left(node, *left)),
         NodeState::Pending
@@ -196,6 +198,9 @@ fn paused(why: &PauseReason) -> String {
             format!("paused: {hostname} left the swarm during its turn")
         }
         PauseReason::BaselineRemoved => format!("paused: {why}"),
+        PauseReason::NodeHeld { node, hold, seconds } => {
+            format!("paused: {node} was held for {}: {}", text::span(*seconds), self::hold(hold))
+        }
     }
 }
 
@@ -252,6 +257,7 @@ pub const fn skip(why: Skip) -> &'static str {
         Skip::Excluded => "it is excluded",
         Skip::Windows => "it runs Windows",
         Skip::OldEngine => "its engine is too old: docker 20.10 is needed",
+        Skip::Held => "it was held for too long before anything was taken down on it",
     }
 }
 
@@ -365,6 +371,9 @@ fn about(hold: &Hold, node: &NodeStanding) -> Advice {
     let wait = Advice::default;
     match hold {
         Hold::LockHeld { .. } => say("wait for it; a controller that died is replaced after 45 s", vec![]),
+        Hold::Paused { why: PauseReason::NodeHeld { node: held, hold, .. } } if *held == node.node => {
+            about(hold, node)
+        }
         Hold::Paused { .. } => {
             say("decide how the rollout goes on", vec![Verb::Resume.step(), Verb::Abort.step()])
         }
@@ -373,6 +382,7 @@ fn about(hold: &Hold, node: &NodeStanding) -> Advice {
             vec!["docker node ls --filter role=manager".into(), skip()],
         ),
         Hold::NoLeader => say("look at the managers", vec!["docker node ls --filter role=manager".into()]),
+        Hold::NodeDown if node.held.is_some() => say("check the host and its own record", own_record(node)),
         Hold::NodeDown => {
             say("check the host and its own record; at the time limit the node fails", own_record(node))
         }
@@ -412,7 +422,7 @@ fn about(hold: &Hold, node: &NodeStanding) -> Advice {
         ),
         Hold::Copied { .. } => say(
             "say on the host whether it is another machine (new) or the same one with other hardware (keep), or leave the node \
-             out; at the time limit it fails",
+             out",
             vec!["careen-agent machine new".into(), "careen-agent machine keep".into(), skip()],
         ),
         Hold::HostWaits { .. } => say(
@@ -535,60 +545,4 @@ fn on_host(host: &str, command: &str) -> Step {
 
 fn job(node: &NodeStanding) -> String {
     node.agent.as_ref().map_or_else(|| "SERVICE".to_owned(), careen_planner::JobKey::name)
-}
-
-/// Whether a drained node is waited for.
-pub const fn is_drain(hold: &Hold) -> bool {
-    matches!(hold, Hold::NotEmpty { .. } | Hold::NotReplaced { .. })
-}
-
-/// Whether a hold is how rollouts go, and nothing that an operator wants to be told of.
-pub fn is_routine(hold: &Hold) -> bool {
-    match hold {
-        // Tasks take a moment to start elsewhere; what keeps them from it does not end by itself.
-        Hold::NotReplaced { why, .. } => why.is_empty(),
-        Hold::TakingOver
-        | Hold::Starting
-        | Hold::Paused { .. }
-        | Hold::EarlierWave { .. }
-        | Hold::Parallelism { .. }
-        | Hold::Delay { .. }
-        | Hold::OtherManager { .. }
-        | Hold::ControllerHere
-        | Hold::NotReporting
-        | Hold::Placing { .. }
-        | Hold::HostAtWork { .. }
-        | Hold::NoReport { .. }
-        | Hold::GivingTheGo
-        | Hold::RefusingTheRestart
-        | Hold::Restarting { .. }
-        | Hold::CleaningUp
-        | Hold::Monitoring { .. }
-        | Hold::NotEmpty { .. }
-        | Hold::Recording => true,
-        Hold::LockHeld { .. }
-        | Hold::QuorumAtRisk { .. }
-        | Hold::NoLeader
-        | Hold::NodeDown
-        | Hold::CalledDown
-        | Hold::ImageMissing { .. }
-        | Hold::AgentRejected { .. }
-        | Hold::HostBusy { .. }
-        | Hold::Copied { .. }
-        | Hold::HostWaits { .. }
-        | Hold::VolumeWouldMove { .. }
-        | Hold::NoPlace { .. }
-        | Hold::AtZero { .. }
-        | Hold::AvailabilityChanged { .. }
-        | Hold::UnlockNeeded { .. }
-        | Hold::ServicesWorse { .. }
-        | Hold::ManagerUnreachable
-        | Hold::CorruptRecord { .. }
-        | Hold::NodeGone { .. }
-        | Hold::Rejoined { .. }
-        | Hold::SeveralRejoined { .. }
-        | Hold::RecordRemoved
-        | Hold::BaselineRemoved
-        | Hold::OtherRollout { .. } => false,
-    }
 }

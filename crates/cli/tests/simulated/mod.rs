@@ -481,9 +481,20 @@ impl Backend for Sim {
         if self.0.borrow().no_logs {
             return Err(BackendError::Unclear { why: "timeout: global".to_owned() });
         }
-        let line = |stream, text: String| LogLine { stream, text };
+        let time = Some(Console::time(self).to_string());
+        let line = |stream, text: String| LogLine { stream, text, time: time.clone() };
         let agent = match of {
             Speaker::Agent(agent) => agent,
+            Speaker::Inquiry(inquiry) => {
+                let of_log = |one: &&(u64, Heard)| matches!(one.1, Heard::Line { .. });
+                let heard = self.0.borrow().heard.clone();
+                for (_, one) in heard.iter().filter(of_log) {
+                    if let Heard::Line { line: told, .. } = one {
+                        each(line(Stream::Stdout, format!("{} ({inquiry})", told.text)));
+                    }
+                }
+                return Ok(LogRead::Whole);
+            }
             Speaker::Controller(rollout) => {
                 let known = std::mem::replace(place, LogPlace("1".to_owned()));
                 if known == LogPlace::default() {
@@ -589,6 +600,11 @@ impl Console for Sim {
 
     fn now(&self) -> Duration {
         Duration::from_secs(self.0.borrow().world.now)
+    }
+
+    fn time(&self) -> jiff::Timestamp {
+        const BEGIN: i64 = 1_795_399_200;
+        jiff::Timestamp::from_second(BEGIN + self.0.borrow().world.now as i64).unwrap()
     }
 
     fn random(&mut self) -> io::Result<[u8; 8]> {

@@ -182,6 +182,30 @@ impl FactsDiff {
         self.stopped_containers = stopped.cloned().collect();
     }
 
+    /// What matters in one line: `12 packages, docker 26.1.5 → 28.5.2, rebooted`. Nothing when none of that changed.
+    pub fn in_short(&self) -> Option<String> {
+        let names: BTreeSet<&String> = self.changed.keys().chain(self.added.keys()).collect();
+        let names = names.into_iter().chain(self.removed.keys()).collect::<BTreeSet<_>>();
+        let packages = match names.len() {
+            0 => None,
+            1 => Some("1 package".to_owned()),
+            many => Some(format!("{many} packages")),
+        };
+        let is_engine = |one: &&EngineChange| one.program == EngineProgram::Engine;
+        let runs = |one: &&EngineChange| one.seen == Seen::Running;
+        let engines = || self.engine.iter().filter(is_engine);
+        let engine = engines().find(runs).or_else(|| engines().next()).map(|one| {
+            let version = |version: &Option<String>| version.clone().unwrap_or_else(|| "none".to_owned());
+            let waits = if runs(&one) { "" } else { " (installed, and not running yet)" };
+            format!("docker {} → {}{waits}", version(&one.from), version(&one.to))
+        });
+        let broken = (!self.broken.is_empty()).then(|| format!("{} half installed", self.broken.len()));
+        let rebooted = self.booted.then(|| "rebooted".to_owned());
+        let waits = self.kernel_waiting.is_some().then(|| "a kernel waits for a reboot".to_owned());
+        let all: Vec<String> = [packages, broken, engine, rebooted, waits].into_iter().flatten().collect();
+        (!all.is_empty()).then(|| all.join(", ").replace(char::is_control, "\u{fffd}"))
+    }
+
     /// One line for each package, those that need somebody first.
     fn package_lines(&self) -> Vec<String> {
         let broken = self.broken.iter().map(|(name, broken)| {

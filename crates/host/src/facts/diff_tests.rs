@@ -33,6 +33,25 @@ fn packages_are_added_removed_and_changed() {
 }
 
 #[test]
+fn what_matters_is_said_in_one_line() {
+    let (mut before, mut after) =
+        (host(&[("bash", "5.1"), ("old", "1")]), host(&[("bash", "5.2"), ("new", "1")]));
+    assert_eq!(FactsDiff::between(&before, &after).in_short().unwrap(), "3 packages");
+    assert_eq!(FactsDiff::between(&after, &after).in_short(), None);
+    before.engine.installed.engine = Some("26.1.5".into());
+    after.engine.installed.engine = Some("28.5.2\u{1b}".into());
+    let waits = FactsDiff::between(&before, &after).in_short().unwrap();
+    assert_eq!(waits, "3 packages, docker 26.1.5 → 28.5.2\u{fffd} (installed, and not running yet)");
+    before.engine.running.engine = Some("26.1.5".into());
+    after.engine.running.engine = Some("28.5.2".into());
+    (before.boot_id, after.boot_id) = (Some("a".into()), Some("b".into()));
+    let all = FactsDiff::between(&before, &after).in_short().unwrap();
+    assert_eq!(all, "3 packages, docker 26.1.5 → 28.5.2, rebooted");
+    let one = FactsDiff::between(&host(&[("bash", "5.1")]), &host(&[("bash", "5.2")]));
+    assert_eq!(one.in_short().unwrap(), "1 package");
+}
+
+#[test]
 fn versions_side_by_side_come_and_go_on_their_own() {
     let diff = FactsDiff::between(&host(&[("kernel", "5-1 5-2")]), &host(&[("kernel", "5-2 5-3")]));
     assert_eq!((diff.added["kernel"].as_str(), diff.removed["kernel"].as_str()), ("5-3", "5-1"));

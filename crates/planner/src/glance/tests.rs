@@ -251,6 +251,14 @@ fn only_a_look_takes_a_node_out_of_service_gives_it_back_or_gives_a_permission()
         let (node, version) = (NodeId("w1".into()), Version(1));
         assert!(needs_a_look(&Action::UpdateNode { node, version, labels, availability: None }));
     }
+    // That it is held may be an old memory.
+    assert!(needs_a_look(&update(NodeState::Skipped { why: Skip::Held }, None)));
+    let (node, version) = (NodeId("w1".into()), Version(1));
+    let counts = BTreeMap::from([(label::HELD.to_owned(), Some("k3x9 g1 30".to_owned()))]);
+    for (labels, needs) in [(counts, false), (BTreeMap::new(), true)] {
+        let action = Action::UpdateNode { node: node.clone(), version, labels, availability: None };
+        assert_eq!(needs_a_look(&action), needs);
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use super::{Move, Wanted, Work};
 use crate::drain;
 use crate::hold::Hold;
 use crate::observed::{Availability, Expectation, HostPhase, NodeOutcome, Refusal, Said};
+use crate::rollout::Control;
 use crate::state::{Goal, NodeEvent, Reason, StateName};
 use crate::watch::Key;
 use std::time::Duration;
@@ -55,10 +56,15 @@ impl Work<'_> {
     /// there by then.
     fn refused(&mut self, here: &Here<'_>, why: Refusal) -> Move {
         let key = Key::Refused(here.node.id.clone(), here.record.generation, here.record.agent);
-        if self.watching.age(key) >= ASK_AGAIN {
-            return lost(here);
+        let asks = self.watching.age(key) >= ASK_AGAIN;
+        match self.has_hold_limit(here.record) {
+            // As long as a hold may last; nothing of that agent ever ran. A paused rollout asks nobody.
+            true if asks && self.control == Control::Running => {
+                Move::Step(NodeEvent::AgentLost, Wanted::Be(Availability::Active))
+            }
+            false if asks => lost(here),
+            true | false => Move::Wait(self.refusal(why)),
         }
-        Move::Wait(self.refusal(why))
     }
 
     fn refusal(&self, Refusal { why, no_image }: Refusal) -> Hold {

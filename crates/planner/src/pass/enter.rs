@@ -36,7 +36,7 @@ impl Work<'_> {
         }
         if !node.is_ready() {
             let age = self.watching.age(Key::Down(node.id.clone()));
-            let fail = age >= self.spec.limits.node_down;
+            let fail = age >= self.spec.limits.node_down && !self.has_hold_limit(record);
             return if fail { Move::Fail(Reason::NodeDown) } else { Move::Wait(Hold::NodeDown) };
         }
         // Before the controller leaves: two nodes that both may not begin would send it to and fro.

@@ -8,6 +8,7 @@ use crate::hold::PauseReason;
 use crate::ids::JobRole;
 use crate::indexed::Indexed;
 use crate::observed::Job;
+use crate::on_hold;
 use crate::remains::without_labels;
 use crate::rollout::{Control, RolloutOutcome};
 use crate::spec::Spec;
@@ -146,9 +147,12 @@ fn leaves(observed: &Indexed<'_>, job: &Job) -> bool {
 /// The label of a node that careen left drained stays: it says what the node was before. One that says `entering` is of a
 /// controller that was frozen while the rollout was aborted, and woke up after its end: nothing was begun.
 fn wants_tidying(node: &crate::observed::Node, spec: &Spec) -> bool {
-    let record = NodeRecord::of(node).ok().flatten();
-    record.is_some_and(|record| {
-        let begun = !record.state.is_terminal() && !record.is_an_intent();
-        record.rollout == spec.id && !begun && record.taken.is_none()
-    })
+    match NodeRecord::of(node) {
+        Ok(Some(record)) => {
+            let begun = !record.state.is_terminal() && !record.is_an_intent();
+            record.rollout == spec.id && !begun && record.taken.is_none()
+        }
+        Ok(None) => on_hold::is_of(node, &spec.id),
+        Err(_) => false,
+    }
 }

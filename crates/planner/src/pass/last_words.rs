@@ -158,13 +158,20 @@ impl Work<'_> {
         }
     }
 
+    /// What a node waited for when it was left out for that.
+    pub(super) fn note_hold(&mut self, node: &NodeId, generation: u32, hold: &Hold) {
+        let words = in_short(&format!("{WAITED}{hold}"));
+        self.watching.after.words.insert(node.clone(), (generation, words));
+    }
+
     /// What a write makes of the label; `None` when it stays as it is.
     pub(super) fn last_words(&self, node: &Node, record: &NodeRecord) -> Option<Option<String>> {
         let heard = self.watching.after.words.get(&node.id);
         let heard = heard.filter(|(generation, _)| *generation == record.generation);
         let heard = heard.map(|(_, words)| words.clone());
         let words = heard.or_else(|| of_try(node, &record.rollout, record.generation));
-        let words = words.filter(|_| record.state.failed_because().is_some_and(Reason::is_silent));
+        let silent = record.state.failed_because().is_some_and(Reason::is_silent);
+        let words = words.filter(|_| silent || record.state.is_skipped_for_a_hold());
         let label = words.map(|words| prefix(&record.rollout, record.generation) + &words);
         (node.labels.get(label::LAST_WORDS) != label.as_ref()).then_some(label)
     }

@@ -16,6 +16,7 @@ mod enter;
 mod finish;
 mod go;
 mod gone;
+mod held;
 mod jobs;
 mod last_words;
 mod lock;
@@ -34,6 +35,7 @@ use crate::hold::{Hold, PauseReason};
 use crate::ids::{ControllerId, NodeId, RolloutId};
 use crate::indexed::Indexed;
 use crate::observed::{Availability, Node, Observed};
+use crate::on_hold::Held;
 use crate::order::{self, Wave};
 use crate::participants::{self, Participant};
 use crate::rollout::{Control, RolloutRecord};
@@ -45,7 +47,7 @@ use crate::watch::{Key, Watch, Watching};
 use careen_contract::label;
 use std::borrow::Cow;
 use std::cell::OnceCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use turns::Turns;
 
@@ -144,6 +146,10 @@ struct Work<'a> {
     watching: Watching<'a>,
     actions: Vec<Action>,
     holds: BTreeMap<NodeId, Hold>,
+    /// How long nodes are held on which nothing was taken down.
+    held: BTreeMap<NodeId, Held>,
+    /// Nodes whose hold is over: the next write of them says so.
+    unheld: BTreeSet<NodeId>,
     /// Whether a change of the control record is among the actions already.
     control_changed: bool,
 }
@@ -188,6 +194,8 @@ pub struct View {
     pub states: BTreeMap<NodeId, NodeState>,
     /// Why nodes do not move now. What is left of a time is not known to who has just begun to look: it is given in full.
     pub holds: BTreeMap<NodeId, Hold>,
+    /// How long nodes are held on which nothing was taken down, and what follows.
+    pub held: BTreeMap<NodeId, Held>,
     /// What was watched; the next look wants it back.
     pub watch: Watch,
 }
@@ -206,8 +214,9 @@ pub fn view(observed: &Observed, spec: &Spec, watch: &Watch, now: Duration) -> R
     };
     let mut work = Work::new(observed, spec, rollout, EPOCH, (participants, waves), watching);
     let end = work.all()?;
+    let held = std::mem::take(&mut work.held);
     let Pass { states, holds, watch, .. } = work.into_pass(end);
-    Ok(View { states, holds, watch })
+    Ok(View { states, holds, held, watch })
 }
 
 fn empty(watch: Watch, end: PassEnd) -> Pass {
@@ -320,6 +329,8 @@ impl<'a> Work<'a> {
             watching,
             actions: Vec::new(),
             holds: BTreeMap::new(),
+            held: BTreeMap::new(),
+            unheld: BTreeSet::new(),
             control_changed: false,
         }
     }
@@ -480,17 +491,9 @@ impl Work<'_> {
     /// The rollout pauses first, then the node is called failed: killed between the two, it is paused and nothing worse.
     fn fail(&mut self, node: &Node, record: NodeRecord, reason: Reason) -> Result<(), PassError> {
         let pauses = self.pauses_for(&node.id);
-        if let (true, Some(during), Some(rollout)) =
-            (pauses, record.state.can_fail_in(), &self.observed.rollout)
-        {
+        if let (true, Some(during)) = (pauses, record.state.can_fail_in()) {
             let why = PauseReason::NodeFailed { node: node.id.clone(), during, why: reason };
-            if !self.control_changed {
-                let control = Control::Paused { why: why.clone() };
-                self.actions.push(Action::SetControl { control: control.clone(), version: rollout.version });
-                self.control_changed = true;
-                // Nodes that are looked at later in this pass see it.
-                self.control = control;
-            }
+            self.pause(why.clone());
             self.holds.insert(node.id.clone(), Hold::Paused { why });
             return Ok(());
         }
@@ -500,6 +503,16 @@ impl Work<'_> {
             Availability::Pause | Availability::Drain => Wanted::Restore,
         };
         self.step(node, record, &NodeEvent::Fail(reason), wanted)
+    }
+
+    /// One write of the rollout's config in a pass: a second one would be refused.
+    fn pause(&mut self, why: PauseReason) {
+        let Some(rollout) = self.observed.rollout.as_ref().filter(|_| !self.control_changed) else { return };
+        let control = Control::Paused { why };
+        self.actions.push(Action::SetControl { control: control.clone(), version: rollout.version });
+        self.control_changed = true;
+        // Nodes that are looked at later in this pass see it.
+        self.control = control;
     }
 
     /// Whether the failure policy pauses the rollout when this node fails, too.
@@ -517,6 +530,10 @@ impl Work<'_> {
         }
         if let Some(words) = self.last_words(node, &record) {
             labels.insert(label::LAST_WORDS.to_owned(), words);
+        }
+        let unheld = self.unheld.contains(&node.id) || !held::nothing_was_taken_down(&record);
+        if unheld && node.labels.contains_key(label::HELD) {
+            labels.insert(label::HELD.to_owned(), None);
         }
         if !record.state.is_terminal() {
             self.holds.insert(node.id.clone(), hold);

@@ -65,11 +65,12 @@ impl Work<'_> {
             return Some(Move::Step(NodeEvent::Skip(Skip::Asked), Wanted::Keep));
         }
         if !begun {
-            return Some(self.pending(node, record));
+            let decided = self.pending(node, record);
+            return Some(self.limited(node, record, decided));
         }
         match (self.begun(node, record), self.paused_for(node, record)) {
             (Move::Wait(_), Some(reason)) => Some(Move::Fail(reason)),
-            (decided, _) => Some(decided),
+            (decided, _) => Some(self.limited(node, record, decided)),
         }
     }
 
@@ -81,7 +82,11 @@ impl Work<'_> {
                 (*failed == node.id && Some(*during) == record.state.can_fail_in()).then_some(*why)
             }
             Control::Paused {
-                why: PauseReason::Asked | PauseReason::NodeGone { .. } | PauseReason::BaselineRemoved,
+                why:
+                    PauseReason::Asked
+                    | PauseReason::NodeGone { .. }
+                    | PauseReason::BaselineRemoved
+                    | PauseReason::NodeHeld { .. },
             }
             | Control::Running
             | Control::Aborting
@@ -173,7 +178,7 @@ impl Work<'_> {
             | NodeState::Skipped { .. }
             | NodeState::Gone { .. } => (limits.node_down, age, Hold::NodeDown),
         };
-        if age >= limit {
+        if age >= limit && !self.has_hold_limit(here.record) {
             return Some(Move::Fail(Reason::NodeDown));
         }
         let asks = matches!(hold, Hold::UnlockNeeded { .. });

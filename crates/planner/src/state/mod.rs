@@ -286,6 +286,13 @@ impl NodeState {
         }
     }
 
+    /// Whether it is left out, or will be, because it waited too long.
+    pub fn is_skipped_for_a_hold(&self) -> bool {
+        let held = Skip::Held;
+        *self == Self::Skipped { why: held }
+            || *self == Self::Restoring { then: AfterRestoring::Skip { why: held } }
+    }
+
     /// Whether it comes from a command that wants a restart, and so was begun.
     pub fn tells_of_a_beginning(&self) -> bool {
         matches!(self, Self::Draining { goal: Goal::Restart(_) } | Self::RestartingEngine | Self::Rebooting)

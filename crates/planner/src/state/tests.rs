@@ -25,7 +25,7 @@ fn all_states() -> Vec<NodeState> {
         NodeState::Done,
     ];
     states.extend(goals.map(|goal| NodeState::Draining { goal }));
-    for why in [Skip::Asked, Skip::Aborted, Skip::Excluded, Skip::Windows, Skip::OldEngine] {
+    for why in [Skip::Asked, Skip::Aborted, Skip::Excluded, Skip::Windows, Skip::OldEngine, Skip::Held] {
         states.push(NodeState::Skipped { why });
         states.push(NodeState::Restoring { then: AfterRestoring::Skip { why } });
     }

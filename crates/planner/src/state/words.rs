@@ -98,4 +98,6 @@ pub enum Skip {
     Windows,
     /// Its engine is too old to be driven.
     OldEngine,
+    /// It waited too long before anything was taken down on it. What for stands in its last words.
+    Held,
 }

@@ -29,6 +29,7 @@ use crate::{expectation, journal};
 use careen_contract::chain;
 use careen_contract::command::{Executable, judge};
 use careen_contract::payload::{PREPARE_COMMAND, ROLLBACK_COMMAND, VERIFY_COMMAND};
+use careen_contract::record::IN_SHORT;
 use careen_contract::report::{Expectation, HostPhase, NodeOutcome, Said};
 use careen_contract::settings::RolloutPart;
 use careen_contract::{AgentExit, TransactionId};
@@ -430,7 +431,8 @@ fn stay(signals: &Signals, reporter: &mut Reporter) -> Result<(), Stop> {
 /// What changed, in words, as far as one line of a log holds it.
 fn changes(result: &TransactionResult) -> Option<String> {
     let changes = result.changes.as_ref().filter(|changes| !changes.is_empty())?;
-    Some(shortened(&changes.to_string()))
+    let in_short = changes.in_short().map_or_else(String::new, |words| format!("{IN_SHORT}{words}\n"));
+    Some(shortened(&format!("{in_short}{changes}")))
 }
 
 fn read(joined: &Joined) -> Result<(Journal, State), Stop> {
