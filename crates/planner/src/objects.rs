@@ -284,6 +284,11 @@ pub struct Refusal {
 }
 
 impl Job {
+    /// The node that it runs on.
+    pub fn place(&self) -> &NodeId {
+        self.on.as_ref().unwrap_or(&self.key.node)
+    }
+
     /// Whether one of its tasks runs.
     pub fn runs(&self) -> bool {
         self.tasks.contains(&TaskState::Running)

@@ -179,7 +179,7 @@ pub fn may_restore(
 pub fn next(observed: &Observed, scope: &Scope) -> Next {
     let observed = &Indexed::of(observed);
     let services: Vec<&Job> = observed.jobs.iter().filter(|job| scope.has(&job.key)).collect();
-    let reports = |job: &Job| observed.node(&job.key.node).is_none_or(Node::is_ready);
+    let reports = |job: &Job| observed.node(job.place()).is_none_or(Node::is_ready);
     let (reachable, left): (Vec<&Job>, Vec<&Job>) = services.into_iter().partition(|job| reports(job));
     let keys = |jobs: &[&Job]| jobs.iter().map(|job| job.key.clone()).collect::<Vec<JobKey>>();
     let removals: Vec<Giving> = reachable.iter().filter_map(|job| removal(observed, job)).collect();
@@ -283,7 +283,7 @@ fn relabel(node: &Node, record: &NodeRecord) -> Giving {
 /// The next step on the way out of the swarm for one service; `None`: it waits for its container, or for its agent's.
 fn removal(observed: &Indexed<'_>, job: &Job) -> Option<Giving> {
     let key = job.key.clone();
-    if observed.node(&key.node).is_none() {
+    if observed.node(job.place()).is_none() {
         return Some(Giving::Remove { key });
     }
     let beside = |other: &&Job| {

@@ -16,7 +16,7 @@ fn words(line: &str) -> Vec<String> {
 fn commands_flags_and_listed_values_come_from_the_definition() {
     assert_eq!(words("re"), ["resume", "retry", "restore"]);
     assert!(words("").contains(&"upgrade".to_owned()) && words("-H tcp://m1 pl") == ["plan"]);
-    assert_eq!(words("image "), ["push"]);
+    assert_eq!(words("image "), ["load", "push"]);
     assert_eq!(words("plan --dr"), ["--drain"]);
     assert_eq!(words("plan --drain "), ["auto", "always", "never"]);
     assert_eq!(words("plan --drain=a"), ["--drain=auto", "--drain=always"]);

@@ -40,7 +40,7 @@ const NOT_HERE: [(&str, &str); 4] = [
 /// Where all other flags are.
 pub const OWN: &str = "x-careen";
 /// Flags that say how a call goes, and nothing of the rollout.
-const OF_THE_CALL: [&str; 1] = ["file"];
+const OF_THE_CALL: [&str; 2] = ["file", "verbose"];
 
 /// How a value is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -227,7 +227,8 @@ impl Scene {
 
     /// Nothing of a rollout is left in the swarm or on a manager but its history.
     pub fn assert_nothing_is_left(&self) {
-        let gone = wait_until("the controller is gone", Duration::from_secs(60), || {
+        // A controller that dies behind the end is followed by one that waits until the lock is dead, which takes 45 s.
+        let gone = wait_until("the controller is gone", Duration::from_secs(180), || {
             let mut names = self.sh("n1", "docker service ls --format '{{.Name}}'");
             names += &self.on_managers("docker ps -a --format '{{.Names}}'");
             let left: Vec<_> = names.lines().filter(|name| name.starts_with("careen-")).collect();

@@ -133,7 +133,7 @@ fn has_tickets(observed: &Indexed<'_>) -> bool {
 
 /// Services that can be taken away. What is on a node that is down waits for a later rollout.
 fn leftovers<'a>(observed: &'a Indexed<'_>, spec: &'a Spec) -> impl Iterator<Item = &'a Job> {
-    let reachable = |job: &&Job| observed.node(&job.key.node).is_none_or(|node| node.is_ready());
+    let reachable = |job: &&Job| observed.node(job.place()).is_none_or(|node| node.is_ready());
     observed.jobs.iter().filter(reachable).filter(|job| !is_needed(observed, &spec.id, &job.key))
 }
 

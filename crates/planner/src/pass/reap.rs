@@ -89,7 +89,8 @@ fn is_last_trace(observed: &Indexed<'_>, job: &Job, action: &Action) -> bool {
 /// The next step on the way out of the swarm for one service.
 pub(crate) fn removal(observed: &Indexed<'_>, job: &Job) -> Option<Action> {
     let key = job.key.clone();
-    if observed.node(&key.node).is_none() {
+    // Where it runs, which is not always the node that it is for: one that is there has to see it stopped.
+    if observed.node(job.place()).is_none() {
         return Some(Action::RemoveJob { key });
     }
     let agent = key.with_role(JobRole::Agent);

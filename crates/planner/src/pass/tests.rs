@@ -1699,6 +1699,22 @@ fn who_is_down_takes_part_or_cannot_be_it_is_not_asked() {
     assert_eq!(questions(&now(&observed, &spec())), [], "an abort waits for nothing");
 }
 
+/// A container of a service that is just removed goes on where the engine is older than 23.0.2, and would do its work in the middle of
+/// the next rollout.
+#[test]
+fn whoever_asks_a_host_that_joined_again_is_stopped_before_its_service_goes() {
+    let mut observed = joined_again();
+    observed.jobs.clear();
+    asked(&mut observed, "x2", 2, Some(Said::Verifying));
+    tell(&mut observed, Control::Aborting, Some(GoneMark::GivenUp));
+    let pass = now(&observed, &spec());
+    assert_eq!(words(&pass), ["stop-job"]);
+    observed.jobs[0].stopped = true;
+    assert!(words(&now(&observed, &spec())).is_empty(), "its end is waited for");
+    observed.jobs[0].tasks = vec![TaskState::Shutdown];
+    assert_eq!(words(&now(&observed, &spec())), ["remove-job"]);
+}
+
 #[test]
 fn what_the_host_says_that_joined_again_counts_for_the_node_that_left() {
     let mut observed = joined_again();
