@@ -69,13 +69,7 @@ impl fmt::Display for Note<'_> {
                 f,
                 "its controller does not come up: {why}. This process ends the rollout in its place"
             ),
-            Self::ControllerOnItsWay { why } => {
-                let here = Verb::Abort.step().locally();
-                write!(
-                    f,
-                    "its controller is still on its way: {why}; '{here}' ends the rollout from this terminal"
-                )
-            }
+            Self::ControllerOnItsWay { why } => on_its_way(why, f),
             Self::NothingLeftOn { host } => write!(f, "nothing of careen's is left on {host}"),
             Self::LeftOf { rollout } => write!(f, "of the rollout {rollout}:"),
             Self::Left { line } => write!(f, "  {line}"),
@@ -118,6 +112,11 @@ impl fmt::Display for Note<'_> {
             ),
         }
     }
+}
+
+fn on_its_way(why: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let here = Verb::Abort.step().locally();
+    write!(f, "its controller is still on its way: {why}; '{here}' ends the rollout from this terminal")
 }
 
 fn not_asked(host: &str, why: &str, sleeps: bool, f: &mut fmt::Formatter<'_>) -> fmt::Result {
