@@ -169,7 +169,7 @@ fn swarm_creates_no_agent_whose_ticket_is_gone_and_keeps_a_ticket_that_an_agent_
     let scene = Scene::new();
     let mut controller = scene.leader("c1");
     let node = scene.worker();
-    let agent = careen_planner::AgentSpec { short: true, ..agent(&node) };
+    let agent = careen_planner::AgentSpec { short: true, gates: 0, ..agent(&node) };
     let key = agent.key.clone();
     let create = || Action::CreateJob { agent: Box::new(agent.clone()) };
     assert_eq!(scene.do_as(&mut controller, 1, create()), Err(ActError::Gone), "without a ticket");

@@ -1,6 +1,7 @@
 //! The end of a rollout: history, then the control record, then nothing of it is left but what stays on purpose.
 
-use super::reap::{is_needed, is_through};
+use super::reap::is_needed;
+use super::through::is_through;
 use super::{NodeLabel, PassEnd, Work};
 use crate::action::Action;
 use crate::hold::PauseReason;

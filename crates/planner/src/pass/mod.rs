@@ -23,6 +23,7 @@ mod node;
 mod reap;
 mod rejoined;
 mod short;
+mod through;
 mod turns;
 
 use crate::action::{Act, Action};

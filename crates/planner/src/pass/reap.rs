@@ -10,11 +10,12 @@
 //! other container of it comes: agent and gates leave together.
 
 use super::node::is_past_the_go;
+use super::through::is_through;
 use super::{Work, last_words};
 use crate::action::Action;
 use crate::ids::{JobKey, JobRole, RolloutId};
 use crate::indexed::Indexed;
-use crate::observed::{HostPhase, Job, NodeOutcome, Said};
+use crate::observed::{Job, Said};
 use crate::participants;
 use crate::state::{NodeRecord, NodeState};
 use std::cmp::Ordering;
@@ -104,18 +105,6 @@ pub(crate) fn removal(observed: &Indexed<'_>, job: &Job) -> Option<Action> {
             Action::StopJob { key, version: job.version }
         }),
     }
-}
-
-/// Whether nobody can draw among an agent's gates any more: it is told to leave, and the command's end was its last word. A report
-/// that fails before the command is none, for the host would begin anew.
-pub(super) fn is_through(observed: &Indexed<'_>, agent: &Job) -> bool {
-    let of_the_command = |outcome: &NodeOutcome| match outcome {
-        NodeOutcome::Succeeded
-        | NodeOutcome::Failed { phase: HostPhase::Command | HostPhase::Verify, .. } => true,
-        NodeOutcome::Failed { phase: HostPhase::Preflight | HostPhase::Prepare, .. } => false,
-    };
-    let said = observed.report(&agent.key);
-    agent.stopped && matches!(said, Some(Said::Finished { outcome, .. }) if of_the_command(outcome))
 }
 
 fn has_gates(observed: &Indexed<'_>, agent: &JobKey) -> bool {

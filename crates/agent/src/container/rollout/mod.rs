@@ -12,43 +12,41 @@ mod preflight;
 mod probe;
 mod record;
 mod reporter;
+mod telling;
 mod twin;
 
 use super::create::Joined;
-use super::follow::{LEAST_APART, Witness, wait_to_be_stopped_or_rung, wait_to_be_stopped_until};
+use super::follow::{LEAST_APART, wait_to_be_stopped_or_rung, wait_to_be_stopped_until};
 use super::identity::{Own, Place};
 use super::last_lines;
 use super::{Followed, Request, carry_out, host, report_result};
-use crate::go;
 use crate::layout::{self, TransactionDir, file};
 use crate::payload::Source;
 use crate::say::{keep_reports_apart, say};
 use crate::signals::Signals;
 use crate::stop::{OrRefuse, Stop};
-use crate::{boot, durable, expectation, files, hold, journal};
+use crate::{expectation, journal};
 use careen_contract::chain;
 use careen_contract::command::{Executable, judge};
 use careen_contract::payload::{PREPARE_COMMAND, ROLLBACK_COMMAND, VERIFY_COMMAND};
-use careen_contract::record::with_deeds;
-use careen_contract::report::{Expectation, HostPhase, NodeOutcome, Printed, Said};
-use careen_contract::settings::{GO_COUNTS, RolloutPart};
+use careen_contract::report::{Expectation, HostPhase, NodeOutcome, Said};
+use careen_contract::settings::RolloutPart;
 use careen_contract::{AgentExit, TransactionId};
 use careen_engine::{ApiPath, Bell, Engine, EngineError, Ringer};
 use careen_host::deeds::deeds;
-use careen_host::journal::{Journal, Record, TransactionResult};
+use careen_host::journal::{Journal, TransactionResult};
 use careen_host::transaction::State;
-use careen_protocol::agent::{Agent, Do, Effect, Event, Known, Part, Ran, Step, Wish};
-use careen_protocol::go::Go;
+use careen_protocol::agent::{Agent, Do, Event, Known, Part, Ran, Step};
 use gates::Gates;
 use probe::Probe;
 use record::{Decided, Offered};
 use reporter::Reporter;
 use serde_json::json;
 use std::collections::BTreeSet;
-use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use telling::{OfAnother, OfTheCommand, Telling, shortened};
 
 /// How often gates are looked at when the engine tells of nothing.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -59,9 +57,6 @@ const HOST_AGAIN: Duration = Duration::from_secs(5);
 /// For how long a container that does not start is tried again, and how often.
 const PROBE_LIMIT: Duration = Duration::from_secs(30);
 const PROBE_AGAIN: Duration = Duration::from_secs(3);
-
-/// So many characters of what changed travel with a result: the host has it all.
-const MOST_WORDS: usize = 2000;
 
 /// What an agent can only refuse, as long as nothing was begun, is the last word about its host: another agent would find the
 /// same. The controller hears it with the reason, and need not lose agent after agent to know.
@@ -166,156 +161,6 @@ struct Playing<'a> {
     telling: Telling,
     /// Whether something was done since the last look at the gates.
     looks_at_once: bool,
-}
-
-/// What decides, and what is done at once: also while a command is followed.
-struct Telling {
-    machine: Agent,
-    reporter: Reporter,
-    gates: Gates,
-    /// Which agent of the try this is.
-    agent: u32,
-    /// Rings when the engine tells that a container has started, ended or gone.
-    rings: (Bell, Ringer),
-    /// Until when a go counts that could not be taken back. Who is gone is known to have none left.
-    goes_behind_its_go: Option<Instant>,
-    /// Why it cannot see what the supervisor waits for, as it was said.
-    trouble: Option<String>,
-    /// What careen did on the host beside the command, and what the command changed there, for people.
-    deeds: Vec<String>,
-    changes: Option<String>,
-    /// The last lines of what failed, likewise.
-    last_lines: Option<String>,
-}
-
-impl Telling {
-    /// Tells what happened, does what is done at once, and returns what takes time.
-    fn tell(&mut self, event: Event, directory: &TransactionDir) -> Result<Option<Do>, Stop> {
-        let effects = self.machine.step(event).or_refuse("go on")?;
-        let mut next = None;
-        for effect in effects {
-            match effect {
-                Effect::Say(said) => self.say(said),
-                Effect::PassGo { number, seen } => {
-                    if let Err(error) = self.pass_go(directory, number, seen) {
-                        say(format_args!("the go cannot be passed on: {error:#}"));
-                    }
-                }
-                Effect::TakeBackGo => {
-                    self.goes_behind_its_go = None;
-                    if let Err(error) = durable::remove_file(&directory.file(file::GO)) {
-                        say(format_args!("the go counts for some seconds more: {error}"));
-                        self.goes_behind_its_go = Some(Instant::now() + GO_COUNTS);
-                    }
-                }
-                Effect::CancelWait => {
-                    if let Err(error) = super::follow::end_wait(directory, "its rollout, which gives no go") {
-                        say(format_args!("the supervisor cannot be reached: {}", chain(&error)));
-                    }
-                }
-                Effect::Do(what) => next = Some(what),
-            }
-        }
-        Ok(next)
-    }
-
-    /// Says it to the controller; a result with what a person wants to know of it.
-    fn say(&mut self, said: Said) {
-        let Said::Finished { outcome, record: None } = said else { return self.reporter.say(said) };
-        let record = match &outcome {
-            NodeOutcome::Succeeded => self.changes.take(),
-            NodeOutcome::Failed { .. } => self.last_lines.take(),
-        };
-        let record = with_deeds(&self.deeds, record).map(|record| shortened(&record));
-        self.reporter.say(Said::Finished { outcome, record });
-    }
-
-    /// Stays for as long as a go counts that lies there still.
-    fn outlive_the_go(&self) {
-        if let Some(until) = self.goes_behind_its_go {
-            std::thread::sleep(until.saturating_duration_since(Instant::now()));
-        }
-    }
-
-    fn pass_go(&self, directory: &TransactionDir, number: u32, seen: Duration) -> anyhow::Result<()> {
-        let go = Go { number, agent: self.agent, boot: boot::boot_id()?, seen };
-        Ok(go::give(&directory.file(file::GO), &go)?)
-    }
-
-    /// An error when the clock cannot be read: then no look counts.
-    fn looked(&mut self) -> anyhow::Result<Event> {
-        let asked = boot::since_boot()?;
-        let look = self.gates.look();
-        Ok(Event::Looked { look, asked, now: boot::since_boot()?, random: random() })
-    }
-}
-
-/// Why the supervisor waits; for a go it waits because nobody has given it yet, which the controller knows.
-fn waits(directory: &TransactionDir) -> Option<String> {
-    hold::read(&directory.file(file::HOLD)).filter(|why| !why.starts_with(hold::FOR_A_GO))
-}
-
-/// Follows the command itself: what `prepare` or `verify` do is told by other words.
-struct OfTheCommand<'a>(&'a mut Telling);
-
-impl Witness for OfTheCommand<'_> {
-    fn records(&mut self, directory: &TransactionDir, records: &[&Record]) {
-        let records = records.iter().map(|record| (*record).clone()).collect();
-        self.tell(Event::Records(records), directory);
-    }
-
-    fn tick(&mut self, directory: &TransactionDir, printed: Option<Printed>) {
-        match self.look(directory) {
-            Ok(()) => self.0.trouble = None,
-            // Nothing is passed on meanwhile, so no go counts.
-            Err(error) => {
-                let words = format!("what the supervisor waits for cannot be seen: {error:#}");
-                if self.0.trouble.as_ref() != Some(&words) {
-                    say(&words);
-                }
-                self.0.trouble = Some(words);
-            }
-        }
-        self.0.reporter.printed(printed);
-        self.0.reporter.waits(waits(directory).as_deref());
-        self.0.reporter.again();
-    }
-
-    fn bell(&self) -> Option<&Bell> {
-        self.0.machine.wants_looks().then_some(&self.0.rings.0)
-    }
-}
-
-impl OfTheCommand<'_> {
-    fn look(&mut self, directory: &TransactionDir) -> anyhow::Result<()> {
-        let wish = go::wish(&directory.file(file::RESTART_WISH))?;
-        let wish = wish.map(|wish| Wish { number: wish.number, kind: wish.kind });
-        self.tell(Event::Wish(wish), directory);
-        if self.0.machine.wants_looks() {
-            let looked = self.0.looked()?;
-            self.tell(looked, directory);
-        }
-        Ok(())
-    }
-
-    fn tell(&mut self, event: Event, directory: &TransactionDir) {
-        if let Err(stop) = self.0.tell(event, directory) {
-            say(&stop);
-        }
-    }
-}
-
-/// Follows another command of the payload.
-struct OfAnother<'a>(&'a mut Telling);
-
-impl Witness for OfAnother<'_> {
-    fn records(&mut self, _: &TransactionDir, _: &[&Record]) {}
-
-    fn tick(&mut self, directory: &TransactionDir, printed: Option<Printed>) {
-        self.0.reporter.printed(printed);
-        self.0.reporter.waits(waits(directory).as_deref());
-        self.0.reporter.again();
-    }
 }
 
 impl Playing<'_> {
@@ -582,24 +427,10 @@ fn stay(signals: &Signals, reporter: &mut Reporter) -> Result<(), Stop> {
     Ok(())
 }
 
-fn random() -> u64 {
-    let mut bytes = [0; 8];
-    let read = files::File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut bytes));
-    match read {
-        Ok(()) => u64::from_le_bytes(bytes),
-        // Below a host without devices: the clock's nanoseconds are no worse than nothing.
-        Err(_) => std::time::UNIX_EPOCH.elapsed().map_or(0, |time| u64::from(time.subsec_nanos())),
-    }
-}
-
 /// What changed, in words, as far as one line of a log holds it.
 fn changes(result: &TransactionResult) -> Option<String> {
     let changes = result.changes.as_ref().filter(|changes| !changes.is_empty())?;
     Some(shortened(&changes.to_string()))
-}
-
-fn shortened(text: &str) -> String {
-    text.chars().take(MOST_WORDS).collect()
 }
 
 fn read(joined: &Joined) -> Result<(Journal, State), Stop> {
