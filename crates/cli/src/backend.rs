@@ -3,6 +3,7 @@
 //! Synchronous, as [`careen_planner::cluster::Cluster`] is. Nothing here waits for a rollout: whoever follows asks again.
 
 use crate::connect::NoManager;
+use crate::parity::Parity;
 use crate::registry::CredentialsError;
 use careen_contract::chain;
 use careen_engine::Bell;
@@ -201,6 +202,8 @@ pub struct Record {
     pub sha256: String,
     /// The record before it. One that an older careen wrote does not say.
     pub before: Option<Before>,
+    /// How its nodes ended beside the first one that was done; `None` where none was.
+    pub parity: Option<Parity>,
 }
 
 /// A node in a rollout that is over.

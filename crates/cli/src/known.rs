@@ -2,6 +2,7 @@
 
 use crate::backend::{EndedNode, Record, Rollouts, Summary};
 use crate::exit::Exit;
+use crate::parity::Parity;
 use crate::render::text::{first_of, short};
 use careen_planner::rollout::{Control, NodeResult};
 use careen_planner::{JobKey, JobRole, RolloutId};
@@ -42,6 +43,7 @@ fn summary(history: &History) -> Summary {
             files: history.files.clone(),
             sha256: history.sha256.clone(),
             before: history.before.clone(),
+            parity: Parity::of(&history.nodes, &history.results),
         }),
     }
 }

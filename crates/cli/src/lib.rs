@@ -14,6 +14,7 @@
 //! - [`render`]: all that is shown, as text and as JSON; [`console`]: the terminal
 //! - [`filter`]: which rollouts are listed
 //! - [`past`]: how long the same work took before; [`known`]: what is known of rollouts; [`flags`]: how one was asked for
+//! - [`parity`]: which nodes ended with other versions than the first one
 //! - [`exit`], [`error`]: how a call ends
 //!
 //! The pages, the JSON and the exit codes are documented in docs/cli.md.
@@ -41,6 +42,7 @@ mod image;
 pub mod known;
 pub mod left;
 mod log;
+pub mod parity;
 pub mod past;
 pub mod phase_limit;
 pub mod plugin;

@@ -174,8 +174,10 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         };
         // Between the last look and the end something may have moved: the history knows.
         let standing = with_history(standing, summary.as_ref());
-        let nodes = summary.map(|summary| summary.nodes).unwrap_or_default();
-        self.show(&Ended { standing: &standing, outcome, tails: &following.tails, nodes: &nodes })?;
+        let (nodes, record) = summary.map(|summary| (summary.nodes, summary.record)).unwrap_or_default();
+        let parity = record.as_ref().and_then(|record| record.parity.as_ref());
+        let (standing, tails) = (&standing, &following.tails);
+        self.show(&Ended { standing, outcome, tails, nodes: &nodes, parity })?;
         Ok(exit_of(outcome))
     }
 }

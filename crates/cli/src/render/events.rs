@@ -4,11 +4,12 @@
 use super::Screen;
 use crate::backend::{EndedNode, LogLine, Stream};
 use crate::follow::Change;
+use crate::parity::Parity;
 use crate::render::plan_page::{self, PlanJson, Planned};
 use crate::render::status_json::{self, NodeJson};
 use crate::render::step::{Step, Verb};
 use crate::render::text::{Look, Page, Span, json_event, json_line, log_line, padded};
-use crate::render::{status, words};
+use crate::render::{parity, status, words};
 use crate::view::{NodeStanding, Standing, Totals};
 use careen_contract::label;
 use careen_planner::names::Names;
@@ -49,6 +50,7 @@ enum EventJson<'a> {
         outcome: Option<RolloutOutcome>,
         totals: Totals,
         nodes: Vec<NodeJson<'a>>,
+        parity: Option<&'a Parity>,
         next: Vec<Step>,
     },
     Restored {
@@ -236,11 +238,13 @@ pub struct Ended<'a> {
     pub tails: &'a Tails,
     /// What the history says of the nodes; empty where there is none.
     pub nodes: &'a [EndedNode],
+    /// How they ended beside the first one, likewise.
+    pub parity: Option<&'a Parity>,
 }
 
 impl Screen for Ended<'_> {
     fn text(&self, page: &mut Page) {
-        let Self { standing, outcome, tails, nodes } = self;
+        let Self { standing, outcome, tails, nodes, parity } = self;
         let look = status::control_look(outcome.map(|outcome| Control::Finished { outcome }).as_ref());
         page.spans(&[
             format!("rollout {} is ", standing.rollout).into(),
@@ -251,6 +255,7 @@ impl Screen for Ended<'_> {
         if nodes.iter().any(|node| node.record.is_some()) {
             status::results(nodes, page);
         }
+        parity::page(*parity, page);
         let next = give_back(standing);
         if !next.is_empty() {
             page.gap();
@@ -260,12 +265,13 @@ impl Screen for Ended<'_> {
     }
 
     fn json(&self) -> serde_json::Result<String> {
-        let Self { standing, outcome, .. } = self;
+        let Self { standing, outcome, parity, .. } = self;
         json_event(&EventJson::End {
             rollout: &standing.rollout,
             outcome: *outcome,
             totals: standing.totals(),
             nodes: standing.nodes.iter().map(|node| status_json::node(standing, node)).collect(),
+            parity: *parity,
             next: give_back(standing),
         })
     }

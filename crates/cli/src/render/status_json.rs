@@ -2,6 +2,7 @@
 
 use crate::backend::{EndedNode, Summary};
 use crate::left::LeftBehind;
+use crate::parity::Parity;
 use crate::render::left::{self, LeftJson};
 use crate::render::status::next;
 use crate::render::step::Step;
@@ -59,6 +60,7 @@ struct LastJson<'a> {
     by: Option<&'a str>,
     submitted: Option<&'a str>,
     nodes: Vec<EndedJson<'a>>,
+    parity: Option<&'a Parity>,
 }
 
 #[derive(Debug, Serialize)]
@@ -125,6 +127,7 @@ pub fn idle<'a>(last: Option<&'a Summary>, left: &'a [LeftBehind]) -> StatusJson
         by: last.by.as_deref(),
         submitted: last.submitted.as_deref(),
         nodes: last.nodes.iter().map(ended).collect(),
+        parity: last.record.as_ref().and_then(|record| record.parity.as_ref()),
     });
     StatusJson { rollout: None, last, left: left::json(left) }
 }
