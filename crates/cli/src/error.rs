@@ -300,6 +300,7 @@ const fn next_of_restore(why: &CannotRestore) -> &'static str {
             "'careen skip NODE' leaves it out of the rollout; 'careen abort' ends the rollout"
         }
         CannotRestore::Nothing => "'careen status' shows what is left",
+            Self::NotPushed { source: NotPushed::Credentials(error), .. } => Some(error.next()),
         CannotRestore::Corrupt(_) => {
             "'docker node inspect NODE' shows the label careen.node, and what 'careen-agent list' says on the host tells how \
              far it is; 'docker node update --label-rm careen.node NODE' removes it"
@@ -317,7 +318,7 @@ fn next_of_backend(error: &BackendError) -> Option<&'static str> {
             "bring the image to a registry that all nodes reach ('careen image push REGISTRY', from a machine that has it), \
              and name it with that registry: --image. If it asks for a password: 'docker login'",
         ),
-        BackendError::Credentials(_) => Some("'docker login REGISTRY' stores them anew"),
+        BackendError::Credentials(error) => Some(error.next()),
         BackendError::Over { .. } | BackendError::Refused { .. } | BackendError::Corrupt { .. } => None,
     }
 }

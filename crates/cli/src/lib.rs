@@ -2,7 +2,7 @@
 //! careen-planner, here as in the controller.
 //!
 //! - [`args`], [`duration`], [`phase_limit`], [`spec`]: flags, and the rollout that they describe; [`given`], [`delivery`]: what hosts get besides the
-//!   image; [`registry`], [`push`]: credentials, and images on their way to a registry
+//!   image; [`registry`], [`credential_helper`], [`push`]: credentials, and images on their way to a registry
 //! - [`complete`]: what may stand where somebody types
 //! - [`mod@file`]: a rollout in a file (`careen.yaml`)
 //! - [`plugin`], [`call`]: how docker calls careen, and the words of a call before they are read
@@ -27,6 +27,7 @@ pub mod complete;
 pub mod connect;
 pub mod console;
 pub mod delivery;
+pub mod credential_helper;
 mod docker_config;
 pub mod docker_context;
 pub mod duration;

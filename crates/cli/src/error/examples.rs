@@ -10,6 +10,7 @@ use crate::file::wrong::{Place, UnusableFile, Wrong};
 use crate::given::{InvalidGiven, InvalidVariable};
 use crate::host::Host;
 use crate::known::NotRemembered;
+use crate::credential_helper::HelperFailed;
 use crate::registry::CredentialsError;
 use crate::target::{InvalidTarget, NotPushed};
 use crate::transport::{InvalidCertificates, SshFailure, TlsFailure};
@@ -85,6 +86,11 @@ fn of_swarm() -> Vec<Failure> {
         BackendError::Credentials(CredentialsError::File {
             path: "/root/.docker/config.json".into(),
             source: Unreadable::NoJson,
+        }),
+        BackendError::Credentials(CredentialsError::Helper {
+            helper: "pass".to_owned(),
+            registry: "registry.example".to_owned(),
+            source: HelperFailed::Missing,
         }),
         BackendError::Changed,
         BackendError::Refused { why: "invalid name".to_owned() },
