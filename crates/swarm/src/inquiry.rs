@@ -56,6 +56,9 @@ const GOES: Duration = Duration::from_secs(1);
 /// How often that is looked at.
 const AGAIN: Duration = Duration::from_millis(100);
 
+/// A manager that has not answered for so long is left for another one, where there is one.
+const SILENT: Duration = Duration::from_secs(3);
+
 /// Past its limit an inquiry has taken itself away; what is still there after this much more was left.
 const LEFT_BEHIND: Duration = Duration::from_secs(60);
 
@@ -72,6 +75,15 @@ pub struct Inquiry {
     pub placement: Placement,
     /// Who asks, as they say themselves.
     pub by: String,
+}
+
+/// How long a manager may be silent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// Until the inquiry is over: there is no other one.
+    Endless,
+    /// For some seconds: another one can be asked.
+    Some,
 }
 
 /// A node that was made active for an inquiry, and could not be given back.
@@ -99,20 +111,43 @@ impl Swarm {
         led(self.nodes()?)
     }
 
-    /// Asks, and hears until the roll is over or `tick` breaks off. `tick` is called at least twice a second. Whatever comes of it,
-    /// [`Swarm::end_inquiry`] follows. Nodes that an inquiry before this one left active, and that cannot be given back, are said.
+    /// Asks. Whatever comes of it, [`Swarm::end_inquiry`] follows. Nodes that an inquiry before this one left active, and that cannot be
+    /// given back, are said.
     pub fn inquire(
         &self,
         inquiry: &Inquiry,
         auth: Option<&RegistryAuth>,
-        roll: &mut Roll,
-        tick: &mut dyn FnMut(&Roll) -> ControlFlow<()>,
     ) -> Result<Vec<NotGivenBack>, RequestError> {
         // What others left is in nobody's way; it is told where it cannot be mended.
         let left = self.sweep_inquiries().unwrap_or_default();
         self.begin(inquiry, auth)?;
-        self.hear(inquiry, roll, tick);
         Ok(left)
+    }
+
+    /// Hears until the roll is over or `tick` breaks off, of an inquiry that was begun at this moment, over whichever manager. `tick` is
+    /// called at least twice a second. An error when this manager does not answer and there is no patience left with it.
+    pub fn hear(
+        &self,
+        inquiry: &Inquiry,
+        began: Instant,
+        patience: Patience,
+        roll: &mut Roll,
+        tick: &mut dyn FnMut(&Roll) -> ControlFlow<()>,
+    ) -> Result<(), SwarmError> {
+        let (sender, receiver) = channel();
+        follow(self.shared(), names::inquiry(&inquiry.spec.id), inquiry.limit, sender.clone());
+        Hearing {
+            swarm: self,
+            service: names::inquiry(&inquiry.spec.id),
+            sender,
+            receiver,
+            began,
+            patience,
+            silent_since: None,
+            over: BTreeMap::new(),
+            read_once_more: BTreeSet::new(),
+        }
+        .until_over(roll, tick)
     }
 
     /// Gives back the nodes that were made active for it, and takes away what was brought. Which could not be given back is said. The
@@ -147,21 +182,6 @@ impl Swarm {
             self.update(Kind::Services, &raw, &service).map_err(|error| write_error(&name, &error))?;
         }
         Ok(())
-    }
-
-    fn hear(&self, inquiry: &Inquiry, roll: &mut Roll, tick: &mut dyn FnMut(&Roll) -> ControlFlow<()>) {
-        let (sender, receiver) = channel();
-        follow(self.shared(), names::inquiry(&inquiry.spec.id), inquiry.limit, sender.clone());
-        Hearing {
-            swarm: self,
-            service: names::inquiry(&inquiry.spec.id),
-            sender,
-            receiver,
-            began: Instant::now(),
-            over: BTreeMap::new(),
-            read_once_more: BTreeSet::new(),
-        }
-        .until_over(roll, tick);
     }
 
     /// Gives nodes back and takes everything of an inquiry away. A node that could not be given back keeps its service, which says
@@ -286,6 +306,9 @@ struct Hearing<'a> {
     sender: Sender<Came>,
     receiver: Receiver<Came>,
     began: Instant,
+    patience: Patience,
+    /// Since when the manager does not answer.
+    silent_since: Option<Duration>,
     /// When a task was first seen to be over.
     over: BTreeMap<String, Duration>,
     /// Tasks whose logs are, or were, read by themselves.
@@ -293,17 +316,22 @@ struct Hearing<'a> {
 }
 
 impl Hearing<'_> {
-    fn until_over(mut self, roll: &mut Roll, tick: &mut dyn FnMut(&Roll) -> ControlFlow<()>) {
+    fn until_over(
+        mut self,
+        roll: &mut Roll,
+        tick: &mut dyn FnMut(&Roll) -> ControlFlow<()>,
+    ) -> Result<(), SwarmError> {
         let (mut tasks_at, mut nodes_at) = (TASKS, NODES);
         loop {
             let now = self.began.elapsed();
             roll.tick(now);
             if roll.is_over(now) || tick(roll).is_break() {
-                return;
+                return Ok(());
             }
             // A manager that does not answer may do so again before the limit, which ends the waiting in any case.
             if now >= tasks_at {
-                let _asked_again = self.look_at_tasks(roll);
+                let looked = self.look_at_tasks(roll);
+                self.bear_with(looked)?;
                 tasks_at = next(now, self.began.elapsed(), TASKS);
             }
             if now >= nodes_at {
@@ -323,6 +351,21 @@ impl Hearing<'_> {
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
             }
         }
+    }
+
+    /// A manager that does not answer is asked again, as long as there is patience.
+    fn bear_with(&mut self, looked: Result<(), SwarmError>) -> Result<(), SwarmError> {
+        let now = self.began.elapsed();
+        match (looked, self.patience) {
+            (Ok(()), _) => self.silent_since = None,
+            (Err(_), Patience::Endless) => {}
+            (Err(error), Patience::Some) => {
+                if now >= *self.silent_since.get_or_insert(now) + SILENT {
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
     }
 
     fn look_at_tasks(&mut self, roll: &mut Roll) -> Result<(), SwarmError> {

@@ -42,7 +42,7 @@ pub use history::{
     Before, Finding, Head, History, HistoryNode, KeptFile, NewConfig, Remembered, Verification, assemble,
     to_write, verify,
 };
-pub use inquiry::{Inquiry, NotGivenBack};
+pub use inquiry::{Inquiry, NotGivenBack, Patience};
 pub use key::Key;
 pub use names::REGISTRY_FILE;
 pub use remains::Stored;

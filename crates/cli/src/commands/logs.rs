@@ -41,19 +41,8 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         }
         let mut reading = Reading::default();
         loop {
-            let standing = match self.standing(&spec) {
-                Ok((standing, _)) => standing,
-                Err(failure) if args.follow => {
-                    self.ask_another_instead(failure)?;
-                    // Two managers that both have no leader would be asked in turn without a rest.
-                    self.console.wait(INTERVAL);
-                    if self.console.interrupted() {
-                        return Ok(Exit::Done);
-                    }
-                    continue;
-                }
-                Err(failure) => return Err(failure),
-            };
+            let standing = self.answered(args.follow, |session| session.standing(&spec))?;
+            let Some((standing, _)) = standing else { return Ok(Exit::Done) };
             if standing.is_over() {
                 return Ok(Exit::Done);
             }
@@ -78,14 +67,6 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
                 return Ok(Exit::Done);
             }
         }
-    }
-
-    /// Asks the next of the managers that were named, when this one went away and another can be asked.
-    fn ask_another_instead(&mut self, failure: Failure) -> Result<(), Failure> {
-        let Failure::Backend(BackendError::NoManager(away)) = &failure else { return Err(failure) };
-        let Some(manager) = self.backend.ask_another() else { return Err(failure) };
-        self.show(&Note::PassedOver { why: &away.to_string() })?;
-        self.show(&Note::AsksAnother { manager: &manager })
     }
 
     /// Of a rollout that is over the swarm has no logs any more.
@@ -114,16 +95,10 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
     fn log_of_controller(&mut self, rollout: &RolloutId, follow: bool) -> Result<Exit, Failure> {
         let (mut place, mut lines) = (LogPlace::default(), 0);
         loop {
-            let (console, format) = (&mut *self.console, self.format);
-            let mut printed = Ok(());
-            let read = self.backend.logs(Speaker::Controller(rollout), &mut place, &mut |line| {
-                if printed.is_ok() {
-                    lines += 1;
-                    printed = print(&ControllerLogged { rollout, line: &line }, format, console);
-                }
-            });
-            printed?;
-            let whole = read? == LogRead::Whole;
+            let read =
+                self.answered(follow, |session| session.print_controller(rollout, &mut place, &mut lines));
+            let Some(read) = read? else { return Ok(Exit::Done) };
+            let whole = read == LogRead::Whole;
             if whole && !follow {
                 if lines == 0 {
                     self.show(&Note::ControllerSaidNothing { rollout })?;
@@ -132,7 +107,8 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
             }
             if whole {
                 self.console.wait(INTERVAL);
-                if self.backend.active()?.is_none_or(|active| active.id != *rollout) {
+                let active = self.answered(true, |session| Ok(session.backend.active()?))?;
+                if active.flatten().is_none_or(|active| active.id != *rollout) {
                     return Ok(Exit::Done);
                 }
             }
@@ -140,6 +116,25 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
                 return Ok(Exit::Done);
             }
         }
+    }
+
+    /// Prints what is new of the controller.
+    fn print_controller(
+        &mut self,
+        rollout: &RolloutId,
+        place: &mut LogPlace,
+        lines: &mut usize,
+    ) -> Result<LogRead, Failure> {
+        let (console, format) = (&mut *self.console, self.format);
+        let mut printed = Ok(());
+        let read = self.backend.logs(Speaker::Controller(rollout), place, &mut |line| {
+            if printed.is_ok() {
+                *lines += 1;
+                printed = print(&ControllerLogged { rollout, line: &line }, format, console);
+            }
+        });
+        printed?;
+        Ok(read?)
     }
 
     /// Prints what is new of one node, as far as it can be read now.

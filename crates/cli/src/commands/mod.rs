@@ -2,6 +2,7 @@
 //! is not known here.
 
 mod ask;
+mod elsewhere;
 mod follow;
 mod history;
 mod list;
