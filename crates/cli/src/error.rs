@@ -7,6 +7,7 @@ use crate::exit::Exit;
 use crate::file::wrong::UnusableFile;
 use crate::given::InvalidGiven;
 use crate::known::NotRemembered;
+use crate::render::text::{first_of, short};
 use crate::target::NotPushed;
 use careen_contract::chain;
 use careen_planner::plan::PlanRefusal;
@@ -119,9 +120,13 @@ pub enum Failure {
     /// No record is meant, or none is there.
     #[error(transparent)]
     NotRemembered(#[from] NotRemembered),
-    /// A host name that several nodes have.
-    #[error("'{given}' is the host name of several nodes: {}", ids(.nodes))]
-    Ambiguous { given: String, nodes: Vec<NodeId> },
+    /// A host name that several nodes have, or the beginning of several ids.
+    #[error("'{}' means several nodes: {}; nothing was changed", short(.given, SHOWN), some(.nodes))]
+    Ambiguous {
+        given: String,
+        /// Each with its name and id.
+        nodes: Vec<String>,
+    },
     /// Only failed nodes are tried again.
     #[error("{node} has not failed (it is {state}); nothing was changed")]
     NotFailed { node: String, state: String },
@@ -157,8 +162,13 @@ const fn word(kind: GivenKind) -> &'static str {
     }
 }
 
-fn ids(nodes: &[NodeId]) -> String {
-    nodes.iter().map(|node| node.0.as_str()).collect::<Vec<_>>().join(", ")
+/// So many columns of a name, and so many names, an error shows.
+const SHOWN: usize = 60;
+const NAMES: usize = 10;
+
+fn some(nodes: &[String]) -> String {
+    let nodes: Vec<String> = nodes.iter().map(|node| short(node, SHOWN)).collect();
+    first_of(&nodes, NAMES)
 }
 
 // What is wrong is said in the failure's own words, in front of 'nothing was changed'; as a source it would be said twice.
@@ -281,13 +291,16 @@ impl Failure {
             ),
             Self::NoSuchNode { .. } => Some("'careen status' lists its nodes"),
             Self::NotRemembered(error) => Some(error.next()),
-            Self::Ambiguous { .. } => Some("name the node by its id"),
+            Self::Ambiguous { .. } => {
+                Some("say more of the id, or the whole id ('docker node ls' lists them)")
+            }
             Self::NotFailed { .. } | Self::CannotSkip { .. } => {
                 Some("'careen why NODE' says what it waits for; 'careen abort' ends the rollout")
             }
             Self::NotThere { .. } => Some(
                 "'careen skip NODE' gives it up; a node that joined since has its turn in the next rollout",
             ),
+            Self::NotPushed { source: NotPushed::Credentials(error), .. } => Some(error.next()),
             Self::Undeliverable(_) | Self::Given(_) | Self::NotPushed { .. } => None,
             Self::Refused | Self::Declined | Self::Pass(_) | Self::Output(_) | Self::Json(_) => None,
         }
@@ -300,7 +313,6 @@ const fn next_of_restore(why: &CannotRestore) -> &'static str {
             "'careen skip NODE' leaves it out of the rollout; 'careen abort' ends the rollout"
         }
         CannotRestore::Nothing => "'careen status' shows what is left",
-            Self::NotPushed { source: NotPushed::Credentials(error), .. } => Some(error.next()),
         CannotRestore::Corrupt(_) => {
             "'docker node inspect NODE' shows the label careen.node, and what 'careen-agent list' says on the host tells how \
              far it is; 'docker node update --label-rm careen.node NODE' removes it"

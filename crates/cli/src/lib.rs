@@ -14,6 +14,7 @@
 //! - [`render`]: all that is shown, as text and as JSON; [`console`]: the terminal
 //! - [`filter`]: which rollouts are listed
 //! - [`past`]: how long the same work took before; [`known`]: what is known of rollouts; [`flags`]: how one was asked for
+//! - [`named`]: which node or rollout is meant
 //! - [`parity`]: which nodes ended with other versions than the first one
 //! - [`exit`], [`error`]: how a call ends
 //!
@@ -26,8 +27,8 @@ pub mod commands;
 pub mod complete;
 pub mod connect;
 pub mod console;
-pub mod delivery;
 pub mod credential_helper;
+pub mod delivery;
 mod docker_config;
 pub mod docker_context;
 pub mod duration;
@@ -43,6 +44,7 @@ mod image;
 pub mod known;
 pub mod left;
 mod log;
+pub mod named;
 pub mod parity;
 pub mod past;
 pub mod phase_limit;

@@ -1,7 +1,7 @@
 //! `ask`: a question to hosts, and their answers. There is no rollout: nothing is locked, labelled or drained.
 
 use super::run::{called, unfit, wanted_of};
-use super::Session;
+use super::{Session, whole_ids};
 use crate::args::AskArgs;
 use crate::backend::{Backend, BackendError};
 use crate::console::Console;
@@ -35,9 +35,10 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         }
         let AskArgs { image, given, command, .. } = args;
         let of_question = |id, image: &str| spec::of_question(args, id, image);
-        let Draft { spec, files, .. } = self.drafted(image.as_deref(), given, command, of_question)?;
+        let Draft { mut spec, files, .. } = self.drafted(image.as_deref(), given, command, of_question)?;
         self.look_for_the_command(&spec, &files)?;
         let observed = Observed { nodes: self.backend.nodes()?, ..Observed::default() };
+        spec.selection.nodes = whole_ids(&observed.nodes, &spec.selection.nodes)?;
         let called = Roll::call(&observed, &spec, args.activate, args.timeout);
         let (mut roll, placement) = called.map_err(|why| Failure::CannotAsk { why: Box::new(why) })?;
         self.may_activate(&placement, &roll, args.yes)?;

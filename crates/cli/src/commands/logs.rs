@@ -1,11 +1,12 @@
 //! `logs`: what the hosts printed, as it comes.
 
-use super::{Session, find};
+use super::{Session, find, several};
 use crate::args::LogsArgs;
 use crate::backend::{Backend, BackendError, EndedNode, LogLine, LogPlace, LogRead, Speaker, Stream};
 use crate::console::Console;
 use crate::error::Failure;
 use crate::exit::Exit;
+use crate::named::{Shortened, both, called};
 use crate::render::events::{ControllerLogged, Logged};
 use crate::render::notes::Note;
 use crate::render::print;
@@ -47,7 +48,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
                 return Ok(Exit::Done);
             }
             let nodes: Vec<&NodeStanding> = match &args.node {
-                Some(given) => vec![find(&standing, given)?],
+                Some(given) => vec![find(&standing, given, Shortened::IdsAndNames)?],
                 None => standing.nodes.iter().collect(),
             };
             let widest = nodes.iter().map(|node| width(&node.hostname)).max().unwrap_or(0);
@@ -77,12 +78,20 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
             self.show(&Note::ControllersLogIsGone { rollout })?;
             return Ok(Exit::Other);
         }
-        let asked = |node: &&EndedNode| {
-            args.node.as_ref().is_none_or(|given| node.node.0 == *given || node.hostname == *given)
+        let nodes: Vec<&EndedNode> = match &args.node {
+            Some(given) => {
+                called(&last.nodes, given, Shortened::IdsAndNames, |node| [&node.node.0, &node.hostname])
+            }
+            None => last.nodes.iter().collect(),
         };
-        let nodes: Vec<&EndedNode> = last.nodes.iter().filter(asked).collect();
-        if let (Some(given), true) = (&args.node, nodes.is_empty()) {
-            return Err(Failure::NoSuchNode { rollout: rollout.clone(), given: given.clone() });
+        match (&args.node, &nodes[..]) {
+            (Some(given), []) => {
+                return Err(Failure::NoSuchNode { rollout: rollout.clone(), given: given.clone() });
+            }
+            (Some(given), [_, _, ..]) => {
+                return Err(several(given, nodes.iter().map(|node| both(&node.hostname, &node.node.0))));
+            }
+            (Some(_), [_]) | (None, _) => {}
         }
         self.show(&Note::LogsOnHosts { rollout })?;
         for (node, id) in nodes.iter().filter_map(|node| Some((node, node.transaction.as_ref()?))) {

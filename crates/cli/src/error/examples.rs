@@ -198,7 +198,10 @@ fn of_calls() -> Vec<Failure> {
             .into(),
         NotRemembered::NotOver { rollout: rollout() }.into(),
         NotRemembered::Node { rollout: rollout(), given: given() }.into(),
-        Failure::Ambiguous { given: "w2".to_owned(), nodes: vec![node("a1"), node("b2")] },
+        Failure::Ambiguous {
+            given: "w2".to_owned(),
+            nodes: vec!["w2 (a1)".to_owned(), "w2 (b2)".to_owned()],
+        },
         Failure::NotFailed { node: "w1".to_owned(), state: "done".to_owned() },
         Failure::NotThere { node: "w1".to_owned(), id: node("a1") },
         Failure::CannotSkip { node: "w1".to_owned(), state: "done".to_owned() },
