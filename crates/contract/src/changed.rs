@@ -120,6 +120,23 @@ pub fn and_more(count: usize) -> Option<String> {
     (count > 0).then(|| format!("{AND}{count} more"))
 }
 
+/// A record of so many characters at most: whole lines, for half a version would be another one, and a last line that says that it
+/// was cut.
+pub fn cut(record: &str, most: usize) -> String {
+    let more = format!("{AND}more");
+    if record.chars().count() <= most {
+        return record.to_owned();
+    }
+    let mut room = most.saturating_sub(more.len());
+    let fits = |line: &&str| {
+        let length = line.chars().count() + 1;
+        let is_room = length <= room;
+        room = room.saturating_sub(length);
+        is_room
+    };
+    record.lines().take_while(fits).chain([more.as_str()]).collect::<Vec<_>>().join("\n")
+}
+
 /// The record with a line for these versions at its end.
 pub fn with_versions(record: Option<String>, versions: Option<&Versions>) -> Option<String> {
     let lines: Vec<String> = record.into_iter().chain(versions.and_then(Versions::line)).collect();
@@ -219,6 +236,18 @@ mod tests {
         assert!(!EndsWith::of(&shown.join("\n")).is_whole);
         assert!(EndsWith::of(&indented_within(&lines, 200).join("\n")).is_whole);
         assert_eq!(indented_within(&lines, 0), ["  and 9 more"]);
+    }
+
+    #[test]
+    fn a_record_is_cut_between_two_lines_and_says_so() {
+        let record = "careen: the host was rebooted\npackages: 2 changed\n  a 1 → 20\n  b 1 → 2";
+        assert_eq!(cut(record, 100), record);
+        for most in 0..record.chars().count() {
+            let cut = cut(record, most);
+            let ends = EndsWith::of(&cut);
+            assert!(!ends.is_whole && cut.chars().count() <= most.max(10), "{most}: {cut}");
+            assert!(ends.packages.values().flatten().all(|version| version == "20"), "{cut}");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::say::say;
 use crate::stop::{OrRefuse, Stop};
 use crate::{boot, durable, files, hold};
 use careen_contract::chain;
-use careen_contract::changed::{Versions, with_versions};
+use careen_contract::changed::{Versions, cut, with_versions};
 use careen_contract::record::with_deeds;
 use careen_contract::report::{NodeOutcome, Printed, Said};
 use careen_contract::settings::GO_COUNTS;
@@ -83,7 +83,10 @@ impl Telling {
             NodeOutcome::Succeeded => self.changes.take(),
             NodeOutcome::Failed { .. } => self.last_lines.take(),
         };
-        let record = with_deeds(&self.deeds, record).map(|record| shortened(&record));
+        let record = with_deeds(&self.deeds, record).map(|record| match &outcome {
+            NodeOutcome::Succeeded => cut(&record, MOST_WORDS),
+            NodeOutcome::Failed { .. } => shortened(&record),
+        });
         let versions = self.ends_with.as_ref().filter(|_| outcome == NodeOutcome::Succeeded);
         let record = with_versions(record, versions);
         self.reporter.say(Said::Finished { outcome, record });
