@@ -68,9 +68,9 @@ pub(crate) fn ask(helper: &str, server: &str) -> Result<Option<Login>, HelperFai
 
 fn ask_within(program: &mut Command, server: &str, limit: Duration) -> Result<Option<Login>, HelperFailed> {
     let program = program.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut program = program.spawn().map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => HelperFailed::Missing,
-        _ => HelperFailed::Io(error),
+    let mut program = program.spawn().map_err(|error| {
+        let is_missing = error.kind() == io::ErrorKind::NotFound;
+        if is_missing { HelperFailed::Missing } else { HelperFailed::Io(error) }
     })?;
     let answered = answer(&mut program, server, limit);
     if answered.is_err() {

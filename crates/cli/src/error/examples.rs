@@ -3,6 +3,7 @@
 use super::Failure;
 use crate::backend::BackendError;
 use crate::connect::{NoManager, UnusableHost};
+use crate::credential_helper::HelperFailed;
 use crate::delivery::Undeliverable;
 use crate::docker_config::Unreadable;
 use crate::docker_context::UnusableContext;
@@ -10,7 +11,6 @@ use crate::file::wrong::{Place, UnusableFile, Wrong};
 use crate::given::{InvalidGiven, InvalidVariable};
 use crate::host::Host;
 use crate::known::NotRemembered;
-use crate::credential_helper::HelperFailed;
 use crate::registry::CredentialsError;
 use crate::target::{InvalidTarget, NotPushed};
 use crate::transport::{InvalidCertificates, SshFailure, TlsFailure};
