@@ -13,6 +13,7 @@ use crate::encode;
 use crate::error::SwarmError;
 use crate::look::led;
 use crate::names;
+use crate::patience::{Patience, Silence};
 use crate::rollouts::{RequestError, write_error};
 use careen_contract::label;
 use careen_engine::{ApiPath, Engine, Kind, LogQuery, Meaning, RegistryAuth, Source, says_no_such_image};
@@ -56,9 +57,6 @@ const GOES: Duration = Duration::from_secs(1);
 /// How often that is looked at.
 const AGAIN: Duration = Duration::from_millis(100);
 
-/// A manager that has not answered for so long is left for another one, where there is one.
-const SILENT: Duration = Duration::from_secs(3);
-
 /// Past its limit an inquiry has taken itself away; what is still there after this much more was left.
 const LEFT_BEHIND: Duration = Duration::from_secs(60);
 
@@ -75,15 +73,6 @@ pub struct Inquiry {
     pub placement: Placement,
     /// Who asks, as they say themselves.
     pub by: String,
-}
-
-/// How long a manager may be silent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Patience {
-    /// Until the inquiry is over: there is no other one.
-    Endless,
-    /// For some seconds: another one can be asked.
-    Some,
 }
 
 /// A node that was made active for an inquiry, and could not be given back.
@@ -142,8 +131,7 @@ impl Swarm {
             sender,
             receiver,
             began,
-            patience,
-            silent_since: None,
+            silence: Silence::new(patience),
             over: BTreeMap::new(),
             read_once_more: BTreeSet::new(),
         }
@@ -306,9 +294,8 @@ struct Hearing<'a> {
     sender: Sender<Came>,
     receiver: Receiver<Came>,
     began: Instant,
-    patience: Patience,
-    /// Since when the manager does not answer.
-    silent_since: Option<Duration>,
+    /// Whether the manager answers.
+    silence: Silence,
     /// When a task was first seen to be over.
     over: BTreeMap<String, Duration>,
     /// Tasks whose logs are, or were, read by themselves.
@@ -331,7 +318,7 @@ impl Hearing<'_> {
             // A manager that does not answer may do so again before the limit, which ends the waiting in any case.
             if now >= tasks_at {
                 let looked = self.look_at_tasks(roll);
-                self.bear_with(looked)?;
+                self.silence.bear(looked, self.began.elapsed())?;
                 tasks_at = next(now, self.began.elapsed(), TASKS);
             }
             if now >= nodes_at {
@@ -351,21 +338,6 @@ impl Hearing<'_> {
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
             }
         }
-    }
-
-    /// A manager that does not answer is asked again, as long as there is patience.
-    fn bear_with(&mut self, looked: Result<(), SwarmError>) -> Result<(), SwarmError> {
-        let now = self.began.elapsed();
-        match (looked, self.patience) {
-            (Ok(()), _) => self.silent_since = None,
-            (Err(_), Patience::Endless) => {}
-            (Err(error), Patience::Some) => {
-                if now >= *self.silent_since.get_or_insert(now) + SILENT {
-                    return Err(error);
-                }
-            }
-        }
-        Ok(())
     }
 
     fn look_at_tasks(&mut self, roll: &mut Roll) -> Result<(), SwarmError> {

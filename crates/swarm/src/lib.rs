@@ -2,7 +2,7 @@
 //!
 //! - [`Swarm`]: a manager's engine. For whoever submits, steers and lists rollouts.
 //! - [`SwarmCluster`]: the same for one rollout, as a controller needs it ([`careen_planner::cluster::Cluster`]).
-//! - `decode`, `encode`, `logs`, `answers`, `history`: pure, tested with what a real swarm answered.
+//! - `decode`, `encode`, `logs`, `answers`, `history`, `patience`: pure, tested with what a real swarm answered.
 //! - `look`, `act`, `rollouts`, `deliver`, `reports`, `inquiry`: they ask and write, and decide nothing.
 //!
 //! What lies where in the swarm: docs/rollout-state-in-swarm.md.
@@ -23,6 +23,7 @@ mod key;
 mod logs;
 mod look;
 mod names;
+mod patience;
 mod remains;
 mod reports;
 mod rollouts;
@@ -42,9 +43,10 @@ pub use history::{
     Before, Finding, Head, History, HistoryNode, KeptFile, NewConfig, Remembered, Verification, assemble,
     to_write, verify,
 };
-pub use inquiry::{Inquiry, NotGivenBack, Patience};
+pub use inquiry::{Inquiry, NotGivenBack};
 pub use key::Key;
 pub use names::REGISTRY_FILE;
+pub use patience::Patience;
 pub use remains::Stored;
 pub use rollouts::{Order, RequestError, Rollout};
 

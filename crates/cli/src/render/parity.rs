@@ -49,3 +49,63 @@ fn difference(one: &Difference, first: &str) -> String {
     let said = |version: &Option<String>| version.as_ref().map_or("removed".into(), |text| short(text, WIDE));
     format!("{} {} ({first}: {})", short(&one.of, WIDE), said(&one.version), said(&one.first))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parity::Named;
+    use crate::render::Screen;
+    use crate::render::events::{Ended, Tails};
+    use crate::testing::failed_and_paused;
+    use crate::view::look;
+    use careen_planner::rollout::RolloutOutcome;
+    use careen_planner::{NodeId, Watch};
+    use std::time::Duration;
+
+    fn text(parity: &Parity) -> String {
+        let mut text = Page::new(false);
+        page(Some(parity), &mut text);
+        text.into_text()
+    }
+
+    fn differing(groups: usize, nodes: usize, packages: usize) -> Parity {
+        let version = |number: usize, of: usize| Difference {
+            of: format!("p{of:02}"),
+            is_package: true,
+            version: Some(number.to_string()),
+            first: None,
+        };
+        let named = |name: String| Named { node: NodeId(name.clone()), hostname: name };
+        let group = |number: usize| Differing {
+            nodes: (0..nodes).map(|node| named(format!("w{number}-{node}\u{1b}"))).collect(),
+            versions: (0..packages).map(|of| version(number, of)).collect(),
+            unchanged: (0..packages).map(|of| format!("u{of:02}")).collect(),
+        };
+        Parity { first: NodeId("w1".into()), hostname: "w1".into(), others: (0..groups).map(group).collect() }
+    }
+
+    #[test]
+    fn many_are_folded_and_nothing_reaches_the_terminal_as_it_is() {
+        let text = text(&differing(8, 8, 12));
+        assert!(text.contains("w0-5\\u{1b} and 2 more ended with other versions than w1"), "{text}");
+        assert!(text.contains("    p09 0 (w1: removed)\n    and 2 more\n"), "{text}");
+        assert!(text.contains("not changed, as on w1: u00, u01, u02, u03, u04, u05 and 6 more\n"), "{text}");
+        assert!(text.ends_with("and 16 more nodes differ from w1: --format json lists them\n"), "{text}");
+        assert!(!text.contains('\u{1b}'), "{text}");
+        assert_eq!(super::tests::text(&differing(0, 0, 0)), "");
+    }
+
+    #[test]
+    fn it_is_told_at_the_end_of_a_rollout_that_is_followed() {
+        let (observed, spec) = failed_and_paused();
+        let (standing, _) = look(&observed, &spec, &Watch::default(), Duration::ZERO).unwrap();
+        let parity = differing(1, 1, 1);
+        let (standing, outcome, tails) = (&standing, Some(RolloutOutcome::Done), &Tails::new());
+        let ended = Ended { standing, outcome, tails, nodes: &[], parity: Some(&parity) };
+        let mut page = Page::new(false);
+        ended.text(&mut page);
+        assert!(page.into_text().contains("ended with other versions than w1"));
+        let json: serde_json::Value = serde_json::from_str(&ended.json().unwrap()).unwrap();
+        assert_eq!(json["parity"]["others"][0]["versions"][0]["of"], "p00");
+    }
+}
