@@ -3,6 +3,7 @@
 //! Synchronous, as [`careen_planner::cluster::Cluster`] is. Nothing here waits for a rollout: whoever follows asks again.
 
 use crate::connect::NoManager;
+use crate::parity::Parity;
 use crate::registry::CredentialsError;
 use careen_contract::chain;
 use careen_engine::Bell;
@@ -148,14 +149,18 @@ pub trait Backend {
     /// All nodes of the swarm.
     fn nodes(&mut self) -> Result<Vec<Node>, BackendError>;
 
-    /// Asks hosts, and hears what they answer until the roll is over or `tick` breaks off. Whatever comes of it, it is to be ended.
-    /// Nodes that an earlier one left active, and that cannot be given back, are said.
-    fn inquire(
+    /// Asks hosts. Whatever comes of it, it is to be ended. Nodes that an earlier inquiry left active, and that cannot be given back,
+    /// are said.
+    fn inquire(&mut self, inquiry: &Inquiry) -> Result<Vec<NotGivenBack>, BackendError>;
+
+    /// Hears what hosts answer until the roll is over or `tick` breaks off. When this manager goes away and others were named, that is
+    /// the error: behind [`Backend::ask_another`] it is heard from the next one.
+    fn hear(
         &mut self,
         inquiry: &Inquiry,
         roll: &mut Roll,
         tick: &mut dyn FnMut(&Roll) -> ControlFlow<()>,
-    ) -> Result<Vec<NotGivenBack>, BackendError>;
+    ) -> Result<(), BackendError>;
 
     /// Removes what an inquiry brought, and gives the nodes back that were made active for it; which could not be is said.
     fn end_inquiry(&mut self, id: &RolloutId) -> Result<Vec<NotGivenBack>, BackendError>;
@@ -225,6 +230,8 @@ pub struct Record {
     pub sha256: String,
     /// The record before it. One that an older careen wrote does not say.
     pub before: Option<Before>,
+    /// How its nodes ended beside the first one that was done; `None` where none was.
+    pub parity: Option<Parity>,
 }
 
 /// A node in a rollout that is over.

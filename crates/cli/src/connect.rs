@@ -271,6 +271,11 @@ impl Managers {
         if others.is_empty() { Ok(None) } else { self.first_of(others).map(Some) }
     }
 
+    /// Whether there are others than the one that is asked.
+    pub const fn are_several(&self) -> bool {
+        self.routes.len() > 1
+    }
+
     fn first_of(&mut self, order: Vec<usize>) -> Result<Connected, NoManager> {
         let mut passed = Vec::new();
         for at in order {

@@ -8,6 +8,7 @@ use crate::exit::Exit;
 use crate::file::wrong::UnusableFile;
 use crate::given::InvalidGiven;
 use crate::known::NotRemembered;
+use crate::render::text::{first_of, short};
 use crate::target::NotPushed;
 use careen_contract::chain;
 use careen_planner::plan::PlanRefusal;
@@ -127,9 +128,13 @@ pub enum Failure {
     /// No record is meant, or none is there.
     #[error(transparent)]
     NotRemembered(#[from] NotRemembered),
-    /// A host name that several nodes have.
-    #[error("'{given}' is the host name of several nodes: {}", ids(.nodes))]
-    Ambiguous { given: String, nodes: Vec<NodeId> },
+    /// A host name that several nodes have, or the beginning of several ids.
+    #[error("'{}' means several nodes: {}; nothing was changed", short(.given, SHOWN), some(.nodes))]
+    Ambiguous {
+        given: String,
+        /// Each with its name and id.
+        nodes: Vec<String>,
+    },
     /// Only failed nodes are tried again.
     #[error("{node} has not failed (it is {state}); nothing was changed")]
     NotFailed { node: String, state: String },
@@ -165,8 +170,13 @@ const fn word(kind: GivenKind) -> &'static str {
     }
 }
 
-fn ids(nodes: &[NodeId]) -> String {
-    nodes.iter().map(|node| node.0.as_str()).collect::<Vec<_>>().join(", ")
+/// So many columns of a name, and so many names, an error shows.
+const SHOWN: usize = 60;
+const NAMES: usize = 10;
+
+fn some(nodes: &[String]) -> String {
+    let nodes: Vec<String> = nodes.iter().map(|node| short(node, SHOWN)).collect();
+    first_of(&nodes, NAMES)
 }
 
 // What is wrong is said in the failure's own words, in front of 'nothing was changed'; as a source it would be said twice.
@@ -292,13 +302,16 @@ impl Failure {
             ),
             Self::NoSuchNode { .. } => Some("'careen status' lists its nodes"),
             Self::NotRemembered(error) => Some(error.next()),
-            Self::Ambiguous { .. } => Some("name the node by its id"),
+            Self::Ambiguous { .. } => {
+                Some("say more of the id, or the whole id ('docker node ls' lists them)")
+            }
             Self::NotFailed { .. } | Self::CannotSkip { .. } => {
                 Some("'careen why NODE' says what it waits for; 'careen abort' ends the rollout")
             }
             Self::NotThere { .. } => Some(
                 "'careen skip NODE' gives it up; a node that joined since has its turn in the next rollout",
             ),
+            Self::NotPushed { source: NotPushed::Credentials(error), .. } => Some(error.next()),
             Self::Undeliverable(_) | Self::Given(_) | Self::NotPushed { .. } | Self::NotLoaded { .. } => None,
             Self::Refused | Self::Declined | Self::Pass(_) | Self::Output(_) | Self::Json(_) => None,
         }
@@ -346,7 +359,7 @@ fn next_of_backend(error: &BackendError) -> Option<&'static str> {
             "bring the image to a registry that all nodes reach ('careen image push REGISTRY', from a machine that has it), \
              and name it with that registry: --image. If it asks for a password: 'docker login'",
         ),
-        BackendError::Credentials(_) => Some("'docker login REGISTRY' stores them anew"),
+        BackendError::Credentials(error) => Some(error.next()),
         BackendError::Over { .. } | BackendError::Refused { .. } | BackendError::Corrupt { .. } => None,
     }
 }

@@ -2,6 +2,8 @@
 
 use crate::backend::{EndedNode, Record, Rollouts, Summary};
 use crate::exit::Exit;
+use crate::named::{Shortened, both, called};
+use crate::parity::Parity;
 use crate::render::text::{first_of, short};
 use careen_planner::rollout::{Control, NodeResult};
 use careen_planner::{JobKey, JobRole, RolloutId};
@@ -42,6 +44,7 @@ fn summary(history: &History) -> Summary {
             files: history.files.clone(),
             sha256: history.sha256.clone(),
             before: history.before.clone(),
+            parity: Parity::of(&history.nodes, &history.results),
         }),
     }
 }
@@ -131,7 +134,10 @@ pub fn find_over<'a>(known: &'a [Summary], given: &str) -> Result<&'a Summary, N
 pub fn find_rollout<'a>(known: &'a [Summary], given: &str) -> Result<&'a Summary, NotRemembered> {
     let id = |summary: &&Summary| summary.spec.id.to_string();
     let given = given.to_owned();
-    let found = called(known, &given, |summary| [summary.spec.id.as_str(), summary.spec.id.as_str()]);
+    let found = called(known, &given, Shortened::Ids, |summary| {
+        let id = summary.spec.id.as_str();
+        [id, id]
+    });
     match &found[..] {
         [one] => Ok(one),
         [] => Err(NotRemembered::Rollout { given }),
@@ -141,56 +147,12 @@ pub fn find_rollout<'a>(known: &'a [Summary], given: &str) -> Result<&'a Summary
 
 /// The node of a rollout that is over, by its id or name.
 pub fn find_node<'a>(summary: &'a Summary, given: &str) -> Result<&'a EndedNode, NotRemembered> {
-    let name = |node: &&EndedNode| format!("{} ({})", node.hostname, node.node);
+    let name = |node: &&EndedNode| both(&node.hostname, &node.node.0);
     let given = given.to_owned();
-    let found = called(&summary.nodes, &given, |node| [node.node.0.as_str(), node.hostname.as_str()]);
+    let found = called(&summary.nodes, &given, Shortened::IdsAndNames, |node| [&node.node.0, &node.hostname]);
     match &found[..] {
         [one] => Ok(one),
         [] => Err(NotRemembered::Node { rollout: summary.spec.id.clone(), given }),
         several => Err(NotRemembered::Several { given, names: several.iter().map(name).collect() }),
-    }
-}
-
-/// Those that are called so, by one of their names, the id first: the one with this id, else all with this name, else all of which
-/// a name begins so.
-fn called<'a, T>(all: &'a [T], given: &str, names: impl Fn(&T) -> [&str; 2]) -> Vec<&'a T> {
-    if given.is_empty() {
-        return Vec::new();
-    }
-    let of = |fits: &dyn Fn(&str) -> bool| {
-        all.iter().filter(|one| names(one).into_iter().any(fits)).collect::<Vec<_>>()
-    };
-    if let Some(one) = all.iter().find(|one| names(one)[0] == given) {
-        return vec![one];
-    }
-    let exact = of(&|name| name == given);
-    if exact.is_empty() { of(&|name| name.starts_with(given)) } else { exact }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_may_be_shortened_as_long_as_one_alone_begins_so() {
-        let nodes =
-            [["id1", "w1"], ["id2", "w10"], ["w11", "m1"], ["x1", "twin"], ["x2", "twin"], ["é1", "é"]];
-        for (given, expected) in [
-            ("w1", &["id1"][..]),
-            ("w10", &["id2"]),
-            ("w11", &["w11"]),
-            ("w", &["id1", "id2", "w11"]),
-            ("m", &["w11"]),
-            ("id", &["id1", "id2"]),
-            ("twin", &["x1", "x2"]),
-            ("t", &["x1", "x2"]),
-            ("é1", &["é1"]),
-            ("", &[]),
-            ("w1 ", &[]),
-            ("\u{1b}[2J", &[]),
-        ] {
-            let found: Vec<&str> = called(&nodes, given, |node| *node).iter().map(|node| node[0]).collect();
-            assert_eq!(found, expected, "{given}");
-        }
     }
 }

@@ -2,7 +2,8 @@
 //! careen-planner, here as in the controller.
 //!
 //! - [`args`], [`duration`], [`phase_limit`], [`spec`]: flags, and the rollout that they describe; [`given`], [`delivery`]: what hosts get besides the
-//!   image; [`registry`], [`push`]: credentials, and images on their way to a registry; [`carried`], [`load`]: the image in the program
+//!   image; [`registry`], [`credential_helper`], [`push`]: credentials, and images on their way to a registry; [`carried`], [`load`]: the
+//!   image in the program
 //! - [`complete`]: what may stand where somebody types
 //! - [`mod@file`]: a rollout in a file (`careen.yaml`)
 //! - [`plugin`], [`call`]: how docker calls careen, and the words of a call before they are read
@@ -14,6 +15,8 @@
 //! - [`render`]: all that is shown, as text and as JSON; [`console`]: the terminal
 //! - [`filter`]: which rollouts are listed
 //! - [`past`]: how long the same work took before; [`known`]: what is known of rollouts; [`flags`]: how one was asked for
+//! - [`named`]: which node or rollout is meant
+//! - [`parity`]: which nodes ended with other versions than the first one
 //! - [`exit`], [`error`]: how a call ends
 //!
 //! The pages, the JSON and the exit codes are documented in docs/cli.md.
@@ -26,6 +29,7 @@ pub mod commands;
 pub mod complete;
 pub mod connect;
 pub mod console;
+pub mod credential_helper;
 pub mod delivery;
 mod docker_config;
 pub mod docker_context;
@@ -44,6 +48,8 @@ pub mod known;
 pub mod left;
 pub mod load;
 mod log;
+pub mod named;
+pub mod parity;
 pub mod past;
 pub mod phase_limit;
 pub mod plugin;

@@ -1,6 +1,7 @@
 //! `careen`: reads the command line and the environment, and says how it ended.
 
 use careen_cli::args::{Cli, Command, Format, ImageCommand};
+use careen_cli::call::hosts_together;
 use careen_cli::commands::Session;
 use careen_cli::complete::{self, Sought, live, script};
 use careen_cli::connect::{self, Managers, Surroundings};
@@ -56,7 +57,8 @@ fn carry_out(words: Vec<OsString>, format: &mut Format, console: &mut Process) -
         // Without it careen ends a little later.
         let _best_effort = socket::end_with_docker(&address);
     }
-    let cli = parse(&call, &call.words, format)?;
+    let words = hosts_together(&call.words, &Cli::command());
+    let cli = parse(&call, &words, format)?;
     if let Command::Completion { shell } = cli.command {
         std::io::stdout().write_all(&script::of(shell, &mut Cli::command()))?;
         return Ok(Exit::Done);

@@ -1,13 +1,12 @@
 //! Credentials for registries, where docker keeps them: its config file, or a program that it names.
 
+use crate::credential_helper::{self, HelperFailed, Login};
 use crate::docker_config::{self, Unreadable};
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE};
 use careen_engine::RegistryAuth;
 use serde_json::{Value, json};
-use std::io::{self, Write};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
 
 /// How docker's own registry is called in its config file.
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";
@@ -32,19 +31,16 @@ pub enum CredentialsError {
     },
 }
 
-/// What is wrong with a program that has credentials.
-#[derive(Debug, thiserror::Error)]
-#[expect(missing_docs, reason = "the fields' names say it")]
-pub enum HelperFailed {
-    /// It does not start, or its answer cannot be read.
-    #[error(transparent)]
-    Io(#[from] io::Error),
-    /// In its own words.
-    #[error("{said}")]
-    Said { said: String },
-    /// The parser's words could quote what is in it.
-    #[error("its answer is no JSON")]
-    NoJson,
+impl CredentialsError {
+    /// What to do next.
+    pub const fn next(&self) -> &'static str {
+        match self {
+            Self::File { .. } | Self::Entry { .. } => "'docker login REGISTRY' stores them anew",
+            Self::Helper { .. } => {
+                "docker's config.json names the program (credHelpers, credsStore): install it, or take its name out and type 'docker login REGISTRY'"
+            }
+        }
+    }
 }
 
 /// Where docker keeps credentials.
@@ -126,44 +122,17 @@ fn host(server: &str) -> &str {
     server.split('/').next().unwrap_or(server)
 }
 
-/// Asks a program (docker-credential-helpers: the server on its standard input, JSON on its output).
+/// Asks a program.
 fn ask(helper: &str, server: &str) -> Result<Option<Value>, CredentialsError> {
-    let failed = |source: HelperFailed| CredentialsError::Helper {
+    let login = credential_helper::ask(helper, server).map_err(|source| CredentialsError::Helper {
         helper: helper.to_owned(),
         registry: server.to_owned(),
         source,
-    };
-    let spawned = Command::new(format!("docker-credential-{helper}"))
-        .arg("get")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn();
-    let mut program = spawned.map_err(|error| failed(error.into()))?;
-    if let Some(mut input) = program.stdin.take() {
-        // One that does not read it says so in its own words.
-        let _best_effort = input.write_all(server.as_bytes());
-    }
-    let output = program.wait_with_output().map_err(|error| failed(error.into()))?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    if !output.status.success() {
-        let none = text.contains("credentials not found");
-        // A program that fails prints its error there, and no credentials.
-        return if none {
-            Ok(None)
-        } else {
-            Err(failed(HelperFailed::Said { said: text.trim().to_owned() }))
-        };
-    }
-    let answer: Value = serde_json::from_str(&text).map_err(|_| failed(HelperFailed::NoJson))?;
-    let field = |name: &str| answer.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
-    Ok(match (field("Username"), field("Secret")) {
-        (Some("<token>"), Some(token)) => Some(json!({ "identitytoken": token, "serveraddress": server })),
-        (Some(username), Some(password)) => {
-            Some(json!({ "username": username, "password": password, "serveraddress": server }))
-        }
-        (_, _) => None,
-    })
+    })?;
+    Ok(login.map(|Login { username, secret }| match username.as_str() {
+        "<token>" => json!({ "identitytoken": secret, "serveraddress": server }),
+        _ => json!({ "username": username, "password": secret, "serveraddress": server }),
+    }))
 }
 
 #[cfg(test)]

@@ -19,15 +19,15 @@ use careen_planner::rollout::Ask;
 use careen_planner::spec::UnlockKey;
 use careen_planner::{ControllerId, NodeId, Observed, RolloutId, Spec};
 use careen_swarm::{
-    ControllerTask, Draft, GivenKind, Inquiry, Key, NotGivenBack, Possession, RequestError, Stored, Swarm,
-    SwarmCluster, SwarmError, Verification, controller_name, inquiry_name, place_of_a_new_one,
+    ControllerTask, Draft, GivenKind, Inquiry, Key, NotGivenBack, Patience, Possession, RequestError, Stored,
+    Swarm, SwarmCluster, SwarmError, Verification, controller_name, inquiry_name, place_of_a_new_one,
 };
 use jiff::Timestamp;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::ops::ControlFlow;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long one reading of a node's log may take: the call hangs when its host is frozen.
 const LOG_LIMIT: Duration = Duration::from_secs(5);
@@ -48,6 +48,8 @@ pub struct SwarmBackend {
     bell: Option<Bell>,
     /// Who can be asked when this manager cannot.
     managers: Managers,
+    /// When the inquiry under way was begun.
+    asked_at: Instant,
 }
 
 impl SwarmBackend {
@@ -65,6 +67,7 @@ impl SwarmBackend {
             credentials: Credentials::default(),
             bell: None,
             managers,
+            asked_at: Instant::now(),
         };
         Ok((backend, passed))
     }
@@ -368,14 +371,21 @@ impl Backend for SwarmBackend {
         self.swarm.all_nodes().map_err(|error| self.unanswered(&error))
     }
 
-    fn inquire(
+    fn inquire(&mut self, inquiry: &Inquiry) -> Result<Vec<NotGivenBack>, BackendError> {
+        let auth = self.auth_of(&inquiry.spec, &inquiry.spec.image)?;
+        self.asked_at = Instant::now();
+        self.swarm.inquire(inquiry, auth.as_ref()).map_err(|error| self.refused(error))
+    }
+
+    fn hear(
         &mut self,
         inquiry: &Inquiry,
         roll: &mut Roll,
         tick: &mut dyn FnMut(&Roll) -> ControlFlow<()>,
-    ) -> Result<Vec<NotGivenBack>, BackendError> {
-        let auth = self.auth_of(&inquiry.spec, &inquiry.spec.image)?;
-        self.swarm.inquire(inquiry, auth.as_ref(), roll, tick).map_err(|error| self.refused(error))
+    ) -> Result<(), BackendError> {
+        let patience = if self.managers.are_several() { Patience::Some } else { Patience::Endless };
+        let heard = self.swarm.hear(inquiry, self.asked_at, patience, roll, tick);
+        heard.map_err(|error| self.unanswered(&error))
     }
 
     fn end_inquiry(&mut self, id: &RolloutId) -> Result<Vec<NotGivenBack>, BackendError> {

@@ -500,6 +500,93 @@ fn whoever_follows_logs_goes_on_with_another_manager_or_is_told_that_there_is_no
     assert!(sim.err().contains(told), "{}", sim.err());
 }
 
+const GONE: &str =
+    "no docker engine listens at tcp://m1:2376; trying the next host\nasking the manager m2 from now on\n";
+
+#[test]
+fn whoever_follows_the_controllers_log_goes_on_with_another_manager() {
+    let sim = swarm(2);
+    sim.0.borrow_mut().interrupt_at = Some(15);
+    assert_eq!(exit(sim.call("run --image update --yes --monitor 5s")), 1);
+    sim.0.borrow_mut().interrupt_at = None;
+    sim.0.borrow_mut().away = true;
+    assert_eq!(exit(sim.call("logs --controller -f")), 7, "nobody else was named");
+    sim.0.borrow_mut().another = Some("m2".to_owned());
+    assert_eq!(exit(sim.call("logs --controller")), 7, "who does not follow is told, and may ask again");
+    assert_eq!(exit(sim.call("logs --controller -f")), 0, "{}", sim.err());
+    let log = sim.err();
+    let behind = log.strip_prefix(GONE).unwrap_or_else(|| panic!("{log}"));
+    assert!(behind.starts_with("careen-controller: works on it"), "{log}");
+}
+
+#[test]
+fn a_local_controller_goes_on_over_another_manager() {
+    let sim = swarm(2);
+    sim.0.borrow_mut().another = Some("m2".to_owned());
+    sim.0.borrow_mut().at(|shared| {
+        let has_begun = shared.err.contains("w1: running");
+        shared.away = has_begun;
+        has_begun
+    });
+    assert_eq!(exit(sim.call("run --image update --local --yes --monitor 5s")), 0, "{}", sim.err());
+    let told = "the swarm does not answer: m1 is gone; trying again\nasking the manager m2 from now on\n";
+    assert_eq!(sim.err().matches(told).count(), 1, "{}", sim.err());
+    assert!(sim.out().ends_with("is done: 3 of 3 nodes done\n"), "{}", sim.out());
+    assert_eq!(violations(&sim), Vec::<String>::new());
+}
+
+#[test]
+fn answers_are_heard_from_another_manager_when_the_one_that_was_asked_goes_away() {
+    let ask = |another: Option<&str>| {
+        let sim = swarm(1);
+        sim.0.borrow_mut().heard = vec![(1, answers("m1", 0, 1.into())), (8, answers("w1", 0, 2.into()))];
+        sim.0.borrow_mut().another = another.map(str::to_owned);
+        sim.0.borrow_mut().at(|shared| {
+            shared.away = shared.world.now >= shared.asked_at + 3;
+            shared.away
+        });
+        (exit(sim.call("ask --image update")), sim)
+    };
+    let (code, sim) = ask(Some("m2"));
+    assert_eq!(code, 0, "{}", sim.err());
+    assert_eq!(sim.out(), "m1  exit 0  1\nw1  exit 0  2\n2 of 2 hosts answered\n");
+    assert!(sim.err().contains(GONE), "{}", sim.err());
+    assert_eq!(sim.0.borrow().ended_inquiries, 1);
+    let (code, sim) = ask(None);
+    assert_eq!(code, 7, "{}", sim.err());
+}
+
+#[test]
+fn as_much_of_an_id_is_enough_as_no_other_one_begins_with() {
+    let sim = swarm(2);
+    sim.0.borrow_mut().heard = vec![(1, answers("m1", 0, 1.into()))];
+    assert_eq!(exit(sim.call("ask --image update --node m")), 0, "{}", sim.err());
+    assert_eq!(sim.0.borrow().inquiry.as_ref().unwrap().placement.constraints, ["node.id==m1"]);
+    assert_eq!(exit(sim.call("plan --image update --node m")), 0);
+    assert!(sim.out().contains("m1 (manager") && !sim.out().contains("w1 (worker"), "{}", sim.out());
+    assert_eq!(exit(sim.call("plan --image update --exclude m")), 0);
+    assert!(sim.out().contains("left out: m1"), "{}", sim.out());
+    sim.0.borrow_mut().interrupt_at = Some(15);
+    assert_eq!(exit(sim.call("run --image update --yes --monitor 5s")), 1);
+    for command in [
+        "why w",
+        "logs w",
+        "skip w",
+        "retry w",
+        "restore w",
+        "ask --image update --node w",
+        "plan --image update --node w",
+        "plan --image update --exclude w",
+    ] {
+        let error = sim.call(command).unwrap_err();
+        assert_eq!(error.to_string(), "'w' means several nodes: w1, w2; nothing was changed", "{command}");
+        assert_eq!(error.exit().code(), 2, "{command}");
+    }
+    assert_eq!(exit(sim.call("why m")), 0, "{}", sim.err());
+    assert_eq!(exit(sim.call("skip m")), 0, "{}", sim.err());
+    assert_eq!(exit(sim.call("why ''")), 2);
+}
+
 #[test]
 fn ctrl_c_of_a_local_controller_stops_it_and_another_goes_on() {
     let sim = swarm(2);
@@ -993,7 +1080,7 @@ fn a_run_or_a_node_that_is_not_meant_alone_is_no_answer() {
     let (sim, [first, ..]) = three_rollouts();
     for (words, code, told) in [
         ("show nobody".to_owned(), 2, "the swarm remembers no rollout 'nobody'"),
-        (format!("show {first} w"), 2, "'w' is the name of several, or its beginning: w1 (w1), w2 (w2)"),
+        (format!("show {first} w"), 2, "'w' is the name of several, or its beginning: w1, w2"),
         (format!("show {first} w9"), 2, "has no node 'w9'"),
         (format!("show {}", "x".repeat(10_000)), 2, "xxxxx…'"),
         (format!("show {first} \u{1b}[2J"), 2, "has no node '\\u{1b}[2J'"),

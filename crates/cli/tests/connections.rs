@@ -140,6 +140,21 @@ fn the_first_manager_that_can_be_asked_is_asked_and_the_others_are_named() {
 }
 
 #[test]
+fn hosts_in_front_of_the_command_and_behind_it_are_both_asked() {
+    let engine = Engine::on_tcp(manager("m1"));
+    let nobody = "tcp://127.0.0.1:1";
+    for (front, behind) in [(nobody, engine.host()), (&*engine.host(), nobody.to_owned())] {
+        let said = Caller::new().says(&["--host", front, "status", "--host", &behind]);
+        said.reached();
+        assert_eq!(said.error.contains("trying the next host"), front == nobody, "{}", said.error);
+    }
+    let none = Caller::new().says(&["-H", nobody, "status", &format!("-H={nobody}")]);
+    none.is(7, &["none of the 2 hosts can be asked"]);
+    let said = Caller::new().says(&["--host", nobody, "image", "push", "r.example", "-H", nobody]);
+    said.is(7, &["none of the 2 hosts can be asked"]);
+}
+
+#[test]
 fn the_next_manager_is_one_of_the_same_swarm() {
     let (first, other) = (Engine::on_unix(manager("m1")), Engine::on_tcp(manager("x1").elsewhere()));
     let next = Engine::on_tcp(manager("m2"));

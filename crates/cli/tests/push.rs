@@ -111,3 +111,23 @@ fn a_program_that_fails_is_named_and_nothing_is_pushed() {
         push(DONE, &[], STORE, "#!/bin/sh\necho 'credentials not found in native keychain'\nexit 1\n");
     assert_eq!(output.status.code(), Some(0), "none are needed");
 }
+
+#[test]
+fn a_program_that_is_missing_or_prints_rubbish_is_named_and_its_answer_is_not_shown() {
+    let missing = r#"{"credHelpers":{"r.example:5000":"not-there"}}"#;
+    let named = r#"{"credsStore":"../test"}"#;
+    let rubbish = "#!/bin/sh\necho hush\n";
+    for (config, program, helper, why) in [
+        (missing, PROGRAM, "docker-credential-not-there", "no such program in PATH"),
+        (named, PROGRAM, "docker-credential-../test", "no name of a program"),
+        (STORE, rubbish, "docker-credential-test", "its answer is no JSON"),
+        (STORE, "#!/bin/sh\necho '{}'\n", "docker-credential-test", "no Username and Secret"),
+        (STORE, "#!/bin/sh\nexit 2\n", "docker-credential-test", "said nothing, exit status: 2"),
+    ] {
+        let (output, asked) = push(DONE, &[], config, program);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert!(stderr.contains(helper) && stderr.contains(why) && !stderr.contains("hush"), "{stderr}");
+        assert!(asked.iter().all(|(request, _)| !request.contains("/images/")), "{asked:?}");
+    }
+}

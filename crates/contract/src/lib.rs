@@ -7,6 +7,7 @@
 pub mod answer;
 pub mod cause;
 mod chain;
+pub mod changed;
 pub mod command;
 pub mod entry;
 pub mod errand;

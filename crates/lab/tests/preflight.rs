@@ -10,6 +10,7 @@ mod scene;
 
 use careen_lab::{Poll, Progress, wait_until};
 use scene::{LONG, SEEN, Scene, build};
+use std::time::Duration;
 
 const ALL_ACTIVE: &str = "n1 Active n2 Active n3 Active n4 Active ";
 
@@ -246,7 +247,12 @@ fn the_engine_of_an_autolocked_manager_is_restarted_with_the_key_and_nobody_sees
         assert!(!format!("{ran:?}").contains("SWMKEY"), "{way}");
         assert_ne!(before, scene.sh(name, "cat /run/docker.pid"), "{way}: another engine process");
         assert_eq!(scene.sh(name, &format!("cat {SEEN}")), "0\n", "{way}: the key shows on the host");
-        assert_eq!(scene.sh("n1", "docker secret ls --format '{{.Name}}'"), "mine\n", "{way}");
+        // The end is told while the last agents leave; then the key goes.
+        let gone = wait_until("careen's secret is gone", Duration::from_secs(60), || {
+            let secrets = scene.sh("n1", "docker secret ls --format '{{.Name}}'");
+            Ok(if secrets == "mine\n" { Poll::Ready(()) } else { Poll::Pending(secrets) })
+        });
+        gone.unwrap_or_else(|error| panic!("{way}: {error}"));
     }
 }
 

@@ -15,6 +15,7 @@ use careen_planner::cluster::ActError;
 use careen_planner::observed::ControllerPlace;
 use careen_planner::rollout::{Baseline, Control, GoneMark, GoneNode, NodeResult, RolloutOutcome};
 use careen_planner::{Act, Action, AgentSpec, ControllerId, JobKey, NodeId, Version};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -202,7 +203,9 @@ impl SwarmCluster {
     fn history(&self, outcome: RolloutOutcome, gone: &[GoneNode]) -> Result<History, ActError> {
         let id = &self.spec.id;
         let (_, rollout) = self.swarm.config(&names::rollout(id))?.ok_or(ActError::Gone)?;
-        let results = self.swarm.configs(&[&names::results(id)])?;
+        let mut results = self.swarm.configs(&[&names::results(id)])?;
+        // Whoever ended first is the one that the others are compared with.
+        results.sort_by_cached_key(|config| config.created.parse::<Timestamp>().ok());
         let nodes = self.swarm.nodes()?;
         let spec = decode::spec(&rollout)?;
         let files = match spec.given.files.is_empty() {

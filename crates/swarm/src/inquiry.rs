@@ -13,6 +13,7 @@ use crate::encode;
 use crate::error::SwarmError;
 use crate::look::led;
 use crate::names;
+use crate::patience::{Patience, Silence};
 use crate::rollouts::{RequestError, write_error};
 use careen_contract::errand::Errand;
 use careen_contract::label;
@@ -102,20 +103,42 @@ impl Swarm {
         led(self.nodes()?)
     }
 
-    /// Asks, and hears until the roll is over or `tick` breaks off. `tick` is called at least twice a second. Whatever comes of it,
-    /// [`Swarm::end_inquiry`] follows. Nodes that an inquiry before this one left active, and that cannot be given back, are said.
+    /// Asks. Whatever comes of it, [`Swarm::end_inquiry`] follows. Nodes that an inquiry before this one left active, and that cannot be
+    /// given back, are said.
     pub fn inquire(
         &self,
         inquiry: &Inquiry,
         auth: Option<&RegistryAuth>,
-        roll: &mut Roll,
-        tick: &mut dyn FnMut(&Roll) -> ControlFlow<()>,
     ) -> Result<Vec<NotGivenBack>, RequestError> {
         // What others left is in nobody's way; it is told where it cannot be mended.
         let left = self.sweep_inquiries().unwrap_or_default();
         self.begin(inquiry, auth)?;
-        self.hear(inquiry, roll, tick);
         Ok(left)
+    }
+
+    /// Hears until the roll is over or `tick` breaks off, of an inquiry that was begun at this moment, over whichever manager. `tick` is
+    /// called at least twice a second. An error when this manager does not answer and there is no patience left with it.
+    pub fn hear(
+        &self,
+        inquiry: &Inquiry,
+        began: Instant,
+        patience: Patience,
+        roll: &mut Roll,
+        tick: &mut dyn FnMut(&Roll) -> ControlFlow<()>,
+    ) -> Result<(), SwarmError> {
+        let (sender, receiver) = channel();
+        follow(self.shared(), names::inquiry(&inquiry.spec.id), inquiry.limit, sender.clone());
+        Hearing {
+            swarm: self,
+            service: names::inquiry(&inquiry.spec.id),
+            sender,
+            receiver,
+            began,
+            silence: Silence::new(patience),
+            over: BTreeMap::new(),
+            read_once_more: BTreeSet::new(),
+        }
+        .until_over(roll, tick)
     }
 
     /// Gives back the nodes that were made active for it, and takes away what was brought. Which could not be given back is said. The
@@ -150,21 +173,6 @@ impl Swarm {
             self.update(Kind::Services, &raw, &service).map_err(|error| write_error(&name, &error))?;
         }
         Ok(())
-    }
-
-    fn hear(&self, inquiry: &Inquiry, roll: &mut Roll, tick: &mut dyn FnMut(&Roll) -> ControlFlow<()>) {
-        let (sender, receiver) = channel();
-        follow(self.shared(), names::inquiry(&inquiry.spec.id), inquiry.limit, sender.clone());
-        Hearing {
-            swarm: self,
-            service: names::inquiry(&inquiry.spec.id),
-            sender,
-            receiver,
-            began: Instant::now(),
-            over: BTreeMap::new(),
-            read_once_more: BTreeSet::new(),
-        }
-        .until_over(roll, tick);
     }
 
     /// Gives nodes back and takes everything of an inquiry away. A node that could not be given back keeps its service, which says
@@ -289,6 +297,8 @@ struct Hearing<'a> {
     sender: Sender<Came>,
     receiver: Receiver<Came>,
     began: Instant,
+    /// Whether the manager answers.
+    silence: Silence,
     /// When a task was first seen to be over.
     over: BTreeMap<String, Duration>,
     /// Tasks whose logs are, or were, read by themselves.
@@ -296,17 +306,22 @@ struct Hearing<'a> {
 }
 
 impl Hearing<'_> {
-    fn until_over(mut self, roll: &mut Roll, tick: &mut dyn FnMut(&Roll) -> ControlFlow<()>) {
+    fn until_over(
+        mut self,
+        roll: &mut Roll,
+        tick: &mut dyn FnMut(&Roll) -> ControlFlow<()>,
+    ) -> Result<(), SwarmError> {
         let (mut tasks_at, mut nodes_at) = (TASKS, NODES);
         loop {
             let now = self.began.elapsed();
             roll.tick(now);
             if roll.is_over(now) || tick(roll).is_break() {
-                return;
+                return Ok(());
             }
             // A manager that does not answer may do so again before the limit, which ends the waiting in any case.
             if now >= tasks_at {
-                let _asked_again = self.look_at_tasks(roll);
+                let looked = self.look_at_tasks(roll);
+                self.silence.bear(looked, self.began.elapsed())?;
                 tasks_at = next(now, self.began.elapsed(), TASKS);
             }
             if now >= nodes_at {

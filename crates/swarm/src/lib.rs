@@ -2,7 +2,7 @@
 //!
 //! - [`Swarm`]: a manager's engine. For whoever submits, steers and lists rollouts.
 //! - [`SwarmCluster`]: the same for one rollout, as a controller needs it ([`careen_planner::cluster::Cluster`]).
-//! - `decode`, `encode`, `logs`, `answers`, `history`: pure, tested with what a real swarm answered.
+//! - `decode`, `encode`, `logs`, `answers`, `history`, `patience`: pure, tested with what a real swarm answered.
 //! - `look`, `act`, `rollouts`, `deliver`, `reports`, `inquiry`: they ask and write, and decide nothing.
 //!
 //! What lies where in the swarm: docs/rollout-state-in-swarm.md.
@@ -23,6 +23,7 @@ mod key;
 mod logs;
 mod look;
 mod names;
+mod patience;
 mod possessions;
 mod remains;
 mod reports;
@@ -46,6 +47,7 @@ pub use history::{
 pub use inquiry::{Inquiry, NotGivenBack};
 pub use key::Key;
 pub use names::{REGISTRY_FILE, inquiry as inquiry_name};
+pub use patience::Patience;
 pub use possessions::{Possession, PossessionKind};
 pub use remains::Stored;
 pub use rollouts::{Order, RequestError, Rollout};

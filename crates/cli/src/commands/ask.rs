@@ -1,7 +1,7 @@
 //! `ask`: a question to hosts, and their answers. There is no rollout: nothing is locked, labelled or drained.
 
-use super::Session;
 use super::run::{called, unfit, wanted_of};
+use super::{Session, whole_ids};
 use crate::args::AskArgs;
 use crate::backend::{Backend, BackendError};
 use crate::console::Console;
@@ -36,9 +36,10 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         }
         let AskArgs { image, given, command, .. } = args;
         let of_question = |id, image: &str| spec::of_question(args, id, image);
-        let Draft { spec, files, .. } = self.drafted(image.as_deref(), given, command, of_question)?;
+        let Draft { mut spec, files, .. } = self.drafted(image.as_deref(), given, command, of_question)?;
         self.look_for_the_command(&spec, &files)?;
         let observed = Observed { nodes: self.backend.nodes()?, ..Observed::default() };
+        spec.selection.nodes = whole_ids(&observed.nodes, &spec.selection.nodes)?;
         let called = Roll::call(&observed, &spec, args.activate, args.timeout);
         let (mut roll, placement) = called.map_err(|why| Failure::CannotAsk { why: Box::new(why) })?;
         self.may_activate(&placement, &roll, args.yes)?;
@@ -55,8 +56,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         // What came is shown before what was brought is removed, which takes as long as the agents take to end.
         let shown = heard.and_then(|()| self.show(&Answers { inquiry: &inquiry.spec.id, roll: &roll }));
         if was_asked {
-            let left = self.backend.end_inquiry(&inquiry.spec.id)?;
-            self.tell_who_stays_active(&left)?;
+            self.end_inquiry(&inquiry)?;
         }
         shown?;
         Ok(if self.console.interrupted() { Exit::Other } else { exit_of(&roll) })
@@ -99,12 +99,19 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         }
         self.show(&OnTheWay::Asking { hosts, inquiry: &inquiry.spec.id })?;
         self.console.catch_interrupts()?;
+        let left = self.backend.inquire(inquiry)?;
+        let mut said = self.console.now();
+        self.answered(true, |session| session.hear(inquiry, roll, &mut said))?;
+        self.tell_who_stays_active(&left)
+    }
+
+    /// Hears answers from the manager that is asked now.
+    fn hear(&mut self, inquiry: &Inquiry, roll: &mut Roll, said: &mut Duration) -> Result<(), Failure> {
         let Self { backend, console, format, .. } = self;
-        let mut said = console.now();
         let mut failed = None;
         let mut tick = |roll: &Roll| {
-            if console.now() >= said + SAY_WHO_IS_AWAITED {
-                said = console.now();
+            if console.now() >= *said + SAY_WHO_IS_AWAITED {
+                *said = console.now();
                 let awaited = roll.asked().iter().filter_map(awaited).take(MOST_NAMED);
                 let told =
                     awaited.map(|(host, why)| print(&OnTheWay::WaitsFor { host, why }, *format, *console));
@@ -115,14 +122,28 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
                 false => ControlFlow::Continue(()),
             }
         };
-        let left = backend.inquire(inquiry, roll, &mut tick)?;
+        let heard = backend.hear(inquiry, roll, &mut tick);
         if let Some(failure) = failed {
             return Err(failure);
         }
+        Ok(heard?)
+    }
+
+    /// Removes what was brought, over whichever manager answers.
+    pub(super) fn end_inquiry(&mut self, inquiry: &Inquiry) -> Result<(), Failure> {
+        let id = &inquiry.spec.id;
+        let left = match self.backend.end_inquiry(id) {
+            Ok(left) => left,
+            // Also behind Ctrl-C: nothing is to stay.
+            Err(error) => {
+                self.ask_elsewhere(error.into())?;
+                self.backend.end_inquiry(id)?
+            }
+        };
         self.tell_who_stays_active(&left)
     }
 
-    pub(super) fn tell_who_stays_active(&mut self, left: &[NotGivenBack]) -> Result<(), Failure> {
+    fn tell_who_stays_active(&mut self, left: &[NotGivenBack]) -> Result<(), Failure> {
         for one in left {
             self.show(&OnTheWay::NodeStaysActive(one))?;
         }

@@ -33,7 +33,7 @@ pub(super) struct Following {
     /// How far the nodes' logs were read: of which agent, and to which place.
     places: BTreeMap<NodeId, (JobKey, LogPlace)>,
     tails: Tails,
-    silent: bool,
+    pub(super) silent: bool,
 }
 
 impl Following {
@@ -63,9 +63,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
                     self.saw(&mut following, &observed)?
                 }
                 Err(BackendError::NoManager(away)) => {
-                    // The engine that is asked may be the one that is being restarted.
-                    self.unavailable(&mut following, &away.to_string())?;
-                    self.ask_another(&mut following)?;
+                    self.is_away(&mut following, &away.to_string())?;
                     Verdict::GoesOn
                 }
                 Err(error) => return Err(error.into()),
@@ -110,13 +108,6 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         }
         self.wipe(following)?;
         self.show(&Note::Unavailable { why })
-    }
-
-    /// Asks the next of the managers that were named, if there is one that can be asked.
-    fn ask_another(&mut self, following: &mut Following) -> Result<(), Failure> {
-        let Some(manager) = self.backend.ask_another() else { return Ok(()) };
-        following.silent = false;
-        self.show(&Note::AsksAnother { manager: &manager })
     }
 
     /// Keeps the last lines of nodes at work. A log that cannot be read now is read at the next look.
@@ -173,8 +164,10 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         };
         // Between the last look and the end something may have moved: the history knows.
         let standing = with_history(standing, summary.as_ref());
-        let nodes = summary.map(|summary| summary.nodes).unwrap_or_default();
-        self.show(&Ended { standing: &standing, outcome, tails: &following.tails, nodes: &nodes })?;
+        let (nodes, record) = summary.map(|summary| (summary.nodes, summary.record)).unwrap_or_default();
+        let parity = record.as_ref().and_then(|record| record.parity.as_ref());
+        let (standing, tails) = (&standing, &following.tails);
+        self.show(&Ended { standing, outcome, tails, nodes: &nodes, parity })?;
         Ok(exit_of(outcome))
     }
 }

@@ -55,8 +55,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
             let heard = self.ask_and_hear(&inquiry, &mut roll);
             // What the service has printed goes with it.
             let printed = heard.and_then(|()| self.print_answered(&inquiry.spec.id, wanted));
-            let left = self.backend.end_inquiry(&inquiry.spec.id)?;
-            self.tell_who_stays_active(&left)?;
+            self.end_inquiry(&inquiry)?;
             printed?;
         }
         let asked = roll.asked().first();

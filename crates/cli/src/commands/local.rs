@@ -17,26 +17,57 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// A cluster whose last look others can have, too.
-struct Shared<C> {
+/// A cluster over the manager that is asked now.
+struct Asked<C> {
     cluster: C,
+    /// How long the clocks of those before it ran: a controller's time goes on.
+    before: Duration,
+}
+
+impl<C: Cluster> Asked<C> {
+    const fn new(cluster: C) -> Self {
+        Self { cluster, before: Duration::ZERO }
+    }
+
+    fn now(&self) -> Duration {
+        self.before + self.cluster.now()
+    }
+
+    /// Over another manager from now on.
+    fn ask(&mut self, cluster: C) {
+        self.before = self.now().saturating_sub(cluster.now());
+        self.cluster = cluster;
+    }
+}
+
+/// A cluster whose manager others can replace, and whose last look they can have.
+struct Shared<C> {
+    asked: Rc<RefCell<Asked<C>>>,
     last: Rc<RefCell<Option<Observed>>>,
 }
 
 impl<C: Cluster> Cluster for Shared<C> {
     fn observe(&mut self) -> Result<Observed, Unseen> {
-        let observed = self.cluster.observe()?;
+        let observed = self.asked.borrow_mut().cluster.observe()?;
         *self.last.borrow_mut() = Some(observed.clone());
         Ok(observed)
     }
 
     fn act(&mut self, act: &Act) -> Result<(), ActError> {
-        self.cluster.act(act)
+        self.asked.borrow_mut().cluster.act(act)
     }
 
     fn now(&self) -> Duration {
-        self.cluster.now()
+        self.asked.borrow().now()
     }
+}
+
+/// What is done between two passes is done with this.
+struct Between<C> {
+    me: ControllerId,
+    asked: Rc<RefCell<Asked<C>>>,
+    last: Rc<RefCell<Option<Observed>>>,
+    clock: Clock,
 }
 
 /// When it is looked next.
@@ -58,16 +89,16 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
     pub(super) fn follow_here(&mut self, spec: Spec) -> Result<Exit, Failure> {
         let me = self.new_controller()?;
         let last = Rc::new(RefCell::new(None));
-        let cluster = self.backend.cluster(&spec.id, &me)?;
-        let mut cluster = Shared { cluster, last: Rc::clone(&last) };
+        let asked = Rc::new(RefCell::new(Asked::new(self.backend.cluster(&spec.id, &me)?)));
+        let mut cluster = Shared { asked: Rc::clone(&asked), last: Rc::clone(&last) };
         let mut controller = Controller::new(me.clone(), spec.clone());
         let mut following = Following::new(spec);
         let mut left = None;
-        let mut clock =
-            Clock { pace: Pace::default(), bell: self.backend.bell(), looked: self.console.now() };
+        let clock = Clock { pace: Pace::default(), bell: self.backend.bell(), looked: self.console.now() };
+        let mut between = Between { me: me.clone(), asked, last: Rc::clone(&last), clock };
         self.console.catch_interrupts()?;
         let end = run(&mut controller, &mut cluster, |passed| {
-            left = self.between_passes(&mut following, &last, &mut clock, passed).err();
+            left = self.between_passes(&mut following, &mut between, passed).err();
             left.is_none()
         });
         let end = match end {
@@ -129,15 +160,15 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
     fn between_passes(
         &mut self,
         following: &mut Following,
-        last: &RefCell<Option<Observed>>,
-        clock: &mut Clock,
+        between: &mut Between<B::Cluster>,
         passed: Result<&(Pass, Vec<Done>), &Unseen>,
     ) -> Result<(), Left> {
         let now = self.console.now();
+        let clock = &mut between.clock;
         let pause = clock.pace.after(passed, now, now.saturating_sub(clock.looked));
         match passed {
             Ok((_, done)) => {
-                let observed = last.borrow_mut().take();
+                let observed = between.last.borrow_mut().take();
                 let saw = observed.map(|observed| self.saw(following, &observed)).transpose();
                 let busy = done.iter().any(|done| !matches!(done.act.action, Action::Beat { .. }));
                 match saw.map_err(Left::Failed)? {
@@ -145,11 +176,35 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
                     Some(Verdict::Paused | Verdict::GoesOn | Verdict::Over(_) | Verdict::Removed) | None => {}
                 }
             }
-            Err(away) => self.unavailable(following, &away.to_string()).map_err(Left::Failed)?,
+            Err(unseen) => self.cannot_see(following, between, unseen).map_err(Left::Failed)?,
         }
+        let clock = &mut between.clock;
         self.console.wait_for(pause, clock.bell.as_ref());
         clock.looked = self.console.now();
         if self.console.interrupted() { Err(Left::Interrupted) } else { Ok(()) }
+    }
+
+    /// Says it, and goes on over another manager where one was named.
+    fn cannot_see(
+        &mut self,
+        following: &mut Following,
+        between: &Between<B::Cluster>,
+        unseen: &Unseen,
+    ) -> Result<(), Failure> {
+        let why = unseen.to_string();
+        match unseen {
+            Unseen::Corrupt { .. } => self.unavailable(following, &why)?,
+            Unseen::Away { .. } => {
+                let rollout = following.follower.spec().id.clone();
+                // One that went away meanwhile is found out by the next look.
+                if self.is_away(following, &why)?
+                    && let Ok(cluster) = self.backend.cluster(&rollout, &between.me)
+                {
+                    between.asked.borrow_mut().ask(cluster);
+                }
+            }
+        }
+        Ok(())
     }
 
     fn left(&mut self, mut following: Following, left: Option<Left>) -> Result<Exit, Failure> {

@@ -1,12 +1,13 @@
 //! `logs`: what the hosts printed, as it comes.
 
 use super::host_log::HostLog;
-use super::{Session, find};
+use super::{Session, find, several};
 use crate::args::LogsArgs;
 use crate::backend::{Backend, BackendError, EndedNode, LogPlace, LogRead, Speaker};
 use crate::console::Console;
 use crate::error::Failure;
 use crate::exit::Exit;
+use crate::named::{Shortened, both, called};
 use crate::render::events::{ControllerLogged, Logged};
 use crate::render::notes::Note;
 use crate::render::print;
@@ -41,24 +42,13 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         }
         let mut reading = Reading::default();
         loop {
-            let standing = match self.standing(&spec) {
-                Ok((standing, _)) => standing,
-                Err(failure) if args.follow => {
-                    self.ask_another_instead(failure)?;
-                    // Two managers that both have no leader would be asked in turn without a rest.
-                    self.console.wait(INTERVAL);
-                    if self.console.interrupted() {
-                        return Ok(Exit::Done);
-                    }
-                    continue;
-                }
-                Err(failure) => return Err(failure),
-            };
+            let standing = self.answered(args.follow, |session| session.standing(&spec))?;
+            let Some((standing, _)) = standing else { return Ok(Exit::Done) };
             if standing.is_over() {
                 return Ok(Exit::Done);
             }
             let nodes: Vec<&NodeStanding> = match &args.node {
-                Some(given) => vec![find(&standing, given)?],
+                Some(given) => vec![find(&standing, given, Shortened::IdsAndNames)?],
                 None => standing.nodes.iter().collect(),
             };
             let widest = nodes.iter().map(|node| width(&node.hostname)).max().unwrap_or(0);
@@ -90,14 +80,6 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         }
     }
 
-    /// Asks the next of the managers that were named, when this one went away and another can be asked.
-    fn ask_another_instead(&mut self, failure: Failure) -> Result<(), Failure> {
-        let Failure::Backend(BackendError::NoManager(away)) = &failure else { return Err(failure) };
-        let Some(manager) = self.backend.ask_another() else { return Err(failure) };
-        self.show(&Note::PassedOver { why: &away.to_string() })?;
-        self.show(&Note::AsksAnother { manager: &manager })
-    }
-
     /// Of a rollout that is over the swarm has no logs any more.
     fn logs_lie_on_hosts(&mut self, args: &LogsArgs) -> Result<Exit, Failure> {
         let last = self.rollouts()?.into_iter().next().ok_or(Failure::NoRollout)?;
@@ -106,12 +88,20 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
             self.show(&Note::ControllersLogIsGone { rollout })?;
             return Ok(Exit::Other);
         }
-        let asked = |node: &&EndedNode| {
-            args.node.as_ref().is_none_or(|given| node.node.0 == *given || node.hostname == *given)
+        let nodes: Vec<&EndedNode> = match &args.node {
+            Some(given) => {
+                called(&last.nodes, given, Shortened::IdsAndNames, |node| [&node.node.0, &node.hostname])
+            }
+            None => last.nodes.iter().collect(),
         };
-        let nodes: Vec<&EndedNode> = last.nodes.iter().filter(asked).collect();
-        if let (Some(given), true) = (&args.node, nodes.is_empty()) {
-            return Err(Failure::NoSuchNode { rollout: rollout.clone(), given: given.clone() });
+        match (&args.node, &nodes[..]) {
+            (Some(given), []) => {
+                return Err(Failure::NoSuchNode { rollout: rollout.clone(), given: given.clone() });
+            }
+            (Some(given), [_, _, ..]) => {
+                return Err(several(given, nodes.iter().map(|node| both(&node.hostname, &node.node.0))));
+            }
+            (Some(_), [_]) | (None, _) => {}
         }
         if let (Some(_), [one]) = (&args.node, &nodes[..])
             && let Some(transaction) = &one.transaction
@@ -130,16 +120,10 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
     fn log_of_controller(&mut self, rollout: &RolloutId, follow: bool) -> Result<Exit, Failure> {
         let (mut place, mut lines) = (LogPlace::default(), 0);
         loop {
-            let (console, format) = (&mut *self.console, self.format);
-            let mut printed = Ok(());
-            let read = self.backend.logs(Speaker::Controller(rollout), &mut place, &mut |line| {
-                if printed.is_ok() {
-                    lines += 1;
-                    printed = print(&ControllerLogged { rollout, line: &line }, format, console);
-                }
-            });
-            printed?;
-            let whole = read? == LogRead::Whole;
+            let read =
+                self.answered(follow, |session| session.print_controller(rollout, &mut place, &mut lines));
+            let Some(read) = read? else { return Ok(Exit::Done) };
+            let whole = read == LogRead::Whole;
             if whole && !follow {
                 if lines == 0 {
                     self.show(&Note::ControllerSaidNothing { rollout })?;
@@ -148,7 +132,8 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
             }
             if whole {
                 self.console.wait(INTERVAL);
-                if self.backend.active()?.is_none_or(|active| active.id != *rollout) {
+                let active = self.answered(true, |session| Ok(session.backend.active()?))?;
+                if active.flatten().is_none_or(|active| active.id != *rollout) {
                     return Ok(Exit::Done);
                 }
             }
@@ -156,6 +141,25 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
                 return Ok(Exit::Done);
             }
         }
+    }
+
+    /// Prints what is new of the controller.
+    fn print_controller(
+        &mut self,
+        rollout: &RolloutId,
+        place: &mut LogPlace,
+        lines: &mut usize,
+    ) -> Result<LogRead, Failure> {
+        let (console, format) = (&mut *self.console, self.format);
+        let mut printed = Ok(());
+        let read = self.backend.logs(Speaker::Controller(rollout), place, &mut |line| {
+            if printed.is_ok() {
+                *lines += 1;
+                printed = print(&ControllerLogged { rollout, line: &line }, format, console);
+            }
+        });
+        printed?;
+        Ok(read?)
     }
 
     /// Prints what is new of one node, as far as it can be read now.

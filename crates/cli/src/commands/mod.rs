@@ -2,6 +2,7 @@
 //! is not known here.
 
 mod ask;
+mod elsewhere;
 mod follow;
 mod history;
 mod host_log;
@@ -21,9 +22,11 @@ use crate::connect::NoManager;
 use crate::console::Console;
 use crate::error::Failure;
 use crate::exit::Exit;
+use crate::named::{Shortened, both, called};
 use crate::render::notes::{Note, Question};
 use crate::render::{Screen, print};
 use crate::view::{self, NodeStanding, Standing};
+use careen_planner::observed::Node;
 use careen_planner::{Observed, RolloutId, Spec, Watch};
 use careen_swarm::ControllerTask;
 
@@ -138,15 +141,59 @@ fn random_text(bytes: [u8; 8]) -> String {
 }
 
 /// A node of a rollout, by its id or its host's name.
-fn find<'a>(standing: &'a Standing, given: &str) -> Result<&'a NodeStanding, Failure> {
-    if let Some(node) = standing.nodes.iter().find(|node| node.node.0 == given) {
-        return Ok(node);
-    }
-    let named: Vec<&NodeStanding> = standing.nodes.iter().filter(|node| node.hostname == given).collect();
-    let given = given.to_owned();
-    match named[..] {
+fn find<'a>(standing: &'a Standing, given: &str, shortened: Shortened) -> Result<&'a NodeStanding, Failure> {
+    let found = called(&standing.nodes, given, shortened, |node| [&node.node.0, &node.hostname]);
+    match found[..] {
         [node] => Ok(node),
-        [] => Err(Failure::NoSuchNode { rollout: standing.rollout.clone(), given }),
-        _ => Err(Failure::Ambiguous { given, nodes: named.iter().map(|node| node.node.clone()).collect() }),
+        [] => Err(Failure::NoSuchNode { rollout: standing.rollout.clone(), given: given.to_owned() }),
+        _ => Err(several(given, found.iter().map(|node| both(&node.hostname, &node.node.0)))),
+    }
+}
+
+/// A name that means several nodes.
+fn several(given: &str, nodes: impl Iterator<Item = String>) -> Failure {
+    Failure::Ambiguous { given: given.to_owned(), nodes: nodes.collect() }
+}
+
+/// Names of nodes as those understand them who know no shortened ids: what is the beginning of one node's id alone becomes that id.
+/// What means no node stays as it is.
+fn whole_ids(nodes: &[Node], given: &[String]) -> Result<Vec<String>, Failure> {
+    let whole = |given: &String| {
+        let found = called(nodes, given, Shortened::Ids, |node| [&node.id.0, &node.hostname]);
+        let is_name = |node: &&Node| node.hostname == *given;
+        match found[..] {
+            [] => Ok(given.clone()),
+            [node] if is_name(&node) => Ok(given.clone()),
+            [node] => Ok(node.id.0.clone()),
+            _ => Err(several(given, found.iter().map(|node| both(&node.hostname, &node.id.0)))),
+        }
+    };
+    given.iter().map(whole).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use careen_planner::testing::worker;
+
+    #[test]
+    fn the_beginning_of_an_id_becomes_the_id_and_a_name_stays_a_name() {
+        let node = |id: &str, name: &str| Node { hostname: name.to_owned(), ..worker(id) };
+        let nodes = [node("abc1", "w1"), node("abd2", "w10"), node("w1x", "twin"), node("x3", "twin")];
+        for (given, expected) in [
+            ("w1", Some("w1")),
+            ("w10", Some("w10")),
+            ("abc1", Some("abc1")),
+            ("abc", Some("abc1")),
+            ("w1x", Some("w1x")),
+            ("x", Some("x3")),
+            ("nobody", Some("nobody")),
+            ("", Some("")),
+            ("ab", None),
+            ("twin", None),
+        ] {
+            let whole = whole_ids(&nodes, &[given.to_owned()]).ok();
+            assert_eq!(whole, expected.map(|name| vec![name.to_owned()]), "{given}");
+        }
     }
 }

@@ -46,8 +46,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
                 errand: Errand::Command,
             };
             let heard = self.ask_and_hear(&inquiry, &mut roll);
-            let left = self.backend.end_inquiry(&inquiry.spec.id)?;
-            self.tell_who_stays_active(&left)?;
+            self.end_inquiry(&inquiry)?;
             heard?;
             if self.console.interrupted() {
                 return Err(Failure::Declined);

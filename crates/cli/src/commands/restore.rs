@@ -1,18 +1,19 @@
 //! `restore`, and `abort` of a rollout whose config is gone: what careen holds is given back from labels and services alone.
 
-use super::Session;
+use super::{Session, several};
 use crate::args::RestoreArgs;
 use crate::backend::{Backend, BackendError};
 use crate::console::Console;
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::left::{LeftBehind, left_behind};
+use crate::named::{Shortened, both, called};
 use crate::render::events::Restored;
 use crate::render::left;
 use crate::render::notes::{Note, Question};
-use careen_planner::observed::Node;
 use careen_planner::remains::{CannotRestore, Next, Scope, may_restore, next, remains};
 use careen_planner::{JobKey, NodeId, Observed, RolloutId};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// How long containers may take to go.
@@ -135,20 +136,15 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
 
 /// A node by its id or host name; one that left by its id, where services for it are left.
 fn named(observed: &Observed, given: &str) -> Result<(NodeId, String), Failure> {
-    let told = |node: &Node| (node.id.clone(), node.hostname.clone());
-    if let Some(node) = observed.nodes.iter().find(|node| node.id.0 == given) {
-        return Ok(told(node));
-    }
-    let found: Vec<&Node> = observed.nodes.iter().filter(|node| node.hostname == given).collect();
+    // Of those that left nothing but the id is known.
+    let left = observed.jobs.iter().map(|job| &job.key.node).filter(|id| observed.node(id).is_none());
+    let left: BTreeSet<&NodeId> = left.collect();
+    let there = observed.nodes.iter().map(|node| (&node.id, node.hostname.as_str()));
+    let all: Vec<(&NodeId, &str)> = there.chain(left.into_iter().map(|id| (id, id.0.as_str()))).collect();
+    let found = called(&all, given, Shortened::Ids, |(id, name)| [&id.0, name]);
     match found[..] {
-        [node] => Ok(told(node)),
-        [] if observed.jobs.iter().any(|job| job.key.node.0 == given) => {
-            Ok((NodeId(given.to_owned()), given.to_owned()))
-        }
+        [(id, name)] => Ok(((*id).clone(), (*name).to_owned())),
         [] => Err(Failure::NoNode { given: given.to_owned() }),
-        _ => Err(Failure::Ambiguous {
-            given: given.to_owned(),
-            nodes: found.iter().map(|node| node.id.clone()).collect(),
-        }),
+        _ => Err(several(given, found.iter().map(|(id, name)| both(name, &id.0)))),
     }
 }

@@ -1,6 +1,6 @@
 //! `plan`, `run` and `upgrade`: look, plan, print, ask, submit, follow.
 
-use super::Session;
+use super::{Session, whole_ids};
 use crate::args::{GivenArgs, HowArgs, RolloutArgs, RunArgs, StartArgs, UpgradeArgs};
 use crate::backend::{Backend, BackendError, ImageLook};
 use crate::carried::own_image;
@@ -182,12 +182,15 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
     fn prospect(&mut self, mut draft: Draft, how: &HowArgs) -> Result<Prospect, Failure> {
         let going_on = self.backend.active()?.map(|spec| spec.id);
         let mut observed = self.backend.observe(None)?;
+        let named = &mut draft.spec.selection.nodes;
+        *named = whole_ids(&observed.nodes, named)?;
+        let exclude = whole_ids(&observed.nodes, &how.exclude)?;
         draft.key = unlock::given(how)?.filter(|_| observed.autolock);
         let refusal = self.check_the_key(how, &mut draft)?;
         let of_images = self.look_into_the_images(&mut draft, how.controller_image.as_deref())?;
         observed.controller = self.backend.place_of_controller(&observed.nodes, &draft.spec);
         let today = jiff::Timestamp::now();
-        let (exclude, wrong) = excluded(&observed, &how.exclude, |day| duration::is_over(day, today));
+        let (exclude, wrong) = excluded(&observed, &exclude, |day| duration::is_over(day, today));
         draft.spec.selection.exclude = exclude;
         let probe = how.probe.then(|| self.probe(&draft, &observed)).transpose()?;
         // A plan without them is a plan all the same.

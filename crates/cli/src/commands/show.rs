@@ -6,6 +6,7 @@ use crate::backend::Backend;
 use crate::console::Console;
 use crate::error::Failure;
 use crate::exit::Exit;
+use crate::named::Shortened;
 use crate::past;
 use crate::render::results::{Idle, Status, Why};
 use crate::render::why::blocked;
@@ -39,7 +40,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         let Some(spec) = self.backend.active()? else { return self.status(false) };
         let (standing, _) = self.standing_with_controller(&spec)?;
         let nodes = match node {
-            Some(given) => vec![find(&standing, given)?],
+            Some(given) => vec![find(&standing, given, Shortened::IdsAndNames)?],
             None => blocked(&standing),
         };
         self.show(&Why { standing: &standing, nodes: &nodes })?;

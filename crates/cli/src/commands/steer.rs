@@ -6,6 +6,7 @@ use crate::backend::{Backend, BackendError, Order};
 use crate::console::Console;
 use crate::error::Failure;
 use crate::exit::Exit;
+use crate::named::Shortened;
 use crate::render::events::{self, Ordered};
 use crate::render::notes::Note;
 use crate::render::{controller, words};
@@ -140,7 +141,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
     ) -> Result<Exit, Failure> {
         let spec = self.active()?;
         let (standing, _) = self.standing(&spec)?;
-        let node = find(&standing, &args.node)?;
+        let node = find(&standing, &args.node, Shortened::Ids)?;
         allowed(node)?;
         match node.is_gone() {
             // It has no label on which that could be asked.

@@ -85,8 +85,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         let was_asked = roll.is_worth_asking();
         let heard = self.ask_and_hear(&inquiry, &mut roll);
         if was_asked {
-            let left = self.backend.end_inquiry(&inquiry.spec.id)?;
-            self.tell_who_stays_active(&left)?;
+            self.end_inquiry(&inquiry)?;
         }
         heard.map(|()| roll)
     }

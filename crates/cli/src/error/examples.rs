@@ -4,6 +4,7 @@ use super::Failure;
 use crate::backend::BackendError;
 use crate::carried::NotLoaded;
 use crate::connect::{NoManager, UnusableHost};
+use crate::credential_helper::HelperFailed;
 use crate::delivery::Undeliverable;
 use crate::docker_config::Unreadable;
 use crate::docker_context::UnusableContext;
@@ -89,6 +90,11 @@ fn of_swarm() -> Vec<Failure> {
         BackendError::Credentials(CredentialsError::File {
             path: "/root/.docker/config.json".into(),
             source: Unreadable::NoJson,
+        }),
+        BackendError::Credentials(CredentialsError::Helper {
+            helper: "pass".to_owned(),
+            registry: "registry.example".to_owned(),
+            source: HelperFailed::Missing,
         }),
         BackendError::Changed,
         BackendError::Refused { why: "invalid name".to_owned() },
@@ -196,7 +202,10 @@ fn of_calls() -> Vec<Failure> {
             .into(),
         NotRemembered::NotOver { rollout: rollout() }.into(),
         NotRemembered::Node { rollout: rollout(), given: given() }.into(),
-        Failure::Ambiguous { given: "w2".to_owned(), nodes: vec![node("a1"), node("b2")] },
+        Failure::Ambiguous {
+            given: "w2".to_owned(),
+            nodes: vec!["w2 (a1)".to_owned(), "w2 (b2)".to_owned()],
+        },
         Failure::NotFailed { node: "w1".to_owned(), state: "done".to_owned() },
         Failure::NotThere { node: "w1".to_owned(), id: node("a1") },
         Failure::CannotSkip { node: "w1".to_owned(), state: "done".to_owned() },

@@ -4,11 +4,12 @@
 use super::Screen;
 use crate::backend::{EndedNode, LogLine, Stream};
 use crate::follow::Change;
+use crate::parity::Parity;
 use crate::render::plan_page::{self, PlanJson, Planned};
 use crate::render::status_json::{self, NodeJson};
 use crate::render::step::{Step, Verb};
 use crate::render::text::{Look, Page, Span, in_front, json_event, json_line, log_line, padded};
-use crate::render::{status, words};
+use crate::render::{parity, status, words};
 use crate::view::{NodeStanding, Standing, Totals};
 use careen_contract::label;
 use careen_planner::names::Names;
@@ -49,6 +50,7 @@ enum EventJson<'a> {
         outcome: Option<RolloutOutcome>,
         totals: Totals,
         nodes: Vec<NodeJson<'a>>,
+        parity: Option<&'a Parity>,
         next: Vec<Step>,
     },
     Restored {
@@ -256,6 +258,8 @@ pub struct Ended<'a> {
     pub tails: &'a Tails,
     /// What the history says of the nodes; empty where there is none.
     pub nodes: &'a [EndedNode],
+    /// How they ended beside the first one, likewise.
+    pub parity: Option<&'a Parity>,
 }
 
 impl Screen for Ended<'_> {
@@ -264,7 +268,7 @@ impl Screen for Ended<'_> {
     }
 
     fn text(&self, page: &mut Page) {
-        let Self { standing, outcome, tails, nodes } = self;
+        let Self { standing, outcome, tails, nodes, parity } = self;
         let look = status::control_look(outcome.map(|outcome| Control::Finished { outcome }).as_ref());
         page.spans(&[
             format!("rollout {} is ", standing.rollout).into(),
@@ -275,6 +279,7 @@ impl Screen for Ended<'_> {
         if nodes.iter().any(|node| node.record.is_some()) {
             status::results(nodes, page);
         }
+        parity::page(*parity, page);
         let next = give_back(standing);
         if !next.is_empty() {
             page.gap();
@@ -284,12 +289,13 @@ impl Screen for Ended<'_> {
     }
 
     fn json(&self) -> serde_json::Result<String> {
-        let Self { standing, outcome, .. } = self;
+        let Self { standing, outcome, parity, .. } = self;
         json_event(&EventJson::End {
             rollout: &standing.rollout,
             outcome: *outcome,
             totals: standing.totals(),
             nodes: standing.nodes.iter().map(|node| status_json::node(standing, node)).collect(),
+            parity: *parity,
             next: give_back(standing),
         })
     }

@@ -6,6 +6,7 @@
 //! - [`status`], [`status_json`], [`plan_page`] (with what is at risk, and the waves), [`why`], [`left`], [`controller`]: the pages and the JSON behind those
 //! - [`answers`]: what hosts answer to `ask`; [`uninstall`]: what careen has on them
 //! - [`history`], [`record`], [`listed`]: what is remembered of rollouts that are over
+//! - [`mod@parity`]: who ended with other versions than the first one
 //! - [`live`]: the picture of a rollout that goes on
 //! - [`words`]: states, holds and failures as sentences, with each [`step`] that comes next
 //! - [`text`]: the terminal: colours, columns, and nothing that does harm to it
@@ -22,6 +23,7 @@ pub mod left;
 pub mod listed;
 pub mod live;
 pub mod notes;
+pub mod parity;
 pub mod plan_page;
 mod plan_risks;
 mod plan_waves;

@@ -4,10 +4,11 @@ use super::Screen;
 use crate::backend::{EndedNode, Summary};
 use crate::flags::flags;
 use crate::known::seconds;
+use crate::parity::Parity;
 use crate::render::history::{RunJson, counted};
 use crate::render::status::{control_look, result_of, stage_look, to_the_second, totals};
 use crate::render::text::{Look, Page, Span, json_page, short, span};
-use crate::render::words;
+use crate::render::{parity, words};
 use careen_planner::observed::NodeOutcome;
 use careen_planner::{NodeState, Spec};
 use careen_swarm::KeptFile;
@@ -39,6 +40,7 @@ struct RecordJson<'a> {
     run: RunJson<'a>,
     flags: Vec<String>,
     files: &'a [KeptFile],
+    parity: Option<&'a Parity>,
     spec: &'a Spec,
     nodes: Vec<NodeJson<'a>>,
 }
@@ -106,6 +108,7 @@ fn record_json<'a>(summary: &'a Summary, nodes: Vec<&'a EndedNode>) -> RecordJso
         run: RunJson::of(summary),
         flags: flags(&summary.spec),
         files: record.map(|record| &*record.files).unwrap_or_default(),
+        parity: record.and_then(|record| record.parity.as_ref()),
         spec: &summary.spec,
         nodes: nodes.into_iter().map(node_json).collect(),
     }
@@ -141,6 +144,7 @@ fn of_rollout(summary: &Summary, page: &mut Page) {
         page.gap();
         table(&summary.nodes, page);
     }
+    parity::page(summary.record.as_ref().and_then(|record| record.parity.as_ref()), page);
     for node in by_name(&summary.nodes).into_iter().filter(|node| node.has_failed()) {
         page.gap();
         let why = words::why_ended(&node.stage).unwrap_or_default();

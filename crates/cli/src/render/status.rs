@@ -3,9 +3,10 @@
 use crate::backend::{EndedNode, Summary};
 use crate::render::step::{Step, Verb};
 use crate::render::text::{Look, Page, Span, host_name, span};
-use crate::render::{controller, held, time, words};
+use crate::render::{controller, held, parity, time, words};
 use crate::view::{NodeStanding, Standing, Totals};
 use careen_contract::cause::telling;
+use careen_contract::changed::without_versions;
 use careen_contract::record;
 use careen_planner::observed::Availability;
 use careen_planner::participants::Participant;
@@ -67,6 +68,7 @@ pub fn idle(last: Option<&Summary>, page: &mut Page) {
         words::control(Some(&last.control))
     ));
     results(&last.nodes, page);
+    parity::page(last.record.as_ref().and_then(|record| record.parity.as_ref()), page);
 }
 
 /// How the nodes of a rollout that is over ended, and what changed on them.
@@ -94,8 +96,11 @@ fn ended(node: &EndedNode) -> Vec<Span> {
 /// What became of a node in a rollout that is over, in one line.
 pub fn result_of(node: &EndedNode) -> String {
     let (deeds, rest) = node.record.as_deref().map(record::told).unwrap_or_default();
-    let rest =
-        if node.has_failed() { telling(&rest).unwrap_or_default().to_owned() } else { in_short(&rest) };
+    let rest = if node.has_failed() {
+        telling(&rest).unwrap_or_default().to_owned()
+    } else {
+        in_short(without_versions(&rest))
+    };
     let why = words::why_ended(&node.stage);
     let deeds = deeds.into_iter().map(str::to_owned);
     let text: Vec<String> =

@@ -2,6 +2,7 @@
 
 use crate::backend::{EndedNode, Summary};
 use crate::left::LeftBehind;
+use crate::parity::Parity;
 use crate::render::held::{self, HeldJson};
 use crate::render::left::{self, LeftJson};
 use crate::render::status::next;
@@ -62,6 +63,7 @@ struct LastJson<'a> {
     by: Option<&'a str>,
     submitted: Option<&'a str>,
     nodes: Vec<EndedJson<'a>>,
+    parity: Option<&'a Parity>,
 }
 
 #[derive(Debug, Serialize)]
@@ -130,6 +132,7 @@ pub fn idle<'a>(last: Option<&'a Summary>, left: &'a [LeftBehind]) -> StatusJson
         by: last.by.as_deref(),
         submitted: last.submitted.as_deref(),
         nodes: last.nodes.iter().map(ended).collect(),
+        parity: last.record.as_ref().and_then(|record| record.parity.as_ref()),
     });
     StatusJson { rollout: None, last, left: left::json(left) }
 }

@@ -69,6 +69,7 @@ pub struct Shared {
     pub heard: Vec<(u64, Heard)>,
     /// What was asked.
     pub inquiry: Option<Inquiry>,
+    pub asked_at: u64,
     pub ended_inquiries: usize,
     /// The names of careen's configs.
     pub possessions: Vec<&'static str>,
@@ -116,6 +117,7 @@ impl Sim {
             heard: Vec::new(),
             inquiry: None,
             possessions: Vec::new(),
+            asked_at: 0,
             ended_inquiries: 0,
             interrupt_at: None,
             live: false,
@@ -190,6 +192,9 @@ impl SimCluster {
 
 impl Cluster for SimCluster {
     fn observe(&mut self) -> Result<Observed, Unseen> {
+        if self.sim.0.borrow().away && self.who.0.starts_with("cli-") {
+            return Err(Unseen::Away { why: "m1 is gone".to_owned() });
+        }
         // A controller outside of the swarm stays where it is.
         self.view(|view| view.observe()).map(|observed| Observed { controller: None, ..observed })
     }
@@ -478,6 +483,9 @@ impl Backend for Sim {
         place: &mut LogPlace,
         each: &mut dyn FnMut(LogLine),
     ) -> Result<LogRead, BackendError> {
+        if self.0.borrow().away {
+            return Err(NoManager::NoEngine { at: "tcp://m1:2376".to_owned() }.into());
+        }
         if self.0.borrow().no_logs {
             return Err(BackendError::Unclear { why: "timeout: global".to_owned() });
         }
@@ -524,20 +532,37 @@ impl Backend for Sim {
         self.observe(None).map(|observed| observed.nodes)
     }
 
-    fn inquire(
+    fn inquire(&mut self, inquiry: &Inquiry) -> Result<Vec<NotGivenBack>, BackendError> {
+        let mut shared = self.0.borrow_mut();
+        shared.inquiry = Some(inquiry.clone());
+        shared.asked_at = shared.world.now;
+        Ok(Vec::new())
+    }
+
+    fn hear(
         &mut self,
-        inquiry: &Inquiry,
+        _inquiry: &Inquiry,
         roll: &mut Roll,
         tick: &mut dyn FnMut(&Roll) -> ControlFlow<()>,
-    ) -> Result<Vec<NotGivenBack>, BackendError> {
-        self.0.borrow_mut().inquiry = Some(inquiry.clone());
-        let heard = self.0.borrow().heard.clone();
-        for second in 0..1000 {
+    ) -> Result<(), BackendError> {
+        let mut heard = self.0.borrow().heard.clone();
+        for _ in 0..1000 {
+            if self.0.borrow().away {
+                return Err(NoManager::NoEngine { at: "tcp://m1:2376".to_owned() }.into());
+            }
+            let second = self.0.borrow().world.now - self.0.borrow().asked_at;
             let now = Duration::from_secs(second);
-            heard.iter().filter(|(at, _)| *at == second).for_each(|(_, one)| roll.hear(one.clone(), now));
+            // Whoever hears anew hears all from the beginning.
+            heard.retain(|(at, one)| {
+                let came = *at <= second;
+                if came {
+                    roll.hear(one.clone(), now);
+                }
+                !came
+            });
             roll.tick(now);
             if roll.is_over(now) || tick(roll).is_break() {
-                return Ok(Vec::new());
+                return Ok(());
             }
             self.second();
         }

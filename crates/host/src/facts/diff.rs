@@ -6,6 +6,7 @@
 use super::engine::EngineVersions;
 use super::packages::{Broken, Packages};
 use super::{Facts, PlainContainer, kernel};
+use careen_contract::changed::{PackageChange, Versions, and_more, indented_within};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -41,6 +42,8 @@ pub struct FactsDiff {
     pub mended: BTreeSet<String>,
     /// What is unknown before or after.
     pub not_compared: Vec<String>,
+    /// What runs afterwards.
+    pub ends_with: Versions,
 }
 
 /// From one value to another.
@@ -88,7 +91,7 @@ pub enum Seen {
 impl FactsDiff {
     /// Compares the facts before with those after.
     pub fn between(before: &Facts, after: &Facts) -> Self {
-        let mut diff = Self::default();
+        let mut diff = Self { ends_with: after.versions(), ..Self::default() };
         if let (Some(from), Some(to)) = (&before.os, &after.os) {
             diff.os = (from != to).then(|| Change::new(&from.pretty_name, &to.pretty_name));
         }
@@ -113,7 +116,8 @@ impl FactsDiff {
 
     /// Whether nothing that is known changed. Another boot alone is a change.
     pub fn is_empty(&self) -> bool {
-        *self == Self { not_compared: self.not_compared.clone(), ..Self::default() }
+        let (not_compared, ends_with) = (self.not_compared.clone(), self.ends_with.clone());
+        *self == Self { not_compared, ends_with, ..Self::default() }
     }
 
     fn compare_kernels(&mut self, before: &Facts, after: &Facts) {
@@ -212,10 +216,12 @@ impl FactsDiff {
             format!("! {name} {} is {}: not completely installed", broken.version, broken.state)
         });
         let mended = self.mended.iter().map(|name| format!("{name} is whole again, or gone"));
-        let changed = self.changed.iter().map(|(name, change)| format!("{name} {change}"));
-        let added = self.added.iter().map(|(name, version)| format!("+ {name} {version}"));
-        let removed = self.removed.iter().map(|(name, version)| format!("- {name} {version}"));
-        broken.chain(mended).chain(changed).chain(added).chain(removed).collect()
+        let changed =
+            self.changed.iter().map(|(name, Change { from, to })| PackageChange::Changed { name, from, to });
+        let added = self.added.iter().map(|(name, version)| PackageChange::Added { name, version });
+        let removed = self.removed.iter().map(|(name, version)| PackageChange::Removed { name, version });
+        let versions = changed.chain(added).chain(removed).map(|change| change.to_string());
+        broken.chain(mended).chain(versions).collect()
     }
 
     /// The lines about the engine. An installed program that changed as the running one did is not told twice.
@@ -286,9 +292,15 @@ impl fmt::Display for EngineChange {
     }
 }
 
-impl fmt::Display for FactsDiff {
-    /// Several lines, without a newline at the end. Control characters, which hosts' tools may print, are taken out.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl FactsDiff {
+    /// The same as the text for people, with as many packages as there is room for in so many characters.
+    pub fn within(&self, room: usize) -> String {
+        let head = self.lines(|_| Vec::new()).join("\n").chars().count();
+        self.lines(|packages| indented_within(packages, room.saturating_sub(head + 1))).join("\n")
+    }
+
+    /// All lines, with as many of those of packages as is chosen. Control characters, which hosts' tools may print, are taken out.
+    fn lines(&self, choose: impl FnOnce(&[String]) -> Vec<String>) -> Vec<String> {
         let mut lines = self.head_lines();
         let packages = self.package_lines();
         if !packages.is_empty() {
@@ -301,10 +313,7 @@ impl fmt::Display for FactsDiff {
                 .collect();
             lines.push(format!("packages: {}", counts.join(", ")));
         }
-        lines.extend(packages.iter().take(SHOWN).map(|line| format!("  {line}")));
-        if packages.len() > SHOWN {
-            lines.push(format!("  and {} more", packages.len() - SHOWN));
-        }
+        lines.extend(choose(&packages));
         if lines.is_empty() {
             lines.push("nothing changed".into());
         }
@@ -314,8 +323,18 @@ impl fmt::Display for FactsDiff {
                 self.not_compared.join(", ")
             ));
         }
-        let text = lines.iter().map(|line| line.replace(char::is_control, "\u{fffd}")).collect::<Vec<_>>();
-        f.write_str(&text.join("\n"))
+        lines.iter().map(|line| line.replace(char::is_control, "\u{fffd}")).collect()
+    }
+}
+
+impl fmt::Display for FactsDiff {
+    /// Several lines, without a newline at the end.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines = self.lines(|packages| {
+            let shown = packages.iter().take(SHOWN).map(|line| format!("  {line}"));
+            shown.chain(and_more(packages.len().saturating_sub(SHOWN))).collect()
+        });
+        f.write_str(&lines.join("\n"))
     }
 }
 

@@ -84,6 +84,33 @@ fn only_the_first_twenty_packages_are_named() {
 }
 
 #[test]
+fn a_record_names_as_many_packages_as_it_has_room_for() {
+    let names: Vec<String> = (10..45).map(|number| format!("p{number}")).collect();
+    let list = |version: &'static str| -> Vec<(&str, &str)> {
+        names.iter().map(|name| (name.as_str(), version)).collect()
+    };
+    let diff = FactsDiff::between(&host(&list("1")), &host(&list("2")));
+    assert_eq!(diff.within(2000).lines().count(), 36);
+    for room in [100, 200, 300] {
+        let text = diff.within(room);
+        assert!(text.chars().count() <= room && text.lines().last().unwrap().ends_with(" more"), "{text}");
+    }
+}
+
+#[test]
+fn what_runs_afterwards_is_no_change() {
+    let versions = |engine: &str| EngineVersions { engine: Some(engine.into()), ..EngineVersions::default() };
+    let mut after = host(&[("a", "1")]);
+    after.engine.installed = versions("28.5.2");
+    after.kernel.running = Some("6.1.0-9-amd64".into());
+    let diff = FactsDiff::between(&after, &after);
+    assert!(diff.is_empty());
+    assert_eq!(diff.ends_with.line().unwrap(), "ends with: kernel 6.1.0-9-amd64, engine 28.5.2");
+    after.engine.running = versions("26.1.5");
+    assert_eq!(after.versions().engine.as_deref(), Some("26.1.5"), "what runs counts");
+}
+
+#[test]
 fn kernels_that_run_and_that_wait() {
     let kernel = |running: &str, newest: &str| Facts {
         kernel: Kernel { running: Some(running.into()), newest_installed: Some(newest.into()) },

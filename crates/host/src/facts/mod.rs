@@ -23,6 +23,7 @@ pub use os_release::Os;
 pub use packages::{Broken, PackageManager, Packages, Parsed};
 pub use rpm::{FORMAT as RPM_FORMAT, parse as parse_rpm};
 
+use careen_contract::changed::Versions;
 use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 
@@ -102,6 +103,18 @@ impl Facts {
             return Err(FactsError::Corrupt(serde_json::Error::custom("schemas begin with 1")));
         }
         serde_json::from_slice(bytes).map_err(FactsError::Corrupt)
+    }
+
+    /// What runs. Of an engine that does not answer, what is installed.
+    pub fn versions(&self) -> Versions {
+        let EngineFacts { running, installed } = &self.engine;
+        let or = |one: &Option<String>, other: &Option<String>| one.clone().or_else(|| other.clone());
+        Versions {
+            kernel: self.kernel.running.clone(),
+            engine: or(&running.engine, &installed.engine),
+            containerd: or(&running.containerd, &installed.containerd),
+            runc: or(&running.runc, &installed.runc),
+        }
     }
 }
 

@@ -47,7 +47,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use telling::{OfAnother, OfTheCommand, Telling, shortened};
+use telling::{MOST_WORDS, OfAnother, OfTheCommand, Telling, shortened};
 
 /// How often gates are looked at when the engine tells of nothing.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -142,6 +142,7 @@ pub fn run(
         trouble: None,
         deeds: Vec::new(),
         changes: None,
+        ends_with: None,
         last_lines: None,
     };
     let id = place.id.clone();
@@ -392,6 +393,7 @@ impl Playing<'_> {
         report_result(request, &self.place.id, &joined, &result);
         if of_the_command {
             self.telling.changes = changes(&result);
+            self.telling.ends_with = result.changes.as_ref().map(|changes| changes.ends_with.clone());
         }
         let (journal, state) = read(&joined)?;
         if of_the_command {
@@ -432,7 +434,7 @@ fn stay(signals: &Signals, reporter: &mut Reporter) -> Result<(), Stop> {
 fn changes(result: &TransactionResult) -> Option<String> {
     let changes = result.changes.as_ref().filter(|changes| !changes.is_empty())?;
     let in_short = changes.in_short().map_or_else(String::new, |words| format!("{IN_SHORT}{words}\n"));
-    Some(shortened(&format!("{in_short}{changes}")))
+    Some(in_short + &changes.within(MOST_WORDS))
 }
 
 fn read(joined: &Joined) -> Result<(Journal, State), Stop> {

@@ -9,6 +9,7 @@ use crate::say::say;
 use crate::stop::{OrRefuse, Stop};
 use crate::{boot, durable, files, hold};
 use careen_contract::chain;
+use careen_contract::changed::{Versions, cut, with_versions};
 use careen_contract::record::with_deeds;
 use careen_contract::report::{NodeOutcome, Printed, Said};
 use careen_contract::settings::GO_COUNTS;
@@ -20,7 +21,7 @@ use std::io::Read;
 use std::time::{Duration, Instant};
 
 /// So many characters of what changed travel with a result: the host has it all.
-const MOST_WORDS: usize = 2000;
+pub(super) const MOST_WORDS: usize = 2000;
 
 /// What decides, and what is done at once: also while a command is followed.
 pub(super) struct Telling {
@@ -38,6 +39,8 @@ pub(super) struct Telling {
     /// What careen did on the host beside the command, and what the command changed there, for people.
     pub(super) deeds: Vec<String>,
     pub(super) changes: Option<String>,
+    /// What runs on the host now.
+    pub(super) ends_with: Option<Versions>,
     /// The last lines of what failed, likewise.
     pub(super) last_lines: Option<String>,
 }
@@ -80,7 +83,12 @@ impl Telling {
             NodeOutcome::Succeeded => self.changes.take(),
             NodeOutcome::Failed { .. } => self.last_lines.take(),
         };
-        let record = with_deeds(&self.deeds, record).map(|record| shortened(&record));
+        let record = with_deeds(&self.deeds, record).map(|record| match &outcome {
+            NodeOutcome::Succeeded => cut(&record, MOST_WORDS),
+            NodeOutcome::Failed { .. } => shortened(&record),
+        });
+        let versions = self.ends_with.as_ref().filter(|_| outcome == NodeOutcome::Succeeded);
+        let record = with_versions(record, versions);
         self.reporter.say(Said::Finished { outcome, record });
     }
 
