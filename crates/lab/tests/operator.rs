@@ -491,6 +491,7 @@ fn uninstall_leaves_nothing_of_careens_and_names_the_host_that_it_does_not_reach
     let image = scene.image.as_str();
     let uninstall = |flags: &[&str]| scene.careen(&[&["uninstall", "--image", image], flags].concat());
     assert_eq!(scene.run(&["--", "plain"]).status, 0);
+    scene.assert_nothing_is_left();
 
     let preview = uninstall(&["--dry-run"]);
     assert!(preview.status == 0 && preview.stdout.contains("n2  "), "{preview:?}");

@@ -232,6 +232,8 @@ fn next_of_nodes(standing: &Standing) -> Vec<Step> {
     let troubled = standing.nodes.iter().filter(|node| node.has_failed() || node.is_gone() || is_held(node));
     let mut commands: Vec<Step> = troubled.flat_map(|node| words::advice(node).commands).collect();
     commands.retain(Step::is_careen);
+    let skips = standing.nodes.iter().filter(|node| is_held(node)).map(|node| Verb::Skip.node(&node.typed));
+    commands.extend(skips);
     if matches!(standing.control, Some(Control::Paused { .. })) {
         commands.push(Verb::Resume.step());
         commands.push(Verb::Abort.step());
