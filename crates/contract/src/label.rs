@@ -9,6 +9,12 @@ pub const ASK: &str = "careen.ask";
 /// On a node: what its agents said last.
 pub const LAST_WORDS: &str = "careen.last-words";
 
+/// On a node: the services that are scaled up while it is taken out of service.
+pub const SURGE: &str = "careen.surges";
+
+/// On a service, by its operator: `true` where it is scaled up before a node with its tasks is drained, `false` where it never is.
+pub const SURGE_SERVICE: &str = "careen.surge";
+
 /// On a service, by its operator: `ignore` where nobody is to wait for it.
 pub const SETTLE: &str = "careen.settle";
 

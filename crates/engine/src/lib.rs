@@ -311,6 +311,19 @@ impl Engine {
         self.post_only(&ApiPath::update(kind, id, version), spec)
     }
 
+    /// The same with a spec that goes as it is written here, byte for byte.
+    pub fn update_object_with(
+        &self,
+        kind: Kind,
+        id: &str,
+        version: u64,
+        spec: &str,
+    ) -> Result<(), EngineError> {
+        let path = ApiPath::update(kind, id, version);
+        let request = self.agent.post(self.url(&path)).content_type("application/json");
+        self.text(format!("POST {path}"), request.send(spec)).map(drop)
+    }
+
     /// Removes an object, by its id or name.
     pub fn remove_object(&self, kind: Kind, name: &str) -> Result<(), EngineError> {
         self.delete(&ApiPath::object(kind, name))
@@ -383,7 +396,7 @@ impl Engine {
     }
 
     /// Asks for bytes.
-    fn get_bytes(&self, path: &ApiPath) -> Result<Vec<u8>, EngineError> {
+    pub fn get_bytes(&self, path: &ApiPath) -> Result<Vec<u8>, EngineError> {
         let answer = self.agent.get(self.url(path)).call();
         self.bytes(format!("GET {path}"), answer)
     }

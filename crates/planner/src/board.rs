@@ -5,6 +5,7 @@
 //! platforms (a [`Class`]); whether it takes one now, once for all that ask for the same beside that (a [`Demand`]), and again for
 //! the two nodes alone that a task moves between.
 
+mod doubled;
 mod misfit;
 
 use crate::constraint::{Constraints, Fit};
@@ -262,7 +263,12 @@ impl<'a> Board<'a> {
 
     /// The first service of several tasks of which no task would run that serves now. Of a service of one task its operator knows that
     /// it stops whenever it moves.
-    pub(crate) fn at_zero(&self, others: &BTreeSet<NodeId>, node: usize) -> Option<&'a Service> {
+    pub(crate) fn at_zero(
+        &self,
+        others: &BTreeSet<NodeId>,
+        node: usize,
+        of: impl Fn(&ServiceId) -> bool,
+    ) -> Option<&'a Service> {
         let serves = |task: &usize| self.tasks[*task].wanted && self.states[*task] == TaskState::Running;
         let others: BTreeSet<usize> = others.iter().filter_map(|other| self.node(other)).collect();
         let stays = |task: &usize| match self.spots[*task] {
@@ -277,7 +283,7 @@ impl<'a> Board<'a> {
         let found = here.into_iter().find(|number| {
             let service = &self.services[*number];
             let several = service.mode == Mode::Replicated && service.desired > 1;
-            several && !self.of_service[*number].iter().filter(|task| serves(task)).any(&stays)
+            several && of(&service.id) && !self.of_service[*number].iter().filter(|task| serves(task)).any(&stays)
         });
         found.map(|number| &self.services[number])
     }

@@ -5,7 +5,7 @@ use crate::availability;
 use crate::drain::{self, TaskMove};
 use crate::estimate::{Estimate, Took, estimate};
 use crate::hold::Hold;
-use crate::ids::{NodeId, RolloutId};
+use crate::ids::{NodeId, RolloutId, ServiceId};
 use crate::indexed::Indexed;
 use crate::observed::{Availability, Expectation, Mode, Node, Observed, Reachability, Role, Service};
 use crate::order;
@@ -15,6 +15,7 @@ use crate::quorum;
 use crate::selection::select;
 use crate::spec::{Policy, RebootPolicy, Spec};
 use crate::state::{NodeRecord, Skip};
+use crate::surge;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -194,6 +195,11 @@ pub enum Warning {
         #[serde(default)]
         drained: bool,
     },
+    /// Services are scaled up before drains, and what they were given back is what a rollback of theirs finds.
+    Surges {
+        /// By their names.
+        services: Vec<String>,
+    },
 }
 
 impl Plan {
@@ -262,6 +268,11 @@ pub fn plan_with(
     let participants: Vec<Participant> =
         selected.nodes.iter().map(|node| Participant::of(node, spec, None)).collect();
     plan.places = order::places(spec, &participants);
+    let surging: BTreeMap<NodeId, BTreeMap<ServiceId, u64>> = selected
+        .nodes
+        .iter()
+        .map(|node| (node.id.clone(), surge::wanted(seen, spec, node)))
+        .collect();
     // What each wave finds is what those before it leave: tasks do not move back by themselves.
     let mut ahead = Ahead { seen, away: BTreeSet::new() };
     for wave in order::waves(spec, &participants) {
@@ -275,7 +286,24 @@ pub fn plan_with(
         let nodes = nodes.iter().map(|node| planned(&mut ahead, spec, node, expected(node))).collect();
         plan.waves.push(PlannedWave { nodes, quorum });
     }
+    plan.warnings.extend(surges(seen, &surging, &plan));
     plan.in_the_light_of(&spec.policy, &[])
+}
+
+/// What is scaled up before drains, as things are now.
+fn surges(
+    seen: &Indexed<'_>,
+    of: &BTreeMap<NodeId, BTreeMap<ServiceId, u64>>,
+    plan: &Plan,
+) -> Option<Warning> {
+    let drained = |node: &&PlannedNode| matches!(node.drain, PlannedDrain::Yes | PlannedDrain::IfNeeded);
+    let nodes = plan.waves.iter().flat_map(|wave| &wave.nodes).filter(drained);
+    let services: BTreeSet<&ServiceId> =
+        nodes.filter_map(|node| of.get(&node.node)).flat_map(BTreeMap::keys).collect();
+    let mut services: Vec<String> =
+        services.into_iter().filter_map(|id| Some(seen.service(id)?.name.clone())).collect();
+    services.sort();
+    (!services.is_empty()).then_some(Warning::Surges { services })
 }
 
 /// Whether a name does not say which node is meant. An id does, whatever hosts are called.
@@ -546,6 +574,12 @@ impl fmt::Display for Warning {
             Self::LeftBehind { node, rollout, drained: false } => {
                 write!(f, "the rollout {rollout} failed on {node} and left it as it is")
             }
+            Self::Surges { services } => write!(
+                f,
+                "before a node with their tasks is drained these services are scaled up, and back when all of it runs elsewhere: {}; \
+                 'docker service rollback' then leads to the number of tasks that they had meanwhile (--surge, careen.surge)",
+                services.join(", ")
+            ),
             Self::LeftBehind { node, rollout, drained: true } => write!(
                 f,
                 "the rollout {rollout} failed on {node} and left it drained: a success there gives it back, or \

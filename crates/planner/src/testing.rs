@@ -2,7 +2,7 @@
 
 use crate::ids::{NodeId, RolloutId, ServiceId, Version};
 use crate::observed::{
-    Availability, Manager, Mode, Needs, Node, NodeStatus, Offers, Reachability, Resources, Role, Service,
+    Availability, Manager, Mode, Needs, Node, NodeStatus, Offers, Reachability, Resources, Role, Scale, Service,
     Task, TaskState,
 };
 use crate::spec::Spec;
@@ -54,6 +54,7 @@ pub fn service(name: &str, replicas: u64) -> Service {
         desired: replicas,
         running: replicas,
         tally: None,
+        scale: Some(Scale { version: Version(1), replicas, update: None }),
         constraints: Vec::new(),
         needs: Needs::default(),
         labels: BTreeMap::new(),

@@ -367,6 +367,7 @@ impl World {
             self.violation("the payload's files are left");
         }
         self.check_supervisors();
+        self.check_scale();
     }
 }
 

@@ -1,11 +1,11 @@
 //! The few requests that everything here is made of.
 
 use crate::decode::{self, ConfigObject, RawTask};
-use crate::encode;
+use crate::encode::{self, Scaled};
 use crate::error::SwarmError;
 use careen_contract::object;
 use careen_engine::{ApiPath, Bell, Engine, EngineError, Kind, Ringer};
-use careen_planner::NodeId;
+use careen_planner::{NodeId, ServiceId, Version};
 use careen_planner::observed::Node;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -169,6 +169,32 @@ impl Swarm {
     pub(crate) fn update(&self, kind: Kind, read: &Value, spec: &Value) -> Result<(), EngineError> {
         let id = read["ID"].as_str().unwrap_or_default();
         self.engine.update_object(kind, id, version_of(read), spec)
+    }
+}
+
+/// What became of scaling a service.
+pub(crate) enum Scaling {
+    Done,
+    /// It is not what it was.
+    Changed,
+}
+
+impl Swarm {
+    /// Gives a service another number of tasks, if it is still what it was, and changes nothing else of it.
+    pub(crate) fn scale(
+        &self,
+        service: &ServiceId,
+        (version, from): (Version, u64),
+        to: u64,
+    ) -> Result<Scaling, EngineError> {
+        let json = self.engine.get_bytes(&ApiPath::object(Kind::Services, &service.0))?;
+        let json = std::str::from_utf8(&json).unwrap_or_default();
+        let read = Scaled::of(json).filter(|read| (read.version, read.replicas) == (version.0, from));
+        let Some((read, spec)) = read.and_then(|read| Some((read, read.to(to)?))) else {
+            return Ok(Scaling::Changed);
+        };
+        self.engine.update_object_with(Kind::Services, read.id, read.version, &spec)?;
+        Ok(Scaling::Done)
     }
 }
 

@@ -22,7 +22,7 @@ use careen_upgrade::options::InvalidOptions;
 use std::io::{Error, ErrorKind};
 
 /// How many kinds there are; a new one has to be given a number, and an example.
-const KINDS: usize = 37;
+const KINDS: usize = 38;
 
 /// Which kind of failure one is.
 const fn kind(failure: &Failure) -> usize {
@@ -64,6 +64,7 @@ const fn kind(failure: &Failure) -> usize {
         Failure::CannotAsk { .. } => 34,
         Failure::NotRemembered(_) => 35,
         Failure::File(_) => 36,
+        Failure::UpdateUnderWay { .. } => 37,
     }
 }
 
@@ -220,6 +221,7 @@ fn of_rollouts() -> Vec<Failure> {
             why: CannotRestore::Corrupt(CorruptRecord { text: "9 later".to_owned() }),
         },
         Failure::StillThere { services },
+        Failure::UpdateUnderWay { services: "web".to_owned() },
         Failure::Pass(illegal().into()),
         Failure::Output(Error::from(ErrorKind::BrokenPipe)),
         json.into(),

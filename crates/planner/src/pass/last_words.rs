@@ -40,7 +40,7 @@ const fn is_cause(hold: &Hold) -> bool {
         Hold::ImageMissing { .. }
         | Hold::AgentRejected { .. }
         | Hold::NotEmpty { .. }
-        | Hold::NotReplaced { .. }
+        | Hold::NotReplaced { .. } | Hold::Surging { .. } | Hold::SurgeBack { .. }
         | Hold::ServicesWorse { .. } => true,
         Hold::LockHeld { .. }
         | Hold::TakingOver
@@ -64,6 +64,10 @@ const fn is_cause(hold: &Hold) -> bool {
         | Hold::VolumeWouldMove { .. }
         | Hold::NoPlace { .. }
         | Hold::AtZero { .. }
+        | Hold::SurgeElsewhere { .. }
+        | Hold::NoRoomToSurge { .. }
+        | Hold::ServiceUpdating { .. }
+        | Hold::CorruptSurge { .. }
         | Hold::AvailabilityChanged { .. }
         | Hold::GivingTheGo
         | Hold::RefusingTheRestart
