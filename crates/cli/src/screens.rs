@@ -14,6 +14,7 @@
 //! control JSON
 //! only NODE ...                            the rollout's nodes
 //! parallelism N|N%
+//! surge [NODE up|down SERVICE@VERSION:FROM>TO]   with --surge; what the node's label says of it
 //! no-rollout                               none goes on; with nodes from `ended` there was one
 //! ended NODE STAGE [: RECORD]
 //! took NODE SECONDS ROLLOUT                in an earlier rollout of the same work
@@ -116,6 +117,7 @@ impl Scene {
                 self.observed.rollout.as_mut().unwrap().control = serde_json::from_str(rest).unwrap()
             }
             "only" => self.spec.selection.nodes = rest.split(' ').map(str::to_owned).collect(),
+            "surge" => self.surge(rest),
             "parallelism" => self.spec.policy.parallelism = rest.parse().unwrap(),
             "no-rollout" => self.observed.rollout = None,
             "ended" if self.draft.is_some() => self.recorded(rest),
@@ -127,6 +129,15 @@ impl Scene {
             "answer" => self.answer(first, behind),
             "show" => self.shows.push(rest.to_owned()),
             _ => panic!("'{what} {rest}' is no line of a scene"),
+        }
+    }
+
+    /// Services are scaled up before drains; behind it may stand what a node's label says of that.
+    fn surge(&mut self, rest: &str) {
+        self.spec.surge = true;
+        if let Some((node, label)) = rest.split_once(' ') {
+            let node = self.observed.nodes.iter_mut().find(|one| one.hostname == node).unwrap();
+            node.labels.insert(label::SURGE.to_owned(), format!("1 {} {label}", self.spec.id));
         }
     }
 

@@ -311,16 +311,16 @@ impl Engine {
         self.post_only(&ApiPath::update(kind, id, version), spec)
     }
 
-    /// The same with a spec that goes as it is written here, byte for byte.
-    pub fn update_object_with(
-        &self,
-        kind: Kind,
-        id: &str,
-        version: u64,
-        spec: &str,
-    ) -> Result<(), EngineError> {
+    /// Reads an object in the newest API that the engine itself speaks: in an older one it drops what came since from what is written.
+    pub fn whole_object(&self, kind: Kind, name: &str) -> Result<Vec<u8>, EngineError> {
+        let path = ApiPath::object(kind, name);
+        self.bytes(format!("GET {path}"), self.agent.get(format!("http://docker{path}")).call())
+    }
+
+    /// Updates an object in that API, with a spec that goes as it is written here, byte for byte.
+    pub fn update_whole(&self, kind: Kind, id: &str, version: u64, spec: &str) -> Result<(), EngineError> {
         let path = ApiPath::update(kind, id, version);
-        let request = self.agent.post(self.url(&path)).content_type("application/json");
+        let request = self.agent.post(format!("http://docker{path}")).content_type("application/json");
         self.text(format!("POST {path}"), request.send(spec)).map(drop)
     }
 
@@ -396,7 +396,7 @@ impl Engine {
     }
 
     /// Asks for bytes.
-    pub fn get_bytes(&self, path: &ApiPath) -> Result<Vec<u8>, EngineError> {
+    fn get_bytes(&self, path: &ApiPath) -> Result<Vec<u8>, EngineError> {
         let answer = self.agent.get(self.url(path)).call();
         self.bytes(format!("GET {path}"), answer)
     }

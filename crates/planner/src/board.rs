@@ -283,7 +283,9 @@ impl<'a> Board<'a> {
         let found = here.into_iter().find(|number| {
             let service = &self.services[*number];
             let several = service.mode == Mode::Replicated && service.desired > 1;
-            several && of(&service.id) && !self.of_service[*number].iter().filter(|task| serves(task)).any(&stays)
+            several
+                && of(&service.id)
+                && !self.of_service[*number].iter().filter(|task| serves(task)).any(&stays)
         });
         found.map(|number| &self.services[number])
     }

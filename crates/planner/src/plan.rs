@@ -268,11 +268,8 @@ pub fn plan_with(
     let participants: Vec<Participant> =
         selected.nodes.iter().map(|node| Participant::of(node, spec, None)).collect();
     plan.places = order::places(spec, &participants);
-    let surging: BTreeMap<NodeId, BTreeMap<ServiceId, u64>> = selected
-        .nodes
-        .iter()
-        .map(|node| (node.id.clone(), surge::wanted(seen, spec, node)))
-        .collect();
+    let surging: BTreeMap<NodeId, BTreeMap<ServiceId, u64>> =
+        selected.nodes.iter().map(|node| (node.id.clone(), surge::wanted(seen, spec, node))).collect();
     // What each wave finds is what those before it leave: tasks do not move back by themselves.
     let mut ahead = Ahead { seen, away: BTreeSet::new() };
     for wave in order::waves(spec, &participants) {

@@ -8,11 +8,12 @@
 use crate::hold::Hold;
 use crate::ids::{NodeId, RolloutId, ServiceId, Version};
 use crate::indexed::Indexed;
-use crate::objects::{Mode, Node, Scale, Service, TaskState};
+use crate::objects::{Availability, Mode, Node, Scale, Service, TaskState};
 use crate::rollout::Baseline;
 use crate::scheduler;
 use crate::settle;
 use crate::spec::Spec;
+use crate::state::NodeRecord;
 use careen_contract::label;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -138,12 +139,13 @@ impl Scaling {
 
     /// Whether so many run beside those on this node that it can be drained.
     pub fn is_healthy(&self, seen: &Indexed<'_>, id: &ServiceId, baseline: &Baseline, node: &Node) -> bool {
-        let silent = |id: &NodeId| seen.node(id).is_none_or(|node| !node.is_ready());
+        let others = seen.nodes.iter().filter(|other| other.id != node.id && stays(other));
+        let others: BTreeSet<&NodeId> = others.map(|other| &other.id).collect();
         let elsewhere = seen.tasks.iter().filter(|task| {
             task.service == *id
                 && task.wanted
                 && task.state == TaskState::Running
-                && task.node.as_ref().is_some_and(|on| *on != node.id && !silent(on))
+                && task.node.as_ref().is_some_and(|on| others.contains(on))
         });
         elsewhere.count() as u64 >= self.strength(id, baseline)
     }
@@ -152,6 +154,15 @@ impl Scaling {
     pub fn is_replaced(&self, service: &Service, baseline: &Baseline) -> bool {
         service.running >= self.strength(&service.id, baseline) + self.to.saturating_sub(self.from)
     }
+}
+
+/// Whether tasks that run on a node go on there, as far as careen is concerned: one that its operator keeps drained is active for a
+/// moment alone.
+fn stays(node: &Node) -> bool {
+    let record = NodeRecord::of(node).ok().flatten();
+    let for_a_moment =
+        record.and_then(|record| record.taken).is_some_and(|taken| taken.set == Availability::Active);
+    node.is_ready() && node.availability != Availability::Drain && !for_a_moment
 }
 
 /// Whether a service is scaled up before a node with its tasks is drained. Of a service of one task two must be able to run at

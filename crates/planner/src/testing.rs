@@ -2,8 +2,8 @@
 
 use crate::ids::{NodeId, RolloutId, ServiceId, Version};
 use crate::observed::{
-    Availability, Manager, Mode, Needs, Node, NodeStatus, Offers, Reachability, Resources, Role, Scale, Service,
-    Task, TaskState,
+    Availability, Manager, Mode, Needs, Node, NodeStatus, Offers, Reachability, Resources, Role, Scale,
+    Service, Task, TaskState,
 };
 use crate::spec::Spec;
 use std::collections::BTreeMap;

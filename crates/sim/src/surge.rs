@@ -51,7 +51,8 @@ impl World {
     /// How many of its tasks run that its operator wants, as long as nothing but careen interferes.
     fn expected(&self, service: usize) -> u64 {
         let service = &self.services[service];
-        let before = self.baseline.as_ref().and_then(|one| one.services.get(&ServiceId(service.name.clone())));
+        let before =
+            self.baseline.as_ref().and_then(|one| one.services.get(&ServiceId(service.name.clone())));
         service.wish.min(before.map_or(0, |before| before.running))
     }
 
@@ -108,7 +109,8 @@ impl World {
             service.replicas != service.wish && !service.forgotten && service.mode == Mode::Replicated
         };
         if let Some(service) = self.services.iter().find(left) {
-            let line = format!("{} is left with {} tasks, wanted {}", service.name, service.replicas, service.wish);
+            let line =
+                format!("{} is left with {} tasks, wanted {}", service.name, service.replicas, service.wish);
             self.violation(line);
         }
     }
@@ -166,7 +168,8 @@ impl World {
 
     /// A node leaves, and its label with it: what a controller does not remember of it nobody knows.
     pub(crate) fn forgets_surge_of(&mut self, index: usize) {
-        let Some(surge) = self.nodes[index].labels.get(label::SURGE).and_then(|text| Surge::decode(text).ok())
+        let Some(surge) =
+            self.nodes[index].labels.get(label::SURGE).and_then(|text| Surge::decode(text).ok())
         else {
             return;
         };

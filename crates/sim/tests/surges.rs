@@ -133,11 +133,9 @@ fn a_planner_that_forgets_to_give_back_is_caught() {
             let (id, version) = (node.id.clone(), node.version);
             Some(Action::UpdateNode { node: id, version, labels, availability: None })
         };
-        let other = |act: Act| match &act.action {
-            Action::ScaleService { service, from, to, .. } if to < from => {
-                Some(Act { action: forgets(service)?, ..act })
-            }
-            _ => Some(act),
+        let other = |act: Act| {
+            let Action::ScaleService { service, from, to, .. } = &act.action else { return Some(act) };
+            if to < from { Some(Act { action: forgets(service)?, ..act }) } else { Some(act) }
         };
         pass.actions = std::mem::take(&mut pass.actions).into_iter().filter_map(other).collect();
     }

@@ -546,7 +546,9 @@ pub const fn is_drain(hold: &Hold) -> bool {
 pub fn is_routine(hold: &Hold) -> bool {
     match hold {
         // Tasks take a moment to start elsewhere; what keeps them from it does not end by itself.
-        Hold::NotReplaced { why, .. } | Hold::Surging { why, .. } | Hold::SurgeBack { why, .. } => why.is_empty(),
+        Hold::NotReplaced { why, .. } | Hold::Surging { why, .. } | Hold::SurgeBack { why, .. } => {
+            why.is_empty()
+        }
         Hold::TakingOver
         | Hold::Starting
         | Hold::Paused { .. }

@@ -20,7 +20,12 @@ impl Work<'_> {
         let through = self.labels.values().all(|label| self.is_over(label));
         let leftovers = leftovers(self.observed, self.spec).any(|job| !leaves(self.observed, job))
             || has_tickets(self.observed);
-        if !only_beats || !through || self.surges.are_waited_for() || self.waits_for_its_operator() || leftovers {
+        if !only_beats
+            || !through
+            || self.surges.are_waited_for()
+            || self.waits_for_its_operator()
+            || leftovers
+        {
             return PassEnd::GoOn;
         }
         let outcome = self.outcome();

@@ -40,7 +40,9 @@ const fn is_cause(hold: &Hold) -> bool {
         Hold::ImageMissing { .. }
         | Hold::AgentRejected { .. }
         | Hold::NotEmpty { .. }
-        | Hold::NotReplaced { .. } | Hold::Surging { .. } | Hold::SurgeBack { .. }
+        | Hold::NotReplaced { .. }
+        | Hold::Surging { .. }
+        | Hold::SurgeBack { .. }
         | Hold::ServicesWorse { .. } => true,
         Hold::LockHeld { .. }
         | Hold::TakingOver

@@ -101,7 +101,8 @@ impl Work<'_> {
         already: &BTreeMap<ServiceId, Scaling>,
     ) -> Result<BTreeMap<ServiceId, Scaling>, Hold> {
         let others = self.others_away(node);
-        let wanted = drain::surge_of(self.observed, self.spec, &others, node, |id| !already.contains_key(id))?;
+        let wanted =
+            drain::surge_of(self.observed, self.spec, &others, node, |id| !already.contains_key(id))?;
         let scaling = |(id, more): (ServiceId, u64)| {
             let Scale { version: at, replicas: from, .. } = self.observed.service(&id)?.scale?;
             Some((id, Scaling { at, from, to: from.saturating_add(more) }))
@@ -149,7 +150,10 @@ impl Work<'_> {
             }
         }
         if !actions.is_empty() {
-            return Ok(Move::Act(actions, self.surging(surge.services.keys().map(|id| self.name(id)).collect())));
+            return Ok(Move::Act(
+                actions,
+                self.surging(surge.services.keys().map(|id| self.name(id)).collect()),
+            ));
         }
         if !weak.is_empty() {
             return Err(self.surging(weak));

@@ -328,7 +328,8 @@ mod tests {
             ("of a newer engine", Some(UnfinishedUpdate::UnderWay)),
         ];
         for (state, update) in table {
-            value["UpdateStatus"] = serde_json::json!({ "State": state, "StartedAt": "2026-11-23T02:00:00Z" });
+            value["UpdateStatus"] =
+                serde_json::json!({ "State": state, "StartedAt": "2026-11-23T02:00:00Z" });
             assert_eq!(scale(&value).update, update, "{state}");
         }
         assert_eq!(read(&recorded()[1], &[]).unwrap().unwrap().scale, None, "a global one");
