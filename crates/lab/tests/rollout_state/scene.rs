@@ -287,6 +287,7 @@ pub fn agent(node: &NodeId) -> AgentSpec {
         command: "install".into(),
         args: vec!["a b".into()],
         short: false,
+        gates: careen_planner::ids::GATES,
         collects: false,
         reboot: RebootPolicy::Asked,
         engine_restart: true,
