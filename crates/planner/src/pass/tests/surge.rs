@@ -18,19 +18,19 @@ fn prepared_w1() -> (Observed, Spec) {
 
 /// What a pass does: a node's state, its surge and its availability, or how a service is scaled.
 fn does(pass: &Pass) -> Vec<String> {
-    let one = |act: &Act| match &act.action {
-        Action::UpdateNode { node, labels, availability, .. } => {
-            let record = labels.get(label::NODE).cloned().flatten();
-            let state = record.map(|text| NodeRecord::decode(&text).unwrap().state.name());
-            let surge = labels.get(label::SURGE).map(|surge| surge.clone().unwrap_or_else(|| "-".into()));
-            let to = availability.map(|to| format!(":= {}", to.word()));
-            let parts = [Some(node.to_string()), state.map(str::to_owned), surge, to];
-            parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
+    let one = |act: &Act| {
+        if let Action::ScaleService { service, version: Version(at), from, to } = &act.action {
+            return format!("{} at {at}: {from} to {to}", service.0);
         }
-        Action::ScaleService { service, version: Version(at), from, to } => {
-            format!("{} at {at}: {from} to {to}", service.0)
-        }
-        other => other.name().to_owned(),
+        let Action::UpdateNode { node, labels, availability, .. } = &act.action else {
+            return act.action.name().to_owned();
+        };
+        let record = labels.get(label::NODE).cloned().flatten();
+        let state = record.map(|text| NodeRecord::decode(&text).unwrap().state.name());
+        let surge = labels.get(label::SURGE).map(|surge| surge.clone().unwrap_or_else(|| "-".into()));
+        let to = availability.map(|to| format!(":= {}", to.word()));
+        let parts = [Some(node.to_string()), state.map(str::to_owned), surge, to];
+        parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
     };
     pass.actions.iter().map(one).collect()
 }
