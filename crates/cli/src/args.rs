@@ -388,6 +388,11 @@ pub struct HowArgs {
     #[arg(long, help_heading = "Hosts")]
     pub respect_inhibitors: bool,
 
+    /// Before a drain, run as many tasks more of each service with several as it has there, and give that back when all run
+    /// elsewhere. Of a service with one task its label careen.surge=true asks for it, also without this flag
+    #[arg(long, help_heading = "Hosts")]
+    pub surge: bool,
+
     /// Take a manager down even if the others are no quorum: the swarm cannot be managed meanwhile
     #[arg(long, help_heading = "What is refused otherwise")]
     pub allow_quorum_loss: bool,

@@ -99,6 +99,12 @@ pub enum Failure {
         "these services still have containers on nodes that report: {services}; what was removed before stays so"
     )]
     StillThere { services: String },
+    /// Services are still scaled up, and to scale them now would end their updates.
+    #[error(
+        "cannot give back how these services were scaled up: {services}; an update of each is not through, and scaling would end \
+         it; what was given back before stays so"
+    )]
+    UpdateUnderWay { services: String },
     /// No such node in the swarm.
     #[error("the swarm has no node '{given}', and no service of careen's for it; nothing was changed")]
     NoNode { given: String },
@@ -249,6 +255,7 @@ impl Failure {
             | Self::RolloutRemoved { .. }
             | Self::NotGivenBack
             | Self::StillThere { .. }
+            | Self::UpdateUnderWay { .. }
             | Self::NoOwnImage { .. }
             | Self::Pass(_)
             | Self::Output(_)
@@ -293,6 +300,10 @@ impl Failure {
             Self::CannotUninstall { why } => Some(next_of_uninstall(why)),
             Self::StillThere { .. } => Some(
                 "'docker service ps SERVICE' shows where; the same command goes on where this one stopped",
+            ),
+            Self::UpdateUnderWay { .. } => Some(
+                "'docker service inspect --pretty SERVICE' shows how far it is; when it is through, the same command goes on where \
+                 this one stopped",
             ),
             Self::NoNode { .. } | Self::NamesNoNode { .. } | Self::CannotAsk { .. } => {
                 Some("'docker node ls' lists names and ids")

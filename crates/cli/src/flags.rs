@@ -99,6 +99,7 @@ fn hosts(spec: &Spec, default: &Spec) -> Vec<String> {
         (!spec.touches_engine).then(|| flag("touches-engine", "no")),
         spec.controller_image.as_ref().map(|image| flag("controller-image", image)),
         spec.respect_inhibitors.then(|| "--respect-inhibitors".to_owned()),
+        spec.surge.then(|| "--surge".to_owned()),
     ];
     all.into_iter().flatten().collect()
 }
@@ -184,7 +185,7 @@ mod tests {
             "--parallelism 10% --delay 1m --monitor 1h30m --order managers-first --canaries 0",
             "--failure-action rollback --max-failure-ratio 0.25 --timeout 1m30s --phase-timeout rebooting=1h \
              --phase-timeout node-down=2m",
-            "--drain always --reboot never --engine-restart never --controller-image c --respect-inhibitors",
+            "--drain always --reboot never --engine-restart never --controller-image c --respect-inhibitors --surge",
             "--on-hold skip --hold-limit 5m",
             "--on-hold wait",
             "--touches-engine no",

@@ -20,6 +20,7 @@
 //! control JSON
 //! only NODE ...                            the rollout's nodes
 //! parallelism N|N%
+//! surge [NODE up|down SERVICE@VERSION:FROM>TO]   with --surge; what the node's label says of it
 //! no-rollout                               none goes on; with nodes from `ended` there was one
 //! ended NODE STAGE [: RECORD]
 //! took NODE SECONDS ROLLOUT                in an earlier rollout of the same work
@@ -141,6 +142,7 @@ impl Scene {
                 self.observed.rollout.as_mut().unwrap().control = serde_json::from_str(rest).unwrap()
             }
             "only" => self.spec.selection.nodes = rest.split(' ').map(str::to_owned).collect(),
+            "surge" => self.surge(rest),
             "parallelism" => self.spec.policy.parallelism = rest.parse().unwrap(),
             "no-rollout" => self.observed.rollout = None,
             "ended" if self.draft.is_some() => self.recorded(rest),
@@ -166,6 +168,15 @@ impl Scene {
         for node in nodes {
             let number = self.observed.tasks.len();
             self.observed.tasks.push(Task { id: format!("{service}.{number}"), ..task(service, &node) });
+        }
+    }
+
+    /// Services are scaled up before drains; behind it may stand what a node's label says of that.
+    fn surge(&mut self, rest: &str) {
+        self.spec.surge = true;
+        if let Some((node, label)) = rest.split_once(' ') {
+            let node = self.observed.nodes.iter_mut().find(|one| one.hostname == node).unwrap();
+            node.labels.insert(label::SURGE.to_owned(), format!("1 {} {label}", self.spec.id));
         }
     }
 

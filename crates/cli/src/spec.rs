@@ -118,6 +118,7 @@ fn of_how(how: &HowArgs, id: RolloutId, image: &str) -> Spec {
         allow_quorum_loss: how.allow_quorum_loss,
         allow_volume_moves: how.allow_volume_moves,
         allow_gaps: how.allow_gaps,
+        surge: how.surge,
         unlock_by_hand: how.unlock_by_hand,
         allow_unfit_hosts: how.allow_unfit_hosts,
         respect_inhibitors: how.respect_inhibitors,
@@ -173,7 +174,7 @@ mod tests {
              --spread node.labels.zone --parallelism 3 --delay 1m --monitor 1h30m --failure-action rollback \
              --max-failure-ratio 0.25 --order managers-first --canaries 2 --drain always --reboot always \
              --engine-restart never --allow-quorum-loss --allow-volume-moves --allow-gaps --unlock-by-hand --allow-unfit-hosts \
-             --respect-inhibitors --timeout 90s --on-hold skip --hold-limit 5m \
+             --respect-inhibitors --surge --timeout 90s --on-hold skip --hold-limit 5m \
              --phase-timeout node-down=2m --phase-timeout rebooting=1h -- --fast now",
         )
         .unwrap();
@@ -202,7 +203,7 @@ mod tests {
         assert_eq!((spec.drain, spec.reboot), (DrainPolicy::Always, RebootPolicy::Always));
         assert!(!spec.engine_restart && spec.restarts);
         assert!(spec.allow_quorum_loss && spec.allow_volume_moves && spec.allow_gaps && spec.unlock_by_hand);
-        assert!(spec.allow_unfit_hosts && spec.respect_inhibitors);
+        assert!(spec.allow_unfit_hosts && spec.respect_inhibitors && spec.surge);
         let limits = Limits {
             running: Some(Duration::from_secs(90)),
             node_down: Duration::from_secs(120),

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// What of docker's commands is used, with the options; all else that stands there are values.
-const DOCKER: [(&str, &[&str]); 24] = [
+const DOCKER: [(&str, &[&str]); 26] = [
     ("config ls", &[]),
     ("context ls", &[]),
     ("context update", &[]),
@@ -34,8 +34,13 @@ const DOCKER: [(&str, &[&str]); 24] = [
     ("pull", &[]),
     ("save", &[]),
     ("secret ls", &[]),
+    ("service inspect", &["--pretty"]),
     ("service ps", &["--no-trunc"]),
-    ("service update", &["--constraint-add", "--detach", "--env-add", "--force", "--update-failure-action"]),
+    ("service rollback", &[]),
+    (
+        "service update",
+        &["--constraint-add", "--detach", "--env-add", "--force", "--label-add", "--update-failure-action"],
+    ),
     ("start", &[]),
     ("swarm init", &[]),
     ("swarm unlock", &[]),
@@ -45,13 +50,14 @@ const DOCKER: [(&str, &[&str]); 24] = [
 ];
 
 /// Those that do nothing without a value.
-const WANTS_A_VALUE: [&str; 9] = [
+const WANTS_A_VALUE: [&str; 10] = [
     "logs",
     "node inspect",
     "node ps",
     "node update",
     "pull",
     "save",
+    "service inspect",
     "service ps",
     "service update",
     "start",
@@ -306,13 +312,17 @@ fn the_agents_table_is_what_it_understands() {
 
 /// Holds whose advice no scene of the lab types yet: what the simulator or a test of the page shows is enough for these, or the
 /// state cannot be made on a lab in less than minutes.
-const NOT_ON_THE_LAB: [&str; 6] = [
+const NOT_ON_THE_LAB: [&str; 10] = [
     "agent-rejected",
     "baseline-removed",
     "called-down",
+    "corrupt-surge",
     "manager-unreachable",
     "no-leader",
+    "no-room-to-surge",
+    "service-updating",
     "several-rejoined",
+    "surge-back",
 ];
 
 /// A scene that waits for a hold (`await_hold`) types what `why` tells to type there: `typed::look` in crates/lab/tests.

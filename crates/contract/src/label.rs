@@ -11,6 +11,11 @@ pub const LAST_WORDS: &str = "careen.last-words";
 
 /// On a node: for how long it has been held before anything was taken down on it, as its controllers have counted.
 pub const HELD: &str = "careen.held";
+/// On a node: the services that are scaled up while it is taken out of service.
+pub const SURGE: &str = "careen.surges";
+
+/// On a service, by its operator: `true` where it is scaled up before a node with its tasks is drained, `false` where it never is.
+pub const SURGE_SERVICE: &str = "careen.surge";
 
 /// On a service, by its operator: `ignore` where nobody is to wait for it.
 pub const SETTLE: &str = "careen.settle";

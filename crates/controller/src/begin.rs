@@ -49,6 +49,7 @@ fn begins(pass: &Pass) -> bool {
         | Action::CreateJob { .. }
         | Action::CreateGate { .. } => true,
         Action::Beat { .. }
+        | Action::ScaleService { .. }
         | Action::ReleaseLock { .. }
         | Action::RemoveTicket { .. }
         | Action::OpenGate { .. }

@@ -311,6 +311,19 @@ impl Engine {
         self.post_only(&ApiPath::update(kind, id, version), spec)
     }
 
+    /// Reads an object in the newest API that the engine itself speaks: in an older one it drops what came since from what is written.
+    pub fn whole_object(&self, kind: Kind, name: &str) -> Result<Vec<u8>, EngineError> {
+        let path = ApiPath::object(kind, name);
+        self.bytes(format!("GET {path}"), self.agent.get(format!("http://docker{path}")).call())
+    }
+
+    /// Updates an object in that API, with a spec that goes as it is written here, byte for byte.
+    pub fn update_whole(&self, kind: Kind, id: &str, version: u64, spec: &str) -> Result<(), EngineError> {
+        let path = ApiPath::update(kind, id, version);
+        let request = self.agent.post(format!("http://docker{path}")).content_type("application/json");
+        self.text(format!("POST {path}"), request.send(spec)).map(drop)
+    }
+
     /// Removes an object, by its id or name.
     pub fn remove_object(&self, kind: Kind, name: &str) -> Result<(), EngineError> {
         self.delete(&ApiPath::object(kind, name))

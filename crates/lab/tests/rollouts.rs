@@ -2,7 +2,7 @@
 
 mod rollout;
 
-use careen_lab::{Fault, Poll, wait_until};
+use careen_lab::{Fault, Poll, wait_until, while_watching};
 use rollout::{LONG, Scene, of_node};
 use serde_json::Value;
 
@@ -157,6 +157,110 @@ fn what_keeps_a_replacement_from_starting_elsewhere_is_quoted_and_mended() {
     scene.sh("n3", &format!("docker tag {} {only_here}", scene.image));
     scene.await_done();
     scene.sh("n1", "docker service rm lonely; docker node update --label-rm lonely n2; docker node update --label-rm lonely n3");
+    scene.assert_nothing_is_left();
+}
+
+/// Services of their own for surges: six tasks, and a single one whose label asks for it.
+fn services_to_scale(scene: &Scene) {
+    let create = |name: &str, flags: &str| {
+        let image = &scene.image;
+        scene.sh(
+            "n1",
+            &format!(
+                "docker service rm {name} >/dev/null 2>&1 || :; docker service create -d -q --no-resolve-image --name {name} \
+                 {flags} --entrypoint '/careen-agent gate' {image}"
+            ),
+        );
+    };
+    create(
+        "six",
+        "--replicas 6 --env OWNERS=own --update-failure-action rollback --update-max-failure-ratio 0.3",
+    );
+    create("single", "--label careen.surge=true");
+    await_replicas(scene, "six", "6/6");
+    await_replicas(scene, "single", "1/1");
+}
+
+fn replicas(scene: &Scene, service: &str) -> String {
+    scene.word("n1", &format!("docker service ls --filter name={service} --format '{{{{.Replicas}}}}'"))
+}
+
+fn await_replicas(scene: &Scene, service: &str, wanted: &str) {
+    let whole = wait_until(&format!("{service} has {wanted}"), LONG, || {
+        let seen = replicas(scene, service);
+        Ok(if seen == wanted { Poll::Ready(()) } else { Poll::Pending(seen) })
+    });
+    whole.unwrap_or_else(|error| panic!("{error}"));
+}
+
+/// A service's spec but for the number of its tasks.
+fn rest_of_spec(scene: &Scene, service: &str) -> Value {
+    let spec = scene.sh("n1", &format!("docker service inspect {service} --format '{{{{json .Spec}}}}'"));
+    let mut spec: Value = serde_json::from_str(&spec).unwrap_or_default();
+    spec["Mode"] = Value::Null;
+    spec
+}
+
+fn assert_nothing_is_scaled(scene: &Scene) {
+    let labels = scene.sh("n1", "docker node inspect n1 n2 n3 --format '{{json .Spec.Labels}}'");
+    assert!(!labels.contains("careen.surges"), "{labels}");
+}
+
+#[test]
+fn with_surge_no_task_is_missing_while_nodes_are_drained() {
+    let scene = scene();
+    services_to_scale(&scene);
+    let before = ["six", "single"].map(|service| rest_of_spec(&scene, service));
+    let plan = scene.careen(&["plan", "--image", &scene.image, "--surge", "--drain", "always"]);
+    assert!(plan.stdout.contains("single, six") && plan.stdout.contains("rollback"), "{}", plan.stdout);
+    let flags = ["--surge", "--drain", "always", "--canaries", "0"];
+    let ((ran, single), six) = while_watching(&scene.lab, "six", 6, || {
+        while_watching(&scene.lab, "single", 1, || scene.run(&flags))
+    });
+    assert_eq!(ran.status, 0, "{ran:?}");
+    scene.await_done();
+    assert_eq!((six.least_running, single.least_running), (6, 1), "{six}\n{single}");
+    await_replicas(&scene, "six", "6/6");
+    await_replicas(&scene, "single", "1/1");
+    assert_eq!(before, ["six", "single"].map(|service| rest_of_spec(&scene, service)));
+    assert_nothing_is_scaled(&scene);
+    scene.sh("n1", "docker service rm six single");
+    scene.assert_nothing_is_left();
+}
+
+#[test]
+fn what_somebody_scales_during_a_surge_stays_and_an_abort_gives_the_rest_back() {
+    let scene = scene();
+    // An image that n2 alone has, of a registry that refuses at once: what is scaled up for n2 does not become healthy on n3.
+    let only_here = "127.0.0.1:1/only-here:1";
+    scene.sh("n2", &format!("docker tag {} {only_here}", scene.image));
+    scene.sh("n1", "docker node update --label-add lonely=yes n2");
+    scene.sh(
+        "n1",
+        &format!(
+            "docker service create -d -q --no-resolve-image --name stuck --replicas 2 --constraint node.labels.lonely==yes \
+             --entrypoint '/careen-agent gate' {only_here}"
+        ),
+    );
+    await_replicas(&scene, "stuck", "2/2");
+    scene.sh("n1", "docker node update --label-add lonely=yes n3");
+    let limits = ["--phase-timeout", "restoring=30s"];
+    let flags = ["--surge", "--node", "n2", "--drain", "always"];
+    scene.start(&[&flags[..], &limits[..], &["--", "plain"]].concat());
+    let held = scene.await_hold("n2", "surging");
+    assert!(held["why"].as_str().unwrap_or_default().contains("only-here:1"), "{held}");
+    assert_eq!(replicas(&scene, "stuck"), "2/4");
+    assert_eq!(scene.availability(), "n1 Active\nn2 Pause\nn3 Active\n", "nothing was taken down");
+
+    scene.sh("n1", "docker service scale -d stuck=3");
+    await_replicas(&scene, "stuck", "2/5");
+    assert_eq!(scene.careen(&["abort"]).status, 0);
+    assert_eq!(scene.await_end()["control"]["outcome"], "aborted");
+    assert_eq!(replicas(&scene, "stuck").split('/').nth(1), Some("3"), "what its operator wants");
+    scene.assert_all_active();
+    assert_eq!(scene.ran("n2"), "prepare ");
+    assert_nothing_is_scaled(&scene);
+    scene.sh("n1", "docker service rm stuck; docker node update --label-rm lonely n2; docker node update --label-rm lonely n3");
     scene.assert_nothing_is_left();
 }
 

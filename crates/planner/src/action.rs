@@ -1,7 +1,7 @@
 //! What a pass wants done. Every action is idempotent, or guarded by the version of the object that it changes, so
 //! that one which was decided on an old look does nothing.
 
-use crate::ids::{JobKey, NodeId, RolloutId, Version};
+use crate::ids::{JobKey, NodeId, RolloutId, ServiceId, Version};
 use crate::observed::Availability;
 use crate::rollout::{Baseline, Control, GoneMark, GoneNode, NodeResult, RolloutOutcome};
 use crate::spec::{RebootPolicy, UnlockKey};
@@ -52,6 +52,16 @@ pub enum Action {
         labels: BTreeMap<String, Option<String>>,
         /// `None` leaves it as it is.
         availability: Option<Availability>,
+    },
+    /// Change how many tasks a service of somebody else's has, and nothing else of it.
+    ScaleService {
+        service: ServiceId,
+        /// The version of the service that was looked at.
+        version: Version,
+        /// How many it has.
+        from: u64,
+        /// The same number is a write all the same: one that was decided before is refused then.
+        to: u64,
     },
     /// Create an agent's service.
     CreateJob {

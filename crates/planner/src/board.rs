@@ -6,6 +6,7 @@
 //! the two nodes alone that a task moves between.
 
 pub(crate) mod ahead;
+mod doubled;
 mod misfit;
 
 use crate::constraint::{Constraints, Fit};
@@ -283,7 +284,12 @@ impl<'a> Board<'a> {
 
     /// The first service of several tasks of which no task would run that serves now. Of a service of one task its operator knows that
     /// it stops whenever it moves.
-    pub(crate) fn at_zero(&self, others: &BTreeSet<NodeId>, node: usize) -> Option<&'a Service> {
+    pub(crate) fn at_zero(
+        &self,
+        others: &BTreeSet<NodeId>,
+        node: usize,
+        of: impl Fn(&ServiceId) -> bool,
+    ) -> Option<&'a Service> {
         let serves = |task: &usize| self.tasks[*task].wanted && self.states[*task] == TaskState::Running;
         let others: BTreeSet<usize> = others.iter().filter_map(|other| self.node(other)).collect();
         let stays = |task: &usize| match self.spots[*task] {
@@ -298,7 +304,9 @@ impl<'a> Board<'a> {
         let found = here.into_iter().find(|number| {
             let service = &self.services[*number];
             let several = service.mode == Mode::Replicated && service.desired > 1;
-            several && !self.of_service[*number].iter().filter(|task| serves(task)).any(&stays)
+            several
+                && of(&service.id)
+                && !self.of_service[*number].iter().filter(|task| serves(task)).any(&stays)
         });
         found.map(|number| &self.services[number])
     }

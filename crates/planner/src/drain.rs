@@ -2,12 +2,13 @@
 
 use crate::board::MANY;
 use crate::hold::Hold;
-use crate::ids::NodeId;
+use crate::ids::{NodeId, ServiceId};
 use crate::indexed::Indexed;
 use crate::observed::{Availability, Expectation, Mode, Mount, MountKind, Node, Service, Task};
 use crate::rollout::Baseline;
 use crate::scheduler::{self, Gap, Place};
 use crate::spec::{DrainPolicy, Spec};
+use crate::surge;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path};
@@ -119,7 +120,31 @@ pub fn hold(seen: &Indexed<'_>, spec: &Spec, others: &BTreeSet<NodeId>, node: &N
     if node.availability == Availability::Drain {
         return None;
     }
-    volume_hold(seen, spec, node).or_else(|| gap_hold(seen, spec, others, node))
+    volume_hold(seen, spec, node)
+        .or_else(|| surge_of(seen, spec, others, node, |_| true).err())
+        .or_else(|| gap_hold(seen, spec, others, node))
+}
+
+/// Which of these services are scaled up before this node is drained, or why they cannot be now. Where gaps are allowed, one that finds no
+/// room for that goes without.
+pub fn surge_of(
+    seen: &Indexed<'_>,
+    spec: &Spec,
+    others: &BTreeSet<NodeId>,
+    node: &Node,
+    of: impl Fn(&ServiceId) -> bool,
+) -> Result<BTreeMap<ServiceId, u64>, Hold> {
+    let mut wanted = surge::wanted(seen, spec, node);
+    wanted.retain(|id, _| of(id));
+    loop {
+        match surge::hold(seen, others, node, &wanted) {
+            None => return Ok(wanted),
+            Some(Hold::NoRoomToSurge { service, .. }) if spec.allow_gaps => {
+                wanted.retain(|id, _| seen.service(id).is_some_and(|one| one.name != service));
+            }
+            Some(hold) => return Err(hold),
+        }
+    }
 }
 
 fn volume_hold(seen: &Indexed<'_>, spec: &Spec, node: &Node) -> Option<Hold> {
@@ -145,7 +170,9 @@ fn gap_hold(seen: &Indexed<'_>, spec: &Spec, others: &BTreeSet<NodeId>, node: &N
     if spec.allow_gaps {
         return None;
     }
-    scheduler::gap(seen, others, node).map(|gap| match gap {
+    // What is scaled up first is neither missing nor without a place: that was looked at.
+    let surges = surge::wanted(seen, spec, node);
+    scheduler::gap(seen, others, node, |service| !surges.contains_key(service)).map(|gap| match gap {
         Gap::NoPlace { service, why } => Hold::NoPlace { service, why },
         Gap::AtZero { service } => Hold::AtZero { service },
     })

@@ -265,6 +265,7 @@ pub fn needs_a_look(action: &Action) -> bool {
         Action::TakeLock { .. }
         | Action::ReleaseLock { .. }
         | Action::WriteBaseline { .. }
+        | Action::ScaleService { .. }
         | Action::CreateJob { .. }
         | Action::CreateTicket { .. }
         | Action::CreateGate { .. }

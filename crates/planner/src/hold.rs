@@ -1,7 +1,7 @@
 //! Why something does not move now. Every wait has one of these, with its data, and a sentence for people.
 
 use crate::ids::{ControllerId, NodeId, RolloutId};
-use crate::objects::Availability;
+use crate::objects::{Availability, UnfinishedUpdate};
 use crate::state::words::{Reason, StateName};
 use careen_contract::quorum::QuorumAtRisk;
 use careen_contract::report::Restart;
@@ -167,6 +167,35 @@ pub enum Hold {
     },
     /// Another rollout left the node in the middle of something.
     OtherRollout { rollout: RolloutId },
+    /// Services are scaled up, and not all of their tasks beside the node are healthy yet.
+    Surging {
+        services: Vec<String>,
+        /// What keeps their tasks from running, by service.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        why: BTreeMap<String, String>,
+    },
+    /// Services are still scaled up for the node, and are given back first.
+    SurgeBack {
+        services: Vec<String>,
+        /// What keeps their tasks from running, by service.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        why: BTreeMap<String, String>,
+    },
+    /// A service is scaled up for another node at the moment.
+    SurgeElsewhere { service: String, node: NodeId },
+    /// A service would be scaled up, and has no room for that.
+    NoRoomToSurge {
+        service: String,
+        /// Why, as Swarm says it.
+        why: String,
+    },
+    /// A service would be scaled, and its update is not through: the write would end that.
+    ServiceUpdating { service: String, update: UnfinishedUpdate },
+    /// The label that says what was scaled up cannot be read.
+    CorruptSurge {
+        /// The label's value, at most 120 characters of it.
+        text: String,
+    },
     /// The node left the swarm during its turn, and its host may still be at work.
     NodeGone {
         /// How many seconds it keeps its place, rounded up.
@@ -272,6 +301,12 @@ impl Hold {
             Self::Monitoring { seconds_left: 15 },
             Self::CorruptRecord { text: "9 later".into() },
             Self::OtherRollout { rollout: fixed_rollout() },
+            Self::Surging { services: vec!["web".into()], why: missing_image() },
+            Self::SurgeBack { services: vec!["web".into()], why: missing_image() },
+            Self::SurgeElsewhere { service: "web".into(), node: node() },
+            Self::NoRoomToSurge { service: "web".into(), why: "insufficient resources on 4 nodes".into() },
+            Self::ServiceUpdating { service: "web".into(), update: UnfinishedUpdate::Paused },
+            Self::CorruptSurge { text: "9 later".into() },
             Self::NodeGone { seconds_left: 1200 },
             Self::Rejoined { node: node(), hostname: "w1".into() },
             Self::SeveralRejoined { nodes: vec![node(), NodeId("w2".into())] },
@@ -390,6 +425,32 @@ impl fmt::Display for Hold {
             }
             Self::OtherRollout { rollout } => {
                 write!(f, "the rollout {rollout} left this node unfinished")
+            }
+            Self::Surging { services, why } => {
+                write!(f, "scaled up before the drain, and not running elsewhere yet: {}", with_why(services, why))
+            }
+            Self::SurgeBack { services, why } => {
+                write!(f, "still scaled up until everything runs elsewhere: {}", with_why(services, why))
+            }
+            Self::SurgeElsewhere { service, node } => {
+                write!(f, "{service} is scaled up for {node} at the moment; one node at a time")
+            }
+            Self::NoRoomToSurge { service, why } => write!(
+                f,
+                "{service} cannot be scaled up before the drain ({why}): make room, or use --allow-gaps"
+            ),
+            Self::ServiceUpdating { service, update } => write!(
+                f,
+                "{service} cannot be scaled now: its {}; scaling would end that",
+                match update {
+                    UnfinishedUpdate::UnderWay => "update is under way",
+                    UnfinishedUpdate::Paused => "update is paused",
+                    UnfinishedUpdate::RollingBack => "update is being rolled back",
+                    UnfinishedUpdate::RollbackPaused => "rollback is paused",
+                }
+            ),
+            Self::CorruptSurge { text } => {
+                write!(f, "the label careen.surges says '{text}', which this version does not understand")
             }
             Self::NodeGone { seconds_left } => write!(
                 f,

@@ -8,7 +8,7 @@
 //! - [`state`]: where one node stands, and what may follow (docs/rollout-states.md)
 //! - [`hold`]: why something waits
 //! - [`participants`]: who takes part, whoever joins or leaves
-//! - [`order`], [`quorum`], [`drain`], [`availability`], [`settle`], [`failure`] (a [`ratio`] of the nodes), [`short`], [`parallelism`]: one question
+//! - [`order`], [`quorum`], [`drain`], [`availability`], [`settle`], [`failure`] (a [`ratio`] of the nodes), [`surge`], [`short`], [`parallelism`]: one question
 //!   each;
 //!   [`scheduler`]: where Swarm places tasks, by [`constraint`] and [`needs`]; [`names`]: how nodes are called
 //! - [`inquiry`]: who is asked a question, and what the answers come to, without a rollout
@@ -56,6 +56,7 @@ pub mod settle;
 pub mod short;
 pub mod spec;
 pub mod state;
+pub mod surge;
 pub mod uninstall;
 mod watch;
 

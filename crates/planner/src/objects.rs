@@ -124,6 +124,9 @@ pub struct Service {
     /// What Swarm counts itself, where it was asked.
     #[serde(skip)]
     pub tally: Option<Tally>,
+    /// How it is scaled; `None` where a number of tasks is not what it is given.
+    #[serde(skip)]
+    pub scale: Option<Scale>,
     /// Its placement constraints, as they were written.
     pub constraints: Vec<String>,
     /// What else each of its tasks asks of a node.
@@ -144,6 +147,29 @@ pub struct Tally {
     pub version: Version,
     pub running: u64,
     pub desired: u64,
+}
+
+/// What a service is scaled to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the field's name says it")]
+pub struct Scale {
+    /// The service's version in the store.
+    pub version: Version,
+    pub replicas: u64,
+    /// An update that is not through: whatever is written to the service ends it.
+    pub update: Option<UnfinishedUpdate>,
+}
+
+/// How far an update is that Swarm is not through with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
+#[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
+#[expect(missing_docs, reason = "the variants' names say it")]
+pub enum UnfinishedUpdate {
+    UnderWay,
+    Paused,
+    RollingBack,
+    RollbackPaused,
 }
 
 /// How a service's tasks are spread.

@@ -4,7 +4,7 @@ use crate::ids::{JobKey, NodeId, ServiceId};
 pub use crate::needs::{HostPort, Needs, Offers, Platform, Plugin, Resources};
 pub use crate::objects::{
     AgentReport, Availability, ControllerPlace, Job, Lock, Manager, Mode, Mount, MountKind, Node, NodeStatus,
-    Reachability, Refusal, Role, Service, Tally, Task, TaskState,
+    Reachability, Refusal, Role, Scale, Service, Tally, Task, TaskState, UnfinishedUpdate,
 };
 use crate::rollout::{Baseline, NodeResult, RolloutRecord};
 pub use careen_contract::report::{

@@ -114,6 +114,8 @@ impl HoldClock {
             | Hold::Copied { .. }
             | Hold::VolumeWouldMove { .. }
             | Hold::NoPlace { .. }
+            | Hold::NoRoomToSurge { .. }
+            | Hold::ServiceUpdating { .. }
             | Hold::AtZero { .. } => Self::Runs,
             Hold::Placing { why: None, .. } | Hold::NoReport { .. } => Self::GoesOn,
             Hold::LockHeld { .. }
@@ -130,6 +132,10 @@ impl HoldClock {
             | Hold::HostWaits { .. }
             | Hold::NotEmpty { .. }
             | Hold::NotReplaced { .. }
+            | Hold::Surging { .. }
+            | Hold::SurgeBack { .. }
+            | Hold::SurgeElsewhere { .. }
+            | Hold::CorruptSurge { .. }
             | Hold::AvailabilityChanged { .. }
             | Hold::GivingTheGo
             | Hold::RefusingTheRestart

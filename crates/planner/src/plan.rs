@@ -5,7 +5,7 @@ use crate::ahead::Ahead;
 use crate::availability;
 use crate::estimate::{Estimate, Took, estimate};
 use crate::hold::Hold;
-use crate::ids::{NodeId, RolloutId};
+use crate::ids::{NodeId, RolloutId, ServiceId};
 use crate::image_places::{NotPullable, OtherPlatform};
 use crate::indexed::Indexed;
 use crate::observed::{Expectation, Node, Observed, Reachability};
@@ -19,8 +19,9 @@ use crate::risk::risks;
 use crate::selection::select;
 use crate::spec::{Policy, RebootPolicy, Spec};
 use crate::state::{NodeRecord, Skip};
+use crate::surge;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// What a rollout would do.
@@ -153,6 +154,11 @@ pub enum Warning {
     },
     /// No node can pull the image.
     NotPullable(NotPullable),
+    /// Services are scaled up before drains, and what they were given back is what a rollback of theirs finds.
+    Surges {
+        /// By their names.
+        services: Vec<String>,
+    },
 }
 
 impl Plan {
@@ -223,6 +229,8 @@ pub fn plan_with(
     let participants: Vec<Participant> =
         selected.nodes.iter().map(|node| Participant::of(node, spec, None)).collect();
     plan.places = order::places(spec, &participants);
+    let surging: BTreeMap<NodeId, BTreeMap<ServiceId, u64>> =
+        selected.nodes.iter().map(|node| (node.id.clone(), surge::wanted(seen, spec, node))).collect();
     // What each wave finds is what those before it leave: tasks do not move back by themselves.
     let mut ahead = Ahead::of(seen, spec, expected);
     for wave in order::waves(spec, &participants) {
@@ -235,7 +243,24 @@ pub fn plan_with(
     }
     plan.loads = ahead.loads();
     plan.risks = risks(seen, spec, &plan.waves, &plan.loads);
+    plan.warnings.extend(surges(seen, &surging, &plan));
     plan.in_the_light_of(&spec.policy, &[])
+}
+
+/// What is scaled up before drains, as things are now.
+fn surges(
+    seen: &Indexed<'_>,
+    of: &BTreeMap<NodeId, BTreeMap<ServiceId, u64>>,
+    plan: &Plan,
+) -> Option<Warning> {
+    let drained = |node: &&PlannedNode| matches!(node.drain, PlannedDrain::Yes | PlannedDrain::IfNeeded);
+    let nodes = plan.waves.iter().flat_map(|wave| &wave.nodes).filter(drained);
+    let services: BTreeSet<&ServiceId> =
+        nodes.filter_map(|node| of.get(&node.node)).flat_map(BTreeMap::keys).collect();
+    let mut services: Vec<String> =
+        services.into_iter().filter_map(|id| Some(seen.service(id)?.name.clone())).collect();
+    services.sort();
+    (!services.is_empty()).then_some(Warning::Surges { services })
 }
 
 /// Whether a name does not say which node is meant. An id does, whatever hosts are called.
@@ -435,6 +460,12 @@ impl fmt::Display for Warning {
             Self::LeftBehind { node, rollout, drained: false } => {
                 write!(f, "the rollout {rollout} failed on {node} and left it as it is")
             }
+            Self::Surges { services } => write!(
+                f,
+                "before a node with their tasks is drained these services are scaled up, and back when all of it runs elsewhere: {}; \
+                 'docker service rollback' then leads to the number of tasks that they had meanwhile (--surge, careen.surge)",
+                services.join(", ")
+            ),
             Self::LeftBehind { node, rollout, drained: true } => write!(
                 f,
                 "the rollout {rollout} failed on {node} and left it drained: a success there gives it back, or \

@@ -6,12 +6,13 @@
 
 use crate::action::Action;
 use crate::availability;
-use crate::ids::{JobKey, JobRole, NodeId, RolloutId, Version};
+use crate::ids::{JobKey, JobRole, NodeId, RolloutId, ServiceId, Version};
 use crate::indexed::Indexed;
 use crate::names::Names;
-use crate::observed::{Availability, Job, Node, Observed};
+use crate::observed::{Availability, Job, Node, Observed, Scale};
 use crate::on_hold;
 use crate::state::{CorruptRecord, NodeRecord, NodeState, Reason, StateName, Taken};
+use crate::surge::{Stand, Surge};
 use careen_contract::label;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -128,6 +129,16 @@ pub enum Giving {
     },
     /// One of careen's services.
     Remove { key: JobKey },
+    /// How many tasks a service of somebody else's has, which was scaled up for a node.
+    Scale {
+        service: ServiceId,
+        /// What people know it by.
+        name: String,
+        /// The version that was looked at.
+        version: Version,
+        from: u64,
+        to: u64,
+    },
 }
 
 impl From<Giving> for Action {
@@ -138,6 +149,9 @@ impl From<Giving> for Action {
             }
             Giving::Stop { key, version } => Self::StopJob { key, version },
             Giving::Remove { key } => Self::RemoveJob { key },
+            Giving::Scale { service, version, from, to, name: _ } => {
+                Self::ScaleService { service, version, from, to }
+            }
         }
     }
 }
@@ -149,6 +163,8 @@ pub enum Next {
     Act(Vec<Giving>),
     /// Containers are being taken away.
     Wait(Vec<JobKey>),
+    /// Updates of these services are not through; giving back how they were scaled would end them.
+    Updating(Vec<String>),
     /// Everything is given back that can be. Services on nodes that do not report are left.
     Done(Vec<JobKey>),
 }
@@ -162,7 +178,8 @@ pub fn may_restore(
     let record = observed.node(node).map(NodeRecord::of).transpose()?.flatten();
     let of_label = record.map(|record| record.rollout);
     let of_jobs = observed.jobs.iter().filter(|job| job.key.node == *node).map(|job| job.key.rollout.clone());
-    let rollouts: BTreeSet<RolloutId> = of_label.iter().cloned().chain(of_jobs).collect();
+    let of_surge = observed.node(node).and_then(|node| Surge::of(node).ok()?).map(|surge| surge.rollout);
+    let rollouts: BTreeSet<RolloutId> = of_label.iter().cloned().chain(of_jobs).chain(of_surge).collect();
     let works = going_on.filter(|id| rollouts.contains(*id));
     let asked = observed.node(node).is_some_and(|node| node.labels.contains_key(label::ASK));
     match works {
@@ -189,11 +206,60 @@ pub fn next(observed: &Observed, scope: &Scope) -> Next {
     if !reachable.is_empty() {
         return Next::Wait(keys(&reachable));
     }
+    let surges = surges(observed, scope);
+    if !surges.steps.is_empty() {
+        return Next::Act(surges.steps);
+    }
+    if !surges.updating.is_empty() {
+        return Next::Updating(surges.updating);
+    }
     let writes: Vec<Giving> = observed.nodes.iter().filter_map(|node| scope.write(node)).collect();
     if writes.is_empty() { Next::Done(keys(&left)) } else { Next::Act(writes) }
 }
 
+/// What is left of services that were scaled up for nodes.
+#[derive(Default)]
+struct Surges {
+    steps: Vec<Giving>,
+    updating: Vec<String>,
+}
+
+/// Nobody waits here until all of their tasks run: an operator wants them back.
+fn surges(observed: &Indexed<'_>, scope: &Scope) -> Surges {
+    let mut surges = Surges::default();
+    for surge in observed.nodes.iter().filter_map(|node| scope.surge(node)) {
+        for (id, scaling) in &surge.services {
+            let Some(service) = observed.service(id) else { continue };
+            let (service, name) = (id.clone(), service.name.clone());
+            let (from, to) = (scaling.to, scaling.from);
+            match scaling.stand(observed.service(id)) {
+                Stand::Made(Scale { update: Some(_), .. }) => surges.updating.push(name),
+                Stand::Made(Scale { version, .. }) => {
+                    surges.steps.push(Giving::Scale { service, name, version, from, to });
+                }
+                // A controller that is frozen can scale it up no more then.
+                Stand::Intended => {
+                    surges.steps.push(Giving::Scale { service, name, version: scaling.at, from: to, to });
+                }
+                Stand::Theirs => {}
+            }
+        }
+    }
+    surges
+}
+
 impl Scope {
+    /// What was scaled up for a node, where it is to be given back.
+    fn surge(&self, node: &Node) -> Option<Surge> {
+        let surge = Surge::of(node).ok()??;
+        match self {
+            Self::Node { node: id, going_on } => {
+                (node.id == *id && going_on.as_ref() != Some(&surge.rollout)).then_some(surge)
+            }
+            Self::Rollout(id) => (surge.rollout == *id).then_some(surge),
+        }
+    }
+
     fn has(&self, key: &JobKey) -> bool {
         match self {
             Self::Node { node, going_on } => key.node == *node && going_on.as_ref() != Some(&key.rollout),
@@ -201,8 +267,21 @@ impl Scope {
         }
     }
 
-    /// Labels and availability of a node in one write.
+    /// Labels and availability of a node in one write. Of what was scaled up for it nothing is left by then.
     fn write(&self, node: &Node) -> Option<Giving> {
+        let surge = self.surge(node).map(|_| (label::SURGE.to_owned(), None));
+        let Some(mut giving) = self.write_record(node) else {
+            let labels = BTreeMap::from([surge?]);
+            let (node, version) = (node.id.clone(), node.version);
+            return Some(Giving::Write { node, version, labels, availability: None });
+        };
+        if let Giving::Write { labels, .. } = &mut giving {
+            labels.extend(surge);
+        }
+        Some(giving)
+    }
+
+    fn write_record(&self, node: &Node) -> Option<Giving> {
         let record = NodeRecord::of(node).ok()?;
         let rollout = record.as_ref().map(|record| &record.rollout);
         match self {
@@ -359,10 +438,14 @@ mod tests {
             }
             Giving::Stop { key, .. } => format!("stop {}", part(key)),
             Giving::Remove { key } => format!("remove {}", part(key)),
+            Giving::Scale { name, version: Version(at), from, to, .. } => {
+                format!("scale {name} at {at}: {from} to {to}")
+            }
         };
         match next {
             Next::Act(actions) => actions.iter().map(word).collect(),
             Next::Wait(keys) => vec![format!("wait {}", keys.len())],
+            Next::Updating(names) => vec![format!("updating {}", names.join(" "))],
             Next::Done(keys) => vec![format!("done, {} left", keys.len())],
         }
     }

@@ -3,7 +3,7 @@
 //! Plugins of networks and volumes of the cluster (CSI) are not looked at: what needs one is taken for placeable where
 //! all else fits.
 
-use crate::ids::NodeId;
+use crate::ids::{NodeId, ServiceId};
 use crate::indexed::Indexed;
 use crate::objects::Node;
 use std::collections::BTreeSet;
@@ -24,17 +24,36 @@ pub enum Gap {
     AtZero { service: String },
 }
 
-/// What draining this node would leave missing while the others are away, too; the first that is found.
-pub fn gap(seen: &Indexed<'_>, others: &BTreeSet<NodeId>, node: &Node) -> Option<Gap> {
+/// What draining this node would leave missing while the others are away, too, of these services; the first that is found.
+pub fn gap(
+    seen: &Indexed<'_>,
+    others: &BTreeSet<NodeId>,
+    node: &Node,
+    of: impl Fn(&ServiceId) -> bool,
+) -> Option<Gap> {
+    if let Some((service, why)) = no_place(seen, others, node, &of) {
+        return Some(Gap::NoPlace { service, why });
+    }
+    let board = seen.board();
+    let number = board.node(&node.id)?;
+    board.at_zero(others, number, of).map(|service| Gap::AtZero { service: service.name.clone() })
+}
+
+/// The first task of these services that a drain of this node would leave without a place, by its name, and why.
+pub fn no_place(
+    seen: &Indexed<'_>,
+    others: &BTreeSet<NodeId>,
+    node: &Node,
+    of: impl Fn(&ServiceId) -> bool,
+) -> Option<(String, String)> {
     let mut board = seen.board();
     let number = board.node(&node.id)?;
-    let no_place = board.places(others, number).into_iter().find_map(|(task, place)| match place {
-        Place::Nowhere { why } => Some(Gap::NoPlace { service: seen.task_name(board.task(task)), why }),
-        Place::On { .. } | Place::Unknown { .. } => None,
-    });
-    let at_zero =
-        || board.at_zero(others, number).map(|service| Gap::AtZero { service: service.name.clone() });
-    no_place.or_else(at_zero)
+    board.places(others, number).into_iter().find_map(|(task, place)| match place {
+        Place::Nowhere { why } if of(&board.task(task).service) => {
+            Some((seen.task_name(board.task(task)), why))
+        }
+        Place::On { .. } | Place::Nowhere { .. } | Place::Unknown { .. } => None,
+    })
 }
 
 #[cfg(test)]

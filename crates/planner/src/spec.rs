@@ -54,6 +54,9 @@ pub struct Spec {
     /// Drain even if a task would find no place elsewhere, or a service of several tasks would have none.
     #[serde(default)]
     pub allow_gaps: bool,
+    /// Scale services up before a node with their tasks is drained, so that none of them is missing meanwhile.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub surge: bool,
     /// Reboot managers that ask for a key afterwards: somebody will type it.
     pub unlock_by_hand: bool,
     /// Where the key lies with which managers are unlocked after an engine restart.
@@ -71,6 +74,11 @@ pub struct Spec {
 
 const fn yes() -> bool {
     true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+const fn is_not(flag: &bool) -> bool {
+    !*flag
 }
 
 /// The Swarm secret that holds the unlock key. The key itself is never in a spec.
@@ -254,6 +262,7 @@ impl Spec {
             allow_quorum_loss: false,
             allow_volume_moves: false,
             allow_gaps: false,
+            surge: false,
             unlock_by_hand: false,
             unlock_key: None,
             allow_unfit_hosts: false,

@@ -2,8 +2,8 @@
 
 use crate::ids::{NodeId, RolloutId, ServiceId, Version};
 use crate::observed::{
-    Availability, Manager, Mode, Needs, Node, NodeStatus, Offers, Reachability, Resources, Role, Service,
-    Task, TaskState,
+    Availability, Manager, Mode, Needs, Node, NodeStatus, Offers, Reachability, Resources, Role, Scale,
+    Service, Task, TaskState,
 };
 use crate::spec::Spec;
 use std::collections::BTreeMap;
@@ -55,6 +55,7 @@ pub fn service(name: &str, replicas: u64) -> Service {
         desired: replicas,
         running: replicas,
         tally: None,
+        scale: Some(Scale { version: Version(1), replicas, update: None }),
         constraints: Vec::new(),
         needs: Needs::default(),
         labels: BTreeMap::new(),

@@ -2,6 +2,7 @@
 //! anew waits a little longer, and clocks of two machines are never compared.
 
 use crate::ids::{NodeId, Version};
+use crate::surge::Surge;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -13,6 +14,8 @@ pub struct Watch {
     pub(crate) words: BTreeMap<NodeId, (u32, String)>,
     /// Which agent of which try went with its node's engine, which stopped in good order.
     pub(crate) swept: BTreeMap<NodeId, (u32, u32)>,
+    /// The services that are scaled up for a node, as its label says it: a node that leaves takes the label along.
+    pub(crate) surges: BTreeMap<NodeId, Surge>,
     /// When this controller had a node begin a try. Of one that an earlier controller had begin it knows nothing.
     begun: BTreeMap<NodeId, (u32, Duration)>,
     /// The epoch under which this controller held the lock.
@@ -44,6 +47,8 @@ pub(crate) enum Key {
     Unread(NodeId),
     /// This agent of this try takes the place of one that may have passed a go on, and is gone.
     Replaced(NodeId, u32, u32),
+    /// What was scaled up for the node is to be given back.
+    SurgeBack(NodeId),
     /// The participant is no longer in the swarm.
     Gone(NodeId),
     /// The node's label was removed.

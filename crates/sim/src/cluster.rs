@@ -6,7 +6,7 @@ use careen_planner::cluster::{ActError, Cluster, Unseen};
 use careen_planner::glance::{self, Glance, Memory, TasksOf};
 use careen_planner::observed::{
     Availability, ControllerPlace, Job, Lock, Manager, Mode, Mount, MountKind, Needs, Node, NodeStatus,
-    Offers, Reachability, Resources, Role, Service, Tally, Task, TaskState,
+    Offers, Reachability, Resources, Role, Scale, Service, Tally, Task, TaskState, UnfinishedUpdate,
 };
 use careen_planner::rollout::Control;
 use careen_planner::state::NodeRecord;
@@ -72,6 +72,7 @@ fn words(action: &Action) -> String {
             let availability = availability.map_or("", Availability::word);
             format!("update-node {node} [{record}] {availability}")
         }
+        Action::ScaleService { service, from, to, .. } => format!("scale {} from {from} to {to}", service.0),
         Action::CreateJob { agent } => format!("create-job {}", agent.key.name()),
         Action::CreateGate { key }
         | Action::CreateTicket { key }
@@ -177,6 +178,9 @@ impl View<'_> {
             },
             Action::UpdateNode { node, version, labels, availability } => {
                 world.update_node(node, *version, labels, *availability, self.looked_at)
+            }
+            Action::ScaleService { service, version, from, to } => {
+                world.scale(service, (*version, *from), *to, self.looked_at)
             }
             Action::CreateJob { agent } => world.create_job(&agent.key, Some((**agent).clone()), stale),
             Action::CreateGate { key } => world.create_job(key, None, stale),
@@ -369,6 +373,7 @@ impl World {
             if drains && wish != Availability::Drain {
                 self.check_volumes(id, looked_at);
                 self.check_gaps(id, looked_at);
+                self.check_surge(id, looked_at);
             }
         }
         Ok(())
@@ -493,7 +498,7 @@ impl World {
         }
     }
 
-    fn observe_service(&self, index: usize) -> Service {
+    pub(crate) fn observe_service(&self, index: usize) -> Service {
         let service: &SimService = &self.services[index];
         let running = |task: &&crate::world::SimTask| {
             task.service == index && task.wanted && task.state == TaskState::Running
@@ -504,7 +509,11 @@ impl World {
             Mode::Replicated => service.replicas,
             Mode::Global => of_it().filter(|task| task.wanted).count() as u64,
         };
-        let version = Version(1);
+        let version = service.version;
+        let updating = self.now < service.updates_until;
+        let update = updating.then_some(UnfinishedUpdate::UnderWay);
+        let replicated = service.mode == Mode::Replicated;
+        let surge = service.surge.map(|surge| (label::SURGE_SERVICE.to_owned(), surge.to_string()));
         Service {
             id: ServiceId(service.name.clone()),
             name: service.name.clone(),
@@ -512,9 +521,10 @@ impl World {
             desired,
             running: self.tasks.iter().filter(running).count() as u64,
             tally: Some(Tally { version, running: of_it().filter(runs).count() as u64, desired }),
+            scale: replicated.then_some(Scale { version, replicas: service.replicas, update }),
             constraints: service.pinned.iter().map(|node| format!("node.id=={node}")).collect(),
             needs: Needs::default(),
-            labels: BTreeMap::new(),
+            labels: surge.into_iter().collect(),
             mounts: service.has_volume.then(volume).into_iter().collect(),
         }
     }

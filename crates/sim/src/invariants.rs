@@ -350,8 +350,11 @@ impl World {
                 self.state(node),
                 Some(NodeState::Failed { .. } | NodeState::Skipped { .. } | NodeState::Pending)
             );
-            let stays =
-                failed && node.availability == Availability::Drain && node.wish != Availability::Drain;
+            // Of one that failed while services were scaled up for it, as well.
+            let surge = self.spec.surge || self.services.iter().any(|service| service.surge == Some(true));
+            let careens = node.availability == Availability::Drain
+                || (surge && node.availability == Availability::Pause);
+            let stays = failed && careens && node.wish != Availability::Drain;
             if node.availability != node.wish && !stays {
                 let line = format!(
                     "{} is left {:?}, its operator wants {:?}",
@@ -381,6 +384,7 @@ impl World {
             self.violation("the payload's files are left");
         }
         self.check_supervisors();
+        self.check_scale();
     }
 }
 

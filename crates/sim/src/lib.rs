@@ -6,7 +6,7 @@
 //!
 //! - the state: [`world`], and what it consists of: [`container`], [`host`], `truth`, [`rng`], [`bend`]
 //! - who acts on it: `orchestrator`, `containers`, `agents`, `supervise`, `cluster`, [`members`], [`hand`]
-//! - who watches: `witness`, [`invariants`]
+//! - who watches: `witness`, [`invariants`], `surge`
 //! - what happens when: `second`, and [`run`] with `accidents` and `trouble`
 //! - [`fleet`]: how long a rollout over many nodes takes
 
@@ -28,6 +28,7 @@ pub mod run;
 pub mod scenario;
 mod second;
 mod supervise;
+mod surge;
 mod trouble;
 mod truth;
 pub mod whole;

@@ -71,6 +71,7 @@ impl World {
             self.left_out_of_turn.insert(id.clone());
         }
         self.take_containers_away(index, false);
+        self.forgets_surge_of(index);
         let mut node = self.nodes.remove(index);
         self.say(format!("{id} leaves the swarm ({from})"));
         self.leader = match self.leader {

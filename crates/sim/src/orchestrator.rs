@@ -29,6 +29,10 @@ impl World {
             let task = &self.tasks[index];
             let node = self.node(&task.node);
             let drained = node.is_none_or(|node| node.availability == Availability::Drain || !node.ready);
+            let ours = node.is_some_and(|node| node.ready && node.wish != Availability::Drain);
+            if task.wanted && drained && !ours {
+                self.services[task.service].upset_at = self.now;
+            }
             if task.wanted && drained {
                 // Some take their whole grace period.
                 let slow = self.rng.permille(150);
@@ -69,14 +73,30 @@ impl World {
                         self.start_task(index, node);
                     }
                     for _ in service.replicas..live.len() as u64 {
-                        let surplus = self.tasks.iter_mut().find(|task| task.service == index && task.wanted);
-                        if let Some(task) = surplus {
-                            task.wanted = false;
-                            task.due = self.now + 1;
-                        }
+                        self.stop_surplus(index);
                     }
                 }
             }
+        }
+    }
+
+    /// Of the node that has most of them, and of several one that does not run: as Swarm does.
+    fn stop_surplus(&mut self, service: usize) {
+        let mut seen: std::collections::BTreeMap<NodeId, usize> = std::collections::BTreeMap::new();
+        let mut order: Vec<usize> = (0..self.tasks.len())
+            .filter(|task| self.tasks[*task].service == service && self.tasks[*task].wanted)
+            .collect();
+        order.sort_by_key(|task| self.tasks[*task].state != TaskState::Running);
+        let counted = order.into_iter().map(|task| {
+            let count = seen.entry(self.tasks[task].node.clone()).or_default();
+            *count += 1;
+            (*count, task)
+        });
+        // Of equals the last, which does not run if one does not.
+        let surplus = counted.max_by_key(|(count, _)| *count);
+        if let Some((_, task)) = surplus {
+            let due = self.now + 1;
+            (self.tasks[task].wanted, self.tasks[task].due) = (false, due);
         }
     }
 
@@ -136,6 +156,9 @@ impl World {
                     task.state = TaskState::Failed;
                 }
             }
+            for task in self.tasks.iter().filter(|task| task.node == id && task.state == TaskState::Failed) {
+                self.services[task.service].upset_at = now;
+            }
             self.tasks.retain(|task| {
                 let stopped = !task.wanted && now >= task.due && hears;
                 task.node != id || !(stopped || task.state == TaskState::Failed)
@@ -144,6 +167,9 @@ impl World {
             self.sync_containers(index, hears);
         }
         let known: Vec<NodeId> = self.nodes.iter().map(|node| node.id.clone()).collect();
+        for task in self.tasks.iter().filter(|task| !known.contains(&task.node)) {
+            self.services[task.service].upset_at = now;
+        }
         self.tasks.retain(|task| known.contains(&task.node));
     }
 

@@ -343,6 +343,7 @@ impl Run {
                     | Hold::VolumeWouldMove { .. }
                     | Hold::NoPlace { .. }
                     | Hold::AtZero { .. }
+                    | Hold::NoRoomToSurge { .. }
             );
             if at_risk {
                 self.at_risk_since.entry(node.clone()).or_insert(now);

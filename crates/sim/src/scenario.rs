@@ -131,6 +131,12 @@ pub fn service(name: &str, replicas: u64) -> SimService {
         pinned: None,
         has_volume: false,
         spread_at: 0,
+        version: Version(1),
+        wish: replicas,
+        surge: None,
+        updates_until: 0,
+        upset_at: 0,
+        forgotten: false,
     }
 }
 
@@ -173,6 +179,7 @@ pub fn random(seed: u64) -> World {
         }
     }
     world.autolock = rng.permille(120);
+    goes_with_surge(&mut world, seed);
     // Services are up before the rollout begins.
     for _ in 0..15 {
         world.tick();
@@ -192,6 +199,27 @@ fn goes_short(spec: &mut Spec, seed: u64) {
 fn ends_holds(spec: &mut Spec, seed: u64) {
     let action = [OnHold::Wait, OnHold::Pause, OnHold::Wait, OnHold::Skip][(seed % 4) as usize];
     spec.policy.holds = HoldPolicy { action, limit: Duration::from_secs(80) };
+}
+
+/// Four rollouts of ten scale services up before drains, none of those that once found something else. Of the services of one task
+/// one of two says so itself, and of the others one of seven that it is not to be.
+fn goes_with_surge(world: &mut World, seed: u64) {
+    if !matches!(seed % 18, 1 | 3 | 9 | 11 | 12 | 16 | 17) {
+        return;
+    }
+    world.services.push(service("web", 1 + seed % 4));
+    scales_up(world, seed);
+}
+
+/// Services are scaled up before drains.
+pub fn scales_up(world: &mut World, seed: u64) {
+    world.spec.surge = true;
+    for (number, service) in (seed..).zip(&mut world.services) {
+        service.surge = match service.replicas {
+            1 => number.is_multiple_of(2).then_some(true),
+            _ => number.is_multiple_of(7).then_some(false),
+        };
+    }
 }
 
 /// Nothing is drained or restarted.

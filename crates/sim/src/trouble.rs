@@ -35,6 +35,9 @@ impl Run {
             let index = index.min(world.nodes.len() - 1);
             world.somebody_deletes(index);
         }
+        if self.world.spec.surge && faults.operator > 0 && self.world.rng.permille(faults.operator) {
+            self.world.somebody_changes_a_service();
+        }
         // The node may be one less by now.
         if self.world.rng.permille(faults.operator) {
             let index = index.min(self.world.nodes.len() - 1);
@@ -75,7 +78,7 @@ impl Run {
                 let replicas = world.rng.between(1, 4);
                 if !world.services.is_empty() {
                     let at = (world.rng.number() % world.services.len() as u64) as usize;
-                    world.services[at].replicas = replicas;
+                    world.is_scaled(at, replicas, version);
                     // One that had a single task may have several wanted now: who looked before knows nothing of it.
                     world.services[at].spread_at = world.now;
                 }

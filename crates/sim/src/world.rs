@@ -201,6 +201,18 @@ pub struct SimService {
     pub has_volume: bool,
     /// When its tasks served on several nodes last.
     pub spread_at: u64,
+    /// Its version in the store.
+    pub version: Version,
+    /// How many tasks its operator wants.
+    pub wish: u64,
+    /// What its operator says of scaling it up.
+    pub surge: Option<bool>,
+    /// Until when an update of it is under way.
+    pub updates_until: u64,
+    /// When it last lost a task, or was changed, and no drain of careen's was why.
+    pub upset_at: u64,
+    /// Whether nobody knows any more that it is scaled up: the node left whose label said so, or the rollout was removed.
+    pub forgotten: bool,
 }
 
 /// A task of a user's service.

@@ -2,7 +2,7 @@
 //! and by the lock: it is read before each act.
 
 use crate::SwarmCluster;
-use crate::api::{LabelChange, version_of};
+use crate::api::{LabelChange, Scaling, version_of};
 use crate::decode;
 use crate::encode;
 use crate::error::{SwarmError, refusal};
@@ -37,6 +37,12 @@ impl SwarmCluster {
                 let raw = self.read_version(Kind::Nodes, &node.0, *version)?;
                 let spec = encode::node_spec(&raw["Spec"], labels, *availability);
                 self.swarm.update(Kind::Nodes, &raw, &spec).map_err(said)
+            }
+            Action::ScaleService { service, version, from, to } => {
+                match self.swarm.scale(service, (*version, *from), *to).map_err(said)? {
+                    Scaling::Done => Ok(()),
+                    Scaling::Changed => Err(ActError::Conflict),
+                }
             }
             Action::CreateJob { agent } => self.create_agent(agent, epoch),
             Action::CreateTicket { key } => self.write(&names::ticket(key), b"ticket", BTreeMap::new()),

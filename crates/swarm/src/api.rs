@@ -1,12 +1,12 @@
 //! The few requests that everything here is made of.
 
 use crate::decode::{self, ConfigObject, RawTask};
-use crate::encode;
+use crate::encode::{self, Scaled};
 use crate::error::SwarmError;
 use careen_contract::object;
 use careen_engine::{ApiPath, Bell, Engine, EngineError, Kind, Ringer};
-use careen_planner::NodeId;
 use careen_planner::observed::Node;
+use careen_planner::{NodeId, ServiceId, Version};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -172,6 +172,32 @@ impl Swarm {
     }
 }
 
+/// What became of scaling a service.
+pub(crate) enum Scaling {
+    Done,
+    /// It is not what it was.
+    Changed,
+}
+
+impl Swarm {
+    /// Gives a service another number of tasks, if it is still what it was, and changes nothing else of it.
+    pub(crate) fn scale(
+        &self,
+        service: &ServiceId,
+        (version, from): (Version, u64),
+        to: u64,
+    ) -> Result<Scaling, EngineError> {
+        let json = self.engine.whole_object(Kind::Services, &service.0)?;
+        let json = std::str::from_utf8(&json).unwrap_or_default();
+        let read = Scaled::of(json).filter(|read| (read.version, read.replicas) == (version.0, from));
+        let Some((read, spec)) = read.and_then(|read| Some((read, read.to(to)?))) else {
+            return Ok(Scaling::Changed);
+        };
+        self.engine.update_whole(Kind::Services, read.id, read.version, &spec)?;
+        Ok(Scaling::Done)
+    }
+}
+
 /// Whether an event is one of the lock's: events tell the name of their object.
 fn is_of_the_lock(event: &[u8]) -> bool {
     let name = format!("\"name\":\"{}\"", object::LOCK);
@@ -196,5 +222,56 @@ mod tests {
         assert!(is_of_the_lock(event("careen.lock").as_bytes()));
         assert!(!is_of_the_lock(event("careen.lock2").as_bytes()));
         assert!(!is_of_the_lock(event("careen.rollout.k3x9").as_bytes()));
+    }
+
+    const SERVICE: &str = r#"{"ID":"x1","Version":{"Index":7},"Spec":{"Name":"web","Later":[1e3],"Mode":{"Replicated":{"Replicas":6}}}}"#;
+
+    /// A manager whose store has one service; what it is asked goes to the sender, the first line and the body.
+    fn manager(asked: std::sync::mpsc::Sender<(String, String)>) -> (tempfile::TempDir, Swarm) {
+        use std::io::{BufRead, BufReader, Read, Write};
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("docker.sock");
+        let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().map_while(Result::ok) {
+                let mut reader = BufReader::new(stream.try_clone().unwrap());
+                let (mut first, mut length) = (String::new(), 0);
+                reader.read_line(&mut first).unwrap();
+                loop {
+                    let mut line = String::new();
+                    reader.read_line(&mut line).unwrap();
+                    if let Some(told) = line.to_lowercase().strip_prefix("content-length:") {
+                        length = told.trim().parse().unwrap();
+                    }
+                    if line.trim().is_empty() {
+                        break;
+                    }
+                }
+                let mut body = vec![0; length];
+                reader.read_exact(&mut body).unwrap();
+                asked.send((first.trim().to_owned(), String::from_utf8(body).unwrap())).unwrap();
+                let body = if first.starts_with("GET /services/") { SERVICE } else { "{}" };
+                let head = "HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nConnection: close\r\nContent-Length:";
+                write!(stream, "{head} {}\r\n\r\n{body}", body.len()).unwrap();
+            }
+        });
+        let swarm = Swarm::connect_to(&socket).unwrap();
+        (dir, swarm)
+    }
+
+    #[test]
+    fn a_service_is_scaled_as_it_was_read_and_only_then() {
+        let (sender, asked) = std::sync::mpsc::channel();
+        let (_dir, swarm) = manager(sender);
+        let web = ServiceId("x1".to_owned());
+        let scale = |version, from, to| swarm.scale(&web, (Version(version), from), to).unwrap();
+        assert!(matches!(scale(7, 6, 7), Scaling::Done));
+        assert!(matches!(scale(8, 6, 7), Scaling::Changed), "somebody has written it since");
+        assert!(matches!(scale(7, 7, 6), Scaling::Changed), "somebody else has scaled it");
+        let asked: Vec<(String, String)> = asked.try_iter().skip(1).collect();
+        let requests: Vec<&str> = asked.iter().map(|(first, _)| first.as_str()).collect();
+        let read = "GET /services/x1 HTTP/1.1";
+        assert_eq!(requests, [read, "POST /services/x1/update?version=7 HTTP/1.1", read, read]);
+        assert_eq!(asked[1].1, r#"{"Name":"web","Later":[1e3],"Mode":{"Replicated":{"Replicas":7}}}"#);
     }
 }

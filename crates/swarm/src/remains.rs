@@ -1,7 +1,7 @@
 //! What rollouts have left in the swarm beside labels and services, and how an operator's command gives it all back, with no
 //! controller and no lock: each write is guarded by the version of what it changes.
 
-use crate::api::{Swarm, version_of};
+use crate::api::{Scaling, Swarm, version_of};
 use crate::controller_task::age;
 use crate::encode;
 use crate::error::SwarmError;
@@ -74,6 +74,15 @@ impl Swarm {
                 self.update(Kind::Nodes, &raw, &spec).map_err(|error| write_error(&object, &error))
             }
             Giving::Stop { key, version } => self.stop_job(key, *version),
+            Giving::Scale { service, name, version, from, to } => {
+                match self.scale(service, (*version, *from), *to) {
+                    Ok(Scaling::Done) => Ok(()),
+                    Ok(Scaling::Changed) => {
+                        Err(RequestError::Write { object: name.clone(), why: ActError::Conflict })
+                    }
+                    Err(error) => Err(write_error(name, &error)),
+                }
+            }
             Giving::Remove { key } => {
                 let removed = self.engine().remove_object_if_there(Kind::Services, &key.name());
                 removed.map_err(|error| write_error(&key.name(), &error))

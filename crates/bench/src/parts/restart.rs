@@ -19,6 +19,12 @@ const SERVICE_LIMIT: Duration = Duration::from_secs(120);
 const SERVICE: &str = "bench-web";
 const REPLICAS: usize = 6;
 
+/// A service of one task, whose label asks for a second one before its node is drained.
+const SINGLE: &str = "bench-single";
+
+/// With a surge no task is missing.
+const NOTHING: Bound = Bound::AtMost(0.0);
+
 /// What careen may need beyond the floor for each node, in seconds.
 const OVERHEAD: Bound = Bound::AtMost(8.0);
 
@@ -61,10 +67,32 @@ pub fn measure(scene: &Scene) -> Result<Vec<Row>> {
             ansible.go(scene, || by_ansible(scene))?;
         }
         scene.progress.say(format!("{PART}: round {round}, careen"));
-        ours.go(scene, || by_careen(scene))?;
+        ours.go(scene, || by_careen(scene, &[]))?;
     }
-    scene.manager()?.sh(&format!("docker service rm {SERVICE}"))?.ok()?;
-    Ok(rows(scene, floor, ansible, ours))
+    let mut rows = rows(scene, floor, ansible, ours);
+    rows.extend(with_surge(scene)?);
+    scene.manager()?.sh(&format!("docker service rm {SERVICE} {SINGLE}"))?.ok()?;
+    Ok(rows)
+}
+
+/// The same by careen once more, with services that are scaled up before each drain.
+fn with_surge(scene: &Scene) -> Result<Vec<Row>> {
+    let (mut six, mut single) = (Contender::default(), Vec::new());
+    for round in 1..=scene.rounds() {
+        scene.progress.say(format!("{PART}: round {round}, careen with --surge"));
+        fresh(scene, SINGLE, 1, "--label careen.surge=true")?;
+        complete(scene, SINGLE, 1)?;
+        let (done, seen): (_, Seen) =
+            while_watching(&scene.lab, SINGLE, 1, || six.go(scene, || by_careen(scene, &["--surge"])));
+        done?;
+        single.push(seen.missing);
+    }
+    let missing = "replica-seconds missing: careen --surge";
+    Ok(vec![
+        Row::plain(PART, "careen --surge", "s", &Samples::of(six.took)),
+        Row::judged(PART, missing, "s", &Samples::of(six.missing), NOTHING),
+        Row::judged(PART, &format!("{missing}, a single task"), "s", &Samples::of(single), NOTHING),
+    ])
 }
 
 fn rows(scene: &Scene, floor: Contender, ansible: Contender, ours: Contender) -> Vec<Row> {
@@ -121,9 +149,9 @@ fn by_ansible(scene: &Scene) -> Result<f64> {
     Ok(scene.ansible()?.play("a rolling restart by Ansible", &playbook)?.seconds())
 }
 
-fn by_careen(scene: &Scene) -> Result<f64> {
+fn by_careen(scene: &Scene, flags: &[&str]) -> Result<f64> {
     let payload = ["run", "--image", &scene.payload, "--command", "restart"];
-    Ok(scene.careen()?.rollout("a rolling restart by careen", &[&payload, &ONE_BY_ONE])?.seconds())
+    Ok(scene.careen()?.rollout("a rolling restart by careen", &[&payload, &ONE_BY_ONE, flags])?.seconds())
 }
 
 /// The service made anew, so that its tasks are spread as they were for the others; and all hosts may have them, also behind a
@@ -132,15 +160,23 @@ fn fresh_service(scene: &Scene) -> Result<()> {
     let hosts: Vec<String> = scene.hosts().iter().map(|host| host.name().to_string()).collect();
     let script = format!(
         "set -e
-        for host in {}; do docker node update --availability active $host >/dev/null; done
-        docker service rm {SERVICE} >/dev/null 2>&1 || :
-        docker service create --detach --quiet --no-resolve-image --name {SERVICE} --replicas {REPLICAS} \
+        for host in {}; do docker node update --availability active $host >/dev/null; done",
+        hosts.join(" ")
+    );
+    scene.manager()?.sh(&script)?.ok()?;
+    fresh(scene, SERVICE, REPLICAS, "")?;
+    complete_service(scene)
+}
+
+fn fresh(scene: &Scene, service: &str, replicas: usize, flags: &str) -> Result<()> {
+    let script = format!(
+        "docker service rm {service} >/dev/null 2>&1 || :
+        docker service create --detach --quiet --no-resolve-image --name {service} --replicas {replicas} {flags} \
           --constraint node.role==worker --entrypoint '/careen-agent gate' {}",
-        hosts.join(" "),
         scene.payload
     );
     scene.manager()?.sh(&script)?.ok()?;
-    complete_service(scene)
+    Ok(())
 }
 
 /// Which process is the engine of each host.
@@ -166,10 +202,14 @@ fn assert_restarted(scene: &Scene, before: &[String]) -> Result<()> {
 }
 
 fn complete_service(scene: &Scene) -> Result<()> {
+    complete(scene, SERVICE, REPLICAS)
+}
+
+fn complete(scene: &Scene, service: &str, replicas: usize) -> Result<()> {
     let manager = scene.manager()?;
-    let all = format!("{REPLICAS}/{REPLICAS}");
+    let all = format!("{replicas}/{replicas}");
     wait_until("all tasks of the service run", SERVICE_LIMIT, || {
-        let filter = format!("name={SERVICE}");
+        let filter = format!("name={service}");
         let seen =
             manager.exec(["docker", "service", "ls", "--filter", &filter, "--format", "{{.Replicas}}"])?;
         let seen = seen.ok()?.trim().to_owned();

@@ -112,7 +112,10 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
                     let services = services.iter().map(JobKey::name).collect::<Vec<_>>().join(", ");
                     return Err(Failure::StillThere { services });
                 }
-                Next::Wait(_) => self.console.wait(INTERVAL),
+                Next::Updating(services) if late => {
+                    return Err(Failure::UpdateUnderWay { services: services.join(", ") });
+                }
+                Next::Wait(_) | Next::Updating(_) => self.console.wait(INTERVAL),
                 Next::Act(steps) => {
                     for giving in &steps {
                         match self.backend.give_back(giving) {

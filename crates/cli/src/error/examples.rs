@@ -25,7 +25,7 @@ use careen_upgrade::options::InvalidOptions;
 use std::io::{Error, ErrorKind};
 
 /// How many kinds there are; a new one has to be given a number, and an example.
-const KINDS: usize = 39;
+const KINDS: usize = 40;
 
 /// Which kind of failure one is.
 const fn kind(failure: &Failure) -> usize {
@@ -69,6 +69,7 @@ const fn kind(failure: &Failure) -> usize {
         Failure::NotLoaded { .. } => 36,
         Failure::CannotUninstall { .. } => 37,
         Failure::File(_) => 38,
+        Failure::UpdateUnderWay { .. } => 39,
     }
 }
 
@@ -242,6 +243,7 @@ fn of_rollouts() -> Vec<Failure> {
         Failure::CannotUninstall { why: CannotUninstall::Held { nodes: vec!["w1".to_owned()] } },
         Failure::CannotUninstall { why: CannotUninstall::Unreadable { node: "w1".to_owned() } },
         Failure::CannotUninstall { why: CannotUninstall::AtWork { hosts: vec!["w1".to_owned()] } },
+        Failure::UpdateUnderWay { services: "web".to_owned() },
         Failure::Pass(illegal().into()),
         Failure::Output(Error::from(ErrorKind::BrokenPipe)),
         json.into(),

@@ -55,6 +55,7 @@ enum EventJson<'a> {
     },
     Restored {
         nodes: Vec<RestoredJson<'a>>,
+        scaled: &'a [String],
         services: &'a [String],
         configs: Vec<&'a str>,
         secrets: Vec<&'a str>,
@@ -405,6 +406,8 @@ const fn stream_name(stream: Stream) -> &'static str {
 #[derive(Debug, Clone, Default)]
 pub struct Restored {
     nodes: Vec<RestoredNode>,
+    /// Services that had been scaled up, with how many tasks they have again.
+    scaled: Vec<String>,
     services: Vec<String>,
     /// Configs and secrets that were removed.
     pub stored: Vec<Stored>,
@@ -439,6 +442,7 @@ impl Restored {
     pub fn note(&mut self, observed: &Observed, giving: &Giving) {
         match giving {
             Giving::Stop { .. } => {}
+            Giving::Scale { name, to, .. } => self.scaled.push(format!("{name} to {to}")),
             Giving::Remove { key } => self.services.push(JobKey::name(key)),
             Giving::Write { node, labels, availability, .. } => {
                 let Some(Node { hostname, availability: was, .. }) = observed.node(node) else { return };
@@ -474,6 +478,7 @@ impl Screen for Restored {
         let services: Vec<&str> = self.services.iter().map(String::as_str).collect();
         let left: Vec<&str> = self.left.iter().map(String::as_str).collect();
         for (what, names) in [
+            ("scaled back", self.scaled.iter().map(String::as_str).collect()),
             ("removed services", services),
             ("removed configs", self.names(GivenKind::Config)),
             ("removed secrets", self.names(GivenKind::Secret)),
@@ -488,6 +493,7 @@ impl Screen for Restored {
     fn json(&self) -> serde_json::Result<String> {
         json_event(&EventJson::Restored {
             nodes: self.nodes.iter().map(RestoredNode::json).collect(),
+            scaled: &self.scaled,
             services: &self.services,
             configs: self.names(GivenKind::Config),
             secrets: self.names(GivenKind::Secret),

@@ -81,7 +81,7 @@ impl Waves<'_> {
             | Warning::NodeDown { node }
             | Warning::LeftBehind { node, .. } => Some(node),
             // Of all nodes.
-            Warning::ControllerStays { .. } | Warning::NotPullable(_) => None,
+            Warning::ControllerStays { .. } | Warning::NotPullable(_) | Warning::Surges { .. } => None,
         });
         self.plan.risks.iter().flat_map(|risk| risk.nodes()).chain(warned).collect()
     }

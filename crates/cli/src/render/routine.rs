@@ -11,7 +11,9 @@ pub const fn is_drain(hold: &Hold) -> bool {
 pub fn is_routine(hold: &Hold) -> bool {
     match hold {
         // Tasks take a moment to start elsewhere; what keeps them from it does not end by itself.
-        Hold::NotReplaced { why, .. } => why.is_empty(),
+        Hold::NotReplaced { why, .. } | Hold::Surging { why, .. } | Hold::SurgeBack { why, .. } => {
+            why.is_empty()
+        }
         Hold::TakingOver
         | Hold::Starting
         | Hold::Paused { .. }
@@ -30,6 +32,7 @@ pub fn is_routine(hold: &Hold) -> bool {
         | Hold::CleaningUp
         | Hold::Monitoring { .. }
         | Hold::NotEmpty { .. }
+        | Hold::SurgeElsewhere { .. }
         | Hold::Recording => true,
         Hold::LockHeld { .. }
         | Hold::QuorumAtRisk { .. }
@@ -44,6 +47,9 @@ pub fn is_routine(hold: &Hold) -> bool {
         | Hold::VolumeWouldMove { .. }
         | Hold::NoPlace { .. }
         | Hold::AtZero { .. }
+        | Hold::NoRoomToSurge { .. }
+        | Hold::ServiceUpdating { .. }
+        | Hold::CorruptSurge { .. }
         | Hold::AvailabilityChanged { .. }
         | Hold::UnlockNeeded { .. }
         | Hold::ServicesWorse { .. }

@@ -1,5 +1,6 @@
 //! What is to be typed next.
 
+use careen_planner::names::is_plain;
 use serde::{Serialize, Serializer};
 use std::fmt;
 
@@ -117,6 +118,25 @@ impl Serialize for Step {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
+}
+
+/// What brings an image to a host: out of its registry, or from here where no registry has it.
+pub fn bring(image: &str, host: &str) -> Step {
+    match image.contains('@') {
+        true => on_host(host, &format!("docker pull {image}")),
+        false => format!("docker save {image} | {}", on_host(host, "docker load")).into(),
+    }
+}
+
+/// The id of a transaction as its host says it. What is more than an id to a shell is left to who types it.
+pub fn id_of_host(transaction: &str) -> &str {
+    if is_plain(transaction) { transaction } else { "ID" }
+}
+
+/// What is to be typed on a host. A name that is more than one to a shell is left to who types it.
+pub fn on_host(host: &str, command: &str) -> Step {
+    let host = if is_plain(host) { host } else { "HOST" };
+    format!("ssh {host} {command}").into()
 }
 
 #[cfg(test)]

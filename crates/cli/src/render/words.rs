@@ -1,10 +1,9 @@
 //! States, failures and holds as sentences, and what an operator can do about them. Pure.
 
 pub use crate::render::routine::{is_drain, is_routine};
-use crate::render::step::{Step, Verb};
+use crate::render::step::{Step, Verb, bring, id_of_host, on_host};
 use crate::render::text;
 use crate::view::NodeStanding;
-use careen_planner::names::is_plain;
 use careen_planner::observed::{Availability, HostPhase, NodeOutcome, Printed, Restart, Role};
 use careen_planner::rollout::{Control, RolloutOutcome};
 use careen_planner::state::{AfterRestoring, Goal, Left, Reason, Skip, StateName};
@@ -448,6 +447,25 @@ fn about(hold: &Hold, node: &NodeStanding) -> Advice {
              --allow-gaps",
             vec![format!("docker service update --force --detach {service}").into(), skip()],
         ),
+        Hold::Surging { services, .. } | Hold::SurgeBack { services, .. } => say(
+            "fix what keeps their tasks from running; the rollout then goes on by itself",
+            services.iter().map(|service| format!("docker service ps --no-trunc {service}").into()).collect(),
+        ),
+        Hold::NoRoomToSurge { service, .. } => say(
+            "make room for twice as many of its tasks as run here, leave the node out, or start a new rollout with --allow-gaps",
+            vec![format!("docker service ps --no-trunc {service}").into(), skip()],
+        ),
+        Hold::ServiceUpdating { service, .. } => say(
+            "wait until it is through, or bring it to an end",
+            vec![format!("docker service inspect --pretty {service}").into()],
+        ),
+        Hold::CorruptSurge { .. } => say(
+            "find out which services have more tasks than they should, scale them yourself, then remove the label",
+            vec![
+                format!("docker node inspect --pretty {name}").into(),
+                format!("docker node update --label-rm careen.surges {name}").into(),
+            ],
+        ),
         Hold::NotEmpty { .. } => {
             say("wait, or stop what runs there", vec![format!("docker node ps {name}").into()])
         }
@@ -515,32 +533,14 @@ fn about(hold: &Hold, node: &NodeStanding) -> Advice {
         | Hold::RefusingTheRestart
         | Hold::CleaningUp
         | Hold::Monitoring { .. }
+        | Hold::SurgeElsewhere { .. }
         | Hold::Recording => wait(),
-    }
-}
-
-/// What brings an image to a host: out of its registry, or from here where no registry has it.
-fn bring(image: &str, host: &str) -> Step {
-    match image.contains('@') {
-        true => on_host(host, &format!("docker pull {image}")),
-        false => format!("docker save {image} | {}", on_host(host, "docker load")).into(),
     }
 }
 
 /// What makes a host register with its swarm anew.
 fn start_engine(node: &NodeStanding) -> Step {
     on_host(&node.hostname, "systemctl restart docker")
-}
-
-/// The id of a transaction as its host says it. What is more than an id to a shell is left to who types it.
-fn id_of_host(transaction: &str) -> &str {
-    if is_plain(transaction) { transaction } else { "ID" }
-}
-
-/// What is to be typed on a host. A name that is more than one to a shell is left to who types it.
-fn on_host(host: &str, command: &str) -> Step {
-    let host = if is_plain(host) { host } else { "HOST" };
-    format!("ssh {host} {command}").into()
 }
 
 fn job(node: &NodeStanding) -> String {

@@ -22,10 +22,13 @@ impl Work<'_> {
         if self.is_lost(here) {
             return lost(here);
         }
+        if let Some(surge) = self.surges(here) {
+            return surge;
+        }
         if here.node.availability != Availability::Drain {
             return self.taken_away(here, Availability::Drain);
         }
-        if let Err(other) = self.emptied(here) {
+        if let Err(other) = self.emptied(here).and_then(|()| self.gives_the_surge_back(here)) {
             return other;
         }
         match self.quorum(here) {
@@ -102,10 +105,7 @@ impl Work<'_> {
         let drains = drain::before_a_restart(self.spec);
         let drained = here.node.availability == Availability::Drain;
         if drains && !drained {
-            return match self.drain_hold(here.node) {
-                Some(hold) => Move::Wait(hold),
-                None => Move::Step(NodeEvent::Drain(Goal::Restart(kind)), Wanted::Be(Availability::Drain)),
-            };
+            return self.drain(here.node, Goal::Restart(kind));
         }
         if drains && self.is_empty(here).is_err() {
             // Drained for the command, or by its operator: the time in which it has to be empty begins now.

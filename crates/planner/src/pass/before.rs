@@ -87,7 +87,7 @@ impl Work<'_> {
         }
     }
 
-    fn prepares(&self, here: &Here<'_>, said: Option<&Said>) -> Move {
+    fn prepares(&mut self, here: &Here<'_>, said: Option<&Said>) -> Move {
         let during = StateName::Preparing;
         match said {
             _ if self.is_lost(here) => lost(here),
@@ -103,7 +103,7 @@ impl Work<'_> {
     }
 
     /// `prepare` is done: the node is taken out of service, or gets the go as it is.
-    fn take_out(&self, here: &Here<'_>, expectation: Expectation) -> Move {
+    fn take_out(&mut self, here: &Here<'_>, expectation: Expectation) -> Move {
         if let Err(hold) = self.may_go_on().and_then(|()| self.maintenance(here.node)) {
             return Move::Wait(hold);
         }
@@ -116,10 +116,7 @@ impl Work<'_> {
             (false, Availability::Active | Availability::Pause) => {
                 Move::Step(NodeEvent::Go { drained: false }, Wanted::Restore)
             }
-            (true, Availability::Active | Availability::Pause) => match self.drain_hold(here.node) {
-                Some(hold) => Move::Wait(hold),
-                None => Move::Step(NodeEvent::Drain(Goal::Run), Wanted::Be(Availability::Drain)),
-            },
+            (true, Availability::Active | Availability::Pause) => self.drain(here.node, Goal::Run),
         }
     }
 
@@ -136,10 +133,13 @@ impl Work<'_> {
         if self.lost_a_gate(here) {
             return cancelled(here);
         }
+        if let Some(surge) = self.surges(here) {
+            return surge;
+        }
         if here.node.availability != Availability::Drain {
             return self.taken_away(here, Availability::Drain);
         }
-        if let Err(other) = self.emptied(here) {
+        if let Err(other) = self.emptied(here).and_then(|()| self.gives_the_surge_back(here)) {
             return other;
         }
         match self.may_go_on().and_then(|()| self.quorum(here)) {

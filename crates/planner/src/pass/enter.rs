@@ -111,9 +111,9 @@ impl Work<'_> {
         self.limits(node, others(self.turns.in_maintenance(), node).into_iter().collect())
     }
 
-    /// What speaks against draining this node now, when it has its turn.
-    pub(super) fn drain_hold(&self, node: &Node) -> Option<Hold> {
-        drain::hold(self.observed, self.spec, &others(self.turns.in_maintenance(), node), node)
+    /// The nodes that are away, or will be, beside this one.
+    pub(super) fn others_away(&self, node: &Node) -> BTreeSet<NodeId> {
+        others(self.turns.in_maintenance(), node)
     }
 
     fn limits(&self, node: &Node, nodes: Vec<NodeId>) -> Result<(), Hold> {

@@ -20,9 +20,16 @@ impl Work<'_> {
     pub(super) fn finish(&mut self) -> PassEnd {
         let only_beats = self.actions.iter().all(|action| matches!(action, Action::Beat { .. }));
         let through = self.labels.values().all(|label| self.is_over(label));
-        let leftovers = leftovers(self.observed, self.spec).any(|job| !leaves(self.observed, job))
-            || has_tickets(self.observed);
-        if !only_beats || !through || self.waits_for_its_operator() || leftovers {
+        // With the end goes the key, and Swarm keeps a secret to which a service refers.
+        let waits_for_all = self.spec.unlock_key.is_some();
+        let leftovers = has_tickets(self.observed)
+            || leftovers(self.observed, self.spec).any(|job| waits_for_all || !leaves(self.observed, job));
+        if !only_beats
+            || !through
+            || self.surges.are_waited_for()
+            || self.waits_for_its_operator()
+            || leftovers
+        {
             return PassEnd::GoOn;
         }
         let outcome = self.outcome();

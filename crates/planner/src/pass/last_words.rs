@@ -41,6 +41,8 @@ const fn is_cause(hold: &Hold) -> bool {
         | Hold::AgentRejected { .. }
         | Hold::NotEmpty { .. }
         | Hold::NotReplaced { .. }
+        | Hold::Surging { .. }
+        | Hold::SurgeBack { .. }
         | Hold::ServicesWorse { .. } => true,
         Hold::LockHeld { .. }
         | Hold::TakingOver
@@ -64,6 +66,10 @@ const fn is_cause(hold: &Hold) -> bool {
         | Hold::VolumeWouldMove { .. }
         | Hold::NoPlace { .. }
         | Hold::AtZero { .. }
+        | Hold::SurgeElsewhere { .. }
+        | Hold::NoRoomToSurge { .. }
+        | Hold::ServiceUpdating { .. }
+        | Hold::CorruptSurge { .. }
         | Hold::AvailabilityChanged { .. }
         | Hold::GivingTheGo
         | Hold::RefusingTheRestart

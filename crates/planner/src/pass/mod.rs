@@ -24,6 +24,7 @@ mod node;
 mod reap;
 mod rejoined;
 mod short;
+mod surge;
 mod through;
 mod turns;
 
@@ -152,6 +153,7 @@ struct Work<'a> {
     unheld: BTreeSet<NodeId>,
     /// Whether a change of the control record is among the actions already.
     control_changed: bool,
+    surges: surge::Changes,
 }
 
 /// Decides what a controller does now. `watch` is what its last pass gave back, `now` its own monotonic clock.
@@ -332,6 +334,7 @@ impl<'a> Work<'a> {
             held: BTreeMap::new(),
             unheld: BTreeSet::new(),
             control_changed: false,
+            surges: surge::Changes::default(),
         }
     }
 }
@@ -344,6 +347,7 @@ impl Work<'_> {
             return Ok(self.tidy());
         }
         self.record_baseline();
+        self.remember_surges();
         let ids: Vec<NodeId> = self.waves.iter().flatten().cloned().collect();
         for id in &ids {
             match self.observed.node(id) {
@@ -371,12 +375,18 @@ impl Work<'_> {
             }
             Some(NodeLabel::Removed { record }) => {
                 let record = record.clone();
+                if self.gives_back(node, None) {
+                    return Ok(());
+                }
                 return self.without_record(node, record);
             }
             Some(NodeLabel::Gone { .. }) | None => return Ok(()),
         };
         if stored && record.epoch < self.epoch && !record.state.is_terminal() {
             return self.take_over(node, record);
+        }
+        if self.gives_back(node, Some(&record)) {
+            return Ok(());
         }
         if stored && record.taken.is_some_and(|taken| taken.set != node.availability) {
             // Somebody changed it: it is theirs from now on, also when they change it back.
@@ -535,6 +545,7 @@ impl Work<'_> {
         if unheld && node.labels.contains_key(label::HELD) {
             labels.insert(label::HELD.to_owned(), None);
         }
+        labels.extend(self.surges.of(&node.id));
         if !record.state.is_terminal() {
             self.holds.insert(node.id.clone(), hold);
         }

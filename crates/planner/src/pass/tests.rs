@@ -16,6 +16,8 @@ use crate::testing::{manager, rollout, service, spec, task, worker};
 use Availability::{Active, Drain};
 use careen_contract::label;
 
+mod surge;
+
 const EPOCH: u64 = 5;
 
 fn me() -> ControllerId {

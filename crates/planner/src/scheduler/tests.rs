@@ -41,7 +41,7 @@ fn goes(observed: &Observed, node: &str) -> String {
 
 fn gap(observed: &Observed, others: &BTreeSet<NodeId>, node: &NodeId) -> Option<Gap> {
     let seen = Indexed::of(observed);
-    super::gap(&seen, others, seen.node(node).unwrap())
+    super::gap(&seen, others, seen.node(node).unwrap(), |_| true)
 }
 
 #[test]
@@ -288,11 +288,11 @@ fn what_is_remembered_is_what_is_found_anew() {
             assert_eq!(places, expected, "seed {seed}, step {step}: {observed:#?}");
             assert_among_the_choices(&seen, &others, number, seed);
             let now = Indexed::of(&observed);
-            let before = super::gap(&seen, &others, seen.node(&node).unwrap());
+            let before = super::gap(&seen, &others, seen.node(&node).unwrap(), |_| true);
             assert_eq!(before, plain::gap(&observed, &others, &node), "seed {seed}, step {step}");
             assert_eq!(
                 before,
-                super::gap(&now, &others, now.node(&node).unwrap()),
+                super::gap(&now, &others, now.node(&node).unwrap(), |_| true),
                 "seed {seed}, step {step}"
             );
             let all: Vec<usize> = (0..observed.services.len()).collect();

@@ -5,7 +5,9 @@ use super::{Index, called, null_is_empty, object};
 use crate::error::SwarmError;
 use careen_contract::label;
 use careen_planner::glance::Count;
-use careen_planner::observed::{Mode, Mount, MountKind, Needs, Platform, Plugin, Service, Tally};
+use careen_planner::observed::{
+    Mode, Mount, MountKind, Needs, Platform, Plugin, Scale, Service, Tally, UnfinishedUpdate,
+};
 use careen_planner::{ServiceId, Version};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -19,6 +21,7 @@ struct Raw {
     version: Index,
     spec: Spec,
     service_status: Option<Status>,
+    update_status: Option<UpdateStatus>,
 }
 
 #[derive(Deserialize)]
@@ -115,6 +118,14 @@ struct DriverConfig {
     options: BTreeMap<String, String>,
 }
 
+/// Engines leave out the state of a service that was never updated.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct UpdateStatus {
+    #[serde(default)]
+    state: String,
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Status {
@@ -172,6 +183,7 @@ pub fn service(json: &[u8]) -> Result<Option<Uncounted>, SwarmError> {
     };
     let mounts = template.container_spec.mounts.into_iter().filter(|_| !is_ours);
     let version = Version(raw.version.index);
+    let update = raw.update_status.as_ref().and_then(unfinished);
     let tally = |told: &Status| Tally { version, running: told.running_tasks, desired: told.desired_tasks };
     let service = Service {
         id: ServiceId(raw.id),
@@ -180,6 +192,7 @@ pub fn service(json: &[u8]) -> Result<Option<Uncounted>, SwarmError> {
         desired: 0,
         running: 0,
         tally: raw.service_status.as_ref().map(tally),
+        scale: replicas.map(|replicas| Scale { version, replicas, update }),
         constraints: template.placement.constraints,
         needs,
         labels: raw.spec.labels,
@@ -189,6 +202,17 @@ pub fn service(json: &[u8]) -> Result<Option<Uncounted>, SwarmError> {
         service,
         desired: raw.service_status.map(|status| status.desired_tasks).or(replicas),
     }))
+}
+
+/// How far an update is that is not through. What is not known is taken for one.
+fn unfinished(UpdateStatus { state }: &UpdateStatus) -> Option<UnfinishedUpdate> {
+    match state.as_str() {
+        "" | "completed" | "rollback_completed" => None,
+        "paused" => Some(UnfinishedUpdate::Paused),
+        "rollback_started" => Some(UnfinishedUpdate::RollingBack),
+        "rollback_paused" => Some(UnfinishedUpdate::RollbackPaused),
+        _ => Some(UnfinishedUpdate::UnderWay),
+    }
 }
 
 fn mode(mode: &RawMode, json: &[u8]) -> Result<Option<Mode>, SwarmError> {
@@ -286,6 +310,29 @@ mod tests {
         assert_eq!(needs.plugins, BTreeSet::from([plugin("Log", "gelf"), plugin("Volume", "rexray")]));
         let ports: Vec<u32> = needs.ports.iter().map(|port| port.port).collect();
         assert_eq!(ports, [8080], "one that Swarm chooses, and one of the mesh, are never taken");
+    }
+
+    #[test]
+    fn what_a_service_is_scaled_to_and_whether_that_can_be_changed_now() {
+        let mut value = recorded().remove(0);
+        let scale = |value: &Value| read(value, &[]).unwrap().unwrap().scale.unwrap();
+        let version = Version(value["Version"]["Index"].as_u64().unwrap());
+        assert_eq!(scale(&value), Scale { version, replicas: 2, update: None });
+        let table = [
+            ("completed", None),
+            ("rollback_completed", None),
+            ("updating", Some(UnfinishedUpdate::UnderWay)),
+            ("paused", Some(UnfinishedUpdate::Paused)),
+            ("rollback_started", Some(UnfinishedUpdate::RollingBack)),
+            ("rollback_paused", Some(UnfinishedUpdate::RollbackPaused)),
+            ("of a newer engine", Some(UnfinishedUpdate::UnderWay)),
+        ];
+        for (state, update) in table {
+            value["UpdateStatus"] =
+                serde_json::json!({ "State": state, "StartedAt": "2026-11-23T02:00:00Z" });
+            assert_eq!(scale(&value).update, update, "{state}");
+        }
+        assert_eq!(read(&recorded()[1], &[]).unwrap().unwrap().scale, None, "a global one");
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod given;
 mod inquiry;
 mod job;
 mod node;
+mod scale;
 mod verify;
 
 pub use config::{LARGEST, config_spec, lock_labels, with_labels};
@@ -15,4 +16,5 @@ pub use given::references;
 pub use inquiry::{inquiry, stopped_inquiry};
 pub use job::{agent, away_from, gate, stand_in, stopped};
 pub use node::node_spec;
+pub use scale::Scaled;
 pub use verify::ignored;
