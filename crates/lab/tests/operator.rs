@@ -495,7 +495,7 @@ fn uninstall_leaves_nothing_of_careens_and_names_the_host_that_it_does_not_reach
 
     let preview = uninstall(&["--dry-run"]);
     assert!(preview.status == 0 && preview.stdout.contains("n2  "), "{preview:?}");
-    assert!(preview.stdout.contains("configs careen.lock"), "{preview:?}");
+    assert!(preview.stdout.contains("careen.lock"), "{preview:?}");
     assert!(scene.sh("n2", ON_A_HOST).contains("/var/lib/careen"), "a dry run removes nothing");
     assert_eq!(uninstall(&[]).status, 2, "nobody is there to ask");
 

@@ -13,6 +13,7 @@ use crate::participants;
 use crate::planned::{Meanwhile, NodeLoad, PlannedDrain, PlannedNode};
 use crate::spec::{RebootPolicy, Spec};
 use crate::state::NodeRecord;
+use crate::surge;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What is known of hosts that were asked.
@@ -51,9 +52,10 @@ impl<'a> Ahead<'a> {
         let mut planned = Vec::new();
         for node in nodes {
             later.remove(&node.id);
+            let surged = self.surged(node);
             let mut node = self.node(node, &later);
             let mut services: BTreeSet<&str> = node.tasks.iter().map(|task| task.service.as_str()).collect();
-            services.retain(|service| meanwhile.contains_key(service));
+            services.retain(|service| meanwhile.contains_key(service) && !surged.contains(service));
             node.meanwhile = services.into_iter().map(|service| meanwhile[service].clone()).collect();
             planned.push(node);
         }
@@ -62,6 +64,16 @@ impl<'a> Ahead<'a> {
             back.into_iter().for_each(|node| node.gets.push(service.clone()));
         }
         planned
+    }
+
+    /// The services that are scaled up before the node is drained: none of their tasks is missing.
+    fn surged(&self, node: &Node) -> BTreeSet<&'a str> {
+        if !drains(self.drain_of(node)) {
+            return BTreeSet::new();
+        }
+        let wanted = surge::wanted(self.seen, self.spec, node);
+        let surged = self.seen.services.iter().filter(|service| wanted.contains_key(&service.id));
+        surged.map(|service| service.name.as_str()).collect()
     }
 
     /// Without gaps that are allowed, nodes on which a service has its last tasks wait for each other.
