@@ -373,7 +373,7 @@ impl World {
         let left: Vec<String> = self
             .jobs
             .iter()
-            .filter(|job| !job.stale && !dead(&job.key.node))
+            .filter(|job| !job.stale && !dead(job.place()))
             .map(|job| job.key.name())
             .collect();
         if !left.is_empty() {
