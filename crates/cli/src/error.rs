@@ -301,10 +301,7 @@ impl Failure {
             Self::StillThere { .. } => Some(
                 "'docker service ps SERVICE' shows where; the same command goes on where this one stopped",
             ),
-            Self::UpdateUnderWay { .. } => Some(
-                "'docker service inspect --pretty SERVICE' shows how far it is; when it is through, the same command goes on where \
-                 this one stopped",
-            ),
+            Self::UpdateUnderWay { .. } => Some(UPDATE_UNDER_WAY),
             Self::NoNode { .. } | Self::NamesNoNode { .. } | Self::CannotAsk { .. } => {
                 Some("'docker node ls' lists names and ids")
             }
@@ -328,6 +325,9 @@ impl Failure {
         }
     }
 }
+
+const UPDATE_UNDER_WAY: &str = "'docker service inspect --pretty SERVICE' shows how far it is; when it is through, the same command goes \
+                                on where this one stopped";
 
 const fn next_of_restore(why: &CannotRestore) -> &'static str {
     match why {
