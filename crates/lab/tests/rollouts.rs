@@ -247,8 +247,12 @@ fn what_somebody_scales_during_a_surge_stays_and_an_abort_gives_the_rest_back() 
     let limits = ["--phase-timeout", "restoring=30s"];
     let flags = ["--surge", "--node", "n2", "--drain", "always"];
     scene.start(&[&flags[..], &limits[..], &["--", "plain"]].concat());
-    let held = scene.await_hold("n2", "surging");
-    assert!(held["why"].as_str().unwrap_or_default().contains("only-here:1"), "{held}");
+    scene.await_hold("n2", "surging");
+    let told = wait_until("it is told what keeps them from running", LONG, || {
+        let status = scene.json(&["status"]).to_string();
+        Ok(if status.contains("only-here:1") { Poll::Ready(()) } else { Poll::Pending(status) })
+    });
+    told.unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(replicas(&scene, "stuck"), "2/4");
     assert_eq!(scene.availability(), "n1 Active\nn2 Pause\nn3 Active\n", "nothing was taken down");
 
