@@ -136,7 +136,7 @@ fn a_planner_that_takes_an_agent_that_was_killed_for_one_that_went_with_its_engi
         }
     }
     // Agents are killed while their supervisors are slow.
-    let killed = Accidents { supervisor_freeze: 150, container: 100, oom: 50, ..Accidents::default() };
+    let killed = Accidents { supervisor_freeze: 100, container: 150, oom: 20, ..Accidents::default() };
     let faults = Faults { accidents: killed, until: 1200, ..Faults::default() };
     caught_under(faults, |run| run.distort = all_went, " tasks, ");
 }
