@@ -68,6 +68,7 @@ mod up;
 
 pub use docker::Docker;
 pub use down::{down, down_all};
+pub use engine::install;
 pub use error::{Error, Result};
 pub use fault::Fault;
 pub use lab::Lab;

@@ -1,7 +1,7 @@
 //! `careen` on another machine than the swarm's: over a host's own sshd, and over a TLS port of its engine, with keys and
 //! certificates that are in order and with wrong ones. One manager and one worker.
 //!
-//! `careen` runs on this machine, in an empty environment, with the real `ssh`: that must be installed here (openssh-client).
+//! `careen` runs on this machine, in an empty environment, with the real `ssh`: openssh-client is installed where it lacks.
 
 #![expect(clippy::expect_used, reason = "a test that cannot set the scene has failed")]
 
@@ -90,6 +90,9 @@ impl Laptop {
     /// The real ssh, which knows a key, and hosts, of this machine alone: it does not look at HOME.
     fn with_ssh(self) -> Self {
         let words = ["-q", "-t", "ed25519", "-N", "", "-f"];
+        if Command::new("ssh").arg("-V").output().is_err() {
+            careen_lab::install("openssh-client").expect("openssh-client is installed");
+        }
         let made = Command::new("ssh-keygen").args(words).arg(self.file("key")).status();
         assert!(made.expect("openssh-client").success(), "a key");
         let home = self.home.path().display().to_string();
