@@ -10,7 +10,7 @@ use careen_contract::label;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CannotUninstall {
     /// Nobody would give these nodes back any more.
-    #[error("a rollout left {} with an availability that careen still has to give back", .nodes.join(", "))]
+    #[error("a rollout left {} with an availability, or services scaled up, that careen still has to give back", .nodes.join(", "))]
     Held {
         /// Their names.
         nodes: Vec<String>,
@@ -40,14 +40,19 @@ pub fn may_uninstall(observed: &Observed) -> Result<(), CannotUninstall> {
     let is_held = |node: &LabelledNode| node.taken.is_some_and(|taken| taken.was != node.availability);
     let all = remains(observed, None);
     let held = all.values().flat_map(|left| &left.nodes).filter(|node| is_held(node));
-    let nodes: Vec<String> = held.map(|node| node.typed.clone()).collect();
+    // A label that tells of services which are scaled up is all that tells of them.
+    let surging = observed.nodes.iter().filter(|node| node.labels.contains_key(label::SURGE));
+    let mut nodes: Vec<String> = held.map(|node| node.typed.clone()).collect();
+    nodes.extend(surging.map(|node| node.hostname.clone()));
+    nodes.sort();
+    nodes.dedup();
     if nodes.is_empty() { Ok(()) } else { Err(CannotUninstall::Held { nodes }) }
 }
 
 /// The nodes that have a label of careen's own, and how it is taken off. What an operator has labelled for careen (such as
 /// `careen.exclude`) is the operator's.
 pub fn labels(observed: &Observed) -> Vec<(NodeId, Giving)> {
-    let own = [label::NODE, label::ASK, label::LAST_WORDS];
+    let own = [label::NODE, label::ASK, label::LAST_WORDS, label::HELD];
     let labelled = |node: &&Node| own.iter().any(|name| node.labels.contains_key(*name));
     observed.nodes.iter().filter(labelled).map(|node| (node.id.clone(), without_labels(node, None))).collect()
 }
@@ -79,6 +84,9 @@ mod tests {
         let unknown = may_uninstall(&labelled("9 later", Availability::Active)).unwrap_err();
         assert_eq!(unknown, CannotUninstall::Unreadable { node: "w1".into() });
         assert_eq!(may_uninstall(&Observed::default()), Ok(()));
+        let mut surging = labelled("1 k3x9 g1 a1 e1 done", Availability::Active);
+        surging.nodes[1].labels.insert(label::SURGE.into(), "1 k3x9 up ID@7:6>7".into());
+        assert_eq!(may_uninstall(&surging), Err(CannotUninstall::Held { nodes: vec!["w1".into()] }));
     }
 
     #[test]
