@@ -3,6 +3,7 @@
 use crate::api::Swarm;
 use crate::error::SwarmError;
 use crate::names;
+use crate::remains::SECRETS;
 use crate::rollouts::{RequestError, write_error};
 use careen_contract::label;
 use careen_contract::object;
@@ -40,7 +41,6 @@ const CONFIGS: [&str; 8] = [
     object::TICKETS,
     object::FILES,
 ];
-const SECRETS: [&str; 2] = [object::REGISTRIES, object::UNLOCK_KEYS];
 
 impl PossessionKind {
     const fn kind(self) -> Kind {

@@ -36,7 +36,8 @@ pub struct Stored {
 /// removed last.
 const CONFIGS: [&str; 5] =
     [object::ROLLOUTS, object::BASELINES, object::RESULTS, object::FILES, object::TICKETS];
-const SECRETS: [&str; 2] = [object::REGISTRIES, object::UNLOCK_KEYS];
+/// What its secrets are called.
+pub(crate) const SECRETS: [&str; 2] = [object::REGISTRIES, object::UNLOCK_KEYS];
 
 impl Swarm {
     /// All configs and secrets of rollouts, in the order in which they are to be removed.

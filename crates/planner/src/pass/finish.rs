@@ -1,11 +1,10 @@
 //! The end of a rollout: history, then the control record, then nothing of it is left but what stays on purpose.
 
 use super::reap::is_needed;
-use super::through::is_through;
+use super::through::leaves;
 use super::{NodeLabel, PassEnd, Work};
 use crate::action::Action;
 use crate::hold::PauseReason;
-use crate::ids::JobRole;
 use crate::indexed::Indexed;
 use crate::observed::Job;
 use crate::on_hold;
@@ -20,7 +19,7 @@ impl Work<'_> {
     pub(super) fn finish(&mut self) -> PassEnd {
         let only_beats = self.actions.iter().all(|action| matches!(action, Action::Beat { .. }));
         let through = self.labels.values().all(|label| self.is_over(label));
-        // With the end goes the key, and Swarm keeps a secret to which a service refers.
+        // Nobody waits for who leaves before the end is told; the lock is given back behind them. With the end goes the key, and Swarm keeps a secret to which a service refers.
         let waits_for_all = self.spec.unlock_key.is_some();
         let leftovers = has_tickets(self.observed)
             || leftovers(self.observed, self.spec).any(|job| waits_for_all || !leaves(self.observed, job));
@@ -142,13 +141,6 @@ fn has_tickets(observed: &Indexed<'_>) -> bool {
 fn leftovers<'a>(observed: &'a Indexed<'_>, spec: &'a Spec) -> impl Iterator<Item = &'a Job> {
     let reachable = |job: &&Job| observed.node(job.place()).is_none_or(|node| node.is_ready());
     observed.jobs.iter().filter(reachable).filter(|job| !is_needed(observed, &spec.id, &job.key))
-}
-
-/// Whether it is told to leave, and so is its agent, of which nothing comes any more: nobody waits for it before the end is told.
-/// The lock is given back behind it.
-fn leaves(observed: &Indexed<'_>, job: &Job) -> bool {
-    let agent = observed.job(&job.key.with_role(JobRole::Agent));
-    job.stopped && agent.is_some_and(|agent| is_through(observed, agent))
 }
 
 /// The label of a node that careen left drained stays: it says what the node was before. One that says `entering` is of a

@@ -1,6 +1,6 @@
 //! What follows for one node in each of its states.
 
-use super::through::is_through;
+use super::through::leaves;
 use super::{Move, Wanted, Work};
 use crate::action::Action;
 use crate::drain;
@@ -207,11 +207,11 @@ impl Work<'_> {
     fn restoring(&mut self, here: &Here<'_>, then: AfterRestoring) -> Move {
         // Of an agent that is told to leave behind the command's end nothing comes any more, nor of the short way's: it and its gates
         // go beside the work of the others.
-        let ends = self
-            .observed
-            .job(&here.agent)
-            .is_some_and(|agent| (here.record.short && agent.stopped) || is_through(self.observed, agent));
-        let leaves = |job: &Job| ends && job.stopped && job.key.with_role(JobRole::Agent) == here.agent;
+        let short = here.record.short && self.observed.job(&here.agent).is_some_and(|agent| agent.stopped);
+        let leaves = |job: &Job| {
+            let ours = job.key.with_role(JobRole::Agent) == here.agent;
+            ours && ((short && job.stopped) || leaves(self.observed, job))
+        };
         let left = self.observed.jobs_for(&here.node.id).iter().any(|job| !leaves(job));
         if !left {
             return Move::Step(NodeEvent::Restored, Wanted::Restore);

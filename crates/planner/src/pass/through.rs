@@ -1,5 +1,6 @@
 //! Of whom nothing comes any more.
 
+use crate::ids::JobRole;
 use crate::indexed::Indexed;
 use crate::observed::{HostPhase, Job, NodeOutcome, Said};
 
@@ -13,4 +14,10 @@ pub(super) fn is_through(observed: &Indexed<'_>, agent: &Job) -> bool {
     };
     let said = observed.report(&agent.key);
     agent.stopped && matches!(said, Some(Said::Finished { outcome, .. }) if of_the_command(outcome))
+}
+
+/// Whether a service is told to leave, and so is its agent, of which nothing comes any more.
+pub(super) fn leaves(observed: &Indexed<'_>, job: &Job) -> bool {
+    let agent = observed.job(&job.key.with_role(JobRole::Agent));
+    job.stopped && agent.is_some_and(|agent| is_through(observed, agent))
 }
