@@ -107,6 +107,19 @@ pub const LIMIT: &str = "careen.limit";
 /// On an inquiry's service: the availability of the nodes that are made active for it, as JSON, by their ids.
 pub const ACTIVATED: &str = "careen.activated";
 
+/// On a node: which version of an enforcement it is given while that one is brought to the swarm in waves. The enforcement's
+/// name follows.
+pub const ENFORCE_VERSION_ON: &str = "careen.enforce.";
+
+/// On an enforcement's config: how it stands in the swarm, as JSON.
+pub const ENFORCEMENT: &str = "careen.enforcement";
+
+/// On an enforcement's service: its name. The version stands in [`ENFORCED_VERSION`].
+pub const ENFORCED: &str = "careen.enforced";
+
+/// On an enforcement's service: its version.
+pub const ENFORCED_VERSION: &str = "careen.enforced-version";
+
 /// What [`ROLE`] says.
 pub mod role {
     /// An agent.
@@ -117,6 +130,9 @@ pub mod role {
 
     /// The container that shows whether one starts on a host.
     pub const PROBE: &str = "probe";
+
+    /// An agent that keeps its host as it should be.
+    pub const ENFORCER: &str = "enforcer";
 
     /// The service in which a controller runs.
     pub const CONTROLLER: &str = "controller";

@@ -21,6 +21,7 @@ pub mod quorum;
 pub mod record;
 pub mod report;
 pub mod settings;
+pub mod standing;
 pub mod terminal;
 mod value;
 pub mod variable;

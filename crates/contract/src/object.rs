@@ -30,6 +30,9 @@ pub const TICKET_FILE: &str = "/careen-ticket";
 /// Configs with files of payloads.
 pub const FILES: &str = "careen.file.";
 
+/// Configs that are enforcements: what follows is a name, a dot, and a version.
+pub const ENFORCEMENTS: &str = "careen.enforce.";
+
 /// Secrets with credentials for registries.
 pub const REGISTRIES: &str = "careen.registry.";
 

@@ -19,6 +19,14 @@ on_a_container! {
     COLLECT = "CAREEN_COLLECT";
     /// For the command: what it is called.
     COMMAND = "CAREEN_COMMAND";
+    /// What an enforcing agent enforces: the enforcement's name.
+    ENFORCE = "CAREEN_ENFORCE";
+    /// How often an enforcing agent looks at its host at least: a duration.
+    ENFORCE_INTERVAL = "CAREEN_ENFORCE_INTERVAL";
+    /// The paths that the enforced payload alone writes, as a JSON array.
+    ENFORCE_OWNS = "CAREEN_ENFORCE_OWNS";
+    /// Which version of it.
+    ENFORCE_VERSION = "CAREEN_ENFORCE_VERSION";
     /// Whether an engine that was replaced may be restarted.
     ENGINE_RESTART = "CAREEN_ENGINE_RESTART";
     /// For the command: the file in which `prepare` says whether it expects a restart.
