@@ -75,7 +75,8 @@ lay_cables() {
 	ip -oneline monitor link address | while read -r _; do plug_in; done &
 }
 
-# A login takes an emulated machine a second: all commands share one connection where it stands, and make one of
+# A login takes an emulated machine a second, and many where the machine below it has much else to do: all commands share one
+# connection where it stands, and make one of
 # their own where it does not.
 keep_connected() {
 	mkdir -p /run/careen-lab
@@ -85,7 +86,7 @@ keep_connected() {
 		User root
 		IdentityFile $state/key
 		BatchMode yes
-		ConnectTimeout 10
+		ConnectTimeout 60
 		StrictHostKeyChecking no
 		UserKnownHostsFile /dev/null
 		LogLevel ERROR
@@ -93,7 +94,7 @@ keep_connected() {
 	END
 	while :; do
 		rm -f /run/careen-lab/ssh
-		ssh -F /run/careen-lab/ssh_config -o ConnectionAttempts=10000 -o ConnectTimeout=3 -MNn node 2>/dev/null
+		ssh -F /run/careen-lab/ssh_config -o ConnectionAttempts=10000 -o ConnectTimeout=30 -MNn node 2>/dev/null
 		sleep 1
 	done &
 }
