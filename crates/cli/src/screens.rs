@@ -321,6 +321,8 @@ impl Scene {
     fn recorded(&mut self, rest: &str) {
         let (head, record) = halves(rest);
         let (name, stage) = head.split_once(' ').unwrap();
+        let in_sync = stage == "in-sync";
+        let stage = if in_sync { "done" } else { stage };
         let label = format!("1 {} g1 a1 e1 {stage}", self.spec.id);
         let (node, hostname, generation) = (id(name), name.to_owned(), 1);
         let state = NodeRecord::decode(&label).unwrap().state;
@@ -336,9 +338,13 @@ impl Scene {
         history.results.push(NodeResult {
             node: node.clone(),
             generation,
-            outcome: if done { NodeOutcome::Succeeded } else { failed },
+            outcome: match (in_sync, done) {
+                (true, _) => NodeOutcome::InSync,
+                (false, true) => NodeOutcome::Succeeded,
+                (false, false) => failed,
+            },
             record,
-            seconds: done.then_some(95),
+            seconds: (done && !in_sync).then_some(95),
         });
         history.nodes.push(HistoryNode { id: node, hostname, generation, state, last_words: None });
     }

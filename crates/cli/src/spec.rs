@@ -24,6 +24,7 @@ pub fn of_args(args: &RolloutArgs, id: RolloutId, image: &str) -> Spec {
         },
         // That a reboot follows is certain, whatever `prepare` finds.
         restarts: args.reboot == Reboot::Always,
+        force: args.force,
         ..of_how(&args.how, id, image)
     };
     if args.touches_engine == Some(TouchesEngine::No) { leaving_engines_alone(spec) } else { spec }
@@ -87,6 +88,8 @@ pub fn of_upgrade(args: &UpgradeArgs, words: Vec<String>, id: RolloutId, image: 
             UpgradeReboot::Always => RebootPolicy::Always,
         },
         restarts: args.reboot == UpgradeReboot::Always,
+        // Its `prepare` looks for itself, and costs no more than its `check`; a reboot may be due where no package waits.
+        force: true,
         ..of_how(&args.how, id, image)
     }
 }
