@@ -23,6 +23,7 @@ fn default_of(spec: &Spec) -> Spec {
     let mut default = Spec::run(spec.id.clone(), &spec.image);
     if work(spec) == "upgrade" {
         default.reboot = RebootPolicy::Auto;
+        default.force = true;
     }
     if spec.touches_engine { default } else { leaving_engines_alone(default) }
 }

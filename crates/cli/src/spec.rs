@@ -177,7 +177,7 @@ mod tests {
              --spread node.labels.zone --parallelism 3 --delay 1m --monitor 1h30m --failure-action rollback \
              --max-failure-ratio 0.25 --order managers-first --canaries 2 --drain always --reboot always \
              --engine-restart never --allow-quorum-loss --allow-volume-moves --allow-gaps --unlock-by-hand --allow-unfit-hosts \
-             --respect-inhibitors --surge --timeout 90s --on-hold skip --hold-limit 5m \
+             --respect-inhibitors --surge --force --timeout 90s --on-hold skip --hold-limit 5m \
              --phase-timeout node-down=2m --phase-timeout rebooting=1h -- --fast now",
         )
         .unwrap();
@@ -206,7 +206,7 @@ mod tests {
         assert_eq!((spec.drain, spec.reboot), (DrainPolicy::Always, RebootPolicy::Always));
         assert!(!spec.engine_restart && spec.restarts);
         assert!(spec.allow_quorum_loss && spec.allow_volume_moves && spec.allow_gaps && spec.unlock_by_hand);
-        assert!(spec.allow_unfit_hosts && spec.respect_inhibitors && spec.surge);
+        assert!(spec.allow_unfit_hosts && spec.respect_inhibitors && spec.surge && spec.force);
         let limits = Limits {
             running: Some(Duration::from_secs(90)),
             node_down: Duration::from_secs(120),
@@ -280,7 +280,8 @@ mod tests {
     #[test]
     fn an_upgrade_is_a_rollout_of_the_built_in_payload() {
         let plain = Spec::run(RolloutId::parse("k3x9").unwrap(), "i@sha256:00");
-        let plain = Spec { payload: Some("/upgrade".into()), reboot: RebootPolicy::Auto, ..plain };
+        let plain =
+            Spec { payload: Some("/upgrade".into()), reboot: RebootPolicy::Auto, force: true, ..plain };
         assert_eq!(upgrade("").unwrap(), plain);
         let spec = upgrade(
             "--engine --package vim --package runc --security-only --experimental --allow-removal old --allow-removals \
