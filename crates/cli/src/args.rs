@@ -316,6 +316,9 @@ pub struct RolloutArgs {
     /// careen.touches-engine counts, else 'maybe'
     #[arg(long, value_enum, value_name = "WHETHER", help_heading = "Hosts")]
     pub touches_engine: Option<TouchesEngine>,
+    /// Work on hosts that are in sync, too. Without it a host is left as it is when the payload's 'check' ends with 0 there
+    #[arg(long, help_heading = "Hosts")]
+    pub force: bool,
     /// Which nodes, in which order, and how.
     #[command(flatten)]
     pub how: HowArgs,

@@ -10,10 +10,11 @@ use careen_engine::Bell;
 use careen_planner::cluster::Cluster;
 use careen_planner::inquiry::Roll;
 use careen_planner::needs::Platform;
-use careen_planner::observed::{ControllerPlace, Node, Report};
+use careen_planner::observed::{ControllerPlace, Node, NodeOutcome, Report};
 use careen_planner::remains::Giving;
 use careen_planner::rollout::{Ask, Control, NodeResult};
 use careen_planner::spec::UnlockKey;
+use careen_planner::state::Left;
 use careen_planner::{ControllerId, JobKey, NodeId, NodeState, Observed, RolloutId, Spec};
 pub use careen_swarm::Order;
 use careen_swarm::{
@@ -255,10 +256,25 @@ pub struct EndedNode {
     pub tries: Vec<NodeResult>,
 }
 
+/// The state, in JSON, of a node that is done although nothing was run there.
+pub const IN_SYNC: &str = "in-sync";
+
 impl EndedNode {
     /// Whether its work failed.
     pub const fn has_failed(&self) -> bool {
         matches!(self.stage, NodeState::Failed { .. })
+    }
+
+    /// Whether its host was in sync, so that nothing was run there.
+    pub fn is_in_sync(&self) -> bool {
+        let last = self.tries.iter().find(|result| result.generation == self.generation);
+        let done = matches!(self.stage, NodeState::Done | NodeState::Gone { left: Left::Done });
+        done && last.is_some_and(|result| result.outcome == NodeOutcome::InSync)
+    }
+
+    /// The name of how it ended: its stage, or `in-sync`.
+    pub fn state(&self) -> &'static str {
+        if self.is_in_sync() { IN_SYNC } else { self.stage.name() }
     }
 }
 

@@ -23,6 +23,7 @@ fn default_of(spec: &Spec) -> Spec {
     let mut default = Spec::run(spec.id.clone(), &spec.image);
     if work(spec) == "upgrade" {
         default.reboot = RebootPolicy::Auto;
+        default.force = true;
     }
     if spec.touches_engine { default } else { leaving_engines_alone(default) }
 }
@@ -100,6 +101,7 @@ fn hosts(spec: &Spec, default: &Spec) -> Vec<String> {
         spec.controller_image.as_ref().map(|image| flag("controller-image", image)),
         spec.respect_inhibitors.then(|| "--respect-inhibitors".to_owned()),
         spec.surge.then(|| "--surge".to_owned()),
+        (spec.force && !default.force).then(|| "--force".to_owned()),
     ];
     all.into_iter().flatten().collect()
 }
@@ -189,6 +191,7 @@ mod tests {
             "--on-hold skip --hold-limit 5m",
             "--on-hold wait",
             "--touches-engine no",
+            "--touches-engine no --force",
             "--drain always --touches-engine no",
             "--allow-quorum-loss --allow-volume-moves --allow-gaps --unlock-by-hand --allow-unfit-hosts",
             "--monitor 0s --reboot always",

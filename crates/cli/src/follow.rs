@@ -258,7 +258,7 @@ fn state_change(was: Option<&NodeStanding>, node: &NodeStanding, now: &Standing)
             | NodeState::Skipped { .. }
             | NodeState::Gone { .. }
             | NodeState::Restoring { then: AfterRestoring::Fail { .. } | AfterRestoring::Skip { .. } }
-    );
+    ) || node.is_in_sync();
     let why = words::detail(node).filter(|_| ends).map(|text| format!(": {}", now.with_names(&text)));
     Some(Change::State {
         node: node.node.clone(),

@@ -5,6 +5,7 @@ use crate::exit::Exit;
 use crate::named::{Shortened, both, called};
 use crate::parity::Parity;
 use crate::render::text::{first_of, short};
+use careen_planner::observed::{HostPhase, NodeOutcome};
 use careen_planner::rollout::{Control, NodeResult};
 use careen_planner::{JobKey, JobRole, RolloutId};
 use careen_swarm::{History, HistoryNode, Remembered, Rollout};
@@ -59,13 +60,21 @@ fn ended(history: &History, node: &HistoryNode) -> EndedNode {
     let record = result.and_then(|result| result.record.clone());
     EndedNode {
         node: node.id.clone(),
-        transaction: key.transaction().map(|id| id.to_string()),
+        transaction: key.transaction().map(|id| format!("{id}{}", suffix(result))),
         hostname: node.hostname.clone(),
         stage: node.state.clone(),
         record: record.or_else(|| node.last_words.clone()),
         seconds: result.and_then(|result| result.seconds),
         generation: node.generation,
         tries,
+    }
+}
+
+/// What stands behind the try's name in that of the transaction to look at: of a host that was in sync there is its `check` alone.
+fn suffix(result: Option<&NodeResult>) -> &'static str {
+    match result.map(|result| &result.outcome) {
+        Some(NodeOutcome::InSync | NodeOutcome::Failed { phase: HostPhase::Check, .. }) => "-c",
+        Some(NodeOutcome::Succeeded | NodeOutcome::Failed { .. }) | None => "",
     }
 }
 

@@ -1,6 +1,7 @@
 //! Which nodes of a rollout ended with other versions than the first one that was done. Pure.
 
 use careen_contract::changed::EndsWith;
+use careen_planner::observed::NodeOutcome;
 use careen_planner::rollout::NodeResult;
 use careen_planner::{NodeId, NodeState};
 use careen_swarm::HistoryNode;
@@ -56,7 +57,9 @@ impl Parity {
         let mut done = results.iter().filter_map(|result| {
             let node = nodes.iter().find(|node| node.id == result.node)?;
             let is_last = node.generation == result.generation && node.state == NodeState::Done;
-            is_last.then(|| (node, EndsWith::of(result.record.as_deref().unwrap_or_default())))
+            // Of a host that was in sync nobody looked what it has.
+            let was_worked_on = is_last && result.outcome == NodeOutcome::Succeeded;
+            was_worked_on.then(|| (node, EndsWith::of(result.record.as_deref().unwrap_or_default())))
         });
         let (first, canary) = done.next()?;
         let mut others: Vec<Differing> = Vec::new();
@@ -105,7 +108,6 @@ fn unchanged(canary: &EndsWith, ends: &EndsWith) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use careen_planner::observed::NodeOutcome;
     use careen_planner::state::{Reason, StateName};
 
     const NEW: &str = "packages: 2 changed\n  curl 7 → 8\n  vim 1 → 2\nends with: kernel 6, engine 28.5.2";

@@ -24,7 +24,7 @@
 //! no-rollout                               none goes on; with nodes from `ended` there was one
 //! ended NODE STAGE [: RECORD]
 //! took NODE SECONDS ROLLOUT                in an earlier rollout of the same work
-//! past ID done|with-failures FROM TO       a rollout that is over, with a record; `ended` lines behind it are its nodes
+//! past ID done|with-failures FROM TO       a rollout that is over, with a record; `ended` lines behind it (STAGE may be `in-sync`) are its nodes
 //! script TEXT                              the script that was its payload
 //! by-hand alter|remove ID                  somebody lays hand on a record
 //! show uninstall|plan [--verbose] [COLUMNS]|status|why [NODE]|live COLUMNS|history [--verify]|show ID [NODE]|ls [FLAGS]|inspect ID, each
@@ -321,10 +321,12 @@ impl Scene {
     fn recorded(&mut self, rest: &str) {
         let (head, record) = halves(rest);
         let (name, stage) = head.split_once(' ').unwrap();
+        let (in_sync, stage) = (stage == "in-sync", stage.replace("in-sync", "done"));
         let label = format!("1 {} g1 a1 e1 {stage}", self.spec.id);
         let (node, hostname, generation) = (id(name), name.to_owned(), 1);
         let state = NodeRecord::decode(&label).unwrap().state;
         let failed = NodeOutcome::Failed { phase: HostPhase::Command, exit: 100, rolled_back: None };
+        let well = if in_sync { NodeOutcome::InSync } else { NodeOutcome::Succeeded };
         let done = state == NodeState::Done;
         let (history, _) = self.draft.as_mut().unwrap();
         let record = record.map(|record| record.replace("\\n", "\n"));
@@ -336,9 +338,9 @@ impl Scene {
         history.results.push(NodeResult {
             node: node.clone(),
             generation,
-            outcome: if done { NodeOutcome::Succeeded } else { failed },
+            outcome: if done { well } else { failed },
             record,
-            seconds: done.then_some(95),
+            seconds: (done && !in_sync).then_some(95),
         });
         history.nodes.push(HistoryNode { id: node, hostname, generation, state, last_words: None });
     }

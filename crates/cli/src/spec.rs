@@ -24,6 +24,7 @@ pub fn of_args(args: &RolloutArgs, id: RolloutId, image: &str) -> Spec {
         },
         // That a reboot follows is certain, whatever `prepare` finds.
         restarts: args.reboot == Reboot::Always,
+        force: args.force,
         ..of_how(&args.how, id, image)
     };
     if args.touches_engine == Some(TouchesEngine::No) { leaving_engines_alone(spec) } else { spec }
@@ -87,6 +88,8 @@ pub fn of_upgrade(args: &UpgradeArgs, words: Vec<String>, id: RolloutId, image: 
             UpgradeReboot::Always => RebootPolicy::Always,
         },
         restarts: args.reboot == UpgradeReboot::Always,
+        // Its `prepare` looks for itself, and costs no more than its `check`; a reboot may be due where no package waits.
+        force: true,
         ..of_how(&args.how, id, image)
     }
 }
@@ -174,7 +177,7 @@ mod tests {
              --spread node.labels.zone --parallelism 3 --delay 1m --monitor 1h30m --failure-action rollback \
              --max-failure-ratio 0.25 --order managers-first --canaries 2 --drain always --reboot always \
              --engine-restart never --allow-quorum-loss --allow-volume-moves --allow-gaps --unlock-by-hand --allow-unfit-hosts \
-             --respect-inhibitors --surge --timeout 90s --on-hold skip --hold-limit 5m \
+             --respect-inhibitors --surge --force --timeout 90s --on-hold skip --hold-limit 5m \
              --phase-timeout node-down=2m --phase-timeout rebooting=1h -- --fast now",
         )
         .unwrap();
@@ -203,7 +206,7 @@ mod tests {
         assert_eq!((spec.drain, spec.reboot), (DrainPolicy::Always, RebootPolicy::Always));
         assert!(!spec.engine_restart && spec.restarts);
         assert!(spec.allow_quorum_loss && spec.allow_volume_moves && spec.allow_gaps && spec.unlock_by_hand);
-        assert!(spec.allow_unfit_hosts && spec.respect_inhibitors && spec.surge);
+        assert!(spec.allow_unfit_hosts && spec.respect_inhibitors && spec.surge && spec.force);
         let limits = Limits {
             running: Some(Duration::from_secs(90)),
             node_down: Duration::from_secs(120),
@@ -277,7 +280,8 @@ mod tests {
     #[test]
     fn an_upgrade_is_a_rollout_of_the_built_in_payload() {
         let plain = Spec::run(RolloutId::parse("k3x9").unwrap(), "i@sha256:00");
-        let plain = Spec { payload: Some("/upgrade".into()), reboot: RebootPolicy::Auto, ..plain };
+        let plain =
+            Spec { payload: Some("/upgrade".into()), reboot: RebootPolicy::Auto, force: true, ..plain };
         assert_eq!(upgrade("").unwrap(), plain);
         let spec = upgrade(
             "--engine --package vim --package runc --security-only --experimental --allow-removal old --allow-removals \

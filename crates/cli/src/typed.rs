@@ -134,6 +134,7 @@ fn nodes(standing: &Standing) -> Vec<NodeStanding> {
     let reasons = [
         Reason::Exit(7),
         Reason::Preflight,
+        Reason::Check,
         Reason::TimeLimit,
         Reason::NodeDown,
         Reason::AgentLost,

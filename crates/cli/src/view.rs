@@ -1,6 +1,7 @@
 //! Where a rollout stands, as people want to know it: asked of the planner, as a controller would. Pure, and
 //! nothing is carried out.
 
+use crate::backend::IN_SYNC;
 use careen_planner::estimate::Estimate;
 use careen_planner::names::Names;
 use careen_planner::observed::{Availability, Node, NodeOutcome, Printed, Role};
@@ -117,6 +118,8 @@ pub struct NodeStanding {
 pub struct Totals {
     pub nodes: usize,
     pub done: usize,
+    /// Of those that are done: how many were in sync, so that nothing was run there.
+    pub in_sync: usize,
     pub failed: usize,
     pub skipped: usize,
     /// No longer in the swarm, and not known to be done.
@@ -318,7 +321,8 @@ fn bare(one: &Participant) -> NodeStanding {
 impl Standing {
     /// How many nodes are where.
     pub fn totals(&self) -> Totals {
-        Totals::of(self.nodes.iter().map(|node| &node.stage))
+        let in_sync = self.nodes.iter().filter(|node| node.is_in_sync()).count();
+        Totals { in_sync, ..Totals::of(self.nodes.iter().map(|node| &node.stage)) }
     }
 
     /// The nodes that failed, or are about to be called so.
@@ -372,9 +376,19 @@ impl NodeStanding {
         self.is_waiting() && self.hold.is_some()
     }
 
-    /// The name of where it stands: its stage, or `held`.
+    /// Whether its host was in sync, so that nothing was run there.
+    pub fn is_in_sync(&self) -> bool {
+        let done = matches!(self.stage, NodeState::Done | NodeState::Gone { left: Left::Done });
+        done && self.outcome == Some(NodeOutcome::InSync)
+    }
+
+    /// The name of where it stands: its stage, `held`, or `in-sync`.
     pub fn state(&self) -> &'static str {
-        if self.is_held() { "held" } else { self.stage.name() }
+        match (self.is_held(), self.is_in_sync()) {
+            (true, _) => "held",
+            (false, true) => IN_SYNC,
+            (false, false) => self.stage.name(),
+        }
     }
 
     /// Whether nothing was begun on it.

@@ -24,6 +24,14 @@ pub const CHECK_COMMAND: &str = "check";
 /// What it ends with when there is.
 pub const DRIFT: u8 = 2;
 
+/// How long `check` may take before a rollout works on the host; a shorter limit of the rollout's own counts.
+pub const CHECK_LIMIT: std::time::Duration = std::time::Duration::from_secs(600);
+
+/// Whether `check` tells of a command's work, so that a rollout may leave out hosts that are in sync: of `install`, and no other.
+pub fn has_a_check(command: &str) -> bool {
+    command == DEFAULT_COMMAND
+}
+
 /// Whether a command needs the host for itself. `check` only looks; `help` only talks.
 pub fn takes_host_lock(command: &str) -> bool {
     !matches!(command, CHECK_COMMAND | HELP_COMMAND)

@@ -27,7 +27,7 @@ pub enum Said {
         /// From which, in words.
         from: String,
     },
-    /// `prepare` runs.
+    /// `prepare` runs, or `check` before it.
     Preparing,
     /// `prepare` is done; the agent waits for the go.
     Prepared {
@@ -109,9 +109,11 @@ pub enum Restart {
 pub enum NodeOutcome {
     /// Well, `verify` included.
     Succeeded,
+    /// The payload's `check` says that the host is as it should be: nothing else was run.
+    InSync,
     /// A command of the payload failed.
     Failed {
-        /// Which: the look at the host before anything is done, `prepare`, the command itself, `verify`.
+        /// Which: the look at the host before anything is done, `check`, `prepare`, the command itself, `verify`.
         phase: HostPhase,
         /// What the agent exits with.
         exit: i32,
@@ -126,6 +128,8 @@ pub enum NodeOutcome {
 pub enum HostPhase {
     /// Before anything: the host is not fit, or refuses the agent. The report's record says why.
     Preflight,
+    /// Before anything else of the payload: whether the host is in sync.
+    Check,
     /// Before the go.
     Prepare,
     /// The command that the rollout is about.
@@ -244,6 +248,7 @@ mod tests {
             Said::Prepared { restart: Expectation::Unknown, draw: Draw { number: 0, gates: [2, 5] } },
             Said::WantsRestart { kind: Restart::Reboot, draw: Draw { number: 1, gates: [1, 3] } },
             Said::Cancelled { why: "a gate ended".into() },
+            Said::Finished { outcome: NodeOutcome::InSync, record: None },
             Said::Finished { outcome: failed, record: Some("kernel: 1 → 2\n\u{1b}".into()) },
         ] {
             for waits in [None, Some("n2 is restarting its engine".to_owned())] {

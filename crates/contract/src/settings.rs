@@ -73,6 +73,9 @@ pub struct RolloutPart {
     pub touches_engine: bool,
     /// `CAREEN_UNLOCK`: whether somebody types the unlock key of an autolocked swarm.
     pub unlock_by_hand: bool,
+    /// `CAREEN_FORCE`: the payload's `check` is not asked. So it is where a controller says nothing of it: an older one does not know
+    /// what 'in sync' means.
+    pub force: bool,
 }
 
 /// How long a restart's go counts from the look on in which an agent has seen it; the agent passes it on anew with each look. So
@@ -298,10 +301,11 @@ impl RolloutPart {
             allows_unfit: given.either(variable::PREFLIGHT, PREFLIGHT)?.unwrap_or(false),
             touches_engine: given.either(variable::TOUCHES_ENGINE, TOUCHES_ENGINE)?.unwrap_or(true),
             unlock_by_hand: given.either(variable::UNLOCK, UNLOCK)?.unwrap_or(false),
+            force: given.read(variable::FORCE, value::flag)?.unwrap_or(true),
         }))
     }
 
-    fn variables(&self) -> [(&'static str, String); 9] {
+    fn variables(&self) -> [(&'static str, String); 10] {
         [
             (variable::GATE, self.gate.clone()),
             (variable::GATES, self.gates.to_string()),
@@ -312,6 +316,7 @@ impl RolloutPart {
             (variable::PREFLIGHT, PREFLIGHT.written(self.allows_unfit)),
             (variable::TOUCHES_ENGINE, TOUCHES_ENGINE.written(self.touches_engine)),
             (variable::UNLOCK, UNLOCK.written(self.unlock_by_hand)),
+            (variable::FORCE, value::written_flag(self.force)),
         ]
     }
 }
@@ -493,6 +498,7 @@ mod tests {
             allows_unfit: pick(2) == 1,
             touches_engine: free.is_multiple_of(4),
             unlock_by_hand: pick(2) == 1,
+            force: free.is_multiple_of(3),
         };
         Settings {
             rollout: (pick(3) > 0).then_some(part),

@@ -31,6 +31,8 @@ on_a_container! {
     ENGINE_RESTART = "CAREEN_ENGINE_RESTART";
     /// For the command: the file in which `prepare` says whether it expects a restart.
     EXPECTS_RESTART = "CAREEN_EXPECTS_RESTART";
+    /// Whether a host is worked on although the payload's `check` would say that it is in sync.
+    FORCE = "CAREEN_FORCE";
     /// What the names of an agent's gates begin with.
     GATE = "CAREEN_GATE";
     /// How many gates it has.

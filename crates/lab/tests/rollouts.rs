@@ -75,6 +75,75 @@ fn what_leaves_engines_alone_goes_everywhere_at_once_and_leaves_nothing() {
     scene.assert_nothing_is_left();
 }
 
+/// A payload that does nothing a second time, with a check that says whether it would do anything.
+const DESIRED: &str = r#"mkdir -p /root/desired && cd /root/desired
+cat >check <<'END'
+#!/bin/sh
+echo check >> /run/careen-test/ran
+[ ! -e /run/careen-test/cannot-tell ] || { echo "it is locked"; exit 7; }
+grep -qx wanted /etc/careen-test-desired 2>/dev/null || exit 2
+END
+cat >install <<'END'
+#!/bin/sh
+echo install >> /run/careen-test/ran
+echo wanted > /etc/careen-test-desired
+END
+chmod +x check install"#;
+
+#[test]
+fn hosts_that_are_in_sync_are_left_as_they_are_on_both_ways_unless_it_is_forced() {
+    let scene = scene();
+    scene.sh("n1", DESIRED);
+    for name in ["n1", "n2", "n3"] {
+        scene.sh(name, "mkdir -p /run/careen-test; rm -f /etc/careen-test-desired");
+    }
+    scene.sh("n2", "echo wanted > /etc/careen-test-desired");
+    let run = |flags: &[&str]| {
+        let fixed =
+            ["run", "--dir", "/root/desired", "--yes", "--monitor", "1s", "--allow-gaps", "--canaries", "0"];
+        scene.careen(&[&fixed[..], flags].concat())
+    };
+    let states = |last: &Value| {
+        let whole = serde_json::json!({ "rollout": last });
+        ["n1", "n2", "n3"].map(|name| of_node(&whole, name)["state"].clone())
+    };
+
+    let drained = run(&["--drain", "always"]);
+    assert_eq!(drained.status, 0, "{drained:?}");
+    assert_eq!(states(&scene.await_end()), ["done", "in-sync", "done"]);
+    assert_eq!(
+        ["n1", "n2", "n3"].map(|name| scene.ran(name)),
+        ["check install ", "check ", "check install "]
+    );
+    assert!(!drained.stdout.contains("n2: draining"), "what is in sync is not drained: {}", drained.stdout);
+
+    let again = run(&["--touches-engine", "no", "--parallelism", "3"]);
+    assert_eq!(again.status, 0, "{again:?}");
+    assert_eq!(states(&scene.await_end()), ["in-sync"; 3]);
+    let history = scene.careen(&["history"]).stdout;
+    assert!(history.contains("3 of 3 nodes done (3 in sync)"), "{history}");
+    assert_eq!(scene.ran("n3"), "check install check ", "nothing was run again");
+
+    let forced = run(&["--node", "n3", "--force"]);
+    assert_eq!(forced.status, 0, "{forced:?}");
+    scene.await_end();
+    assert_eq!(scene.ran("n3"), "check install check install ", "nobody asked");
+
+    scene.sh("n3", "touch /run/careen-test/cannot-tell");
+    let failed = run(&["--node", "n3"]);
+    assert_eq!(failed.status, 4, "{failed:?}");
+    let why = scene.careen(&["why", "n3"]).stdout;
+    assert!(why.contains("exit code 7 in check") && why.contains("\n    | it is locked\n"), "{why}");
+    assert_eq!(scene.ran("n3"), "check install check install check ", "whoever cannot tell changes nothing");
+    assert_eq!(scene.careen(&["abort"]).status, 0);
+    scene.await_end();
+    for name in ["n1", "n2", "n3"] {
+        scene.sh(name, "rm -rf /etc/careen-test-desired /root/desired");
+    }
+    assert_eq!(scene.availability(), "n1 Active\nn2 Active\nn3 Active\n");
+    scene.assert_nothing_is_left();
+}
+
 #[test]
 fn an_abort_gives_back_what_it_may_and_names_the_failed_node() {
     let scene = scene();

@@ -74,7 +74,7 @@ pub fn left(seen: &Indexed<'_>, rollout: &RolloutId, node: &NodeId) -> Left {
     let tried = last_try(seen, rollout, node);
     let result = tried.and_then(|(generation, _)| seen.result(node, generation));
     match (result.map(|result| &result.outcome), mark, tried) {
-        (Some(NodeOutcome::Succeeded), _, _) => Left::Done,
+        (Some(NodeOutcome::Succeeded | NodeOutcome::InSync), _, _) => Left::Done,
         (Some(NodeOutcome::Failed { .. }), _, _) => Left::Failed,
         (None, Some(GoneMark::GivenUp), _) => Left::GivenUp,
         (None, Some(GoneMark::Noted), _) | (None, None, Some(_)) => Left::AtWork,

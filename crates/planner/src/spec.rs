@@ -68,6 +68,9 @@ pub struct Spec {
     /// Wait for programs that ask for no shutdown of their host, and for people at its console, before it goes down.
     #[serde(default)]
     pub respect_inhibitors: bool,
+    /// Work on hosts although the payload's `check` says that they are in sync: it is not asked.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub force: bool,
     /// How long a node may be in each state.
     pub limits: Limits,
 }
@@ -267,6 +270,7 @@ impl Spec {
             unlock_key: None,
             allow_unfit_hosts: false,
             respect_inhibitors: false,
+            force: false,
             limits: Limits::default(),
         }
     }

@@ -5,23 +5,18 @@
 //! agent offered the try; after `revoked` no agent that came before can begin anything, whatever it sees.
 
 mod event;
+mod following;
 
 use crate::gates::{Look, Verdict, Watch};
 use crate::go::COMMAND;
-use careen_contract::report::{Expectation, HostPhase, NodeOutcome, Restart, Said};
-use careen_contract::settings::LEAST_GATES;
+use careen_contract::report::{Expectation, HostPhase, NodeOutcome, Said};
 use careen_host::journal::Record;
-use careen_host::outcome::{EngineRestart, TransactionPhase};
+use following::{Command, GATHERING, after, draw, watched};
 use std::time::Duration;
 use strum::IntoStaticStr;
 
-pub use event::{Do, Effect, Event, Known, Part, Ran, Step, Wish};
-
-/// How long gates may be incomplete although one of them has ended: it will not come back.
-const GATHERING: Duration = Duration::from_secs(60);
-
-/// How long the gates for a restart may take to be there.
-const GATES_FOR_A_RESTART: Duration = Duration::from_secs(300);
+pub use event::{Checked, Do, Effect, Event, Known, Part, Ran, Step, Wish};
+pub use following::Following;
 
 /// An agent of a rollout: decides, and acts on nothing itself.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,15 +35,17 @@ pub enum At {
     Reading,
     /// It looks whether the host is fit.
     Preflight,
+    /// `check` runs: whether there is anything to do.
+    Checking,
     /// `prepare` runs.
     Preparing,
     /// The try is being written down.
     Offering,
-    /// It waits until all its gates run. Only then it offers the try: an agent whose gates do not all run may be one that the
-    /// swarm has started again behind its go, on a host that knows nothing any more.
+    /// It waits until all its gates run. Only then it asks `check`, and only then it offers the try: an agent whose gates do not all
+    /// run may be one that the swarm has started again behind its go, on a host that knows nothing any more.
     Gathering {
-        /// What `prepare` expects, once the try is offered.
-        offered: Option<Expectation>,
+        /// What is done then.
+        next: Gathered,
         /// Since when a gate has ended.
         since: Option<Duration>,
     },
@@ -73,6 +70,17 @@ pub enum At {
     Gone,
 }
 
+/// What an agent does when all its gates run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gathered {
+    /// It runs `check`.
+    Check,
+    /// It offers the try.
+    Offer,
+    /// It has offered it, and draws; this is what `prepare` expects.
+    Draw(Expectation),
+}
+
 /// What an agent says behind a revocation, and what it does then.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Then {
@@ -84,39 +92,6 @@ pub enum Then {
     Cancelled(String),
     /// It collects: nothing was begun.
     Collected,
-}
-
-/// What an agent knows while it follows.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Following {
-    /// While the command is not begun: the go for it, which is passed on.
-    command: Option<Command>,
-    wish: Option<Wish>,
-    watch: Option<Watch>,
-    /// Since when a wish waits for gates.
-    since: Option<Duration>,
-    /// Whether a go can reach this agent no more.
-    cancelled: bool,
-    said: Option<Said>,
-}
-
-/// Where the go for the command comes from.
-#[derive(Debug, Clone, PartialEq)]
-enum Command {
-    /// Its gates say it.
-    Gated(Watch),
-    /// It has no gates: it says so itself as long as the engine knows it as running.
-    Free,
-}
-
-impl Command {
-    fn look(&mut self, look: Option<&Look>, now: Duration) -> Verdict {
-        match self {
-            Self::Gated(watch) => watch.look(look, now),
-            Self::Free if look.is_some_and(Look::knows_the_agent) => Verdict::Go,
-            Self::Free => Verdict::Waits("the engine, which does not know this agent's container as running"),
-        }
-    }
 }
 
 /// What an agent exits with when it leaves and the command goes on, or was never begun.
@@ -164,6 +139,7 @@ impl Agent {
             At::New
             | At::Reading
             | At::Preflight
+            | At::Checking
             | At::Preparing
             | At::Offering
             | At::Revoking(_)
@@ -183,32 +159,37 @@ impl Agent {
         Ok(match (at, event) {
             (At::New, Event::Begin) => self.will(At::Reading, Do::Read),
             (At::Reading, Event::Known(known)) => self.known(&known),
-            (At::Preflight, Event::Fit) if self.part.has_prepare => {
-                self.says(Said::Preparing, At::Preparing, Do::Run(Step::Prepare))
-            }
-            (At::Preflight, Event::Fit) => self.gathers(None),
+            (At::Preflight, Event::Fit) if self.part.checks => self.gathers(Gathered::Check),
+            (At::Preflight, Event::Fit) => self.prepares(),
             (At::Preflight, Event::Unfit { exit }) => {
                 let outcome =
                     NodeOutcome::Failed { phase: HostPhase::Preflight, exit: exit.into(), rolled_back: None };
                 self.finish(outcome, exit)
             }
-            (At::Preparing, Event::Ran(ran)) if ran.is_success => self.gathers(None),
+            (At::Checking, Event::Checked(Checked::InSync)) => self.finish(NodeOutcome::InSync, 0),
+            (At::Checking, Event::Checked(Checked::Drift)) => self.prepares(),
+            (At::Checking, Event::Checked(Checked::Failed { exit })) => {
+                let outcome =
+                    NodeOutcome::Failed { phase: HostPhase::Check, exit: exit.into(), rolled_back: None };
+                self.finish(outcome, exit)
+            }
+            (At::Preparing, Event::Ran(ran)) if ran.is_success => self.gathers(Gathered::Offer),
             (At::Preparing, Event::Ran(ran)) => self.finish(failed(HostPhase::Prepare, &ran), ran.exit),
-            (At::Offering, Event::Offered { expects }) => self.gathers(Some(expects)),
+            (At::Offering, Event::Offered { expects }) => self.gathers(Gathered::Draw(expects)),
             // A supervisor of an agent before this one was faster, or an agent that came after it.
             (At::Offering, Event::TooLate) => self.follow(),
             (At::Offering, Event::Known(Known::Newer)) => self.will(At::Gone, Do::Leave(REFUSED)),
-            (At::Gathering { offered, since }, Event::Looked { look, asked, .. }) if self.part.gates == 0 => {
-                self.go_by_itself(offered, since, look.as_ref(), asked)
+            (At::Gathering { next, since }, Event::Looked { look, asked, .. }) if self.part.gates == 0 => {
+                self.go_by_itself(next, since, look.as_ref(), asked)
             }
-            (At::Gathering { offered, since }, Event::Looked { look, now, random, .. }) => {
-                self.gather(offered, since, look.as_ref(), now, random)
+            (At::Gathering { next, since }, Event::Looked { look, now, random, .. }) => {
+                self.gather(next, since, look.as_ref(), now, random)
             }
             (At::Waiting(watch), Event::Looked { look, asked, now, .. }) => {
                 self.wait(watch, look.as_ref(), asked, now)
             }
             (
-                At::Gathering { offered: Some(_), .. } | At::Waiting(_) | At::Revoking(_),
+                At::Gathering { next: Gathered::Draw(_), .. } | At::Waiting(_) | At::Revoking(_),
                 Event::ToldToLeave,
             ) => self.revoke(Then::Leave, "an agent that was told to leave before the go"),
             (At::Revoking(then), Event::Revoked) => self.revoked(then),
@@ -276,6 +257,7 @@ impl Agent {
                 self.says(Said::Copied { from: from.clone() }, At::Reading, Do::WaitForHost { then })
             }
             (Known::Begun, _) => self.follow(),
+            (Known::InSync, _) => self.finish(NodeOutcome::InSync, 0),
             (Known::Lost, _) | (Known::Nothing, true) => {
                 self.says(Said::Forgotten, At::Staying(0), Do::Stay(0))
             }
@@ -297,66 +279,81 @@ impl Agent {
         self.will(At::Revoking(then), Do::Revoke { by })
     }
 
-    fn gathers(&mut self, offered: Option<Expectation>) -> Effects {
-        self.will(At::Gathering { offered, since: None }, Do::LookAtGates)
+    fn checks(&mut self) -> Effects {
+        self.says(Said::Preparing, At::Checking, Do::Run(Step::Check))
+    }
+
+    fn prepares(&mut self) -> Effects {
+        match self.part.has_prepare {
+            true => self.says(Said::Preparing, At::Preparing, Do::Run(Step::Prepare)),
+            false => self.gathers(Gathered::Offer),
+        }
+    }
+
+    fn gathers(&mut self, next: Gathered) -> Effects {
+        self.will(At::Gathering { next, since: None }, Do::LookAtGates)
     }
 
     fn gather(
         &mut self,
-        offered: Option<Expectation>,
+        next: Gathered,
         since: Option<Duration>,
         look: Option<&Look>,
         now: Duration,
         random: u64,
     ) -> Effects {
         let all = look.filter(|look| look.in_place() >= usize::from(self.part.gates));
-        match (offered, all.and_then(|look| Watch::begin(look, 0, random))) {
-            (None, Some(_)) => return self.will(At::Offering, Do::Offer),
-            (Some(restart), Some(watch)) => {
+        match (next, all.and_then(|look| Watch::begin(look, 0, random))) {
+            (Gathered::Check, Some(_)) => return self.checks(),
+            (Gathered::Offer, Some(_)) => return self.will(At::Offering, Do::Offer),
+            (Gathered::Draw(restart), Some(watch)) => {
                 let said = Said::Prepared { restart, draw: watch.draw() };
                 return self.says(said, At::Waiting(watch), Do::LookAtGates);
             }
-            (Some(_) | None, None) => {}
+            (Gathered::Check | Gathered::Offer | Gathered::Draw(_), None) => {}
         }
         let broken = look.is_some_and(Look::has_ended);
         let since = broken.then(|| since.unwrap_or(now));
         if since.is_some_and(|since| now.saturating_sub(since) >= GATHERING) {
-            return self.gathered_nothing(offered, "a gate ended before all of them ran");
+            return self.gathered_nothing(next, "a gate ended before all of them ran");
         }
-        self.will(At::Gathering { offered, since }, Do::LookAtGates)
+        self.will(At::Gathering { next, since }, Do::LookAtGates)
     }
 
     /// Without gates: the try is offered, then its go is passed on. An engine that answers and does not know this agent as running
     /// has lost it, and so has its controller.
     fn go_by_itself(
         &mut self,
-        offered: Option<Expectation>,
+        next: Gathered,
         since: Option<Duration>,
         look: Option<&Look>,
         asked: Duration,
     ) -> Effects {
-        match (offered, look.is_some_and(Look::knows_the_agent)) {
-            (None, true) => self.will(At::Offering, Do::Offer),
-            (Some(_), true) => {
+        match (next, look.is_some_and(Look::knows_the_agent)) {
+            (Gathered::Check, true) => self.checks(),
+            (Gathered::Offer, true) => self.will(At::Offering, Do::Offer),
+            (Gathered::Draw(_), true) => {
                 let following = Following { command: Some(Command::Free), ..Following::default() };
                 let go = Effect::PassGo { number: COMMAND, seen: asked };
                 [vec![go], self.will(At::Following(following), Do::Follow)].concat()
             }
-            (_, false) => {
+            (Gathered::Check | Gathered::Offer | Gathered::Draw(_), false) => {
                 let since = since.unwrap_or(asked);
                 if asked.saturating_sub(since) < GATHERING {
-                    return self.will(At::Gathering { offered, since: Some(since) }, Do::LookAtGates);
+                    return self.will(At::Gathering { next, since: Some(since) }, Do::LookAtGates);
                 }
-                self.gathered_nothing(offered, "the engine does not know this agent's container as running")
+                self.gathered_nothing(next, "the engine does not know this agent's container as running")
             }
         }
     }
 
-    fn gathered_nothing(&mut self, offered: Option<Expectation>, why: &str) -> Effects {
+    fn gathered_nothing(&mut self, next: Gathered, why: &str) -> Effects {
         let why = why.to_owned();
-        match offered {
-            Some(_) => self.revoke(Then::Cancelled(why), "an agent whose gates ended"),
-            None => self.says(Said::Cancelled { why }, At::Staying(0), Do::Stay(0)),
+        match next {
+            Gathered::Draw(_) => self.revoke(Then::Cancelled(why), "an agent whose gates ended"),
+            Gathered::Check | Gathered::Offer => {
+                self.says(Said::Cancelled { why }, At::Staying(0), Do::Stay(0))
+            }
         }
     }
 
@@ -470,63 +467,6 @@ fn failed(phase: HostPhase, ran: &Ran) -> NodeOutcome {
     NodeOutcome::Failed { phase, exit: ran.exit.into(), rolled_back: ran.rolled_back }
 }
 
-/// A supervisor waits for the go for a restart, or has it and waits for its turn, as it does before the command: it is passed on
-/// as long as the gates say so.
-fn watched(following: &mut Following, number: u32, verdict: Verdict, seen: Duration) -> Effects {
-    match verdict {
-        Verdict::Waits(_) => Vec::new(),
-        Verdict::Go => vec![Effect::PassGo { number, seen }],
-        Verdict::Refused => vec![Effect::CancelWait],
-        Verdict::Cancelled(why) => cancelled(following, why),
-    }
-}
-
-fn draw(following: &mut Following, wish: Wish, look: Option<&Look>, now: Duration, random: u64) -> Effects {
-    if let Some(watch) = look.and_then(|look| Watch::begin(look, wish.number, random)) {
-        let said = Said::WantsRestart { kind: wish.kind, draw: watch.draw() };
-        following.watch = Some(watch);
-        return vec![Effect::Say(said)];
-    }
-    let since = *following.since.get_or_insert(now);
-    let limit = if look.is_some_and(Look::has_ended) { GATHERING } else { GATES_FOR_A_RESTART };
-    if now.saturating_sub(since) < limit {
-        return Vec::new();
-    }
-    cancelled(following, format!("fewer than {LEAST_GATES} gates run, for {} s", limit.as_secs()))
-}
-
-fn cancelled(following: &mut Following, why: String) -> Effects {
-    (following.cancelled, following.watch, following.command) = (true, None, None);
-    // Behind the word the controller gives the node to the next agent.
-    vec![Effect::TakeBackGo, Effect::Say(Said::Cancelled { why })]
-}
-
-/// What goes on after this record, when that went on before it. What is over when an agent comes is not told as if it went
-/// on: the rollout would seem to go back.
-fn after(said: Option<Said>, record: &Record) -> Option<Said> {
-    match record {
-        Record::Starting { phase: TransactionPhase::Command, attempt, .. } => {
-            Some(Said::Running { attempt: *attempt })
-        }
-        Record::RestartingEngine { why: EngineRestart::Replaced | EngineRestart::CalledDown } => {
-            Some(Said::Restarting { kind: Restart::Engine })
-        }
-        Record::Rebooting { .. } => Some(Said::Restarting { kind: Restart::Reboot }),
-        Record::Ended { .. }
-        | Record::Interrupted
-        | Record::EngineSettled { .. }
-        | Record::Rebooted { .. }
-        | Record::Closed { .. } => None,
-        Record::Starting { phase: TransactionPhase::Rollback, .. }
-        | Record::RestartingEngine { why: EngineRestart::Down }
-        | Record::Supervised { .. }
-        | Record::Offered { .. }
-        | Record::Revoked { .. }
-        | Record::Running { .. }
-        | Record::Stopping { .. } => said,
-    }
-}
-
 impl At {
     /// Whether what it does needs the host for itself.
     fn needs_the_host(&self) -> bool {
@@ -550,6 +490,7 @@ impl At {
             Self::New
             | Self::Reading
             | Self::Preflight
+            | Self::Checking
             | Self::Offering
             | Self::Gathering { .. }
             | Self::Waiting(_)

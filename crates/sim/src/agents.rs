@@ -141,7 +141,7 @@ impl World {
                     if let Some(busy) = self.busy(index, &id, process) {
                         return vec![busy];
                     }
-                    self.nodes[index].host.files.insert(id.clone(), Files::new(aside(), self.now));
+                    self.nodes[index].host.files.insert(id.clone(), Files::new(aside(step), self.now));
                 }
                 self.follow(index, &id, process, None).into_iter().collect()
             }
@@ -169,7 +169,8 @@ impl World {
     /// Another transaction has the host.
     fn busy(&self, index: usize, id: &Id, process: &AgentProcess) -> Option<Event> {
         let host = &self.nodes[index].host;
-        let holder = host.holder(id)?;
+        // What only looks goes beside whoever has it.
+        let holder = host.holder(id).filter(|_| id.part != PayloadCommand::Check)?;
         let earlier = holder.orphan.as_ref().or_else(|| host.files.get(&holder.id));
         let earlier = earlier.is_none_or(|files| files.created <= process.started);
         let only_waits = holder.only_waits() && earlier && !self.bend.waits_for_who_waits;
@@ -279,6 +280,10 @@ impl World {
             // Of another command than the rollout's own nothing is lost: it is begun anew.
             return (id.part == PayloadCommand::Command).then_some(Event::Known(Known::Nothing));
         };
+        if let Some(mut checked) = files.checked().filter(|_| id.part == PayloadCommand::Check) {
+            (self.bend.checked)(&mut checked);
+            return Some(Event::Checked(checked));
+        }
         if let Some(ran) = files.ran() {
             return Some(Event::Ran(ran));
         }

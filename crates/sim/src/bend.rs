@@ -3,7 +3,7 @@
 
 use careen_contract::report::Draw;
 use careen_host::transaction::State;
-use careen_protocol::agent::Known;
+use careen_protocol::agent::{Checked, Known};
 use careen_protocol::gates::Look;
 
 /// What a test bends on the simulated hosts; by default nothing.
@@ -13,6 +13,8 @@ pub struct Bend {
     pub look: fn(&mut Look, Option<Draw>),
     /// What an agent reads of its try.
     pub known: fn(&mut Known),
+    /// What an agent makes of what `check` said.
+    pub checked: fn(&mut Checked),
     /// What a supervisor reads of its journal.
     pub state: fn(&mut State),
     /// An agent says that the go is void, and has not written it down.
@@ -46,6 +48,7 @@ impl Default for Bend {
         Self {
             look: |_, _| {},
             known: |_| {},
+            checked: |_| {},
             state: |_| {},
             revokes_by_word_only: false,
             acts_before_it_writes: false,

@@ -226,6 +226,7 @@ impl View<'_> {
             }
             Action::WriteResult { result } => {
                 world.check_result(result);
+                world.check_in_sync(result);
                 if world
                     .results
                     .iter()

@@ -1,6 +1,6 @@
 //! careen's containers on the nodes: how they come, end and go, by the swarm's doing and by accident.
 
-use crate::container::agent::AgentProcess;
+use crate::container::agent::{AgentProcess, Payload};
 use crate::container::{Container, ContainerEnd, Log};
 use crate::world::{Power, World};
 use careen_contract::report::Said;
@@ -16,8 +16,10 @@ impl World {
     /// Starts a container of a service in place of one that was there before.
     pub(crate) fn start_container(&mut self, index: usize, key: &JobKey, agent: Option<&AgentSpec>) {
         self.created += 1;
-        let has_rollback = self.nodes[index].host.plan.has_rollback;
-        let process = agent.map(|spec| AgentProcess::new(key, spec, has_rollback, self.now));
+        let plan = &self.nodes[index].host.plan;
+        let checks = plan.check.is_some() && !self.spec.force;
+        let payload = Payload { has_rollback: plan.has_rollback, checks };
+        let process = agent.map(|spec| AgentProcess::new(key, spec, payload, self.now));
         if process.is_some() {
             self.logs.insert(key.clone(), Log::default());
         }

@@ -4,7 +4,7 @@ use careen_host::journal::Record;
 use careen_host::transaction::{Policy, State, TransactionStage};
 use careen_planner::observed::{Expectation, Restart};
 use careen_planner::{NodeId, RolloutId};
-use careen_protocol::agent::{Known, Ran, Step};
+use careen_protocol::agent::{Checked, Known, Ran, Step};
 use careen_protocol::go::Go;
 use careen_protocol::supervisor::Leave;
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,6 +23,8 @@ pub struct HostPlan {
     pub refuses_until: u64,
     /// Whether preflight finds the host fit.
     pub is_fit: bool,
+    /// What `check` says, where the payload has one. Behind a command that did its work the host is in sync.
+    pub check: Option<CheckEnd>,
     pub prepare_works: bool,
     /// What `prepare` says of a restart.
     pub expects: Expectation,
@@ -49,6 +51,16 @@ pub struct HostPlan {
     pub engine_takes: Option<u64>,
 }
 
+/// What `check` finds on a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the variants' names say it")]
+pub enum CheckEnd {
+    InSync,
+    Drift,
+    /// It cannot tell.
+    Fails,
+}
+
 /// How an attempt ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AttemptEnd {
@@ -66,6 +78,7 @@ impl Default for HostPlan {
             refuses_the_agent: false,
             refuses_until: u64::MAX,
             is_fit: true,
+            check: None,
             prepare_works: true,
             expects: Expectation::Unknown,
             attempts: vec![AttemptEnd::Well],
@@ -115,6 +128,7 @@ pub enum PayloadCommand {
     Prepare,
     Verify,
     Rollback,
+    Check,
 }
 
 impl Id {
@@ -126,6 +140,7 @@ impl Id {
     /// The transaction of another command of the payload.
     pub fn of(&self, step: Step) -> Self {
         let part = match step {
+            Step::Check => PayloadCommand::Check,
             Step::Prepare => PayloadCommand::Prepare,
             Step::Verify => PayloadCommand::Verify,
             Step::Rollback => PayloadCommand::Rollback,
@@ -141,6 +156,7 @@ impl std::fmt::Display for Id {
             PayloadCommand::Prepare => "-p",
             PayloadCommand::Verify => "-v",
             PayloadCommand::Rollback => "-r",
+            PayloadCommand::Check => "-c",
         };
         write!(f, "{}-g{}{suffix}", self.rollout, self.generation)
     }
@@ -176,6 +192,12 @@ impl Files {
     pub fn ran(&self) -> Option<Ran> {
         let TransactionStage::Closed(result) = &self.state.stage else { return None };
         Some(Ran::of(&self.state, result))
+    }
+
+    /// The same of a `check`.
+    pub fn checked(&self) -> Option<Checked> {
+        let TransactionStage::Closed(result) = &self.state.stage else { return None };
+        Some(Checked::of(result))
     }
 }
 
@@ -226,10 +248,17 @@ impl Host {
             return Known::Newer;
         }
         match self.files.get(id) {
+            None if self.found_in_sync(id) => Known::InSync,
             None => Known::Nothing,
             Some(files) if files.state.is_begun() => Known::Begun,
             Some(files) => Known::NotBegun { offered: files.state.history.offered },
         }
+    }
+
+    /// Whether `check` has found the host in sync, in this try.
+    pub fn found_in_sync(&self, id: &Id) -> bool {
+        let checked = self.files.get(&id.of(Step::Check)).and_then(Files::checked);
+        checked == Some(Checked::InSync)
     }
 
     /// Somebody removes the whole state directory. A supervisor that lives has its files open.

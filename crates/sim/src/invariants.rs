@@ -1,6 +1,6 @@
 //! What must never be, whoever crashes, freezes or interferes. Checked where it would happen, and after every step.
 
-use crate::host::{Files, Id, PayloadCommand};
+use crate::host::{CheckEnd, Files, Id, PayloadCommand};
 use crate::world::{Power, SimNode, SimTask, World};
 use careen_host::outcome::Outcome;
 use careen_host::transaction::TransactionStage;
@@ -150,8 +150,11 @@ impl World {
             return;
         }
         let is_done = |node: &NodeId| {
-            let succeeded = |one: &&NodeResult| one.node == *node && one.outcome == NodeOutcome::Succeeded;
-            self.results.iter().any(|one| succeeded(&one))
+            let is_well = |outcome: &NodeOutcome| match outcome {
+                NodeOutcome::Succeeded | NodeOutcome::InSync => true,
+                NodeOutcome::Failed { .. } => false,
+            };
+            self.results.iter().any(|one| one.node == *node && is_well(&one.outcome))
         };
         let forgotten = self.left.iter().find(|(node, at)| **at < looked_at && !is_done(node));
         if let Some((node, _)) = forgotten {
@@ -289,6 +292,29 @@ impl World {
         if result.outcome == NodeOutcome::Succeeded && self.nodes.iter().any(broken) {
             self.violation(format!("{} is done, and no container starts there", result.node));
         }
+    }
+
+    /// **A node is called in sync only where `check` says so, nobody forces the work, and nothing of it was begun.**
+    pub(crate) fn check_in_sync(&mut self, result: &NodeResult) {
+        // Of one that left and joined again another node has the host, and of a try without its label agents are counted anew.
+        let Some(node) = self.node(&result.node).filter(|node| !self.unlabelled_once.contains(&node.id))
+        else {
+            return;
+        };
+        let of_try = |one: &(NodeId, careen_planner::RolloutId, u32, u32)| {
+            (&one.0, &one.1, one.2) == (&result.node, &self.spec.id, result.generation)
+        };
+        let begun = self.attempts.iter().any(of_try);
+        let said = node.host.plan.check == Some(CheckEnd::InSync) && !self.spec.force;
+        let wrong = match (&result.outcome, said, begun) {
+            (NodeOutcome::InSync, false, _) => "is called in sync, and its check does not say so",
+            (NodeOutcome::InSync, true, true) => "is called in sync, and its command has begun",
+            (NodeOutcome::Succeeded, _, false) => "is done, and its command has never begun",
+            (NodeOutcome::InSync, true, false)
+            | (NodeOutcome::Succeeded, _, true)
+            | (NodeOutcome::Failed { .. }, _, _) => return,
+        };
+        self.violation(format!("{} {wrong}", result.node));
     }
 
     /// **A command never leaves the engine down that was up before it**, without a word.

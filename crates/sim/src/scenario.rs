@@ -1,7 +1,7 @@
 //! What a history begins with: a swarm, what runs on it, what the payload does on each host, and a rollout.
 
 use crate::bend::Bend;
-use crate::host::{AttemptEnd, Host, HostPlan};
+use crate::host::{AttemptEnd, CheckEnd, Host, HostPlan};
 use crate::rng::Rng;
 use crate::truth::Truth;
 use crate::world::{Hazard, Power, SimNode, SimService, World};
@@ -180,6 +180,7 @@ pub fn random(seed: u64) -> World {
     }
     world.autolock = rng.permille(120);
     goes_with_surge(&mut world, seed);
+    has_a_check(&mut world, seed);
     // Services are up before the rollout begins.
     for _ in 0..15 {
         world.tick();
@@ -209,6 +210,27 @@ fn goes_with_surge(world: &mut World, seed: u64) {
     }
     world.services.push(service("web", 1 + seed % 4));
     scales_up(world, seed);
+}
+
+/// Three payloads of twenty have a `check`, none of those whose histories once found something else; one of five of those rollouts
+/// forces the work.
+fn has_a_check(world: &mut World, seed: u64) {
+    if matches!(seed % 20, 5 | 8 | 13) {
+        checks_first(world, seed);
+        world.spec.force = (seed / 20).is_multiple_of(5);
+    }
+}
+
+/// The payload has a `check`, and two hosts of five are in sync.
+pub fn checks_first(world: &mut World, seed: u64) {
+    let mut rng = Rng::new(seed ^ 0xc4ec);
+    for node in &mut world.nodes {
+        node.host.plan.check = Some(match rng.between(0, 19) {
+            0..8 => CheckEnd::InSync,
+            8..19 => CheckEnd::Drift,
+            _ => CheckEnd::Fails,
+        });
+    }
 }
 
 /// Services are scaled up before drains.
@@ -282,6 +304,7 @@ pub(crate) fn random_plan(rng: &mut Rng) -> HostPlan {
         boots_in: rng.between(6, 40),
         engine_takes: None,
         is_fit: !rng.permille(15),
+        check: None,
         has_rollback: rng.permille(500),
         starts_containers: !rng.permille(15),
         stops_the_engine: rng.permille(40),

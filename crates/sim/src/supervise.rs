@@ -2,9 +2,10 @@
 //! is told what came of it, in virtual time.
 
 use crate::host::process::{Doing, Process, Program};
-use crate::host::{AttemptEnd, Files, Host, Id, PayloadCommand};
+use crate::host::{AttemptEnd, CheckEnd, Files, Host, Id, PayloadCommand};
 use crate::world::{Power, World};
 use careen_contract::entry::Way;
+use careen_contract::payload::DRIFT;
 use careen_host::journal::{EngineOutcome, Record, TransactionResult};
 use careen_host::outcome::{CommandEnd, EngineRestart, Outcome, StopReason, TransactionPhase};
 use careen_host::transaction::{HostView, TransactionStage};
@@ -360,6 +361,11 @@ impl World {
         let host = &mut self.nodes[index].host;
         ended(match (process.id.part, start.phase) {
             (PayloadCommand::Command, TransactionPhase::Command) => command_ends(host, start.attempt),
+            (PayloadCommand::Check, _) => CommandEnd::Exited(match host.plan.check {
+                None | Some(CheckEnd::InSync) => 0,
+                Some(CheckEnd::Drift) => DRIFT.into(),
+                Some(CheckEnd::Fails) => 1,
+            }),
             (PayloadCommand::Prepare, _) => CommandEnd::Exited(i32::from(!host.plan.prepare_works)),
             (PayloadCommand::Verify, _) => CommandEnd::Exited(i32::from(!host.plan.verify_works)),
             (PayloadCommand::Rollback | PayloadCommand::Command, _) => CommandEnd::Exited(0),
@@ -482,6 +488,7 @@ fn settled(outcome: EngineOutcome) -> Came {
 fn command_ends(host: &mut Host, attempt: u32) -> CommandEnd {
     let end = host.plan.attempt(attempt);
     if end == AttemptEnd::Well {
+        host.plan.check = host.plan.check.map(|_| CheckEnd::InSync);
         match host.plan.wants {
             Some(Restart::Engine) => host.engine_replaced = true,
             Some(Restart::Reboot) => host.reboot_wanted = true,

@@ -25,6 +25,8 @@ pub struct Truth {
     pub(crate) void: BTreeMap<(NodeId, Try), u32>,
     /// Tries whose host lost its state when a go was announced.
     pub(crate) forgotten: BTreeSet<(NodeId, Try)>,
+    /// Tries of which an agent has said that their host is in sync.
+    pub(crate) in_sync: BTreeSet<(NodeId, Try)>,
     /// Since when the rollout is paused, and aborted.
     pub(crate) paused: Option<u64>,
     pub(crate) aborting: Option<u64>,

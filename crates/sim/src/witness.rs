@@ -4,7 +4,7 @@ use crate::host::process::Process;
 use crate::host::{Id, PayloadCommand};
 use crate::world::World;
 use careen_contract::label;
-use careen_contract::report::Said;
+use careen_contract::report::{NodeOutcome, Said};
 use careen_host::transaction::TransactionStage;
 use careen_planner::rollout::{Ask, Control};
 use careen_planner::state::{AfterRestoring, NodeRecord, Reason};
@@ -63,6 +63,9 @@ impl World {
             Said::Busy { .. } => {
                 self.truth.busy.insert(key.node.clone(), self.now);
             }
+            Said::Finished { outcome: NodeOutcome::InSync, .. } => {
+                self.truth.in_sync.insert(one);
+            }
             Said::Copied { .. }
             | Said::Preparing
             | Said::Running { .. }
@@ -91,6 +94,7 @@ impl World {
                 self.truth.done.insert((node.clone(), record.rollout.clone()));
             }
             NodeState::Failed { reason, .. } if is_new => {
+                self.check_forgotten(node, record, *reason);
                 self.truth.failed.push((node.clone(), record.rollout.clone(), *reason));
                 let busy = self.truth.busy.get(node).is_some_and(|at| self.now < at + BUSY);
                 if busy && *reason == Reason::TimeLimit {
@@ -111,12 +115,23 @@ impl World {
         self.check_taken_back(node, record);
     }
 
+    /// **A host that was found in sync stays known as that**, to whoever asks it later in the same try, unless it lost its state.
+    fn check_forgotten(&mut self, node: &NodeId, record: &NodeRecord, reason: Reason) {
+        let one = (node.clone(), (record.rollout.clone(), record.generation));
+        let found = self.truth.in_sync.contains(&one) && !self.truth.blank.contains(node);
+        if found && reason == Reason::Forgotten {
+            self.violation(format!("{node} was found in sync, and is called forgotten"));
+        }
+    }
+
     /// **Nothing is taken back that has begun.**
     fn check_taken_back(&mut self, node: &NodeId, record: &NodeRecord) {
         let takes_back = record.state.is_before_the_go()
             || matches!(
                 record.state,
-                NodeState::Restoring { then: AfterRestoring::Fail { .. } | AfterRestoring::Skip { .. } }
+                NodeState::Restoring {
+                    then: AfterRestoring::Done | AfterRestoring::Fail { .. } | AfterRestoring::Skip { .. }
+                }
             );
         let of_try = |one: &&(NodeId, careen_planner::RolloutId, u32, u32)| {
             (&one.0, &one.1, one.2) == (node, &record.rollout, record.generation)
@@ -186,6 +201,7 @@ impl World {
         let node = self.nodes[index].id.clone();
         if attempt == 1 {
             self.check_go(index, process);
+            self.check_not_in_sync(index, &process.id);
             if process.id.rollout == self.spec.id {
                 self.check_takes_part(&node);
             }
@@ -201,6 +217,17 @@ impl World {
             self.violation(format!("attempt {attempt} of try {generation} began twice on {}", key.0));
         }
         self.attempts.push(key);
+    }
+
+    /// **No command begins on a host that its try has found in sync.**
+    fn check_not_in_sync(&mut self, index: usize, id: &Id) {
+        let node = &self.nodes[index];
+        let said = self.truth.in_sync.contains(&(node.id.clone(), (id.rollout.clone(), id.generation)));
+        let recounted = self.unlabelled_once.contains(&node.id);
+        if node.host.found_in_sync(id) || (said && !recounted) {
+            let line = format!("the command begins on {}, which was found in sync", node.id);
+            self.violation(line);
+        }
     }
 
     /// **No command begins without a go that a controller meant**: the label `running` was written for just this agent, under

@@ -9,6 +9,7 @@ use careen_planner::state::{AfterRestoring, NodeRecord, Skip};
 use careen_planner::{
     Act, ControllerId, Hold, JobKey, JobRole, NodeId, NodeState, Observed, Parallelism, Pass, PauseReason,
 };
+use careen_protocol::agent::Checked;
 use careen_sim::whole::Whole;
 use careen_sim::world::World;
 use careen_sim::{Accidents, Faults, Run, scenario};
@@ -83,6 +84,31 @@ fn an_agent_without_gates_that_leaves_no_mark() {
         run.world.bend.leaves_no_mark = true;
     };
     caught(change, "began twice");
+}
+
+/// Every payload has a `check`.
+fn checks_first(run: &mut Run) {
+    let seed = run.world.version;
+    scenario::checks_first(&mut run.world, seed);
+    run.world.spec.force = false;
+}
+
+#[test]
+fn an_agent_that_takes_drift_for_in_sync() {
+    let change = |run: &mut Run| {
+        checks_first(run);
+        run.world.bend.checked = |checked| *checked = Checked::InSync;
+    };
+    caught(change, "is called in sync, and its check does not say so");
+}
+
+#[test]
+fn an_agent_that_works_on_a_host_that_is_in_sync() {
+    let change = |run: &mut Run| {
+        checks_first(run);
+        run.world.bend.checked = |checked| *checked = Checked::Drift;
+    };
+    caught(change, "which was found in sync");
 }
 
 #[test]

@@ -121,6 +121,7 @@ fn healthy_hosts_are_all_done_once_whatever_happens_to_controllers() {
             (plan.refuses_the_agent, plan.dies_at_reboot) = (false, false);
             (plan.is_fit, plan.stops_the_engine, plan.starts_containers) = (true, false, true);
             plan.attempts = vec![AttemptEnd::Well];
+            plan.check = None;
         }
         world.services.iter_mut().for_each(|service| service.has_volume = false);
         world.autolock = false;

@@ -55,6 +55,7 @@ x-careen:
   phase-timeout: { rebooting: 30m }
   allow-gaps: true
   allow-unfit-hosts: false
+  force: true
 x-mine: { anything: goes }
 "#;
 
@@ -92,7 +93,7 @@ fn every_word_of_the_file_is_a_flag() {
         (crate::args::Drain::Always, crate::args::EngineRestart::Never)
     );
     assert_eq!(how.phase_timeouts, [crate::phase_limit::parse("rebooting=30m").unwrap()]);
-    assert!(how.allow_gaps && !how.allow_unfit_hosts);
+    assert!(how.allow_gaps && !how.allow_unfit_hosts && args.force);
 }
 
 #[test]

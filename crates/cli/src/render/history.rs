@@ -119,7 +119,8 @@ const fn state(control: &Control) -> &'static str {
 
 /// How many nodes ended how.
 pub fn counted(nodes: &[EndedNode]) -> Totals {
-    Totals::of(nodes.iter().map(|node| &node.stage))
+    let in_sync = nodes.iter().filter(|node| node.is_in_sync()).count();
+    Totals { in_sync, ..Totals::of(nodes.iter().map(|node| &node.stage)) }
 }
 
 /// `careen history --verify`.

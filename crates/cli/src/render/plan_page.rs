@@ -7,6 +7,7 @@ use crate::render::plan_waves::Waves;
 use crate::render::probe::{self, HostProbe};
 use crate::render::text::{Look, Page, Span, first_of, json_page};
 use crate::render::{time, words};
+use careen_contract::payload::{CHECK_COMMAND, has_a_check};
 use careen_planner::estimate::Estimate;
 use careen_planner::names::Names;
 use careen_planner::plan::{NodeLoad, Plan, PlanRefusal, PlannedWave, Risk, Warning};
@@ -64,6 +65,9 @@ pub fn page(planned: &Planned<'_>, page: &mut Page) {
     if let Some(probe) = probe {
         page.line(format!("asked    {}", probe::total(probe)));
     }
+    if let Some(check) = checked_first(draft, probe) {
+        page.line(format!("check    {check}"));
+    }
     if plan.short {
         page.line("way      short: nothing is drained or restarted, so all nodes of a wave begin at once");
     }
@@ -85,6 +89,19 @@ pub fn page(planned: &Planned<'_>, page: &mut Page) {
     for refusal in &plan.refusals {
         page.spans(&[Span::new(Look::Bad, "refused: "), names.in_text(&refusal.to_string()).into()]);
     }
+}
+
+/// That hosts which are in sync are left as they are, as far as the payload may have a `check`: of one that comes as files it is known.
+fn checked_first(draft: &Draft, probe: Option<&Probe>) -> Option<String> {
+    let spec = &draft.spec;
+    let is_check = |file: &PayloadFile| file.target.strip_prefix("/install/") == Some(CHECK_COMMAND);
+    let delivered = !draft.files.is_empty();
+    if spec.force || !has_a_check(&spec.command) || (delivered && !draft.files.iter().any(is_check)) {
+        return None;
+    }
+    let known = delivered || probe.is_some();
+    let whether = if known { "" } else { " if the payload has a check" };
+    Some(format!("a host with nothing to do is left as it is{whether}; --force works on it, too"))
 }
 
 /// How many a part of the nodes is. A number was typed as it is.
@@ -248,6 +265,7 @@ mod tests {
 payload  registry.example/update@sha256:00 install
 nodes    3, in 3 waves
 time     at least 45 s: 3 waves, each watched for 15 s; how long the work takes is not known yet
+check    a host with nothing to do is left as it is if the payload has a check; --force works on it, too
 at risk  not running while they move: data (w1)
 blocked  1 node would wait: w1
 

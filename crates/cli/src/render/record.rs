@@ -6,7 +6,7 @@ use crate::flags::flags;
 use crate::known::seconds;
 use crate::parity::Parity;
 use crate::render::history::{RunJson, counted};
-use crate::render::status::{control_look, result_of, stage_look, to_the_second, totals};
+use crate::render::status::{control_look, ended_as, result_of, stage_look, to_the_second, totals};
 use crate::render::text::{Look, Page, Span, json_page, short, span};
 use crate::render::{parity, words};
 use careen_planner::observed::NodeOutcome;
@@ -124,7 +124,7 @@ fn node_json(node: &EndedNode) -> NodeJson<'_> {
     NodeJson {
         node: &node.node.0,
         hostname: &node.hostname,
-        state: node.stage.name(),
+        state: node.state(),
         stage: &node.stage,
         generation: node.generation,
         seconds: node.seconds,
@@ -206,7 +206,7 @@ fn table(nodes: &[EndedNode], page: &mut Page) {
     let row = |node: &EndedNode| {
         vec![
             short(&node.hostname, NAME).into(),
-            Span::new(stage_look(&node.stage), words::stage(&node.stage)),
+            Span::new(stage_look(&node.stage), ended_as(node)),
             node.generation.to_string().into(),
             node.seconds.map_or_else(|| "-".to_owned(), span).into(),
             short(&result_of(node), LINE).into(),
@@ -226,7 +226,7 @@ fn of_node(summary: &Summary, node: &EndedNode, page: &mut Page) {
     let (host, id) = (short(&node.hostname, NAME), short(&node.node.0, NAME));
     page.spans(&[
         format!("{host} ({id}) in the rollout {}: ", summary.spec.id).into(),
-        Span::new(stage_look(&node.stage), words::stage(&node.stage)),
+        Span::new(stage_look(&node.stage), ended_as(node)),
         why.into(),
     ]);
     for result in &node.tries {
@@ -248,7 +248,7 @@ fn outcome(outcome: &NodeOutcome) -> String {
     let rolled_back = match outcome {
         NodeOutcome::Failed { rolled_back: Some(true), .. } => "; its work was rolled back",
         NodeOutcome::Failed { rolled_back: Some(false), .. } => "; the rollback failed, too",
-        NodeOutcome::Failed { rolled_back: None, .. } | NodeOutcome::Succeeded => "",
+        NodeOutcome::Failed { rolled_back: None, .. } | NodeOutcome::Succeeded | NodeOutcome::InSync => "",
     };
     format!("{}{rolled_back}", words::ended(outcome))
 }

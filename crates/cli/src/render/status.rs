@@ -88,13 +88,21 @@ pub fn results(nodes: &[EndedNode], page: &mut Page) {
 fn ended(node: &EndedNode) -> Vec<Span> {
     vec![
         host_name(&node.hostname).into(),
-        Span::new(stage_look(&node.stage), words::stage(&node.stage)),
+        Span::new(stage_look(&node.stage), ended_as(node)),
         result_of(node).into(),
     ]
 }
 
+/// How a node of a rollout that is over ended, in a word or two.
+pub fn ended_as(node: &EndedNode) -> String {
+    if node.is_in_sync() { "in sync".to_owned() } else { words::stage(&node.stage) }
+}
+
 /// What became of a node in a rollout that is over, in one line.
 pub fn result_of(node: &EndedNode) -> String {
+    if node.is_in_sync() {
+        return words::NOTHING_RUN.to_owned();
+    }
     let (deeds, rest) = node.record.as_deref().map(record::told).unwrap_or_default();
     let rest = if node.has_failed() {
         telling(&rest).unwrap_or_default().to_owned()
@@ -158,7 +166,8 @@ fn kept(node: &NodeStanding) -> Option<&'static str> {
 
 /// How many nodes are where, in one line.
 pub fn totals(totals: &Totals) -> String {
-    let Totals { nodes, done, failed, skipped, gone, working, waiting } = *totals;
+    let Totals { nodes, done, in_sync, failed, skipped, gone, working, waiting } = *totals;
+    let of_them = if in_sync > 0 { format!(" ({in_sync} in sync)") } else { String::new() };
     let parts = [
         (working, "at work"),
         (waiting, "waiting"),
@@ -168,7 +177,7 @@ pub fn totals(totals: &Totals) -> String {
     ];
     let parts = parts.into_iter().filter(|(count, _)| *count > 0);
     let parts: String = parts.map(|(count, word)| format!(", {count} {word}")).collect();
-    format!("{done} of {nodes} nodes done{parts}")
+    format!("{done} of {nodes} nodes done{of_them}{parts}")
 }
 
 /// How a rollout's state looks.

@@ -145,7 +145,7 @@ fn ended(node: &EndedNode) -> EndedJson<'_> {
     EndedJson {
         node: &node.node.0,
         hostname: &node.hostname,
-        state: node.stage.name(),
+        state: node.state(),
         stage: &node.stage,
         record: node.record.as_deref(),
     }

@@ -33,9 +33,16 @@ pub fn stage(stage: &NodeState) -> String {
     }
 }
 
-/// Where a node stands: its stage, or that it is held.
+/// Of a host that was in sync: what is to be said beside that.
+pub const NOTHING_RUN: &str = "nothing was run";
+
+/// Where a node stands: its stage, or that it is held, or that it was in sync.
 pub fn state(node: &NodeStanding) -> String {
-    if node.is_held() { node.state().to_owned() } else { stage(&node.stage) }
+    match (node.is_held(), node.is_in_sync()) {
+        (true, _) => node.state().to_owned(),
+        (false, true) => "in sync".to_owned(),
+        (false, false) => stage(&node.stage),
+    }
 }
 
 /// Why a node that is through was not done.
@@ -89,6 +96,7 @@ pub fn detail(node: &NodeStanding) -> Option<String> {
     let drained = node.taken && node.availability == Some(Availability::Drain);
     let stays = if drained { "; it stays drained" } else { "" };
     match &node.stage {
+        NodeState::Done if node.is_in_sync() => Some(NOTHING_RUN.to_owned()),
         NodeState::Failed { during: phase, reason } => {
             Some(format!("{}{stays}", told_failure(node, *phase, *reason)))
         }
@@ -108,7 +116,7 @@ pub fn detail(node: &NodeStanding) -> Option<String> {
         | NodeState::RestartingEngine
         | NodeState::Rebooting
         | NodeState::Verifying
-        | NodeState::Restoring { then: AfterRestoring::Settle }
+        | NodeState::Restoring { then: AfterRestoring::Settle | AfterRestoring::Done }
         | NodeState::Settling
         | NodeState::Done => {
             node.hold.as_ref().map(|waits| format!("{}{}", hold(waits), cancelled(node.cancelled)))
@@ -134,6 +142,7 @@ fn told_failure(node: &NodeStanding, phase: StateName, reason: Reason) -> String
         }
         (None, Some(heard)) if reason.is_silent() => format!("{failure}; {heard}"),
         (_, Some(record)) if reason == Reason::Preflight => format!("{failure}: {record}"),
+        (Some(outcome), _) if reason == Reason::Check => format!("{failure}: {}", ended(outcome)),
         (_, Some(_) | None) => failure,
     }
 }
@@ -142,9 +151,11 @@ fn told_failure(node: &NodeStanding, phase: StateName, reason: Reason) -> String
 pub fn ended(outcome: &NodeOutcome) -> String {
     match outcome {
         NodeOutcome::Succeeded => "it succeeded".to_owned(),
+        NodeOutcome::InSync => format!("it was in sync, {NOTHING_RUN}"),
         NodeOutcome::Failed { phase, exit, .. } => {
             let place = match phase {
                 HostPhase::Preflight => "before anything was begun",
+                HostPhase::Check => "in check",
                 HostPhase::Prepare => "in prepare",
                 HostPhase::Command => "in the command",
                 HostPhase::Verify => "in verify",
@@ -168,8 +179,9 @@ pub fn printed(node: &NodeStanding) -> Option<String> {
 
 /// The last lines of what failed on a host, as its agent reported them.
 pub fn last_lines(node: &NodeStanding) -> impl Iterator<Item = &str> {
-    let has_lines =
-        |reason: Reason| matches!(reason, Reason::Exit(_)) || (reason.is_silent() && node.outcome.is_some());
+    let has_lines = |reason: Reason| {
+        matches!(reason, Reason::Exit(_) | Reason::Check) || (reason.is_silent() && node.outcome.is_some())
+    };
     let told = matches!(node.stage, NodeState::Failed { reason, .. } if has_lines(reason));
     node.record.as_deref().filter(|_| told).unwrap_or_default().lines()
 }
@@ -227,6 +239,7 @@ pub fn failure(phase: StateName, reason: Reason) -> String {
     match reason {
         Reason::Exit(code) => format!("exit code {code}{} {place}", meaning(code)),
         Reason::Preflight => "preflight: the host is not fit".to_owned(),
+        Reason::Check => "its check could not tell whether it is in sync, and nothing was run".to_owned(),
         Reason::TimeLimit => format!("too long {place}"),
         Reason::NodeDown => format!("the node went down {place} and did not come back in time"),
         Reason::AgentLost => format!("too many agents were lost {place}"),
@@ -328,6 +341,7 @@ pub fn advice(node: &NodeStanding) -> Advice {
         ),
         Reason::Exit(_)
         | Reason::Preflight
+        | Reason::Check
         | Reason::TimeLimit
         | Reason::AgentLost
         | Reason::AvailabilityChanged

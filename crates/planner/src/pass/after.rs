@@ -43,7 +43,7 @@ impl Work<'_> {
         // A failure of the command itself is told as one: `verify` never ran.
         let of_command = |outcome: &NodeOutcome| match outcome {
             NodeOutcome::Failed { phase: HostPhase::Command, exit, .. } => Some(Reason::Exit(*exit)),
-            NodeOutcome::Failed { .. } | NodeOutcome::Succeeded => None,
+            NodeOutcome::Failed { .. } | NodeOutcome::Succeeded | NodeOutcome::InSync => None,
         };
         match said {
             _ if self.result(here).is_some() => {
@@ -213,6 +213,7 @@ impl Work<'_> {
         let said = self.observed.report(&here.agent);
         match (self.result(here), said) {
             (Some(NodeOutcome::Succeeded), _) => return Move::Step(NodeEvent::Verified, Wanted::Keep),
+            (Some(NodeOutcome::InSync), _) => return Move::Step(NodeEvent::InSync, Wanted::Keep),
             (Some(NodeOutcome::Failed { phase, exit, .. }), _) => {
                 return Move::Fail(Reason::of(*phase, *exit));
             }

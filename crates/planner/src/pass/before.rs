@@ -79,7 +79,10 @@ impl Work<'_> {
         match self.observed.report(&here.agent) {
             Some(Said::Finished {
                 outcome:
-                    outcome @ NodeOutcome::Failed { phase: HostPhase::Preflight | HostPhase::Prepare, .. },
+                    outcome @ NodeOutcome::Failed {
+                        phase: HostPhase::Preflight | HostPhase::Check | HostPhase::Prepare,
+                        ..
+                    },
                 record,
             }) => self.write_result(here, outcome, record.clone()),
             Some(said) if is_past_the_go(said) => Move::Step(NodeEvent::Go { drained: false }, Wanted::Keep),

@@ -466,6 +466,7 @@ impl Work<'_> {
             | NodeEvent::Restart(_)
             | NodeEvent::Ended
             | NodeEvent::Verified
+            | NodeEvent::InSync
             | NodeEvent::Restored
             | NodeEvent::Settled
             | NodeEvent::Fail(_)

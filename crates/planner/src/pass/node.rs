@@ -123,6 +123,9 @@ impl Work<'_> {
         if let Some(down) = self.down(&here) {
             return down;
         }
+        if let Some(in_sync) = self.in_sync(&here) {
+            return in_sync;
+        }
         match &record.state {
             NodeState::Entering => self.entering(&here),
             NodeState::Preparing => self.preparing(&here),
@@ -150,9 +153,9 @@ impl Work<'_> {
         let age = self.watching.age(Key::Down(here.node.id.clone()));
         let limits = &self.spec.limits;
         let (limit, age, hold) = match &here.record.state {
-            NodeState::Restoring { then: AfterRestoring::Fail { .. } | AfterRestoring::Skip { .. } } => {
-                return Some(Move::Step(NodeEvent::Restored, Wanted::Restore));
-            }
+            NodeState::Restoring {
+                then: AfterRestoring::Done | AfterRestoring::Fail { .. } | AfterRestoring::Skip { .. },
+            } => return Some(Move::Step(NodeEvent::Restored, Wanted::Restore)),
             NodeState::RestartingEngine if self.asks_for_the_key(here.node) => {
                 (limits.rebooting, here.age, unlock_needed())
             }
@@ -204,6 +207,26 @@ impl Work<'_> {
         self.observed.autolock && node.is_manager() && self.spec.unlock_key.is_none()
     }
 
+    /// Its host is in sync, and nothing was run there: the result is written, and what careen has on the node is taken back. Of a try
+    /// that has asked for a restart no host can say so that remembers it.
+    fn in_sync(&self, here: &Here<'_>) -> Option<Move> {
+        if !here.record.state.may_be_in_sync() {
+            return None;
+        }
+        let said = match (self.result(here), self.observed.report(&here.agent)) {
+            (Some(NodeOutcome::InSync), _) => None,
+            (None, Some(Said::Finished { outcome: outcome @ NodeOutcome::InSync, record })) => {
+                Some((outcome, record.clone()))
+            }
+            (Some(_), _) | (None, _) => return None,
+        };
+        Some(match said {
+            Some(_) if here.record.begun => Move::Fail(Reason::Forgotten),
+            Some((outcome, record)) => self.write_result(here, outcome, record),
+            None => Move::Step(NodeEvent::InSync, Wanted::Keep),
+        })
+    }
+
     fn restoring(&mut self, here: &Here<'_>, then: AfterRestoring) -> Move {
         // Of an agent that is told to leave behind the command's end nothing comes any more, nor of the short way's: it and its gates
         // go beside the work of the others.
@@ -221,7 +244,7 @@ impl Work<'_> {
         }
         match then {
             AfterRestoring::Settle => Move::Fail(Reason::TimeLimit),
-            AfterRestoring::Fail { .. } | AfterRestoring::Skip { .. } => {
+            AfterRestoring::Done | AfterRestoring::Fail { .. } | AfterRestoring::Skip { .. } => {
                 Move::Step(NodeEvent::Restored, Wanted::Restore)
             }
         }
@@ -373,7 +396,9 @@ pub fn has_begun(observed: &Indexed<'_>, node: &NodeId, record: &NodeRecord) -> 
         NodeState::Draining { goal: Goal::Restart(_) }
         | NodeState::RestartingEngine
         | NodeState::Rebooting => true,
-        NodeState::Restoring { then: AfterRestoring::Settle } | NodeState::Settling | NodeState::Done => true,
+        NodeState::Restoring { then: AfterRestoring::Settle | AfterRestoring::Done }
+        | NodeState::Settling
+        | NodeState::Done => true,
         NodeState::Pending
         | NodeState::Entering
         | NodeState::Preparing

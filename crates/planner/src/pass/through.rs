@@ -10,7 +10,10 @@ pub(super) fn is_through(observed: &Indexed<'_>, agent: &Job) -> bool {
     let of_the_command = |outcome: &NodeOutcome| match outcome {
         NodeOutcome::Succeeded
         | NodeOutcome::Failed { phase: HostPhase::Command | HostPhase::Verify, .. } => true,
-        NodeOutcome::Failed { phase: HostPhase::Preflight | HostPhase::Prepare, .. } => false,
+        NodeOutcome::InSync
+        | NodeOutcome::Failed {
+            phase: HostPhase::Preflight | HostPhase::Check | HostPhase::Prepare, ..
+        } => false,
     };
     let said = observed.report(&agent.key);
     agent.stopped && matches!(said, Some(Said::Finished { outcome, .. }) if of_the_command(outcome))

@@ -93,6 +93,8 @@ pub enum Goal {
 #[expect(missing_docs, reason = "the names say it")]
 pub enum AfterRestoring {
     Settle,
+    /// Its host is in sync, and nothing was run: there is nothing that could be worse than before.
+    Done,
     /// It has failed before anything was begun on it.
     Fail {
         #[serde(rename = "phase")]
@@ -141,6 +143,8 @@ pub enum NodeEvent {
     NotBegun,
     /// The result is there, and good.
     Verified,
+    /// The result is there: the host is in sync, and nothing was run.
+    InSync,
     /// Agent and gates are gone from the node.
     Restored,
     /// Everything looked well for long enough.
@@ -194,6 +198,7 @@ impl NodeState {
             NodeEvent::Verified if self == Self::Verifying => {
                 Self::Restoring { then: AfterRestoring::Settle }
             }
+            NodeEvent::InSync if self.may_be_in_sync() => Self::Restoring { then: AfterRestoring::Done },
             NodeEvent::Restored => self.restored().ok_or(illegal)?,
             NodeEvent::Settled if self == Self::Settling => Self::Done,
             NodeEvent::Fail(reason) => match self.can_fail_in() {
@@ -229,6 +234,7 @@ impl NodeState {
             | NodeEvent::Ended
             | NodeEvent::NotBegun
             | NodeEvent::Verified
+            | NodeEvent::InSync
             | NodeEvent::Settled
             | NodeEvent::Skip(_)
             | NodeEvent::Retry
@@ -242,6 +248,7 @@ impl NodeState {
         let Self::Restoring { then } = self else { return None };
         Some(match then {
             AfterRestoring::Settle => Self::Settling,
+            AfterRestoring::Done => Self::Done,
             AfterRestoring::Fail { during, reason } => Self::Failed { during, reason },
             AfterRestoring::Skip { why } => Self::Skipped { why },
         })
@@ -278,7 +285,9 @@ impl NodeState {
             | Self::RestartingEngine
             | Self::Rebooting
             | Self::Verifying
-            | Self::Restoring { then: AfterRestoring::Settle | AfterRestoring::Skip { .. } }
+            | Self::Restoring {
+                then: AfterRestoring::Settle | AfterRestoring::Done | AfterRestoring::Skip { .. },
+            }
             | Self::Settling
             | Self::Done
             | Self::Skipped { .. }
@@ -325,6 +334,11 @@ impl NodeState {
 
     fn may_want_a_restart(&self) -> bool {
         matches!(self, Self::Running { .. } | Self::Verifying)
+    }
+
+    /// Whether an agent may say that nothing was run: on the short way behind the label `running`, and whoever collects says so, too.
+    pub(crate) fn may_be_in_sync(&self) -> bool {
+        self.is_before_the_go() || matches!(self, Self::Running { .. } | Self::Verifying)
     }
 
     fn may_get_the_go(&self) -> bool {

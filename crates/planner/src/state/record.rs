@@ -190,6 +190,7 @@ fn write_state(f: &mut fmt::Formatter<'_>, state: &NodeState) -> fmt::Result {
         NodeState::Draining { goal: Goal::Restart(Restart::Engine) } => write!(f, "{name}:engine"),
         NodeState::Draining { goal: Goal::Restart(Restart::Reboot) } => write!(f, "{name}:reboot"),
         NodeState::Running { drained: true } => write!(f, "{name}:drained"),
+        NodeState::Restoring { then: AfterRestoring::Done } => write!(f, "{name}:done"),
         NodeState::Restoring { then: AfterRestoring::Fail { during, reason } } => {
             write!(f, "{name}:failed:{}:{}", during.word(), reason)
         }
@@ -231,6 +232,7 @@ fn decode_state(text: &str) -> Option<NodeState> {
         ("rebooting", None) => NodeState::Rebooting,
         ("verifying", None) => NodeState::Verifying,
         ("restoring", None) => NodeState::Restoring { then: AfterRestoring::Settle },
+        ("restoring", Some("done")) => NodeState::Restoring { then: AfterRestoring::Done },
         ("restoring", Some(data)) => NodeState::Restoring { then: decode_then(data)? },
         ("settling", None) => NodeState::Settling,
         ("done", None) => NodeState::Done,
@@ -273,6 +275,7 @@ impl Reason {
     pub(crate) fn of(phase: HostPhase, exit: i32) -> Self {
         match phase {
             HostPhase::Preflight => Self::Preflight,
+            HostPhase::Check => Self::Check,
             HostPhase::Prepare | HostPhase::Command | HostPhase::Verify => Self::Exit(exit),
         }
     }

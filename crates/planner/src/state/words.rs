@@ -49,6 +49,8 @@ pub enum Reason {
     Exit(i32),
     /// The host is not fit, or refuses the agent: nothing of the payload was begun. The result's record says why.
     Preflight,
+    /// The payload's `check` could not tell whether the host is in sync: nothing else of it was begun.
+    Check,
     /// The state took too long.
     TimeLimit,
     /// The node is down, and did not come back in time.
@@ -74,6 +76,7 @@ impl Reason {
             Self::NodeDown | Self::TimeLimit | Self::AgentLost => true,
             Self::Exit(_)
             | Self::Preflight
+            | Self::Check
             | Self::GoLost
             | Self::Forgotten
             | Self::AvailabilityChanged

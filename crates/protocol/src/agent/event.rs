@@ -1,6 +1,7 @@
 //! What an agent is told, and what it does.
 
 use crate::gates::Look;
+use careen_contract::payload::DRIFT;
 use careen_contract::report::{Expectation, Restart, Said};
 use careen_host::journal::{Record, TransactionResult};
 use careen_host::outcome::{CommandEnd, Outcome, Rollback};
@@ -18,6 +19,8 @@ pub struct Part {
     pub collects: bool,
     /// Whether a failure is taken back.
     pub rolls_back: bool,
+    /// Whether the payload's `check` is asked first: a host that is in sync is left as it is.
+    pub checks: bool,
     /// Whether the payload has a `prepare`.
     pub has_prepare: bool,
     /// Whether it has a `verify`.
@@ -40,6 +43,8 @@ pub enum Known {
     },
     /// Something of it was begun.
     Begun,
+    /// The try, and that `check` has found this host in sync: so nothing of it was begun, nor will be.
+    InSync,
     /// A newer try of the rollout was here, or a later agent has offered this one.
     Newer,
     /// What the host knows came with a copy of another machine's disk: nothing of it counts, and nobody has said yet which
@@ -67,6 +72,8 @@ pub enum Event {
     },
     /// A command of the payload has ended: `prepare`, the command itself, `rollback` or `verify`.
     Ran(Ran),
+    /// What `check` said.
+    Checked(Checked),
     /// Whether a new container starts on the host.
     Probed { starts: bool },
     /// Another transaction has the host.
@@ -110,6 +117,38 @@ pub struct Wish {
     pub number: u32,
     /// What is to be restarted.
     pub kind: Restart,
+}
+
+/// What `check` says of a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Checked {
+    /// There is nothing to do.
+    InSync,
+    /// There is.
+    Drift,
+    /// It cannot tell.
+    Failed {
+        /// What an agent exits with for it.
+        exit: u8,
+    },
+}
+
+impl Checked {
+    /// What its result says: by the contract 0 is in sync, 2 is drift, and everything else an error.
+    pub fn of(result: &TransactionResult) -> Self {
+        match &result.outcome {
+            Outcome::Exited { status: 0 } => Self::InSync,
+            Outcome::Exited { status } if *status == i32::from(DRIFT) => Self::Drift,
+            Outcome::Exited { .. }
+            | Outcome::Signaled { .. }
+            | Outcome::RestartWanted { .. }
+            | Outcome::TimedOut
+            | Outcome::Stopped { .. }
+            | Outcome::NotStarted { .. }
+            | Outcome::EngineDown { .. }
+            | Outcome::Interrupted => Self::Failed { exit: result.exit_code },
+        }
+    }
 }
 
 /// How a command of the payload ended.
@@ -216,6 +255,8 @@ pub enum Do {
 /// A command of the payload beside the rollout's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
+    /// Before anything else. It is told as [`Event::Checked`].
+    Check,
     /// Before the go.
     Prepare,
     /// After success.
@@ -233,12 +274,16 @@ impl Event {
             Self::Known(Known::Lost) => "lost-known",
             Self::Known(Known::NotBegun { .. }) => "known-not-begun",
             Self::Known(Known::Begun) => "known-begun",
+            Self::Known(Known::InSync) => "in-sync-known",
             Self::Known(Known::Newer) => "newer-known",
             Self::Known(Known::Copied { .. }) => "copy-known",
             Self::Fit => "fit",
             Self::Unfit { .. } => "unfit",
             Self::Ran(ran) if ran.is_success => "succeeded",
             Self::Ran(_) => "failed",
+            Self::Checked(Checked::InSync) => "in-sync",
+            Self::Checked(Checked::Drift) => "drift",
+            Self::Checked(Checked::Failed { .. }) => "check-failed",
             Self::Probed { starts: true } => "container-starts",
             Self::Probed { starts: false } => "container-fails",
             Self::Busy { .. } => "busy",

@@ -1,8 +1,10 @@
 //! The agent's machine against its picture, and along the ways that matter.
 
+use super::following::GATES_FOR_A_RESTART;
 use super::*;
 use crate::gates::{APART, Gate};
-use careen_host::outcome::StopReason;
+use careen_contract::report::Restart;
+use careen_host::outcome::{StopReason, TransactionPhase};
 use careen_host::removal::EngineInstance;
 use std::collections::BTreeSet;
 
@@ -12,6 +14,7 @@ fn part() -> Part {
         gates: 6,
         collects: false,
         rolls_back: true,
+        checks: false,
         has_prepare: true,
         has_verify: true,
         has_rollback: true,
@@ -58,6 +61,10 @@ fn ran(is_success: bool) -> Event {
 
 fn agent(part: Part) -> Agent {
     Agent::new(part)
+}
+
+fn checked(checked: Checked) -> Event {
+    Event::Checked(checked)
 }
 
 /// An agent after these events.
@@ -134,12 +141,19 @@ fn all_agents() -> Vec<Agent> {
     let free = after(free, [Event::Begin, Event::Known(Known::Nothing), Event::Fit]);
     let mut free_and_offered = saw(free.clone(), &six(), 1);
     free_and_offered.step(Event::Offered { expects: Expectation::No }).expect("offered");
+    let checks = Part { checks: true, ..part() };
+    let checking = |gates, has_prepare, look: &Look| {
+        let part = Part { gates, has_prepare, ..checks.clone() };
+        let gathering = after(part, [Event::Begin, Event::Known(Known::Nothing), Event::Fit]);
+        [gathering.clone(), saw(gathering, look, 1)]
+    };
+    let checking = [checking(6, true, &six()), checking(6, false, &six()), checking(0, false, &look(&[]))];
     let following = after(part(), begun());
     let rolling_back = after(part(), [begun(), vec![ran(false)]].concat());
     let verifying = after(part(), [begun(), vec![ran(true)]].concat());
     let probing = after(bare.clone(), [begun(), vec![ran(true)]].concat());
     let staying = after(bare.clone(), [begun(), vec![ran(true), starts(true)]].concat());
-    vec![
+    let others = vec![
         agent(part()),
         after(part(), [Event::Begin]),
         after(collects.clone(), [Event::Begin]),
@@ -169,7 +183,8 @@ fn all_agents() -> Vec<Agent> {
         after(part(), [begun(), vec![ran(true), ran(true)]].concat()),
         staying.clone(),
         told(staying),
-    ]
+    ];
+    others.into_iter().chain(checking.into_iter().flatten()).collect()
 }
 
 fn all_events() -> Vec<Event> {
@@ -181,6 +196,7 @@ fn all_events() -> Vec<Event> {
         Event::Known(Known::NotBegun { offered: 1 }),
         Event::Known(Known::NotBegun { offered: 2 }),
         Event::Known(Known::Begun),
+        Event::Known(Known::InSync),
         Event::Known(Known::Newer),
         Event::Known(copied()),
         Event::Fit,
@@ -189,6 +205,9 @@ fn all_events() -> Vec<Event> {
         ran(false),
         starts(true),
         starts(false),
+        checked(Checked::InSync),
+        checked(Checked::Drift),
+        checked(Checked::Failed { exit: 1 }),
         Event::Busy { holder: "t".into(), only_waits: true },
         Event::Busy { holder: "t".into(), only_waits: false },
         Event::Offered { expects: Expectation::No },
@@ -329,6 +348,55 @@ fn a_try_is_offered_only_when_all_gates_run() {
     assert_eq!(effects, [Effect::Do(Do::Leave(REFUSED))], "a later agent was here meanwhile");
     let mut late = after(part(), fresh());
     assert_eq!(late.step(Event::TooLate).unwrap(), [Effect::TakeBackGo, Effect::Do(Do::Follow)]);
+}
+
+/// The host's `check` decides, before anything else of the payload; one that is in sync is said to be, and nothing follows.
+#[test]
+fn a_host_that_is_in_sync_is_left_as_it_is_and_one_whose_check_fails_is_not_worked_on() {
+    for gates in [6, 0] {
+        let checks = Part { checks: true, gates, ..part() };
+        let all = if gates == 0 { look(&[]) } else { six() };
+        let way = [Event::Begin, Event::Known(Known::Nothing), Event::Fit, looked(&all, 1)];
+        let agent = after(checks, way);
+        assert_eq!(agent.at, At::Checking);
+        let says_then = |event: Event| {
+            let mut agent = agent.clone();
+            let effects = agent.step(event).unwrap();
+            (says(&effects).cloned(), effects.last().cloned())
+        };
+        let finished = |outcome| Some(Said::Finished { outcome, record: None });
+        let stays = |exit| Some(Effect::Do(Do::Stay(exit)));
+        assert_eq!(says_then(checked(Checked::InSync)), (finished(NodeOutcome::InSync), stays(0)));
+        let failed = NodeOutcome::Failed { phase: HostPhase::Check, exit: 124, rolled_back: None };
+        assert_eq!(says_then(checked(Checked::Failed { exit: 124 })), (finished(failed), stays(124)));
+        let goes_on = Some(Effect::Do(Do::Run(Step::Prepare)));
+        assert_eq!(says_then(checked(Checked::Drift)), (Some(Said::Preparing), goes_on));
+    }
+}
+
+/// An agent that was started again behind its go, on a host that has forgotten, must not take what its command did for the state
+/// in which it found the host.
+#[test]
+fn check_is_asked_only_when_all_gates_run() {
+    let checks = Part { checks: true, ..part() };
+    let mut agent = after(checks, [Event::Begin, Event::Known(Known::Nothing), Event::Fit]);
+    let opened = without(&six(), |number| number == 2 || number == 5);
+    for at in 1..50 {
+        assert_eq!(agent.step(looked(&opened, at * 30)).unwrap(), [Effect::Do(Do::LookAtGates)]);
+    }
+    let effects = agent.step(looked(&six(), 2000)).unwrap();
+    assert_eq!(effects.last(), Some(&Effect::Do(Do::Run(Step::Check))));
+}
+
+/// Whoever comes later in the same try, to work or to collect, finds the record; what was begun counts before it.
+#[test]
+fn a_try_that_found_its_host_in_sync_stays_so_whoever_comes() {
+    for collects in [false, true] {
+        let mut agent = after(Part { collects, checks: true, ..part() }, [Event::Begin]);
+        let effects = agent.step(Event::Known(Known::InSync)).unwrap();
+        let in_sync = Said::Finished { outcome: NodeOutcome::InSync, record: None };
+        assert_eq!(effects, [Effect::Say(in_sync), Effect::Do(Do::Stay(0))], "collects: {collects}");
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use careen_host::transaction::Policy;
 use careen_planner::JobKey;
 use careen_planner::action::AgentSpec;
 use careen_planner::spec::RebootPolicy;
-use careen_protocol::agent::{self, Agent, Do, Event};
+use careen_protocol::agent::{self, Agent, Do, Event, Step};
 
 /// The process of an agent: the decisions that ship, and what the simulator does for them.
 #[derive(Debug, Clone)]
@@ -34,17 +34,27 @@ pub struct AgentProcess {
     pub(crate) drawn: Option<Draw>,
 }
 
+/// What the payload has beside `prepare` and `verify`.
+#[derive(Debug, Clone, Copy)]
+pub struct Payload {
+    /// A `rollback`.
+    pub has_rollback: bool,
+    /// A `check`, which the rollout asks first.
+    pub checks: bool,
+}
+
 impl AgentProcess {
     /// One that was just started.
-    pub fn new(key: &JobKey, spec: &AgentSpec, has_rollback: bool, now: u64) -> Self {
+    pub fn new(key: &JobKey, spec: &AgentSpec, payload: Payload, now: u64) -> Self {
         let part = agent::Part {
             agent: key.agent,
             gates: spec.gates,
             collects: spec.collects,
             rolls_back: spec.rollback,
+            checks: payload.checks,
             has_prepare: true,
             has_verify: true,
-            has_rollback,
+            has_rollback: payload.has_rollback,
         };
         let mut machine = Agent::new(part);
         // Its first word is always the same.
@@ -84,14 +94,14 @@ impl AgentProcess {
     }
 }
 
-/// Of `prepare`, `verify` and `rollback`: nothing restarts for them.
-pub(crate) fn aside() -> Policy {
+/// Of `check`, `prepare`, `verify` and `rollback`: nothing restarts for them.
+pub(crate) fn aside(step: Step) -> Policy {
     Policy {
         reboot: Reboot::Never,
         engine_restart: false,
         idempotent: false,
         has_rollback: false,
         awaits_go: false,
-        only_looks: false,
+        only_looks: step == Step::Check,
     }
 }

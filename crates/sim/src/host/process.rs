@@ -45,7 +45,7 @@ pub(crate) struct Program {
 impl Process {
     pub(crate) fn new(id: Id, files: &Files, go: Option<u32>, now: u64) -> Self {
         Self {
-            machine: Supervisor::new(files.policy, true, Way::Systemd, go),
+            machine: Supervisor::new(files.policy, !files.policy.only_looks, Way::Systemd, go),
             id,
             go,
             has_lock: false,

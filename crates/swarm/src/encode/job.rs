@@ -126,6 +126,7 @@ fn environment(agent: &AgentSpec, spec: &Spec) -> Option<Vec<String>> {
         allows_unfit: agent.allow_unfit,
         touches_engine: spec.touches_engine,
         unlock_by_hand: agent.unlock_by_hand,
+        force: spec.force,
     };
     let settings = Settings {
         run: agent.rollout.to_string(),
@@ -262,6 +263,7 @@ mod tests {
             allows_unfit: false,
             touches_engine: true,
             unlock_by_hand: false,
+            force: false,
         };
         let plain = Settings {
             run: "k3x9".to_owned(),
@@ -286,6 +288,7 @@ mod tests {
         let mut rollout = rollout();
         rollout.allow_quorum_loss = true;
         rollout.respect_inhibitors = true;
+        rollout.force = true;
         rollout.given.environment = vec!["GREETING=hello".to_owned(), "CAREEN_IDEMPOTENT=1".to_owned()];
         let expected = Settings {
             payload: "/upgrade".to_owned(),
@@ -301,6 +304,7 @@ mod tests {
                 rolls_back: true,
                 allows_unfit: true,
                 unlock_by_hand: true,
+                force: true,
                 ..part
             }),
             ..plain

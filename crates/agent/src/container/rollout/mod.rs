@@ -28,7 +28,9 @@ use crate::stop::{OrRefuse, Stop};
 use crate::{expectation, journal};
 use careen_contract::chain;
 use careen_contract::command::{Executable, judge};
-use careen_contract::payload::{PREPARE_COMMAND, ROLLBACK_COMMAND, VERIFY_COMMAND};
+use careen_contract::payload::{
+    CHECK_COMMAND, CHECK_LIMIT, PREPARE_COMMAND, ROLLBACK_COMMAND, VERIFY_COMMAND, has_a_check,
+};
 use careen_contract::record::IN_SHORT;
 use careen_contract::report::{Expectation, HostPhase, NodeOutcome, Said};
 use careen_contract::settings::RolloutPart;
@@ -37,7 +39,7 @@ use careen_engine::{ApiPath, Bell, Engine, EngineError, Ringer};
 use careen_host::deeds::deeds;
 use careen_host::journal::{Journal, TransactionResult};
 use careen_host::transaction::State;
-use careen_protocol::agent::{Agent, Do, Event, Known, Part, Ran, Step};
+use careen_protocol::agent::{Agent, Checked, Do, Event, Known, Part, Ran, Step};
 use gates::Gates;
 use probe::Probe;
 use record::{Decided, Offered};
@@ -127,6 +129,7 @@ pub fn run(
         gates: part.gates,
         collects: part.collects,
         rolls_back: part.rolls_back,
+        checks: !part.force && has_a_check(&request.command) && has(CHECK_COMMAND)?,
         has_prepare: has(PREPARE_COMMAND)?,
         has_verify: has(VERIFY_COMMAND)?,
         has_rollback: has(ROLLBACK_COMMAND)?,
@@ -194,7 +197,10 @@ impl Playing<'_> {
                 None => self.known().map(Event::Known),
             },
             Do::Preflight => self.preflight(),
-            Do::Run(step) => self.run_step(step),
+            Do::Run(Step::Check) => self.check(),
+            Do::Run(Step::Prepare) => self.run_step(PREPARE_COMMAND, "-p"),
+            Do::Run(Step::Verify) => self.run_step(VERIFY_COMMAND, "-v"),
+            Do::Run(Step::Rollback) => self.run_step(ROLLBACK_COMMAND, "-r"),
             Do::Probe => self.probe(),
             Do::Offer => self.offer(),
             Do::LookAtGates => self.look_at_gates(at_once),
@@ -252,7 +258,8 @@ impl Playing<'_> {
     }
 
     fn revoke(&self, by: &str) -> Result<Event, Stop> {
-        if record::known(&self.id, self.request, self.part)? == Known::Nothing {
+        // Of what was offered only `check` is remembered: the rest is lost, and nobody knows what was begun.
+        if matches!(record::known(&self.id, self.request, self.part)?, Known::Nothing | Known::InSync) {
             return Ok(Event::Known(Known::Nothing));
         }
         Ok(match record::revoke(&self.directory(), by)? {
@@ -342,21 +349,44 @@ impl Playing<'_> {
     }
 
     /// Runs another command of the payload as a transaction of its own, or takes its recorded result.
-    fn run_step(&mut self, step: Step) -> Result<Event, Stop> {
-        let (command, suffix) = match step {
-            Step::Prepare => (PREPARE_COMMAND, "-p"),
-            Step::Verify => (VERIFY_COMMAND, "-v"),
-            Step::Rollback => (ROLLBACK_COMMAND, "-r"),
-        };
+    fn run_step(&mut self, command: &str, suffix: &str) -> Result<Event, Stop> {
         let how = self.judged(command)?;
-        self.place.id =
-            TransactionId::parse(&format!("{}{suffix}", self.id)).or_refuse("name the transaction")?;
+        self.place.id = record::aside(&self.id, suffix)?;
         let request = self.request.for_command(command);
         let mut witness = OfAnother(&mut self.telling);
         let followed = carry_out(&request, self.source, how, &self.place, self.signals, &mut witness, None);
         self.telling.reporter.printed(None);
         let event = followed.and_then(|followed| self.followed(&request, followed, false));
         self.or_busy(event)
+    }
+
+    /// Asks the payload's `check`, or takes its recorded answer. It needs no lock, so no host is busy for it; one that hangs is ended
+    /// on the host.
+    fn check(&mut self) -> Result<Event, Stop> {
+        let how = self.judged(CHECK_COMMAND)?;
+        self.place.id = record::aside(&self.id, record::CHECK)?;
+        let mut request = self.request.for_command(CHECK_COMMAND);
+        let limit = request.settings.timeout.map_or(CHECK_LIMIT, |limit| limit.min(CHECK_LIMIT));
+        request.settings.timeout = Some(limit);
+        let mut witness = OfAnother(&mut self.telling);
+        let followed = carry_out(&request, self.source, how, &self.place, self.signals, &mut witness, None);
+        self.telling.reporter.printed(None);
+        let Followed::Closed(joined, result) = followed? else { return Ok(Event::ToldToLeave) };
+        report_result(&request, &self.place.id, &joined, &result);
+        let checked = Checked::of(&result);
+        match checked {
+            Checked::InSync => say("this host is in sync: nothing is run. 'careen run --force' would"),
+            Checked::Drift => {}
+            Checked::Failed { .. } => self.keep_last_lines(&joined),
+        }
+        Ok(Event::Checked(checked))
+    }
+
+    /// What a failed command printed last goes along with the result.
+    fn keep_last_lines(&mut self, joined: &Joined) {
+        let lines = last_lines::of(&joined.directory, joined.output_limit);
+        let lines = shortened(&lines.join("\n"));
+        self.telling.last_lines = Some(lines).filter(|lines| !lines.is_empty());
     }
 
     /// Makes sure that the command is supervised, with this agent's go, and follows it.
@@ -372,7 +402,7 @@ impl Playing<'_> {
         match self.or_busy(event) {
             // Its wait for its turn was ended on the host, or the host knows nothing of it any more.
             Err(stop) => match record::known(&self.id, self.request, self.part)? {
-                Known::Nothing | Known::Lost => Ok(Event::Known(Known::Nothing)),
+                Known::Nothing | Known::Lost | Known::InSync => Ok(Event::Known(Known::Nothing)),
                 Known::NotBegun { .. } | Known::Newer => {
                     say(&stop);
                     Ok(Event::Revoked)
@@ -401,9 +431,7 @@ impl Playing<'_> {
         }
         let ran = Ran::of(&state, &result);
         if !ran.is_success && self.telling.last_lines.is_none() {
-            let lines = last_lines::of(&joined.directory, joined.output_limit);
-            let lines = shortened(&lines.join("\n"));
-            self.telling.last_lines = Some(lines).filter(|lines| !lines.is_empty());
+            self.keep_last_lines(&joined);
         }
         Ok(Event::Ran(ran))
     }

@@ -26,13 +26,16 @@ use careen_contract::settings::RolloutPart;
 use careen_contract::{AgentExit, TransactionId};
 use careen_host::journal::Record;
 use careen_host::transaction::{State, TransactionStage};
-use careen_protocol::agent::Known;
+use careen_protocol::agent::{Checked, Known};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How long a supervisor may take to end what it waits for. Less than the grace period of an agent's container.
 const ANSWER_LIMIT: Duration = Duration::from_secs(8);
+
+/// What stands behind a try's name in that of its `check`.
+pub const CHECK: &str = "-c";
 
 /// What a journal decided about a revocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,12 +85,46 @@ pub fn known(id: &TransactionId, request: &Request, part: &RolloutPart) -> Resul
             return Ok(Known::Newer);
         }
     }
-    let directory = TransactionDir::new(Path::new(layout::ROOT), id);
-    if !files::exists(directory.path()).or_refuse("look for the transaction")? {
-        return Ok(Known::Nothing);
-    }
-    let state = state(&directory)?;
+    let Some(state) = state_of(id)? else {
+        let checked = state_of(&aside(id, CHECK)?)?;
+        return Ok(if checked.is_some_and(|state| is_in_sync(&state)) {
+            Known::InSync
+        } else {
+            Known::Nothing
+        });
+    };
     Ok(if state.is_begun() { Known::Begun } else { Known::NotBegun { offered: state.history.offered } })
+}
+
+/// The transaction of another command of a try's payload.
+pub fn aside(id: &TransactionId, suffix: &str) -> Result<TransactionId, Stop> {
+    TransactionId::parse(&format!("{id}{suffix}")).or_refuse("name the transaction")
+}
+
+/// What a transaction's journal says; `None` where there is none.
+fn state_of(id: &TransactionId) -> Result<Option<State>, Stop> {
+    let directory = TransactionDir::new(Path::new(layout::ROOT), id);
+    let exists = files::exists(directory.path()).or_refuse("look for the transaction")?;
+    exists.then(|| state(&directory)).transpose()
+}
+
+/// Whether a `check` that is over found nothing to do.
+fn is_in_sync(check: &State) -> bool {
+    match &check.stage {
+        TransactionStage::Closed(result) => Checked::of(result) == Checked::InSync,
+        TransactionStage::Prepared
+        | TransactionStage::Offered { .. }
+        | TransactionStage::Revoked
+        | TransactionStage::Starting { .. }
+        | TransactionStage::Running { .. }
+        | TransactionStage::Stopping { .. }
+        | TransactionStage::Ended { .. }
+        | TransactionStage::Interrupted { .. }
+        | TransactionStage::RestartingEngine { .. }
+        | TransactionStage::EngineSettled
+        | TransactionStage::Rebooting { .. }
+        | TransactionStage::Rebooted => false,
+    }
 }
 
 /// Whether this directory holds a newer try of the rollout. One that cannot be read may be, where its name is that of a try of
@@ -99,20 +136,30 @@ fn is_newer(
     generation: u32,
 ) -> Result<bool, Stop> {
     match manifest::read(other) {
-        Ok(other) => Ok(other.awaits_go && other.run == rollout && other.generation > u64::from(generation)),
-        Err(error) if is_a_try_of_the_same(id.as_str(), other.path()) => Err(Stop::refused(format_args!(
-            "another try of this rollout on this host cannot be read, so nobody knows whether it is newer: {error:#}. \
+        Ok(manifest) => {
+            let is_newer = manifest.awaits_go && manifest.generation > u64::from(generation);
+            // Of one that found its host in sync there is nothing but its `check`.
+            let by_name =
+                || try_of_the_same(id.as_str(), other.path()).is_some_and(|other| other > generation);
+            Ok(manifest.run == rollout && (is_newer || by_name()))
+        }
+        Err(error) if try_of_the_same(id.as_str(), other.path()).is_some() => {
+            Err(Stop::refused(format_args!(
+                "another try of this rollout on this host cannot be read, so nobody knows whether it is newer: {error:#}. \
              Look at it there, and remove it when it is settled"
-        ))),
+            )))
+        }
         Err(_) => Ok(false),
     }
 }
 
-/// Tries are named `ROLLOUT-NODE-gTRY`, and what else they run with something behind that.
-fn is_a_try_of_the_same(id: &str, other: &Path) -> bool {
-    let node = |name: &str| name.rfind("-g").map(|at| name[..at].to_owned());
-    let other = other.file_name().map(|name| node(&name.to_string_lossy()));
-    node(id).is_some_and(|node| other.flatten() == Some(node))
+/// The number of a try on the same node. Tries are named `ROLLOUT-NODE-gTRY`, and what else they run with something behind that.
+fn try_of_the_same(id: &str, other: &Path) -> Option<u32> {
+    let (node, _) = id.rsplit_once("-g")?;
+    let other = other.file_name()?.to_string_lossy();
+    let (_, number) = other.rsplit_once("-g").filter(|(other, _)| *other == node)?;
+    let number = number.split_once('-').map_or(number, |(number, _)| number);
+    number.parse().ok()
 }
 
 fn state(directory: &TransactionDir) -> Result<State, Stop> {
@@ -305,6 +352,21 @@ mod tests {
             let newer = is_newer(&id, &other, "k3x9", 1);
             assert_eq!(newer.is_err(), damaged, "{name}");
             assert!(newer.is_err_and(|stop| stop.exit == AgentExit::Refused) == damaged, "{name}");
+        }
+    }
+
+    /// A try that found its host in sync leaves nothing but its `check`: an agent of an older one must not begin behind it.
+    #[test]
+    fn a_try_is_known_by_its_name() {
+        for (other, expected) in [
+            ("k3x9-w1-g2-c", Some(2)),
+            ("k3x9-w1-g2", Some(2)),
+            ("k3x9-w1-g12-p", Some(12)),
+            ("k3x9-w2-g2-c", None),
+            ("k3x9-w1-gx", None),
+            ("t1", None),
+        ] {
+            assert_eq!(try_of_the_same("k3x9-w1-g1", Path::new(other)), expected, "{other}");
         }
     }
 }

@@ -81,10 +81,11 @@ impl Telling {
         let Said::Finished { outcome, record: None } = said else { return self.reporter.say(said) };
         let record = match &outcome {
             NodeOutcome::Succeeded => self.changes.take(),
+            NodeOutcome::InSync => None,
             NodeOutcome::Failed { .. } => self.last_lines.take(),
         };
         let record = with_deeds(&self.deeds, record).map(|record| match &outcome {
-            NodeOutcome::Succeeded => cut(&record, MOST_WORDS),
+            NodeOutcome::Succeeded | NodeOutcome::InSync => cut(&record, MOST_WORDS),
             NodeOutcome::Failed { .. } => shortened(&record),
         });
         let versions = self.ends_with.as_ref().filter(|_| outcome == NodeOutcome::Succeeded);
