@@ -1386,6 +1386,38 @@ fn the_lock_is_kept_until_the_payloads_files_can_go() {
 }
 
 #[test]
+fn the_unlock_key_goes_before_the_lock_is_given_back_and_nobody_waits_for_it_with_the_end() {
+    let mut observed = cluster();
+    let key = Some(crate::spec::UnlockKey { id: "s".into(), name: "k".into() });
+    let spec = Spec { unlock_key: key, ..spec() };
+    for node in &mut observed.nodes {
+        node.labels.insert(label::NODE.into(), record(NodeState::Done).encode());
+    }
+    let said = Said::Finished { outcome: NodeOutcome::Succeeded, record: None };
+    jobs(&mut observed, "m1", TaskState::Running, Some(said));
+    observed.jobs.iter_mut().for_each(|job| job.stopped = true);
+    assert_eq!(words(&now(&observed, &spec)), ["write-history"], "its last agent is leaving");
+    let outcome = RolloutOutcome::Done;
+    observed.rollout.as_mut().unwrap().control = Control::Finished { outcome };
+    observed.nodes.iter_mut().for_each(|node| node.labels.clear());
+    observed.history_written = true;
+    assert_eq!(words(&now(&observed, &spec)), Vec::<String>::new(), "the lock is kept");
+    observed.jobs.clear();
+    observed.key_is_left = true;
+    assert_eq!(words(&now(&observed, &spec)), ["remove-delivered"]);
+    observed.lock.as_mut().unwrap().holder = None;
+    assert_ne!(now(&observed, &spec).end, PassEnd::Finished, "whoever comes removes it");
+    observed.lock.as_mut().unwrap().holder = Some(me());
+    // A payload's files wait for every service of the rollout, the key for those that have it.
+    node(&mut observed, "w1").status = NodeStatus::Down;
+    jobs(&mut observed, "w1", TaskState::Running, None);
+    observed.jobs.iter_mut().for_each(|job| job.stopped = true);
+    assert_eq!(words(&now(&observed, &spec)), ["remove-delivered"]);
+    observed.key_is_left = false;
+    assert_eq!(words(&now(&observed, &spec)), ["release-lock"]);
+}
+
+#[test]
 fn what_a_controller_writes_that_wakes_up_after_the_end_is_tidied_up() {
     let mut observed = cluster();
     let control = Control::Finished { outcome: RolloutOutcome::Aborted };
