@@ -2018,10 +2018,10 @@ fn a_host_that_was_called_failed_unheard_is_listened_to_when_it_is_back() {
 
 /// What careen does with the services of a node that failed, by their role.
 fn touched(observed: &Observed) -> Vec<(&'static str, JobRole)> {
-    let touched = |act: &Act| match &act.action {
-        Action::StopJob { key, .. } | Action::RemoveJob { key } => Some((act.action.name(), key.role)),
-        Action::OpenGate { .. } => panic!("a failed node gets no go: {act:?}"),
-        _ => None,
+    let touched = |act: &Act| {
+        assert!(!matches!(act.action, Action::OpenGate { .. }), "a failed node gets no go: {act:?}");
+        let (Action::StopJob { key, .. } | Action::RemoveJob { key }) = &act.action else { return None };
+        Some((act.action.name(), key.role))
     };
     now(observed, &spec()).actions.iter().filter_map(touched).collect()
 }
