@@ -17,8 +17,10 @@ use clap_complete::Shell;
 use std::path::PathBuf;
 use std::time::Duration;
 
+mod format;
 mod past;
 
+use format::NoTemplate;
 pub use past::{HistoryArgs, InspectArgs, LsArgs, ShowArgs};
 
 /// Upgrades, updates and configuration-manages every host of a Docker Swarm, with the swarm as the only transport.
@@ -45,7 +47,7 @@ pub struct Common {
     #[arg(long, global = true, value_name = "NAME")]
     pub context: Option<String>,
     /// Text for people, or JSON for programs
-    #[arg(long, global = true, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
+    #[arg(long, global = true, value_parser = NoTemplate, default_value = "text", value_name = "FORMAT")]
     pub format: Format,
 }
 

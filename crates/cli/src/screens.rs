@@ -5,6 +5,7 @@
 //! ```text
 //! node NAME manager|worker [pause|drain] [down] [windows] [: what its label says behind the epoch]
 //! workers FROM TO                          w1 and so on
+//! dead FROM TO                             d1 and so on: hosts that left without `docker node rm`
 //! containers NODE NAME ...                 of no service
 //! drain|reboot POLICY                      as the flags have it
 //! service NAME TASKS [global] [volume SOURCE] [on NODE] [running N]
@@ -59,7 +60,7 @@ use careen_planner::plan::plan_with;
 use careen_planner::probe::{Probe, Probed};
 use careen_planner::rollout::{Ask, Control, NodeResult};
 use careen_planner::state::NodeRecord;
-use careen_planner::{Hold, NodeId, NodeState, Observed, RolloutId, Spec, Version, Watch};
+use careen_planner::{Hold, NodeId, NodeState, Observed, RolloutId, Spec, Watch};
 use careen_swarm::{ConfigObject, History, HistoryNode, KeptFile};
 use clap::Parser;
 use std::collections::BTreeMap;
@@ -119,6 +120,11 @@ impl Scene {
             "workers" => {
                 let (from, to): (u32, u32) = (first.parse().unwrap(), behind.parse().unwrap());
                 self.observed.nodes.extend((from..=to).map(|number| worker(&format!("w{number}"))));
+            }
+            "dead" => {
+                let (from, to): (u32, u32) = (first.parse().unwrap(), behind.parse().unwrap());
+                let dead = |number| Node { status: NodeStatus::Down, ..worker(&format!("d{number}")) };
+                self.observed.nodes.extend((from..=to).map(dead));
             }
             "containers" => {
                 let node = self.observed.nodes.iter_mut().find(|node| node.id == id(first)).unwrap();
@@ -360,14 +366,7 @@ impl Scene {
     fn write_record(&mut self) {
         let Some((history, created)) = self.draft.take() else { return };
         let new = careen_swarm::to_write(history, &self.records).unwrap();
-        self.records.extend(new.into_iter().map(|new| ConfigObject {
-            id: new.name.clone(),
-            version: Version(1),
-            created: created.clone(),
-            labels: new.labels.into_iter().chain([(label::FORMAT.to_owned(), "1".to_owned())]).collect(),
-            name: new.name,
-            data: new.data,
-        }));
+        self.records.extend(new.into_iter().map(|new| new.stored(&created)));
     }
 
     fn by_hand(&mut self, what: &str, id: &str) {

@@ -4,12 +4,12 @@
 use crate::backend::IN_SYNC;
 use careen_planner::estimate::Estimate;
 use careen_planner::names::Names;
-use careen_planner::observed::{Availability, Node, NodeOutcome, Printed, Role};
+use careen_planner::observed::{Availability, Node, NodeOutcome, NodeStatus, Printed, Role};
 use careen_planner::on_hold::{Held, HoldClock};
 use careen_planner::order;
 use careen_planner::participants::{self, Participant};
 use careen_planner::rollout::{Ask, Control};
-use careen_planner::state::{AfterRestoring, Left, NodeRecord, Skip};
+use careen_planner::state::{AfterRestoring, Left, NodeRecord, Reason, Skip, StateName};
 use careen_planner::{
     ControllerId, Hold, Indexed, JobKey, JobRole, NodeId, NodeState, Observed, PassError, RolloutId, Spec,
     View, Watch, has_begun, last_words, view,
@@ -88,6 +88,8 @@ pub struct NodeStanding {
     pub agent: Option<JobKey>,
     /// What Swarm may place on it now; `None` when it left the swarm.
     pub availability: Option<Availability>,
+    /// Whether the swarm calls it down.
+    pub down: bool,
     /// Whether careen changed that, and has not given it back.
     pub taken: bool,
     /// Where it stands; what waits for its turn is held.
@@ -255,6 +257,7 @@ fn standing(
         cancelled: record.as_ref().map_or(0, |record| record.cancelled),
         agent: tried.and_then(|tried| agent(spec, &node.id, tried)),
         availability: Some(node.availability),
+        down: node.status == NodeStatus::Down,
         taken: record.is_some_and(|record| record.taken.is_some()),
         stage,
         hold,
@@ -304,6 +307,7 @@ fn bare(one: &Participant) -> NodeStanding {
         cancelled: 0,
         agent: None,
         availability: None,
+        down: false,
         taken: false,
         stage: NodeState::Skipped { why: one.skip.unwrap_or(Skip::Asked) },
         hold: None,
@@ -415,6 +419,29 @@ impl NodeStanding {
         let in_doubt = matches!(self.stage, NodeState::Running { .. } | NodeState::Verifying) && !self.begun;
         let missing = matches!(self.stage, NodeState::Gone { left } if left != Left::Done);
         missing || self.is_waiting() || self.stage.is_before_the_go() || in_doubt || self.has_failed()
+    }
+
+    /// Whether it is down and nothing of this rollout was begun there: it waits for its turn, or that has passed without it.
+    pub fn is_down_and_untouched(&self) -> bool {
+        let passed = match &self.stage {
+            NodeState::Failed { during, reason } => {
+                (*during, *reason) == (StateName::Pending, Reason::NodeDown)
+            }
+            NodeState::Skipped { why } => *why == Skip::Held,
+            NodeState::Pending => true,
+            NodeState::Entering
+            | NodeState::Preparing
+            | NodeState::Draining { .. }
+            | NodeState::Running { .. }
+            | NodeState::RestartingEngine
+            | NodeState::Rebooting
+            | NodeState::Verifying
+            | NodeState::Restoring { .. }
+            | NodeState::Settling
+            | NodeState::Done
+            | NodeState::Gone { .. } => false,
+        };
+        self.down && passed
     }
 
     /// Whether it left the swarm.

@@ -61,6 +61,12 @@ fn a_wrong_call_exits_with_2_and_says_what_is_allowed() {
         (&["upgrade", "--reboot", "asked"], "auto, never, always"),
         (&["upgrade", "--plan", "--yes"], "cannot be used with"),
         (&["status", "--format", "yaml"], "text, json"),
+        (
+            &["status", "--format", "{{.ID}}"],
+            "templates are not read; write json, which has every field (jq picks from it), or table",
+        ),
+        (&["ls", "--format", "table {{.ID}}\t{{.Name}}"], "write json"),
+        (&["upgrade", "-f", "careen.yaml"], "unexpected argument '-f'"),
         (&["retry"], "<NODE>"),
         (&["restore"], "<NODE>"),
         (&["restore", "w1", "--local"], "--local"),

@@ -41,6 +41,13 @@ fn a_failure_pauses_it_and_retry_goes_on() {
     assert!(why.contains("exit code 7 in the command") && why.contains("careen retry n3"), "{why}");
     assert!(why.contains("\n    | it does not work here\n"), "its last words travel with the result: {why}");
     assert!(scene.careen(&["logs", "n3"]).stdout.contains("it does not work here"));
+    let alone = wait_until("its agent alone is there, for its log", LONG, || {
+        let names = scene.sh("n1", "docker service ls --format '{{.Name}}'");
+        let left: Vec<&str> = names.lines().filter(|name| name.contains("-g1-a")).collect();
+        let is_alone = matches!(left[..], [one] if !one.contains("-gate"));
+        Ok(if is_alone { Poll::Ready(()) } else { Poll::Pending(left.join(" ")) })
+    });
+    alone.unwrap_or_else(|error| panic!("{error}"));
     let controller = scene.careen(&["logs", "--controller"]);
     assert!(controller.stderr.contains("state=\"failed\""), "{controller:?}");
 
@@ -196,23 +203,7 @@ fn a_node_on_which_no_container_starts_any_more_is_not_done_and_the_next_one_doe
 #[test]
 fn what_keeps_a_replacement_from_starting_elsewhere_is_quoted_and_mended() {
     let scene = scene();
-    // An image that n2 alone has, of a registry that refuses at once.
-    let only_here = "127.0.0.1:1/only-here:1";
-    scene.sh("n2", &format!("docker tag {} {only_here}", scene.image));
-    scene.sh("n1", "docker node update --label-add lonely=yes n2");
-    scene.sh(
-        "n1",
-        &format!(
-            "docker service create -d -q --no-resolve-image --name lonely --constraint node.labels.lonely==yes --entrypoint \
-             '/careen-agent gate' {only_here}"
-        ),
-    );
-    let runs = wait_until("its task runs", LONG, || {
-        let tasks = scene.sh("n1", "docker service ps lonely --format '{{.CurrentState}}'");
-        Ok(if tasks.contains("Running") { Poll::Ready(()) } else { Poll::Pending(tasks) })
-    });
-    runs.unwrap_or_else(|error| panic!("{error}"));
-    scene.sh("n1", "docker node update --label-add lonely=yes n3");
+    stays_on_n2(&scene, "lonely", 1);
 
     scene.start(&["--node", "n2", "--drain", "always", "--", "plain"]);
     let held = scene.await_node("n2", "it says why", |node| {
@@ -223,10 +214,37 @@ fn what_keeps_a_replacement_from_starting_elsewhere_is_quoted_and_mended() {
     scene.await_hold("n2", "not-replaced");
     let why = scene.careen(&["why", "n2"]).stdout;
     assert!(why.contains("only-here:1") && why.contains("fix what keeps their tasks from starting"), "{why}");
-    scene.sh("n3", &format!("docker tag {} {only_here}", scene.image));
+    scene.sh("n3", &format!("docker tag {} {ONLY_HERE}", scene.image));
     scene.await_done();
-    scene.sh("n1", "docker service rm lonely; docker node update --label-rm lonely n2; docker node update --label-rm lonely n3");
+    removed_from_n2(&scene, "lonely");
     scene.assert_nothing_is_left();
+}
+
+/// An image that n2 alone has, of a registry that refuses at once.
+const ONLY_HERE: &str = "127.0.0.1:1/only-here:1";
+
+/// A service with so many tasks on n2: Swarm places others on n3 as well, where they do not start.
+fn stays_on_n2(scene: &Scene, service: &str, tasks: usize) {
+    scene.sh("n2", &format!("docker tag {} {ONLY_HERE}", scene.image));
+    scene.sh("n1", "docker node update --label-add lonely=yes n2");
+    scene.sh(
+        "n1",
+        &format!(
+            "docker service create -d -q --no-resolve-image --name {service} --replicas {tasks} --constraint \
+             node.labels.lonely==yes --entrypoint '/careen-agent gate' {ONLY_HERE}"
+        ),
+    );
+    await_replicas(scene, service, &format!("{tasks}/{tasks}"));
+    scene.sh("n1", "docker node update --label-add lonely=yes n3");
+}
+
+fn removed_from_n2(scene: &Scene, service: &str) {
+    scene.sh(
+        "n1",
+        &format!(
+            "docker service rm {service}; docker node update --label-rm lonely n2; docker node update --label-rm lonely n3"
+        ),
+    );
 }
 
 /// Services of their own for surges: six tasks, and a single one whose label asks for it.
@@ -300,19 +318,8 @@ fn with_surge_no_task_is_missing_while_nodes_are_drained() {
 #[test]
 fn what_somebody_scales_during_a_surge_stays_and_an_abort_gives_the_rest_back() {
     let scene = scene();
-    // An image that n2 alone has, of a registry that refuses at once: what is scaled up for n2 does not become healthy on n3.
-    let only_here = "127.0.0.1:1/only-here:1";
-    scene.sh("n2", &format!("docker tag {} {only_here}", scene.image));
-    scene.sh("n1", "docker node update --label-add lonely=yes n2");
-    scene.sh(
-        "n1",
-        &format!(
-            "docker service create -d -q --no-resolve-image --name stuck --replicas 2 --constraint node.labels.lonely==yes \
-             --entrypoint '/careen-agent gate' {only_here}"
-        ),
-    );
-    await_replicas(&scene, "stuck", "2/2");
-    scene.sh("n1", "docker node update --label-add lonely=yes n3");
+    // What is scaled up for n2 does not become healthy on n3.
+    stays_on_n2(&scene, "stuck", 2);
     let limits = ["--phase-timeout", "restoring=30s"];
     let flags = ["--surge", "--node", "n2", "--drain", "always"];
     scene.start(&[&flags[..], &limits[..], &["--", "plain"]].concat());
@@ -333,7 +340,7 @@ fn what_somebody_scales_during_a_surge_stays_and_an_abort_gives_the_rest_back() 
     scene.assert_all_active();
     assert_eq!(scene.ran("n2"), "prepare ");
     assert_nothing_is_scaled(&scene);
-    scene.sh("n1", "docker service rm stuck; docker node update --label-rm lonely n2; docker node update --label-rm lonely n3");
+    removed_from_n2(&scene, "stuck");
     scene.assert_nothing_is_left();
 }
 

@@ -102,7 +102,7 @@ pub enum Action {
     },
     /// Remove the results of single nodes: the history has them.
     RemoveResults,
-    /// Remove the payload's files that the rollout brought into the swarm.
+    /// Remove what the rollout brought into the swarm: the payload's files, credentials for its registry, its unlock key.
     RemoveDelivered,
     /// Pause or finish the rollout.
     SetControl {

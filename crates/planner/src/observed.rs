@@ -45,6 +45,9 @@ pub struct Observed {
     pub history_written: bool,
     /// Whether files that this rollout brought into the swarm are there, though it is over.
     pub delivered: bool,
+    /// Whether the unlock key that this rollout brought into the swarm is there, though it is over and no service refers to the key.
+    #[serde(default)]
+    pub key_is_left: bool,
     /// Where the rollout's controller runs: the one that looks, or for an onlooker the lock's holder. `None` when that is
     /// not on a node of the swarm, or not known.
     pub controller: Option<ControllerPlace>,

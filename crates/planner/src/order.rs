@@ -42,9 +42,11 @@ pub fn waves(spec: &Spec, participants: &[Participant]) -> Vec<Wave> {
     }
 }
 
-/// How many nodes may be in maintenance together: a part is one of those that the rollout began with, whoever leaves meanwhile.
+/// How many nodes may be in maintenance together: a part is one of those that the rollout began with, whoever leaves meanwhile. What was
+/// down then is none of them: entries of hosts that left long ago would make a small part one of all that are left.
 pub fn places(spec: &Spec, participants: &[Participant]) -> usize {
-    spec.policy.parallelism.of(participants.iter().filter(|node| node.skip.is_none()).count())
+    let counts = |node: &&Participant| node.skip.is_none() && node.turn != Turn::Down;
+    spec.policy.parallelism.of(participants.iter().filter(counts).count())
 }
 
 /// Whether the work is declared to leave every engine, and so every manager, as it is: then managers go together like others.
@@ -108,6 +110,20 @@ mod tests {
         spec.touches_engine = false;
         spec.policy.parallelism = "25%".parse().unwrap();
         assert_eq!(text(&cluster(), &spec), "w1+w2 w3+w4 w5 m2+m3 m1");
+    }
+
+    #[test]
+    fn hosts_that_left_without_a_word_make_no_part_larger() {
+        let mut spec = spec();
+        (spec.policy.canaries, spec.policy.parallelism) = (0, "40%".parse().unwrap());
+        let mut observed = cluster();
+        observed.nodes.extend((0..500).map(|number| {
+            let mut dead = worker(&format!("d{number}"));
+            dead.status = NodeStatus::Down;
+            dead
+        }));
+        assert_eq!(places(&spec, &selected(&observed, &spec).unwrap()), 3);
+        assert!(text(&observed, &spec).starts_with("w1+w2+w3 w4+w5 m2 m3 m1 d0 d1 "));
     }
 
     #[test]

@@ -82,7 +82,8 @@ pub(crate) fn risks(seen: &Indexed<'_>, spec: &Spec, waves: &[PlannedWave], load
     risks.extend(nodes.iter().filter(|_| spec.touches_engine).flat_map(|node| containers(node)));
     risks.extend(encrypted(seen));
     risks.extend(short(seen));
-    risks.extend(piles(loads));
+    let ready = loads.iter().filter(|load| seen.node(&load.node).is_some_and(Node::is_ready));
+    risks.extend(piles(ready));
     risks
 }
 
@@ -169,13 +170,13 @@ fn short<'a>(seen: &'a Indexed<'_>) -> impl Iterator<Item = Risk> + 'a {
     })
 }
 
-/// Nodes that end with far more tasks than half of the others.
-fn piles(loads: &[NodeLoad]) -> Vec<Risk> {
-    let mut sorted: Vec<usize> = loads.iter().map(|load| load.after).collect();
+/// Nodes that end with far more tasks than half of the others. What is down has none, and is not counted.
+fn piles<'a>(loads: impl Iterator<Item = &'a NodeLoad> + Clone) -> Vec<Risk> {
+    let mut sorted: Vec<usize> = loads.clone().map(|load| load.after).collect();
     sorted.sort_unstable();
     let median = sorted.get(sorted.len() / 2).copied().unwrap_or_default();
     let far_more = |load: &&NodeLoad| load.after > load.now && load.after >= median * 2 + FAR_MORE;
-    let piles = loads.iter().filter(far_more).map(|load| Risk::PilesUp {
+    let piles = loads.filter(far_more).map(|load| Risk::PilesUp {
         node: load.node.clone(),
         now: load.now,
         after: load.after,
@@ -333,7 +334,7 @@ mod tests {
                 .zip(["a", "b", "c", "d"])
                 .map(|((now, after), name)| load(name, *now, *after))
                 .collect();
-            let piles = piles(&loads);
+            let piles = piles(loads.iter());
             let nodes: String = piles.iter().flat_map(Risk::nodes).map(|id| id.0.as_str()).collect();
             assert_eq!(nodes, expected, "{loads:?}");
         }

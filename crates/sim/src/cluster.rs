@@ -246,10 +246,16 @@ impl View<'_> {
                 Ok(())
             }
             Action::RemoveDelivered => {
-                if world.jobs.iter().any(|job| job.key.rollout == world.spec.id && job.agent.is_some()) {
-                    return Err(ActError::Refused { why: "a service refers to them".into() });
+                let key_goes = world.has_unused_key();
+                world.key_is_gone |= key_goes;
+                let of_this = |job: &SimJob| job.key.rollout == world.spec.id && job.agent.is_some();
+                match (world.jobs.iter().any(of_this), key_goes) {
+                    (false, _) => world.delivered = false,
+                    (true, true) => {}
+                    (true, false) => {
+                        return Err(ActError::Refused { why: "a service refers to them".into() });
+                    }
                 }
-                world.delivered = false;
                 Ok(())
             }
             Action::SetControl { .. } | Action::MarkGone { .. } if world.removed => Err(ActError::Gone),
@@ -409,6 +415,7 @@ impl World {
             history_written: self.history_written,
             delivered: self.delivered
                 && matches!(self.rollout.control, careen_planner::rollout::Control::Finished { .. }),
+            key_is_left: matches!(self.rollout.control, Control::Finished { .. }) && self.has_unused_key(),
             controller: Some(ControllerPlace { node: place.clone(), movable }),
             autolock: self.autolock,
             encrypted_networks: Vec::new(),

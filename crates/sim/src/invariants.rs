@@ -367,7 +367,8 @@ impl World {
         }
     }
 
-    /// **Availability is restored**, except where the design says that it stays: on nodes that failed.
+    /// **Availability is restored**, except where the design says that it stays: on nodes that failed. **Nothing is left behind**: no
+    /// service, no file of the payload, no unlock key.
     pub fn check_end(&mut self) {
         for index in 0..self.nodes.len() {
             let node = &self.nodes[index];
@@ -408,6 +409,9 @@ impl World {
         // Swarm keeps what a service refers to.
         if self.delivered && self.jobs.iter().all(|job| job.key.rollout != self.spec.id) {
             self.violation("the payload's files are left");
+        }
+        if self.has_unused_key() {
+            self.violation("the unlock key is left");
         }
         self.check_supervisors();
         self.check_scale();

@@ -225,6 +225,7 @@ impl Run {
             self.world.rollout.control = Control::Finished { outcome: RolloutOutcome::Aborted };
             (self.world.over_at, self.over) = (now, true);
             (self.world.delivered, self.world.results) = (false, Vec::new());
+            self.world.key_is_gone = true;
         }
     }
 

@@ -60,6 +60,7 @@ pub fn world(seed: u64, spec: Spec, managers: usize, workers: usize) -> World {
         results: Vec::new(),
         history_written: false,
         delivered: true,
+        key_is_gone: false,
         leader: Some(0),
         election_at: 0,
         version: 1,

@@ -44,6 +44,8 @@ pub struct World {
     pub history_written: bool,
     /// Whether the payload's files are in the swarm.
     pub delivered: bool,
+    /// Whether the unlock key that the rollout brought was removed.
+    pub key_is_gone: bool,
     /// Which manager leads, by its place in `nodes`.
     pub leader: Option<usize>,
     /// When the next one is elected.
@@ -254,6 +256,17 @@ pub struct SimJob {
     pub stale: bool,
 }
 
+impl World {
+    /// Whether the rollout's unlock key is there, and no service refers to it.
+    pub(crate) fn has_unused_key(&self) -> bool {
+        let uses = |job: &SimJob| {
+            let has_key = job.agent.as_ref().is_some_and(|agent| agent.unlock_key.is_some());
+            has_key && job.key.rollout == self.spec.id
+        };
+        self.spec.unlock_key.is_some() && !self.key_is_gone && !self.jobs.iter().any(uses)
+    }
+}
+
 impl SimJob {
     /// The node that it runs on.
     pub fn place(&self) -> &NodeId {
@@ -293,7 +306,7 @@ impl World {
         self.baseline = None;
         self.results.clear();
         self.history_written = false;
-        self.delivered = true;
+        (self.delivered, self.key_is_gone) = (true, false);
         self.retries.clear();
         self.left.clear();
         self.unlabelled.clear();

@@ -4,7 +4,7 @@ use careen_contract::label;
 use careen_planner::action::Action;
 use careen_planner::observed::{AgentReport, Manager, Node, Reachability, Said, TaskState};
 use careen_planner::rollout::{Ask, Control, GoneMark};
-use careen_planner::spec::{DrainPolicy, RebootPolicy};
+use careen_planner::spec::{DrainPolicy, RebootPolicy, UnlockKey};
 use careen_planner::state::{AfterRestoring, NodeRecord, Skip};
 use careen_planner::{
     Act, ControllerId, Hold, JobKey, JobRole, NodeId, NodeState, Observed, Parallelism, Pass, PauseReason,
@@ -68,6 +68,20 @@ fn a_planner_that_tries_again_by_itself() {
         }
     }
     caught(|run| run.distort = retry, "after 0 retries");
+}
+
+#[test]
+fn a_controller_that_leaves_the_unlock_key_behind() {
+    fn no_key_is_left(observed: &mut Observed, _: &ControllerId) {
+        observed.key_is_left = false;
+    }
+    let change = |run: &mut Run| {
+        run.distort = no_key_is_left;
+        run.world.delivered = false;
+        let key = || UnlockKey { id: "key".into(), name: "key".into() };
+        run.world.spec.unlock_key.get_or_insert_with(key);
+    };
+    caught(change, "the unlock key is left");
 }
 
 /// Makes the rollout one that goes the short way.

@@ -1,7 +1,8 @@
 //! Rollouts in the simulator: random ones with everything that goes wrong, and one that is killed after every action.
 
-use careen_planner::NodeId;
 use careen_planner::rollout::RolloutOutcome;
+use careen_planner::spec::OnFailure;
+use careen_planner::{JobRole, NodeId};
 use careen_sim::host::AttemptEnd;
 use careen_sim::whole::Whole;
 use careen_sim::world::World;
@@ -162,6 +163,26 @@ fn a_host_that_leaves_in_its_turn_and_joins_again_is_gone_and_runs_nothing_twice
         assert!(!names.contains(&"w1-again"));
         assert!(ending.world.jobs.is_empty(), "{:?}", ending.world.jobs);
     }
+}
+
+#[test]
+fn the_agent_of_a_failed_node_is_there_without_its_gates_until_the_rollout_is_over() {
+    let w1 = NodeId("w1".into());
+    let mut spec = scenario::spec();
+    spec.policy.failure_action = OnFailure::Continue;
+    let mut world = scenario::world(1, spec, 3, 2);
+    let fails = world.nodes.iter_mut().find(|node| node.id == w1).unwrap();
+    fails.host.plan.attempts = vec![AttemptEnd::Failed];
+    let mut run = Run::new(world);
+    until(&mut run, "another node settles", |world| {
+        world.nodes.iter().any(|node| world.state(node).is_some_and(|now| now.name() == "settling"))
+    });
+    let of_w1 = run.world.jobs.iter().filter(|job| job.key.node == w1);
+    let roles: Vec<JobRole> = of_w1.map(|job| job.key.role).collect();
+    assert_eq!(roles, [JobRole::Agent], "{}", run.world.history.join("\n"));
+    let ending = run.to_the_end().unwrap_or_else(|failure| panic!("{failure}"));
+    assert_eq!(ending.outcome, RolloutOutcome::WithFailures);
+    assert!(ending.world.jobs.is_empty(), "{:?}", ending.world.jobs);
 }
 
 #[test]

@@ -168,8 +168,6 @@ impl SwarmCluster {
         let labels = LabelChange::from([(label::CONTROL.to_owned(), Some(text))]);
         self.swarm.label_config(&raw, &labels).map_err(said)?;
         if let Control::Finished { .. } = control {
-            // A job on a node that is down may still have it: then the next rollout removes it, and this one ends all the same.
-            let _in_use_still = self.swarm.remove_unlock_key(&self.spec.id);
             // What others have left: nothing depends on it.
             let _best_effort = self.swarm.sweep();
         }

@@ -108,7 +108,12 @@ impl Swarm {
 
     /// Takes away what a rollout brought. What a service still refers to stays: Swarm does not let it go.
     pub fn remove_delivered(&self, rollout: &RolloutId) -> Result<(), SwarmError> {
-        for (kind, prefix) in [(Kind::Configs, object::FILES), (Kind::Secrets, object::REGISTRIES)] {
+        let brought = [
+            (Kind::Configs, object::FILES),
+            (Kind::Secrets, object::REGISTRIES),
+            (Kind::Secrets, object::UNLOCK_KEYS),
+        ];
+        for (kind, prefix) in brought {
             for object in self.list(kind, &json!({ "name": [prefix] }))? {
                 let is_ours = ours(&object, prefix) == Some(rollout.as_str());
                 if let Some(id) = object["ID"].as_str().filter(|_| is_ours) {
@@ -189,6 +194,12 @@ mod tests {
         }
         let secret = object("careen.registry.k3x9", "k3x9", "1");
         assert_eq!(ours(&secret, object::REGISTRIES), Some("k3x9"));
+        let key = crate::encode::config_spec("careen.unlock-key.k3x9", &labels_of("k3x9"), b"SWMKEY-1-x");
+        assert_eq!(ours(&json!({ "ID": "x", "Spec": key }), object::UNLOCK_KEYS), Some("k3x9"));
+    }
+
+    fn labels_of(rollout: &str) -> std::collections::BTreeMap<String, String> {
+        [(label::ROLLOUT.to_owned(), rollout.to_owned())].into()
     }
 
     #[test]

@@ -38,9 +38,6 @@ impl Swarm {
         if submitted.as_ref().is_err_and(|error| !may_be_there(error)) {
             // Why it failed matters more; what stays goes with the next rollout's sweep.
             let _best_effort = self.remove_delivered(&draft.spec.id);
-            if draft.key.is_some() {
-                let _best_effort = self.remove_unlock_key(&draft.spec.id);
-            }
         }
         submitted
     }

@@ -116,12 +116,26 @@ impl SwarmCluster {
     fn own(
         &self,
         observed: Observed,
-        jobs: &[JobService],
+        services: &[JobService],
         tasks: &HashMap<String, Vec<RawTask>>,
     ) -> Result<Observed, SwarmError> {
-        let jobs = jobs.iter().map(|job| with_tasks(job, tasks)).collect::<Result<_, _>>()?;
+        let jobs = services.iter().map(|job| with_tasks(job, tasks)).collect::<Result<_, _>>()?;
         let (autolock, controller) = (self.swarm.engine().is_autolocked()?, self.place.clone());
-        self.records(Observed { jobs, autolock, controller, ..observed })
+        let mut observed = self.records(Observed { jobs, autolock, controller, ..observed })?;
+        observed.key_is_left = self.key_is_left(&observed, services)?;
+        Ok(observed)
+    }
+
+    /// Whether the rollout is over, and its own key is there to which no service refers. One of the operator's is theirs.
+    fn key_is_left(&self, observed: &Observed, services: &[JobService]) -> Result<bool, SwarmError> {
+        let name = names::unlock_key(&self.spec.id);
+        let control = observed.rollout.as_ref().map(|rollout| &rollout.control);
+        let is_own = self.spec.unlock_key.as_ref().is_some_and(|key| key.name == name);
+        let is_used = || services.iter().any(|job| job.has_key && job.key.rollout == self.spec.id);
+        if !is_own || !matches!(control, Some(Control::Finished { .. })) || is_used() {
+            return Ok(false);
+        }
+        Ok(self.swarm.secret(&name)?.is_some())
     }
 
     fn nodes(&self) -> Result<Vec<Node>, SwarmError> {

@@ -38,13 +38,4 @@ impl Swarm {
         let id = created.map_err(|error| crate::rollouts::write_error(&name, &error))?;
         Ok(UnlockKey { id, name })
     }
-
-    /// Takes the key of a rollout out of the swarm. One that is gone, or that nobody stored, is no error; one that a job on a
-    /// node that is down still has is the next rollout's to remove.
-    pub fn remove_unlock_key(&self, id: &RolloutId) -> Result<(), SwarmError> {
-        match self.secret(&names::unlock_key(id))? {
-            Some(secret) => Ok(self.engine().remove_object_if_there(Kind::Secrets, &secret.id)?),
-            None => Ok(()),
-        }
-    }
 }

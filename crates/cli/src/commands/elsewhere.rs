@@ -35,17 +35,28 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
     /// it says something else, or nobody else can be asked.
     pub(super) fn ask_elsewhere(&mut self, failure: Failure) -> Result<(), Failure> {
         let Failure::Backend(BackendError::NoManager(away)) = &failure else { return Err(failure) };
-        let Some(manager) = self.backend.ask_another() else { return Err(failure) };
-        self.show(&Note::PassedOver { why: &away.to_string() })?;
-        self.show(&Note::AsksAnother { manager: &manager })
+        match self.goes_to_another(Some(&away.to_string()))? {
+            true => Ok(()),
+            false => Err(failure),
+        }
     }
 
     /// The same for whoever waits until somebody answers, whoever that is: the engine that is asked may be the one that is being
     /// restarted. Whether another manager is asked from now on.
     pub(super) fn is_away(&mut self, following: &mut Following, why: &str) -> Result<bool, Failure> {
         self.unavailable(following, why)?;
+        let goes = self.goes_to_another(None)?;
+        following.silent &= !goes;
+        Ok(goes)
+    }
+
+    /// Asks the next manager from now on, and says so, with why this one was passed over where nobody has said that yet. `false` where nobody
+    /// else can be asked.
+    fn goes_to_another(&mut self, passed: Option<&str>) -> Result<bool, Failure> {
         let Some(manager) = self.backend.ask_another() else { return Ok(false) };
-        following.silent = false;
+        if let Some(why) = passed {
+            self.show(&Note::PassedOver { why })?;
+        }
         self.show(&Note::AsksAnother { manager: &manager })?;
         Ok(true)
     }

@@ -4,7 +4,7 @@ use super::Screen;
 use crate::backend::Stream;
 use crate::exit::Exit;
 use crate::render::text::{Look, Page, Span, host_name, json_page};
-use crate::render::words;
+use crate::render::{down, words};
 use careen_contract::answer::Answer;
 use careen_contract::payload::DRIFT;
 use careen_planner::RolloutId;
@@ -129,8 +129,12 @@ impl Answers<'_> {
 impl Screen for Answers<'_> {
     fn text(&self, page: &mut Page) {
         let asked = self.roll.asked();
-        let widest = asked.iter().map(|one| super::text::width(&host_name(&one.hostname))).max().unwrap_or(0);
-        for one in asked {
+        let is_down = |one: &&Asked| matches!(one.reply, Reply::Unreachable(Unreachable::Down));
+        let down: Vec<String> = asked.iter().filter(is_down).map(|one| host_name(&one.hostname)).collect();
+        let folds = down::are_folded(down.len());
+        let shown = || asked.iter().filter(move |one| !(folds && is_down(one)));
+        let widest = shown().map(|one| super::text::width(&host_name(&one.hostname))).max().unwrap_or(0);
+        for one in shown() {
             let (look, words) = said(one);
             let host = super::text::padded(&host_name(&one.hostname), widest);
             let mut spans = vec![Span::from(format!("{host}  ")), Span::new(look, words)];
@@ -142,6 +146,9 @@ impl Screen for Answers<'_> {
             for note in notes(one) {
                 page.line(Span::new(Look::Dim, format!("    note: {note}")));
             }
+        }
+        if folds {
+            page.line(Span::new(Look::Warn, down::line(&down, "")));
         }
         page.line(format!("{} of {} hosts answered", self.answered(), asked.len()));
     }

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 /// The lines of a page.
 pub fn page(all: &[LeftBehind], page: &mut Page) {
+    page.cut_lines();
     for left in all {
         page.gap();
         let what = match (left.removed, left.never_was()) {

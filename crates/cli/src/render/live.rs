@@ -34,6 +34,7 @@ pub fn picture(
     colour: bool,
 ) -> String {
     let mut page = Page::new(colour);
+    page.cut_lines();
     let works: Vec<_> = standing.nodes.iter().filter(|node| node.works() || node.held.is_some()).collect();
     let rows = works.iter().take(SHOWN).map(|node| {
         let age = node.held.map(|held| held.lasted).or(node.age);

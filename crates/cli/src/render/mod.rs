@@ -8,6 +8,7 @@
 //! - [`history`], [`record`], [`listed`]: what is remembered of rollouts that are over
 //! - [`mod@parity`]: who ended with other versions than the first one
 //! - [`live`]: the picture of a rollout that goes on
+//! - `down`: many nodes that are down, in one line
 //! - [`words`]: states, holds and failures as sentences, with each [`step`] that comes next
 //! - [`text`]: the terminal: colours, columns, and nothing that does harm to it
 //!
@@ -15,6 +16,7 @@
 
 pub mod answers;
 pub mod controller;
+mod down;
 pub mod events;
 pub mod failure;
 mod held;

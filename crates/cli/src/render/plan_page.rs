@@ -2,6 +2,7 @@
 
 use crate::given::name_of;
 use crate::render::Screen;
+use crate::render::down;
 use crate::render::plan_risks;
 use crate::render::plan_waves::Waves;
 use crate::render::probe::{self, HostProbe};
@@ -15,6 +16,7 @@ use careen_planner::probe::Probe;
 use careen_planner::{Indexed, Observed, Parallelism, RolloutId, Spec};
 use careen_swarm::{Draft, PayloadFile};
 use serde::Serialize;
+use std::collections::BTreeSet;
 
 /// `careen plan`: what a rollout would do.
 #[derive(Debug, Clone, Copy)]
@@ -45,6 +47,7 @@ impl Screen for Planned<'_> {
 
 /// The page. The observed swarm gives the nodes' names.
 pub fn page(planned: &Planned<'_>, page: &mut Page) {
+    page.cut_lines();
     let Planned { plan, draft, observed, probe, going_on: _, verbose } = *planned;
     let names = Names::of(observed);
     let seen = Indexed::of(observed);
@@ -71,8 +74,9 @@ pub fn page(planned: &Planned<'_>, page: &mut Page) {
     if plan.short {
         page.line("way      short: nothing is drained or restarted, so all nodes of a wave begin at once");
     }
-    plan_risks::lines(plan, &names, page);
-    Waves { plan, seen: &seen, names: &names, probe, verbose }.text(page);
+    let down = if verbose { BTreeSet::new() } else { down::of_plan(plan) };
+    plan_risks::lines(plan, &names, &down, page);
+    Waves { plan, seen: &seen, names: &names, probe, down: &down, verbose }.text(page);
     if !plan.skipped.is_empty() {
         page.gap();
     }
@@ -83,8 +87,16 @@ pub fn page(planned: &Planned<'_>, page: &mut Page) {
     if !plan.warnings.is_empty() || !plan.refusals.is_empty() {
         page.gap();
     }
-    for warning in &plan.warnings {
+    let is_folded = |warning: &&Warning| matches!(warning, Warning::NodeDown { node } if down.contains(node));
+    for warning in plan.warnings.iter().filter(|warning| !is_folded(warning)) {
         page.spans(&[Span::new(Look::Warn, "warning: "), names.in_text(&warning.to_string()).into()]);
+    }
+    if !down.is_empty() {
+        // In the order in which they have their turn.
+        let nodes = plan.waves.iter().flat_map(|wave| &wave.nodes).filter(|node| down.contains(&node.node));
+        let nodes: Vec<String> = nodes.map(|node| names.shown(&node.node)).collect();
+        let then = ": their turns are the last, and each fails if it does not come back for it";
+        page.spans(&[Span::new(Look::Warn, "warning: "), down::line(&nodes, then).into()]);
     }
     for refusal in &plan.refusals {
         page.spans(&[Span::new(Look::Bad, "refused: "), names.in_text(&refusal.to_string()).into()]);

@@ -1,9 +1,9 @@
 //! The waves of a plan: what becomes of each node and of its tasks. Of many nodes those are folded with which nothing is to be
 //! minded; what is at risk, or would wait, is always shown by name. Pure.
 
-use crate::render::probe;
-use crate::render::text::{Look, Page, Span, first_of};
+use crate::render::text::{Look, Page, Span, first_of, service_name};
 use crate::render::words;
+use crate::render::{down, probe};
 use careen_planner::drain::{Goes, TaskMove};
 use careen_planner::names::Names;
 use careen_planner::observed::{Node, Role};
@@ -25,6 +25,8 @@ pub struct Waves<'a> {
     pub names: &'a Names,
     /// What hosts said, where they were asked.
     pub probe: Option<&'a Probe>,
+    /// Nodes that are down, where there are many.
+    pub down: &'a BTreeSet<&'a NodeId>,
     /// Whether each node is shown by itself, however many there are.
     pub verbose: bool,
 }
@@ -35,6 +37,7 @@ struct Kind {
     drain: PlannedDrain,
     /// Whether its host has something to do, where it was asked.
     waits: Option<bool>,
+    down: bool,
 }
 
 /// Nodes that are folded.
@@ -83,6 +86,7 @@ impl Waves<'_> {
             // Of all nodes.
             Warning::ControllerStays { .. } | Warning::NotPullable(_) | Warning::Surges { .. } => None,
         });
+        let warned = warned.filter(|node| !self.down.contains(node));
         self.plan.risks.iter().flat_map(|risk| risk.nodes()).chain(warned).collect()
     }
 
@@ -98,18 +102,20 @@ impl Waves<'_> {
             Goes::Elsewhere { .. } | Goes::WithTheNode => task.leaves_behind.is_none(),
             Goes::Nowhere { .. } | Goes::Unknown { .. } | Goes::Stays | Goes::StopsWithTheHost => false,
         };
+        let down = self.down.contains(&node.node);
         let waits = match self.probe.map(|probe| probe.0.get(&node.node)) {
             None => Some(None),
+            Some(_) if down => Some(None),
             Some(Some(Probed::InSync)) => Some(Some(false)),
             Some(Some(Probed::Waits(_))) => Some(Some(true)),
             Some(Some(Probed::Refuses { .. } | Probed::Fails { .. } | Probed::Silent(_)) | None) => None,
         };
-        let nothing = node.holds.is_empty()
+        let nothing = (node.holds.is_empty() || down && down::is_all(&node.holds))
             && node.attracts.is_empty()
             && node.gets.is_empty()
             && node.plain_containers.is_empty();
         let calm = node.role == Role::Worker && nothing && node.tasks.iter().all(harmless);
-        let kind = |waits| Kind { drain: node.drain, waits };
+        let kind = |waits| Kind { drain: node.drain, waits, down };
         waits.filter(|_| calm && !minded.contains(&node.node)).map(kind)
     }
 
@@ -137,6 +143,7 @@ impl Waves<'_> {
         let named = if names.len() <= 2 * NAMED { names.len() } else { NAMED };
         let workers = if nodes.len() == 1 { "worker".to_owned() } else { format!("{} workers", nodes.len()) };
         let waits = match kind.waits {
+            _ if kind.down => "; down",
             None => "",
             Some(true) => "; something to do",
             Some(false) => "; nothing to do",
@@ -164,14 +171,14 @@ impl Waves<'_> {
             page.line(format!("      {text}"));
         }
         if !node.plain_containers.is_empty() {
-            let containers = node.plain_containers.join(", ");
+            let containers = names_of(&node.plain_containers);
             page.line(format!("      containers of no service, which stop with the engine: {containers}"));
         }
         if !node.gets.is_empty() {
             page.line(format!("      Swarm starts there when it is back: {}", counted(&node.gets)));
         }
         if !node.attracts.is_empty() {
-            let attracts = node.attracts.join(", ");
+            let attracts = names_of(&node.attracts);
             page.line(format!("      Swarm may place there while it is active: {attracts}"));
         }
         for hold in &node.holds {
@@ -191,11 +198,13 @@ impl Waves<'_> {
         }
         let line = |(task, count): (&TaskMove, usize)| {
             let times = if count > 1 { format!(" ({count} tasks)") } else { String::new() };
-            let data = task.leaves_behind.as_ref().map(|source| format!(", without its data in {source}"));
+            let data = task.leaves_behind.as_ref();
+            let data = data.map(|source| format!(", without its data in {}", service_name(source)));
             let meanwhile = node.meanwhile.iter().find(|one| one.service == task.service);
             let meanwhile = meanwhile.filter(|_| moves(&task.goes)).map(self::meanwhile);
             let (data, meanwhile) = (data.unwrap_or_default(), meanwhile.unwrap_or_default());
-            format!("{}: {}{data}{times}{meanwhile}", task.service, self.fate(&task.goes))
+            let service = service_name(&task.service);
+            format!("{service}: {}{data}{times}{meanwhile}", self.fate(&task.goes))
         };
         lines.into_iter().map(line).collect()
     }
@@ -248,12 +257,17 @@ fn meanwhile(service: &Meanwhile) -> String {
     }
 }
 
+/// What others called it.
+fn names_of(names: &[String]) -> String {
+    names.iter().map(|name| service_name(name)).collect::<Vec<_>>().join(", ")
+}
+
 /// Names with how often each is there.
 fn counted(names: &[String]) -> String {
     let once: BTreeSet<&String> = names.iter().collect();
     let text = |name: &String| match names.iter().filter(|one| *one == name).count() {
-        1 => name.clone(),
-        count => format!("{name} ({count} tasks)"),
+        1 => service_name(name),
+        count => format!("{} ({count} tasks)", service_name(name)),
     };
     once.into_iter().map(text).collect::<Vec<_>>().join(", ")
 }

@@ -70,6 +70,7 @@ struct TryJson<'a> {
 
 impl Screen for Recorded<'_> {
     fn text(&self, page: &mut Page) {
+        page.cut_lines();
         match self.node {
             Some(node) => of_node(self.summary, node, page),
             None => of_rollout(self.summary, page),

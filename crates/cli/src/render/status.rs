@@ -3,7 +3,7 @@
 use crate::backend::{EndedNode, Summary};
 use crate::render::step::{Step, Verb};
 use crate::render::text::{Look, Page, Span, host_name, span};
-use crate::render::{controller, held, parity, time, words};
+use crate::render::{controller, down, held, parity, time, words};
 use crate::view::{NodeStanding, Standing, Totals};
 use careen_contract::cause::telling;
 use careen_contract::changed::without_versions;
@@ -12,10 +12,12 @@ use careen_planner::observed::Availability;
 use careen_planner::participants::Participant;
 use careen_planner::rollout::Control;
 use careen_planner::state::Left;
-use careen_planner::{NodeState, PauseReason, Spec};
+use careen_planner::{NodeId, NodeState, PauseReason, Spec};
+use std::collections::BTreeSet;
 
 /// What `careen status` shows of a rollout, as text.
 pub fn page(standing: &Standing, spec: &Spec, page: &mut Page) {
+    page.cut_lines();
     page.line(format!("rollout {}: {}", standing.rollout, words::payload(spec)));
     let control = standing.with_names(&words::control(standing.control.as_ref()));
     page.spans(&[Span::new(control_look(standing.control.as_ref()), control)]);
@@ -24,10 +26,15 @@ pub fn page(standing: &Standing, spec: &Spec, page: &mut Page) {
     }
     page.gap();
     let header = ["NODE", "ROLE", "STATE", "FOR", "WHY"].map(|text| Span::new(Look::Dim, text));
-    let rows = standing.nodes.iter().map(|node| row(standing, node));
+    let folded = folded(&standing.nodes);
+    let nodes = standing.nodes.iter().filter(|node| !folded.contains(&node.node));
+    let rows = nodes.map(|node| row(standing, node));
     let rows: Vec<Vec<Span>> = std::iter::once(header.to_vec()).chain(rows).collect();
     page.table(&rows);
     page.gap();
+    if !folded.is_empty() {
+        page.line(are_down(standing.nodes.iter().filter(|node| folded.contains(&node.node))));
+    }
     page.line(totals(&standing.totals()));
     if let Some(left) = standing.estimate.as_ref().and_then(|left| time::left(left, &spec.policy)) {
         page.line(left);
@@ -43,6 +50,25 @@ pub fn page(standing: &Standing, spec: &Spec, page: &mut Page) {
     }
 }
 
+/// The nodes that are told in one line: they are down and untouched, and there are many. Not who has its turn now, and keeps the others
+/// waiting.
+pub fn folded<'a>(nodes: impl IntoIterator<Item = &'a NodeStanding>) -> BTreeSet<&'a NodeId> {
+    let has_its_turn = |node: &NodeStanding| node.hold.as_ref().is_some_and(|hold| !words::is_routine(hold));
+    let is_alike = |node: &&NodeStanding| node.is_down_and_untouched() && !has_its_turn(node);
+    let alike: BTreeSet<&NodeId> = nodes.into_iter().filter(is_alike).map(|node| &node.node).collect();
+    if down::are_folded(alike.len()) { alike } else { BTreeSet::new() }
+}
+
+/// The line about nodes that are folded.
+pub fn are_down<'a>(nodes: impl Iterator<Item = &'a NodeStanding> + Clone) -> String {
+    let names: Vec<&str> = nodes.clone().map(|node| node.shown.as_str()).collect();
+    let Totals { failed, skipped, waiting, .. } = Totals::of(nodes.map(|node| &node.stage));
+    let parts = [(waiting, "waiting"), (failed, "failed"), (skipped, "left out")];
+    let parts = parts.into_iter().filter(|(count, _)| *count > 0);
+    let parts: Vec<String> = parts.map(|(count, word)| format!("{count} {word}")).collect();
+    down::line(&names, &format!(" ({})", parts.join(", ")))
+}
+
 /// A node that came too late.
 pub fn not_taken_in(late: &Participant) -> String {
     format!(
@@ -54,6 +80,7 @@ pub fn not_taken_in(late: &Participant) -> String {
 
 /// The page when no rollout is going on.
 pub fn idle(last: Option<&Summary>, page: &mut Page) {
+    page.cut_lines();
     page.line("no rollout is going on");
     let Some(last) = last else { return };
     let when = last
@@ -238,7 +265,14 @@ fn next_of_nodes(standing: &Standing) -> Vec<Step> {
         Some(Control::Paused { why: PauseReason::NodeHeld { node: held, .. } }) => *held == node.node,
         Some(_) | None => false,
     };
-    let troubled = standing.nodes.iter().filter(|node| node.has_failed() || node.is_gone() || is_held(node));
+    // Of those that are folded the first one shows how.
+    let folded = folded(&standing.nodes);
+    let first = standing.nodes.iter().find(|node| node.has_failed() && folded.contains(&node.node));
+    let is_shown = |node: &NodeStanding| {
+        !folded.contains(&node.node) || first.is_some_and(|first| first.node == node.node)
+    };
+    let is_troubled = |node: &NodeStanding| node.has_failed() || node.is_gone() || is_held(node);
+    let troubled = standing.nodes.iter().filter(|node| is_troubled(node) && is_shown(node));
     let mut commands: Vec<Step> = troubled.flat_map(|node| words::advice(node).commands).collect();
     commands.retain(Step::is_careen);
     let skips = standing.nodes.iter().filter(|node| is_held(node)).map(|node| Verb::Skip.node(&node.typed));
@@ -265,7 +299,7 @@ mod tests {
     use careen_planner::observed::{AgentReport, Printed, Said};
     use careen_planner::rollout::{Ask, RolloutOutcome};
     use careen_planner::state::{Reason, Skip, StateName};
-    use careen_planner::{NodeId, Observed, Watch};
+    use careen_planner::{Observed, Watch};
     use std::collections::BTreeMap;
     use std::time::Duration;
 
@@ -305,6 +339,25 @@ what next:
   careen abort
 "
         );
+    }
+
+    #[test]
+    fn many_nodes_that_are_down_are_one_line_and_json_has_them_all() {
+        let mut observed = cluster();
+        observed.nodes.extend((0..500).map(|number| {
+            let mut dead = crate::testing::worker(&format!("d{number}"));
+            dead.status = careen_planner::observed::NodeStatus::Down;
+            dead
+        }));
+        let text = text(&observed, &spec());
+        assert!(text.lines().count() < 15, "{text}");
+        assert!(
+            text.contains("500 nodes are down: d0, d1 and 498 more (500 waiting); 'docker node rm NODE' "),
+            "{text}"
+        );
+        let (standing, spec) = (standing(&observed, &spec()), spec());
+        let json = serde_json::to_value(crate::render::status_json::status(&standing, &spec, &[])).unwrap();
+        assert_eq!(json["rollout"]["nodes"].as_array().unwrap().len(), 504);
     }
 
     #[test]

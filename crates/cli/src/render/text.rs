@@ -6,6 +6,17 @@ pub use careen_contract::terminal::{log_line, neutral};
 use std::fmt::Write;
 use unicode_width::UnicodeWidthStr;
 
+/// How many characters of a line are shown: names that others chose have no end.
+const LONGEST_LINE: usize = 8000;
+
+/// The widest name of a service, a container or a volume: Swarm takes no service with a longer one, of others there is no end.
+const SERVICE_NAME: usize = 128;
+
+/// A service's name, or what a task mounts, as a line has room for it.
+pub fn service_name(name: &str) -> String {
+    short(name, SERVICE_NAME)
+}
+
 /// How a piece of text looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Look {
@@ -115,13 +126,15 @@ pub struct Page {
     columns: Option<usize>,
     /// Whether lines are broken that are wider.
     breaks: bool,
+    /// Whether lines are cut that nobody reads to their end.
+    cuts: bool,
     text: String,
 }
 
 impl Page {
     /// An empty page; `colour` says whether looks are shown.
     pub fn new(colour: bool) -> Self {
-        Self { colour, columns: None, breaks: false, text: String::new() }
+        Self { colour, columns: None, breaks: false, cuts: false, text: String::new() }
     }
 
     /// The same for a terminal of so many columns.
@@ -133,6 +146,11 @@ impl Page {
     /// From here on lines are broken between words, or are not: what is to be copied must not be.
     pub const fn break_lines(&mut self, breaks: bool) {
         self.breaks = breaks;
+    }
+
+    /// From here on lines that are longer than 8,000 characters are cut: on a page about nodes and services, not of what hosts printed.
+    pub const fn cut_lines(&mut self) {
+        self.cuts = true;
     }
 
     /// Adds a line of one piece.
@@ -154,8 +172,26 @@ impl Page {
     }
 
     fn whole(&mut self, spans: &[Span]) {
-        spans.iter().for_each(|span| self.paint(span));
+        let mut left = if self.cuts { LONGEST_LINE } else { usize::MAX };
+        for span in spans {
+            self.paint_within(span, &mut left);
+        }
         self.text.push('\n');
+    }
+
+    /// Adds a piece as far as there is room for so many characters, and takes its own from them.
+    fn paint_within(&mut self, span: &Span, left: &mut usize) {
+        match span.text.char_indices().nth(*left) {
+            None => {
+                *left -= span.text.chars().count();
+                self.paint(span);
+            }
+            Some(_) if *left == 0 => {}
+            Some((end, _)) => {
+                *left = 0;
+                self.paint(&Span { text: span.text[..end].to_owned() + "…", look: span.look });
+            }
+        }
     }
 
     /// Adds rows with columns of equal width, two blanks between them; the last column is as wide as it is.
@@ -166,7 +202,8 @@ impl Page {
         for row in rows {
             let last = row.iter().rposition(|span| !span.text.is_empty());
             for (column, span) in row.iter().enumerate().take(last.map_or(0, |last| last + 1)) {
-                self.paint(span);
+                let mut left = if self.cuts { LONGEST_LINE } else { usize::MAX };
+                self.paint_within(span, &mut left);
                 if Some(column) != last {
                     self.text.extend(std::iter::repeat_n(' ', widths[column] - span.width() + 2));
                 }

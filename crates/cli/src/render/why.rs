@@ -11,6 +11,7 @@ use serde::Serialize;
 
 /// The page, about these nodes.
 pub fn page(standing: &Standing, nodes: &[&NodeStanding], page: &mut Page) {
+    page.cut_lines();
     let control = standing.with_names(&words::control(standing.control.as_ref()));
     let look = status::control_look(standing.control.as_ref());
     page.spans(&[format!("rollout {}: ", standing.rollout).into(), Span::new(look, control)]);
@@ -28,6 +29,9 @@ pub fn page(standing: &Standing, nodes: &[&NodeStanding], page: &mut Page) {
     // Whoever asks for one node is told of it. Of fifty only those are of interest that hold the others up.
     let (waiting, telling): (Vec<&NodeStanding>, Vec<&NodeStanding>) =
         nodes.iter().partition(|node| nodes.len() > 1 && waits_its_turn(node));
+    let folded = status::folded(telling.iter().copied());
+    let (down, telling): (Vec<&NodeStanding>, Vec<&NodeStanding>) =
+        telling.into_iter().partition(|node| folded.contains(&node.node));
     for node in telling {
         page.gap();
         let state = Span::new(status::look(node), words::state(node));
@@ -40,6 +44,11 @@ pub fn page(standing: &Standing, nodes: &[&NodeStanding], page: &mut Page) {
         words::printed(node).into_iter().for_each(|text| page.line(format!("  its command {text}")));
         words::last_lines(node).for_each(|line| page.spans(&["    | ".into(), Span::new(Look::Dim, line)]));
         say(&words::advice(node), page);
+    }
+    if let Some(first) = down.first() {
+        page.gap();
+        page.line(status::are_down(down.iter().copied()));
+        say(&words::advice(first), page);
     }
     if let Some(text) = turns(&waiting) {
         page.gap();

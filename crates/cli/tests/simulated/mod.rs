@@ -239,14 +239,7 @@ impl Sim {
         let now = shared.world.now;
         let created = format!("2026-11-27T{:02}:{:02}:{:02}Z", now / 3600, now / 60 % 60, now % 60);
         let new = careen_swarm::to_write(history, &shared.records).unwrap();
-        shared.records.extend(new.into_iter().map(|new| ConfigObject {
-            id: new.name.clone(),
-            version: Version(1),
-            created: created.clone(),
-            labels: new.labels.into_iter().chain([(label::FORMAT.to_owned(), "1".to_owned())]).collect(),
-            name: new.name,
-            data: new.data,
-        }));
+        shared.records.extend(new.into_iter().map(|new| new.stored(&created)));
     }
 
     fn set_control(&self, control: Control) {

@@ -19,10 +19,9 @@ impl Work<'_> {
     pub(super) fn finish(&mut self) -> PassEnd {
         let only_beats = self.actions.iter().all(|action| matches!(action, Action::Beat { .. }));
         let through = self.labels.values().all(|label| self.is_over(label));
-        // Nobody waits for who leaves before the end is told; the lock is given back behind them. With the end goes the key, and Swarm keeps a secret to which a service refers.
-        let waits_for_all = self.spec.unlock_key.is_some();
+        // Nobody waits for who leaves before the end is told; the lock is given back behind them.
         let leftovers = has_tickets(self.observed)
-            || leftovers(self.observed, self.spec).any(|job| waits_for_all || !leaves(self.observed, job));
+            || leftovers(self.observed, self.spec).any(|job| !leaves(self.observed, job));
         if !only_beats
             || !through
             || self.surges.are_waited_for()
@@ -122,10 +121,11 @@ pub(super) fn is_untidy(observed: &Indexed<'_>, spec: &Spec) -> bool {
         || observed.nodes.iter().any(|node| wants_tidying(node, spec))
 }
 
-/// Whether the payload's files can be taken away. Swarm keeps what a service refers to, and a service on a node that is
-/// down stays: the next rollout's submission looks after what it had.
+/// Whether the payload's files, or the unlock key, can be removed. Swarm keeps what a service refers to, and a service on a node that is
+/// down stays: the next rollout's submission looks after what it had. The key waits for those alone that have it.
 fn has_delivered(observed: &Indexed<'_>, spec: &Spec) -> bool {
-    observed.delivered && !observed.jobs.iter().any(|job| job.key.rollout == spec.id)
+    let files = observed.delivered && !observed.jobs.iter().any(|job| job.key.rollout == spec.id);
+    files || observed.key_is_left
 }
 
 /// Whether anything is left that can be taken away.

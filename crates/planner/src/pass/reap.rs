@@ -7,10 +7,11 @@
 //! until it does, or until the node has left.
 //!
 //! Behind the end of a command its agent looks at no gate any more. Then it is enough that its service is stopped, so that no
-//! other container of it comes: agent and gates leave together.
+//! other container of it comes: agent and gates leave together. The agent of a failed node stays, so that its log can be read, and its
+//! gates go: those that were its go are stopped already, so that even another container of it would never see all of them run.
 
 use super::node::is_past_the_go;
-use super::through::is_through;
+use super::through::{is_through, stays_for_its_log};
 use super::{Work, last_words};
 use crate::action::Action;
 use crate::ids::{JobKey, JobRole, RolloutId};
@@ -46,7 +47,7 @@ pub(super) fn is_needed(observed: &Indexed<'_>, rollout: &RolloutId, key: &JobKe
             let of_try = record.rollout == key.rollout && record.generation == key.generation;
             let over = record.state.is_terminal() || matches!(record.state, NodeState::Restoring { .. });
             let works = !over && record.state != NodeState::Pending && record.agent == key.agent;
-            of_try && (works || may_still_tell(observed, &record, key))
+            of_try && (works || may_still_tell(observed, &record, key) || stays_for_its_log(observed, key))
         }
     }
 }

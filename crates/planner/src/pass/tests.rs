@@ -1387,6 +1387,38 @@ fn the_lock_is_kept_until_the_payloads_files_can_go() {
 }
 
 #[test]
+fn the_unlock_key_goes_before_the_lock_is_given_back_and_nobody_waits_for_it_with_the_end() {
+    let mut observed = cluster();
+    let key = Some(crate::spec::UnlockKey { id: "s".into(), name: "k".into() });
+    let spec = Spec { unlock_key: key, ..spec() };
+    for node in &mut observed.nodes {
+        node.labels.insert(label::NODE.into(), record(NodeState::Done).encode());
+    }
+    let said = Said::Finished { outcome: NodeOutcome::Succeeded, record: None };
+    jobs(&mut observed, "m1", TaskState::Running, Some(said));
+    observed.jobs.iter_mut().for_each(|job| job.stopped = true);
+    assert_eq!(words(&now(&observed, &spec)), ["write-history"], "its last agent is leaving");
+    let outcome = RolloutOutcome::Done;
+    observed.rollout.as_mut().unwrap().control = Control::Finished { outcome };
+    observed.nodes.iter_mut().for_each(|node| node.labels.clear());
+    observed.history_written = true;
+    assert_eq!(words(&now(&observed, &spec)), Vec::<String>::new(), "the lock is kept");
+    observed.jobs.clear();
+    observed.key_is_left = true;
+    assert_eq!(words(&now(&observed, &spec)), ["remove-delivered"]);
+    observed.lock.as_mut().unwrap().holder = None;
+    assert_ne!(now(&observed, &spec).end, PassEnd::Finished, "whoever comes removes it");
+    observed.lock.as_mut().unwrap().holder = Some(me());
+    // A payload's files wait for every service of the rollout, the key for those that have it.
+    node(&mut observed, "w1").status = NodeStatus::Down;
+    jobs(&mut observed, "w1", TaskState::Running, None);
+    observed.jobs.iter_mut().for_each(|job| job.stopped = true);
+    assert_eq!(words(&now(&observed, &spec)), ["remove-delivered"]);
+    observed.key_is_left = false;
+    assert_eq!(words(&now(&observed, &spec)), ["release-lock"]);
+}
+
+#[test]
 fn what_a_controller_writes_that_wakes_up_after_the_end_is_tidied_up() {
     let mut observed = cluster();
     let control = Control::Finished { outcome: RolloutOutcome::Aborted };
@@ -1967,7 +1999,7 @@ fn a_host_that_was_called_failed_unheard_is_listened_to_when_it_is_back() {
     let stops = |pass: &Pass| pass.actions.iter().any(|act| matches!(act.action, Action::StopJob { .. }));
     let silent = scene(Reason::NodeDown, None);
     assert!(!stops(&now(&silent, &spec())), "its agent may still find out");
-    assert!(stops(&now(&scene(Reason::Exit(7), None), &spec())), "what is known need not be asked");
+    assert!(stops(&now(&scene(Reason::Exit(7), None), &spec())), "who has no result need not be asked");
     let mut told = scene(Reason::NodeDown, Some(finished));
     let pass = now(&told, &spec());
     let result = |act: &'_ Act| {
@@ -1979,10 +2011,76 @@ fn a_host_that_was_called_failed_unheard_is_listened_to_when_it_is_back() {
     assert_eq!((&written[0].outcome, written[0].record.as_deref()), (&outcome, Some("E: no space left")));
     assert!(matches!(pass.states[&NodeId("w1".into())], NodeState::Failed { .. }), "it stays failed");
     told.results.push(written[0].clone());
-    assert!(stops(&now(&told, &spec())), "nothing more is to be heard");
+    assert!(stops(&now(&told, &spec())), "nothing more is to be heard: its gates go");
     let mut aborting = silent;
     aborting.rollout = Some(RolloutRecord::new(Version(3), Control::Aborting));
     assert!(stops(&now(&aborting, &spec())));
+}
+
+/// What careen does with the services of a node that failed, by their role.
+fn touched(observed: &Observed) -> Vec<(&'static str, JobRole)> {
+    let touched = |act: &Act| {
+        assert!(!matches!(act.action, Action::OpenGate { .. }), "a failed node gets no go: {act:?}");
+        let (Action::StopJob { key, .. } | Action::RemoveJob { key }) = &act.action else { return None };
+        Some((act.action.name(), key.role))
+    };
+    now(observed, &spec()).actions.iter().filter_map(touched).collect()
+}
+
+/// A node whose command has failed, with its agent there, and its gates but for those that were its go.
+fn failed_with_its_agent() -> Observed {
+    let mut observed = cluster();
+    let failed = NodeState::Failed { during: StateName::Running, reason: Reason::Exit(7) };
+    put(&mut observed, "w1", &record(failed));
+    let outcome = NodeOutcome::Failed { phase: HostPhase::Command, exit: 7, rolled_back: None };
+    let said = Said::Finished { outcome: outcome.clone(), record: None };
+    jobs(&mut observed, "w1", TaskState::Running, Some(said));
+    observed.jobs.retain(|job| !DRAW.gates.iter().any(|gate| job.key.role == JobRole::Gate(*gate)));
+    observed.results = vec![result("w1", outcome)];
+    let why = PauseReason::Asked;
+    observed.rollout.as_mut().unwrap().control = Control::Paused { why };
+    observed
+}
+
+#[test]
+fn the_agent_of_a_failed_node_stays_for_its_log_and_its_gates_go() {
+    let mut observed = failed_with_its_agent();
+    let all = touched(&observed);
+    assert_eq!(all.len(), 4, "{all:?}");
+    assert!(all.iter().all(|(what, role)| *what == "stop-job" && *role != JobRole::Agent), "{all:?}");
+    observed.jobs.truncate(1);
+    assert_eq!(touched(&observed), [], "as long as nobody has decided");
+    let said = observed.reports.pop();
+    assert_eq!(touched(&observed), [], "a controller that has just come has not read its log yet");
+    observed.reports.extend(said);
+    let stopped = [("stop-job", JobRole::Agent)];
+    let skipped = NodeState::Skipped { why: Skip::Asked };
+    let again = NodeRecord { generation: 2, agent: 0, ..record(NodeState::Pending) };
+    for decided in [record(skipped), again] {
+        let mut observed = observed.clone();
+        put(&mut observed, "w1", &decided);
+        assert_eq!(touched(&observed), stopped, "{decided:?}");
+    }
+    let over = Control::Finished { outcome: RolloutOutcome::WithFailures };
+    for control in [Control::Aborting, over] {
+        let mut observed = observed.clone();
+        observed.rollout.as_mut().unwrap().control = control.clone();
+        assert_eq!(touched(&observed), stopped, "{control:?}");
+    }
+    observed.jobs[0].tasks = vec![TaskState::Failed];
+    assert_eq!(touched(&observed), stopped, "its log went with its container");
+}
+
+#[test]
+fn nobody_waits_for_an_agent_that_stays_for_its_log_or_for_its_gates() {
+    let mut observed = failed_with_its_agent();
+    observed.nodes.iter_mut().filter(|node| node.hostname != "w1").for_each(|node| {
+        node.labels.insert(label::NODE.into(), record(NodeState::Done).encode());
+    });
+    observed.rollout.as_mut().unwrap().control = Control::Running;
+    // Told to leave in the pass before.
+    observed.jobs[1..].iter_mut().for_each(|gate| gate.stopped = true);
+    assert_eq!(words(&now(&observed, &spec())), ["write-history"]);
 }
 
 #[test]

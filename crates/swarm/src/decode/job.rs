@@ -21,6 +21,8 @@ pub struct JobService {
     pub on: Option<NodeId>,
     /// Whether its current iteration fits nowhere.
     pub stopped: bool,
+    /// Whether it refers to the unlock key of its rollout.
+    pub has_key: bool,
 }
 
 impl JobService {
@@ -54,6 +56,21 @@ struct Spec {
 struct Template {
     #[serde(deserialize_with = "null_is_empty")]
     placement: Placement,
+    #[serde(deserialize_with = "null_is_empty")]
+    container_spec: ContainerSpec,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct ContainerSpec {
+    #[serde(deserialize_with = "null_is_empty")]
+    secrets: Vec<Secret>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct Secret {
+    secret_name: String,
 }
 
 #[derive(Deserialize, Default)]
@@ -95,7 +112,10 @@ pub fn job_service(json: &[u8]) -> Result<Option<JobService>, SwarmError> {
     }
     let stopped = raw.spec.task_template.placement.constraints.iter().any(|one| one == names::NOWHERE);
     let on = label(label::ON).cloned().map(NodeId);
-    Ok(Some(JobService { id: raw.id, key, version: Version(raw.version.index), on, stopped }))
+    let unlock_key = names::unlock_key(&key.rollout);
+    let secrets = &raw.spec.task_template.container_spec.secrets;
+    let has_key = secrets.iter().any(|secret| secret.secret_name == unlock_key);
+    Ok(Some(JobService { id: raw.id, key, version: Version(raw.version.index), on, stopped, has_key }))
 }
 
 #[cfg(test)]
@@ -119,6 +139,19 @@ mod tests {
         assert_eq!((gate.key.role, gate.stopped), (JobRole::Gate(1), false));
         assert_eq!((stopped.key.role, stopped.stopped), (JobRole::Gate(2), true));
         assert!(agent.version.0 > 0);
+    }
+
+    #[test]
+    fn who_refers_to_the_unlock_key_is_known_by_the_secrets_name() {
+        let has_key = |secrets: Value| {
+            let mut agent = recorded().remove(0);
+            agent["Spec"]["TaskTemplate"]["ContainerSpec"]["Secrets"] = secrets;
+            job_service(&json(&agent)).unwrap().unwrap().has_key
+        };
+        let secret = |name: &str| serde_json::json!([{ "SecretID": "x", "SecretName": name }]);
+        assert!(has_key(secret("careen.unlock-key.k3x9")));
+        assert!(!has_key(secret("their-key")), "it stays");
+        assert!(!has_key(Value::Null));
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::names;
 use careen_contract::label;
 use careen_planner::observed::Node;
 use careen_planner::rollout::{GoneNode, NodeResult, RolloutOutcome};
-use careen_planner::{NodeId, NodeRecord, NodeState, RolloutId, Spec, last_words};
+use careen_planner::{NodeId, NodeRecord, NodeState, RolloutId, Spec, Version, last_words};
 use serde::{Deserialize, Serialize};
 use shelf::{Record, Shelf};
 use std::collections::BTreeMap;
@@ -112,6 +112,16 @@ pub struct NewConfig {
     pub labels: BTreeMap<String, String>,
     /// Its data.
     pub data: Vec<u8>,
+}
+
+impl NewConfig {
+    /// As the swarm gives it back that created it then: for whoever plays a swarm.
+    pub fn stored(self, created: &str) -> ConfigObject {
+        let mut labels = self.labels;
+        labels.insert(label::FORMAT.to_owned(), names::FORMAT.to_owned());
+        let (id, created) = (self.name.clone(), created.to_owned());
+        ConfigObject { id, version: Version(1), created, labels, name: self.name, data: self.data }
+    }
 }
 
 /// The configs of a new record beside those of the history that are there, in the order in which they are to be created: the first

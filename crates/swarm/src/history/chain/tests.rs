@@ -4,7 +4,6 @@ use crate::history::tests::history;
 use crate::history::{half_written, superfluous, to_write};
 use careen_contract::id::hex;
 use careen_contract::label;
-use careen_planner::Version;
 use sha2::{Digest, Sha256};
 
 fn id(text: &str) -> RolloutId {
@@ -19,14 +18,7 @@ fn end(there: &mut Vec<ConfigObject>, name: &str) {
 fn end_large(there: &mut Vec<ConfigObject>, name: &str, results: usize) {
     let new = to_write(history(name, results), there).unwrap();
     let created = format!("2026-{:03}", there.len());
-    there.extend(new.into_iter().map(|new| ConfigObject {
-        id: new.name.clone(),
-        version: Version(1),
-        created: created.clone(),
-        labels: new.labels.into_iter().chain([(label::FORMAT.to_owned(), "1".to_owned())]).collect(),
-        name: new.name,
-        data: new.data,
-    }));
+    there.extend(new.into_iter().map(|new| new.stored(&created)));
 }
 
 /// As a careen wrote it that knew no hashes.
