@@ -116,7 +116,7 @@ fn nesting_has_an_end_that_is_told() {
     assert!(Document::parse(deep(DEEPEST).as_bytes()).is_ok());
     assert!(refused(deep(DEEPEST + 1).as_bytes()).ends_with("nested deeper than 100 levels"));
     // The parser itself has no depth at which it falls over.
-    let very = "[".repeat(200_000) + &"]".repeat(200_000);
+    let very = "[".repeat(20_000) + &"]".repeat(20_000);
     assert!(Document::parse(very.as_bytes()).is_err());
 }
 
