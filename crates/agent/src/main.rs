@@ -11,6 +11,7 @@
 mod boot;
 mod container;
 mod durable;
+mod edit;
 mod engine_process;
 mod engine_restart;
 mod expectation;
@@ -71,6 +72,10 @@ On the host:
   careen-agent uninstall [--dry-run] remove all that careen has on this host, or only say what that is
   careen-agent --version
 
+Payload helpers, for scripts:
+  careen-agent file --help           give a file its content, mode and owner, atomically
+  careen-agent json-merge --help     merge keys into a JSON file
+
 In an installer image (its ENTRYPOINT):
   careen-agent run [COMMAND [ARGS...]]
 ";
@@ -100,6 +105,8 @@ fn main() -> ExitCode {
         [errand::ASKED, rest @ ..] => container::asked(rest).into(),
         ["uninstall"] => done(uninstall::by_hand(false)),
         ["uninstall", "--dry-run"] => done(uninstall::by_hand(true)),
+        ["file", ..] => edit::file(&args[1..]).into(),
+        ["json-merge", ..] => edit::json_merge(&args[1..]).into(),
         ["gate"] => done(container::wait_as_a_gate().map(|()| 0)),
         ["helper", ..] => done(help_in(&words[1..])),
         ["resume"] => done(resume::run(Path::new(layout::ROOT)).map(|()| 0)),

@@ -11,7 +11,7 @@ use strum::{Display, VariantArray};
 
 pub use crate::value::Expected;
 
-/// The search path of a command on the host.
+/// The search path of programs on the host; a command has the directory of careen-agent in front of it.
 pub const COMMAND_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// How long a command may take to end after it was asked to, unless `CAREEN_STOP_GRACE_PERIOD` says otherwise.
@@ -356,6 +356,9 @@ pub struct CommandContext<'a> {
     pub expects_restart: &'a str,
     /// `CAREEN_RESULT`: a file in which a command may leave a result.
     pub result: &'a str,
+    /// The directory of the agent's binary on the host, in front of `PATH`: a command finds the helpers of the careen that runs
+    /// it, on a host where careen was never before too, and whatever lies in /usr/local/sbin.
+    pub agent: &'a str,
 }
 
 /// The environment of a command on the host: the container's own (as `-e` and the image set it), less what describes
@@ -379,7 +382,7 @@ pub fn command_environment(
     set(variable::RESTART_ENGINE, context.restart_engine);
     set(variable::EXPECTS_RESTART, context.expects_restart);
     set(variable::RESULT, context.result);
-    set("PATH", COMMAND_PATH);
+    set("PATH", &format!("{}:{COMMAND_PATH}", context.agent));
     set("HOME", "/root");
     env.entry("DEBIAN_FRONTEND".to_owned()).or_insert_with(|| "noninteractive".to_owned());
     env
@@ -558,11 +561,17 @@ mod tests {
             restart_engine: "/var/lib/careen/t/restart-engine",
             expects_restart: "/var/lib/careen/t/expects-restart",
             result: "/var/lib/careen/t/result",
+            agent: "/var/lib/careen/bin/1",
         };
         let result = command_environment(&container, &context);
         assert_eq!(result["HTTP_PROXY"], "http://proxy");
         assert_eq!(result["CAREEN_NODE_NAME"], "host1");
-        assert_eq!((result["HOME"].as_str(), result["PATH"].as_str()), ("/root", COMMAND_PATH));
+        assert_eq!(result["HOME"], "/root");
+        assert_eq!(
+            result["PATH"],
+            format!("/var/lib/careen/bin/1:{COMMAND_PATH}"),
+            "careen-agent is found first"
+        );
         assert_eq!(result["DEBIAN_FRONTEND"], "noninteractive");
         assert!(!result.contains_key("HOSTNAME"));
 

@@ -408,6 +408,8 @@ impl Creation<'_> {
         let restart_engine = directory.file(file::RESTART_ENGINE);
         let expects_restart = directory.file(file::EXPECTS_RESTART);
         let result = directory.file(file::RESULT);
+        let binary = layout::binary(&self.supervisor.exec_base, &self.supervisor.sha256);
+        let agent = binary.parent().unwrap_or(Path::new("/")).display().to_string();
         let context = CommandContext {
             run: &self.request.settings.run,
             transaction: &self.place.id,
@@ -421,6 +423,7 @@ impl Creation<'_> {
             restart_engine: &restart_engine.display().to_string(),
             expects_restart: &expects_restart.display().to_string(),
             result: &result.display().to_string(),
+            agent: &agent,
         };
         command_environment(&self.request.environment, &context)
     }

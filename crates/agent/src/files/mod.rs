@@ -10,6 +10,7 @@ mod faults;
 #[cfg(feature = "fault-points")]
 mod unsynced;
 
+pub mod at;
 mod file;
 
 pub use file::{File, OpenOptions};

@@ -37,7 +37,7 @@ fn a_command_gets_the_contracts_environment_and_the_operators() {
     let host = host();
     let image = host.image(&[File::script(
         "check",
-        "#!/bin/sh\nenv -0 | sort -z | tr '\\0' '\\n'; pwd; ls -d $CAREEN_STATE $CAREEN_SECRETS\n",
+        "#!/bin/sh\nenv -0 | sort -z | tr '\\0' '\\n'; pwd; ls -d $CAREEN_STATE $CAREEN_SECRETS; careen-agent file --help\n",
     )]);
     let ran = host
         .run(&image)
@@ -50,6 +50,8 @@ fn a_command_gets_the_contracts_environment_and_the_operators() {
     let (text, id) = (ran.text(), ran.transaction());
     let node_id = host.must("docker info -f '{{.Swarm.NodeID}}'");
     let role = host.role().to_string();
+    let binary = host.must("dirname $(readlink /usr/local/sbin/careen-agent)");
+    let binary = binary.trim();
     for line in [
         "CAREEN_RUN=tuesday night",
         "HTTP_PROXY=http://proxy:3128",
@@ -57,7 +59,8 @@ fn a_command_gets_the_contracts_environment_and_the_operators() {
         "CAREEN_ATTEMPT=1",
         "CAREEN_COMMAND=check",
         "HOME=/root",
-        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        &format!("PATH={binary}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+        "  --check              change nothing; exit with 2 if something would change",
         "CAREEN_STATE=/var/lib/careen/state",
         "/var/lib/careen/state",
         &format!("CAREEN_TRANSACTION={id}"),
@@ -73,6 +76,21 @@ fn a_command_gets_the_contracts_environment_and_the_operators() {
 
     let ran = host.run(&image).env("DEBIAN_FRONTEND", "readline").command(&["check"]).go().expect(0);
     assert_contains(&ran.text(), "DEBIAN_FRONTEND=readline\n");
+}
+
+#[test]
+fn a_payload_finds_the_helpers_on_a_host_where_the_link_is_somebody_elses() {
+    let host = host();
+    host.must(
+        "rm -f /usr/local/sbin/careen-agent; printf '#!/bin/sh\\nexit 77\\n' > /usr/local/sbin/careen-agent",
+    );
+    let image = host.script("#!/bin/sh\nset -eu\ncareen-agent file --content new /run/careen-test-file\ncat /run/careen-test-file\n");
+    let ran = host.run(&image).go();
+    host.must("rm -f /usr/local/sbin/careen-agent /run/careen-test-file");
+    let text = ran.expect(0).text();
+    assert!(text.ends_with("new"), "{text}");
+    host.run(&image).go().expect(0);
+    host.must("rm -f /run/careen-test-file; careen-agent --version");
 }
 
 #[test]

@@ -58,6 +58,12 @@ impl Image {
     /// Builds an image of a directory.
     #[track_caller]
     pub fn build_context(node: &Node, dockerfile: &str, context: &Path, name: &str) -> Self {
+        Self::build_with(node, dockerfile, context, name, &[])
+    }
+
+    /// As [`build_context`](Self::build_context), with options of `docker build`.
+    #[track_caller]
+    pub fn build_with(node: &Node, dockerfile: &str, context: &Path, name: &str, options: &[&str]) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let dockerfiles = tempfile::tempdir().expect("a directory for the Dockerfile");
         let path = dockerfiles.path().join(format!("Dockerfile.{}", NUMBER.fetch_add(1, Ordering::Relaxed)));
@@ -65,8 +71,8 @@ impl Image {
         fs::write(&path, dockerfile).expect("the Dockerfile is written");
         let (path, context) = (path.display().to_string(), context.display().to_string());
         // The old builder: BuildKit is a plugin that Debian's docker.io does not bring.
-        let mut command =
-            node.api().without_limit().command(["build", "-q", "-t", name, "-f", &path, &context]);
+        let words = [&["build", "-q", "-t", name, "-f", &path][..], options, &[context.as_str()]].concat();
+        let mut command = node.api().without_limit().command(words);
         let output = command.env("DOCKER_BUILDKIT", "0").output().expect("docker is installed");
         assert!(output.status.success(), "docker build: {}", String::from_utf8_lossy(&output.stderr));
         Self { name: name.to_owned() }
