@@ -199,13 +199,11 @@ fn drifts(directory: &Path, notes: &mut Vec<String>) -> Result<Vec<DriftFact>, U
 
 fn drift_in(path: &Path, notes: &mut Vec<String>) -> DriftFact {
     let read = files::read(path).map_err(|error| error.to_string());
-    read.and_then(|bytes| drift(&bytes).map_err(|error| chain(&error))).unwrap_or_else(
-        |why| {
-            notes.push(format!("{}: {why}", path.display()));
-            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            DriftFact { name, state: "unreadable".to_owned(), ..DriftFact::default() }
-        },
-    )
+    read.and_then(|bytes| drift(&bytes).map_err(|error| chain(&error))).unwrap_or_else(|why| {
+        notes.push(format!("{}: {why}", path.display()));
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        DriftFact { name, state: "unreadable".to_owned(), ..DriftFact::default() }
+    })
 }
 
 #[cfg(test)]
