@@ -12,6 +12,9 @@ pub const EXEC_CANDIDATES: [&str; 4] = [ROOT, "/usr/local/lib/careen", "/opt/car
 /// Secrets of running transactions: a tmpfs on every current distribution, and checked to be one.
 pub const SECRETS: &str = "/run/careen/secrets";
 
+/// Below [`ROOT`]: one file for each enforcement that an agent keeps up here, with how the host stands to it.
+pub const ENFORCE: &str = "enforce";
+
 /// What careen keeps in memory on a host: a tmpfs, as the directories below it.
 pub const RUN: &str = "/run/careen";
 

@@ -119,7 +119,8 @@ pub fn sweep(keep: Keep) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// `careen-agent facts`: what this host is made of, and whether it wants a reboot or its engine a restart, as JSON.
+/// `careen-agent facts`: what this host is made of, whether it wants a reboot or its engine a restart, and what it says to `careen
+/// facts`, as JSON.
 pub fn facts() -> anyhow::Result<()> {
     let engine = careen_engine::Engine::connect();
     let facts = crate::facts::collect(engine.as_ref().ok(), &BTreeSet::new(), None);
@@ -130,6 +131,7 @@ pub fn facts() -> anyhow::Result<()> {
         "engine_restart": restart::engine_restart_wanted(&needs.engine),
         "engine_removed": restart::removed_programs(&needs.engine),
         "notes": needs.notes,
+        "host": crate::facts::tell(),
     });
     println!("{}", serde_json::to_string(&answer)?);
     Ok(())

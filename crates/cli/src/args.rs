@@ -1,7 +1,9 @@
 //! The command line. What the flags mean for a rollout is in [`crate::spec`].
 
+mod facts;
 mod uninstall;
 
+pub use facts::FactsArgs;
 pub use uninstall::UninstallArgs;
 
 use crate::duration::{self, InvalidDuration};
@@ -88,6 +90,8 @@ pub enum Command {
     Inspect(InspectArgs),
     /// Ask hosts a question, all at once, and show what each answers; changes nothing
     Ask(AskArgs),
+    /// Show what each host is made of and how it stands, as it says itself; changes nothing
+    Facts(FactsArgs),
     /// Show what exactly blocks, and what to do next
     Why {
         /// This node alone, by id or host name

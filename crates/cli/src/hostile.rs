@@ -2,8 +2,10 @@
 //! them does anything to a terminal, grows without an end, or quotes a command that does something else when it is typed.
 
 use crate::backend::{EndedNode, Summary};
+use crate::fleet::Told;
 use crate::left::left_behind;
 use crate::render::answers::Answers;
+use crate::render::facts::{FactsPart, FleetFacts};
 use crate::render::history::HistoryList;
 use crate::render::listed::Listed;
 use crate::render::plan_page::{self, Planned};
@@ -192,13 +194,45 @@ fn pages() -> Vec<(&'static str, String)> {
     let (roll, _) = Roll::call(&observed, &spec, false, Duration::ZERO).unwrap();
     let swarm = InSwarm { nodes: hosts().to_vec(), ..InSwarm::default() };
     let uninstalled = Uninstalled { dry_run: true, roll: &roll, swarm: &swarm, last: true };
+    let told = hostile_facts(&observed, &spec);
     vec![
         ("plan", shown(&|page| plan_page::page(&planned, page))),
         ("status", shown(&|page| status::page(&standing, &spec, page))),
         ("why", shown(&|page| why::page(&standing, &blocked, page))),
         ("left", shown(&|page| left::page(&left, page))),
         ("uninstall", shown(&|page| uninstalled.text(page))),
+        ("facts", told),
     ]
+}
+
+/// What `careen facts` shows of hosts that say such things.
+fn hostile_facts(observed: &Observed, spec: &Spec) -> String {
+    let words = "\u{1b}[2J\r\n$ careen abort ".repeat(30);
+    let result = serde_json::json!({
+        "schema": 1,
+        "os": { "id": words, "version_id": words, "name": words },
+        "kernel": { "running": words },
+        "pending": { "manager": words, "packages": 3, "security": 1, "names": [{ "name": words, "security": true }] },
+        "reboot": { "needed": true, "why": [words] },
+        "room": [{ "paths": [words], "bytes": 100, "bytes_free": 1 }],
+        "last_run": { "rollout": words, "transaction": words, "command": words, "outcome": words, "exit": 1 },
+        "drift": [{ "name": words, "state": words }],
+        "unknown": { "clock": words },
+        "notes": [words],
+    });
+    let (mut roll, _) = Roll::call(observed, spec, false, Duration::ZERO).unwrap();
+    for node in &observed.nodes {
+        let (result, notes) = (Some(result.clone()), Vec::new());
+        let answer = Answer::Answered { exit: 0, why: None, result, notes, lines: 0 };
+        roll.hear(Heard::Said { task: "t".into(), node: node.id.clone(), answer }, Duration::ZERO);
+    }
+    let told = Told::of(&roll);
+    let hosts = told.hosts(&roll);
+    let mut page = Page::new(false);
+    for part in [FactsPart::All, FactsPart::Skew, FactsPart::Behind] {
+        FleetFacts { inquiry: &spec.id, all: &hosts, shown: &hosts, part }.text(&mut page);
+    }
+    page.into_text()
 }
 
 #[test]

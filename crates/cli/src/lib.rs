@@ -13,7 +13,7 @@
 //! - [`view`]: where a rollout stands; [`left`]: what rollouts that do not go on have left
 //! - [`follow`]: what an onlooker is told while it goes on
 //! - [`render`]: all that is shown, as text and as JSON; [`console`]: the terminal
-//! - [`filter`]: which rollouts are listed
+//! - [`filter`]: which rollouts are listed; [`fleet`], [`host_filter`]: what hosts say of themselves, and which of them are shown
 //! - [`past`]: how long the same work took before; [`known`]: what is known of rollouts; [`flags`]: how one was asked for
 //! - [`named`]: which node or rollout is meant
 //! - [`parity`]: which nodes ended with other versions than the first one
@@ -39,10 +39,12 @@ pub mod exit;
 pub mod file;
 pub mod filter;
 pub mod flags;
+pub mod fleet;
 pub mod follow;
 pub mod given;
 pub mod hold;
 pub mod host;
+pub mod host_filter;
 mod image;
 pub mod known;
 pub mod left;

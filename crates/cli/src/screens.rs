@@ -28,9 +28,12 @@
 //! past ID done|with-failures FROM TO       a rollout that is over, with a record; `ended` lines behind it (STAGE may be `in-sync`) are its nodes
 //! script TEXT                              the script that was its payload
 //! by-hand alter|remove ID                  somebody lays hand on a record
-//! show uninstall|plan [--verbose] [COLUMNS]|status|why [NODE]|live COLUMNS|history [--verify]|show ID [NODE]|ls [FLAGS]|inspect ID, each
+//! answer NODE STATUS JSON                 what a host said that was asked; `each-answer STATUS JSON`: every other one that can
+//! show uninstall|facts [FLAGS] [COLUMNS]|plan [--verbose] [COLUMNS]|status|why [NODE]|live COLUMNS|history [--verify]|show ID [NODE]|ls [FLAGS]|inspect ID, each
 //!      also with --format json
 //! ```
+
+mod asked;
 
 use crate::args::{Cli, Command};
 use crate::backend::{EndedNode, Summary};
@@ -41,7 +44,6 @@ use crate::render::listed::Listed;
 use crate::render::plan_page::Planned;
 use crate::render::record::{Inspected, Recorded};
 use crate::render::text::Page;
-use crate::render::uninstall::{InSwarm, Uninstalled};
 use crate::render::{Screen, failure, live, status, why, words};
 use crate::testing::{agent, cluster, manager, service, spec, task, worker};
 use crate::view::{NodeStanding, Standing, look};
@@ -50,14 +52,13 @@ use careen_contract::answer::Answer;
 use careen_contract::report::HostPhase;
 use careen_contract::{label, object};
 use careen_planner::estimate::Took;
-use careen_planner::inquiry::{Heard, Roll};
 use careen_planner::observed::{
     AgentReport, Availability, Mode, Mount, MountKind, Node, NodeOutcome, NodeStatus, Printed, Reachability,
     Said, Task,
 };
 use careen_planner::on_hold::{self, HoldPolicy};
 use careen_planner::plan::plan_with;
-use careen_planner::probe::{Probe, Probed};
+use careen_planner::probe::Probe;
 use careen_planner::rollout::{Ask, Control, NodeResult};
 use careen_planner::state::NodeRecord;
 use careen_planner::{Hold, NodeId, NodeState, Observed, RolloutId, Spec, Watch};
@@ -158,6 +159,7 @@ impl Scene {
             "by-hand" => self.by_hand(first, behind),
             "took" => self.took(first, behind),
             "answer" => self.answer(first, behind),
+            "each-answer" => self.each_answers(rest),
             "show" => self.shows.push(rest.to_owned()),
             _ => panic!("'{what} {rest}' is no line of a scene"),
         }
@@ -422,32 +424,6 @@ impl Scene {
         standing.with_ages(&self.ages)
     }
 
-    /// `answer w1 2 {"packages":3}`: its status, and what its check left.
-    fn answer(&mut self, node: &str, rest: &str) {
-        let (exit, result) = rest.split_once(' ').map_or((rest, None), |(exit, json)| (exit, Some(json)));
-        let result = result.map(|json| serde_json::from_str(json).unwrap());
-        let exit = exit.parse().unwrap();
-        self.answers.push((id(node), Answer::Answered { exit, why: None, result, notes: vec![], lines: 0 }));
-    }
-
-    fn probe(&self) -> Option<Probe> {
-        let asked = |roll: Roll| {
-            Probe(roll.asked().iter().map(|asked| (asked.node.clone(), Probed::of(asked))).collect())
-        };
-        (!self.answers.is_empty()).then(|| asked(self.roll()))
-    }
-
-    /// What hosts answered.
-    fn roll(&self) -> Roll {
-        let limit = Duration::from_secs(60);
-        let (mut roll, _) = Roll::call(&self.observed, &self.spec, false, limit).unwrap();
-        for (node, answer) in self.answers.clone() {
-            roll.hear(Heard::Said { task: node.0.clone(), node, answer }, Duration::ZERO);
-        }
-        roll.tick(limit);
-        roll
-    }
-
     fn screens(&self) -> String {
         let screens: Vec<String> = self.shows.iter().map(|show| self.screen(show)).collect();
         screens.join("\n")
@@ -472,17 +448,15 @@ impl Scene {
                 why::page(&standing, &nodes, &mut page);
             }
             "history" | "show" | "ls" | "inspect" => self.of_records(what, about, &mut page),
-            "uninstall" => {
-                let configs = [object::ENGINE_RESTART, object::LOCK].map(str::to_owned).into();
-                let swarm = InSwarm { configs, nodes: vec!["n1".to_owned()], kept: 6, ..InSwarm::default() };
-                Uninstalled { dry_run: true, roll: &self.roll(), swarm: &swarm, last: true }.text(&mut page);
-            }
+            "uninstall" => self.uninstall(&mut page),
+            "facts" => self.facts(about, &mut page),
             "live" => return self.live(about.parse().unwrap()),
             _ => panic!("'{show}' shows nothing"),
         }
         let columns = |word: &str| word.parse::<usize>().is_ok();
-        let typed: Vec<&str> = show.split(' ').filter(|word| what != "plan" || !columns(word)).collect();
-        let on = about.split(' ').find(|word| columns(word)).filter(|_| what == "plan");
+        let has_columns = matches!(what, "plan" | "facts");
+        let typed: Vec<&str> = show.split(' ').filter(|word| !has_columns || !columns(word)).collect();
+        let on = about.split(' ').find(|word| columns(word)).filter(|_| has_columns);
         let on = on.map(|columns| format!("on {columns} columns\n")).unwrap_or_default();
         format!("{on}$ careen {}\n{}", typed.join(" "), page.into_text())
     }
@@ -582,6 +556,7 @@ fn the_samples_of_the_documents_are_parts_of_the_screens() {
             "$ careen history",
             "$ careen show",
             "$ careen ls",
+            "$ careen facts",
         ]
         .iter()
         .any(|it| sample.starts_with(it))

@@ -108,6 +108,110 @@ fn hosts_are_asked_and_who_does_not_answer_is_named_with_the_reason() {
     assert_eq!(sim.0.borrow().ended_inquiries, 4);
 }
 
+fn facts(more: serde_json::Value) -> serde_json::Value {
+    let mut facts = serde_json::json!({
+        "schema": 1,
+        "at": 1_795_399_200,
+        "os": { "id": "debian", "version_id": "12", "name": "Debian GNU/Linux 12 (bookworm)" },
+        "kernel": { "running": "6.1.0-40-amd64", "installed": "6.1.0-40-amd64" },
+        "reboot": { "needed": false, "since": null, "why": [] },
+        "drift": [],
+    });
+    facts.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    facts
+}
+
+#[test]
+fn every_host_says_its_facts_and_who_does_not_is_named_with_the_reason() {
+    let sim = swarm(2);
+    let behind = serde_json::json!({
+        "pending": { "manager": "apt", "packages": 2, "security": 1, "lists_at": 1_795_300_000,
+            "names": [{ "name": "openssl", "to": "2", "security": true }, { "name": "vim", "to": "3" }] },
+        "reboot": { "needed": true, "since": 1_795_140_000, "why": ["kernel 6.1.0-41-amd64 is installed"] },
+        "certificate": { "begins": 0, "ends": 1_795_399_200 + 86_400 * 30 },
+    });
+    sim.0.borrow_mut().heard = vec![
+        (1, answers("m1", 0, facts(serde_json::json!({})))),
+        (1, answers("w1", 0, facts(behind))),
+        (1, answers("w2", 0, facts(serde_json::json!({ "kernel": { "running": "6.1.0-37-amd64" } })))),
+    ];
+    assert_eq!(exit(sim.call("facts")), 0, "{}{}", sim.out(), sim.err());
+    let out = sim.out();
+    assert!(out.starts_with("NODE  SYSTEM     KERNEL"), "{out}");
+    assert!(out.contains("reboot   w1: kernel 6.1.0-41-amd64 is installed\n"), "{out}");
+    assert!(
+        out.ends_with("3 of 3 hosts answered; 1 wants a reboot; 2 packages wait, 1 for security\n"),
+        "{out}"
+    );
+    let shared = sim.0.borrow();
+    assert_eq!(shared.inquiry.as_ref().unwrap().errand, careen_contract::errand::Errand::Facts);
+    assert_eq!((shared.ended_inquiries, shared.spec.is_none()), (1, true), "there is no rollout");
+    drop(shared);
+
+    assert_eq!(exit(sim.call("facts -q --filter reboot=yes")), 0);
+    assert_eq!(sim.out(), "w1\n");
+    assert_eq!(exit(sim.call("facts --skew --format json")), 0);
+    let skew = &json(&sim)["skew"][1];
+    assert_eq!((&skew["of"], &skew["versions"][0]["version"]), (&"kernel".into(), &"6.1.0-40-amd64".into()));
+    assert_eq!(skew["versions"][1]["nodes"][0]["hostname"], "w2");
+    assert_eq!(exit(sim.call("facts --behind")), 0);
+    assert!(sim.out().contains("    for security: openssl\n    vim\n"), "{}", sim.out());
+
+    sim.0.borrow_mut().world.nodes[2].availability = Availability::Drain;
+    sim.0.borrow_mut().heard.pop();
+    assert_eq!(exit(sim.call("facts")), 3, "a host that says nothing counts, whatever is shown");
+    assert!(sim.out().contains("\nw2  unreachable: drained\n"), "{}", sim.out());
+    assert_eq!(exit(sim.call("facts -q --filter name=m1")), 3);
+    assert_eq!(exit(sim.call("facts w1 --format json")), 0);
+    let inquiry = sim.0.borrow_mut().inquiry.take().unwrap();
+    assert_eq!(inquiry.placement.constraints, ["node.id==w1"]);
+    let hosts = &json(&sim)["hosts"];
+    assert_eq!((hosts.as_array().map(Vec::len), &hosts[0]["certificate_days_left"]), (Some(1), &30.into()));
+    let unknown = sim.call("facts nobody").unwrap_err();
+    assert_eq!(unknown.exit().code(), 2, "{unknown}");
+}
+
+#[test]
+fn every_field_of_the_facts_is_documented() {
+    use careen_contract::facts::{
+        Distribution, DriftFact, FileSystemRoom, HostFacts, LastRun, PendingPackage, PendingPackages,
+        VersionPair,
+    };
+    let package =
+        PendingPackage { from: Some("1".into()), to: Some("2".into()), ..PendingPackage::default() };
+    let whole = HostFacts {
+        os: Some(Distribution::default()),
+        kernel: Some(VersionPair::default()),
+        pending: Some(PendingPackages { names: vec![package], ..PendingPackages::default() }),
+        reboot: Some(Default::default()),
+        room: Some(vec![FileSystemRoom::default()]),
+        clock: Some(Default::default()),
+        certificate: Some(Default::default()),
+        last_run: Some(LastRun::default()),
+        drift: Some(vec![DriftFact::default()]),
+        ..HostFacts::default()
+    };
+    let sim = swarm(1);
+    let said = serde_json::to_value(HostFacts { schema: 1, ..whole }).unwrap();
+    sim.0.borrow_mut().heard = vec![(1, answers("m1", 0, said.clone())), (1, answers("w1", 0, said))];
+    assert_eq!(exit(sim.call("facts --skew --format json")), 0, "{}{}", sim.out(), sim.err());
+    let document = include_str!("../../../docs/cli.md");
+    let section = document.split("\n### facts").nth(1).unwrap().split("\n### ").next().unwrap();
+    let mut values = vec![json(&sim)];
+    while let Some(value) = values.pop() {
+        match value {
+            serde_json::Value::Array(all) => values.extend(all),
+            serde_json::Value::Object(fields) => {
+                for (key, value) in fields {
+                    assert!(section.contains(&format!("`{key}`")), "{key} is not documented");
+                    values.push(value);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
 #[test]
 fn a_plan_that_asks_hosts_says_what_each_has_to_do_and_who_could_not_be_asked() {
     let sim = swarm(2);

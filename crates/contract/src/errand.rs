@@ -1,4 +1,4 @@
-//! What an inquiry comes to a host for: to run a payload's command there, or to uninstall careen. The words with which such an agent
+//! What an inquiry comes to a host for: to run a payload's command there, to uninstall careen, or to hear what the host is. The words with which such an agent
 //! is started, both ways, and what a host says of what careen has there.
 
 use serde::{Deserialize, Serialize};
@@ -7,6 +7,7 @@ use serde_json::Value;
 /// How an agent is told that it is asked for something else than a payload's command.
 pub const ASKED: &str = "asked";
 
+const FACTS: &str = "facts";
 const UNINSTALL: &str = "uninstall";
 const DRY_RUN: &str = "--dry-run";
 
@@ -25,6 +26,8 @@ pub enum Errand {
         /// Only to say what that is.
         dry_run: bool,
     },
+    /// To say what the host is ([`crate::facts::HostFacts`]). Changes nothing there.
+    Facts,
 }
 
 impl Errand {
@@ -32,6 +35,7 @@ impl Errand {
     pub fn words(self) -> Option<Vec<&'static str>> {
         match self {
             Self::Command => None,
+            Self::Facts => Some(vec![FACTS]),
             Self::Uninstall { dry_run: false } => Some(vec![UNINSTALL]),
             Self::Uninstall { dry_run: true } => Some(vec![UNINSTALL, DRY_RUN]),
         }
@@ -40,6 +44,7 @@ impl Errand {
     /// What these words ask for; `None` when they are not understood.
     pub fn of_words(words: &[&str]) -> Option<Self> {
         match words {
+            [FACTS] => Some(Self::Facts),
             [UNINSTALL] => Some(Self::Uninstall { dry_run: false }),
             [UNINSTALL, DRY_RUN] => Some(Self::Uninstall { dry_run: true }),
             _ => None,
@@ -95,11 +100,19 @@ mod tests {
 
     #[test]
     fn what_is_asked_for_is_read_as_it_is_written() {
-        for errand in [Errand::Uninstall { dry_run: false }, Errand::Uninstall { dry_run: true }] {
+        for errand in
+            [Errand::Facts, Errand::Uninstall { dry_run: false }, Errand::Uninstall { dry_run: true }]
+        {
             assert_eq!(Errand::of_words(&errand.words().unwrap()), Some(errand));
         }
         assert_eq!(Errand::Command.words(), None);
-        for other in [&[][..], &["uninstall", "now"], &["--dry-run"], &["uninstall", "--dry-run", "x"]] {
+        for other in [
+            &[][..],
+            &["uninstall", "now"],
+            &["facts", "now"],
+            &["--dry-run"],
+            &["uninstall", "--dry-run", "x"],
+        ] {
             assert_eq!(Errand::of_words(other), None, "{other:?}");
         }
     }

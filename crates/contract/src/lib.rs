@@ -12,6 +12,7 @@ pub mod command;
 pub mod entry;
 pub mod errand;
 pub mod exit;
+pub mod facts;
 pub mod id;
 pub mod label;
 pub mod object;

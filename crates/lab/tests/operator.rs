@@ -480,6 +480,70 @@ fn how_a_rollout_ended_is_the_exit_code() {
     scene.assert_nothing_is_left();
 }
 
+#[test]
+fn hosts_say_what_they_are_made_of_and_who_cannot_be_asked_is_named() {
+    let scene = scene("-one", 1, 1, 5);
+    let image = scene.image.as_str();
+    let facts = |flags: &[&str]| scene.careen(&[&["facts", "--image", image], flags].concat());
+    assert_eq!(scene.run(&["--", "plain"]).status, 0);
+    scene.sh("n2", "mkdir -p /var/lib/careen/enforce; echo linux-image > /run/reboot-required.pkgs; touch /run/reboot-required");
+    scene.sh("n2", r#"echo '{"name":"sysctl","state":"failing"}' > /var/lib/careen/enforce/sysctl.json"#);
+    let before =
+        scene.sh("n2", "find /var/lib/apt /var/cache/apt /var/lib/careen -printf '%p %T@ %s\n' | sort");
+
+    let told = facts(&["--format", "json"]);
+    assert_eq!(told.status, 0, "{told:?}");
+    let told: Value = serde_json::from_str(&told.stdout).expect("JSON");
+    assert_eq!((&told["answered"], &told["asked"]), (&2.into(), &2.into()), "{told}");
+    let host = &told["hosts"][1]["facts"];
+    assert_eq!(host["os"]["id"], "debian", "{host}");
+    assert_eq!(host["kernel"]["running"], scene.word("n2", "uname -r"), "{host}");
+    let engine = scene.word("n2", "docker version -f '{{.Server.Version}}'");
+    assert_eq!(
+        (&host["engine"]["running"], &host["engine"]["installed"]),
+        (&engine.as_str().into(), &engine.as_str().into())
+    );
+    assert_eq!(
+        (&host["engine_restart"]["needed"], &host["reboot"]["needed"]),
+        (&false.into(), &true.into()),
+        "{host}"
+    );
+    assert!(
+        host["reboot"]["since"].is_u64() && host["reboot"]["why"][0].to_string().contains("linux-image"),
+        "{host}"
+    );
+    assert!(host["room"][0]["bytes_free"].as_u64() > Some(0), "{host}");
+    assert!(host["clock"]["in_sync"].is_boolean(), "{host}");
+    // Swarm gives certificates for 90 days.
+    let days = told["hosts"][1]["certificate_days_left"].as_i64().expect("days");
+    assert!((80..=90).contains(&days), "{told}");
+    assert_eq!(
+        (&host["last_run"]["command"], &host["last_run"]["exit"]),
+        (&"install".into(), &0.into()),
+        "{host}"
+    );
+    assert_eq!(host["drift"][0]["state"], "failing", "{host}");
+    // A lab's image may have no lists; then that is said.
+    assert!(host["pending"].is_object() != host["unknown"]["pending"].is_string(), "{host}");
+    let on_the_host: Value = serde_json::from_str(&scene.sh("n2", "careen-agent facts")).expect("JSON");
+    assert_eq!(on_the_host["host"]["certificate"], host["certificate"]);
+
+    let after =
+        scene.sh("n2", "find /var/lib/apt /var/cache/apt /var/lib/careen -printf '%p %T@ %s\n' | sort");
+    assert_eq!(before, after, "nothing is fetched, and nothing is left");
+    assert_eq!(facts(&["-q", "--filter", "drift=yes"]).stdout.lines().count(), 1);
+    let skew = facts(&["--skew"]);
+    assert!(skew.status == 0 && skew.stdout.contains("containerd"), "{skew:?}");
+
+    scene.sh("n1", "docker node update --availability drain n2");
+    let partly = facts(&[]);
+    assert!(partly.status == 3 && partly.stdout.contains("n2  unreachable: drained"), "{partly:?}");
+    assert_eq!(facts(&["n1"]).status, 0);
+    scene.sh("n1", "docker node update --availability active n2");
+    scene.sh("n2", "rm -r /var/lib/careen/enforce /run/reboot-required /run/reboot-required.pkgs");
+    scene.assert_nothing_is_left();
+}
+
 /// What careen can have on a host, as far as it is there.
 const ON_A_HOST: &str = "ls -d /var/lib/careen /run/careen /usr/local/sbin/careen-agent /usr/local/lib/careen /opt/careen \
                          /root/.careen /etc/systemd/system/careen-resume.service 2>/dev/null; docker volume ls -q --filter \

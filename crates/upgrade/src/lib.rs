@@ -7,6 +7,7 @@
 //! - [`change`]: what a package manager says that it would do
 //! - [`apt`]: apt's words for that, and the pins that keep packages where they are; [`dpkg`]: what is installed
 //! - [`dnf`], [`zypper`], [`apk`]: the words of the others
+//! - [`manager`]: which of them a host has; [`waits`]: what waits there by the lists as they are, with nothing fetched
 //! - [`judge`]: whether it may be done, and whether a restart is to be expected
 //! - [`plan`]: what `prepare` decided, for `install` to keep to
 //! - [`room`]: whether there is room for it
@@ -19,6 +20,7 @@ pub mod dnf;
 pub mod dpkg;
 pub mod engine;
 pub mod judge;
+pub mod manager;
 pub mod names;
 pub mod options;
 pub mod plan;
@@ -26,4 +28,5 @@ pub mod report;
 pub mod room;
 pub mod run;
 pub mod touches;
+pub mod waits;
 pub mod zypper;

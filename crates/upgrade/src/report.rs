@@ -35,8 +35,8 @@ pub fn pending(simulation: &Simulation, engine: &Engine) -> Pending {
     }
 }
 
-/// Debian's archive says so in its label, Ubuntu's in its suite.
-fn is_security(change: &Change) -> bool {
+/// Whether a security archive has it: Debian's says so in its label, Ubuntu's in its suite.
+pub fn is_security(change: &Change) -> bool {
     change.origin.to_lowercase().contains("security")
 }
 

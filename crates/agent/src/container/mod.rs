@@ -7,6 +7,7 @@
 mod binary;
 mod create;
 mod entry;
+mod errand;
 mod follow;
 mod help;
 mod host;
@@ -17,12 +18,11 @@ mod printer;
 mod rollout;
 mod secrets;
 mod terminal;
-mod uninstall;
 mod unusable;
 
+pub use errand::asked;
 pub use follow::ask_to_stop;
 pub use printer::Printer;
-pub use uninstall::asked;
 
 use crate::payload::Source;
 use crate::say::say;

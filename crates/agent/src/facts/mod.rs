@@ -5,11 +5,16 @@
 //! must never stand in its way.
 
 mod engine;
+mod last_run;
 mod packages;
+mod pending;
 mod restart_needs;
+mod told;
+mod unknown;
 
 pub use engine::plain_containers;
 pub use restart_needs::observe as observe_restart_needs;
+pub use told::tell;
 
 use crate::files;
 use careen_engine::Engine;

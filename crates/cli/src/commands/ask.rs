@@ -71,6 +71,17 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         }
     }
 
+    /// An image with an agent that is asked for something else than a payload's command: careen's own, or the one that is named.
+    pub(super) fn careens_image(&mut self, image: Option<&str>) -> Result<String, Failure> {
+        let (name, image) = self.pinned(image)?;
+        let agent = ["/careen-agent".to_owned()];
+        let look = self.backend.look_into(&image, &agent)?;
+        match look.and_then(|look| unfit(name, look)) {
+            Some(why) => Err(Failure::CannotAsk { why: Box::new(why) }),
+            None => Ok(image),
+        }
+    }
+
     /// What is kept drained is its operator's: Swarm places tasks on a node that is active.
     pub(super) fn may_activate(
         &mut self,

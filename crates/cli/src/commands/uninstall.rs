@@ -2,7 +2,6 @@
 //! knows of them stays until they have agreed.
 
 use super::Session;
-use super::run::unfit;
 use crate::args::UninstallArgs;
 use crate::backend::{Backend, BackendError};
 use crate::console::Console;
@@ -28,7 +27,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         }
         let observed = self.backend.observe(None)?;
         may_uninstall(&observed).map_err(cannot)?;
-        let image = self.image_to_uninstall_with(args)?;
+        let image = self.careens_image(args.image.as_deref())?;
         let found = self.ask_hosts(&image, args, &observed, true)?;
         if self.console.interrupted() {
             return Err(Failure::Declined);
@@ -56,16 +55,6 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
             return Ok(Exit::FailedNodes);
         }
         Ok(if removed.left.is_empty() { exit_of(&roll) } else { Exit::Other })
-    }
-
-    fn image_to_uninstall_with(&mut self, args: &UninstallArgs) -> Result<String, Failure> {
-        let (name, image) = self.pinned(args.image.as_deref())?;
-        let agent = ["/careen-agent".to_owned()];
-        let look = self.backend.look_into(&image, &agent)?;
-        match look.and_then(|look| unfit(name, look)) {
-            Some(why) => Err(Failure::CannotAsk { why: Box::new(why) }),
-            None => Ok(image),
-        }
     }
 
     fn ask_hosts(

@@ -184,15 +184,22 @@ struct HostJson<'a> {
     notes: Vec<String>,
 }
 
+/// How it stands with a host, in a word for programs, and why it has no status of the command's own.
+pub(super) fn state(asked: &Asked) -> (&'static str, Option<String>) {
+    match &asked.reply {
+        Reply::Awaited { why } => ("awaited", Some(why.clone())),
+        Reply::Unreachable(why) => ("unreachable", Some(unreachable(why))),
+        Reply::Answered { answer: Answer::Refused { why, .. }, .. } => ("refused", Some(why.clone())),
+        Reply::Answered { answer: Answer::Answered { why, .. }, .. } => ("answered", why.clone()),
+    }
+}
+
 fn host(asked: &Asked) -> HostJson<'_> {
-    let (state, why, exit) = match &asked.reply {
-        Reply::Awaited { why } => ("awaited", Some(why.clone()), None),
-        Reply::Unreachable(why) => ("unreachable", Some(unreachable(why)), None),
-        Reply::Answered { answer: Answer::Refused { exit, why }, .. } => {
-            ("refused", Some(why.clone()), Some(*exit))
-        }
-        Reply::Answered { answer: Answer::Answered { exit, why, .. }, .. } => {
-            ("answered", why.clone(), Some(*exit))
+    let (state, why) = state(asked);
+    let exit = match &asked.reply {
+        Reply::Awaited { .. } | Reply::Unreachable(_) => None,
+        Reply::Answered { answer: Answer::Refused { exit, .. } | Answer::Answered { exit, .. }, .. } => {
+            Some(*exit)
         }
     };
     let lines = |to: PrintedTo| {

@@ -194,11 +194,17 @@ impl Page {
         }
     }
 
+    /// Whether these rows, as a table, are no wider than the terminal. Where there is none, anything has room.
+    pub fn has_room_for(&self, rows: &[Vec<Span>]) -> bool {
+        let Some(columns) = self.columns else { return true };
+        let widths = widths(rows);
+        let blanks = 2 * widths.len().saturating_sub(1);
+        widths.iter().sum::<usize>() + blanks <= columns
+    }
+
     /// Adds rows with columns of equal width, two blanks between them; the last column is as wide as it is.
     pub fn table(&mut self, rows: &[Vec<Span>]) {
-        let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-        let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(Span::width).max();
-        let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
+        let widths = widths(rows);
         for row in rows {
             let last = row.iter().rposition(|span| !span.text.is_empty());
             for (column, span) in row.iter().enumerate().take(last.map_or(0, |last| last + 1)) {
@@ -221,6 +227,13 @@ impl Page {
         let style = if self.colour && !span.text.is_empty() { span.look.style() } else { Style::new() };
         let _infallible = write!(self.text, "{style}{}{style:#}", span.text);
     }
+}
+
+/// How wide the columns of a table are.
+fn widths(rows: &[Vec<Span>]) -> Vec<usize> {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(Span::width).max();
+    (0..columns).map(|column| width(column).unwrap_or(0)).collect()
 }
 
 /// A line as lines of so many columns, broken between words; what follows the first stands below what the first says.

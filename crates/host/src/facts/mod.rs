@@ -3,20 +3,31 @@
 //! What is here: the schema of the facts, the parsers of the tools' output that they come from, the difference of two
 //! of them, and the decisions that hang on what is installed and what runs ([`restart`]). What is not: running the
 //! tools. A source that could not be asked is `None` and has a note, so 'unknown' is never taken for 'empty'.
+//!
+//! What a host says of itself beyond that when somebody asks (`careen facts`) is [`careen_contract::facts`]; here is what that is made of:
+//! [`validity`] of its certificate, [`ClockReading`], [`mod@room`], [`mod@need`], [`drift()`].
 
 mod apk;
+mod certificate;
+mod clock;
 mod diff;
 mod dpkg;
+mod drift;
 mod engine;
 mod kernel;
+pub mod need;
 mod os_release;
 mod packages;
 pub mod restart;
+pub mod room;
 mod rpm;
 
 pub use apk::parse_installed as parse_apk;
+pub use certificate::{InvalidCertificate, validity};
+pub use clock::ClockReading;
 pub use diff::{Change, EngineChange, EngineProgram, FactsDiff, Seen};
 pub use dpkg::{FORMAT as DPKG_FORMAT, parse as parse_dpkg};
+pub use drift::{InvalidDrift, drift};
 pub use engine::{EngineFacts, EngineVersions, version_of_containerd, version_of_dockerd, version_of_runc};
 pub use kernel::{is_newer as kernel_is_newer, newest_installed as newest_kernel};
 pub use os_release::Os;

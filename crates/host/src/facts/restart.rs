@@ -21,6 +21,13 @@ pub struct RebootSigns {
     pub newest_kernel: Option<String>,
 }
 
+impl RebootSigns {
+    /// Whether a newer kernel than the running one is installed.
+    pub fn wants_newer_kernel(&self) -> bool {
+        newer_kernel(self).is_some()
+    }
+}
+
 /// `/run/reboot-required`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Marker {
@@ -85,14 +92,19 @@ const NEEDS_RESTARTING_YES: &str = "Reboot is required";
 /// Decides whether a reboot is wanted. `since` is when the transaction began, by the host's clock: an older marker is
 /// somebody else's. `granted` are the reasons, in words, for which this transaction has rebooted the host already.
 pub fn reboot_wanted(signs: &RebootSigns, since: Timestamp, granted: &[String]) -> RebootWish {
-    let reasons = [marker(signs, since), newer_kernel(signs), needs_restarting(signs), zypper(signs)];
     let (granted, new): (Vec<_>, Vec<_>) =
-        reasons.into_iter().flatten().partition(|reason| granted.contains(&reason.to_string()));
+        reboot_reasons(signs, since).into_iter().partition(|reason| granted.contains(&reason.to_string()));
     match (new.into_iter().next(), granted.into_iter().next()) {
         (Some(reason), _) => RebootWish::Wanted { reason },
         (None, Some(reason)) => RebootWish::Survived { reason },
         (None, None) => RebootWish::None,
     }
+}
+
+/// All reasons for a reboot, that which says most first.
+pub fn reboot_reasons(signs: &RebootSigns, since: Timestamp) -> Vec<RebootReason> {
+    let reasons = [marker(signs, since), newer_kernel(signs), needs_restarting(signs), zypper(signs)];
+    reasons.into_iter().flatten().collect()
 }
 
 fn marker(signs: &RebootSigns, since: Timestamp) -> Option<RebootReason> {

@@ -2,7 +2,6 @@
 
 use super::apt::{self, Apt};
 use super::fail::{Fail, file};
-use super::host::Manager;
 use super::work::Work;
 use super::{coming, engine, say, space, touches};
 use crate::apt::Sizes;
@@ -10,6 +9,7 @@ use crate::change::Simulation;
 use crate::dpkg::{Package, State, names_in};
 use crate::engine::Engine;
 use crate::judge::{Restart, expect_restart, judge};
+use crate::manager::Manager;
 use crate::options::Options;
 use crate::plan::Plan;
 use crate::report;

@@ -1,45 +1,14 @@
-//! Which package manager a host has.
+//! Which package manager this host has, and whether it can change anything.
 
 use super::fail::{Fail, file};
 use super::tool;
+use crate::manager::Manager;
 use nix::sys::statvfs::{FsFlags, statvfs};
 use std::path::Path;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Manager {
-    /// Debian and Ubuntu.
-    Apt,
-    /// Fedora, Red Hat and their relatives.
-    Dnf,
-    /// SUSE.
-    Zypper,
-    /// Alpine.
-    Apk,
-}
-
-impl Manager {
-    /// The host's own. An rpm host may have apt-get, too, but no dpkg that manages it.
-    pub fn find() -> Result<Self, Fail> {
-        let all = [
-            (Self::Apt, "/usr/bin/apt-get", "/var/lib/dpkg/status"),
-            (Self::Zypper, "/usr/bin/zypper", "/usr/bin/rpm"),
-            (Self::Dnf, "/usr/bin/dnf", "/usr/bin/rpm"),
-            (Self::Apk, "/sbin/apk", "/lib/apk/db/installed"),
-        ];
-        let found = all
-            .into_iter()
-            .find(|(_, program, other)| Path::new(program).exists() && Path::new(other).exists());
-        found.map(|(manager, ..)| manager).ok_or(Fail::NoManager)
-    }
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Apt => "apt",
-            Self::Dnf => "dnf",
-            Self::Zypper => "zypper",
-            Self::Apk => "apk",
-        }
-    }
+/// The host's own package manager.
+pub fn manager() -> Result<Manager, Fail> {
+    Manager::among(|path| Path::new(path).exists()).ok_or(Fail::NoManager)
 }
 
 /// Refuses a host whose `/usr` cannot be written to: its system comes as an image. Debian's securing manual has apt mount it for

@@ -13,9 +13,9 @@ mod tool;
 mod touches;
 mod work;
 
+use crate::manager::Manager;
 use crate::options::Options;
 use fail::Fail;
-use host::Manager;
 use std::process::ExitCode;
 
 /// What every failure ends with; nothing that means something else to careen.
@@ -48,7 +48,7 @@ pub fn command(name: &str, args: Vec<String>) -> ExitCode {
 
 fn carry_out(name: &str, args: Vec<String>) -> Result<u8, Fail> {
     let options = Options::parse(args)?;
-    let manager = Manager::find()?;
+    let manager = host::manager()?;
     if matches!(name, "prepare" | "install") {
         host::check_that_packages_can_change(manager)?;
     }

@@ -2,11 +2,11 @@
 
 use super::commands::{answer, expect};
 use super::fail::Fail;
-use super::host::Manager;
 use super::{coming, say, tool, touches};
 use crate::change::Simulation;
 use crate::engine::Engine;
 use crate::judge::{expect_restart, judge};
+use crate::manager::Manager;
 use crate::options::Options;
 use crate::{apk, dnf, names, report, zypper};
 use careen_contract::payload::DRIFT;

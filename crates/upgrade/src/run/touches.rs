@@ -1,9 +1,9 @@
 //! What the installed packages bring, as the package manager knows it.
 
 use super::fail::{Fail, file};
-use super::host::Manager;
 use super::{say, tool};
 use crate::engine::Engine;
+use crate::manager::Manager;
 use crate::touches::{Touching, is_of_interest, note, of_apk, of_dpkg, of_rpm, rpm_format};
 use std::fs;
 
