@@ -3,6 +3,7 @@
 //! Requests carry the engine's own API version (from `/_ping`), capped at what this code was written against.
 
 mod answer;
+mod archive;
 mod bell;
 mod elements;
 mod error;
@@ -10,11 +11,13 @@ pub mod frames;
 mod meaning;
 mod path;
 mod registry;
+pub mod tar;
 pub mod transport;
 
 pub use answer::{
     Cluster, Config, ConfigSpec, Container, ContainerConfig, Info, RemoteManager, SwarmInfo, Version,
 };
+pub use archive::FileInContainer;
 pub use bell::{Bell, Ringer};
 pub use error::EngineError;
 pub use meaning::{Meaning, says_no_such_image};
@@ -166,17 +169,6 @@ impl Engine {
     pub fn last_words_of_task(&self, id: &str, limit: Duration) -> Result<String, EngineError> {
         let path = ApiPath::logs(Source::Task(id), LAST_WORDS);
         self.get_bytes_within(&path, limit).map(|frames| frames::text(&frames))
-    }
-
-    /// Whether a container has something at this path. It need not have been started.
-    pub fn has_path(&self, container: &str, path: &str) -> Result<bool, EngineError> {
-        let path = ApiPath::archive(container, path);
-        let answer = self.agent.head(self.url(&path)).call();
-        match self.bytes(format!("HEAD {path}"), answer) {
-            Ok(_) => Ok(true),
-            Err(error) if error.is_not_found() => Ok(false),
-            Err(error) => Err(error),
-        }
     }
 
     /// Makes sure that there is a volume of this name; one that is there stays as it is.

@@ -9,6 +9,7 @@ mod host_log;
 mod list;
 mod local;
 mod logs;
+mod payload_manifest;
 mod probe;
 mod restore;
 mod run;
