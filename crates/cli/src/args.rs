@@ -1,7 +1,11 @@
 //! The command line. What the flags mean for a rollout is in [`crate::spec`].
 
+mod check;
+mod trial;
 mod uninstall;
 
+pub use check::CheckArgs;
+pub use trial::TryArgs;
 pub use uninstall::UninstallArgs;
 
 use crate::duration::{self, InvalidDuration};
@@ -86,6 +90,10 @@ pub enum Command {
     Inspect(InspectArgs),
     /// Ask hosts a question, all at once, and show what each answers; changes nothing
     Ask(AskArgs),
+    /// Ask every host whether it is as the payload wants it; changes nothing
+    Check(CheckArgs),
+    /// Run a payload's command on the host of the asked engine, for its author; needs no swarm
+    Try(TryArgs),
     /// Show what exactly blocks, and what to do next
     Why {
         /// This node alone, by id or host name

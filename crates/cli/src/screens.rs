@@ -27,9 +27,13 @@
 //! past ID done|with-failures FROM TO       a rollout that is over, with a record; `ended` lines behind it are its nodes
 //! script TEXT                              the script that was its payload
 //! by-hand alter|remove ID                  somebody lays hand on a record
-//! show uninstall|plan [--verbose] [COLUMNS]|status|why [NODE]|live COLUMNS|history [--verify]|show ID [NODE]|ls [FLAGS]|inspect ID, each
+//! answer NODE STATUS [JSON]                what a host that was asked answered, and left as its result
+//! says NODE N LINE                         so many lines that it printed
+//! show check [--diff]|uninstall|plan [--verbose] [COLUMNS]|status|why [NODE]|live COLUMNS|history [--verify]|show ID [NODE]|ls [FLAGS]|inspect ID, each
 //!      also with --format json
 //! ```
+
+mod asked;
 
 use crate::args::{Cli, Command};
 use crate::backend::{EndedNode, Summary};
@@ -45,18 +49,17 @@ use crate::render::{Screen, failure, live, status, why, words};
 use crate::testing::{agent, cluster, manager, service, spec, task, worker};
 use crate::view::{NodeStanding, Standing, look};
 use crate::{filter, known, past};
-use careen_contract::answer::Answer;
 use careen_contract::report::HostPhase;
 use careen_contract::{label, object};
 use careen_planner::estimate::Took;
-use careen_planner::inquiry::{Heard, Roll};
+use careen_planner::inquiry::Heard;
 use careen_planner::observed::{
     AgentReport, Availability, Mode, Mount, MountKind, Node, NodeOutcome, NodeStatus, Printed, Reachability,
     Said, Task,
 };
 use careen_planner::on_hold::{self, HoldPolicy};
 use careen_planner::plan::plan_with;
-use careen_planner::probe::{Probe, Probed};
+use careen_planner::probe::Probe;
 use careen_planner::rollout::{Ask, Control, NodeResult};
 use careen_planner::state::NodeRecord;
 use careen_planner::{Hold, NodeId, NodeState, Observed, RolloutId, Spec, Version, Watch};
@@ -75,7 +78,7 @@ struct Scene {
     last: Option<Summary>,
     past: Vec<Took>,
     /// What hosts said that were asked; nobody was when there is nothing.
-    answers: Vec<(NodeId, Answer)>,
+    answers: Vec<Heard>,
     shows: Vec<String>,
     /// A record that is not written yet, and when it will be.
     draft: Option<(History, String)>,
@@ -152,6 +155,7 @@ impl Scene {
             "by-hand" => self.by_hand(first, behind),
             "took" => self.took(first, behind),
             "answer" => self.answer(first, behind),
+            "says" => self.says(first, behind),
             "show" => self.shows.push(rest.to_owned()),
             _ => panic!("'{what} {rest}' is no line of a scene"),
         }
@@ -421,32 +425,6 @@ impl Scene {
         standing.with_ages(&self.ages)
     }
 
-    /// `answer w1 2 {"packages":3}`: its status, and what its check left.
-    fn answer(&mut self, node: &str, rest: &str) {
-        let (exit, result) = rest.split_once(' ').map_or((rest, None), |(exit, json)| (exit, Some(json)));
-        let result = result.map(|json| serde_json::from_str(json).unwrap());
-        let exit = exit.parse().unwrap();
-        self.answers.push((id(node), Answer::Answered { exit, why: None, result, notes: vec![], lines: 0 }));
-    }
-
-    fn probe(&self) -> Option<Probe> {
-        let asked = |roll: Roll| {
-            Probe(roll.asked().iter().map(|asked| (asked.node.clone(), Probed::of(asked))).collect())
-        };
-        (!self.answers.is_empty()).then(|| asked(self.roll()))
-    }
-
-    /// What hosts answered.
-    fn roll(&self) -> Roll {
-        let limit = Duration::from_secs(60);
-        let (mut roll, _) = Roll::call(&self.observed, &self.spec, false, limit).unwrap();
-        for (node, answer) in self.answers.clone() {
-            roll.hear(Heard::Said { task: node.0.clone(), node, answer }, Duration::ZERO);
-        }
-        roll.tick(limit);
-        roll
-    }
-
     fn screens(&self) -> String {
         let screens: Vec<String> = self.shows.iter().map(|show| self.screen(show)).collect();
         screens.join("\n")
@@ -457,6 +435,7 @@ impl Scene {
         let (what, about) = show.split_once(' ').unwrap_or((show, ""));
         match what {
             "plan" => self.plan(about, &mut page),
+            "check" => self.check(about, &mut page),
             "status" if self.observed.rollout.is_none() => status::idle(self.last.as_ref(), &mut page),
             "status" => {
                 let standing = self.standing();
@@ -581,6 +560,7 @@ fn the_samples_of_the_documents_are_parts_of_the_screens() {
             "$ careen history",
             "$ careen show",
             "$ careen ls",
+            "$ careen check",
         ]
         .iter()
         .any(|it| sample.starts_with(it))

@@ -48,7 +48,9 @@ pub struct OwnedPath(String);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidManifest {
     /// A name.
-    #[error("a name is 1 to {LONGEST_NAME} of a-z, 0-9 and '-', and begins and ends with a letter or a digit")]
+    #[error(
+        "a name is 1 to {LONGEST_NAME} of a-z, 0-9 and '-', and begins and ends with a letter or a digit"
+    )]
     Name,
     /// A path that is relative.
     #[error("a path begins with '/': it is the host's")]
@@ -181,7 +183,8 @@ mod tests {
 
     #[test]
     fn a_path_is_written_in_one_way_alone() {
-        for good in ["/etc/sysctl.d/90-careen.conf", "/etc/a/", "/a", "/etc/.hidden", "/etc/a b", "/etc/..a"] {
+        for good in ["/etc/sysctl.d/90-careen.conf", "/etc/a/", "/a", "/etc/.hidden", "/etc/a b", "/etc/..a"]
+        {
             let path = OwnedPath::parse(good).unwrap();
             assert_eq!((path.as_str(), path.is_directory()), (good, good.ends_with('/')));
         }

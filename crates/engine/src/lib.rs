@@ -158,6 +158,31 @@ impl Engine {
         self.post::<Waited>(&ApiPath::wait_container(id), &Value::Null).map(|waited| waited.status_code)
     }
 
+    /// What a container has ended with; `None` while it has not.
+    pub fn ended(&self, id: &str) -> Result<Option<u8>, EngineError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Inspected {
+            state: State,
+        }
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct State {
+            status: String,
+            exit_code: i64,
+        }
+        let Inspected { state } = self.get(&ApiPath::container(id))?;
+        let is_over = matches!(state.status.as_str(), "exited" | "dead");
+        Ok(is_over.then(|| u8::try_from(state.exit_code).unwrap_or(u8::MAX)))
+    }
+
+    /// Sends a signal to a container's first process.
+    pub fn kill_container(&self, id: &str, signal: &str) -> Result<(), EngineError> {
+        let path = ApiPath::kill_container(id, signal);
+        let answer = self.agent.post(self.url(&path)).send_empty();
+        self.text(format!("POST {path}"), answer).map(drop)
+    }
+
     /// The last lines that a container without a terminal wrote, both streams together.
     pub fn last_words(&self, id: &str) -> Result<String, EngineError> {
         let path = ApiPath::logs(Source::Container(id), LAST_WORDS);

@@ -2,6 +2,7 @@
 //! is not known here.
 
 mod ask;
+mod check;
 mod elsewhere;
 mod follow;
 mod history;
@@ -57,6 +58,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
             Command::Ls(args) => self.list(args),
             Command::Inspect(args) => self.inspect(args),
             Command::Ask(args) => self.inquire(args),
+            Command::Check(args) => self.check(args),
             Command::Pause => self.pause(),
             Command::Resume(args) => self.resume(args),
             Command::Retry(args) => self.retry(args),
@@ -65,7 +67,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
             Command::Restore(args) => self.restore(args),
             Command::Uninstall(args) => self.uninstall(args),
             // They need no swarm, so they are answered before there is one.
-            Command::Completion { .. } | Command::Image(_) => Ok(Exit::Done),
+            Command::Completion { .. } | Command::Image(_) | Command::Try(_) => Ok(Exit::Done),
         }
     }
 

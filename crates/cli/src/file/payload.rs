@@ -52,8 +52,10 @@ pub fn of_content(path: &Path, content: Vec<u8>) -> Result<Option<PayloadManifes
     if content.len() > LONGEST_MANIFEST {
         return Err(too_long(path()));
     }
-    let text = String::from_utf8(content)
-        .map_err(|error| UnusableFile::Unreadable { path: path(), source: io::Error::other(error.utf8_error()) })?;
+    let text = String::from_utf8(content).map_err(|error| UnusableFile::Unreadable {
+        path: path(),
+        source: io::Error::other(error.utf8_error()),
+    })?;
     of_text(&text).map_err(|located| UnusableFile::InPayload { path: path(), located })
 }
 
@@ -207,7 +209,10 @@ interval: 30m
             ("", "1:1: there is nothing in the file"),
             ("name\n", "1:1: a file is made of lines 'KEY: VALUE'"),
             ("nmae: a\n", "1:1: unknown key 'nmae': did you mean 'name'?"),
-            ("name: a\ncolour: red\n", "2:1: unknown key 'colour'; there are name, owns, idempotent, interval"),
+            (
+                "name: a\ncolour: red\n",
+                "2:1: unknown key 'colour'; there are name, owns, idempotent, interval",
+            ),
             ("name: A\n", "1:7: 'name': a name is 1 to 24 of a-z"),
             ("name: [a]\n", "1:7: 'name' wants a text, and here is a list"),
             ("name: a\nname: b\n", "2:1: the key 'name' is there already, in line 1"),

@@ -4,7 +4,7 @@
 //! - [`results`]: what `plan`, `status`, `why` and `image push` answer; [`events`]: what is said while something is done;
 //!   [`notes`]: lines for people alone, and questions; [`failure`]: a command that failed
 //! - [`status`], [`status_json`], [`plan_page`] (with what is at risk, and the waves), [`why`], [`left`], [`controller`]: the pages and the JSON behind those
-//! - [`answers`]: what hosts answer to `ask`; [`uninstall`]: what careen has on them
+//! - [`answers`]: what hosts answer to `ask`; [`checked`]: and to `check`; [`trial`]: what a payload does that is tried; [`uninstall`]: what careen has on them
 //! - [`history`], [`record`], [`listed`]: what is remembered of rollouts that are over
 //! - [`mod@parity`]: who ended with other versions than the first one
 //! - [`live`]: the picture of a rollout that goes on
@@ -14,6 +14,7 @@
 //! Everything here but [`print()`] and [`live::Canvas`] is pure.
 
 pub mod answers;
+pub mod checked;
 pub mod controller;
 pub mod events;
 pub mod failure;
@@ -36,6 +37,7 @@ pub mod status_json;
 pub mod step;
 pub mod text;
 mod time;
+pub mod trial;
 pub mod uninstall;
 pub mod why;
 pub mod words;
