@@ -43,12 +43,12 @@ fn has_a_check(directory: &Path) -> Result<(), Failure> {
 /// The same of an image.
 fn no_check(failure: Failure) -> Failure {
     let Failure::CannotAsk { why } = failure else { return failure };
-    match *why {
-        PlanRefusal::ImageLacks { image, files } if files.iter().all(|file| is_check(file)) => {
-            Failure::NoCheck { payload: image }
-        }
-        why => Failure::CannotAsk { why: Box::new(why) },
+    if let PlanRefusal::ImageLacks { image, files } = &*why
+        && files.iter().all(|file| is_check(file))
+    {
+        return Failure::NoCheck { payload: image.clone() };
     }
+    Failure::CannotAsk { why }
 }
 
 fn is_check(file: &str) -> bool {

@@ -35,10 +35,13 @@ pub fn beside(directory: &Path) -> Result<Option<PayloadManifest>, UnusableFile>
 
 /// One byte more than it may have, so that a longer one is seen; nothing where there is nothing.
 fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    match std::fs::metadata(path) {
-        Ok(metadata) if !metadata.is_file() => return Err(io::Error::other("it is no regular file")),
+    let metadata = match std::fs::metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        known => drop(known?),
+        known => known?,
+    };
+    // Whoever opens a pipe may wait for ever.
+    if !metadata.is_file() {
+        return Err(io::Error::other("it is no regular file"));
     }
     let mut content = Vec::new();
     let limit = LONGEST_MANIFEST as u64 + 1;
