@@ -198,3 +198,62 @@ fn host(asked: &Asked) -> CheckedJson<'_> {
         notes: notes(asked),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{spec, worker};
+    use careen_planner::inquiry::{Heard, Line};
+    use careen_planner::{NodeId, Observed};
+    use std::time::Duration;
+
+    fn asked(hosts: usize, exits: &[u8], lines: usize) -> Roll {
+        let names: Vec<String> = (10..10 + hosts).map(|n| format!("w{n}")).collect();
+        let nodes = names.iter().map(|name| worker(name)).collect();
+        let observed = Observed { nodes, ..Observed::default() };
+        let limit = Duration::from_secs(60);
+        let (mut roll, _) = Roll::call(&observed, &spec(), false, limit).unwrap();
+        for (name, exit) in names.iter().zip(exits) {
+            let (task, node) = (name.clone(), NodeId(name.clone()));
+            for _ in 0..lines {
+                let line = Line { to: PrintedTo::Stdout, text: format!("of {name}") };
+                roll.hear(Heard::Line { task: task.clone(), node: node.clone(), line }, Duration::ZERO);
+            }
+            let answer =
+                Answer::Answered { exit: *exit, why: None, result: None, notes: Vec::new(), lines: 0 };
+            roll.hear(Heard::Said { task, node, answer }, Duration::ZERO);
+        }
+        roll.tick(limit);
+        roll
+    }
+
+    #[test]
+    fn a_host_that_drifts_decides_what_a_check_exits_with() {
+        for (exits, expected) in [
+            (&[0, 0][..], Exit::Done),
+            (&[0, 2], Exit::Drift),
+            (&[2, 1], Exit::Drift),
+            (&[2], Exit::Drift),
+            (&[0, 1], Exit::FailedNodes),
+            (&[0], Exit::FailedNodes),
+            (&[], Exit::FailedNodes),
+        ] {
+            assert_eq!(exit_of(&asked(2, exits, 0)), expected, "{exits:?}");
+        }
+    }
+
+    #[test]
+    fn however_many_hosts_say_something_a_page_ends() {
+        let roll = asked(14, &[2; 14], 150);
+        let mut page = Page::new(false);
+        CheckPage { inquiry: &spec().id, roll: &roll, diff: true }.text(&mut page);
+        let text = page.into_text();
+        assert_eq!(text.matches("    | of w").count(), LINES_OF_ALL);
+        assert!(text.contains("    | of w10\n    50 more lines: --format json has them\n"), "{text}");
+        assert!(
+            text.ends_with(
+                "\n\n4 more hosts say something: --node shows one of them, --format json has all\n"
+            )
+        );
+    }
+}
