@@ -3,7 +3,7 @@
 use crate::files::{self, File, OpenOptions};
 use anyhow::{Context, bail};
 use careen_contract::command::{CommandFile, HEAD_BYTES};
-use careen_contract::payload::{EntryKind, PayloadDigest};
+use careen_contract::payload::{EntryKind, PayloadDigest, check_name};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use sha2::{Digest, Sha256};
 use std::ffi::OsString;
@@ -62,8 +62,9 @@ impl Source {
             let entry = entry?;
             let is_command = files::metadata(entry.path())
                 .is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0);
-            if is_command {
-                names.push(entry.file_name().to_string_lossy().into_owned());
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if is_command && check_name(&name).is_ok() {
+                names.push(name);
             }
         }
         names.sort();
@@ -244,6 +245,9 @@ mod tests {
         fs::write(base.path().join("install"), b"#!/bin/sh\n").unwrap();
         fs::set_permissions(base.path().join("install"), fs::Permissions::from_mode(0o755)).unwrap();
         fs::write(base.path().join("README"), b"no command").unwrap();
+        fs::write(base.path().join("careen.yaml"), b"name: x\n").unwrap();
+        // As a checkout on a file system without modes has it.
+        fs::set_permissions(base.path().join("careen.yaml"), fs::Permissions::from_mode(0o755)).unwrap();
         std::os::unix::fs::symlink("install", base.path().join("upgrade")).unwrap();
         base
     }
@@ -264,7 +268,7 @@ mod tests {
         let target = tempfile::tempdir().unwrap();
         let copy = target.path().join("copy");
         let copied = Source::open(base.path()).unwrap().unwrap().copy_to(&copy).unwrap();
-        assert_eq!((copied.files, copied.bytes), (3, 28));
+        assert_eq!((copied.files, copied.bytes), (4, 36));
         assert_eq!(read_contents(&copy).unwrap(), copied);
         assert_eq!(read_contents(base.path()).unwrap().sha256, copied.sha256);
         fs::write(copy.join("data/deep/file"), b"contentz").unwrap();

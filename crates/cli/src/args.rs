@@ -1,9 +1,13 @@
 //! The command line. What the flags mean for a rollout is in [`crate::spec`].
 
+mod check;
 mod facts;
+mod trial;
 mod uninstall;
 
+pub use check::CheckArgs;
 pub use facts::FactsArgs;
+pub use trial::TryArgs;
 pub use uninstall::UninstallArgs;
 
 use crate::duration::{self, InvalidDuration};
@@ -92,6 +96,10 @@ pub enum Command {
     Ask(AskArgs),
     /// Show what each host is made of and how it stands, as it says itself; changes nothing
     Facts(FactsArgs),
+    /// Ask every host whether it is as the payload wants it; changes nothing
+    Check(CheckArgs),
+    /// Run a payload's command on the host of the asked engine, for its author; needs no swarm
+    Try(TryArgs),
     /// Show what exactly blocks, and what to do next
     Why {
         /// This node alone, by id or host name

@@ -6,7 +6,7 @@ use crate::connect::NoManager;
 use crate::parity::Parity;
 use crate::registry::CredentialsError;
 use careen_contract::chain;
-use careen_engine::Bell;
+use careen_engine::{Bell, FileInContainer};
 use careen_planner::cluster::Cluster;
 use careen_planner::inquiry::Roll;
 use careen_planner::needs::Platform;
@@ -71,6 +71,16 @@ pub trait Backend {
 
     /// Looks into an image, for these files. `None` when the asked engine does not have it: nothing is pulled.
     fn look_into(&mut self, _image: &str, _files: &[String]) -> Result<Option<ImageLook>, BackendError> {
+        Ok(None)
+    }
+
+    /// Reads a file of an image's, of so many bytes at most. `None` when the asked engine does not have the image: nothing is pulled.
+    fn read_in_image(
+        &mut self,
+        _image: &str,
+        _path: &str,
+        _most: usize,
+    ) -> Result<Option<FileInContainer>, BackendError> {
         Ok(None)
     }
 

@@ -11,6 +11,7 @@ use crate::known::NotRemembered;
 use crate::render::text::{first_of, short};
 use crate::target::NotPushed;
 use careen_contract::chain;
+use careen_engine::EngineError;
 use careen_planner::plan::PlanRefusal;
 use careen_planner::remains::CannotRestore;
 use careen_planner::uninstall::CannotUninstall;
@@ -82,6 +83,36 @@ pub enum Failure {
     /// A command that changes hosts is no question.
     #[error("'{command}' changes hosts, and a question must not; nothing was changed")]
     NoQuestion { command: String },
+    /// A payload that cannot tell drift.
+    #[error(
+        "{payload} has no command 'check', so nobody can tell whether a host drifts; nothing was changed"
+    )]
+    NoCheck { payload: String },
+    /// A payload that is tried without saying how.
+    #[error("{payload} has no command 'check'; {}; nothing was run", has(.commands))]
+    NothingToTry {
+        payload: String,
+        /// Those that it has.
+        commands: Vec<String>,
+    },
+    /// A payload that is tried is none, or has no such command.
+    #[error("{payload} {why}; nothing was run")]
+    CannotTry {
+        payload: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Nobody can be asked whether a command may change a host.
+    #[error(
+        "standard input is no terminal, so nobody can be asked whether to run '{command}'; nothing was run"
+    )]
+    NobodyToAskAboutTry { command: String },
+    /// The engine went away while a payload was tried.
+    #[error("the engine does not answer any more, and nobody knows how '{command}' ends")]
+    TryUnheard { command: String, source: EngineError },
+    /// The engine does not run what is tried.
+    #[error("the engine does not run the image {image}")]
+    NotTried { image: String, source: EngineError },
     /// Nobody can be asked that.
     #[error("{why}; nothing was changed")]
     CannotAsk { why: Box<PlanRefusal> },
@@ -155,7 +186,7 @@ pub enum Failure {
     Upgrade(InvalidOptions),
     /// careen's own image is not on the asked engine.
     #[error(
-        "this manager's engine does not have the image {image}, with which careen comes to the hosts; nothing was changed"
+        "the engine that is asked does not have the image {image}, with which careen comes to the hosts; nothing was changed"
     )]
     NoOwnImage { image: String },
     /// The rollout cannot be carried out as it is.
@@ -173,6 +204,15 @@ const fn word(kind: GivenKind) -> &'static str {
     match kind {
         GivenKind::Secret => "secret",
         GivenKind::Config => "config",
+    }
+}
+
+/// Which commands there are.
+fn has(commands: &[String]) -> String {
+    if commands.is_empty() {
+        "it has no command at all".to_owned()
+    } else {
+        format!("it has {}", some(commands))
     }
 }
 
@@ -221,6 +261,10 @@ impl Failure {
             | Self::NobodyToAskAboutThat
             | Self::NobodyToAskAboutNodes
             | Self::NoQuestion { .. }
+            | Self::NoCheck { .. }
+            | Self::NothingToTry { .. }
+            | Self::CannotTry { .. }
+            | Self::NobodyToAskAboutTry { .. }
             | Self::CannotAsk { .. }
             | Self::NoNode { .. }
             | Self::NamesNoNode { .. }
@@ -257,6 +301,8 @@ impl Failure {
             | Self::StillThere { .. }
             | Self::UpdateUnderWay { .. }
             | Self::NoOwnImage { .. }
+            | Self::TryUnheard { .. }
+            | Self::NotTried { .. }
             | Self::Pass(_)
             | Self::Output(_)
             | Self::Json(_) => Exit::Other,
@@ -294,6 +340,10 @@ impl Failure {
                 Some("say --yes, or leave --activate out: then those hosts are named")
             }
             Self::NoQuestion { .. } => Some("'careen run --image IMAGE' carries it out, node after node"),
+            Self::NoCheck { .. } => Some(WRITE_A_CHECK),
+            Self::NothingToTry { .. } => Some("say which one: careen try DIR COMMAND"),
+            Self::NobodyToAskAboutTry { .. } => Some("say --yes"),
+            Self::TryUnheard { .. } => Some("'careen-agent list' on the host shows whether it still runs"),
             Self::NobodyToAskAboutThat => Some("say --yes; 'careen status' shows what is left"),
             Self::CannotRestore { why, .. } => Some(next_of_restore(why)),
             Self::NotGivenBack => Some("'careen status' shows what is left"),
@@ -321,10 +371,14 @@ impl Failure {
             ),
             Self::NotPushed { source: NotPushed::Credentials(error), .. } => Some(error.next()),
             Self::Undeliverable(_) | Self::Given(_) | Self::NotPushed { .. } | Self::NotLoaded { .. } => None,
+            Self::CannotTry { .. } | Self::NotTried { .. } => None,
             Self::Refused | Self::Declined | Self::Pass(_) | Self::Output(_) | Self::Json(_) => None,
         }
     }
 }
+
+const WRITE_A_CHECK: &str = "a payload's 'check' ends with 0 in sync and with 2 on drift (docs/payload-contract.md); 'careen ask \
+                             --command NAME' asks with another command";
 
 const UPDATE_UNDER_WAY: &str = "'docker service inspect --pretty SERVICE' shows how far it is; when it is through, the same command goes \
                                 on where this one stopped";

@@ -21,10 +21,12 @@ pub enum Exit {
     Refused,
     /// No manager of a swarm could be asked.
     NoManager,
+    /// A payload's command was tried, and ended with this.
+    OfCommand(u8),
 }
 
 impl Exit {
-    /// Every code, for the documents and their test.
+    /// Every code of careen's own, for the documents and their test.
     pub const ALL: [Self; 8] = [
         Self::Done,
         Self::Other,
@@ -47,6 +49,7 @@ impl Exit {
             Self::Drift => 5,
             Self::Refused => 6,
             Self::NoManager => 7,
+            Self::OfCommand(status) => status,
         }
     }
 }

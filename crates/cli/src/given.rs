@@ -1,5 +1,6 @@
 //! What hosts are given besides the image: `--env`, `--secret`, `--config` in docker's own words. Pure.
 
+use careen_contract::payload_manifest::PayloadManifest;
 use careen_contract::settings::DEFAULT_PAYLOAD;
 use careen_contract::variable;
 use careen_planner::GivenFile;
@@ -168,6 +169,14 @@ pub fn environment<'a>(
     Ok(found.into_iter().map(|(name, value)| format!("{name}={value}")).collect())
 }
 
+/// Heeds what a payload says of itself. What the operator has said of the same counts for more.
+pub fn heed(environment: &mut Vec<String>, manifest: &PayloadManifest) {
+    let said = |name: &str| environment.iter().any(|one| one.split('=').next() == Some(name));
+    if manifest.idempotent && !said(variable::IDEMPOTENT) {
+        environment.push(format!("{}=1", variable::IDEMPOTENT));
+    }
+}
+
 fn variable(text: &str, own: impl Fn(&str) -> Option<String>) -> Result<(String, String), InvalidVariable> {
     let (name, value) = match text.split_once('=') {
         Some((name, value)) => (name, Some(value.to_owned())),
@@ -242,5 +251,18 @@ mod tests {
         assert!(environment([], &["CAREEN_OUTPUT_LIMIT=1MiB".to_owned()], own).is_ok());
         let error = environment([("vars", "A=1\nCAREEN_RUN=2")], &[], own).unwrap_err().to_string();
         assert!(error.starts_with("vars, line 2: CAREEN_RUN"), "{error}");
+    }
+
+    #[test]
+    fn an_idempotent_payload_may_be_run_again_unless_its_operator_says_no() {
+        let idempotent = PayloadManifest { idempotent: true, ..PayloadManifest::default() };
+        let heeded = |given: &[&str], manifest| {
+            let mut environment = given.iter().map(|one| (*one).to_owned()).collect();
+            heed(&mut environment, manifest);
+            environment.join(" ")
+        };
+        assert_eq!(heeded(&["A=1"], &idempotent), "A=1 CAREEN_IDEMPOTENT=1");
+        assert_eq!(heeded(&["CAREEN_IDEMPOTENT=0"], &idempotent), "CAREEN_IDEMPOTENT=0");
+        assert_eq!(heeded(&["A=1"], &PayloadManifest::default()), "A=1");
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::backend::ImageLook;
 use careen_contract::label;
-use careen_engine::{ApiPath, Engine, EngineError};
+use careen_engine::{ApiPath, Engine, EngineError, FileInContainer};
 use careen_planner::needs::Platform;
 use serde_json::{Value, json};
 
@@ -75,6 +75,24 @@ pub fn look_into(engine: &Engine, image: &str, files: &[String]) -> Result<Optio
     let missing = missing?;
     removed?;
     Ok(Some(ImageLook { id, protocol, leaves_engine, missing }))
+}
+
+/// A file of an image's, read in a container that never starts and is removed at once. `None` when the engine does not have the image.
+pub fn read(
+    engine: &Engine,
+    image: &str,
+    path: &str,
+    most: usize,
+) -> Result<Option<FileInContainer>, EngineError> {
+    if engine.find::<Value>(&ApiPath::image(image))?.is_none() {
+        return Ok(None);
+    }
+    let container = engine.create_container(&json!({ "Image": image, "Cmd": ["never"] }))?;
+    let read = engine.read_file(&container, path, most);
+    let removed = engine.remove_container(&container);
+    let read = read?;
+    removed?;
+    Ok(Some(read))
 }
 
 /// Whether an image is pinned to what only engines know it by: its id.

@@ -3,7 +3,7 @@
 //!
 //! - [`args`], [`duration`], [`phase_limit`], [`spec`]: flags, and the rollout that they describe; [`given`], [`delivery`]: what hosts get besides the
 //!   image; [`registry`], [`credential_helper`], [`push`]: credentials, and images on their way to a registry; [`carried`], [`load`]: the
-//!   image in the program
+//!   image in the program; [`trial`]: a payload that is tried on one host
 //! - [`complete`]: what may stand where somebody types
 //! - [`mod@file`]: a rollout in a file (`careen.yaml`)
 //! - [`plugin`], [`call`]: how docker calls careen, and the words of a call before they are read
@@ -62,6 +62,7 @@ pub mod spec;
 pub mod swarm;
 mod target;
 pub mod transport;
+pub mod trial;
 pub mod unlock;
 pub mod view;
 

@@ -14,7 +14,7 @@ use careen_cli::plugin::{self, Call, DockerFlags, socket};
 use careen_cli::registry::Credentials;
 use careen_cli::render::{failure, text};
 use careen_cli::swarm::SwarmBackend;
-use careen_cli::{carried, load, push};
+use careen_cli::{carried, load, push, trial};
 use clap::{CommandFactory, FromArgMatches};
 use std::ffi::OsString;
 use std::io::{ErrorKind, Write};
@@ -98,6 +98,9 @@ fn execute(cli: &Cli, docker: &DockerFlags, console: &mut Process) -> Result<Exi
             ImageCommand::Load => load::load(&engine, carried::ARCHIVE, cli.common.format, console),
             ImageCommand::Push(args) => push::push(&engine, &credentials, args, cli.common.format, console),
         };
+    }
+    if let Command::Try(args) = &cli.command {
+        return trial::try_payload(&connect::any_engine(&routes)?, args, cli.common.format, console);
     }
     let (backend, passed) = SwarmBackend::connect(Managers::new(routes))?;
     let mut backend = backend.with_credentials(credentials);

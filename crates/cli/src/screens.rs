@@ -28,8 +28,9 @@
 //! past ID done|with-failures FROM TO       a rollout that is over, with a record; `ended` lines behind it (STAGE may be `in-sync`) are its nodes
 //! script TEXT                              the script that was its payload
 //! by-hand alter|remove ID                  somebody lays hand on a record
-//! answer NODE STATUS JSON                 what a host said that was asked; `each-answer STATUS JSON`: every other one that can
-//! show uninstall|facts [FLAGS] [COLUMNS]|plan [--verbose] [COLUMNS]|status|why [NODE]|live COLUMNS|history [--verify]|show ID [NODE]|ls [FLAGS]|inspect ID, each
+//! answer NODE STATUS [JSON]                what a host that was asked answered, and left as its result; `each-answer STATUS JSON`: every other one that can
+//! says NODE N LINE                         so many lines that it printed
+//! show check [--diff]|uninstall|facts [FLAGS] [COLUMNS]|plan [--verbose] [COLUMNS]|status|why [NODE]|live COLUMNS|history [--verify]|show ID [NODE]|ls [FLAGS]|inspect ID, each
 //!      also with --format json
 //! ```
 
@@ -48,10 +49,10 @@ use crate::render::{Screen, failure, live, status, why, words};
 use crate::testing::{agent, cluster, manager, service, spec, task, worker};
 use crate::view::{NodeStanding, Standing, look};
 use crate::{filter, known, past};
-use careen_contract::answer::Answer;
 use careen_contract::report::HostPhase;
 use careen_contract::{label, object};
 use careen_planner::estimate::Took;
+use careen_planner::inquiry::Heard;
 use careen_planner::observed::{
     AgentReport, Availability, Mode, Mount, MountKind, Node, NodeOutcome, NodeStatus, Printed, Reachability,
     Said, Task,
@@ -77,7 +78,7 @@ struct Scene {
     last: Option<Summary>,
     past: Vec<Took>,
     /// What hosts said that were asked; nobody was when there is nothing.
-    answers: Vec<(NodeId, Answer)>,
+    answers: Vec<Heard>,
     shows: Vec<String>,
     /// A record that is not written yet, and when it will be.
     draft: Option<(History, String)>,
@@ -160,6 +161,7 @@ impl Scene {
             "took" => self.took(first, behind),
             "answer" => self.answer(first, behind),
             "each-answer" => self.each_answers(rest),
+            "says" => self.says(first, behind),
             "show" => self.shows.push(rest.to_owned()),
             _ => panic!("'{what} {rest}' is no line of a scene"),
         }
@@ -434,6 +436,7 @@ impl Scene {
         let (what, about) = show.split_once(' ').unwrap_or((show, ""));
         match what {
             "plan" => self.plan(about, &mut page),
+            "check" => self.check(about, &mut page),
             "status" if self.observed.rollout.is_none() => status::idle(self.last.as_ref(), &mut page),
             "status" => {
                 let standing = self.standing();
@@ -557,6 +560,7 @@ fn the_samples_of_the_documents_are_parts_of_the_screens() {
             "$ careen show",
             "$ careen ls",
             "$ careen facts",
+            "$ careen check",
         ]
         .iter()
         .any(|it| sample.starts_with(it))

@@ -64,6 +64,11 @@ pub fn of_question(args: &AskArgs, id: RolloutId, image: &str) -> Spec {
     }
 }
 
+/// The same with the payload of `upgrade`.
+pub fn of_question_about_upgrades(args: &AskArgs, id: RolloutId, image: &str) -> Spec {
+    Spec { payload: Some(UPGRADE_PAYLOAD.to_owned()), ..of_question(args, id, image) }
+}
+
 /// What the flags of `upgrade` tell its payload.
 pub fn words_of_upgrade(args: &UpgradeArgs) -> Result<Vec<String>, InvalidOptions> {
     let options = Options {

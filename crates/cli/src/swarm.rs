@@ -9,7 +9,7 @@ use crate::registry::Credentials;
 use crate::{image, known, log};
 use careen_contract::chain;
 use careen_contract::{label, object};
-use careen_engine::{ApiPath, Bell, Engine, EngineError, Meaning, RegistryAuth, Source};
+use careen_engine::{ApiPath, Bell, Engine, EngineError, FileInContainer, Meaning, RegistryAuth, Source};
 use careen_planner::cluster::ActError;
 use careen_planner::inquiry::Roll;
 use careen_planner::needs::Platform;
@@ -264,6 +264,15 @@ impl Backend for SwarmBackend {
 
     fn look_into(&mut self, image: &str, files: &[String]) -> Result<Option<ImageLook>, BackendError> {
         image::look_into(&self.engine, image, files).map_err(|error| from_engine(&error, &self.name))
+    }
+
+    fn read_in_image(
+        &mut self,
+        image: &str,
+        path: &str,
+        most: usize,
+    ) -> Result<Option<FileInContainer>, BackendError> {
+        image::read(&self.engine, image, path, most).map_err(|error| from_engine(&error, &self.name))
     }
 
     fn platforms(&mut self, image: &str) -> Result<Vec<Platform>, BackendError> {

@@ -16,6 +16,7 @@ use careen_sim::world::SimNode;
 use careen_swarm::{ControllerTask, Home, Seat};
 use simulated::{Shared, Sim};
 use std::cell::Cell;
+use std::os::unix::fs::PermissionsExt;
 use std::rc::Rc;
 
 /// A swarm of one manager and so many workers, on which nothing runs.
@@ -210,6 +211,106 @@ fn every_field_of_the_facts_is_documented() {
             _ => {}
         }
     }
+fn prints(node: &str, text: &str) -> Heard {
+    let line = Line { to: PrintedTo::Stdout, text: text.into() };
+    Heard::Line { task: format!("t-{node}"), node: NodeId(node.into()), line }
+}
+
+fn ends(node: &str, exit: u8) -> Heard {
+    let answer = Answer::Answered { exit, why: None, result: None, notes: Vec::new(), lines: 0 };
+    Heard::Said { task: format!("t-{node}"), node: NodeId(node.into()), answer }
+}
+
+#[test]
+fn a_check_says_of_every_host_whether_it_drifts_and_drift_wins() {
+    let sim = swarm(3);
+    sim.0.borrow_mut().world.nodes[3].availability = Availability::Drain;
+    let drift = [prints("m1", "-a"), prints("m1", "+b"), ends("m1", 2)];
+    let broken = [prints("w1", "E: no lock"), ends("w1", 1)];
+    let all = drift.into_iter().chain(broken).chain([ends("w2", 0)]);
+    sim.0.borrow_mut().heard = all.map(|heard| (1, heard)).collect();
+    assert_eq!(exit(sim.call("check --image update")), 5, "{}{}", sim.out(), sim.err());
+    let expected = "m1  drift\nw1  error: its check ended with 1: E: no lock\nw2  in sync\nw3  unreachable: drained\n\
+                    4 hosts: 1 in sync, 1 drift, 1 error, 1 unreachable\n  --diff shows what they say\n";
+    assert_eq!(sim.out(), expected);
+    assert_eq!(exit(sim.call("check --image update --diff --node m1")), 5);
+    let expected = "m1  drift\n1 host: 1 drift\n\nm1 says (drift):\n    | -a\n    | +b\n";
+    assert_eq!(sim.out(), expected);
+    assert_eq!(exit(sim.call("check --image update --node w1 --node w2")), 3, "a check that does not tell");
+    assert_eq!(exit(sim.call("check --image update --node w3")), 3, "a host that nobody can ask");
+    assert_eq!(exit(sim.call("check --image update --node w2")), 0);
+    assert_eq!(exit(sim.call("check --image update --node m1 --format json")), 5);
+    let json: serde_json::Value = serde_json::from_str(&sim.out()).unwrap();
+    let host = &json["hosts"][0];
+    assert_eq!(
+        (&json["totals"]["drift"], &host["state"], &host["exit"]),
+        (&1.into(), &"drift".into(), &2.into())
+    );
+    assert_eq!(host["stdout"], serde_json::json!(["-a", "+b"]));
+    let inquiry = sim.0.borrow_mut().inquiry.take().unwrap();
+    assert_eq!((inquiry.spec.command.as_str(), inquiry.spec.payload), ("check", None));
+    let drained: Vec<Availability> =
+        sim.0.borrow().world.nodes.iter().map(|node| node.availability).collect();
+    assert!(drained[..3].iter().all(|one| *one == Availability::Active), "nobody was drained: {drained:?}");
+    assert!(sim.0.borrow().spec.is_none(), "there is no rollout");
+    sim.0.borrow_mut().heard = vec![(1, ends("m1", 0))];
+    assert_eq!(exit(sim.call("check --upgrade --node m1 -- --security-only")), 0, "{}", sim.err());
+    let inquiry = sim.0.borrow_mut().inquiry.take().unwrap();
+    assert_eq!(
+        (inquiry.spec.payload.as_deref(), inquiry.spec.image.as_str()),
+        (Some("/upgrade"), "sha256:11")
+    );
+    assert_eq!(inquiry.spec.args, ["--security-only"]);
+}
+
+#[test]
+fn a_payload_without_a_check_is_told_before_anybody_is_asked() {
+    let sim = swarm(1);
+    let has = vec!["/careen-agent", "/install/install"];
+    sim.0.borrow_mut().images.insert("update@sha256:00".to_owned(), has);
+    let error = sim.call("check --image update").unwrap_err();
+    assert_eq!(
+        (error.exit().code(), error.to_string().starts_with("update has no command 'check'")),
+        (2, true)
+    );
+    let payload = tempfile::tempdir().unwrap();
+    let install = payload.path().join("install");
+    std::fs::write(&install, "true\n").unwrap();
+    std::fs::set_permissions(&install, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let error = sim.call(&format!("check --dir {}", payload.path().display())).unwrap_err();
+    assert!(error.to_string().contains("has no command 'check', so nobody can tell"), "{error}");
+    assert!(sim.0.borrow().inquiry.is_none(), "nobody was asked");
+}
+
+#[test]
+fn what_a_payload_says_of_itself_counts_for_a_rollout() {
+    let sim = swarm(1);
+    let idempotent = |sim: &Sim, words: &str| {
+        assert_eq!(exit(sim.call(words)), 0, "{}{}", sim.out(), sim.err());
+        let environment = sim.0.borrow().spec.clone().unwrap().given.environment;
+        environment.into_iter().find(|one| one.starts_with("CAREEN_IDEMPOTENT"))
+    };
+    let manifest = "name: sysctl\nidempotent: true\n";
+    sim.0.borrow_mut().manifests.insert("update@sha256:00".to_owned(), manifest);
+    let yes = Some("CAREEN_IDEMPOTENT=1".to_owned());
+    assert_eq!(idempotent(&sim, "run --image update --local --yes --monitor 1s"), yes);
+    assert_eq!(idempotent(&sim, "run --image other --local --yes --monitor 1s"), None);
+    let payload = tempfile::tempdir().unwrap();
+    for (name, text) in [("install", "true\n"), ("careen.yaml", manifest)] {
+        std::fs::write(payload.path().join(name), text).unwrap();
+        let mode = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(payload.path().join(name), mode).unwrap();
+    }
+    let directory = payload.path().display();
+    assert_eq!(idempotent(&sim, &format!("run --dir {directory} --local --yes --monitor 1s")), yes);
+    assert_eq!(
+        idempotent(&sim, &format!("run --script {directory}/install --local --yes --monitor 1s")),
+        yes
+    );
+    sim.0.borrow_mut().manifests.insert("update@sha256:00".to_owned(), "nmae: x\n");
+    let error = sim.call("plan --image update").unwrap_err();
+    let told = "update@sha256:00:/install/careen.yaml:1:1: unknown key 'nmae': did you mean 'name'?; nothing was changed";
+    assert_eq!((error.to_string().as_str(), error.exit().code()), (told, 2));
 }
 
 #[test]

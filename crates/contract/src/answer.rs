@@ -46,6 +46,14 @@ pub enum Answer {
 }
 
 impl Answer {
+    /// What the command left at `CAREEN_RESULT`.
+    pub const fn result(&self) -> Option<&Value> {
+        match self {
+            Self::Answered { result, .. } => result.as_ref(),
+            Self::Refused { .. } => None,
+        }
+    }
+
     /// As a line of a log, without its newline. Words that would make it too long are cut.
     pub fn line(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string(&self.fitted()).map(|json| format!("{MARK}{json}"))

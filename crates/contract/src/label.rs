@@ -131,6 +131,9 @@ pub mod role {
     /// The container that shows whether one starts on a host.
     pub const PROBE: &str = "probe";
 
+    /// An agent that runs a payload's command for the payload's author.
+    pub const TRY: &str = "try";
+
     /// An agent that keeps its host as it should be.
     pub const ENFORCER: &str = "enforcer";
 

@@ -17,6 +17,7 @@ pub mod id;
 pub mod label;
 pub mod object;
 pub mod payload;
+pub mod payload_manifest;
 pub mod pending;
 pub mod quorum;
 pub mod record;

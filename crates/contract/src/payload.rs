@@ -1,6 +1,7 @@
 //! What a payload is: a directory of commands, and a digest that says whether two copies of it are the same.
 
 use crate::id::hex;
+use crate::payload_manifest::MANIFEST_FILE;
 use sha2::{Digest, Sha256};
 
 /// The command that runs when none is named.
@@ -39,13 +40,13 @@ pub fn takes_host_lock(command: &str) -> bool {
 
 /// Why a text cannot name a command.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{}' is no command name: a command is one file directly below /install", .0.escape_default())]
+#[error("'{}' is no command name: a command is one file directly below /install, and not {MANIFEST_FILE}", .0.escape_default())]
 pub struct InvalidCommand(pub String);
 
-/// Checks that a command's name stays inside the payload's own directory.
+/// Checks that a command's name stays inside the payload's own directory, and is not that of what the payload says of itself.
 pub fn check_name(name: &str) -> Result<(), InvalidCommand> {
     let stays_inside = !name.is_empty() && !name.contains(['/', '\0']) && name != "." && name != "..";
-    if stays_inside { Ok(()) } else { Err(InvalidCommand(name.to_owned())) }
+    if stays_inside && name != MANIFEST_FILE { Ok(()) } else { Err(InvalidCommand(name.to_owned())) }
 }
 
 /// What kind of thing lies at a path of a payload.
@@ -121,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_name_cannot_leave_the_payload() {
-        for bad in ["", ".", "..", "../etc/passwd", "a/b", "/bin/sh"] {
+        for bad in ["", ".", "..", "../etc/passwd", "a/b", "/bin/sh", "careen.yaml"] {
             assert!(check_name(bad).is_err(), "{bad:?} was accepted");
         }
         for good in ["install", "check", "dry run", "..hidden"] {

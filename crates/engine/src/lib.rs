@@ -3,6 +3,7 @@
 //! Requests carry the engine's own API version (from `/_ping`), capped at what this code was written against.
 
 mod answer;
+mod archive;
 mod bell;
 mod elements;
 mod error;
@@ -10,11 +11,13 @@ pub mod frames;
 mod meaning;
 mod path;
 mod registry;
+pub mod tar;
 pub mod transport;
 
 pub use answer::{
     Cluster, Config, ConfigSpec, Container, ContainerConfig, Info, RemoteManager, SwarmInfo, Version,
 };
+pub use archive::FileInContainer;
 pub use bell::{Bell, Ringer};
 pub use error::EngineError;
 pub use meaning::{Meaning, says_no_such_image};
@@ -155,6 +158,31 @@ impl Engine {
         self.post::<Waited>(&ApiPath::wait_container(id), &Value::Null).map(|waited| waited.status_code)
     }
 
+    /// What a container has ended with; `None` while it has not.
+    pub fn ended(&self, id: &str) -> Result<Option<u8>, EngineError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Inspected {
+            state: State,
+        }
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct State {
+            status: String,
+            exit_code: i64,
+        }
+        let Inspected { state } = self.get(&ApiPath::container(id))?;
+        let is_over = matches!(state.status.as_str(), "exited" | "dead");
+        Ok(is_over.then(|| u8::try_from(state.exit_code).unwrap_or(u8::MAX)))
+    }
+
+    /// Sends a signal to a container's first process.
+    pub fn kill_container(&self, id: &str, signal: &str) -> Result<(), EngineError> {
+        let path = ApiPath::kill_container(id, signal);
+        let answer = self.agent.post(self.url(&path)).send_empty();
+        self.text(format!("POST {path}"), answer).map(drop)
+    }
+
     /// The last lines that a container without a terminal wrote, both streams together.
     pub fn last_words(&self, id: &str) -> Result<String, EngineError> {
         let path = ApiPath::logs(Source::Container(id), LAST_WORDS);
@@ -166,17 +194,6 @@ impl Engine {
     pub fn last_words_of_task(&self, id: &str, limit: Duration) -> Result<String, EngineError> {
         let path = ApiPath::logs(Source::Task(id), LAST_WORDS);
         self.get_bytes_within(&path, limit).map(|frames| frames::text(&frames))
-    }
-
-    /// Whether a container has something at this path. It need not have been started.
-    pub fn has_path(&self, container: &str, path: &str) -> Result<bool, EngineError> {
-        let path = ApiPath::archive(container, path);
-        let answer = self.agent.head(self.url(&path)).call();
-        match self.bytes(format!("HEAD {path}"), answer) {
-            Ok(_) => Ok(true),
-            Err(error) if error.is_not_found() => Ok(false),
-            Err(error) => Err(error),
-        }
     }
 
     /// Makes sure that there is a volume of this name; one that is there stays as it is.

@@ -164,6 +164,10 @@ impl ApiPath {
         Self(format!("/containers/{id}/wait"))
     }
 
+    pub(crate) fn kill_container(id: &str, signal: &str) -> Self {
+        Self(format!("/containers/{id}/kill?signal={}", escaped(signal)))
+    }
+
     /// Running or not, and with the volumes that were made for it.
     pub(crate) fn remove_container(id: &str) -> Self {
         Self(format!("/containers/{id}?force=1&v=1"))

@@ -152,13 +152,6 @@ impl Engine {
         }
         Ok(())
     }
-
-    /// Puts files into a container, as a tar archive that is unpacked at its root.
-    pub fn put_archive(&self, container: &str, archive: &[u8]) -> Result<(), EngineError> {
-        let path = ApiPath::archive(container, "/");
-        let call = self.agent.put(self.url(&path)).content_type("application/x-tar");
-        self.text(format!("PUT {path}"), call.send(archive)).map(drop)
-    }
 }
 
 /// A line for people: what a layer came to, not how far it is.

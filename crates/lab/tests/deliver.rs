@@ -114,6 +114,88 @@ fn set_up(lab: &Lab) {
     n1.sh(&format!("{{ {clean}; }} 2>/dev/null || :")).expect("exec");
 }
 
+/// A check that compares a file with what the payload brings, and an install that writes it.
+fn payload_that_owns_a_file(scene: &Scene) {
+    scene.file("sysctl/wanted", "0644", "vm.max_map_count = 262144");
+    scene.file(
+        "sysctl/careen.yaml",
+        "0644",
+        "name: sysctl\nowns: [/var/tmp/careen-test/conf]\nidempotent: true",
+    );
+    let check =
+        "#!/bin/sh\ndiff -u /var/tmp/careen-test/conf wanted && exit 0\ntest $? -eq 1 && exit 2\nexit 1";
+    scene.file("sysctl/check", "0755", check);
+    let install =
+        "#!/bin/sh\necho \"idempotent $CAREEN_IDEMPOTENT\"\nexec cp wanted /var/tmp/careen-test/conf";
+    scene.file("sysctl/install", "0755", install);
+}
+
+#[test]
+fn hosts_that_drift_are_told_with_what_they_say_and_nothing_is_drained() {
+    let scene = Scene::new();
+    payload_that_owns_a_file(&scene);
+    for name in NODES {
+        scene.sh(name, "echo 'vm.max_map_count = 65530' > /var/tmp/careen-test/conf");
+    }
+    let check = |flags: &str| scene.careen(&format!("check --dir sysctl {flags}"));
+    let both = check("--diff");
+    assert_eq!(both.status, 5, "{}{}", both.stdout, both.stderr);
+    assert!(both.stdout.contains("2 hosts: 2 drift"), "{}", both.stdout);
+    assert!(both.stdout.contains("n1, n2 say (drift):"), "{}", both.stdout);
+    assert!(both.stdout.contains("    | +vm.max_map_count = 262144"), "{}", both.stdout);
+    scene.rolled_out("--dir sysctl --node n2");
+    let one = check("");
+    assert_eq!(one.status, 5, "{}{}", one.stdout, one.stderr);
+    assert!(one.stdout.contains("n1  drift\nn2  in sync\n2 hosts: 1 in sync, 1 drift"), "{}", one.stdout);
+    assert_eq!(check("--node n2").status, 0);
+    scene.sh("n2", "rm /var/tmp/careen-test/conf");
+    let broken = check("--node n2");
+    assert_eq!(broken.status, 3, "{}{}", broken.stdout, broken.stderr);
+    assert!(broken.stdout.contains("n2  error: its check ended with 1: "), "{}", broken.stdout);
+    scene.sh("n1", "docker node update --availability drain n2");
+    let drained = check("--format json");
+    let availability = scene.sh("n1", "docker node inspect n2 --format '{{.Spec.Availability}}'");
+    scene.sh("n1", "docker node update --availability active n2");
+    assert_eq!((drained.status, availability.trim()), (5, "drain"), "{}{}", drained.stdout, drained.stderr);
+    let json: Value = serde_json::from_str(&drained.stdout).expect("JSON");
+    assert_eq!(
+        (&json["totals"]["drift"], &json["hosts"][1]["why"]),
+        (&1.into(), &"drained".into()),
+        "{json}"
+    );
+    let missing = scene.careen("check --dir .");
+    assert_eq!(missing.status, 2, "{}", missing.stderr);
+    assert!(missing.stderr.contains("has no command 'check'"), "{}", missing.stderr);
+    scene.assert_nothing_is_left();
+}
+
+#[test]
+fn a_payload_is_tried_on_one_host_as_often_as_its_author_likes() {
+    let scene = Scene::new();
+    payload_that_owns_a_file(&scene);
+    let tried = |words: &str| scene.careen(&format!("try --image {BASE} sysctl {words}"));
+    scene.sh("n1", "echo 'vm.max_map_count = 65530' > /var/tmp/careen-test/conf");
+    for _ in 0..2 {
+        let drifts = tried("");
+        assert_eq!(drifts.status, 2, "{}{}", drifts.stdout, drifts.stderr);
+        assert!(drifts.stdout.contains("+vm.max_map_count = 262144"), "it really ran: {}", drifts.stdout);
+    }
+    let asked = tried("install");
+    assert_eq!(asked.status, 2, "nobody is there to ask: {}{}", asked.stdout, asked.stderr);
+    let installed = tried("install --yes");
+    assert_eq!(installed.status, 0, "{}{}", installed.stdout, installed.stderr);
+    assert_eq!(installed.stdout, "idempotent 1\n", "what the payload says of itself counts here, too");
+    assert_eq!(tried("").status, 0);
+    scene.file("slow/install", "0755", "#!/bin/sh\necho begins\nsleep 300");
+    let interrupted =
+        "timeout --foreground --signal INT 20 careen try --yes --image careen-test/base:deliver slow install";
+    let stopped = scene.node("n1").sh(&format!("cd /root/given && {interrupted}")).expect("exec");
+    assert!(stopped.stderr.contains("stopping 'install'"), "{}{}", stopped.stdout, stopped.stderr);
+    assert_eq!(scene.sh("n1", "pgrep -f '[s]leep 300' || :"), "", "Ctrl-C stops the command");
+    assert_eq!(scene.sh("n1", "docker ps -aq --filter label=careen.role=try"), "");
+    scene.assert_nothing_is_left();
+}
+
 #[test]
 fn a_script_runs_once_on_each_host_with_its_arguments() {
     let scene = Scene::new();

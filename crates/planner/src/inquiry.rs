@@ -265,6 +265,14 @@ impl Asked {
         }
     }
 
+    /// What it answered.
+    pub const fn answer(&self) -> Option<&Answer> {
+        match &self.reply {
+            Reply::Answered { answer, .. } => Some(answer),
+            Reply::Awaited { .. } | Reply::Unreachable(_) => None,
+        }
+    }
+
     /// Whether it is waited for.
     pub fn is_awaited(&self) -> bool {
         matches!(self.reply, Reply::Awaited { .. })

@@ -11,7 +11,7 @@
 //! - [`order`], [`quorum`], [`drain`], [`availability`], [`settle`], [`failure`] (a [`ratio`] of the nodes), [`surge`], [`short`], [`parallelism`]: one question
 //!   each;
 //!   [`scheduler`]: where Swarm places tasks, by [`constraint`] and [`needs`]; [`names`]: how nodes are called
-//! - [`inquiry`]: who is asked a question, and what the answers come to, without a rollout
+//! - [`inquiry`]: who is asked a question, and what the answers come to, without a rollout; [`checked`]: and who drifts
 //! - [`plan()`]: what a rollout would do, wave after wave, with what is at risk; [`estimate`]: in what time; [`view()`]: how it stands; [`pass()`]: what a controller does now, [`action`]:
 //!   how it says so; [`remains`]: what is left, and how it is given back without a controller
 
@@ -19,6 +19,7 @@ pub mod action;
 mod ahead;
 pub mod availability;
 mod board;
+pub mod checked;
 pub mod cluster;
 pub mod constraint;
 pub mod drain;

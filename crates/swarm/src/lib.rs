@@ -29,7 +29,6 @@ mod remains;
 mod reports;
 mod rollouts;
 mod sweep;
-mod tar;
 mod unlock;
 
 pub use api::Swarm;

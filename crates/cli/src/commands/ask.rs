@@ -14,7 +14,7 @@ use crate::spec;
 use careen_contract::errand::Errand;
 use careen_contract::payload::{HELP_COMMAND, PREPARE_COMMAND, ROLLBACK_COMMAND, VERIFY_COMMAND};
 use careen_planner::inquiry::{Asked, Placement, Reply, Roll};
-use careen_planner::{Observed, Spec};
+use careen_planner::{Observed, RolloutId, Spec};
 use careen_swarm::{Draft, Inquiry, NotGivenBack, PayloadFile};
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -36,7 +36,21 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         }
         let AskArgs { image, given, command, .. } = args;
         let of_question = |id, image: &str| spec::of_question(args, id, image);
-        let Draft { mut spec, files, .. } = self.drafted(image.as_deref(), given, command, of_question)?;
+        let draft = self.drafted(image.as_deref(), given, command, of_question)?;
+        let show =
+            |session: &mut Self, inquiry: &RolloutId, roll: &Roll| session.show(&Answers { inquiry, roll });
+        let roll = self.question(draft, args, show)?;
+        Ok(if self.console.interrupted() { Exit::Other } else { exit_of(&roll) })
+    }
+
+    /// Asks, and shows the answers before what was brought is removed, which takes as long as the agents take to end.
+    pub(super) fn question(
+        &mut self,
+        draft: Draft,
+        args: &AskArgs,
+        show: impl FnOnce(&mut Self, &RolloutId, &Roll) -> Result<(), Failure>,
+    ) -> Result<Roll, Failure> {
+        let Draft { mut spec, files, .. } = draft;
         self.look_for_the_command(&spec, &files)?;
         let observed = Observed { nodes: self.backend.nodes()?, ..Observed::default() };
         spec.selection.nodes = whole_ids(&observed.nodes, &spec.selection.nodes)?;
@@ -53,13 +67,11 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
             errand: Errand::Command,
         };
         let heard = self.ask_and_hear(&inquiry, &mut roll);
-        // What came is shown before what was brought is removed, which takes as long as the agents take to end.
-        let shown = heard.and_then(|()| self.show(&Answers { inquiry: &inquiry.spec.id, roll: &roll }));
+        let shown = heard.and_then(|()| show(self, &inquiry.spec.id, &roll));
         if was_asked {
             self.end_inquiry(&inquiry)?;
         }
-        shown?;
-        Ok(if self.console.interrupted() { Exit::Other } else { exit_of(&roll) })
+        shown.map(|()| roll)
     }
 
     /// An image that has no such command, or an agent that knows no questions, would say so on every host.

@@ -2,6 +2,7 @@
 //! is not known here.
 
 mod ask;
+mod check;
 mod elsewhere;
 mod facts;
 mod follow;
@@ -10,6 +11,7 @@ mod host_log;
 mod list;
 mod local;
 mod logs;
+mod payload_manifest;
 mod probe;
 mod restore;
 mod run;
@@ -58,6 +60,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
             Command::Inspect(args) => self.inspect(args),
             Command::Ask(args) => self.inquire(args),
             Command::Facts(args) => self.facts(args),
+            Command::Check(args) => self.check(args),
             Command::Pause => self.pause(),
             Command::Resume(args) => self.resume(args),
             Command::Retry(args) => self.retry(args),
@@ -66,7 +69,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
             Command::Restore(args) => self.restore(args),
             Command::Uninstall(args) => self.uninstall(args),
             // They need no swarm, so they are answered before there is one.
-            Command::Completion { .. } | Command::Image(_) => Ok(Exit::Done),
+            Command::Completion { .. } | Command::Image(_) | Command::Try(_) => Ok(Exit::Done),
         }
     }
 

@@ -159,6 +159,10 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
             draft.spec = spec::leaving_engines_alone(draft.spec);
             self.show(&Note::ImageLeavesEngines)?;
         }
+        let pinned = draft.spec.image.clone();
+        if let Some(manifest) = self.payload_manifest(given, image.as_ref().map(|_| pinned.as_str()))? {
+            given::heed(&mut draft.spec.given.environment, &manifest);
+        }
         self.prospect(draft, &args.how)
     }
 

@@ -43,6 +43,8 @@ fn names_are_sought_where_a_node_or_a_rollout_is_meant() {
         ("plan --script ", Sought::Files),
         ("plan -f ", Sought::Files),
         ("plan --dir ", Sought::Directories),
+        ("try ", Sought::Directories),
+        ("check --upgrade --node ", Sought::Nodes),
         ("plan -- ", Sought::Files),
         ("plan --delay ", Sought::Nothing),
         ("status ", Sought::Nothing),

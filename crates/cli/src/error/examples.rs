@@ -15,6 +15,7 @@ use crate::known::NotRemembered;
 use crate::registry::CredentialsError;
 use crate::target::{InvalidTarget, NotPushed};
 use crate::transport::{InvalidCertificates, SshFailure, TlsFailure};
+use careen_engine::EngineError;
 use careen_planner::plan::PlanRefusal;
 use careen_planner::remains::CannotRestore;
 use careen_planner::state::CorruptRecord;
@@ -25,7 +26,7 @@ use careen_upgrade::options::InvalidOptions;
 use std::io::{Error, ErrorKind};
 
 /// How many kinds there are; a new one has to be given a number, and an example.
-const KINDS: usize = 40;
+const KINDS: usize = 46;
 
 /// Which kind of failure one is.
 const fn kind(failure: &Failure) -> usize {
@@ -70,6 +71,12 @@ const fn kind(failure: &Failure) -> usize {
         Failure::CannotUninstall { .. } => 37,
         Failure::File(_) => 38,
         Failure::UpdateUnderWay { .. } => 39,
+        Failure::NoCheck { .. } => 40,
+        Failure::NothingToTry { .. } => 41,
+        Failure::CannotTry { .. } => 42,
+        Failure::NobodyToAskAboutTry { .. } => 43,
+        Failure::TryUnheard { .. } => 44,
+        Failure::NotTried { .. } => 45,
     }
 }
 
@@ -250,6 +257,34 @@ fn of_rollouts() -> Vec<Failure> {
     ]
 }
 
+fn of_payloads() -> Vec<Failure> {
+    let (payload, image) = ("sysctl".to_owned(), "careen/installer:0.1.0".to_owned());
+    let command = || "install".to_owned();
+    let answer = |message: &str| EngineError::Answer {
+        status: 500,
+        request: "POST /containers/c/start".to_owned(),
+        message: message.to_owned(),
+    };
+    vec![
+        Failure::NoCheck { payload: payload.clone() },
+        Failure::NothingToTry { payload: payload.clone(), commands: vec![command(), "verify".to_owned()] },
+        Failure::CannotTry { payload, why: "is no directory".to_owned() },
+        Failure::NobodyToAskAboutTry { command: command() },
+        Failure::TryUnheard { command: command(), source: answer("it is shutting down") },
+        Failure::NotTried { image, source: answer("invalid mount config") },
+        UnusableFile::InPayload {
+            path: "sysctl/careen.yaml".into(),
+            located: Wrong::Unknown {
+                key: "nmae".to_owned(),
+                near: Some("name".to_owned()),
+                known: Vec::new(),
+            }
+            .at(Place { line: 1, column: 1 }),
+        }
+        .into(),
+    ]
+}
+
 fn illegal() -> careen_planner::state::IllegalStep {
     careen_planner::state::IllegalStep { state: "done", event: "retry" }
 }
@@ -257,8 +292,10 @@ fn illegal() -> careen_planner::state::IllegalStep {
 impl Failure {
     /// One of each kind.
     pub(crate) fn examples() -> Vec<Self> {
-        let all: Vec<Self> =
-            [of_swarm(), of_calls(), of_files(), of_rollouts()].into_iter().flatten().collect();
+        let all: Vec<Self> = [of_swarm(), of_calls(), of_files(), of_rollouts(), of_payloads()]
+            .into_iter()
+            .flatten()
+            .collect();
         for number in 0..KINDS {
             assert!(all.iter().any(|failure| kind(failure) == number), "kind {number} has no example");
         }

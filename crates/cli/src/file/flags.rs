@@ -230,12 +230,12 @@ fn unknown(path: String, key: &Key, near: Option<String>, known: Vec<String>) ->
     Err(Wrong::Unknown { key: path, near, known }.at(key.at))
 }
 
-fn kind(key: &str, wanted: &'static str, node: &Node) -> Located {
+pub(super) fn kind(key: &str, wanted: &'static str, node: &Node) -> Located {
     Wrong::Type { key: key.to_owned(), wanted, found: node.is.kind() }.at(node.at)
 }
 
 /// A scalar, as it is written. What Compose would put in is refused, and its `$$` is one dollar sign.
-fn text(key: &str, wanted: &'static str, node: &Node) -> Result<String, Located> {
+pub(super) fn text(key: &str, wanted: &'static str, node: &Node) -> Result<String, Located> {
     let text = match &node.is {
         Yaml::Text(text) => text,
         Yaml::Null | Yaml::List(_) | Yaml::Map(_) => return Err(kind(key, wanted, node)),
@@ -246,7 +246,7 @@ fn text(key: &str, wanted: &'static str, node: &Node) -> Result<String, Located>
     Ok(text.replace("$$", "$"))
 }
 
-fn is_true(key: &str, node: &Node) -> Result<bool, Located> {
+pub(super) fn is_true(key: &str, node: &Node) -> Result<bool, Located> {
     match &node.is {
         Yaml::Text(text) if text == "true" => Ok(true),
         Yaml::Text(text) if text == "false" => Ok(false),
@@ -262,7 +262,7 @@ fn each(node: &Node) -> Vec<&Node> {
     }
 }
 
-fn list<'a>(key: &str, node: &'a Node) -> Result<&'a [Rc<Node>], Located> {
+pub(super) fn list<'a>(key: &str, node: &'a Node) -> Result<&'a [Rc<Node>], Located> {
     match &node.is {
         Yaml::List(items) => Ok(items),
         Yaml::Text(_) | Yaml::Null | Yaml::Map(_) => Err(kind(key, "a list", node)),

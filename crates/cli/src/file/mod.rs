@@ -3,9 +3,11 @@
 //!
 //! - [`yaml`]: the text as values with their places; [`keys`]: which key is which flag; [`flags`]: values become flags
 //! - [`wrong`]: what can be wrong with a file
+//! - [`payload`]: the file in which a payload says what it is
 
 pub mod flags;
 pub mod keys;
+pub mod payload;
 #[cfg(test)]
 mod schema;
 #[cfg(test)]

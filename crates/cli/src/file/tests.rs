@@ -193,7 +193,7 @@ const WRONG: &[(&str, &str)] = &[
     ("image: !!str i\n", "1:14: tags ('!…') are not read"),
     ("image: *there\n", "1:8: this is not YAML: "),
     ("image: &a [*a]\n", "1:12: an alias ('*…') names what it is part of"),
-    ("image: i\n---\nimage: j\n", "2:1: a file describes one rollout, and here a second document begins"),
+    ("image: i\n---\nimage: j\n", "2:1: a file is one document, and here a second one begins"),
     ("image: 'i\n", ": this is not YAML: "),
     ("image: [i\n", ": this is not YAML: "),
     ("? [a]\n: b\n", "1:3: a key is a name, and here is a list"),

@@ -48,7 +48,7 @@ pub enum Wrong {
     Syntax { why: String },
     #[error("YAML is indented with blanks, and this line has a tab")]
     Tab,
-    #[error("a file describes one rollout, and here a second document begins")]
+    #[error("a file is one document, and here a second one begins")]
     SecondDocument,
     #[error("there is nothing in the file")]
     Empty,
@@ -99,6 +99,9 @@ pub enum UnusableFile {
     /// `FILE:LINE:COLUMN`, as compilers and editors have it.
     #[error("{}:{located}; nothing was changed", .path.display())]
     At { path: PathBuf, located: Located },
+    /// The same of what a payload says of itself.
+    #[error("{}:{located}; nothing was changed", .path.display())]
+    InPayload { path: PathBuf, located: Located },
     #[error(
         "{} names no payload, and the call does not either: there is no image, script or dir; nothing was changed",
         .path.display()
@@ -114,6 +117,9 @@ impl UnusableFile {
             Self::At { .. } => {
                 Some("docs/cli.md describes the file; with docs/careen.schema.json an editor checks it")
             }
+            Self::InPayload { .. } => Some(
+                "docs/payload-contract.md describes a payload's file; with docs/payload.schema.json an editor checks it",
+            ),
             Self::NoPayload { .. } => {
                 Some("write 'image: NAME' into the file, or say --image, --script or --dir")
             }

@@ -99,15 +99,12 @@ pub fn in_words(asked: &Asked) -> String {
     said(asked).1
 }
 
-fn result(asked: &Asked) -> Option<&Value> {
-    match &asked.reply {
-        Reply::Answered { answer: Answer::Answered { result, .. }, .. } => result.as_ref(),
-        Reply::Answered { .. } | Reply::Awaited { .. } | Reply::Unreachable(_) => None,
-    }
+pub(super) fn result(asked: &Asked) -> Option<&Value> {
+    asked.answer().and_then(Answer::result)
 }
 
 /// What a person should know beside it.
-fn notes(asked: &Asked) -> Vec<String> {
+pub(super) fn notes(asked: &Asked) -> Vec<String> {
     let (mut notes, lost) = match &asked.reply {
         Reply::Answered { answer: Answer::Answered { notes, .. }, lost_lines } => {
             (notes.clone(), *lost_lines)
@@ -194,6 +191,11 @@ pub(super) fn state(asked: &Asked) -> (&'static str, Option<String>) {
     }
 }
 
+/// What it printed there.
+pub(super) fn lines_to(asked: &Asked, to: PrintedTo) -> Vec<&str> {
+    asked.lines.iter().filter(|line| line.to == to).map(|line| line.text.as_str()).collect()
+}
+
 fn host(asked: &Asked) -> HostJson<'_> {
     let (state, why) = state(asked);
     let exit = match &asked.reply {
@@ -202,9 +204,7 @@ fn host(asked: &Asked) -> HostJson<'_> {
             Some(*exit)
         }
     };
-    let lines = |to: PrintedTo| {
-        asked.lines.iter().filter(|line| line.to == to).map(|line| line.text.as_str()).collect()
-    };
+    let lines = |to| lines_to(asked, to);
     HostJson {
         node: &asked.node.0,
         hostname: &asked.hostname,

@@ -4,7 +4,8 @@
 //! - [`results`]: what `plan`, `status`, `why` and `image push` answer; [`events`]: what is said while something is done;
 //!   [`notes`]: lines for people alone, and questions; [`failure`]: a command that failed
 //! - [`status`], [`status_json`], [`plan_page`] (with what is at risk, and the waves), [`why`], [`left`], [`controller`]: the pages and the JSON behind those
-//! - [`answers`]: what hosts answer to `ask`; [`uninstall`]: what careen has on them; [`facts`]: what they are
+//! - [`answers`]: what hosts answer to `ask`; [`checked`]: and to `check`; [`facts`]: what they are; [`uninstall`]: what careen has on them;
+//!   [`trial`]: what a payload does that is tried
 //! - [`history`], [`record`], [`listed`]: what is remembered of rollouts that are over
 //! - [`mod@parity`]: who ended with other versions than the first one
 //! - [`live`]: the picture of a rollout that goes on
@@ -15,6 +16,7 @@
 //! Everything here but [`print()`] and [`live::Canvas`] is pure.
 
 pub mod answers;
+pub mod checked;
 pub mod controller;
 mod down;
 pub mod events;
@@ -40,6 +42,7 @@ pub mod status_json;
 pub mod step;
 pub mod text;
 mod time;
+pub mod trial;
 pub mod uninstall;
 pub mod why;
 pub mod words;

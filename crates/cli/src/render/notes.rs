@@ -164,6 +164,8 @@ pub enum Question<'a> {
     GiveBack { host: &'a str },
     /// Before nodes are made active.
     Activate { hosts: &'a str },
+    /// Before a payload's command is tried that may change the host.
+    Try { command: &'a str, host: &'a str },
     /// Before careen is removed from hosts and the swarm.
     Uninstall,
     /// Before everything is given back of rollouts whose configs are gone.
@@ -174,6 +176,10 @@ impl fmt::Display for Question<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Start => f.write_str("Start it?"),
+            Self::Try { command, host } => {
+                let (command, host) = (neutral(command), neutral(host));
+                write!(f, "Run '{command}' on {host}? It is no rollout: nothing is drained for it.")
+            }
             Self::Uninstall => f.write_str("Remove all of this?"),
             Self::GiveBack { host } => {
                 let host = neutral(host);

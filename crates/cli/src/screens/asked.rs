@@ -5,12 +5,13 @@ use crate::args::{Cli, Command};
 use crate::fleet::{FleetHost, Told};
 use crate::host_filter;
 use crate::render::Screen;
+use crate::render::checked::CheckPage;
 use crate::render::facts::{FactsPart, FleetFacts};
 use crate::render::text::Page;
 use crate::render::uninstall::{InSwarm, Uninstalled};
 use careen_contract::answer::Answer;
 use careen_contract::object;
-use careen_planner::inquiry::{Heard, Roll};
+use careen_planner::inquiry::{Heard, Line, PrintedTo, Roll};
 use careen_planner::probe::{Probe, Probed};
 use clap::Parser;
 use std::time::Duration;
@@ -20,8 +21,18 @@ impl Scene {
     pub(super) fn answer(&mut self, node: &str, rest: &str) {
         let (exit, result) = rest.split_once(' ').map_or((rest, None), |(exit, json)| (exit, Some(json)));
         let result = result.map(|json| serde_json::from_str(json).unwrap());
-        let exit = exit.parse().unwrap();
-        self.answers.push((id(node), Answer::Answered { exit, why: None, result, notes: vec![], lines: 0 }));
+        let (exit, lines) = (exit.parse().unwrap(), 0);
+        let answer = Answer::Answered { exit, why: None, result, notes: vec![], lines };
+        self.answers.push(Heard::Said { task: node.to_owned(), node: id(node), answer });
+    }
+
+    /// `says w1 3 TEXT`: so many lines of a host that answered.
+    pub(super) fn says(&mut self, node: &str, rest: &str) {
+        let (times, text) = rest.split_once(' ').unwrap();
+        for _ in 0..times.parse().unwrap() {
+            let line = Line { to: PrintedTo::Stdout, text: text.replace("\\e", "\u{1b}") };
+            self.answers.push(Heard::Line { task: node.to_owned(), node: id(node), line });
+        }
     }
 
     pub(super) fn probe(&self) -> Option<Probe> {
@@ -35,17 +46,25 @@ impl Scene {
     fn roll(&self) -> Roll {
         let limit = Duration::from_secs(60);
         let (mut roll, _) = Roll::call(&self.observed, &self.spec, false, limit).unwrap();
-        for (node, answer) in self.answers.clone() {
-            roll.hear(Heard::Said { task: node.0.clone(), node, answer }, Duration::ZERO);
+        for heard in self.answers.clone() {
+            roll.hear(heard, Duration::ZERO);
         }
         roll.tick(limit);
         roll
     }
 
+    fn answered(&self, name: &str) -> bool {
+        let by = |heard: &Heard| match heard {
+            Heard::Said { node, .. } | Heard::Line { node, .. } => node.0 == name,
+            Heard::Afresh { .. } | Heard::Tasks(_) | Heard::Nodes(_) => false,
+        };
+        self.answers.iter().any(by)
+    }
+
     /// Every node answers so that does not answer for itself.
     pub(super) fn each_answers(&mut self, rest: &str) {
         let names: Vec<String> = self.observed.nodes.iter().map(|node| node.hostname.clone()).collect();
-        let silent = names.into_iter().filter(|name| !self.answers.iter().any(|(node, _)| node.0 == *name));
+        let silent = names.into_iter().filter(|name| !self.answered(name));
         silent.collect::<Vec<_>>().iter().for_each(|name| self.answer(name, rest));
     }
 
@@ -73,5 +92,10 @@ impl Scene {
         };
         *page = Page::new(false).within(columns);
         FleetFacts { inquiry: &self.spec.id, all: &all, shown: &shown, part }.text(page);
+    }
+
+    pub(super) fn check(&self, about: &str, page: &mut Page) {
+        let diff = about.contains("--diff");
+        CheckPage { inquiry: &self.spec.id, roll: &self.roll(), diff }.text(page);
     }
 }

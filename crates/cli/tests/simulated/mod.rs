@@ -13,6 +13,7 @@ use careen_cli::exit::Exit;
 use careen_cli::known;
 use careen_contract::label;
 use careen_controller::{Controller, run_pass};
+use careen_engine::FileInContainer;
 use careen_planner::cluster::{ActError, Cluster, Unseen};
 use careen_planner::inquiry::{Heard, Roll};
 use careen_planner::observed::{ControllerPlace, Node};
@@ -46,6 +47,8 @@ pub struct Shared {
     pub task: Option<ControllerTask>,
     /// The images that can be looked into, and what each has of careen's programs and commands.
     pub images: BTreeMap<String, Vec<&'static str>>,
+    /// What the payload of each image says of itself.
+    pub manifests: BTreeMap<String, &'static str>,
     /// The spec that was submitted.
     pub spec: Option<Spec>,
     /// Records of rollouts that are over, and that nobody can read.
@@ -103,6 +106,7 @@ impl Sim {
             world,
             task: None,
             images: BTreeMap::new(),
+            manifests: BTreeMap::new(),
             spec: None,
             unreadable: Vec::new(),
             remembers: false,
@@ -332,6 +336,22 @@ impl Backend for Sim {
             missing: files.iter().filter(|file| !has.contains(&file.as_str())).cloned().collect(),
         };
         Ok(shared.images.get(image).map(look))
+    }
+
+    fn read_in_image(
+        &mut self,
+        image: &str,
+        path: &str,
+        _most: usize,
+    ) -> Result<Option<FileInContainer>, BackendError> {
+        assert_eq!(path, "/install/careen.yaml");
+        let shared = self.0.borrow();
+        Ok(Some(
+            shared
+                .manifests
+                .get(image)
+                .map_or(FileInContainer::Absent, |text| FileInContainer::Content(text.as_bytes().to_vec())),
+        ))
     }
 
     fn has_credentials(&mut self, image: &str) -> Result<bool, BackendError> {
