@@ -50,6 +50,7 @@ use careen_contract::chain;
 use careen_contract::entry::HostEntry;
 use careen_contract::errand;
 use careen_contract::settings;
+use careen_contract::standing;
 use careen_upgrade::run::is_command;
 use layout::TransactionDir;
 use std::ffi::{OsStr, OsString};
@@ -73,6 +74,7 @@ On the host:
 
 In an installer image (its ENTRYPOINT):
   careen-agent run [COMMAND [ARGS...]]
+  careen-agent enforce [ARGS...]     keep the host as the payload wants it, until the container is stopped
 ";
 
 /// Words that were not understood.
@@ -100,6 +102,7 @@ fn main() -> ExitCode {
         [errand::ASKED, rest @ ..] => container::asked(rest).into(),
         ["uninstall"] => done(uninstall::by_hand(false)),
         ["uninstall", "--dry-run"] => done(uninstall::by_hand(true)),
+        [standing::ENFORCE, ..] => container::enforce(args[1..].to_vec()).into(),
         ["gate"] => done(container::wait_as_a_gate().map(|()| 0)),
         ["helper", ..] => done(help_in(&words[1..])),
         ["resume"] => done(resume::run(Path::new(layout::ROOT)).map(|()| 0)),

@@ -6,6 +6,7 @@
 
 mod binary;
 mod create;
+mod enforce;
 mod entry;
 mod follow;
 mod help;
@@ -20,6 +21,7 @@ mod terminal;
 mod uninstall;
 mod unusable;
 
+pub use enforce::enforce;
 pub use follow::ask_to_stop;
 pub use printer::Printer;
 pub use uninstall::asked;
