@@ -92,7 +92,9 @@ pub fn run(root: &Path, keep: Keep) -> usize {
 /// Removes what is remembered of enforcements that no agent carries on: old ones, or all where nothing is kept.
 fn sweep_enforcements(root: &Path, keep: Keep, now: SystemTime) {
     let entries = files::read_dir(layout::enforcements(root)).into_iter().flatten().flatten();
-    for path in entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "json")) {
+    for path in
+        entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "json"))
+    {
         // The next agent takes the lock before it reads, and the lock's file stays.
         let Ok(Some(_nobodys)) = Lock::try_take(&path.with_extension("lock")) else { continue };
         let written = files::symlink_metadata(&path).and_then(|found| found.modified());

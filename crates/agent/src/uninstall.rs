@@ -388,7 +388,10 @@ mod tests {
         fs::create_dir(layout::enforcements(&places.root)).unwrap();
         let enforcing = Lock::try_take(&layout::enforcement_lock(&places.root, "app")).unwrap().unwrap();
         let stop = places.uninstall(true).unwrap_err();
-        assert!(stop.exit == AgentExit::HostBusy && stop.message.contains("careen enforce stop app"), "{stop}");
+        assert!(
+            stop.exit == AgentExit::HostBusy && stop.message.contains("careen enforce stop app"),
+            "{stop}"
+        );
         drop(enforcing);
         assert!(places.uninstall(true).is_ok());
         let _agent = Lock::try_take(&layout::create_lock(&places.root)).unwrap().unwrap();

@@ -69,7 +69,9 @@ impl EnforcePart {
     pub fn owns_transaction(&self, id: &TransactionId) -> bool {
         let rest = id.as_str().strip_prefix("e-").and_then(|rest| rest.strip_prefix(self.name.as_str()));
         let time = rest.and_then(|rest| rest.strip_prefix('-'));
-        time.is_some_and(|time| time.len() == DIGITS && time.bytes().all(|digit| digit.is_ascii_alphanumeric()))
+        time.is_some_and(|time| {
+            time.len() == DIGITS && time.bytes().all(|digit| digit.is_ascii_alphanumeric())
+        })
     }
 }
 
@@ -178,6 +180,8 @@ mod tests {
         let of_longer = longer.transaction(1_795_000_000_000).unwrap();
         assert!(!part().owns_transaction(&of_longer) && longer.owns_transaction(&of_longer));
         let shorter = EnforcePart { name: "sys".into(), ..part() };
-        assert!(!shorter.owns_transaction(&one) && !part().owns_transaction(&TransactionId::parse("x").unwrap()));
+        assert!(
+            !shorter.owns_transaction(&one) && !part().owns_transaction(&TransactionId::parse("x").unwrap())
+        );
     }
 }

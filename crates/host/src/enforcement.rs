@@ -164,7 +164,12 @@ mod tests {
             boot: "b1".into(),
             mendings: vec![Mending { since_boot_ms: 7, drift: paths.clone() }],
             gave_up: Some(Drift::Output("ab".into())),
-            needs: Some(RolloutNeed { why: "w".into(), drifts: BTreeSet::from([paths.clone()]), is_seen: true, life: "l".into() }),
+            needs: Some(RolloutNeed {
+                why: "w".into(),
+                drifts: BTreeSet::from([paths.clone()]),
+                is_seen: true,
+                life: "l".into(),
+            }),
             running: Some(RunningPass {
                 transaction: TransactionId::parse("e-sysctl-00000000").unwrap(),
                 drift: paths,

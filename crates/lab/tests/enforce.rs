@@ -59,7 +59,9 @@ impl Scene {
         for name in NODES {
             let _ = self.node(name).fault(Fault::FreeDisk);
         }
-        let remove = format!("docker service rm {SERVICE} >/dev/null 2>&1; docker node update --availability active n2; :");
+        let remove = format!(
+            "docker service rm {SERVICE} >/dev/null 2>&1; docker node update --availability active n2; :"
+        );
         self.sh("n1", &remove);
         for name in NODES {
             let gone = wait_until("no agent enforces anything", LONG, || {
@@ -100,7 +102,9 @@ impl Scene {
 
     /// Everything that the newest agent on a host has said of it.
     fn said(&self, name: &str) -> Vec<Value> {
-        let script = format!("id=$(docker ps -aq --filter name={SERVICE} | head -n1); [ -z \"$id\" ] || docker logs $id 2>&1");
+        let script = format!(
+            "id=$(docker ps -aq --filter name={SERVICE} | head -n1); [ -z \"$id\" ] || docker logs $id 2>&1"
+        );
         let log = self.node(name).sh(&script).map(|output| output.stdout).unwrap_or_default();
         let lines = log.lines().filter_map(|line| line.strip_prefix("careen-report "));
         lines.filter_map(|json| serde_json::from_str(json).ok()).collect()
@@ -190,7 +194,8 @@ fn a_version_comes_to_each_host_and_drift_by_hand_is_mended_in_seconds() {
         scene.sh("n2", &format!("cd /var/tmp/careen-test && {act}"));
         scene.await_mended("n2");
         assert!(began.elapsed() < Duration::from_secs(20), "{act}: {:?}", began.elapsed());
-        let said = scene.await_said("n2", act, |said| said["state"] == "in-sync" && said["mended"] == number + 1);
+        let said =
+            scene.await_said("n2", act, |said| said["state"] == "in-sync" && said["mended"] == number + 1);
         assert_eq!((&said["last"]["corrective"], &said["last"]["exit"]), (&true.into(), &0.into()), "{said}");
     }
     // Another drift than these two is mended, whoever was here before.
@@ -198,7 +203,12 @@ fn a_version_comes_to_each_host_and_drift_by_hand_is_mended_in_seconds() {
     scene.await_said("n2", "the next agent looks", |said| said["state"] == "in-sync" && said["mended"] == 2);
     scene.sh("n2", "rm -r /var/tmp/careen-test");
     scene.await_mended("n2");
-    assert_eq!(scene.said("n1").len(), 2, "nothing is said of a host that is as it was: {:?}", scene.said("n1"));
+    assert_eq!(
+        scene.said("n1").len(),
+        2,
+        "nothing is said of a host that is as it was: {:?}",
+        scene.said("n1")
+    );
 }
 
 #[test]
@@ -256,7 +266,11 @@ fn a_command_that_fails_is_said_with_its_last_lines() {
     scene.sh("n2", "touch /run/careen-test-enforce/install-fails");
     scene.enforce("30m");
     let said = scene.await_state("n2", "failing");
-    assert_eq!((&said["last"]["exit"], &said["last"]["lines"][0]), (&7.into(), &"E: no room".into()), "{said}");
+    assert_eq!(
+        (&said["last"]["exit"], &said["last"]["lines"][0]),
+        (&7.into(), &"E: no room".into()),
+        "{said}"
+    );
     scene.sh("n2", "rm /run/careen-test-enforce/install-fails");
     scene.await_state("n2", "in-sync");
     scene.sh("n2", "touch /run/careen-test-enforce/check-fails");
@@ -293,7 +307,10 @@ fn a_host_that_another_transaction_has_is_waited_for() {
     scene.enforce("30m");
     scene.await_state("n2", "in-sync");
     scene.sh("n2", "touch /run/careen-test-enforce/hold");
-    let other = format!("docker run -d --name careen-test-other -v /:/host -e CAREEN_TRANSACTION=other {} install", scene.image);
+    let other = format!(
+        "docker run -d --name careen-test-other -v /:/host -e CAREEN_TRANSACTION=other {} install",
+        scene.image
+    );
     scene.sh("n2", &other);
     let held = wait_until("the other one has the host", LONG, || {
         let list = scene.node("n2").sh("careen-agent list | grep ^other")?.stdout;

@@ -190,7 +190,8 @@ impl Enforcer {
             return Step { write: None, say: None, act };
         }
         let standing = self.standing(now);
-        let is_new = self.said.as_ref().is_none_or(|said| Standing { at: said.at, ..standing.clone() } != *said);
+        let is_new =
+            self.said.as_ref().is_none_or(|said| Standing { at: said.at, ..standing.clone() } != *said);
         let say = is_new.then(|| Box::new(standing.clone()));
         if is_new {
             self.memory.at = standing.at;
@@ -198,7 +199,8 @@ impl Enforcer {
         }
         // What cannot be used is somebody's to look at, and is not written over.
         let keeps = !matches!(self.at, At::Unusable | At::New);
-        let write = (keeps && self.written.as_ref() != Some(&self.memory)).then(|| Box::new(self.memory.clone()));
+        let write =
+            (keeps && self.written.as_ref() != Some(&self.memory)).then(|| Box::new(self.memory.clone()));
         if write.is_some() {
             self.written = Some(self.memory.clone());
         }
@@ -207,7 +209,9 @@ impl Enforcer {
 
     fn standing(&self, now: Now) -> Standing {
         let notes = [
-            self.not_written.as_ref().map(|why| format!("what the host is to remember cannot be written: {why}")),
+            self.not_written
+                .as_ref()
+                .map(|why| format!("what the host is to remember cannot be written: {why}")),
             self.self_made.paths().map(words::note_on_check),
             self.schedule.is_crowded().then(|| words::CROWDED.to_owned()),
         ];
@@ -438,6 +442,15 @@ impl Enforcer {
             self.is(EnforceState::NeedsRollout, Some(why));
             return;
         }
+        if let Some(needs) =
+            self.memory.needs.as_ref().filter(|needs| needs.life == life && needs.drifts.contains(&output))
+        {
+            let why = needs.why.clone();
+            self.memory.mended += u32::from(after.running.corrective);
+            self.mended(after.running.drift, now);
+            self.is(EnforceState::NeedsRollout, Some(why));
+            return;
+        }
         let drift = after.running.drift;
         self.mended(drift.clone(), now);
         if self.has_come_back(&drift, now) {
@@ -462,7 +475,8 @@ impl Enforcer {
 
     fn forget_old_mendings(&mut self, now: Now) {
         let within = u64::try_from(MENDINGS_WITHIN.as_millis()).unwrap_or(u64::MAX);
-        let is_of_the_hour = |mending: &Mending| now.since_boot_ms().saturating_sub(mending.since_boot_ms) < within;
+        let is_of_the_hour =
+            |mending: &Mending| now.since_boot_ms().saturating_sub(mending.since_boot_ms) < within;
         self.memory.mendings.retain(is_of_the_hour);
     }
 

@@ -89,8 +89,7 @@ impl Place {
 
     /// For work whose transactions are named one by one: this one is first.
     pub fn named(id: TransactionId, own: Own) -> Self {
-        let mut place =
-            Self { id, own, engine: None, container: None, info: Info::default() };
+        let mut place = Self { id, own, engine: None, container: None, info: Info::default() };
         place.refresh();
         place
     }

@@ -88,7 +88,11 @@ impl Schedule {
         if let Some((_, at)) = self.busy {
             return at;
         }
-        [Some(self.look_at), self.retry_at, self.changes_due()].into_iter().flatten().min().unwrap_or(self.look_at)
+        [Some(self.look_at), self.retry_at, self.changes_due()]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(self.look_at)
     }
 
     fn changes_due(&self) -> Option<Duration> {
@@ -103,7 +107,8 @@ impl Schedule {
         if paths.is_empty() && !lost {
             return;
         }
-        self.cause.beside_a_check = beside_a_check && (self.cause.since.is_none() || self.cause.beside_a_check);
+        self.cause.beside_a_check =
+            beside_a_check && (self.cause.since.is_none() || self.cause.beside_a_check);
         self.cause.since.get_or_insert(now);
         self.cause.paths.extend(paths.iter().cloned());
         self.at_once |= lost;
@@ -136,8 +141,10 @@ impl Schedule {
     /// The next look is an interval away, more or less.
     pub fn looked(&mut self, now: Duration) {
         let tenth = self.interval / 10;
-        let millis = u64::try_from(tenth.as_millis()).unwrap_or(u64::MAX / 4).saturating_mul(2).saturating_add(1);
-        self.look_at = now + self.interval.saturating_sub(tenth) + Duration::from_millis(self.draw() % millis);
+        let millis =
+            u64::try_from(tenth.as_millis()).unwrap_or(u64::MAX / 4).saturating_mul(2).saturating_add(1);
+        self.look_at =
+            now + self.interval.saturating_sub(tenth) + Duration::from_millis(self.draw() % millis);
     }
 
     /// Nobody can tell, for the n-th time in a row: later each time. What is installed then is installed at once.
@@ -199,7 +206,8 @@ fn doubled(first: Duration, times: u32, most: Duration) -> Duration {
 /// A host's seed, from its node's id.
 pub(super) fn seed(id: &str) -> u64 {
     // FNV-1a: the same in every version of everything.
-    id.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    id.bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// Whether `check` itself changes what it looks at: nobody else does that just then, twice in a row.

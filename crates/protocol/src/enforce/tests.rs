@@ -92,7 +92,8 @@ impl Host {
     }
 
     fn remembers(&mut self) {
-        let remembered = self.disk.clone().map_or(Remembered::Nothing, |disk| Remembered::Known(Box::new(disk)));
+        let remembered =
+            self.disk.clone().map_or(Remembered::Nothing, |disk| Remembered::Known(Box::new(disk)));
         self.step(Event::Remembered(remembered));
     }
 
@@ -170,7 +171,9 @@ impl Host {
 
     #[track_caller]
     fn installs(&mut self, installed: Installed) -> TransactionId {
-        let EnforceAct::Install(id) = self.act.clone() else { panic!("nothing is installed: {:?}", self.act) };
+        let EnforceAct::Install(id) = self.act.clone() else {
+            panic!("nothing is installed: {:?}", self.act)
+        };
         self.now += Duration::from_secs(2);
         self.step(Event::Installed(installed));
         id
@@ -359,7 +362,10 @@ fn the_same_drift_is_mended_twice_an_hour_and_then_left_and_said() {
     host.looks(drifts());
     assert_eq!(host.state(), EnforceState::GaveUp);
     let why = host.why().to_owned();
-    assert!(why.starts_with(&format!("{PATH} changed again after it was mended twice within an hour")), "{why}");
+    assert!(
+        why.starts_with(&format!("{PATH} changed again after it was mended twice within an hour")),
+        "{why}"
+    );
     assert!(why.contains(&host.last().transaction) && why.contains("CAREEN_RUN"), "{why}");
     assert!(why.chars().count() <= 400, "it is cut: {}", why.chars().count());
     let said = host.said.len();
@@ -368,7 +374,11 @@ fn the_same_drift_is_mended_twice_an_hour_and_then_left_and_said() {
         host.changes(PATH);
         host.looks(drifts());
     }
-    assert_eq!((host.state(), host.said.len()), (EnforceState::GaveUp, said), "it goes on looking and says nothing new");
+    assert_eq!(
+        (host.state(), host.said.len()),
+        (EnforceState::GaveUp, said),
+        "it goes on looking and says nothing new"
+    );
     host.looks(Looked::InSync);
     assert_eq!(host.state(), EnforceState::InSync);
     host.is_mended(PATH);
@@ -396,8 +406,8 @@ fn where_no_path_has_changed_drift_is_the_same_when_check_prints_the_same() {
         host.looks(prints(output));
         host.installs(ended(0));
         host.looked(Looked::InSync);
-        host.now = host.until() - Duration::from_secs(1);
         host.lost = true;
+        host.step(Event::Woken);
     }
     host.looks(prints("a"));
     assert_eq!(host.state(), EnforceState::GaveUp);
@@ -447,21 +457,18 @@ fn an_install_that_fails_is_tried_later_each_time_and_an_event_does_not_make_it_
     host.changes(PATH);
     host.looks(drifts());
     let mut waited = Vec::new();
-    for _ in 0..9 {
+    for _ in 0..6 {
         host.installs(ended(7));
         assert_eq!(host.state(), EnforceState::Failing);
         assert_eq!(host.why(), "'install' exited with status 7");
         assert_eq!((host.last().exit, host.last().lines.join("").as_str()), (7, "E: no room"));
         waited.push(host.waits().as_secs());
-        let (act, due) = (host.act.clone(), host.until());
         host.changes(PATH);
         host.looks(drifts());
         assert_eq!(host.state(), EnforceState::Failing, "it is looked at, and not installed");
-        assert!(host.until() <= due && matches!(act, EnforceAct::Wait { .. }));
         host.looks(drifts());
     }
-    assert_eq!(waited[..6], [30, 60, 120, 240, 480, 960]);
-    assert!(waited[6..].iter().all(|seconds| *seconds <= INTERVAL.as_secs() * 11 / 10), "{waited:?}");
+    assert_eq!(waited, [30, 60, 120, 240, 480, 960]);
     host.installs(ended(0));
     host.looked(Looked::InSync);
     assert_eq!(host.state(), EnforceState::InSync);
@@ -469,6 +476,22 @@ fn an_install_that_fails_is_tried_later_each_time_and_an_event_does_not_make_it_
     host.looks(drifts());
     host.installs(ended(7));
     assert_eq!(host.waits(), BACK_OFF, "it begins anew");
+}
+
+#[test]
+fn no_back_off_is_longer_than_the_interval() {
+    let interval = Duration::from_secs(60);
+    let mut host = Host::before(Of { part: EnforcePart { interval, ..of().part }, ..of() });
+    host.remembers();
+    host.looks(drifts());
+    for _ in 0..6 {
+        host.installs(ended(7));
+        let failed = host.now;
+        while !matches!(host.act, EnforceAct::Install(_)) {
+            host.looks(drifts());
+        }
+        assert!(host.now - failed <= interval * 11 / 10 + Duration::from_secs(1), "{:?}", host.now - failed);
+    }
 }
 
 #[test]
@@ -670,12 +693,8 @@ fn it_is_written_and_said_only_when_it_changes() {
 fn what_cannot_come_now_is_an_error_and_changes_nothing() {
     let mut host = Host::begun();
     let before = host.machine.clone();
-    let beside = Beside {
-        changed: BTreeSet::new(),
-        lost: false,
-        watch: PathWatch::Watched,
-        not_written: None,
-    };
+    let beside =
+        Beside { changed: BTreeSet::new(), lost: false, watch: PathWatch::Watched, not_written: None };
     let now = Now { since_boot: host.now, unix_ms: 1 };
     let event = Event::Looked { looked: Looked::InSync, life: String::new() };
     let error = host.machine.step(event, beside, now).unwrap_err();

@@ -35,7 +35,11 @@ pub fn read(root: &Path, name: &str) -> Remembered {
 pub fn write(root: &Path, memory: &EnforceMemory) -> io::Result<()> {
     durable::private_directory(root)?;
     durable::private_directory(&layout::enforcements(root))?;
-    durable::replace(&layout::enforcement(root, &memory.name), 0o600, &memory.bytes().map_err(io::Error::other)?)
+    durable::replace(
+        &layout::enforcement(root, &memory.name),
+        0o600,
+        &memory.bytes().map_err(io::Error::other)?,
+    )
 }
 
 /// The lock of the one agent that enforces this here; `None` while another has it.
@@ -49,8 +53,8 @@ pub fn lock(root: &Path, name: &str) -> io::Result<Option<Lock>> {
 mod tests {
     use super::*;
     use careen_contract::enforce_part::EnforcePart;
-    use careen_protocol::enforce::{Beside, Enforcer, Event, Now, Of};
     use careen_contract::standing::{EnforceState, PathWatch};
+    use careen_protocol::enforce::{Beside, Enforcer, Event, Now, Of};
     use std::os::unix::fs::MetadataExt;
     use std::time::Duration;
 
@@ -82,7 +86,9 @@ mod tests {
         assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
         for bytes in ["", "{", "{\"schema\":9}", "[]"] {
             std::fs::write(&path, bytes).unwrap();
-            let Remembered::Unusable { why } = read(&root, "app") else { panic!("{bytes:?} was taken for something") };
+            let Remembered::Unusable { why } = read(&root, "app") else {
+                panic!("{bytes:?} was taken for something")
+            };
             assert!(why.contains(&format!("'rm {}'", path.display())), "{why}");
         }
         std::fs::remove_file(&path).unwrap();

@@ -55,10 +55,14 @@ pub fn enforce(args: Vec<OsString>) -> u8 {
 }
 
 fn part() -> Result<EnforcePart, Stop> {
-    let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    let text =
+        |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
     let environment = std::env::vars_os().filter_map(text).collect();
     EnforcePart::from_env(&environment).map_err(Stop::refused)?.ok_or_else(|| {
-        Stop::refused(format_args!("nothing says what is enforced: set {}=<name> on the container", variable::ENFORCE))
+        Stop::refused(format_args!(
+            "nothing says what is enforced: set {}=<name> on the container",
+            variable::ENFORCE
+        ))
     })
 }
 
@@ -267,10 +271,16 @@ impl<'a> Agent<'a> {
     }
 
     fn install(&mut self, id: TransactionId, is_new: bool) -> Event {
-        let installed = hushed(self.has_told, || self.passes.install(id, is_new));
+        let installed = hushed(self.has_told, || self.passes.install(id.clone(), is_new));
         reap();
+        let Some(installed) = installed else {
+            say(format_args!(
+                "told to leave; 'install' goes on on this host as transaction {id}, and the next agent follows it"
+            ));
+            return Event::ToldToLeave;
+        };
         self.tidy();
-        installed.map_or(Event::ToldToLeave, Event::Installed)
+        Event::Installed(installed)
     }
 
     /// Which boot this is, and which process the engine's is. While the engine is down it is the last one.
@@ -295,7 +305,9 @@ fn holder() -> Option<String> {
     let path = layout::host_lock(Path::new(layout::ROOT));
     match Lock::is_held(&path) {
         Ok(false) => None,
-        Ok(true) => Some(files::read_to_string(&path).unwrap_or_else(|error| format!("without a name ({error})"))),
+        Ok(true) => {
+            Some(files::read_to_string(&path).unwrap_or_else(|error| format!("without a name ({error})")))
+        }
         Err(error) => Some(format!("that cannot be asked for ({error})")),
     }
 }

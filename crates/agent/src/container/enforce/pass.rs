@@ -96,7 +96,9 @@ impl Passes<'_> {
 pub fn no_command(command: &str) -> Stop {
     Stop::new(
         AgentExit::UnknownCommand,
-        format_args!("the payload has no command '{command}': what is enforced has a 'check' and an 'install'"),
+        format_args!(
+            "the payload has no command '{command}': what is enforced has a 'check' and an 'install'"
+        ),
     )
 }
 
@@ -120,8 +122,7 @@ fn for_check(request: &Request) -> Request {
 
 fn for_install(request: &Request) -> Request {
     let given = &request.settings;
-    let settings =
-        Settings { timeout: Some(given.timeout.unwrap_or(INSTALL_LIMIT)), ..settings(given) };
+    let settings = Settings { timeout: Some(given.timeout.unwrap_or(INSTALL_LIMIT)), ..settings(given) };
     Request { command: DEFAULT_COMMAND.to_owned(), settings, ..request.clone() }
 }
 
@@ -164,7 +165,12 @@ fn looked(joined: &Joined, result: &TransactionResult) -> Looked {
 fn installed(joined: &Joined, result: &TransactionResult) -> Installed {
     let is_well = matches!(result.outcome, Outcome::Exited { status: 0 });
     let lines = if is_well { Vec::new() } else { last_of(joined, DEFAULT_OUTPUT_LIMIT) };
-    Installed::Ended { exit: result.exit_code, wants: wants(&result.outcome), why: result.outcome.to_string(), lines }
+    Installed::Ended {
+        exit: result.exit_code,
+        wants: wants(&result.outcome),
+        why: result.outcome.to_string(),
+        lines,
+    }
 }
 
 /// What only a rollout does.
@@ -174,8 +180,12 @@ fn wants(outcome: &Outcome) -> Option<String> {
         Outcome::RestartWanted { reasons } => {
             Some(format!("'install' did its work, but {}: {ROLLOUT}", reasons.join("; ")))
         }
-        Outcome::Exited { status } if [REBOOT_ME, AgentExit::RestartWanted.code().into()].contains(status) => {
-            Some(format!("'install' ended with {status}: it needs a drain, a reboot or a restart of the engine: {ROLLOUT}"))
+        Outcome::Exited { status }
+            if [REBOOT_ME, AgentExit::RestartWanted.code().into()].contains(status) =>
+        {
+            Some(format!(
+                "'install' ended with {status}: it needs a drain, a reboot or a restart of the engine: {ROLLOUT}"
+            ))
         }
         Outcome::Exited { .. }
         | Outcome::Signaled { .. }
@@ -261,9 +271,13 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         let joined = joined(base.path(), b"1\n2\n3\n4\n5\n");
         let of = |outcome| installed(&joined, &result(outcome));
-        let Installed::Ended { exit: 0, wants: None, lines, .. } = of(Outcome::Exited { status: 0 }) else { panic!() };
+        let Installed::Ended { exit: 0, wants: None, lines, .. } = of(Outcome::Exited { status: 0 }) else {
+            panic!()
+        };
         assert!(lines.is_empty(), "nobody asks what a command printed that did its work");
-        let Installed::Ended { exit: 7, wants: None, lines, why } = of(Outcome::Exited { status: 7 }) else { panic!() };
+        let Installed::Ended { exit: 7, wants: None, lines, why } = of(Outcome::Exited { status: 7 }) else {
+            panic!()
+        };
         assert_eq!((lines.join(""), why.as_str()), ("2345".to_owned(), "exited with status 7"));
         for outcome in [
             Outcome::RestartWanted { reasons: vec!["a reboot is wanted".into()] },

@@ -89,7 +89,9 @@ impl Plan {
         let mut pending = vec![top];
         while let Some(directory) = pending.pop() {
             if self.directories.len() >= MOST_WATCHES && !self.directories.contains_key(&directory) {
-                self.trouble(format!("{declared} has too many directories: {MOST_WATCHES} are watched at most"));
+                self.trouble(format!(
+                    "{declared} has too many directories: {MOST_WATCHES} are watched at most"
+                ));
                 return;
             }
             self.interest(&directory, Interest { name: None, owned, leads_there: false });
@@ -110,7 +112,9 @@ impl Plan {
     }
 
     fn look_at_its_file_system(&mut self, declared: &str, nearest: &Path) {
-        let Some(kind) = files::statfs(nearest).ok().and_then(|found| silent(found.filesystem_type())) else { return };
+        let Some(kind) = files::statfs(nearest).ok().and_then(|found| silent(found.filesystem_type())) else {
+            return;
+        };
         self.trouble(format!("{declared} is on {kind}, which does not tell of every change"));
     }
 

@@ -4,9 +4,9 @@
 
 use crate::layout::{TransactionDir, file};
 use crate::{journal, manifest, transactions};
+use careen_contract::TransactionId;
 use careen_contract::enforce_part::EnforcePart;
 use careen_contract::payload::CHECK_COMMAND;
-use careen_contract::TransactionId;
 use careen_host::transaction::TransactionStage;
 use std::path::Path;
 
@@ -49,7 +49,12 @@ mod tests {
     use std::time::Duration;
 
     fn part() -> EnforcePart {
-        EnforcePart { name: "app".into(), version: "1".into(), interval: Duration::from_secs(60), owns: Vec::new() }
+        EnforcePart {
+            name: "app".into(),
+            version: "1".into(),
+            interval: Duration::from_secs(60),
+            owns: Vec::new(),
+        }
     }
 
     /// A transaction of this command; closed, or as it runs.
@@ -99,8 +104,11 @@ mod tests {
         transaction(root, "k3x9-w1-g1", "check", true);
         let gone: Vec<String> = surplus(root, &part()).unwrap().iter().map(ToString::to_string).collect();
         assert_eq!(gone, ["e-app-00000050", "e-app-00000001", "e-app-00000000"]);
-        std::fs::write(TransactionDir::new(root, &TransactionId::parse("e-app-00000000").unwrap()).file(file::JOURNAL), "?\n")
-            .unwrap();
+        std::fs::write(
+            TransactionDir::new(root, &TransactionId::parse("e-app-00000000").unwrap()).file(file::JOURNAL),
+            "?\n",
+        )
+        .unwrap();
         let gone = surplus(root, &part()).unwrap();
         assert_eq!(gone.len(), 2, "one that cannot be read stays: {gone:?}");
     }

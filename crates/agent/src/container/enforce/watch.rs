@@ -178,7 +178,8 @@ impl Armed {
         for interest in interests.filter(|interest| is_gone || interest.means(event.name.as_deref())) {
             changes.paths.extend(owns.get(interest.owned).cloned());
             // What appears may be a directory or a link.
-            is_elsewhere |= is_gone || interest.leads_there || moves && (is_directory || interest.name.is_some());
+            is_elsewhere |=
+                is_gone || interest.leads_there || moves && (is_directory || interest.name.is_some());
         }
         is_elsewhere
     }
@@ -214,7 +215,9 @@ fn no_watch(errno: Errno, directory: &str) -> String {
 
 fn no_instance(errno: Errno) -> String {
     match errno {
-        Errno::EMFILE => "the kernel gives no more watching (sysctl fs.inotify.max_user_instances)".to_owned(),
+        Errno::EMFILE => {
+            "the kernel gives no more watching (sysctl fs.inotify.max_user_instances)".to_owned()
+        }
         errno => format!("the kernel does not watch: {}", errno.desc()),
     }
 }
@@ -288,7 +291,10 @@ mod tests {
             assert!(world.taken().is_empty(), "{what}: told once");
         }
         fs::write(world.at("etc/other"), "y").unwrap();
-        assert!(fs::read(&file).is_ok() && world.taken().is_empty(), "what is nobody's, and reading, is no change");
+        assert!(
+            fs::read(&file).is_ok() && world.taken().is_empty(),
+            "what is nobody's, and reading, is no change"
+        );
     }
 
     #[test]
