@@ -207,19 +207,17 @@ fn mask(interests: &[Interest]) -> AddWatchFlags {
 }
 
 fn no_watch(errno: Errno, directory: &str) -> String {
-    match errno {
-        Errno::ENOSPC => "the kernel gives no more watches (sysctl fs.inotify.max_user_watches)".to_owned(),
-        errno => format!("{directory} cannot be watched: {}", errno.desc()),
+    if errno == Errno::ENOSPC {
+        return "the kernel gives no more watches (sysctl fs.inotify.max_user_watches)".to_owned();
     }
+    format!("{directory} cannot be watched: {}", errno.desc())
 }
 
 fn no_instance(errno: Errno) -> String {
-    match errno {
-        Errno::EMFILE => {
-            "the kernel gives no more watching (sysctl fs.inotify.max_user_instances)".to_owned()
-        }
-        errno => format!("the kernel does not watch: {}", errno.desc()),
+    if errno == Errno::EMFILE {
+        return "the kernel gives no more watching (sysctl fs.inotify.max_user_instances)".to_owned();
     }
+    format!("the kernel does not watch: {}", errno.desc())
 }
 
 #[cfg(test)]
@@ -278,7 +276,8 @@ mod tests {
         assert!(world.taken().is_empty());
         let file = world.at("etc/a.conf");
         let mode = |file: &PathBuf| fs::set_permissions(file, fs::Permissions::from_mode(0o600)).unwrap();
-        let acts: [(&str, &dyn Fn(&PathBuf)); 5] = [
+        type Act<'a> = &'a dyn Fn(&PathBuf);
+        let acts: [(&str, Act<'_>); 5] = [
             ("written", &|file| fs::write(file, "y").unwrap()),
             ("replaced", &|file| replace(file)),
             ("removed", &|file| fs::remove_file(file).unwrap()),
