@@ -133,6 +133,21 @@ pub fn transactions_of_another(root: &Path, id: &str) -> PathBuf {
     root.join(format!("transactions-before-{id}"))
 }
 
+/// What enforcing agents remember.
+pub fn enforcements(root: &Path) -> PathBuf {
+    root.join("enforce")
+}
+
+/// What is remembered of the enforcement of this name.
+pub fn enforcement(root: &Path, name: &str) -> PathBuf {
+    enforcements(root).join(format!("{name}.json"))
+}
+
+/// Held by the one agent that enforces it here.
+pub fn enforcement_lock(root: &Path, name: &str) -> PathBuf {
+    enforcements(root).join(format!("{name}.lock"))
+}
+
 /// What lasts between runs (`CAREEN_STATE`).
 pub fn state(root: &Path) -> PathBuf {
     root.join("state")

@@ -78,6 +78,9 @@ pub fn new(root: &Path) -> anyhow::Result<()> {
         }
     }
     durable::remove_file(&layout::last_facts(root)).context("failed to forget the other machine's facts")?;
+    // What was in sync there need not be here.
+    durable::remove_tree(&layout::enforcements(root))
+        .context("failed to forget what the other machine enforced")?;
     write(root, &machine)?;
     resume::disable_when_idle(root);
     drop(creating);

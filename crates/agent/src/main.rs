@@ -51,6 +51,7 @@ use careen_contract::chain;
 use careen_contract::entry::HostEntry;
 use careen_contract::errand;
 use careen_contract::settings;
+use careen_contract::standing;
 use careen_upgrade::run::is_command;
 use layout::TransactionDir;
 use std::ffi::{OsStr, OsString};
@@ -78,6 +79,7 @@ Payload helpers, for scripts:
 
 In an installer image (its ENTRYPOINT):
   careen-agent run [COMMAND [ARGS...]]
+  careen-agent enforce [ARGS...]     keep the host as the payload wants it, until the container is stopped
 ";
 
 /// Words that were not understood.
@@ -107,6 +109,7 @@ fn main() -> ExitCode {
         ["uninstall", "--dry-run"] => done(uninstall::by_hand(true)),
         ["file", ..] => edit::file(&args[1..]).into(),
         ["json-merge", ..] => edit::json_merge(&args[1..]).into(),
+        [standing::ENFORCE, ..] => container::enforce(args[1..].to_vec()).into(),
         ["gate"] => done(container::wait_as_a_gate().map(|()| 0)),
         ["helper", ..] => done(help_in(&words[1..])),
         ["resume"] => done(resume::run(Path::new(layout::ROOT)).map(|()| 0)),

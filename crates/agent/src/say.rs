@@ -2,9 +2,11 @@
 
 use careen_contract::answer::Answer;
 use careen_contract::report::{Report, Shared};
+use careen_contract::standing::Standing;
 use careen_contract::terminal::log_line;
 use std::fmt;
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What every line of the agent's own begins with, and of the supervisor's.
@@ -13,6 +15,9 @@ pub const PREFIX: &str = "careen: ";
 /// Where the stream stands in a rollout, where a reader takes lines for reports. Otherwise what a command writes is passed
 /// on as it is.
 static SHARED: Mutex<Option<Shared>> = Mutex::new(None);
+
+/// Whether the agent's own words are left out for a while.
+static HUSHED: AtomicBool = AtomicBool::new(false);
 
 fn shared() -> MutexGuard<'static, Option<Shared>> {
     SHARED.lock().unwrap_or_else(PoisonError::into_inner)
@@ -26,7 +31,17 @@ pub fn keep_reports_apart() {
 /// Prints one line of the agent's own. Nobody may be listening any more; that is no reason to stop. What a host's tool or an
 /// engine said may be in it: where that has several lines, each is one of the agent's own, so that none looks like a report.
 pub fn say(message: impl fmt::Display) {
-    own_line(said(message));
+    if !HUSHED.load(Ordering::Relaxed) {
+        own_line(said(message));
+    }
+}
+
+/// Does this without the agent's own words on the way, if `hushed`: an agent that does the same again and again tells of it once.
+pub fn hushed<T>(hushed: bool, act: impl FnOnce() -> T) -> T {
+    HUSHED.store(hushed, Ordering::Relaxed);
+    let done = act();
+    HUSHED.store(false, Ordering::Relaxed);
+    done
 }
 
 fn said(message: impl fmt::Display) -> String {
@@ -60,6 +75,13 @@ pub fn report(report: &Report) {
 /// Prints an answer. Nobody may be listening any more.
 pub fn answer(answer: &Answer) {
     if let Ok(line) = answer.line() {
+        own_line(line);
+    }
+}
+
+/// Prints how a host is. Nobody may be listening any more.
+pub fn how_it_is(standing: &Standing) {
+    if let Ok(line) = standing.line() {
         own_line(line);
     }
 }

@@ -5,6 +5,7 @@
 
 use crate::files;
 use crate::layout::{self, TransactionDir, file};
+use crate::lock::Lock;
 use crate::say::say;
 use crate::{durable, journal, manifest, resume};
 use careen_contract::TransactionId;
@@ -12,7 +13,7 @@ use careen_host::transaction::TransactionStage;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// What is kept of closed transactions.
 #[derive(Debug, Clone, Copy)]
@@ -84,7 +85,26 @@ pub fn run(root: &Path, keep: Keep) -> usize {
     if let Err(error) = sweep_binaries(root) {
         say(format_args!("old binaries stay, nobody knows which are used: {error:#}"));
     }
+    sweep_enforcements(root, keep, SystemTime::now());
     going.len()
+}
+
+/// Removes what is remembered of enforcements that no agent carries on: old ones, or all where nothing is kept.
+fn sweep_enforcements(root: &Path, keep: Keep, now: SystemTime) {
+    let entries = files::read_dir(layout::enforcements(root)).into_iter().flatten().flatten();
+    for path in
+        entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "json"))
+    {
+        // The next agent takes the lock before it reads, and the lock's file stays.
+        let Ok(Some(_nobodys)) = Lock::try_take(&path.with_extension("lock")) else { continue };
+        let written = files::symlink_metadata(&path).and_then(|found| found.modified());
+        let is_old = written.is_ok_and(|at| now.duration_since(at).is_ok_and(|age| age > MAX_AGE));
+        if (is_old || keep.records == 0)
+            && let Err(error) = durable::remove_file(&path)
+        {
+            say(format_args!("{} could not be swept: {error}", path.display()));
+        }
+    }
 }
 
 /// One that cannot be read is nobody's to remove: somebody may want to know why. What was revoked and not offered again is over.
@@ -164,6 +184,25 @@ mod tests {
         assert!(used_binaries(root.path()).is_err());
         std::fs::remove_dir_all(one.path()).unwrap();
         assert!(used_binaries(root.path()).unwrap().is_empty(), "what is no transaction yet names none");
+    }
+
+    #[test]
+    fn what_an_agent_enforces_stays_and_what_nobody_enforces_goes_when_it_is_old_or_nothing_is_kept() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir(layout::enforcements(root.path())).unwrap();
+        let of = |name: &str| layout::enforcement(root.path(), name);
+        for name in ["held", "free"] {
+            std::fs::write(of(name), "{}").unwrap();
+        }
+        let _agent = Lock::try_take(&layout::enforcement_lock(root.path(), "held")).unwrap().unwrap();
+        let there = || (of("held").exists(), of("free").exists());
+        sweep_enforcements(root.path(), Keep::BY_DEFAULT, SystemTime::now());
+        assert_eq!(there(), (true, true));
+        sweep_enforcements(root.path(), Keep::BY_DEFAULT, SystemTime::now() + MAX_AGE * 2);
+        assert_eq!(there(), (true, false));
+        std::fs::write(of("free"), "{}").unwrap();
+        sweep_enforcements(root.path(), Keep::NOTHING, SystemTime::now());
+        assert_eq!(there(), (true, false));
     }
 
     #[test]

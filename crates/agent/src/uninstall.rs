@@ -199,6 +199,14 @@ impl Places {
                 layout::transactions(&self.root).display()
             )));
         }
+        if let Some(name) = self.enforced().or_refuse("look whether an agent enforces something here")? {
+            return Err(Stop::new(
+                AgentExit::HostBusy,
+                format_args!(
+                    "an agent enforces '{name}' on this host: stop it first ('careen enforce stop {name}', or remove its service)"
+                ),
+            ));
+        }
         // One whose journal was not written yet.
         match Lock::is_held(&layout::host_lock(&self.root)) {
             Ok(false) => Ok(()),
@@ -207,6 +215,20 @@ impl Places {
             }
             Err(error) => Err(Stop::refused(format_args!("cannot look at the host's lock: {error}"))),
         }
+    }
+
+    /// What an agent enforces here, if one does: it would go on, and write anew what was removed.
+    fn enforced(&self) -> io::Result<Option<String>> {
+        let entries = match files::read_dir(layout::enforcements(&self.root)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            entries => entries?,
+        };
+        for path in entries.flatten().map(|entry| entry.path()) {
+            if path.extension().is_some_and(|end| end == "lock") && Lock::is_held(&path)? {
+                return Ok(path.file_stem().map(|name| name.to_string_lossy().into_owned()));
+            }
+        }
+        Ok(None)
     }
 
     /// What there is, in the order in which it is removed: first what would start something, last what tells of transactions.
@@ -363,6 +385,15 @@ mod tests {
             }
         }
         let (_base, places) = host(None);
+        fs::create_dir(layout::enforcements(&places.root)).unwrap();
+        let enforcing = Lock::try_take(&layout::enforcement_lock(&places.root, "app")).unwrap().unwrap();
+        let stop = places.uninstall(true).unwrap_err();
+        assert!(
+            stop.exit == AgentExit::HostBusy && stop.message.contains("careen enforce stop app"),
+            "{stop}"
+        );
+        drop(enforcing);
+        assert!(places.uninstall(true).is_ok());
         let _agent = Lock::try_take(&layout::create_lock(&places.root)).unwrap().unwrap();
         assert!(places.uninstall(true).unwrap_err().message.contains("an agent is starting"));
     }

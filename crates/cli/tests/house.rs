@@ -13,7 +13,7 @@ const NAMESAKES: [(&str, &str); 13] = [
     ("At", "where each of the protocol's two machines is"),
     ("Effect", "what each of the protocol's two machines wants done"),
     ("EngineRestart", "the option, and how the journal says that one is done"),
-    ("Event", "what each of the protocol's two machines is told"),
+    ("Event", "what each of the protocol's machines is told"),
     ("Kind", "of an entry in a directory, and of what keeps a rollout without a controller"),
     ("Order", "the option that says who goes first, and what an operator tells a rollout"),
     ("Reboot", "the option, and its word in the contract"),
@@ -618,11 +618,13 @@ fn the_words_of_the_nomenclature_are_those_of_the_code() {
 }
 
 /// Crates in which a word that is not said is still an identifier.
-const STILL_SAID: [(&str, &str); 8] = [
+const STILL_SAID: [(&str, &str); 9] = [
     ("agent", "stage"),
     ("agent", "standing"),
     ("cli", "stage"),
     ("cli", "standing"),
+    // How a host stands to an enforcement is a word of its own.
+    ("contract", "standing"),
     ("host", "stage"),
     ("protocol", "stage"),
     ("protocol", "standing"),

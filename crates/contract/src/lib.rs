@@ -9,6 +9,7 @@ pub mod cause;
 mod chain;
 pub mod changed;
 pub mod command;
+pub mod enforce_part;
 pub mod entry;
 pub mod errand;
 pub mod exit;

@@ -202,15 +202,15 @@ impl Default for Settings {
 }
 
 /// The variables of a container, as they are looked up.
-struct Given<'a>(&'a BTreeMap<String, String>);
+pub(crate) struct Given<'a>(pub &'a BTreeMap<String, String>);
 
 impl Given<'_> {
     /// A variable that is set to nothing counts as not set, as it does in Compose files.
-    fn get(&self, name: &str) -> Option<&str> {
+    pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    fn read<T>(
+    pub fn read<T>(
         &self,
         name: &'static str,
         read: impl Fn(&str) -> Value<T>,

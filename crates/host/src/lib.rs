@@ -8,6 +8,7 @@ pub mod capability;
 pub mod container;
 pub mod control;
 pub mod deeds;
+pub mod enforcement;
 pub mod facts;
 pub mod journal;
 pub mod last_line;

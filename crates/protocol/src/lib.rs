@@ -7,9 +7,11 @@
 //! - [`gates`]: what a go is, and how an agent tells one from everything that only looks like one.
 //! - [`go`]: a restart's go on its way from an agent to a supervisor, and how long it counts.
 //! - [`agent`]: an agent's part in a rollout, from the look at its host to its last word.
+//! - [`enforce`]: when an enforcing agent looks at its host, mends it, waits, and gives up.
 //! - [`supervisor`]: what a supervisor does next: the host's lock, restarts and their gos, a cancel, a boot.
 
 pub mod agent;
+pub mod enforce;
 pub mod gates;
 pub mod go;
 pub mod supervisor;

@@ -87,6 +87,27 @@ impl Place {
         Ok(Self { id, own, engine, container, info })
     }
 
+    /// For work whose transactions are named one by one: this one is first.
+    pub fn named(id: TransactionId, own: Own) -> Self {
+        let mut place = Self { id, own, engine: None, container: None, info: Info::default() };
+        place.refresh();
+        place
+    }
+
+    /// Asks the host's engine again. While it does not answer, what it said last counts.
+    pub fn refresh(&mut self) {
+        if self.engine.is_none() {
+            self.engine = Engine::connect().ok();
+        }
+        let Some(engine) = &self.engine else { return };
+        if let (None, Some(id)) = (&self.container, self.own.container_id.as_deref()) {
+            self.container = engine.container(id).ok();
+        }
+        if let Ok(info) = engine.info() {
+            self.info = info;
+        }
+    }
+
     /// The node's name: the engine's word, or else the host's own.
     pub fn node_name(&self) -> String {
         if self.info.name.is_empty() {

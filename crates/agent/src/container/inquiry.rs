@@ -3,7 +3,7 @@
 
 use super::create::{Joined, begin_to_create, read_manifest};
 use super::printer::lines_written;
-use crate::layout;
+use crate::layout::{self, TransactionDir};
 use crate::say::{self, keep_reports_apart, say};
 use crate::stop::Stop;
 use crate::withdraw::withdraw;
@@ -32,7 +32,7 @@ pub fn or_say_so(play: impl FnOnce() -> Result<u8, Stop>) -> Result<u8, Stop> {
 /// Says what the command came to, and takes its transaction away: nobody asks for a question's record.
 pub fn answer(id: &TransactionId, joined: &Joined, result: &TransactionResult) -> u8 {
     say::answer(&answered(result, lines_written()));
-    if let Err(error) = forget(joined) {
+    if let Err(error) = forget(&joined.directory) {
         say(format_args!("the transaction {id} stays on this host: {error:#}"));
     }
     SAID
@@ -53,11 +53,12 @@ fn answered(result: &TransactionResult, lines: u64) -> Answer {
     }
 }
 
-fn forget(joined: &Joined) -> anyhow::Result<()> {
+/// Removes a closed transaction of which nobody asks for the record.
+pub(super) fn forget(directory: &TransactionDir) -> anyhow::Result<()> {
     let in_words = |stop: Stop| anyhow::anyhow!(stop.message);
     let _creating = begin_to_create(Path::new(layout::ROOT)).map_err(in_words)?;
-    let manifest = read_manifest(&joined.directory).map_err(in_words)?;
-    Ok(withdraw(&joined.directory, &manifest)?)
+    let manifest = read_manifest(directory).map_err(in_words)?;
+    Ok(withdraw(directory, &manifest)?)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 
 mod binary;
 mod create;
+mod enforce;
 mod entry;
 mod errand;
 mod follow;
@@ -21,6 +22,7 @@ mod terminal;
 mod unusable;
 
 pub use errand::asked;
+pub use enforce::enforce;
 pub use follow::ask_to_stop;
 pub use printer::Printer;
 

@@ -81,6 +81,12 @@ pub fn read_link(path: impl AsRef<Path>) -> io::Result<PathBuf> {
     std::fs::read_link(path)
 }
 
+/// The path without links that leads to the same.
+pub fn canonical(path: impl AsRef<Path>) -> io::Result<PathBuf> {
+    turn(Class::Stat, path.as_ref())?;
+    std::fs::canonicalize(path)
+}
+
 /// What lies at this path, links followed.
 pub fn metadata(path: impl AsRef<Path>) -> io::Result<Metadata> {
     turn(Class::Stat, path.as_ref())?;

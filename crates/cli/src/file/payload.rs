@@ -229,7 +229,7 @@ interval: 30m
             ("interval: often\n", "1:11: 'interval': a duration is written as 90s"),
             ("interval: 0s\n", "1:11: 'interval': an interval is at least 1s"),
             ("interval: -5m\n", "1:11: 'interval': a duration is written as 90s"),
-            ("name: !!str a\n", "1:7: tags"),
+            ("name: !!str a\n", "1:13: tags"),
             ("name: a\n---\nname: b\n", "2:1: a file is one document"),
             ("owns:\n\t- /a\n", "2:1: YAML is indented with blanks"),
             ("name: &a [*a]\n", "an alias"),

@@ -375,7 +375,7 @@ impl Playing<'_> {
         report_result(&request, &self.place.id, &joined, &result);
         let checked = Checked::of(&result);
         match checked {
-            Checked::InSync => say("this host is in sync: nothing is run. 'careen run --force' would"),
+            Checked::InSync => say("this host is in sync: nothing is run; with --force it would be"),
             Checked::Drift => {}
             Checked::Failed { .. } => self.keep_last_lines(&joined),
         }
