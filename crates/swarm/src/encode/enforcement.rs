@@ -96,9 +96,8 @@ pub fn changed(spec: &Value, of: &Enforcement, state: &EnforcementState) -> Vec<
         .map(|(what, _)| (*what).to_owned())
         .collect();
     changed.extend((!spec["Mode"]["Global"].is_object()).then(|| "mode".to_owned()));
-    let settled = |all: Vec<String>| -> Vec<String> {
-        all.into_iter().filter(|one| one != names::NOWHERE).collect()
-    };
+    let settled =
+        |all: Vec<String>| -> Vec<String> { all.into_iter().filter(|one| one != names::NOWHERE).collect() };
     let same = |one: &[String], other: &[String]| one.iter().all(|text| other.contains(text));
     let (now, wanted) = (settled(constraints(spec)), settled(of.placement(state)));
     changed.extend((!(same(&now, &wanted) && same(&wanted, &now))).then(|| "constraints".to_owned()));
