@@ -167,18 +167,10 @@ fn begins() -> String {
     wide.spec.owns.clear();
     wide.spec.args = vec!["--strict".into()];
     wide.spec.given.environment = vec!["TOKEN=secret".into()];
-    let names = names();
     let hosts =
         [not("m1", Uncovered::NotPlaced), not("w01", Uncovered::NotPlaced), not("w02", Uncovered::Drained)];
     let rollout = RolloutId::parse("k3x9").unwrap();
-    let of = |draft, going_on, warning| Preview {
-        draft,
-        hosts: &hosts,
-        nodes: 4,
-        names: &names,
-        warning,
-        going_on,
-    };
+    let of = |draft, going_on, warning| Preview { draft, hosts: &hosts, nodes: 4, warning, going_on };
     let warning = "w01 may not have the image registry.example/sysctl:1, which no registry has".to_owned();
     let spec = &plain.spec;
     [

@@ -52,12 +52,10 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         let hosts = hosts(&draft.spec, &RUNNING, &nodes, Some(&[]), &BTreeMap::new());
         let warning = self.look_where_it_runs(&draft.spec, &nodes, &hosts)?;
         let going_on = self.backend.active()?.map(|spec| spec.id);
-        let names = Names::new(nodes.iter().map(|node| (node.id.clone(), node.hostname.clone())));
         let preview = Preview {
             draft: &draft,
             hosts: &hosts,
             nodes: nodes.len(),
-            names: &names,
             warning,
             going_on: going_on.as_ref(),
         };

@@ -35,7 +35,6 @@ pub struct Preview<'a> {
     pub hosts: &'a [EnforcedHost],
     /// How many nodes there are at all.
     pub nodes: usize,
-    pub names: &'a Names,
     /// That nodes may not have the image.
     pub warning: Option<String>,
     /// The rollout that goes on.
@@ -448,17 +447,19 @@ fn next(host: &EnforcedHost, spec: &Enforcement, names: &Names) -> Option<String
     }
 }
 
-/// The rollout that does what an enforcing agent may not.
+/// The rollout that does what an enforcing agent may not. What has no room in a line is left to be put in.
 fn rollout(spec: &Enforcement, node: &str) -> String {
+    let room = |text: String, left: &str| if text.chars().count() > LONGEST { left.to_owned() } else { text };
+    let image = room(quoted(spec.called()), "IMAGE");
     let directory = if spec.given.files.is_empty() { "" } else { " --dir DIRECTORY" };
     let variables =
         spec.given.environment.iter().map(|one| format!(" --env {}", quoted(given::name_of(one))));
     let secrets = spec.given.secrets.iter().map(|one| format!(" --secret {}", quoted(&one.name)));
     let configs = spec.given.configs.iter().map(|one| format!(" --config {}", quoted(&one.name)));
-    let more: String = variables.chain(secrets).chain(configs).collect();
-    let args: String = spec.args.iter().map(|arg| format!(" {}", quoted(arg))).collect();
+    let more = room(variables.chain(secrets).chain(configs).collect(), " --env …");
+    let args = room(spec.args.iter().map(|arg| format!(" {}", quoted(arg))).collect(), " ARGS");
     let args = if args.is_empty() { args } else { format!(" --{args}") };
-    format!("careen run --image {}{directory} --node {node}{more}{args}", quoted(spec.called()))
+    format!("careen run --image {image}{directory} --node {node}{more}{args}")
 }
 
 fn host(host: &EnforcedHost, spec: &Enforcement, names: &Names, widest: usize, page: &mut Page) {

@@ -34,8 +34,10 @@ fn says(sim: &Sim, node: &str, state: EnforceState) {
 }
 
 fn state(sim: &Sim) -> EnforcementState {
-    let FoundConfig::There { state, .. } = &sim.0.borrow().enforced[0].config else { panic!("no config") };
-    state.clone()
+    match &sim.0.borrow().enforced[0].config {
+        FoundConfig::There { state, .. } => state.clone(),
+        FoundConfig::Unreadable { .. } | FoundConfig::Missing => panic!("no config"),
+    }
 }
 
 #[test]
