@@ -309,10 +309,7 @@ impl Failure {
             Self::NoKeyFile { .. } | Self::EmptyKey => {
                 Some("'docker swarm unlock-key' on a manager shows the key")
             }
-            Self::ControllerFails { .. } => Some(
-                "'careen status' shows what it printed; 'careen resume --local' runs it in your terminal, 'careen abort' ends the \
-                 rollout from there",
-            ),
+            Self::ControllerFails { .. } => Some(RUN_IT_HERE),
             Self::NoController { .. } => {
                 Some("'careen resume' tries again, 'careen resume --local' runs it in your terminal")
             }
@@ -326,14 +323,10 @@ impl Failure {
             }
             Self::NoQuestion { .. } => Some("'careen run --image IMAGE' carries it out, node after node"),
             Self::NobodyToAskAboutEnforcement => Some("say --yes"),
-            Self::UnfitPayload { .. } => Some(
-                "a payload that is enforced has 'check', which says whether something is to be done, and 'install', which does it",
-            ),
+            Self::UnfitPayload { .. } => Some(BOTH_COMMANDS),
             Self::TwoPayloads(_) => Some("'careen enforce --help' says how a payload is named"),
             Self::NoEnforcement { .. } => Some("'careen enforce ls' lists what there is"),
-            Self::DamagedEnforcement { .. } => Some(
-                "'careen enforce status NAME' says what to do; 'careen enforce stop NAME' removes what is left of it",
-            ),
+            Self::DamagedEnforcement { .. } => Some(WHAT_IS_LEFT),
             Self::NobodyToAskAboutThat => Some("say --yes; 'careen status' shows what is left"),
             Self::CannotRestore { why, .. } => Some(next_of_restore(why)),
             Self::NotGivenBack => Some("'careen status' shows what is left"),
@@ -365,6 +358,14 @@ impl Failure {
         }
     }
 }
+
+const BOTH_COMMANDS: &str = "a payload that is enforced has 'check', which says whether something is to be done, and 'install', which does it";
+
+const WHAT_IS_LEFT: &str =
+    "'careen enforce status' says what to do; 'careen enforce stop NAME' removes what is left of it";
+
+const RUN_IT_HERE: &str = "'careen status' shows what it printed; 'careen resume --local' runs it in your terminal, 'careen abort' ends the \
+                 rollout from there";
 
 const UPDATE_UNDER_WAY: &str = "'docker service inspect --pretty SERVICE' shows how far it is; when it is through, the same command goes \
                                 on where this one stopped";

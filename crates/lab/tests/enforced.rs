@@ -2,7 +2,6 @@
 //! covered are named. Three managers and a worker; a lab of its own, `enforced`.
 //!
 //! Needs what the lab needs, the image careen/installer (`make image`), and `careen` itself (`make build`).
-#![expect(clippy::expect_used, reason = "a test that cannot set the scene has failed")]
 
 mod rollout;
 

@@ -205,7 +205,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
     }
 
     fn pause_enforcement(&mut self, name: &str) -> Result<Exit, Failure> {
-        let (spec, state) = self.to_steer(name)?;
+        let (spec, state) = self.steerable(name)?;
         let paused = match &state {
             EnforcementState::Paused { .. } => state.clone(),
             EnforcementState::Running {}
@@ -221,14 +221,14 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
     }
 
     fn resume_enforcement(&mut self, name: &str) -> Result<Exit, Failure> {
-        let (spec, _) = self.to_steer(name)?;
+        let (spec, _) = self.steerable(name)?;
         self.backend.change_enforcement(&spec, &RUNNING)?;
         self.show(&Steered::Resumed { spec: &spec })?;
         Ok(Exit::Done)
     }
 
     /// One that can be paused and resumed: its config and its service are there, and no rollout brings hosts to another version.
-    fn to_steer(&mut self, name: &str) -> Result<(Enforcement, EnforcementState), Failure> {
+    fn steerable(&mut self, name: &str) -> Result<(Enforcement, EnforcementState), Failure> {
         let found = self.enforcements_called(name)?;
         for one in &found {
             let damage = one.damage().filter(|damage| match damage {
