@@ -1,11 +1,15 @@
 //! The command line. What the flags mean for a rollout is in [`crate::spec`].
 
 mod check;
+mod enforce;
 mod facts;
 mod trial;
 mod uninstall;
 
 pub use check::CheckArgs;
+pub use enforce::{
+    EnforceArgs, EnforceCommand, EnforcePayload, EnforceStatusArgs, EnforceWhat, EnforcementArgs, StopArgs,
+};
 pub use facts::FactsArgs;
 pub use trial::TryArgs;
 pub use uninstall::UninstallArgs;
@@ -100,6 +104,8 @@ pub enum Command {
     Check(CheckArgs),
     /// Run a payload's command on the host of the asked engine, for its author; needs no swarm
     Try(TryArgs),
+    /// Have hosts keep themselves to a payload: each checks itself, and mends what is not so
+    Enforce(EnforceArgs),
     /// Show what exactly blocks, and what to do next
     Why {
         /// This node alone, by id or host name

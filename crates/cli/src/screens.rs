@@ -8,7 +8,7 @@
 //! dead FROM TO                             d1 and so on: hosts that left without `docker node rm`
 //! containers NODE NAME ...                 of no service
 //! drain|reboot POLICY                      as the flags have it
-//! service NAME TASKS [global] [volume SOURCE] [on NODE] [running N]
+//! service NAME TASKS [global] [enforces NAME] [volume SOURCE] [on NODE] [running N]
 //! task SERVICE NODE ...                    one on each of these nodes; `each` is each worker
 //! agent NODE [what it says, as JSON]
 //! printed NODE SECONDS LINE
@@ -46,7 +46,7 @@ use crate::render::plan_page::Planned;
 use crate::render::record::{Inspected, Recorded};
 use crate::render::text::Page;
 use crate::render::{Screen, failure, live, status, why, words};
-use crate::testing::{agent, cluster, manager, service, spec, task, worker};
+use crate::testing::{agent, cluster, enforces, manager, service, spec, task, worker};
 use crate::view::{NodeStanding, Standing, look};
 use crate::{filter, known, past};
 use careen_contract::report::HostPhase;
@@ -221,6 +221,7 @@ impl Scene {
         while let Some(word) = words.next() {
             match word {
                 "global" => made.mode = Mode::Global,
+                "enforces" => made.labels = enforces(words.next().unwrap()),
                 "volume" => {
                     let source = words.next().unwrap().to_owned();
                     made.mounts = vec![Mount { kind: MountKind::LocalVolume, source, read_only: false }];
@@ -486,7 +487,7 @@ impl Scene {
 }
 
 /// Compares screens with what is kept of them, or keeps them.
-fn assert_kept(screens: impl IntoIterator<Item = (String, String)>) {
+pub(crate) fn assert_kept(screens: impl IntoIterator<Item = (String, String)>) {
     let mut different = Vec::new();
     for (name, text) in screens {
         let path = folder().join(&name);
@@ -561,6 +562,7 @@ fn the_samples_of_the_documents_are_parts_of_the_screens() {
             "$ careen ls",
             "$ careen facts",
             "$ careen check",
+            "$ careen enforce",
         ]
         .iter()
         .any(|it| sample.starts_with(it))

@@ -5,6 +5,7 @@ mod ask;
 mod check;
 mod elsewhere;
 mod facts;
+mod enforce;
 mod follow;
 mod history;
 mod host_log;
@@ -61,6 +62,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
             Command::Ask(args) => self.inquire(args),
             Command::Facts(args) => self.facts(args),
             Command::Check(args) => self.check(args),
+            Command::Enforce(args) => self.enforcement(args),
             Command::Pause => self.pause(),
             Command::Resume(args) => self.resume(args),
             Command::Retry(args) => self.retry(args),

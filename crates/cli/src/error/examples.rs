@@ -8,6 +8,7 @@ use crate::credential_helper::HelperFailed;
 use crate::delivery::Undeliverable;
 use crate::docker_config::Unreadable;
 use crate::docker_context::UnusableContext;
+use crate::enforcement::SecondPayload;
 use crate::file::wrong::{Place, UnusableFile, Wrong};
 use crate::given::{InvalidGiven, InvalidVariable};
 use crate::host::Host;
@@ -16,17 +17,19 @@ use crate::registry::CredentialsError;
 use crate::target::{InvalidTarget, NotPushed};
 use crate::transport::{InvalidCertificates, SshFailure, TlsFailure};
 use careen_engine::EngineError;
+use careen_planner::enforcement::{CannotEnforce, Damage, FoundConfig, check_name, may_start};
 use careen_planner::plan::PlanRefusal;
 use careen_planner::remains::CannotRestore;
 use careen_planner::state::CorruptRecord;
+use careen_planner::testing::enforcement;
 use careen_planner::uninstall::CannotUninstall;
-use careen_planner::{NodeId, RolloutId};
+use careen_planner::{EnforcementState, FoundEnforcement, NodeId, RolloutId};
 use careen_swarm::GivenKind;
 use careen_upgrade::options::InvalidOptions;
 use std::io::{Error, ErrorKind};
 
 /// How many kinds there are; a new one has to be given a number, and an example.
-const KINDS: usize = 46;
+const KINDS: usize = 51;
 
 /// Which kind of failure one is.
 const fn kind(failure: &Failure) -> usize {
@@ -77,6 +80,11 @@ const fn kind(failure: &Failure) -> usize {
         Failure::NobodyToAskAboutTry { .. } => 43,
         Failure::TryUnheard { .. } => 44,
         Failure::NotTried { .. } => 45,
+        Failure::NobodyToAskAboutEnforcement => 46,
+        Failure::UnfitPayload { .. } => 47,
+        Failure::TwoPayloads(_) => 48,
+        Failure::NoEnforcement { .. } => 49,
+        Failure::DamagedEnforcement { .. } => 50,
     }
 }
 
@@ -166,6 +174,43 @@ fn unusable(why: impl Into<UnusableHost>) -> Failure {
     why.into()
 }
 
+fn of_enforcements() -> Vec<Failure> {
+    let mut wide = enforcement();
+    wide.owns.push("etc/motd".to_owned());
+    let taken = FoundEnforcement {
+        name: "motd".to_owned(),
+        version: "11111111".to_owned(),
+        config: FoundConfig::There { spec: Box::new(enforcement()), state: EnforcementState::Running {} },
+        service: None,
+    };
+    let why = || "its format is '2'".to_owned();
+    let (name, version) = (|| "sysctl".to_owned(), || "0a1b2c3d".to_owned());
+    let causes = [
+        check_name("My Payload").unwrap_err(),
+        CannotEnforce::TooOften,
+        CannotEnforce::TooMany { count: 300 },
+        wide.check().unwrap_err(),
+        may_start(&[taken], &enforcement()).unwrap_err(),
+        CannotEnforce::Constraint { constraint: "zone".to_owned() },
+        CannotEnforce::OtherVersion { name: name(), runs: version() },
+        CannotEnforce::Paused { name: name() },
+        CannotEnforce::Updating { name: name(), rollout: rollout() },
+        CannotEnforce::NoConfig { name: name(), version: version() },
+        CannotEnforce::Unreadable { name: name(), version: version(), why: why() },
+    ];
+    let lacks = PlanRefusal::ImageLacks { image: "app".to_owned(), files: vec!["/install/check".to_owned()] };
+    let others = [
+        Failure::NobodyToAskAboutEnforcement,
+        Failure::UnfitPayload { why: Box::new(lacks) },
+        SecondPayload("./motd".to_owned()).into(),
+        Failure::NoEnforcement { given: name() },
+        Failure::DamagedEnforcement { name: name(), damage: Damage::NoService },
+        Failure::DamagedEnforcement { name: name(), damage: Damage::NoConfig },
+        Failure::DamagedEnforcement { name: name(), damage: Damage::Unreadable { why: why() } },
+    ];
+    causes.into_iter().map(|why| BackendError::CannotEnforce(why).into()).chain(others).collect()
+}
+
 fn of_calls() -> Vec<Failure> {
     let missing = || Error::from(ErrorKind::NotFound);
     let given = || "w9".to_owned();
@@ -249,6 +294,7 @@ fn of_rollouts() -> Vec<Failure> {
         Failure::StillThere { services },
         Failure::CannotUninstall { why: CannotUninstall::Held { nodes: vec!["w1".to_owned()] } },
         Failure::CannotUninstall { why: CannotUninstall::Unreadable { node: "w1".to_owned() } },
+        Failure::CannotUninstall { why: CannotUninstall::Enforced { names: vec!["sysctl".to_owned()] } },
         Failure::CannotUninstall { why: CannotUninstall::AtWork { hosts: vec!["w1".to_owned()] } },
         Failure::UpdateUnderWay { services: "web".to_owned() },
         Failure::Pass(illegal().into()),
@@ -292,7 +338,7 @@ fn illegal() -> careen_planner::state::IllegalStep {
 impl Failure {
     /// One of each kind.
     pub(crate) fn examples() -> Vec<Self> {
-        let all: Vec<Self> = [of_swarm(), of_calls(), of_files(), of_rollouts(), of_payloads()]
+        let all: Vec<Self> = [of_swarm(), of_calls(), of_files(), of_rollouts(), of_payloads(), of_enforcements()]
             .into_iter()
             .flatten()
             .collect();

@@ -6,6 +6,7 @@
 //! - [`status`], [`status_json`], [`plan_page`] (with what is at risk, and the waves), [`why`], [`left`], [`controller`]: the pages and the JSON behind those
 //! - [`answers`]: what hosts answer to `ask`; [`checked`]: and to `check`; [`facts`]: what they are; [`uninstall`]: what careen has on them;
 //!   [`trial`]: what a payload does that is tried
+//! - [`enforce`]: what is enforced, and how hosts are
 //! - [`history`], [`record`], [`listed`]: what is remembered of rollouts that are over
 //! - [`mod@parity`]: who ended with other versions than the first one
 //! - [`live`]: the picture of a rollout that goes on
@@ -19,6 +20,7 @@ pub mod answers;
 pub mod checked;
 pub mod controller;
 mod down;
+pub mod enforce;
 pub mod events;
 pub mod facts;
 mod facts_told;

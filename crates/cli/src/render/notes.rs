@@ -168,6 +168,10 @@ pub enum Question<'a> {
     Try { command: &'a str, host: &'a str },
     /// Before careen is removed from hosts and the swarm.
     Uninstall,
+    /// Before hosts keep themselves to something.
+    Enforce,
+    /// Before they do not any more.
+    StopEnforcing { name: &'a str },
     /// Before everything is given back of rollouts whose configs are gone.
     GiveBackAll,
 }
@@ -179,6 +183,10 @@ impl fmt::Display for Question<'_> {
             Self::Try { command, host } => {
                 let (command, host) = (neutral(command), neutral(host));
                 write!(f, "Run '{command}' on {host}? It is no rollout: nothing is drained for it.")
+            }
+            Self::Enforce => f.write_str("Enforce it?"),
+            Self::StopEnforcing { name } => {
+                write!(f, "Stop enforcing {}? What it did on hosts stays.", neutral(name))
             }
             Self::Uninstall => f.write_str("Remove all of this?"),
             Self::GiveBack { host } => {

@@ -8,7 +8,11 @@ use crate::render::plan_waves::Waves;
 use crate::render::probe::{self, HostProbe};
 use crate::render::text::{Look, Page, Span, first_of, json_page};
 use crate::render::{time, words};
+<<<<<<< HEAD
 use careen_contract::payload::{CHECK_COMMAND, has_a_check};
+=======
+use careen_planner::enforcement::enforced;
+>>>>>>> work-h6
 use careen_planner::estimate::Estimate;
 use careen_planner::names::Names;
 use careen_planner::plan::{NodeLoad, Plan, PlanRefusal, PlannedWave, Risk, Warning};
@@ -45,6 +49,9 @@ impl Screen for Planned<'_> {
     }
 }
 
+/// So many enforcements are named.
+const MOST_ENFORCED: usize = 8;
+
 /// The page. The observed swarm gives the nodes' names.
 pub fn page(planned: &Planned<'_>, page: &mut Page) {
     page.cut_lines();
@@ -70,6 +77,11 @@ pub fn page(planned: &Planned<'_>, page: &mut Page) {
     }
     if let Some(check) = checked_first(draft, probe) {
         page.line(format!("check    {check}"));
+    }
+    let enforced: Vec<String> =
+        enforced(&observed.services).iter().map(|(name, version)| format!("{name} {version}")).collect();
+    if !enforced.is_empty() {
+        page.line(format!("enforced {}", first_of(&enforced, MOST_ENFORCED)));
     }
     if plan.short {
         page.line("way      short: nothing is drained or restarted, so all nodes of a wave begin at once");
