@@ -101,7 +101,10 @@ impl SwarmBackend {
             RequestError::Contended { .. } => BackendError::Changed,
             RequestError::Swarm(error) => self.unanswered(&error),
             RequestError::Write { object, why } => from_write(&object, &why),
-            RequestError::Taken { .. } | RequestError::NoSuchNode { .. } | RequestError::TooLarge { .. } => {
+            RequestError::Taken { .. }
+            | RequestError::NoSuchNode { .. }
+            | RequestError::TooLarge { .. }
+            | RequestError::Enforce(_) => {
                 BackendError::Refused { why: error.to_string() }
             }
         }

@@ -6,6 +6,9 @@
 use crate::objects::{Node, Role};
 use std::net::IpAddr;
 
+/// The constraint that no node fits: it is what a service is stopped with.
+pub const NOWHERE: &str = "node.id==none";
+
 /// A placement constraint: a key, and the value that a node must have there, or must not have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Constraint {

@@ -12,6 +12,7 @@
 //!   each;
 //!   [`scheduler`]: where Swarm places tasks, by [`constraint`] and [`needs`]; [`names`]: how nodes are called
 //! - [`inquiry`]: who is asked a question, and what the answers come to, without a rollout
+//! - [`enforcement`]: what hosts keep themselves to, which hosts those are, and how they are
 //! - [`plan()`]: what a rollout would do, wave after wave, with what is at risk; [`estimate`]: in what time; [`view()`]: how it stands; [`pass()`]: what a controller does now, [`action`]:
 //!   how it says so; [`remains`]: what is left, and how it is given back without a controller
 
@@ -22,6 +23,7 @@ mod board;
 pub mod cluster;
 pub mod constraint;
 pub mod drain;
+pub mod enforcement;
 pub mod estimate;
 pub mod exclude;
 pub mod failure;
@@ -64,6 +66,7 @@ mod watch;
 pub mod testing;
 
 pub use action::{Act, Action, AgentSpec};
+pub use enforcement::{Enforcement, EnforcementState, FoundEnforcement};
 pub use given::{Given, GivenFile};
 pub use hold::{Hold, PauseReason};
 pub use ids::{ControllerId, JobKey, JobRole, NodeId, RolloutId, ServiceId, Version};

@@ -36,7 +36,8 @@ pub fn select<'a>(observed: &'a Observed, spec: &Spec) -> Result<Selected<'a>, I
     Ok(selected)
 }
 
-fn unfit(node: &Node) -> Option<Skip> {
+/// Why nothing of careen's runs on a node.
+pub(crate) fn unfit(node: &Node) -> Option<Skip> {
     if node.os == "windows" {
         Some(Skip::Windows)
     } else if node.api < OLDEST_API {

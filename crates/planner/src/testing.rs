@@ -1,5 +1,7 @@
 //! Small clusters for unit tests, here and in the crates that show what was decided.
 
+use crate::enforcement::{DEFAULT_INTERVAL, Enforcement};
+use crate::given::Given;
 use crate::ids::{NodeId, RolloutId, ServiceId, Version};
 use crate::observed::{
     Availability, Manager, Mode, Needs, Node, NodeStatus, Offers, Reachability, Resources, Role, Scale,
@@ -74,5 +76,22 @@ pub fn task(service: &str, node: &str) -> Task {
         state: TaskState::Running,
         wanted: true,
         reserved: Resources::default(),
+    }
+}
+
+/// An enforcement with the defaults.
+pub fn enforcement() -> Enforcement {
+    Enforcement {
+        name: "sysctl".into(),
+        version: "0a1b2c3d".into(),
+        image: "registry.example/sysctl@sha256:00".into(),
+        image_name: Some("registry.example/sysctl:1".into()),
+        payload: None,
+        args: Vec::new(),
+        given: Given::default(),
+        owns: vec!["/etc/sysctl.d/50-app.conf".into()],
+        interval: DEFAULT_INTERVAL,
+        constraints: Vec::new(),
+        by: "root@m1".into(),
     }
 }

@@ -1,6 +1,7 @@
 //! Whether careen may be removed from a swarm, and which labels it has on nodes. Which hosts are asked is decided in
 //! [`crate::inquiry`].
 
+use crate::enforcement::enforced;
 use crate::ids::NodeId;
 use crate::observed::{Node, Observed};
 use crate::remains::{Giving, LabelledNode, remains, without_labels};
@@ -23,6 +24,12 @@ pub enum CannotUninstall {
         /// Its name.
         node: String,
     },
+    /// Hosts keep themselves to it, and would write anew what was removed.
+    #[error("{} is enforced on hosts", .names.join(", "))]
+    Enforced {
+        /// What each is called.
+        names: Vec<String>,
+    },
     /// Something goes on there, or nobody knows.
     #[error("something is not finished on {}, as told above", .hosts.join(", "))]
     AtWork {
@@ -36,6 +43,12 @@ pub fn may_uninstall(observed: &Observed) -> Result<(), CannotUninstall> {
     let corrupt = observed.nodes.iter().find(|node| crate::state::NodeRecord::of(node).is_err());
     if let Some(node) = corrupt {
         return Err(CannotUninstall::Unreadable { node: node.hostname.clone() });
+    }
+    let mut names: Vec<String> =
+        enforced(&observed.services).into_iter().map(|(name, _)| name.to_owned()).collect();
+    names.dedup();
+    if !names.is_empty() {
+        return Err(CannotUninstall::Enforced { names });
     }
     let is_held = |node: &LabelledNode| node.taken.is_some_and(|taken| taken.was != node.availability);
     let all = remains(observed, None);
@@ -87,6 +100,15 @@ mod tests {
         let mut surging = labelled("1 k3x9 g1 a1 e1 done", Availability::Active);
         surging.nodes[1].labels.insert(label::SURGE.into(), "1 k3x9 up ID@7:6>7".into());
         assert_eq!(may_uninstall(&surging), Err(CannotUninstall::Held { nodes: vec!["w1".into()] }));
+    }
+
+    #[test]
+    fn what_is_enforced_is_stopped_first() {
+        let mut service = crate::testing::service("careen-enforce-sysctl-0a1b2c3d", 1);
+        service.labels.insert(label::ENFORCED.into(), "sysctl".into());
+        service.labels.insert(label::ENFORCED_VERSION.into(), "0a1b2c3d".into());
+        let observed = Observed { services: vec![service], ..Observed::default() };
+        assert_eq!(may_uninstall(&observed), Err(CannotUninstall::Enforced { names: vec!["sysctl".into()] }));
     }
 
     #[test]

@@ -84,7 +84,7 @@ impl Swarm {
     }
 
     /// The id of what was created, or was there already.
-    fn created(
+    pub(crate) fn created(
         &self,
         kind: GivenKind,
         name: &str,

@@ -276,7 +276,7 @@ impl Swarm {
         Ok(left)
     }
 
-    fn tasks_seen(&self, service: &str) -> Result<Vec<TaskSeen>, SwarmError> {
+    pub(crate) fn tasks_seen(&self, service: &str) -> Result<Vec<TaskSeen>, SwarmError> {
         let seen = |task: decode::RawTask| {
             let trouble = task.trouble().map(str::to_owned);
             let no_image = task.refusal().is_some_and(says_no_such_image);

@@ -3,7 +3,7 @@
 //! - [`Swarm`]: a manager's engine. For whoever submits, steers and lists rollouts.
 //! - [`SwarmCluster`]: the same for one rollout, as a controller needs it ([`careen_planner::cluster::Cluster`]).
 //! - `decode`, `encode`, `logs`, `answers`, `history`, `patience`: pure, tested with what a real swarm answered.
-//! - `look`, `act`, `rollouts`, `deliver`, `reports`, `inquiry`: they ask and write, and decide nothing.
+//! - `look`, `act`, `rollouts`, `deliver`, `reports`, `inquiry`, `enforcements`: they ask and write, and decide nothing.
 //!
 //! What lies where in the swarm: docs/rollout-state-in-swarm.md.
 
@@ -16,6 +16,7 @@ mod decode;
 mod deliver;
 mod draft;
 mod encode;
+mod enforcements;
 mod error;
 mod history;
 mod inquiry;
@@ -38,6 +39,7 @@ pub use controller_task::{ControllerTask, Seat};
 pub use decode::ConfigObject;
 pub use deliver::{GivenKind, PayloadFile};
 pub use draft::Draft;
+pub use enforcements::{EnforcementDraft, version_of as version_of_enforcement};
 pub use error::SwarmError;
 
 pub use history::{
@@ -46,7 +48,7 @@ pub use history::{
 };
 pub use inquiry::{Inquiry, NotGivenBack};
 pub use key::Key;
-pub use names::{REGISTRY_FILE, inquiry as inquiry_name};
+pub use names::{REGISTRY_FILE, enforcer as enforcer_name, inquiry as inquiry_name};
 pub use patience::Patience;
 pub use possessions::{Possession, PossessionKind};
 pub use remains::Stored;

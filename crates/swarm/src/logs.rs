@@ -1,6 +1,9 @@
 //! What an agent's log says. Pure.
 
 use careen_engine::frames::{STDERR, each_frame};
+use careen_contract::report::MARK;
+use careen_contract::standing::Standing;
+use careen_planner::enforcement::hosts::LastWord;
 use careen_planner::observed::Report;
 use std::io::{self, BufReader, Read, Write};
 use std::ops::ControlFlow;
@@ -11,8 +14,20 @@ const LONGEST_LINE: usize = 64 << 10;
 /// The last report in a log. Without a terminal the engine sends frames, and reports are on standard error; with one it sends the bytes as they are. A log is as long as the host's log driver lets it grow, so no
 /// more of it is held than one line. An error of reading is one: what was read before it need not be the last.
 pub fn last_report(log: impl Read, terminal: bool) -> io::Result<Option<Report>> {
+    last_that(log, terminal, Report::of_line)
+}
+
+/// The last word of an enforcing agent in a log, which has frames.
+pub fn last_word(log: impl Read) -> io::Result<Option<LastWord>> {
+    last_that(log, false, |line| {
+        let said = || Standing::of_line(line).map(|said| LastWord::Said(Box::new(said)));
+        line.starts_with(MARK).then(|| said().unwrap_or(LastWord::Unintelligible))
+    })
+}
+
+fn last_that<T>(log: impl Read, terminal: bool, read: fn(&str) -> Option<T>) -> io::Result<Option<T>> {
     let mut log = BufReader::new(log);
-    let mut lines = Lines::default();
+    let mut lines = Lines::new(read);
     if terminal {
         io::copy(&mut log, &mut lines)?;
         return Ok(lines.end());
@@ -26,15 +41,15 @@ pub fn last_report(log: impl Read, terminal: bool) -> io::Result<Option<Report>>
     Ok(lines.end())
 }
 
-/// Looks for reports line by line.
-#[derive(Default)]
-struct Lines {
+/// Looks for what is read out of lines, line by line.
+struct Lines<T> {
     /// What there is of the current line.
     line: Vec<u8>,
-    last: Option<Report>,
+    last: Option<T>,
+    read: fn(&str) -> Option<T>,
 }
 
-impl Write for Lines {
+impl<T> Write for Lines<T> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             let room = LONGEST_LINE.saturating_sub(self.line.len());
@@ -51,14 +66,18 @@ impl Write for Lines {
     }
 }
 
-impl Lines {
+impl<T> Lines<T> {
+    fn new(read: fn(&str) -> Option<T>) -> Self {
+        Self { line: Vec::new(), last: None, read }
+    }
+
     fn ends_line(&mut self) {
         let line = String::from_utf8_lossy(&self.line);
-        self.last = Report::of_line(&line).or(self.last.take());
+        self.last = (self.read)(&line).or(self.last.take());
         self.line.clear();
     }
 
-    fn end(mut self) -> Option<Report> {
+    fn end(mut self) -> Option<T> {
         self.ends_line();
         self.last
     }
@@ -99,11 +118,36 @@ mod tests {
     }
 
     #[test]
+    fn the_last_word_counts_also_one_that_nobody_understands() {
+        let standing = Standing {
+            name: "sysctl".into(),
+            version: "0a1b2c3d".into(),
+            state: careen_contract::standing::EnforceState::InSync,
+            why: None,
+            watch: careen_contract::standing::PathWatch::Nothing,
+            mended: 2,
+            last: None,
+            at: 7,
+            notes: Vec::new(),
+        };
+        let frame = |stream: u8, line: &str| {
+            let text = format!("{line}\n");
+            [&[stream, 0, 0, 0][..], &(text.len() as u32).to_be_bytes(), text.as_bytes()].concat()
+        };
+        let line = standing.line().unwrap();
+        let log = [frame(2, &line), frame(2, "careen: looks again")].concat();
+        assert_eq!(last_word(&log[..]).unwrap(), Some(LastWord::Said(Box::new(standing))));
+        let later = [log.clone(), frame(2, "careen-report {\"phase\":\"of-a-later-careen\"}")].concat();
+        assert_eq!(last_word(&later[..]).unwrap(), Some(LastWord::Unintelligible));
+        assert_eq!(last_word(&frame(1, &line)[..]).unwrap(), None, "a command may print what it likes");
+    }
+
+    #[test]
     fn a_line_without_end_is_not_held_and_hides_nothing() {
         let report = format!("{}\n", Report::from(Said::Preparing).line().unwrap());
         let noise = io::repeat(b'x').take(3 * LONGEST_LINE as u64);
         let mut log = report.as_bytes().chain(noise).chain(&b"\n"[..]);
-        let mut lines = Lines::default();
+        let mut lines = Lines::new(Report::of_line);
         io::copy(&mut log, &mut lines).unwrap();
         assert!(lines.line.capacity() <= 2 * LONGEST_LINE, "{}", lines.line.capacity());
         assert_eq!(lines.end(), Some(Said::Preparing.into()));

@@ -2,8 +2,9 @@
 
 use careen_contract::label::role;
 use careen_contract::object::{
-    BASELINES, FILES, HISTORIES, REGISTRIES, RESULTS, ROLLOUTS, TICKETS, UNLOCK_KEYS,
+    BASELINES, ENFORCEMENTS, FILES, HISTORIES, REGISTRIES, RESULTS, ROLLOUTS, TICKETS, UNLOCK_KEYS,
 };
+use careen_planner::enforcement::check_name;
 use careen_planner::{JobKey, JobRole, NodeId, RolloutId};
 
 /// The file in which a controller finds the credentials for its rollout's registry: a secret of its service. A plain
@@ -13,8 +14,7 @@ pub const REGISTRY_FILE: &str = "/run/secrets/careen-registry";
 /// The format of what is in configs and secrets, as their label says it.
 pub const FORMAT: &str = "1";
 
-/// The constraint that no node fits: it is what a service is stopped with.
-pub const NOWHERE: &str = "node.id==none";
+pub use careen_planner::constraint::NOWHERE;
 
 /// The config of a rollout.
 pub fn rollout(id: &RolloutId) -> String {
@@ -81,6 +81,45 @@ pub fn beginning(digest: &str) -> &str {
 pub fn inquiry(id: &RolloutId) -> String {
     format!("careen-ask-{id}")
 }
+
+/// The config of one version of an enforcement.
+pub fn enforcement(name: &str, version: &str) -> String {
+    format!("{ENFORCEMENTS}{name}.{version}")
+}
+
+/// The config of one file of its payload: at most 64 characters, as long as a name may be.
+pub fn enforcement_file(name: &str, version: &str, digest: &str) -> String {
+    format!("{}.{}", enforcement(name, version), digest.get(..12).unwrap_or(digest))
+}
+
+/// Whose config has this name, and whether it is that of a file.
+pub fn of_enforcement(config: &str) -> Option<(&str, &str, bool)> {
+    let mut parts = config.strip_prefix(ENFORCEMENTS)?.split('.');
+    let (name, version, file) = (parts.next()?, parts.next()?, parts.next());
+    let whole = parts.next().is_none() && check_name(name).is_ok() && is_version(version);
+    whole.then_some((name, version, file.is_some()))
+}
+
+/// The service of one version of an enforcement.
+pub fn enforcer(name: &str, version: &str) -> String {
+    format!("{ENFORCERS}{name}-{version}")
+}
+
+/// What the names of all of them begin with.
+pub const ENFORCERS: &str = "careen-enforce-";
+
+/// Of which enforcement, and which version of it, a service with this name is.
+pub fn of_enforcer(service: &str) -> Option<(&str, &str)> {
+    let (name, version) = service.strip_prefix(ENFORCERS)?.rsplit_once('-')?;
+    (check_name(name).is_ok() && is_version(version)).then_some((name, version))
+}
+
+fn is_version(text: &str) -> bool {
+    text.len() == VERSION && text.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f'))
+}
+
+/// So many hexadecimal digits of a hash are a version.
+pub const VERSION: usize = 8;
 
 /// The secret with the credentials for a rollout's registry.
 pub fn registry(id: &RolloutId) -> String {
@@ -155,6 +194,15 @@ mod tests {
             ["careen.history.k3x9.1", "careen.history.k3x9.02", "careen.history.k3x9.x", "careen.history."]
         {
             assert_eq!(of_history(other), None, "{other}");
+        }
+        let (name, version) = ("x-".repeat(12), "0a1b2c3d");
+        let of_file = enforcement_file(&name, version, &"0".repeat(64));
+        assert!(of_file.len() <= 64 && enforcer(&name, version).len() <= 63, "{of_file}");
+        assert_eq!(of_enforcement(&of_file), Some((name.as_str(), version, true)));
+        assert_eq!(of_enforcement(&enforcement(&name, version)), Some((name.as_str(), version, false)));
+        assert_eq!(of_enforcer(&enforcer(&name, version)), Some((name.as_str(), version)));
+        for other in ["careen-enforce-sysctl", "careen-enforce--0a1b2c3d", "careen-enforce-a-0a1b2c3", "web"] {
+            assert_eq!(of_enforcer(other), None, "{other}");
         }
         assert!(file(&id, &"0".repeat(64)).len() <= 64 && registry(&id).len() <= 64);
     }

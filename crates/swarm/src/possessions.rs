@@ -31,7 +31,7 @@ pub struct Possession {
 }
 
 /// What the names of careen's own begin with.
-const CONFIGS: [&str; 8] = [
+const CONFIGS: [&str; 9] = [
     object::LOCK,
     object::ENGINE_RESTART,
     object::ROLLOUTS,
@@ -40,6 +40,7 @@ const CONFIGS: [&str; 8] = [
     object::HISTORIES,
     object::TICKETS,
     object::FILES,
+    object::ENFORCEMENTS,
 ];
 
 impl PossessionKind {
@@ -118,6 +119,7 @@ mod tests {
             "careen.result.k3x9.n1.g2",
             "careen.ticket.k3x9.n1.g1.a1",
             "careen.file.k3x9.00",
+            "careen.enforce.sysctl.0a1b2c3d",
         ] {
             let found = config(name, "careen.format").unwrap();
             assert_eq!((found.name.as_str(), found.is_history), (name, false));

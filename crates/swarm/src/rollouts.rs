@@ -10,13 +10,14 @@ use careen_contract::label;
 use careen_contract::object;
 use careen_engine::{EngineError, Kind, Meaning};
 use careen_planner::cluster::ActError;
+use careen_planner::enforcement::CannotEnforce;
 use careen_planner::observed::Node;
 use careen_planner::rollout::{Ask, Control, GoneMark};
 use careen_planner::{NodeId, PauseReason, RolloutId, Spec, Version};
 use std::collections::BTreeMap;
 
 /// How often a write is tried anew when somebody else was faster.
-const TRIES: usize = 10;
+pub(crate) const TRIES: usize = 10;
 
 /// A rollout that is stored in the swarm.
 #[derive(Debug, Clone, PartialEq)]
@@ -90,6 +91,9 @@ pub enum RequestError {
         /// Its size.
         bytes: usize,
     },
+    /// An enforcement that must not be started.
+    #[error("{0}. Nothing was changed")]
+    Enforce(CannotEnforce),
     /// Somebody else was faster, again and again.
     #[error("{object} is being changed all the time; nothing was changed, try again")]
     Contended {
@@ -286,7 +290,7 @@ fn control_text(control: &Control) -> Result<String, SwarmError> {
 }
 
 /// Whether a write was done; `false` when somebody else was faster.
-fn written(object: &str, answer: Result<(), EngineError>) -> Result<bool, RequestError> {
+pub(crate) fn written(object: &str, answer: Result<(), EngineError>) -> Result<bool, RequestError> {
     match answer {
         Ok(()) => Ok(true),
         Err(error) if refusal(&error) == ActError::Conflict => Ok(false),

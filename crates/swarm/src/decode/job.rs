@@ -69,12 +69,13 @@ pub fn name(json: &[u8]) -> Result<(String, String), SwarmError> {
     Ok((raw.id, raw.spec.name))
 }
 
-/// Reads an element of `GET /services`; `None` when it is somebody else's, or a controller's.
+/// Reads an element of `GET /services`; `None` when it is somebody else's, a controller's or an
+/// enforcement's.
 pub fn job_service(json: &[u8]) -> Result<Option<JobService>, SwarmError> {
     let raw: Raw = object("service", json)?;
     let role = raw.spec.labels.get(label::ROLE).map(String::as_str);
     let role = match role {
-        None | Some(label::role::CONTROLLER) => return Ok(None),
+        None | Some(label::role::CONTROLLER | label::role::ENFORCER) => return Ok(None),
         Some(word) => names::role_of(word),
     };
     let corrupt = |why: &str| SwarmError::corrupt(called("service", json), why);

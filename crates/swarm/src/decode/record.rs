@@ -8,7 +8,7 @@ use base64::prelude::BASE64_STANDARD;
 use careen_contract::label;
 use careen_planner::observed::Lock;
 use careen_planner::rollout::{Baseline, Control, GoneMark, NodeResult, RolloutRecord};
-use careen_planner::{ControllerId, NodeId, RolloutId, Spec, Version};
+use careen_planner::{ControllerId, Enforcement, EnforcementState, NodeId, RolloutId, Spec, Version};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -123,6 +123,18 @@ pub fn spec(config: &ConfigObject) -> Result<Spec, SwarmError> {
 pub fn control(config: &ConfigObject) -> Result<Control, SwarmError> {
     let text = config.label(label::CONTROL)?;
     serde_json::from_str(text).map_err(|error| config.corrupt(format!("its label careen.control: {error}")))
+}
+
+/// What one version of an enforcement is, and how it is in the swarm.
+pub fn enforcement(config: &ConfigObject) -> Result<(Enforcement, EnforcementState), SwarmError> {
+    config.check_format()?;
+    let spec: Enforcement = payload(config)?;
+    if names::enforcement(&spec.name, &spec.version) != config.name {
+        return Err(config.corrupt(format!("it holds {} {}", spec.name, spec.version)));
+    }
+    let state = serde_json::from_str(config.label(label::ENFORCEMENT)?);
+    let state = state.map_err(|error| config.corrupt(format!("its label {}: {error}", label::ENFORCEMENT)))?;
+    Ok((spec, state))
 }
 
 /// Which participants left in their turn, and how far that was dealt with.

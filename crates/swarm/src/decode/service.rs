@@ -171,8 +171,9 @@ pub fn service(json: &[u8]) -> Result<Option<Uncounted>, SwarmError> {
     let raw: Raw = object("service", json)?;
     let Some(mode) = mode(&raw.spec.mode, json)? else { return Ok(None) };
     let replicas = raw.spec.mode.replicated.and_then(|replicated| replicated.replicas);
-    // What a controller mounts is its host's engine, and no data: it is as well off elsewhere.
-    let is_ours = raw.spec.labels.get(label::ROLE).is_some_and(|role| role == label::role::CONTROLLER);
+    // What a controller mounts is its host's engine, and an enforcing agent the host: no data that it leaves behind.
+    let roles = [label::role::CONTROLLER, label::role::ENFORCER];
+    let is_ours = raw.spec.labels.get(label::ROLE).is_some_and(|role| roles.contains(&role.as_str()));
     let template = raw.spec.task_template;
     let needs = Needs {
         max_per_node: template.placement.max_replicas,

@@ -72,7 +72,7 @@ fn environment(inquiry: &Inquiry) -> Vec<String> {
         inquires: true,
         ..Settings::default()
     };
-    told(&settings, spec)
+    told(&settings, &spec.given.environment)
 }
 
 #[cfg(test)]

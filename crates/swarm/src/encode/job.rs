@@ -139,17 +139,17 @@ fn environment(agent: &AgentSpec, spec: &Spec) -> Option<Vec<String>> {
         rollout: Some(part),
         ..Settings::default()
     };
-    Some(told(&settings, spec))
+    Some(told(&settings, &spec.given.environment))
 }
 
 /// The operator's variables, and what careen tells. What the operator or the image may say better is not said, and the rest is,
 /// whatever an image has of it.
-pub(super) fn told(settings: &Settings, spec: &Spec) -> Vec<String> {
+pub(super) fn told(settings: &Settings, operators: &[String]) -> Vec<String> {
     let mut told = settings.variables();
     told.retain(|(name, value)| !variable::OPERATORS.contains(name) && !value.is_empty());
     // careen's own behind the operator's: of two the last one counts.
     let own = told.into_iter().map(|(name, value)| format!("{name}={value}"));
-    spec.given.environment.iter().cloned().chain(own).collect()
+    operators.iter().cloned().chain(own).collect()
 }
 
 const fn reboot(policy: RebootPolicy) -> Reboot {
