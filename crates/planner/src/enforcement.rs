@@ -10,7 +10,7 @@ pub use owned::{InvalidPath, OwnedTwice};
 use crate::constraint::{Constraint, NOWHERE};
 use crate::given::Given;
 use crate::ids::{RolloutId, ServiceId};
-use crate::observed::Service;
+use crate::objects::Service;
 use careen_contract::label;
 use serde::{Deserialize, Serialize};
 use std::fmt;

@@ -2,6 +2,7 @@
 
 use crate::given::Given;
 use crate::ids::{NodeId, RolloutId};
+use crate::moves::Moves;
 use crate::on_hold::HoldPolicy;
 use crate::parallelism::Parallelism;
 use crate::ratio::Ratio;
@@ -68,6 +69,9 @@ pub struct Spec {
     /// Wait for programs that ask for no shutdown of their host, and for people at its console, before it goes down.
     #[serde(default)]
     pub respect_inhibitors: bool,
+    /// The enforcement of which it brings a new version, where it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moves: Option<Moves>,
     /// How long a node may be in each state.
     pub limits: Limits,
 }
@@ -267,6 +271,7 @@ impl Spec {
             unlock_key: None,
             allow_unfit_hosts: false,
             respect_inhibitors: false,
+            moves: None,
             limits: Limits::default(),
         }
     }

@@ -1,6 +1,7 @@
 //! Single passes: what is decided on one look. Whole histories are in careen-sim.
 
 mod held;
+mod moves;
 
 use super::*;
 use crate::ids::{GATES, JobKey, JobRole, Version};
