@@ -1,7 +1,11 @@
 //! The command line. What the flags mean for a rollout is in [`crate::spec`].
 
+mod enforce;
 mod uninstall;
 
+pub use enforce::{
+    EnforceArgs, EnforceCommand, EnforcePayload, EnforceStatusArgs, EnforceWhat, EnforcementArgs, StopArgs,
+};
 pub use uninstall::UninstallArgs;
 
 use crate::duration::{self, InvalidDuration};
@@ -86,6 +90,8 @@ pub enum Command {
     Inspect(InspectArgs),
     /// Ask hosts a question, all at once, and show what each answers; changes nothing
     Ask(AskArgs),
+    /// Have hosts keep themselves to a payload: each checks itself, and mends what is not so
+    Enforce(EnforceArgs),
     /// Show what exactly blocks, and what to do next
     Why {
         /// This node alone, by id or host name

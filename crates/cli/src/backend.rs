@@ -8,17 +8,22 @@ use crate::registry::CredentialsError;
 use careen_contract::chain;
 use careen_engine::Bell;
 use careen_planner::cluster::Cluster;
-use careen_planner::inquiry::Roll;
+use careen_planner::enforcement::CannotEnforce;
+use careen_planner::enforcement::hosts::LastWord;
+use careen_planner::inquiry::{Roll, TaskSeen};
 use careen_planner::needs::Platform;
 use careen_planner::observed::{ControllerPlace, Node, Report};
 use careen_planner::remains::Giving;
 use careen_planner::rollout::{Ask, Control, NodeResult};
 use careen_planner::spec::UnlockKey;
-use careen_planner::{ControllerId, JobKey, NodeId, NodeState, Observed, RolloutId, Spec};
+use careen_planner::{
+    ControllerId, Enforcement, EnforcementState, FoundEnforcement, JobKey, NodeId, NodeState, Observed,
+    RolloutId, Spec,
+};
 pub use careen_swarm::Order;
 use careen_swarm::{
-    Before, ControllerTask, Draft, GivenKind, Inquiry, KeptFile, Key, NotGivenBack, Possession, Stored,
-    Verification,
+    Before, ControllerTask, Draft, EnforcementDraft, GivenKind, Inquiry, KeptFile, Key, NotGivenBack,
+    Possession, Stored, Verification,
 };
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -164,6 +169,28 @@ pub trait Backend {
 
     /// Removes what an inquiry brought, and gives the nodes back that were made active for it; which could not be is said.
     fn end_inquiry(&mut self, id: &RolloutId) -> Result<Vec<NotGivenBack>, BackendError>;
+
+    /// All enforcements, those that somebody has damaged among them.
+    fn enforcements(&mut self) -> Result<Vec<FoundEnforcement>, BackendError>;
+
+    /// Starts one, or completes one of which only the config is there, and says what became of its spec.
+    fn start_enforcement(&mut self, draft: &EnforcementDraft) -> Result<Enforcement, BackendError>;
+
+    /// Writes how an enforcement is, and has Swarm place its agents so.
+    fn change_enforcement(
+        &mut self,
+        spec: &Enforcement,
+        state: &EnforcementState,
+    ) -> Result<(), BackendError>;
+
+    /// Removes all that there is of a version in the swarm, and says the names.
+    fn stop_enforcement(&mut self, name: &str, version: &str) -> Result<Vec<String>, BackendError>;
+
+    /// The tasks of a version's service, the oldest first.
+    fn enforcer_tasks(&mut self, name: &str, version: &str) -> Result<Vec<TaskSeen>, BackendError>;
+
+    /// What the agents said last whose tasks run, by their tasks' ids, as far as it can be read in some seconds.
+    fn last_words(&mut self, tasks: &[TaskSeen]) -> Result<BTreeMap<String, LastWord>, BackendError>;
 
     /// What the controller `me` works with, on this rollout.
     fn cluster(&mut self, rollout: &RolloutId, me: &ControllerId) -> Result<Self::Cluster, BackendError>;
@@ -314,6 +341,9 @@ pub enum BackendError {
     /// The rollout is over, or is not there.
     #[error("the rollout {rollout} is over; nothing was changed")]
     Over { rollout: RolloutId },
+    /// An enforcement that must not be started.
+    #[error("{0}; nothing was changed")]
+    CannotEnforce(CannotEnforce),
     /// An image that nobody has.
     #[error(
         "no registry and no engine that could be asked has the image {image}: {why}; nothing was changed"

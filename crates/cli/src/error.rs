@@ -4,6 +4,7 @@ use crate::backend::BackendError;
 use crate::carried::NotLoaded;
 use crate::connect::{NoManager, UnusableHost};
 use crate::delivery::Undeliverable;
+use crate::enforcement::SecondPayload;
 use crate::exit::Exit;
 use crate::file::wrong::UnusableFile;
 use crate::given::InvalidGiven;
@@ -11,6 +12,7 @@ use crate::known::NotRemembered;
 use crate::render::text::{first_of, short};
 use crate::target::NotPushed;
 use careen_contract::chain;
+use careen_planner::enforcement::{CannotEnforce, Damage};
 use careen_planner::plan::PlanRefusal;
 use careen_planner::remains::CannotRestore;
 use careen_planner::uninstall::CannotUninstall;
@@ -79,6 +81,23 @@ pub enum Failure {
         "standard input is no terminal, so nobody can be asked whether to make nodes active; nothing was changed"
     )]
     NobodyToAskAboutNodes,
+    /// The same before hosts keep themselves to something, or do not any more.
+    #[error(
+        "standard input is no terminal, so nobody can be asked whether that is to be enforced; nothing was changed"
+    )]
+    NobodyToAskAboutEnforcement,
+    /// A payload that cannot be enforced.
+    #[error("{why}; nothing was changed")]
+    UnfitPayload { why: Box<PlanRefusal> },
+    /// Two payloads on one line.
+    #[error("{0}; nothing was changed")]
+    TwoPayloads(SecondPayload),
+    /// Nothing is enforced under this name.
+    #[error("nothing is enforced that is called '{}'; nothing was changed", short(.given, SHOWN))]
+    NoEnforcement { given: String },
+    /// One half of an enforcement is gone, or cannot be understood.
+    #[error("{name} is damaged: {damage}; nothing was changed")]
+    DamagedEnforcement { name: String, damage: Damage },
     /// A command that changes hosts is no question.
     #[error("'{command}' changes hosts, and a question must not; nothing was changed")]
     NoQuestion { command: String },
@@ -192,6 +211,12 @@ impl From<InvalidGiven> for Failure {
     }
 }
 
+impl From<SecondPayload> for Failure {
+    fn from(second: SecondPayload) -> Self {
+        Self::TwoPayloads(second)
+    }
+}
+
 impl From<InvalidOptions> for Failure {
     fn from(invalid: InvalidOptions) -> Self {
         Self::Upgrade(invalid)
@@ -211,6 +236,7 @@ impl Failure {
             Self::Backend(BackendError::NoManager(_)) => Exit::NoManager,
             Self::NotRemembered(error) => error.exit(),
             Self::NoController { source: BackendError::NoManager(_), .. } => Exit::NoManager,
+            Self::Backend(BackendError::CannotEnforce(why)) => exit_of_enforcing(why),
             Self::Backend(BackendError::OtherRollout { .. })
             | Self::Refused
             | Self::CannotRestore { .. }
@@ -220,6 +246,10 @@ impl Failure {
             | Self::NobodyToAsk
             | Self::NobodyToAskAboutThat
             | Self::NobodyToAskAboutNodes
+            | Self::NobodyToAskAboutEnforcement
+            | Self::UnfitPayload { .. }
+            | Self::TwoPayloads(_)
+            | Self::NoEnforcement { .. }
             | Self::NoQuestion { .. }
             | Self::CannotAsk { .. }
             | Self::NoNode { .. }
@@ -247,6 +277,7 @@ impl Failure {
                 | BackendError::Unclear { .. },
             )
             | Self::Declined
+            | Self::DamagedEnforcement { .. }
             | Self::NotPushed { .. }
             | Self::NotLoaded { .. }
             | Self::NoController { .. }
@@ -294,6 +325,15 @@ impl Failure {
                 Some("say --yes, or leave --activate out: then those hosts are named")
             }
             Self::NoQuestion { .. } => Some("'careen run --image IMAGE' carries it out, node after node"),
+            Self::NobodyToAskAboutEnforcement => Some("say --yes"),
+            Self::UnfitPayload { .. } => Some(
+                "a payload that is enforced has 'check', which says whether something is to be done, and 'install', which does it",
+            ),
+            Self::TwoPayloads(_) => Some("'careen enforce --help' says how a payload is named"),
+            Self::NoEnforcement { .. } => Some("'careen enforce ls' lists what there is"),
+            Self::DamagedEnforcement { .. } => Some(
+                "'careen enforce status NAME' says what to do; 'careen enforce stop NAME' removes what is left of it",
+            ),
             Self::NobodyToAskAboutThat => Some("say --yes; 'careen status' shows what is left"),
             Self::CannotRestore { why, .. } => Some(next_of_restore(why)),
             Self::NotGivenBack => Some("'careen status' shows what is left"),
@@ -353,6 +393,9 @@ const fn next_of_uninstall(why: &CannotUninstall) -> &'static str {
         CannotUninstall::Held { .. } => {
             "'careen restore NODE' gives a node back; 'careen status' shows what is left"
         }
+        CannotUninstall::Enforced { .. } => {
+            "'careen enforce stop NAME' ends one; the same command goes on afterwards"
+        }
         CannotUninstall::Unreadable { .. } => LABEL_BY_HAND,
         CannotUninstall::AtWork { .. } => {
             "'careen-agent list' on such a host shows what runs there; the same command goes on afterwards"
@@ -360,8 +403,48 @@ const fn next_of_uninstall(why: &CannotUninstall) -> &'static str {
     }
 }
 
+/// What cannot be understood or carried out is a wrong call; what would do harm beside others is refused.
+const fn exit_of_enforcing(why: &CannotEnforce) -> Exit {
+    match why {
+        CannotEnforce::Name { .. }
+        | CannotEnforce::TooOften
+        | CannotEnforce::TooMany { .. }
+        | CannotEnforce::Path(_)
+        | CannotEnforce::Constraint { .. } => Exit::Usage,
+        CannotEnforce::OwnedTwice(_)
+        | CannotEnforce::OtherVersion { .. }
+        | CannotEnforce::Paused { .. }
+        | CannotEnforce::Updating { .. }
+        | CannotEnforce::NoConfig { .. }
+        | CannotEnforce::Unreadable { .. } => Exit::Refused,
+    }
+}
+
+const fn next_of_enforcing(why: &CannotEnforce) -> &'static str {
+    match why {
+        CannotEnforce::Name { .. } => "--name NAME gives it one",
+        CannotEnforce::TooOften => "--interval 10s, or longer",
+        CannotEnforce::TooMany { .. } => "a directory with all below it is one path: it ends with /",
+        CannotEnforce::Path(_) => "--owns PATH says one, and can be repeated",
+        CannotEnforce::Constraint { .. } => "it is written as for services: node.role==worker",
+        CannotEnforce::OwnedTwice(_) => {
+            "'careen enforce status' shows what each owns; 'careen enforce stop NAME' ends one of them"
+        }
+        CannotEnforce::OtherVersion { .. } => UPDATES,
+        CannotEnforce::Paused { .. } => "'careen enforce resume NAME' goes on with it",
+        CannotEnforce::Updating { .. } => "'careen status' shows how far it is; 'careen abort' ends it",
+        CannotEnforce::NoConfig { .. } | CannotEnforce::Unreadable { .. } => {
+            "'careen enforce status' says more; 'careen enforce stop NAME' removes what is left of it"
+        }
+    }
+}
+
+const UPDATES: &str = "careen enforce update NAME brings hosts to another version, wave after wave; 'careen enforce stop NAME' ends the one \
+                       that runs";
+
 fn next_of_backend(error: &BackendError) -> Option<&'static str> {
     match error {
+        BackendError::CannotEnforce(why) => Some(next_of_enforcing(why)),
         BackendError::NoManager(error) => Some(error.next()),
         BackendError::OtherRollout { .. } => Some("'careen status' shows it; 'careen abort' ends it"),
         BackendError::Changed => Some("try again; 'careen status' shows the state now"),

@@ -42,7 +42,7 @@ fn unless<T: PartialEq>(
 }
 
 /// As a shell reads it as one word.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "-_./:=@%,+!".contains(c);
     if !text.is_empty() && text.chars().all(plain) {
         return text.to_owned();

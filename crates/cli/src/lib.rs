@@ -7,6 +7,7 @@
 //! - [`complete`]: what may stand where somebody types
 //! - [`mod@file`]: a rollout in a file (`careen.yaml`)
 //! - [`plugin`], [`call`]: how docker calls careen, and the words of a call before they are read
+//! - [`enforcement`]: the flags of `enforce`, and how an enforcement was found
 //! - [`backend`]: what is needed of a swarm, as a trait; [`swarm`]: over careen-swarm; [`connect`], [`docker_context`],
 //!   [`host`]: which engine is asked; [`transport`]: the ways to those of other machines
 //! - [`commands`]: one flow for each command
@@ -34,6 +35,7 @@ pub mod delivery;
 mod docker_config;
 pub mod docker_context;
 pub mod duration;
+pub mod enforcement;
 pub mod error;
 pub mod exit;
 pub mod file;
@@ -63,6 +65,8 @@ pub mod transport;
 pub mod unlock;
 pub mod view;
 
+#[cfg(test)]
+mod enforce_screens;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]

@@ -79,7 +79,7 @@ fn parse(call: &Call, words: &[OsString], format: &mut Format) -> Result<Cli, Fa
 /// What may stand where somebody types. There is no error: a shell would show it in the middle of the line.
 fn completed(words: &[String], helps: bool, docker: &DockerFlags) -> String {
     let completion = complete::complete(&Cli::command(), words);
-    let is_live = matches!(completion.sought, Sought::Nodes | Sought::Rollouts);
+    let is_live = matches!(completion.sought, Sought::Nodes | Sought::Rollouts | Sought::Enforcements);
     let routes = is_live.then(|| {
         let wishes = wishes(&completion.hosts, completion.context.as_deref());
         connect::routes(&wishes, &surroundings(docker, directory(docker))).ok()

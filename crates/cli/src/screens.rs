@@ -7,7 +7,7 @@
 //! workers FROM TO                          w1 and so on
 //! containers NODE NAME ...                 of no service
 //! drain|reboot POLICY                      as the flags have it
-//! service NAME TASKS [global] [volume SOURCE] [on NODE] [running N]
+//! service NAME TASKS [global] [enforces NAME] [volume SOURCE] [on NODE] [running N]
 //! task SERVICE NODE ...                    one on each of these nodes; `each` is each worker
 //! agent NODE [what it says, as JSON]
 //! printed NODE SECONDS LINE
@@ -42,7 +42,7 @@ use crate::render::record::{Inspected, Recorded};
 use crate::render::text::Page;
 use crate::render::uninstall::{InSwarm, Uninstalled};
 use crate::render::{Screen, failure, live, status, why, words};
-use crate::testing::{agent, cluster, manager, service, spec, task, worker};
+use crate::testing::{agent, cluster, enforces, manager, service, spec, task, worker};
 use crate::view::{NodeStanding, Standing, look};
 use crate::{filter, known, past};
 use careen_contract::answer::Answer;
@@ -211,6 +211,7 @@ impl Scene {
         while let Some(word) = words.next() {
             match word {
                 "global" => made.mode = Mode::Global,
+                "enforces" => made.labels = enforces(words.next().unwrap()),
                 "volume" => {
                     let source = words.next().unwrap().to_owned();
                     made.mounts = vec![Mount { kind: MountKind::LocalVolume, source, read_only: false }];
@@ -508,7 +509,7 @@ impl Scene {
 }
 
 /// Compares screens with what is kept of them, or keeps them.
-fn assert_kept(screens: impl IntoIterator<Item = (String, String)>) {
+pub(crate) fn assert_kept(screens: impl IntoIterator<Item = (String, String)>) {
     let mut different = Vec::new();
     for (name, text) in screens {
         let path = folder().join(&name);
@@ -581,6 +582,7 @@ fn the_samples_of_the_documents_are_parts_of_the_screens() {
             "$ careen history",
             "$ careen show",
             "$ careen ls",
+            "$ careen enforce",
         ]
         .iter()
         .any(|it| sample.starts_with(it))

@@ -11,16 +11,20 @@ use careen_contract::chain;
 use careen_contract::{label, object};
 use careen_engine::{ApiPath, Bell, Engine, EngineError, Meaning, RegistryAuth, Source};
 use careen_planner::cluster::ActError;
-use careen_planner::inquiry::Roll;
+use careen_planner::enforcement::hosts::LastWord;
+use careen_planner::inquiry::{Roll, TaskSeen};
 use careen_planner::needs::Platform;
 use careen_planner::observed::{ControllerPlace, Node};
 use careen_planner::remains::Giving;
 use careen_planner::rollout::Ask;
 use careen_planner::spec::UnlockKey;
-use careen_planner::{ControllerId, NodeId, Observed, RolloutId, Spec};
+use careen_planner::{
+    ControllerId, Enforcement, EnforcementState, FoundEnforcement, NodeId, Observed, RolloutId, Spec,
+};
 use careen_swarm::{
-    ControllerTask, Draft, GivenKind, Inquiry, Key, NotGivenBack, Patience, Possession, RequestError, Stored,
-    Swarm, SwarmCluster, SwarmError, Verification, controller_name, inquiry_name, place_of_a_new_one,
+    ControllerTask, Draft, EnforcementDraft, GivenKind, Inquiry, Key, NotGivenBack, Patience, Possession,
+    RequestError, Stored, Swarm, SwarmCluster, SwarmError, Verification, controller_name, inquiry_name,
+    place_of_a_new_one,
 };
 use jiff::Timestamp;
 use serde_json::Value;
@@ -98,6 +102,7 @@ impl SwarmBackend {
             RequestError::Unknown { rollout } | RequestError::Over { rollout, .. } => {
                 BackendError::Over { rollout }
             }
+            RequestError::Enforce(why) => BackendError::CannotEnforce(why),
             RequestError::Contended { .. } => BackendError::Changed,
             RequestError::Swarm(error) => self.unanswered(&error),
             RequestError::Write { object, why } => from_write(&object, &why),
@@ -393,6 +398,36 @@ impl Backend for SwarmBackend {
 
     fn end_inquiry(&mut self, id: &RolloutId) -> Result<Vec<NotGivenBack>, BackendError> {
         self.swarm.end_inquiry(id).map_err(|error| self.refused(error))
+    }
+
+    fn enforcements(&mut self) -> Result<Vec<FoundEnforcement>, BackendError> {
+        self.swarm.enforcements().map_err(|error| self.unanswered(&error))
+    }
+
+    fn start_enforcement(&mut self, draft: &EnforcementDraft) -> Result<Enforcement, BackendError> {
+        let wants = draft.spec.given.registry_auth;
+        let auth = if wants { self.registry_auth(&draft.spec.image)? } else { None };
+        self.swarm.start_enforcement(draft, auth.as_ref()).map_err(|error| self.refused(error))
+    }
+
+    fn change_enforcement(
+        &mut self,
+        spec: &Enforcement,
+        state: &EnforcementState,
+    ) -> Result<(), BackendError> {
+        self.swarm.change_enforcement(spec, state).map_err(|error| self.refused(error))
+    }
+
+    fn stop_enforcement(&mut self, name: &str, version: &str) -> Result<Vec<String>, BackendError> {
+        self.swarm.stop_enforcement(name, version).map_err(|error| self.refused(error))
+    }
+
+    fn enforcer_tasks(&mut self, name: &str, version: &str) -> Result<Vec<TaskSeen>, BackendError> {
+        self.swarm.enforcer_tasks(name, version).map_err(|error| self.unanswered(&error))
+    }
+
+    fn last_words(&mut self, tasks: &[TaskSeen]) -> Result<BTreeMap<String, LastWord>, BackendError> {
+        Ok(self.swarm.last_words(tasks))
     }
 
     fn cluster(&mut self, rollout: &RolloutId, me: &ControllerId) -> Result<SwarmCluster, BackendError> {

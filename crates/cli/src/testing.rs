@@ -7,6 +7,7 @@ use careen_planner::state::{NodeRecord, Reason, StateName, Taken};
 use careen_planner::{
     ControllerId, JobKey, JobRole, NodeId, NodeState, Observed, PauseReason, Spec, Version,
 };
+use std::collections::BTreeMap;
 
 pub(crate) use careen_planner::testing::{manager, service, spec, task, worker};
 
@@ -63,4 +64,10 @@ pub(crate) fn quorum_at_risk() -> (Observed, Spec) {
     observed.nodes[2].status = NodeStatus::Down;
     observed.nodes[2].manager = Some(Manager { leader: false, reachability: Reachability::Unreachable });
     (observed, spec())
+}
+
+/// The labels of the service of an enforcement.
+pub(crate) fn enforces(name: &str) -> BTreeMap<String, String> {
+    let labels = [(label::ENFORCED, name), (label::ENFORCED_VERSION, "0a1b2c3d"), (label::SETTLE, "ignore")];
+    labels.map(|(label, value)| (label.to_owned(), value.to_owned())).into()
 }

@@ -1,5 +1,6 @@
 //! Whole commands against a simulated swarm: what is printed, what is done, and how a call ends.
 
+mod enforcing;
 mod simulated;
 
 use careen_cli::error::Failure;

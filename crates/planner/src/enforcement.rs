@@ -22,6 +22,9 @@ pub const DEFAULT_INTERVAL: Duration = Duration::from_secs(30 * 60);
 /// A `check` that runs more often than this would be most of what its host does.
 const LEAST_INTERVAL: Duration = Duration::from_secs(10);
 
+/// So many paths an agent watches.
+const MOST_OWNED: usize = 256;
+
 /// So long may a name be: with version and digest it stands in names of configs, which have 64 characters at most.
 const LONGEST_NAME: usize = 24;
 
@@ -179,6 +182,8 @@ pub enum CannotEnforce {
     Name { given: String },
     #[error("hosts are looked at every {} s at most", LEAST_INTERVAL.as_secs())]
     TooOften,
+    #[error("it would own {count} paths, and each is watched on each host: {MOST_OWNED} are the most")]
+    TooMany { count: usize },
     #[error(transparent)]
     Path(#[from] InvalidPath),
     #[error(transparent)]
@@ -202,7 +207,11 @@ pub enum CannotEnforce {
 /// A name that its objects can have, and that can be typed.
 pub fn check_name(name: &str) -> Result<(), CannotEnforce> {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    match !name.is_empty() && name.len() <= LONGEST_NAME && name.chars().all(allowed) && !name.starts_with('-') {
+    match !name.is_empty()
+        && name.len() <= LONGEST_NAME
+        && name.chars().all(allowed)
+        && !name.starts_with('-')
+    {
         true => Ok(()),
         false => {
             let given = name.chars().take(40).collect::<String>().escape_default().to_string();
@@ -220,6 +229,9 @@ impl Enforcement {
         }
         if let Some(constraint) = self.constraints.iter().find(|text| Constraint::parse(text).is_err()) {
             return Err(CannotEnforce::Constraint { constraint: constraint.clone() });
+        }
+        if self.owns.len() > MOST_OWNED {
+            return Err(CannotEnforce::TooMany { count: self.owns.len() });
         }
         self.owns.iter().try_for_each(|path| owned::check(path).map_err(CannotEnforce::from))
     }

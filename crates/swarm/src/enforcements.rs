@@ -133,8 +133,8 @@ impl Swarm {
         let EnforcementDraft { spec, files } = draft;
         let mut spec = spec.clone();
         spec.given.files = files.iter().map(|file| self.deliver_to(&spec, file)).collect::<Result<_, _>>()?;
-        let data =
-            serde_json::to_vec(&spec).map_err(|error| SwarmError::corrupt("the enforcement's spec", error))?;
+        let data = serde_json::to_vec(&spec)
+            .map_err(|error| SwarmError::corrupt("the enforcement's spec", error))?;
         if data.len() > encode::LARGEST {
             return Err(RequestError::TooLarge { bytes: data.len() });
         }
@@ -159,9 +159,9 @@ impl Swarm {
         let service = encode::enforcer(spec, state);
         match self.engine().create_object(Kind::Services, &service, auth) {
             Err(error) if error.meaning() == Meaning::Exists => Ok(()),
-            created => {
-                created.map(drop).map_err(|error| write_error(&names::enforcer(&spec.name, &spec.version), &error))
-            }
+            created => created
+                .map(drop)
+                .map_err(|error| write_error(&names::enforcer(&spec.name, &spec.version), &error)),
         }
     }
 
@@ -193,7 +193,11 @@ impl Swarm {
     }
 
     /// Writes into the label of its config how an enforcement is.
-    pub fn label_enforcement(&self, spec: &Enforcement, state: &EnforcementState) -> Result<(), RequestError> {
+    pub fn label_enforcement(
+        &self,
+        spec: &Enforcement,
+        state: &EnforcementState,
+    ) -> Result<(), RequestError> {
         let name = names::enforcement(&spec.name, &spec.version);
         let text = state_text(state)?;
         for _ in 0..TRIES {

@@ -1,8 +1,8 @@
 //! What an agent's log says. Pure.
 
-use careen_engine::frames::{STDERR, each_frame};
 use careen_contract::report::MARK;
 use careen_contract::standing::Standing;
+use careen_engine::frames::{STDERR, each_frame};
 use careen_planner::enforcement::hosts::LastWord;
 use careen_planner::observed::Report;
 use std::io::{self, BufReader, Read, Write};

@@ -201,7 +201,8 @@ mod tests {
         assert_eq!(of_enforcement(&of_file), Some((name.as_str(), version, true)));
         assert_eq!(of_enforcement(&enforcement(&name, version)), Some((name.as_str(), version, false)));
         assert_eq!(of_enforcer(&enforcer(&name, version)), Some((name.as_str(), version)));
-        for other in ["careen-enforce-sysctl", "careen-enforce--0a1b2c3d", "careen-enforce-a-0a1b2c3", "web"] {
+        for other in ["careen-enforce-sysctl", "careen-enforce--0a1b2c3d", "careen-enforce-a-0a1b2c3", "web"]
+        {
             assert_eq!(of_enforcer(other), None, "{other}");
         }
         assert!(file(&id, &"0".repeat(64)).len() <= 64 && registry(&id).len() <= 64);

@@ -3,6 +3,7 @@
 
 mod ask;
 mod elsewhere;
+mod enforce;
 mod follow;
 mod history;
 mod host_log;
@@ -56,6 +57,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
             Command::Ls(args) => self.list(args),
             Command::Inspect(args) => self.inspect(args),
             Command::Ask(args) => self.inquire(args),
+            Command::Enforce(args) => self.enforcement(args),
             Command::Pause => self.pause(),
             Command::Resume(args) => self.resume(args),
             Command::Retry(args) => self.retry(args),

@@ -61,6 +61,15 @@ fn ask(engine: &Engine, sought: Sought) -> Result<BTreeSet<String>, EngineError>
             let configs: Vec<Config> = engine.get(&ApiPath::list(Kind::Configs, &named))?;
             Ok(configs.iter().filter_map(|config| rollout(&config.spec.name)).map(str::to_owned).collect())
         }
+        Sought::Enforcements => {
+            let named = json!({ "name": [object::ENFORCEMENTS] });
+            let configs: Vec<Config> = engine.get(&ApiPath::list(Kind::Configs, &named))?;
+            let of = |config: &Config| {
+                let rest = config.spec.name.strip_prefix(object::ENFORCEMENTS)?;
+                rest.split('.').next().filter(|name| !name.is_empty()).map(str::to_owned)
+            };
+            Ok(configs.iter().filter_map(of).collect())
+        }
         Sought::Nothing | Sought::Files | Sought::Directories => Ok(BTreeSet::new()),
     }
 }

@@ -28,13 +28,15 @@ pub enum Sought {
     Nodes,
     /// Ids of rollouts.
     Rollouts,
+    /// Names of enforcements.
+    Enforcements,
 }
 
 impl Sought {
     /// What the shell does on its own, in cobra's numbers: no files, files, directories.
     const fn directive(self) -> u8 {
         match self {
-            Self::Nothing | Self::Nodes | Self::Rollouts => 4,
+            Self::Nothing | Self::Nodes | Self::Rollouts | Self::Enforcements => 4,
             Self::Files => 0,
             Self::Directories => 16,
         }
@@ -199,7 +201,9 @@ impl<'a> Line<'a> {
         let commands: Vec<Candidate> = commands
             .map(|command| candidate(command.get_name(), command.get_about().map(ToString::to_string)))
             .collect();
-        if !commands.is_empty() {
+        // Where a command or a payload may stand, a directory shows by how it begins.
+        let is_path = typed.starts_with(['.', '/']) && self.command.get_positionals().next().is_some();
+        if !commands.is_empty() && !is_path {
             return (commands, Sought::Nothing, String::new());
         }
         let positionals: Vec<&Arg> =
@@ -242,7 +246,8 @@ fn values(arg: &Arg, before: &str) -> (Vec<Candidate>, Sought, String) {
         Some("NODE") => Sought::Nodes,
         Some("RUN") => Sought::Rollouts,
         Some("FILE") => Sought::Files,
-        Some("DIR") => Sought::Directories,
+        Some("DIR" | "PAYLOAD") => Sought::Directories,
+        Some("ENFORCEMENT") => Sought::Enforcements,
         Some(_) | None => Sought::Nothing,
     };
     (listed, sought, before.to_owned())

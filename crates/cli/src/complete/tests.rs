@@ -17,6 +17,7 @@ fn commands_flags_and_listed_values_come_from_the_definition() {
     assert_eq!(words("re"), ["resume", "retry", "restore"]);
     assert!(words("").contains(&"upgrade".to_owned()) && words("-H tcp://m1 pl") == ["plan"]);
     assert_eq!(words("image "), ["load", "push"]);
+    assert_eq!(words("enforce s"), ["status", "stop"]);
     assert_eq!(words("plan --dr"), ["--drain"]);
     assert_eq!(words("plan --drain "), ["auto", "always", "never"]);
     assert_eq!(words("plan --drain=a"), ["--drain=auto", "--drain=always"]);
@@ -40,6 +41,10 @@ fn names_are_sought_where_a_node_or_a_rollout_is_meant() {
         ("plan --image i --exclude=w", Sought::Nodes),
         ("show ", Sought::Rollouts),
         ("show k3x9 ", Sought::Nodes),
+        ("enforce status ", Sought::Enforcements),
+        ("enforce pause s", Sought::Enforcements),
+        ("enforce ", Sought::Nothing),
+        ("enforce ./", Sought::Directories),
         ("plan --script ", Sought::Files),
         ("plan -f ", Sought::Files),
         ("plan --dir ", Sought::Directories),

@@ -8,6 +8,7 @@ use crate::credential_helper::HelperFailed;
 use crate::delivery::Undeliverable;
 use crate::docker_config::Unreadable;
 use crate::docker_context::UnusableContext;
+use crate::enforcement::SecondPayload;
 use crate::file::wrong::{Place, UnusableFile, Wrong};
 use crate::given::{InvalidGiven, InvalidVariable};
 use crate::host::Host;
@@ -15,17 +16,19 @@ use crate::known::NotRemembered;
 use crate::registry::CredentialsError;
 use crate::target::{InvalidTarget, NotPushed};
 use crate::transport::{InvalidCertificates, SshFailure, TlsFailure};
+use careen_planner::enforcement::{CannotEnforce, Damage, FoundConfig, check_name, may_start};
 use careen_planner::plan::PlanRefusal;
 use careen_planner::remains::CannotRestore;
 use careen_planner::state::CorruptRecord;
+use careen_planner::testing::enforcement;
 use careen_planner::uninstall::CannotUninstall;
-use careen_planner::{NodeId, RolloutId};
+use careen_planner::{EnforcementState, FoundEnforcement, NodeId, RolloutId};
 use careen_swarm::GivenKind;
 use careen_upgrade::options::InvalidOptions;
 use std::io::{Error, ErrorKind};
 
 /// How many kinds there are; a new one has to be given a number, and an example.
-const KINDS: usize = 40;
+const KINDS: usize = 45;
 
 /// Which kind of failure one is.
 const fn kind(failure: &Failure) -> usize {
@@ -70,6 +73,11 @@ const fn kind(failure: &Failure) -> usize {
         Failure::CannotUninstall { .. } => 37,
         Failure::File(_) => 38,
         Failure::UpdateUnderWay { .. } => 39,
+        Failure::NobodyToAskAboutEnforcement => 40,
+        Failure::UnfitPayload { .. } => 41,
+        Failure::TwoPayloads(_) => 42,
+        Failure::NoEnforcement { .. } => 43,
+        Failure::DamagedEnforcement { .. } => 44,
     }
 }
 
@@ -159,6 +167,43 @@ fn unusable(why: impl Into<UnusableHost>) -> Failure {
     why.into()
 }
 
+fn of_enforcements() -> Vec<Failure> {
+    let mut wide = enforcement();
+    wide.owns.push("etc/motd".to_owned());
+    let taken = FoundEnforcement {
+        name: "motd".to_owned(),
+        version: "11111111".to_owned(),
+        config: FoundConfig::There { spec: Box::new(enforcement()), state: EnforcementState::Running {} },
+        service: None,
+    };
+    let why = || "its format is '2'".to_owned();
+    let (name, version) = (|| "sysctl".to_owned(), || "0a1b2c3d".to_owned());
+    let causes = [
+        check_name("My Payload").unwrap_err(),
+        CannotEnforce::TooOften,
+        CannotEnforce::TooMany { count: 300 },
+        wide.check().unwrap_err(),
+        may_start(&[taken], &enforcement()).unwrap_err(),
+        CannotEnforce::Constraint { constraint: "zone".to_owned() },
+        CannotEnforce::OtherVersion { name: name(), runs: version() },
+        CannotEnforce::Paused { name: name() },
+        CannotEnforce::Updating { name: name(), rollout: rollout() },
+        CannotEnforce::NoConfig { name: name(), version: version() },
+        CannotEnforce::Unreadable { name: name(), version: version(), why: why() },
+    ];
+    let lacks = PlanRefusal::ImageLacks { image: "app".to_owned(), files: vec!["/install/check".to_owned()] };
+    let others = [
+        Failure::NobodyToAskAboutEnforcement,
+        Failure::UnfitPayload { why: Box::new(lacks) },
+        SecondPayload("./motd".to_owned()).into(),
+        Failure::NoEnforcement { given: name() },
+        Failure::DamagedEnforcement { name: name(), damage: Damage::NoService },
+        Failure::DamagedEnforcement { name: name(), damage: Damage::NoConfig },
+        Failure::DamagedEnforcement { name: name(), damage: Damage::Unreadable { why: why() } },
+    ];
+    causes.into_iter().map(|why| BackendError::CannotEnforce(why).into()).chain(others).collect()
+}
+
 fn of_calls() -> Vec<Failure> {
     let missing = || Error::from(ErrorKind::NotFound);
     let given = || "w9".to_owned();
@@ -242,6 +287,7 @@ fn of_rollouts() -> Vec<Failure> {
         Failure::StillThere { services },
         Failure::CannotUninstall { why: CannotUninstall::Held { nodes: vec!["w1".to_owned()] } },
         Failure::CannotUninstall { why: CannotUninstall::Unreadable { node: "w1".to_owned() } },
+        Failure::CannotUninstall { why: CannotUninstall::Enforced { names: vec!["sysctl".to_owned()] } },
         Failure::CannotUninstall { why: CannotUninstall::AtWork { hosts: vec!["w1".to_owned()] } },
         Failure::UpdateUnderWay { services: "web".to_owned() },
         Failure::Pass(illegal().into()),
@@ -257,8 +303,10 @@ fn illegal() -> careen_planner::state::IllegalStep {
 impl Failure {
     /// One of each kind.
     pub(crate) fn examples() -> Vec<Self> {
-        let all: Vec<Self> =
-            [of_swarm(), of_calls(), of_files(), of_rollouts()].into_iter().flatten().collect();
+        let all: Vec<Self> = [of_swarm(), of_calls(), of_files(), of_rollouts(), of_enforcements()]
+            .into_iter()
+            .flatten()
+            .collect();
         for number in 0..KINDS {
             assert!(all.iter().any(|failure| kind(failure) == number), "kind {number} has no example");
         }

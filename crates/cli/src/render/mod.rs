@@ -4,7 +4,7 @@
 //! - [`results`]: what `plan`, `status`, `why` and `image push` answer; [`events`]: what is said while something is done;
 //!   [`notes`]: lines for people alone, and questions; [`failure`]: a command that failed
 //! - [`status`], [`status_json`], [`plan_page`] (with what is at risk, and the waves), [`why`], [`left`], [`controller`]: the pages and the JSON behind those
-//! - [`answers`]: what hosts answer to `ask`; [`uninstall`]: what careen has on them
+//! - [`enforce`]: what is enforced, and how hosts are; [`answers`]: what hosts answer to `ask`; [`uninstall`]: what careen has on them
 //! - [`history`], [`record`], [`listed`]: what is remembered of rollouts that are over
 //! - [`mod@parity`]: who ended with other versions than the first one
 //! - [`live`]: the picture of a rollout that goes on
@@ -15,6 +15,7 @@
 
 pub mod answers;
 pub mod controller;
+pub mod enforce;
 pub mod events;
 pub mod failure;
 mod held;

@@ -166,6 +166,10 @@ pub enum Question<'a> {
     Activate { hosts: &'a str },
     /// Before careen is removed from hosts and the swarm.
     Uninstall,
+    /// Before hosts keep themselves to something.
+    Enforce,
+    /// Before they do not any more.
+    StopEnforcing { name: &'a str },
     /// Before everything is given back of rollouts whose configs are gone.
     GiveBackAll,
 }
@@ -174,6 +178,10 @@ impl fmt::Display for Question<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Start => f.write_str("Start it?"),
+            Self::Enforce => f.write_str("Enforce it?"),
+            Self::StopEnforcing { name } => {
+                write!(f, "Stop enforcing {}? What it did on hosts stays.", neutral(name))
+            }
             Self::Uninstall => f.write_str("Remove all of this?"),
             Self::GiveBack { host } => {
                 let host = neutral(host);

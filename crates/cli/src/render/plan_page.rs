@@ -7,6 +7,7 @@ use crate::render::plan_waves::Waves;
 use crate::render::probe::{self, HostProbe};
 use crate::render::text::{Look, Page, Span, first_of, json_page};
 use crate::render::{time, words};
+use careen_planner::enforcement::enforced;
 use careen_planner::estimate::Estimate;
 use careen_planner::moves::Moves;
 use careen_planner::names::Names;
@@ -43,6 +44,9 @@ impl Screen for Planned<'_> {
     }
 }
 
+/// So many enforcements are named.
+const MOST_ENFORCED: usize = 8;
+
 /// The page. The observed swarm gives the nodes' names.
 pub fn page(planned: &Planned<'_>, page: &mut Page) {
     let Planned { plan, draft, observed, probe, going_on: _, verbose } = *planned;
@@ -67,6 +71,11 @@ pub fn page(planned: &Planned<'_>, page: &mut Page) {
     }
     if let Some(probe) = probe {
         page.line(format!("asked    {}", probe::total(probe)));
+    }
+    let enforced: Vec<String> =
+        enforced(&observed.services).iter().map(|(name, version)| format!("{name} {version}")).collect();
+    if !enforced.is_empty() {
+        page.line(format!("enforced {}", first_of(&enforced, MOST_ENFORCED)));
     }
     if plan.short {
         page.line("way      short: nothing is drained or restarted, so all nodes of a wave begin at once");

@@ -14,19 +14,22 @@ use careen_cli::known;
 use careen_contract::label;
 use careen_controller::{Controller, run_pass};
 use careen_planner::cluster::{ActError, Cluster, Unseen};
-use careen_planner::inquiry::{Heard, Roll};
-use careen_planner::observed::{ControllerPlace, Node};
+use careen_planner::enforcement::hosts::LastWord;
+use careen_planner::enforcement::{EnforcerService, FoundConfig};
+use careen_planner::inquiry::{Heard, Roll, TaskSeen};
+use careen_planner::observed::{Availability, ControllerPlace, Node, TaskState};
 use careen_planner::remains::Giving;
 use careen_planner::rollout::{Ask, Control, GoneNode, RolloutOutcome, RolloutRecord};
 use careen_planner::spec::UnlockKey;
 use careen_planner::{
-    Act, Action, ControllerId, GivenFile, NodeId, Observed, PauseReason, RolloutId, Spec, Version,
+    Act, Action, ControllerId, Enforcement, EnforcementState, FoundEnforcement, GivenFile, NodeId, Observed,
+    PauseReason, RolloutId, ServiceId, Spec, Version,
 };
 use careen_sim::View;
 use careen_sim::world::World;
 use careen_swarm::{
-    ConfigObject, ControllerTask, Draft, GivenKind, History, HistoryNode, Home, Inquiry, Key, NotGivenBack,
-    PayloadFile, Possession, PossessionKind, Rollout, Seat, Stored, Verification,
+    ConfigObject, ControllerTask, Draft, EnforcementDraft, GivenKind, History, HistoryNode, Home, Inquiry,
+    Key, NotGivenBack, PayloadFile, Possession, PossessionKind, Rollout, Seat, Stored, Verification,
 };
 use clap::Parser;
 use std::cell::RefCell;
@@ -71,6 +74,9 @@ pub struct Shared {
     pub inquiry: Option<Inquiry>,
     pub asked_at: u64,
     pub ended_inquiries: usize,
+    /// What is enforced, and what the agents said last, by their nodes.
+    pub enforced: Vec<FoundEnforcement>,
+    pub last_words: BTreeMap<String, LastWord>,
     /// The names of careen's configs.
     pub possessions: Vec<&'static str>,
     /// When Ctrl-C is pressed.
@@ -117,6 +123,8 @@ impl Sim {
             heard: Vec::new(),
             inquiry: None,
             possessions: Vec::new(),
+            enforced: Vec::new(),
+            last_words: BTreeMap::new(),
             asked_at: 0,
             ended_inquiries: 0,
             interrupt_at: None,
@@ -575,6 +583,70 @@ impl Backend for Sim {
         assert_eq!(asked.as_ref(), Some(id), "what was asked is ended");
         shared.ended_inquiries += 1;
         Ok(Vec::new())
+    }
+
+    fn enforcements(&mut self) -> Result<Vec<FoundEnforcement>, BackendError> {
+        Ok(self.0.borrow().enforced.clone())
+    }
+
+    fn start_enforcement(&mut self, draft: &EnforcementDraft) -> Result<Enforcement, BackendError> {
+        let spec = draft.spec.clone();
+        let mut shared = self.0.borrow_mut();
+        shared.enforced.retain(|one| (&one.name, &one.version) != (&spec.name, &spec.version));
+        shared.enforced.push(FoundEnforcement {
+            name: spec.name.clone(),
+            version: spec.version.clone(),
+            config: FoundConfig::There { spec: Box::new(spec.clone()), state: EnforcementState::Running {} },
+            service: Some(EnforcerService {
+                id: ServiceId("s1".into()),
+                stopped: false,
+                changed: Vec::new(),
+            }),
+        });
+        Ok(spec)
+    }
+
+    fn change_enforcement(&mut self, spec: &Enforcement, to: &EnforcementState) -> Result<(), BackendError> {
+        for one in self.0.borrow_mut().enforced.iter_mut().filter(|one| one.version == spec.version) {
+            if let FoundConfig::There { state, .. } = &mut one.config {
+                *state = to.clone();
+            }
+            if let Some(service) = &mut one.service {
+                service.stopped = matches!(to, EnforcementState::Paused { .. });
+            }
+        }
+        Ok(())
+    }
+
+    fn stop_enforcement(&mut self, name: &str, version: &str) -> Result<Vec<String>, BackendError> {
+        self.0
+            .borrow_mut()
+            .enforced
+            .retain(|one| (one.name.as_str(), one.version.as_str()) != (name, version));
+        Ok(vec![careen_swarm::enforcer_name(name, version)])
+    }
+
+    fn enforcer_tasks(&mut self, name: &str, version: &str) -> Result<Vec<TaskSeen>, BackendError> {
+        let nodes = self.nodes()?;
+        let shared = self.0.borrow();
+        let of = |one: &&FoundEnforcement| (one.name.as_str(), one.version.as_str()) == (name, version);
+        let service = shared.enforced.iter().find(of).and_then(|one| one.service.as_ref());
+        let runs = service.is_some_and(|service| !service.stopped);
+        let active = |node: &&Node| runs && node.is_ready() && node.availability == Availability::Active;
+        let task = |node: &Node| TaskSeen {
+            id: node.id.0.clone(),
+            node: node.id.clone(),
+            state: TaskState::Running,
+            trouble: None,
+            no_image: false,
+        };
+        Ok(nodes.iter().filter(active).map(task).collect())
+    }
+
+    fn last_words(&mut self, tasks: &[TaskSeen]) -> Result<BTreeMap<String, LastWord>, BackendError> {
+        let shared = self.0.borrow();
+        let word = |task: &TaskSeen| Some((task.id.clone(), shared.last_words.get(&task.node.0)?.clone()));
+        Ok(tasks.iter().filter_map(word).collect())
     }
 
     fn cluster(&mut self, _: &RolloutId, me: &ControllerId) -> Result<SimCluster, BackendError> {

@@ -49,6 +49,7 @@ fn what_no_host_could_carry_out_is_refused_before_it_is_anywhere() {
     let often = Enforcement { interval: Duration::from_secs(1), ..enforcement() };
     assert_eq!(often.check(), Err(CannotEnforce::TooOften));
     assert!(matches!(new(&["etc"]).check(), Err(CannotEnforce::Path(_))));
+    assert_eq!(new(&["/etc/x"; 257]).check(), Err(CannotEnforce::TooMany { count: 257 }));
     let constraint = "zone".to_owned();
     let where_to = Enforcement { constraints: vec![constraint.clone()], ..enforcement() };
     assert_eq!(where_to.check(), Err(CannotEnforce::Constraint { constraint }));

@@ -13,8 +13,8 @@ mod task;
 pub use job::{JobService, job_service, name};
 pub use node::{node, written};
 pub use record::{
-    ConfigObject, any_config, baseline, config, control, enforcement, gone, lock, node_result, payload, rollout_record,
-    spec,
+    ConfigObject, any_config, baseline, config, control, enforcement, gone, lock, node_result, payload,
+    rollout_record, spec,
 };
 pub use service::{Uncounted, service};
 pub use task::{RawTask, task, troubles};

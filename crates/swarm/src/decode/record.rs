@@ -133,7 +133,8 @@ pub fn enforcement(config: &ConfigObject) -> Result<(Enforcement, EnforcementSta
         return Err(config.corrupt(format!("it holds {} {}", spec.name, spec.version)));
     }
     let state = serde_json::from_str(config.label(label::ENFORCEMENT)?);
-    let state = state.map_err(|error| config.corrupt(format!("its label {}: {error}", label::ENFORCEMENT)))?;
+    let state =
+        state.map_err(|error| config.corrupt(format!("its label {}: {error}", label::ENFORCEMENT)))?;
     Ok((spec, state))
 }
 
