@@ -1,11 +1,13 @@
 //! The command line. What the flags mean for a rollout is in [`crate::spec`].
 
 mod enforce;
+mod enforce_update;
 mod uninstall;
 
 pub use enforce::{
     EnforceArgs, EnforceCommand, EnforcePayload, EnforceStatusArgs, EnforceWhat, EnforcementArgs, StopArgs,
 };
+pub use enforce_update::EnforceUpdateArgs;
 pub use uninstall::UninstallArgs;
 
 use crate::duration::{self, InvalidDuration};

@@ -4,6 +4,7 @@
 mod ask;
 mod elsewhere;
 mod enforce;
+mod enforce_update;
 mod follow;
 mod history;
 mod host_log;
