@@ -107,10 +107,9 @@ impl SwarmBackend {
             RequestError::Contended { .. } => BackendError::Changed,
             RequestError::Swarm(error) => self.unanswered(&error),
             RequestError::Write { object, why } => from_write(&object, &why),
-            RequestError::Taken { .. }
-            | RequestError::NoSuchNode { .. }
-            | RequestError::TooLarge { .. }
-            | RequestError::Enforce(_) => BackendError::Refused { why: error.to_string() },
+            RequestError::Taken { .. } | RequestError::NoSuchNode { .. } | RequestError::TooLarge { .. } => {
+                BackendError::Refused { why: error.to_string() }
+            }
         }
     }
 

@@ -3,8 +3,6 @@
 //!
 //! Needs what the lab needs, the image careen/installer (`make image`), and `careen` itself (`make build`).
 
-#![expect(clippy::expect_used, reason = "a test that cannot set the scene has failed")]
-
 mod rollout;
 
 use careen_lab::{Output, Poll, wait_until};
