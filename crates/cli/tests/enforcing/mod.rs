@@ -293,8 +293,9 @@ fn an_update_that_is_not_through_is_taken_back_or_finished() {
             shared.world.nodes[1].labels.insert(LABEL.into(), new.clone());
         }
         if !promoted {
-            assert_eq!(exit(sim.call(UPDATE)), 6, "it is another payload");
-            assert!(sim.err().contains("is not through"), "{}", sim.err());
+            let refused = sim.call(UPDATE).unwrap_err();
+            assert_eq!(refused.exit().code(), 6, "it is another payload");
+            assert!(refused.to_string().contains("is not through"), "{refused}");
         }
         assert_eq!(exit(sim.call("enforce update sysctl --back --yes")), 0, "{}", sim.err());
         let left = sim.0.borrow().enforced[0].version.clone();
