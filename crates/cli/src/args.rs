@@ -2,6 +2,7 @@
 
 mod check;
 mod enforce;
+mod enforce_update;
 mod facts;
 mod trial;
 mod uninstall;
@@ -10,6 +11,7 @@ pub use check::CheckArgs;
 pub use enforce::{
     EnforceArgs, EnforceCommand, EnforcePayload, EnforceStatusArgs, EnforceWhat, EnforcementArgs, StopArgs,
 };
+pub use enforce_update::EnforceUpdateArgs;
 pub use facts::FactsArgs;
 pub use trial::TryArgs;
 pub use uninstall::UninstallArgs;

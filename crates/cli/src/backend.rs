@@ -11,6 +11,7 @@ use careen_planner::cluster::Cluster;
 use careen_planner::enforcement::CannotEnforce;
 use careen_planner::enforcement::hosts::LastWord;
 use careen_planner::inquiry::{Roll, TaskSeen};
+use careen_planner::moves::{MoveStep, Moves, Moving};
 use careen_planner::needs::Platform;
 use careen_planner::observed::{ControllerPlace, Node, NodeOutcome, Report};
 use careen_planner::remains::Giving;
@@ -196,6 +197,21 @@ pub trait Backend {
 
     /// Removes all that there is of a version in the swarm, and says the names.
     fn stop_enforcement(&mut self, name: &str, version: &str) -> Result<Vec<String>, BackendError>;
+
+    /// Brings another version of an enforcement into the swarm, in the place of the first, for a rollout that is submitted next; and says
+    /// what became of its spec.
+    fn store_version(
+        &mut self,
+        draft: &EnforcementDraft,
+        from: &str,
+        rollout: &RolloutId,
+    ) -> Result<Enforcement, BackendError>;
+
+    /// What is seen of both versions of an enforcement while it moves.
+    fn moving(&mut self, moves: &Moves) -> Result<Moving, BackendError>;
+
+    /// Takes one step on the way to the one version or back to the other.
+    fn take_move_step(&mut self, moves: &Moves, step: &MoveStep) -> Result<(), BackendError>;
 
     /// The tasks of a version's service, the oldest first.
     fn enforcer_tasks(&mut self, name: &str, version: &str) -> Result<Vec<TaskSeen>, BackendError>;

@@ -51,8 +51,17 @@ pub struct SecondPayload(pub String);
 
 /// The image and the files of the payload, wherever on the line they stand. The second one of a kind is said.
 pub fn payload_of(what: &EnforceWhat) -> Result<(Option<String>, GivenArgs), SecondPayload> {
-    let (mut image, mut given) = (what.image.clone(), what.given.clone());
-    match &what.payload {
+    payload_among(what.payload.as_ref(), what.image.as_deref(), &what.given)
+}
+
+/// The same, from what stands where a payload may, and from the flags.
+pub fn payload_among(
+    payload: Option<&EnforcePayload>,
+    image: Option<&str>,
+    given: &GivenArgs,
+) -> Result<(Option<String>, GivenArgs), SecondPayload> {
+    let (mut image, mut given) = (image.map(str::to_owned), given.clone());
+    match payload {
         None => {}
         Some(EnforcePayload::Image(name)) if image.is_none() => image = Some(name.clone()),
         Some(EnforcePayload::Directory(path)) if given.dir.is_none() && given.script.is_none() => {

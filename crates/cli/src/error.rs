@@ -17,6 +17,7 @@ use careen_planner::enforcement::{CannotEnforce, Damage};
 use careen_planner::plan::PlanRefusal;
 use careen_planner::remains::CannotRestore;
 use careen_planner::uninstall::CannotUninstall;
+use careen_planner::updatable::CannotUpdate;
 use careen_planner::{NodeId, PassError, RolloutId};
 use careen_swarm::GivenKind;
 use careen_upgrade::options::InvalidOptions;
@@ -99,6 +100,9 @@ pub enum Failure {
     /// One half of an enforcement is gone, or cannot be understood.
     #[error("{name} is damaged: {damage}; nothing was changed")]
     DamagedEnforcement { name: String, damage: Damage },
+    /// An enforcement that is not updated.
+    #[error("{0}; nothing was changed")]
+    CannotUpdate(CannotUpdate),
     /// A command that changes hosts is no question.
     #[error("'{command}' changes hosts, and a question must not; nothing was changed")]
     NoQuestion { command: String },
@@ -251,6 +255,12 @@ impl From<InvalidGiven> for Failure {
     }
 }
 
+impl From<CannotUpdate> for Failure {
+    fn from(why: CannotUpdate) -> Self {
+        Self::CannotUpdate(why)
+    }
+}
+
 impl From<SecondPayload> for Failure {
     fn from(second: SecondPayload) -> Self {
         Self::TwoPayloads(second)
@@ -277,6 +287,7 @@ impl Failure {
             Self::NotRemembered(error) => error.exit(),
             Self::NoController { source: BackendError::NoManager(_), .. } => Exit::NoManager,
             Self::Backend(BackendError::CannotEnforce(why)) => exit_of_enforcing(why),
+            Self::CannotUpdate(why) => exit_of_updating(why),
             Self::Backend(BackendError::OtherRollout { .. })
             | Self::Refused
             | Self::CannotRestore { .. }
@@ -373,6 +384,7 @@ impl Failure {
             Self::NobodyToAskAboutTry { .. } => Some("say --yes"),
             Self::TryUnheard { .. } => Some("'careen-agent list' on the host shows whether it still runs"),
             Self::NobodyToAskAboutEnforcement => Some("say --yes"),
+            Self::CannotUpdate(why) => Some(next_of_updating(why)),
             Self::UnfitPayload { .. } => Some(BOTH_COMMANDS),
             Self::TwoPayloads(_) => Some("'careen enforce --help' says how a payload is named"),
             Self::NoEnforcement { .. } => Some("'careen enforce ls' lists what there is"),
@@ -487,10 +499,44 @@ const fn next_of_enforcing(why: &CannotEnforce) -> &'static str {
         }
         CannotEnforce::OtherVersion { .. } => UPDATES,
         CannotEnforce::Paused { .. } => "'careen enforce resume NAME' goes on with it",
-        CannotEnforce::Updating { .. } => "'careen status' shows how far it is; 'careen abort' ends it",
+        CannotEnforce::Updating { .. } => {
+            "'careen status' shows how far it is, 'careen abort' ends it; when no rollout goes on, 'careen enforce update NAME --back'"
+        }
         CannotEnforce::NoConfig { .. } | CannotEnforce::Unreadable { .. } => {
             "'careen enforce status' says more; 'careen enforce stop NAME' removes what is left of it"
         }
+    }
+}
+
+const fn exit_of_updating(why: &CannotUpdate) -> Exit {
+    match why {
+        CannotUpdate::Unknown { .. } | CannotUpdate::NoPayload { .. } => Exit::Usage,
+        CannotUpdate::Paused { .. }
+        | CannotUpdate::Damaged { .. }
+        | CannotUpdate::Several { .. }
+        | CannotUpdate::HalfWay { .. }
+        | CannotUpdate::GoesOn { .. } => Exit::Refused,
+        CannotUpdate::Enforce(why) => exit_of_enforcing(why),
+    }
+}
+
+const fn next_of_updating(why: &CannotUpdate) -> &'static str {
+    match why {
+        CannotUpdate::Unknown { .. } => {
+            "'careen enforce ls' lists what there is; 'careen enforce PAYLOAD' starts one"
+        }
+        CannotUpdate::Paused { .. } => "'careen enforce resume NAME' goes on with it",
+        CannotUpdate::Damaged { .. } | CannotUpdate::Several { .. } => {
+            "'careen enforce status NAME' says what to do; 'careen enforce stop NAME' removes what is left of it"
+        }
+        CannotUpdate::HalfWay { .. } => {
+            "the same call with that payload goes on; 'careen enforce update NAME --back' takes it back"
+        }
+        CannotUpdate::GoesOn { .. } => {
+            "'careen status' shows how far it is; 'careen abort' takes the new version back"
+        }
+        CannotUpdate::NoPayload { .. } => "name it again: 'careen enforce update NAME ./DIRECTORY'",
+        CannotUpdate::Enforce(why) => next_of_enforcing(why),
     }
 }
 

@@ -1,10 +1,11 @@
 //! Flags become a rollout's spec. Pure.
 
-use crate::args::{AskArgs, UpgradeArgs, UpgradeReboot, WhichArgs};
+use crate::args::{AskArgs, EnforceUpdateArgs, UpgradeArgs, UpgradeReboot, WhichArgs};
 use crate::args::{Drain, EngineRestart, FailureAction, HowArgs, Order, Reboot, RolloutArgs, TouchesEngine};
 use crate::{hold, phase_limit};
+use careen_planner::moves::Moves;
 use careen_planner::spec::{DrainPolicy, Limits, NodeOrder, Policy, RebootPolicy, Selection};
-use careen_planner::{RolloutId, Spec};
+use careen_planner::{Enforcement, RolloutId, Spec};
 use careen_upgrade::options::{InvalidOptions, Options};
 use std::collections::BTreeMap;
 
@@ -99,6 +100,22 @@ pub fn of_upgrade(args: &UpgradeArgs, words: Vec<String>, id: RolloutId, image: 
     }
 }
 
+/// The rollout that brings hosts to a new version of an enforcement. Nothing is drained or restarted unless somebody says so.
+pub fn of_update(args: &EnforceUpdateArgs, new: &Enforcement, moves: Moves, id: RolloutId) -> Spec {
+    let spec = of_how(&args.how, id, &new.image);
+    let selection = Selection { constraints: new.constraints.clone(), ..spec.selection };
+    Spec {
+        image_name: new.image_name.clone(),
+        payload: new.payload.clone(),
+        args: new.args.clone(),
+        given: new.given.clone(),
+        reboot: RebootPolicy::Never,
+        selection,
+        moves: Some(moves),
+        ..spec
+    }
+}
+
 /// What a rollout does, in one word for people.
 pub fn work(spec: &Spec) -> &str {
     match spec.payload.as_deref() {
@@ -158,9 +175,10 @@ fn policy(args: &HowArgs) -> Policy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::args::{Cli, Command};
+    use crate::args::{Cli, Command, EnforceCommand};
     use careen_planner::Parallelism;
     use careen_planner::on_hold::{HoldPolicy, OnHold};
+    use careen_planner::testing::enforcement;
     use clap::Parser;
     use std::time::Duration;
 
@@ -274,6 +292,29 @@ mod tests {
         }
         assert!(Cli::try_parse_from(["careen", "run"]).unwrap_err().to_string().contains("--image"));
         assert!(Cli::try_parse_from(["careen", "run", "--image", "i", "--local", "--detach"]).is_err());
+    }
+
+    #[test]
+    fn an_update_drains_and_restarts_nothing_unless_somebody_says_so() {
+        let parse = |flags: &str| {
+            let words = ["careen", "enforce", "update", "sysctl"].into_iter().chain(flags.split_whitespace());
+            let Command::Enforce(args) = Cli::try_parse_from(words)?.command else { unreachable!() };
+            let Some(EnforceCommand::Update(args)) = args.command else { unreachable!() };
+            let moves = Moves { enforcement: "sysctl".into(), from: "a".into(), to: "b".into() };
+            let new = Enforcement { constraints: vec!["node.role==worker".into()], ..enforcement() };
+            Ok::<Spec, clap::Error>(of_update(&args, &new, moves, RolloutId::parse("k3x9").unwrap()))
+        };
+        let spec = parse("sysctl:2 --canaries 2 --parallelism 25%").unwrap();
+        assert!(careen_planner::short::is_short(&spec) && spec.touches_engine, "a script may do anything");
+        assert_eq!((spec.policy.canaries, spec.command.as_str()), (2, "install"));
+        assert_eq!(spec.selection.constraints, ["node.role==worker"], "who is meant takes part");
+        assert_eq!(spec.moves.unwrap().to, "b");
+        let spec = parse("./motd --drain auto --engine-restart auto").unwrap();
+        assert!(!careen_planner::short::is_short(&spec) && spec.drain == DrainPolicy::Auto);
+        for wrong in ["--node w1", "--back --detach", "--back sysctl:2"] {
+            assert_eq!(parse(wrong).unwrap_err().exit_code(), 2, "{wrong}");
+        }
+        assert!(parse("--back").is_ok());
     }
 
     fn upgrade(flags: &str) -> Result<Spec, InvalidOptions> {

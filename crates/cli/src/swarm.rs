@@ -13,6 +13,7 @@ use careen_engine::{ApiPath, Bell, Engine, EngineError, FileInContainer, Meaning
 use careen_planner::cluster::ActError;
 use careen_planner::enforcement::hosts::LastWord;
 use careen_planner::inquiry::{Roll, TaskSeen};
+use careen_planner::moves::{MoveStep, Moves, Moving};
 use careen_planner::needs::Platform;
 use careen_planner::observed::{ControllerPlace, Node};
 use careen_planner::remains::Giving;
@@ -426,6 +427,26 @@ impl Backend for SwarmBackend {
 
     fn stop_enforcement(&mut self, name: &str, version: &str) -> Result<Vec<String>, BackendError> {
         self.swarm.stop_enforcement(name, version).map_err(|error| self.refused(error))
+    }
+
+    fn store_version(
+        &mut self,
+        draft: &EnforcementDraft,
+        from: &str,
+        rollout: &RolloutId,
+    ) -> Result<Enforcement, BackendError> {
+        let state = EnforcementState::Coming { from: from.to_owned(), rollout: rollout.clone() };
+        self.swarm.store_enforcement(draft, &state).map_err(|error| self.refused(error))
+    }
+
+    fn moving(&mut self, moves: &Moves) -> Result<Moving, BackendError> {
+        self.swarm.moving(moves).map_err(|error| self.unanswered(&error))
+    }
+
+    fn take_move_step(&mut self, moves: &Moves, step: &MoveStep) -> Result<(), BackendError> {
+        // No step of an operator's creates a service, which alone would pull something.
+        let taken = self.swarm.take_move_step(moves, step, None);
+        taken.map_err(|why| from_write(&format!("the enforcement {}", moves.enforcement), &why))
     }
 
     fn enforcer_tasks(&mut self, name: &str, version: &str) -> Result<Vec<TaskSeen>, BackendError> {

@@ -7,6 +7,7 @@ use crate::render::step::{Step, Verb};
 use crate::render::{controller, left, status, words};
 use crate::testing::{agent, at, failed_and_paused};
 use crate::view::{LockOf, NodeStanding, Standing, look};
+use careen_planner::moves::Amiss;
 use careen_planner::rollout::Control;
 use careen_planner::state::{Left, Reason, StateName};
 use careen_planner::{Hold, NodeId, NodeState, PauseReason, Watch};
@@ -161,6 +162,9 @@ fn steps() -> Vec<Step> {
         Control::Running,
         Control::Paused { why: PauseReason::Asked },
         Control::Paused { why: PauseReason::BaselineRemoved },
+        Control::Paused {
+            why: PauseReason::EnforcementChanged { enforcement: "sysctl".into(), amiss: Amiss::NewService },
+        },
         Control::Paused {
             why: PauseReason::NodeHeld {
                 node: NodeId("w1".into()),

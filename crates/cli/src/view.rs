@@ -3,6 +3,7 @@
 
 use crate::backend::IN_SYNC;
 use careen_planner::estimate::Estimate;
+use careen_planner::moves::{self, Moves, VersionsByNode};
 use careen_planner::names::Names;
 use careen_planner::observed::{Availability, Node, NodeOutcome, NodeStatus, Printed, Role};
 use careen_planner::on_hold::{Held, HoldClock};
@@ -35,6 +36,8 @@ pub struct Standing {
     pub nodes: Vec<NodeStanding>,
     /// Nodes that would be selected now and take no part: they joined later, or their labels fit only since.
     pub not_taken_in: Vec<Participant>,
+    /// Which version of the enforcement is where that it moves, where it moves one.
+    pub versions: Option<(Moves, VersionsByNode)>,
     /// How long it takes still; `None` where nobody asked, or nothing moves.
     pub estimate: Option<Estimate>,
     /// What nodes are called: those of the swarm, and those that left it.
@@ -214,6 +217,10 @@ pub fn look(
         task: None,
         nodes: in_turn.chain(left_out).map(called).collect(),
         not_taken_in: participants::latecomers(observed, spec)?,
+        versions: spec.moves.clone().map(|moves| {
+            let versions = moves::by_node(&moves, &spec.id, &observed.nodes);
+            (moves, versions)
+        }),
         estimate: None,
         names: names.clone(),
     };

@@ -4,8 +4,9 @@ use crate::{Controller, run_pass};
 use careen_planner::cluster::{ActError, Cluster, Unseen};
 use careen_planner::{Act, Action, ControllerId, Pass, PassEnd};
 
-/// The lock, who takes part, labels, tickets, agents: five passes, and some for writes that others were faster with.
-const MOST_PASSES: u32 = 10;
+/// The lock, who takes part, labels, tickets, agents: five passes, five more where an enforcement moves, and some for writes that others
+/// were faster with.
+const MOST_PASSES: u32 = 16;
 
 /// Why the lock was not given back.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -45,6 +46,7 @@ fn begins(pass: &Pass) -> bool {
         Action::TakeLock { .. }
         | Action::WriteBaseline { .. }
         | Action::UpdateNode { .. }
+        | Action::Move { .. }
         | Action::CreateTicket { .. }
         | Action::CreateJob { .. }
         | Action::CreateGate { .. } => true,

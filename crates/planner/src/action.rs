@@ -2,6 +2,7 @@
 //! that one which was decided on an old look does nothing.
 
 use crate::ids::{JobKey, NodeId, RolloutId, ServiceId, Version};
+use crate::moves::MoveStep;
 use crate::observed::Availability;
 use crate::rollout::{Baseline, Control, GoneMark, GoneNode, NodeResult, RolloutOutcome};
 use crate::spec::{RebootPolicy, UnlockKey};
@@ -120,6 +121,12 @@ pub enum Action {
         control: Option<Control>,
         /// The version of the rollout's config.
         version: Version,
+    },
+    /// A step for the enforcement of which the rollout brings a new version.
+    Move {
+        /// What it is called.
+        enforcement: String,
+        step: MoveStep,
     },
     /// Place the controller elsewhere.
     MoveController {

@@ -276,6 +276,7 @@ pub fn needs_a_look(action: &Action) -> bool {
         | Action::RemoveDelivered
         | Action::SetControl { .. }
         | Action::MarkGone { .. }
+        | Action::Move { .. }
         | Action::MoveController { .. } => true,
     }
 }

@@ -1,6 +1,7 @@
 //! Why something does not move now. Every wait has one of these, with its data, and a sentence for people.
 
 use crate::ids::{ControllerId, NodeId, RolloutId};
+use crate::moves::Amiss;
 use crate::objects::{Availability, UnfinishedUpdate};
 use crate::state::words::{Reason, StateName};
 use careen_contract::quorum::QuorumAtRisk;
@@ -22,6 +23,8 @@ pub enum Hold {
     TakingOver,
     /// How the services stand is being recorded.
     Starting,
+    /// Both versions of the enforcement that the rollout moves are being set up beside each other.
+    SettingUp { enforcement: String },
     /// The rollout is paused.
     Paused { why: PauseReason },
     /// Nodes of an earlier wave are not through.
@@ -238,6 +241,8 @@ pub enum PauseReason {
     },
     /// The config that says who takes part was removed by hand.
     BaselineRemoved,
+    /// Somebody removed or changed what lies in the swarm for the enforcement that the rollout moves.
+    EnforcementChanged { enforcement: String, amiss: Amiss },
     /// A node waited too long before anything was taken down on it.
     NodeHeld {
         node: NodeId,
@@ -263,6 +268,7 @@ impl Hold {
             Self::LockHeld { holder: Some(ControllerId("c2".into())), rollout: None },
             Self::TakingOver,
             Self::Starting,
+            Self::SettingUp { enforcement: "sysctl".into() },
             Self::Paused { why: PauseReason::Asked },
             Self::EarlierWave { nodes: vec![node()] },
             Self::Parallelism { limit: 1, nodes: vec![node()] },
@@ -344,6 +350,10 @@ impl fmt::Display for Hold {
             }
             Self::TakingOver => f.write_str("this controller is taking over the rollout"),
             Self::Starting => f.write_str("the state of the services is being recorded"),
+            Self::SettingUp { enforcement } => write!(
+                f,
+                "the two versions of the enforcement {enforcement} are being set up beside each other"
+            ),
             Self::Paused { why } => write!(f, "the rollout is paused: {why}"),
             Self::EarlierWave { nodes } => write!(f, "it is not this node's turn yet: {} first", list(nodes)),
             Self::Parallelism { limit, nodes } => {
@@ -491,6 +501,9 @@ impl fmt::Display for PauseReason {
             Self::NodeGone { hostname, .. } => write!(f, "{hostname} left the swarm during its turn"),
             Self::BaselineRemoved => {
                 f.write_str("somebody removed the config that lists the nodes that take part")
+            }
+            Self::EnforcementChanged { enforcement, amiss } => {
+                write!(f, "the enforcement {enforcement} was changed by hand: {amiss}")
             }
             Self::NodeHeld { node, hold, seconds } => {
                 write!(f, "{node} was held for {seconds} s: {hold}")

@@ -8,7 +8,7 @@
 //! - [`state`]: where one node stands, and what may follow (docs/rollout-states.md)
 //! - [`hold`]: why something waits
 //! - [`participants`]: who takes part, whoever joins or leaves
-//! - [`order`], [`quorum`], [`drain`], [`availability`], [`settle`], [`failure`] (a [`ratio`] of the nodes), [`surge`], [`short`], [`parallelism`]: one question
+//! - [`order`], [`quorum`], [`drain`], [`availability`], [`settle`], [`failure`] (a [`ratio`] of the nodes), [`surge`], [`short`], [`parallelism`], [`moves`]: one question
 //!   each;
 //!   [`scheduler`]: where Swarm places tasks, by [`constraint`] and [`needs`]; [`names`]: how nodes are called
 //! - [`inquiry`]: who is asked a question, and what the answers come to, without a rollout; [`checked`]: and who drifts
@@ -35,6 +35,7 @@ pub mod ids;
 pub mod image_places;
 pub mod indexed;
 pub mod inquiry;
+pub mod moves;
 pub mod names;
 pub mod needs;
 pub mod objects;
@@ -61,6 +62,7 @@ pub mod spec;
 pub mod state;
 pub mod surge;
 pub mod uninstall;
+pub mod updatable;
 mod watch;
 
 #[cfg(any(test, feature = "testing"))]

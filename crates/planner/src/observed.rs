@@ -1,6 +1,7 @@
 //! What a controller sees of the swarm at one moment. Everything that is decided is decided from this.
 
 use crate::ids::{JobKey, NodeId, ServiceId};
+pub use crate::moves::Moving;
 pub use crate::needs::{HostPort, Needs, Offers, Platform, Plugin, Resources};
 pub use crate::objects::{
     AgentReport, Availability, ControllerPlace, Job, Lock, Manager, Mode, Mount, MountKind, Node, NodeStatus,
@@ -53,6 +54,9 @@ pub struct Observed {
     pub controller: Option<ControllerPlace>,
     /// Whether managers ask for a key after their engine was restarted.
     pub autolock: bool,
+    /// What is seen of the enforcement that this rollout moves, where it moves one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moving: Option<Moving>,
     /// Overlay networks that encrypt what they carry between nodes, as far as somebody looked.
     #[serde(default)]
     pub encrypted_networks: Vec<String>,

@@ -116,6 +116,7 @@ impl HoldClock {
             | Hold::NoPlace { .. }
             | Hold::NoRoomToSurge { .. }
             | Hold::ServiceUpdating { .. }
+            | Hold::SettingUp { .. }
             | Hold::AtZero { .. } => Self::Runs,
             Hold::Placing { why: None, .. } | Hold::NoReport { .. } => Self::GoesOn,
             Hold::LockHeld { .. }

@@ -2,6 +2,7 @@
 
 use crate::given::Given;
 use crate::ids::{NodeId, RolloutId};
+use crate::moves::Moves;
 use crate::on_hold::HoldPolicy;
 use crate::parallelism::Parallelism;
 use crate::ratio::Ratio;
@@ -71,6 +72,9 @@ pub struct Spec {
     /// Work on hosts although the payload's `check` says that they are in sync: it is not asked.
     #[serde(default, skip_serializing_if = "is_not")]
     pub force: bool,
+    /// The enforcement of which it brings a new version, where it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moves: Option<Moves>,
     /// How long a node may be in each state.
     pub limits: Limits,
 }
@@ -271,6 +275,7 @@ impl Spec {
             allow_unfit_hosts: false,
             respect_inhibitors: false,
             force: false,
+            moves: None,
             limits: Limits::default(),
         }
     }

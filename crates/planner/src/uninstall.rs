@@ -66,8 +66,17 @@ pub fn may_uninstall(observed: &Observed) -> Result<(), CannotUninstall> {
 /// `careen.exclude`) is the operator's.
 pub fn labels(observed: &Observed) -> Vec<(NodeId, Giving)> {
     let own = [label::NODE, label::ASK, label::LAST_WORDS, label::HELD];
-    let labelled = |node: &&Node| own.iter().any(|name| node.labels.contains_key(*name));
-    observed.nodes.iter().filter(labelled).map(|node| (node.id.clone(), without_labels(node, None))).collect()
+    // Which version of an enforcement is for it: nothing is enforced any more.
+    let is_own = |name: &String| own.contains(&name.as_str()) || name.starts_with(label::ENFORCE_VERSION_ON);
+    let labelled = |node: &&Node| node.labels.keys().any(is_own);
+    let removal = |node: &Node| {
+        let mut giving = without_labels(node, None);
+        if let Giving::Write { labels, .. } = &mut giving {
+            labels.extend(node.labels.keys().filter(|name| is_own(name)).map(|name| (name.clone(), None)));
+        }
+        (node.id.clone(), giving)
+    };
+    observed.nodes.iter().filter(labelled).map(removal).collect()
 }
 
 #[cfg(test)]
@@ -113,12 +122,14 @@ mod tests {
 
     #[test]
     fn careens_labels_go_and_an_operators_stay() {
-        let observed = labelled("1 k3x9 g1 a1 e1 done", Availability::Active);
+        let mut observed = labelled("1 k3x9 g1 a1 e1 done", Availability::Active);
+        observed.nodes[1].labels.insert("careen.enforce.sysctl".into(), "0a1b2c3d".into());
         let [(node, Giving::Write { labels, availability: None, .. })] = &labels(&observed)[..] else {
             panic!("{:?}", labels(&observed))
         };
         assert_eq!(node.0, "w1");
         assert!(labels.contains_key(label::NODE) && !labels.contains_key(label::EXCLUDE));
+        assert!(labels.contains_key("careen.enforce.sysctl"));
         assert!(labels.values().all(Option::is_none));
     }
 }

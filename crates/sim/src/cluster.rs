@@ -83,6 +83,7 @@ fn words(action: &Action) -> String {
         | Action::RemoveJob { key } => format!("{} {}", action.name(), key.name()),
         Action::WriteResult { result } => format!("write-result {} {:?}", result.node, result.outcome),
         Action::SetControl { control, .. } => format!("set-control {control:?}"),
+        Action::Move { step, .. } => format!("move {step:?}"),
         Action::TakeLock { .. }
         | Action::Beat { .. }
         | Action::ReleaseLock { .. }
@@ -283,6 +284,7 @@ impl View<'_> {
                 }
                 Ok(())
             }
+            Action::Move { step, .. } => world.move_step(step),
             Action::MoveController { away_from } => {
                 self.moved = *away_from == self.place;
                 Ok(())
@@ -362,6 +364,7 @@ impl World {
             self.note_label(id, &record, from != to);
         }
         self.check_label(id, to);
+        self.check_turn(id, (from, to), labels);
         if is_left_out && from != to {
             self.check_held(id, "is left out");
         }
@@ -418,6 +421,7 @@ impl World {
             key_is_left: matches!(self.rollout.control, Control::Finished { .. }) && self.has_unused_key(),
             controller: Some(ControllerPlace { node: place.clone(), movable }),
             autolock: self.autolock,
+            moving: self.moving.clone().filter(|_| self.spec.moves.is_some()),
             encrypted_networks: Vec::new(),
         }
     }
@@ -477,7 +481,7 @@ impl World {
         self.snapshots.truncate(usize::try_from(self.hazard.lag).unwrap_or(0));
     }
 
-    fn observe_node(&self, index: usize) -> Node {
+    pub(crate) fn observe_node(&self, index: usize) -> Node {
         let node = &self.nodes[index];
         let manager = (node.role == Role::Manager).then(|| Manager {
             leader: self.leader == Some(index),

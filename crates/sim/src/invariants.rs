@@ -94,6 +94,7 @@ impl World {
         if managers > 1 && self.spec.touches_engine {
             self.violation(format!("{managers} managers in maintenance: {out:?}"));
         }
+        self.check_versions();
     }
 
     /// How many nodes may be in maintenance. Where nobody knows any more who took part, a part is one of all that were ever there.
@@ -415,6 +416,9 @@ impl World {
         }
         self.check_supervisors();
         self.check_scale();
+        if let Control::Finished { outcome } = self.rollout.control {
+            self.check_move_end(outcome);
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 //!
 //! - the state: [`world`], and what it consists of: [`container`], [`host`], `truth`, [`rng`], [`bend`]
 //! - who acts on it: `orchestrator`, `containers`, `agents`, `supervise`, `cluster`, [`members`], [`hand`]
-//! - who watches: `witness`, [`invariants`], `surge`
+//! - who watches: `witness`, [`invariants`], `surge`, `moves`
 //! - what happens when: `second`, and [`run`] with `accidents` and `trouble`
 //! - [`fleet`]: how long a rollout over many nodes takes
 
@@ -22,6 +22,7 @@ pub mod hand;
 pub mod host;
 pub mod invariants;
 pub mod members;
+mod moves;
 mod orchestrator;
 pub mod rng;
 pub mod run;

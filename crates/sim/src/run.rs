@@ -218,9 +218,11 @@ impl Run {
         if awake || !self.world.has_quorum() {
             return;
         }
-        if let Next::Done(_) = self.world.give_everything_back()
-            && !self.over
-        {
+        let is_given_back = matches!(self.world.give_everything_back(), Next::Done(_));
+        if is_given_back {
+            self.world.move_is_taken_back();
+        }
+        if is_given_back && !self.over {
             self.world.say("the rollout is given back");
             self.world.rollout.control = Control::Finished { outcome: RolloutOutcome::Aborted };
             (self.world.over_at, self.over) = (now, true);

@@ -88,6 +88,7 @@ pub fn world(seed: u64, spec: Spec, managers: usize, workers: usize) -> World {
         unlabelled_once: BTreeSet::new(),
         services_deleted: BTreeSet::new(),
         removed: false,
+        moving: None,
     }
 }
 
@@ -152,6 +153,9 @@ pub fn random(seed: u64) -> World {
     goes_short(&mut world.spec, seed);
     goes_by_a_part(&mut world.spec, managers + workers, seed);
     ends_holds(&mut world.spec, seed);
+    if matches!(seed % 15, 1 | 5) {
+        world.moves_an_enforcement();
+    }
     for node in &mut world.nodes {
         node.leaks = rng.permille(300);
         node.host.plan = random_plan(&mut rng);

@@ -121,7 +121,9 @@ impl Run {
                 match why {
                     PauseReason::NodeFailed { node, .. } => self.answer_failure(&node),
                     PauseReason::NodeGone { node, .. } => self.answer_departure(&node),
-                    PauseReason::BaselineRemoved => return self.operator_says(Control::Aborting),
+                    PauseReason::BaselineRemoved | PauseReason::EnforcementChanged { .. } => {
+                        return self.operator_says(Control::Aborting);
+                    }
                     PauseReason::NodeHeld { node, .. } => self.answer_hold(&node),
                     PauseReason::Asked => {}
                 }

@@ -12,6 +12,7 @@ use careen_planner::action::AgentSpec;
 use careen_planner::observed::{
     Availability, Job, Lock, Mode, Node, Refusal, Restart, Role, Service, Task, TaskState,
 };
+use careen_planner::moves::Moving;
 use careen_planner::rollout::{Baseline, Control, GoneMark, NodeResult, RolloutRecord};
 use careen_planner::state::NodeRecord;
 use careen_planner::{ControllerId, JobKey, NodeId, NodeState, RolloutId, Spec, Version};
@@ -99,6 +100,8 @@ pub struct World {
     pub services_deleted: BTreeSet<NodeId>,
     /// Whether somebody removed the rollout's config.
     pub removed: bool,
+    /// What lies in the swarm for the enforcement that the rollout moves.
+    pub moving: Option<Moving>,
 }
 
 /// What is listed at one moment.

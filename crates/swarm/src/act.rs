@@ -2,7 +2,7 @@
 //! and by the lock: it is read before each act.
 
 use crate::SwarmCluster;
-use crate::api::{LabelChange, Scaling, version_of};
+use crate::api::{LabelChange, Scaling};
 use crate::decode;
 use crate::encode;
 use crate::error::{SwarmError, refusal};
@@ -64,6 +64,11 @@ impl SwarmCluster {
             Action::MarkGone { node, mark, control, version } => {
                 self.mark_gone(node, *mark, control.as_ref(), *version)
             }
+            Action::Move { enforcement: _, step } => {
+                let moves = self.spec.moves.as_ref();
+                let moves = moves.ok_or_else(|| refused("the rollout moves no enforcement"))?;
+                self.swarm.take_move_step(moves, step, self.registry.as_ref())
+            }
             Action::MoveController { away_from } => self.move_controller(away_from),
         }
     }
@@ -110,8 +115,7 @@ impl SwarmCluster {
     }
 
     fn read_version(&self, kind: Kind, name: &str, version: Version) -> Result<Value, ActError> {
-        let raw = self.swarm.raw(kind, name).map_err(said)?;
-        if version_of(&raw) == version.0 { Ok(raw) } else { Err(ActError::Conflict) }
+        self.swarm.unchanged(kind, name, version)
     }
 
     fn create_agent(&self, agent: &AgentSpec, epoch: u64) -> Done {

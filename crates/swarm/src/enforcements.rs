@@ -318,7 +318,7 @@ fn labels(spec: &Enforcement) -> BTreeMap<String, String> {
     ])
 }
 
-fn state_text(state: &EnforcementState) -> Result<String, SwarmError> {
+pub(crate) fn state_text(state: &EnforcementState) -> Result<String, SwarmError> {
     serde_json::to_string(state).map_err(|error| SwarmError::corrupt("the enforcement's state", error))
 }
 

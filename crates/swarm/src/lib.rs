@@ -23,6 +23,7 @@ mod inquiry;
 mod key;
 mod logs;
 mod look;
+mod moves;
 mod names;
 mod patience;
 mod possessions;

@@ -312,6 +312,8 @@ impl SwarmCluster {
         if matches!(control, Some(Control::Finished { .. })) && !self.spec.given.files.is_empty() {
             observed.delivered = self.swarm.has_delivered(id)?;
         }
+        let moves = self.spec.moves.as_ref();
+        observed.moving = moves.map(|moves| self.swarm.moving(moves)).transpose()?;
         let lock = self.swarm.config(object::LOCK)?;
         observed.lock = lock.map(|(_, config)| decode::lock(&config)).transpose()?;
         if observed.controller.is_none() {

@@ -1,6 +1,6 @@
 //! The flags of `enforce`.
 
-use super::{GivenArgs, constraint, image};
+use super::{EnforceUpdateArgs, GivenArgs, constraint, image};
 use crate::duration;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
@@ -71,6 +71,8 @@ pub enum EnforceCommand {
     Pause(EnforcementArgs),
     /// Let the agents of a paused enforcement go on
     Resume(EnforcementArgs),
+    /// Bring another version to the hosts node by node, as a rollout
+    Update(Box<EnforceUpdateArgs>),
     /// End an enforcement; what it did on hosts stays
     Stop(StopArgs),
 }
@@ -108,7 +110,7 @@ pub struct StopArgs {
     pub yes: bool,
 }
 
-fn payload(text: &str) -> Result<EnforcePayload, super::InvalidValue> {
+pub(super) fn payload(text: &str) -> Result<EnforcePayload, super::InvalidValue> {
     match text.starts_with(['.', '/']) {
         true => Ok(EnforcePayload::Directory(text.into())),
         false => image(text).map(EnforcePayload::Image),

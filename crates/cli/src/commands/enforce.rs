@@ -40,6 +40,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
             Some(EnforceCommand::Status(args)) => self.enforcement_status(args),
             Some(EnforceCommand::Pause(args)) => self.pause_enforcement(&args.name),
             Some(EnforceCommand::Resume(args)) => self.resume_enforcement(&args.name),
+            Some(EnforceCommand::Update(args)) => self.enforce_update(args),
             Some(EnforceCommand::Stop(args)) => self.stop_enforcement(args),
         }
     }
@@ -87,7 +88,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
     }
 
     /// A payload that cannot say whether something is to be done, or not do it, would fail on every host.
-    fn look_at_the_payload(&mut self, spec: &Spec, files: &[PayloadFile]) -> Result<(), Failure> {
+    pub(super) fn look_at_the_payload(&mut self, spec: &Spec, files: &[PayloadFile]) -> Result<(), Failure> {
         let check = Spec { command: CHECK_COMMAND.to_owned(), ..spec.clone() };
         let wanted: BTreeSet<String> =
             wanted_of(spec, files).into_iter().chain(wanted_of(&check, files)).collect();
@@ -259,6 +260,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         for one in &found {
             removed.extend(self.backend.stop_enforcement(&one.name, &one.version)?);
         }
+        self.unlabel(&args.name)?;
         self.show(&Steered::Stopped { name: &args.name, removed: &removed })?;
         Ok(Exit::Done)
     }

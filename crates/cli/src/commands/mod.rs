@@ -6,6 +6,7 @@ mod check;
 mod elsewhere;
 mod facts;
 mod enforce;
+mod enforce_update;
 mod follow;
 mod history;
 mod host_log;

@@ -91,7 +91,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         left::lines(left).iter().try_for_each(|line| self.show(&Note::Left { line }))
     }
 
-    fn ask_once(&mut self, question: Question<'_>, yes: bool) -> Result<(), Failure> {
+    pub(super) fn ask_once(&mut self, question: Question<'_>, yes: bool) -> Result<(), Failure> {
         match yes || self.ask(question)?.ok_or(Failure::NobodyToAskAboutThat)? {
             true => Ok(()),
             false => Err(Failure::NotGivenBack),

@@ -26,8 +26,8 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// What a rollout would meet.
-struct Prospect {
-    draft: Draft,
+pub(super) struct Prospect {
+    pub(super) draft: Draft,
     observed: Observed,
     plan: Plan,
     /// What hosts said, where they were asked.
@@ -123,6 +123,13 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
     }
 
     fn start(&mut self, prospect: Prospect, args: &StartArgs) -> Result<Exit, Failure> {
+        self.agrees(&prospect, args)?;
+        let spec = self.backend.submit(&prospect.draft, &self.by)?;
+        self.goes(spec, args)
+    }
+
+    /// Shows what would be done, and asks.
+    pub(super) fn agrees(&mut self, prospect: &Prospect, args: &StartArgs) -> Result<(), Failure> {
         self.show(&Announced(prospect.planned()))?;
         prospect.judge()?;
         if !args.yes {
@@ -134,8 +141,11 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         }
         // What follows takes some seconds, in which nothing else is said.
         let time = self.console.time();
-        self.show(&Note::Starts { rollout: &prospect.draft.spec.id, time })?;
-        let spec = self.backend.submit(&prospect.draft, &self.by)?;
+        self.show(&Note::Starts { rollout: &prospect.draft.spec.id, time })
+    }
+
+    /// A rollout that is submitted gets its controller, and is followed.
+    pub(super) fn goes(&mut self, spec: Spec, args: &StartArgs) -> Result<Exit, Failure> {
         if args.local {
             return self.follow_here(spec);
         }
@@ -183,7 +193,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         Ok(Draft { files, ..Draft::of(spec) })
     }
 
-    fn prospect(&mut self, mut draft: Draft, how: &HowArgs) -> Result<Prospect, Failure> {
+    pub(super) fn prospect(&mut self, mut draft: Draft, how: &HowArgs) -> Result<Prospect, Failure> {
         let going_on = self.backend.active()?.map(|spec| spec.id);
         let mut observed = self.backend.observe(None)?;
         let named = &mut draft.spec.selection.nodes;
@@ -289,7 +299,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
     }
 
     /// Credentials that are to be passed on must be there; those that are not passed on may be missed later.
-    fn look_after_credentials(&mut self, image: &str, pass_on: bool) -> Result<(), Failure> {
+    pub(super) fn look_after_credentials(&mut self, image: &str, pass_on: bool) -> Result<(), Failure> {
         let by_digest = image.contains('@');
         if !pass_on {
             // Whether the registry wants them for this image, nobody knows here. A word is no harm.
@@ -309,7 +319,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
     }
 
     /// The payload that comes from this machine.
-    fn files(
+    pub(super) fn files(
         &self,
         given: &GivenArgs,
         image: Option<&str>,
@@ -324,7 +334,7 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
     }
 
     /// What hosts get besides the image, and that is in the swarm already.
-    fn given(&mut self, flags: &GivenArgs) -> Result<Given, Failure> {
+    pub(super) fn given(&mut self, flags: &GivenArgs) -> Result<Given, Failure> {
         if let Some(name) = given::clash(&flags.secrets, &flags.configs) {
             return Err(InvalidGiven::SameTarget { name: name.to_owned() }.into());
         }

@@ -184,7 +184,9 @@ fn is_paused_for(control: Option<&Control>, node: &NodeId) -> bool {
         Some(Control::Paused { why: PauseReason::NodeFailed { node: paused_for, .. } })
         | Some(Control::Paused { why: PauseReason::NodeGone { node: paused_for, .. } })
         | Some(Control::Paused { why: PauseReason::NodeHeld { node: paused_for, .. } }) => paused_for == node,
-        Some(Control::Paused { why: PauseReason::Asked | PauseReason::BaselineRemoved }) => false,
+        Some(Control::Paused {
+            why: PauseReason::Asked | PauseReason::BaselineRemoved | PauseReason::EnforcementChanged { .. },
+        }) => false,
         Some(Control::Running | Control::Aborting | Control::Finished { .. }) | None => false,
     }
 }

@@ -23,13 +23,14 @@ use careen_planner::remains::CannotRestore;
 use careen_planner::state::CorruptRecord;
 use careen_planner::testing::enforcement;
 use careen_planner::uninstall::CannotUninstall;
+use careen_planner::updatable::CannotUpdate;
 use careen_planner::{EnforcementState, FoundEnforcement, NodeId, RolloutId};
 use careen_swarm::GivenKind;
 use careen_upgrade::options::InvalidOptions;
 use std::io::{Error, ErrorKind};
 
 /// How many kinds there are; a new one has to be given a number, and an example.
-const KINDS: usize = 51;
+const KINDS: usize = 52;
 
 /// Which kind of failure one is.
 const fn kind(failure: &Failure) -> usize {
@@ -85,6 +86,7 @@ const fn kind(failure: &Failure) -> usize {
         Failure::TwoPayloads(_) => 48,
         Failure::NoEnforcement { .. } => 49,
         Failure::DamagedEnforcement { .. } => 50,
+        Failure::CannotUpdate(_) => 51,
     }
 }
 
@@ -208,6 +210,16 @@ fn of_enforcements() -> Vec<Failure> {
         Failure::DamagedEnforcement { name: name(), damage: Damage::NoConfig },
         Failure::DamagedEnforcement { name: name(), damage: Damage::Unreadable { why: why() } },
     ];
+    let updates = [
+        CannotUpdate::Unknown { name: name() },
+        CannotUpdate::Paused { name: name() },
+        CannotUpdate::Damaged { name: name(), version: version() },
+        CannotUpdate::Several { name: name(), versions: vec![version(), "11112222".to_owned()] },
+        CannotUpdate::HalfWay { name: name(), to: "11112222".to_owned() },
+        CannotUpdate::GoesOn { name: name(), rollout: rollout() },
+        CannotUpdate::NoPayload { name: name() },
+    ];
+    let others = others.into_iter().chain(updates.map(Failure::from));
     causes.into_iter().map(|why| BackendError::CannotEnforce(why).into()).chain(others).collect()
 }
 

@@ -310,6 +310,12 @@ fn one(look: &EnforcementLook, names: &Names, page: &mut Page) {
         Some((spec, state)) => {
             let (words, mood) = state_words(state);
             page.spans(&[Span::from(format!("{name} {version}  ")), Span::new(mood, words)]);
+            if let EnforcementState::Updating { .. } = state {
+                page.line(format!(
+                    "         when no rollout goes on: 'careen enforce update {name}' with the same payload goes on, 'careen enforce \
+                     update {name} --back' takes it back"
+                ));
+            }
             page.line(format!("payload  {}", payload(spec)));
             what_is_owned(spec, page);
         }

@@ -6,6 +6,7 @@ use crate::render::step::Verb;
 use crate::render::text::{Page, in_front, neutral};
 use careen_contract::TransactionId;
 use careen_planner::RolloutId;
+use careen_planner::moves::Moves;
 use std::fmt;
 
 /// A line that is shown beside a command's result.
@@ -42,6 +43,10 @@ pub enum Note<'a> {
     OthersNeedItToo,
     SwarmsPartStays,
     OtherArchitecture { engine: &'a str, has: &'a str, image: &'a str },
+    VersionRuns { name: &'a str, version: &'a str },
+    VersionPromoted { name: &'a str, version: &'a str },
+    VersionTakenBack { moves: &'a Moves },
+    NothingToTakeBack { name: &'a str },
 }
 
 const SWARMS_PART_STAYS: &str = "what careen has in the swarm stays until every host that can be asked has agreed: the same command goes \
@@ -106,6 +111,18 @@ impl fmt::Display for Note<'_> {
             Self::UseItWith { image } => write!(f, "use it with: careen run --image {image}"),
             Self::OthersNeedItToo => f.write_str(OTHERS_NEED_IT),
             Self::SwarmsPartStays => f.write_str(SWARMS_PART_STAYS),
+            Self::VersionRuns { name, version } => {
+                write!(f, "{name} {version} is enforced already; nothing was changed")
+            }
+            Self::VersionPromoted { name, version } => {
+                write!(f, "{name} {version} is enforced on all hosts now: an earlier update is finished")
+            }
+            Self::VersionTakenBack { moves: Moves { enforcement, from, to } } => {
+                write!(f, "{enforcement} {to} is taken back: {from} is enforced on all hosts")
+            }
+            Self::NothingToTakeBack { name } => {
+                write!(f, "no update of {name} is under way; nothing was changed")
+            }
             Self::OtherArchitecture { engine, has, image } => write!(
                 f,
                 "note: the host of {engine} is {has}, and the image is for {image}: it does not run there, but can be pushed from there"
@@ -170,6 +187,8 @@ pub enum Question<'a> {
     Uninstall,
     /// Before hosts keep themselves to something.
     Enforce,
+    /// Before an update is taken back that is not through.
+    TakeBack { name: &'a str, version: &'a str },
     /// Before they do not any more.
     StopEnforcing { name: &'a str },
     /// Before everything is given back of rollouts whose configs are gone.
@@ -185,6 +204,9 @@ impl fmt::Display for Question<'_> {
                 write!(f, "Run '{command}' on {host}? It is no rollout: nothing is drained for it.")
             }
             Self::Enforce => f.write_str("Enforce it?"),
+            Self::TakeBack { name, version } => {
+                write!(f, "Take {} {version} back, on all hosts that have it?", neutral(name))
+            }
             Self::StopEnforcing { name } => {
                 write!(f, "Stop enforcing {}? What it did on hosts stays.", neutral(name))
             }

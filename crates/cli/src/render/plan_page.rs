@@ -8,12 +8,10 @@ use crate::render::plan_waves::Waves;
 use crate::render::probe::{self, HostProbe};
 use crate::render::text::{Look, Page, Span, first_of, json_page};
 use crate::render::{time, words};
-<<<<<<< HEAD
 use careen_contract::payload::{CHECK_COMMAND, has_a_check};
-=======
 use careen_planner::enforcement::enforced;
->>>>>>> work-h6
 use careen_planner::estimate::Estimate;
+use careen_planner::moves::Moves;
 use careen_planner::names::Names;
 use careen_planner::plan::{NodeLoad, Plan, PlanRefusal, PlannedWave, Risk, Warning};
 use careen_planner::probe::Probe;
@@ -65,6 +63,9 @@ pub fn page(planned: &Planned<'_>, page: &mut Page) {
     }
     for (name, list) in Listed::of(draft).lines() {
         page.line(format!("{name:<8} {list}"));
+    }
+    if let Some(Moves { enforcement, from, to }) = &spec.moves {
+        page.line(format!("enforces {enforcement} {to} in the place of {from}, node by node; nodes that take no part get it at the end"));
     }
     let nodes: usize = plan.waves.iter().map(|wave| wave.nodes.len()).sum();
     let waves = if plan.waves.len() == 1 { "wave" } else { "waves" };

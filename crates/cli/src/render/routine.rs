@@ -16,6 +16,7 @@ pub fn is_routine(hold: &Hold) -> bool {
         }
         Hold::TakingOver
         | Hold::Starting
+        | Hold::SettingUp { .. }
         | Hold::Paused { .. }
         | Hold::EarlierWave { .. }
         | Hold::Parallelism { .. }

@@ -2,12 +2,13 @@
 
 use crate::backend::{EndedNode, Summary};
 use crate::render::step::{Step, Verb};
-use crate::render::text::{Look, Page, Span, host_name, span};
+use crate::render::text::{Look, Page, Span, first_of, host_name, span};
 use crate::render::{controller, down, held, parity, time, words};
 use crate::view::{NodeStanding, Standing, Totals};
 use careen_contract::cause::telling;
 use careen_contract::changed::without_versions;
 use careen_contract::record;
+use careen_planner::moves::{Moves, VersionsByNode};
 use careen_planner::observed::Availability;
 use careen_planner::participants::Participant;
 use careen_planner::rollout::Control;
@@ -39,6 +40,9 @@ pub fn page(standing: &Standing, spec: &Spec, page: &mut Page) {
     if let Some(left) = standing.estimate.as_ref().and_then(|left| time::left(left, &spec.policy)) {
         page.line(left);
     }
+    if let Some((moves, versions)) = &standing.versions {
+        moved(moves, versions).iter().for_each(|line| page.line(standing.with_names(line)));
+    }
     for late in &standing.not_taken_in {
         page.line(not_taken_in(late));
     }
@@ -68,6 +72,30 @@ pub fn are_down<'a>(nodes: impl Iterator<Item = &'a NodeStanding> + Clone) -> St
     let parts: Vec<String> = parts.map(|(count, word)| format!("{count} {word}")).collect();
     down::line(&names, &format!(" ({})", parts.join(", ")))
 }
+
+/// Which version of an enforcement is where, while a rollout brings a new one or has left both: for the status of the rollout, and of the
+/// enforcement. Nodes stand there with their ids.
+pub fn moved(moves: &Moves, versions: &VersionsByNode) -> Vec<String> {
+    let Moves { enforcement, from, to } = moves;
+    let names = |nodes: &[NodeId]| first_of(&nodes.iter().map(|node| &node.0).collect::<Vec<_>>(), NAMED);
+    let has = |nodes: &[NodeId], version: &str, what: &str| {
+        let count = nodes.len();
+        (count > 0).then(|| format!("{enforcement} {version} ({what}): {count} ({})", names(nodes)))
+    };
+    let new = has(&versions.new, to, "new");
+    let stable = has(&versions.stable, from, "stable");
+    let lost = (!versions.unlabelled.is_empty()).then(|| {
+        format!(
+            "{enforcement} {from} again: {}, where somebody removed the label {}; the end of the update brings {to} there",
+            names(&versions.unlabelled),
+            moves.label()
+        )
+    });
+    new.into_iter().chain(stable).chain(lost).collect()
+}
+
+/// So many nodes are named of those that have a version.
+const NAMED: usize = 10;
 
 /// A node that came too late.
 pub fn not_taken_in(late: &Participant) -> String {
@@ -312,6 +340,24 @@ mod tests {
         let mut text = Page::new(false);
         page(&standing(observed, spec), spec, &mut text);
         text.into_text()
+    }
+
+    #[test]
+    fn which_version_of_an_enforcement_is_where_is_told() {
+        let moves = Moves { enforcement: "sysctl".into(), from: "aaaaaaaa".into(), to: "bbbbbbbb".into() };
+        let mut observed = cluster();
+        for node in 1..3 {
+            at(&mut observed.nodes[node], NodeState::Done, None);
+        }
+        observed.nodes[1].labels.insert(moves.label(), moves.to.clone());
+        let text = text(&observed, &Spec { moves: Some(moves), ..spec() });
+        for line in [
+            "sysctl bbbbbbbb (new): 1 (w1)",
+            "sysctl aaaaaaaa (stable): 2 (m1, w3)",
+            "sysctl aaaaaaaa again: w2, where somebody removed the label careen.enforce.sysctl;",
+        ] {
+            assert!(text.contains(line), "{line}: {text}");
+        }
     }
 
     #[test]

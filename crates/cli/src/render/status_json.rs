@@ -10,6 +10,7 @@ use crate::render::step::Step;
 use crate::render::words;
 use crate::view::{NodeStanding, Standing, Totals};
 use careen_planner::estimate::Estimate;
+use careen_planner::moves::{Moves, VersionsByNode};
 use careen_planner::observed::{Availability, NodeOutcome, Printed};
 use careen_planner::participants::Participant;
 use careen_planner::rollout::Control;
@@ -42,7 +43,17 @@ struct RolloutJson<'a> {
     totals: Totals,
     estimate: Option<&'a Estimate>,
     not_taken_in: Vec<LateJson<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    moves: Option<MovesJson<'a>>,
     next: Vec<Step>,
+}
+
+/// An enforcement of which the rollout brings a new version, and which version is for which node.
+#[derive(Debug, Serialize)]
+struct MovesJson<'a> {
+    #[serde(flatten)]
+    moves: &'a Moves,
+    nodes: &'a VersionsByNode,
 }
 
 #[derive(Debug, Serialize)]
@@ -115,6 +126,7 @@ pub fn status<'a>(standing: &'a Standing, spec: &'a Spec, left: &'a [LeftBehind]
         totals: standing.totals(),
         estimate: standing.estimate.as_ref(),
         not_taken_in: standing.not_taken_in.iter().map(late).collect(),
+        moves: standing.versions.as_ref().map(|(moves, nodes)| MovesJson { moves, nodes }),
         next: next(standing),
     };
     StatusJson { rollout: Some(rollout), last: None, left: left::json(left) }

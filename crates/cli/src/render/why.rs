@@ -99,6 +99,10 @@ fn of_rollout(standing: &Standing) -> Option<words::Advice> {
         Some(Control::Paused { why: PauseReason::BaselineRemoved }) => {
             advice("nobody knows any more which nodes take part; end it", &[Verb::Abort])
         }
+        Some(Control::Paused { why: PauseReason::EnforcementChanged { .. } }) => advice(
+            "put it back as it was and go on, or end it: that takes back what is left of the new version",
+            &[Verb::Resume, Verb::Abort],
+        ),
         Some(Control::Paused { .. }) => advice("it waits for an operator", &[Verb::Resume, Verb::Abort]),
         Some(Control::Running | Control::Aborting | Control::Finished { .. }) | None => None,
     }

@@ -208,7 +208,7 @@ fn paused(why: &PauseReason) -> String {
         PauseReason::NodeGone { hostname, .. } => {
             format!("paused: {hostname} left the swarm during its turn")
         }
-        PauseReason::BaselineRemoved => format!("paused: {why}"),
+        PauseReason::BaselineRemoved | PauseReason::EnforcementChanged { .. } => format!("paused: {why}"),
         PauseReason::NodeHeld { node, hold, seconds } => {
             format!("paused: {node} was held for {}: {}", text::span(*seconds), self::hold(hold))
         }
@@ -538,6 +538,7 @@ fn about(hold: &Hold, node: &NodeStanding) -> Advice {
         }
         Hold::TakingOver
         | Hold::Starting
+        | Hold::SettingUp { .. }
         | Hold::EarlierWave { .. }
         | Hold::Parallelism { .. }
         | Hold::Delay { .. }

@@ -214,3 +214,103 @@ fn an_update_under_way_is_its_rollouts_alone() {
         assert_eq!(exit(sim.call(line)), 6, "{line}");
     }
 }
+
+const LABEL: &str = "careen.enforce.sysctl";
+
+/// With version 1 enforced, and an image of a second one.
+fn with_an_update() -> Sim {
+    let sim = with_the_image(2);
+    assert_eq!(exit(sim.call("enforce sysctl --interval 5m --yes")), 0, "{}", sim.err());
+    let has = vec!["/careen-agent", "/careen-controller", "/install/check", "/install/install"];
+    sim.0.borrow_mut().images.insert("sysctl2@sha256:00".into(), has);
+    sim
+}
+
+/// The versions that are there, and how.
+fn versions(sim: &Sim) -> Vec<EnforcementState> {
+    let state = |one: &careen_planner::FoundEnforcement| one.spec().map(|(_, state)| state.clone());
+    sim.0.borrow().enforced.iter().filter_map(state).collect()
+}
+
+const UPDATE: &str = "enforce update sysctl --image sysctl2";
+
+#[test]
+fn an_update_is_shown_asked_about_and_submitted_as_a_rollout() {
+    let sim = with_an_update();
+    sim.0.borrow_mut().answer = Some(false);
+    assert_eq!(exit(sim.call(UPDATE)), 1, "{}", sim.err());
+    assert!(
+        sim.out().contains("enforces sysctl ") && sim.out().contains(" in the place of "),
+        "{}",
+        sim.out()
+    );
+    assert_eq!(versions(&sim).len(), 1, "nothing is there before the answer");
+    assert_eq!(exit(sim.call(&format!("{UPDATE} --yes --detach"))), 0, "{}", sim.err());
+    let spec = sim.0.borrow().spec.clone().unwrap();
+    let moves = spec.moves.unwrap();
+    assert_eq!((moves.enforcement.as_str(), spec.command.as_str()), ("sysctl", "install"));
+    let coming = EnforcementState::Coming { from: moves.from.clone(), rollout: spec.id };
+    assert_eq!(versions(&sim), [EnforcementState::Running {}, coming]);
+    let interval = sim.0.borrow().enforced[1].spec().unwrap().0.interval;
+    assert_eq!(interval.as_secs(), 300, "what is not said stays");
+    assert_eq!(exit(sim.call(UPDATE)), 6, "its rollout goes on: {}", sim.err());
+    assert_eq!(exit(sim.call("enforce update sysctl --back --yes")), 6);
+}
+
+#[test]
+fn the_same_version_is_nothing_to_do_and_what_cannot_be_updated_is_refused() {
+    let sim = with_an_update();
+    assert_eq!(exit(sim.call("enforce update sysctl --image sysctl")), 0);
+    assert!(sim.err().contains("is enforced already"), "{}", sim.err());
+    assert_eq!(exit(sim.call("enforce update sysctl")), 0, "nothing is said, and all stays");
+    assert_eq!(exit(sim.call("enforce update nobody")), 2);
+    assert_eq!(exit(sim.call("enforce update sysctl --back")), 0, "{}", sim.err());
+    assert_eq!(exit(sim.call("enforce pause sysctl")), 0);
+    assert_eq!(exit(sim.call(UPDATE)), 6);
+    assert!(sim.0.borrow().spec.is_none(), "no rollout was submitted");
+}
+
+#[test]
+fn an_update_that_is_not_through_is_taken_back_or_finished() {
+    for promoted in [false, true] {
+        let sim = with_an_update();
+        let rollout = careen_planner::RolloutId::parse("k3x9").unwrap();
+        let (old, new) = (sim.0.borrow().enforced[0].clone(), "11112222".to_owned());
+        {
+            let shared = &mut *sim.0.borrow_mut();
+            let FoundConfig::There { spec, state } = &mut shared.enforced[0].config else { panic!() };
+            let (from, to) = (spec.version.clone(), new.clone());
+            *state = EnforcementState::Updating { to, rollout: rollout.clone() };
+            let spec = Box::new(careen_planner::Enforcement { version: new.clone(), ..(**spec).clone() });
+            let state = match promoted {
+                true => EnforcementState::Running {},
+                false => EnforcementState::Coming { from, rollout },
+            };
+            let config = FoundConfig::There { spec, state };
+            shared.enforced.push(careen_planner::FoundEnforcement {
+                version: new.clone(),
+                config,
+                ..old.clone()
+            });
+            shared.world.nodes[1].labels.insert(LABEL.into(), new.clone());
+        }
+        if !promoted {
+            let refused = sim.call(UPDATE).unwrap_err();
+            assert_eq!(refused.exit().code(), 6, "it is another payload");
+            assert!(refused.to_string().contains("is not through"), "{refused}");
+        }
+        assert_eq!(exit(sim.call("enforce update sysctl --back --yes")), 0, "{}", sim.err());
+        let left = sim.0.borrow().enforced[0].version.clone();
+        assert_eq!(left, if promoted { new } else { old.version }, "{}", sim.err());
+        assert_eq!(versions(&sim), [EnforcementState::Running {}]);
+        assert!(!sim.0.borrow().world.nodes[1].labels.contains_key(LABEL));
+    }
+}
+
+#[test]
+fn stop_removes_the_labels_of_an_update_too() {
+    let sim = with_an_update();
+    sim.0.borrow_mut().world.nodes[1].labels.insert(LABEL.into(), "11112222".into());
+    assert_eq!(exit(sim.call("enforce stop sysctl --yes")), 0, "{}", sim.err());
+    assert!(!sim.0.borrow().world.nodes[1].labels.contains_key(LABEL));
+}

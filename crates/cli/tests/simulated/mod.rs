@@ -18,6 +18,7 @@ use careen_planner::cluster::{ActError, Cluster, Unseen};
 use careen_planner::enforcement::hosts::LastWord;
 use careen_planner::enforcement::{EnforcerService, FoundConfig};
 use careen_planner::inquiry::{Heard, Roll, TaskSeen};
+use careen_planner::moves::{EnforcerSeen, MoveStep, Moves, Moving, StateSeen, VersionSeen};
 use careen_planner::observed::{Availability, ControllerPlace, Node, TaskState};
 use careen_planner::remains::Giving;
 use careen_planner::rollout::{Ask, Control, GoneNode, RolloutOutcome, RolloutRecord};
@@ -637,6 +638,59 @@ impl Backend for Sim {
             .enforced
             .retain(|one| (one.name.as_str(), one.version.as_str()) != (name, version));
         Ok(vec![careen_swarm::enforcer_name(name, version)])
+    }
+
+    fn store_version(
+        &mut self,
+        draft: &EnforcementDraft,
+        from: &str,
+        rollout: &RolloutId,
+    ) -> Result<Enforcement, BackendError> {
+        let spec = draft.spec.clone();
+        let state = EnforcementState::Coming { from: from.to_owned(), rollout: rollout.clone() };
+        let config = FoundConfig::There { spec: Box::new(spec.clone()), state };
+        let (name, version) = (spec.name.clone(), spec.version.clone());
+        let mut shared = self.0.borrow_mut();
+        shared.enforced.push(FoundEnforcement { name, version, config, service: None });
+        Ok(spec)
+    }
+
+    fn moving(&mut self, moves: &Moves) -> Result<Moving, BackendError> {
+        let shared = self.0.borrow();
+        let seen = |version: &str| {
+            let of = |one: &&FoundEnforcement| one.name == moves.enforcement && one.version == version;
+            let found = shared.enforced.iter().find(of);
+            let config = found.and_then(FoundEnforcement::spec);
+            let config = config.map(|(_, state)| StateSeen { at: Version(1), state: state.clone() });
+            let service = found.and_then(|one| one.service.as_ref());
+            let service = service.map(|_| EnforcerSeen { at: Version(1), constraints: Vec::new() });
+            VersionSeen { config, service }
+        };
+        Ok(Moving { from: seen(&moves.from), to: seen(&moves.to) })
+    }
+
+    fn take_move_step(&mut self, moves: &Moves, step: &MoveStep) -> Result<(), BackendError> {
+        let mut shared = self.0.borrow_mut();
+        let found = |of: &str, one: &FoundEnforcement| one.name == moves.enforcement && one.version == of;
+        match step {
+            MoveStep::Say { of, state, .. } => {
+                for one in shared.enforced.iter_mut().filter(|one| found(of, one)) {
+                    if let FoundConfig::There { state: now, .. } = &mut one.config {
+                        *now = state.clone();
+                    }
+                }
+            }
+            MoveStep::RemoveService { of, .. } => {
+                shared.enforced.iter_mut().filter(|one| found(of, one)).for_each(|one| one.service = None);
+            }
+            MoveStep::RemoveConfig { of, .. } => shared.enforced.retain(|one| !found(of, one)),
+            MoveStep::Unlabel { node, .. } => {
+                let nodes = shared.world.nodes.iter_mut().filter(|one| one.id == *node);
+                nodes.for_each(|node| drop(node.labels.remove(&moves.label())));
+            }
+            MoveStep::Constrain { .. } | MoveStep::CreateService { .. } => {}
+        }
+        Ok(())
     }
 
     fn enforcer_tasks(&mut self, name: &str, version: &str) -> Result<Vec<TaskSeen>, BackendError> {

@@ -31,7 +31,7 @@ impl Work<'_> {
             let forgotten = self.is_forgotten();
             return Move::Wait(if forgotten { Hold::BaselineRemoved } else { Hold::Starting });
         }
-        if let Err(hold) = self.turn(node) {
+        if let Err(hold) = self.is_laid().and_then(|()| self.turn(node)) {
             return Move::Wait(hold);
         }
         if !node.is_ready() {

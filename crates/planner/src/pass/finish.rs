@@ -1,5 +1,6 @@
 //! The end of a rollout: history, then the control record, then nothing of it is left but what stays on purpose.
 
+use super::moves::late_labels;
 use super::reap::is_needed;
 use super::through::leaves;
 use super::{NodeLabel, PassEnd, Work};
@@ -28,6 +29,9 @@ impl Work<'_> {
             || self.waits_for_its_operator()
             || leftovers
         {
+            return PassEnd::GoOn;
+        }
+        if self.ends_the_move() {
             return PassEnd::GoOn;
         }
         let outcome = self.outcome();
@@ -62,7 +66,9 @@ impl Work<'_> {
         // Who left is forgotten with it.
         let nobody_knows_who_took_part = self.observed.baseline.is_none() && self.is_forgotten();
         match &self.control {
-            Control::Paused { why: PauseReason::BaselineRemoved } => true,
+            Control::Paused {
+                why: PauseReason::BaselineRemoved | PauseReason::EnforcementChanged { .. },
+            } => true,
             Control::Paused { .. } => {
                 nobody_knows_who_took_part || self.labels.values().any(NodeLabel::has_failed)
             }
@@ -80,7 +86,7 @@ impl Work<'_> {
         label.state().is_some_and(NodeState::is_terminal) || (self.control == Control::Aborting && untouched)
     }
 
-    fn outcome(&self) -> RolloutOutcome {
+    pub(super) fn outcome(&self) -> RolloutOutcome {
         if self.control == Control::Aborting {
             RolloutOutcome::Aborted
         } else if self.labels.values().any(|one| one.has_failed() || one.is_missing()) {
@@ -97,6 +103,7 @@ impl Work<'_> {
                 self.actions.push(without_labels(node, None).into());
             }
         }
+        self.actions.extend(late_labels(self.observed, self.spec));
         if !self.observed.results.is_empty() {
             self.actions.push(Action::RemoveResults);
         }
@@ -118,6 +125,7 @@ pub(super) fn is_untidy(observed: &Indexed<'_>, spec: &Spec) -> bool {
     has_leftovers(observed, spec)
         || !observed.results.is_empty()
         || has_delivered(observed, spec)
+        || !late_labels(observed, spec).is_empty()
         || observed.nodes.iter().any(|node| wants_tidying(node, spec))
 }
 

@@ -47,6 +47,7 @@ const fn is_cause(hold: &Hold) -> bool {
         Hold::LockHeld { .. }
         | Hold::TakingOver
         | Hold::Starting
+        | Hold::SettingUp { .. }
         | Hold::Paused { .. }
         | Hold::EarlierWave { .. }
         | Hold::Parallelism { .. }

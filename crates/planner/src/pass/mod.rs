@@ -20,6 +20,7 @@ mod held;
 mod jobs;
 mod last_words;
 mod lock;
+mod moves;
 mod node;
 mod reap;
 mod rejoined;
@@ -347,6 +348,7 @@ impl Work<'_> {
             return Ok(self.tidy());
         }
         self.record_baseline();
+        self.lay_out();
         self.remember_surges();
         let ids: Vec<NodeId> = self.waves.iter().flatten().cloned().collect();
         for id in &ids {
@@ -547,6 +549,7 @@ impl Work<'_> {
             labels.insert(label::HELD.to_owned(), None);
         }
         labels.extend(self.surges.of(&node.id));
+        labels.extend(self.version_label(node, &record));
         if !record.state.is_terminal() {
             self.holds.insert(node.id.clone(), hold);
         }

@@ -86,6 +86,7 @@ impl Work<'_> {
                     PauseReason::Asked
                     | PauseReason::NodeGone { .. }
                     | PauseReason::BaselineRemoved
+                    | PauseReason::EnforcementChanged { .. }
                     | PauseReason::NodeHeld { .. },
             }
             | Control::Running

@@ -2,6 +2,7 @@
 
 mod held;
 mod in_sync;
+mod moves;
 
 use super::*;
 use crate::ids::{GATES, JobKey, JobRole, Version};

@@ -8,6 +8,7 @@ use careen_contract::label;
 use careen_contract::settings::{EngineRestarts, Reboot, Settings};
 use careen_contract::standing::ENFORCE;
 use careen_contract::variable;
+use careen_planner::moves::without_blanks;
 use careen_planner::{Enforcement, EnforcementState};
 use serde_json::{Value, json};
 
@@ -78,6 +79,19 @@ pub fn placed(spec: &Value, of: &Enforcement, state: &EnforcementState) -> Value
     spec
 }
 
+/// The same service with one constraint more, or without it; all others stay as they are.
+pub fn constrained(spec: &Value, constraint: &str, present: bool) -> Value {
+    let mut spec = spec.clone();
+    let mut all = constraints(&spec);
+    all.retain(|one| without_blanks(one) != without_blanks(constraint));
+    all.extend(present.then(|| constraint.to_owned()));
+    if !spec["TaskTemplate"]["Placement"].is_object() {
+        spec["TaskTemplate"]["Placement"] = json!({});
+    }
+    spec["TaskTemplate"]["Placement"]["Constraints"] = json!(all);
+    spec
+}
+
 /// Whether no node fits it.
 pub fn is_stopped(spec: &Value) -> bool {
     constraints(spec).iter().any(|one| one == names::NOWHERE)
@@ -111,7 +125,8 @@ fn is_of_a_state(constraint: &str, name: &str) -> bool {
     constraint == names::NOWHERE || of_label
 }
 
-fn constraints(spec: &Value) -> Vec<String> {
+/// Where Swarm may place its tasks.
+pub fn constraints(spec: &Value) -> Vec<String> {
     let found = spec.pointer("/TaskTemplate/Placement/Constraints").and_then(Value::as_array);
     found.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
 }
@@ -195,6 +210,23 @@ mod tests {
         let constraints = constraints(&updating);
         assert_eq!(constraints.last().unwrap(), "node.labels.careen.enforce.sysctl!=ffff0000");
         assert_eq!(placed(&updating, &of, &RUNNING), service);
+    }
+
+    #[test]
+    fn one_constraint_comes_and_goes_and_the_rest_of_a_service_stays() {
+        let of = Enforcement { constraints: vec!["node.role == worker".into()], ..enforcement() };
+        let mut service = enforcer(&of, &RUNNING);
+        service["Later"] = json!({ "of": ["another", "version"] });
+        let constraint = "node.labels.careen.enforce.sysctl!=ffff0000";
+        let more = constrained(&service, constraint, true);
+        assert_eq!(constraints(&more).last().unwrap(), constraint);
+        assert_eq!(constrained(&more, constraint, true), more, "once is enough");
+        let typed = constrained(&service, "node.labels.careen.enforce.sysctl != ffff0000", true);
+        for with in [more, typed] {
+            assert_eq!(constrained(&with, constraint, false), service);
+        }
+        let bare = json!({ "TaskTemplate": { "Placement": null } });
+        assert_eq!(constraints(&constrained(&bare, constraint, true)), [constraint]);
     }
 
     #[test]

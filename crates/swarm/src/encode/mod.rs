@@ -13,7 +13,7 @@ mod scale;
 mod verify;
 
 pub use config::{LARGEST, config_spec, lock_labels, with_labels};
-pub use enforcement::{changed, enforcer, is_stopped, placed};
+pub use enforcement::{changed, constrained, constraints, enforcer, is_stopped, placed};
 pub use given::references;
 pub use inquiry::{inquiry, stopped_inquiry};
 pub use job::{agent, away_from, gate, stand_in, stopped};
