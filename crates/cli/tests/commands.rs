@@ -212,6 +212,8 @@ fn every_field_of_the_facts_is_documented() {
             _ => {}
         }
     }
+}
+
 fn prints(node: &str, text: &str) -> Heard {
     let line = Line { to: PrintedTo::Stdout, text: text.into() };
     Heard::Line { task: format!("t-{node}"), node: NodeId(node.into()), line }

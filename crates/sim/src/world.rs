@@ -9,10 +9,10 @@ use crate::rng::Rng;
 use crate::truth::Truth;
 use careen_contract::label;
 use careen_planner::action::AgentSpec;
+use careen_planner::moves::Moving;
 use careen_planner::observed::{
     Availability, Job, Lock, Mode, Node, Refusal, Restart, Role, Service, Task, TaskState,
 };
-use careen_planner::moves::Moving;
 use careen_planner::rollout::{Baseline, Control, GoneMark, NodeResult, RolloutRecord};
 use careen_planner::state::NodeRecord;
 use careen_planner::{ControllerId, JobKey, NodeId, NodeState, RolloutId, Spec, Version};

@@ -21,8 +21,8 @@ mod secrets;
 mod terminal;
 mod unusable;
 
-pub use errand::asked;
 pub use enforce::enforce;
+pub use errand::asked;
 pub use follow::ask_to_stop;
 pub use printer::Printer;
 

@@ -4,9 +4,9 @@
 mod ask;
 mod check;
 mod elsewhere;
-mod facts;
 mod enforce;
 mod enforce_update;
+mod facts;
 mod follow;
 mod history;
 mod host_log;

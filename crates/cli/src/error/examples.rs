@@ -350,10 +350,11 @@ fn illegal() -> careen_planner::state::IllegalStep {
 impl Failure {
     /// One of each kind.
     pub(crate) fn examples() -> Vec<Self> {
-        let all: Vec<Self> = [of_swarm(), of_calls(), of_files(), of_rollouts(), of_payloads(), of_enforcements()]
-            .into_iter()
-            .flatten()
-            .collect();
+        let all: Vec<Self> =
+            [of_swarm(), of_calls(), of_files(), of_rollouts(), of_payloads(), of_enforcements()]
+                .into_iter()
+                .flatten()
+                .collect();
         for number in 0..KINDS {
             assert!(all.iter().any(|failure| kind(failure) == number), "kind {number} has no example");
         }
