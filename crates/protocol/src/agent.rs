@@ -15,7 +15,7 @@ use following::{Command, GATHERING, after, draw, watched};
 use std::time::Duration;
 use strum::IntoStaticStr;
 
-pub use event::{Checked, Do, Effect, Event, Known, Part, Ran, Step, Wish};
+pub use event::{CheckSaid, Do, Effect, Event, Known, Part, Ran, Step, Wish};
 pub use following::Following;
 
 /// An agent of a rollout: decides, and acts on nothing itself.
@@ -166,9 +166,9 @@ impl Agent {
                     NodeOutcome::Failed { phase: HostPhase::Preflight, exit: exit.into(), rolled_back: None };
                 self.finish(outcome, exit)
             }
-            (At::Checking, Event::Checked(Checked::InSync)) => self.finish(NodeOutcome::InSync, 0),
-            (At::Checking, Event::Checked(Checked::Drift)) => self.prepares(),
-            (At::Checking, Event::Checked(Checked::Failed { exit })) => {
+            (At::Checking, Event::Checked(CheckSaid::InSync)) => self.finish(NodeOutcome::InSync, 0),
+            (At::Checking, Event::Checked(CheckSaid::Drift)) => self.prepares(),
+            (At::Checking, Event::Checked(CheckSaid::Failed { exit })) => {
                 let outcome =
                     NodeOutcome::Failed { phase: HostPhase::Check, exit: exit.into(), rolled_back: None };
                 self.finish(outcome, exit)

@@ -3,7 +3,7 @@
 
 use careen_contract::report::Draw;
 use careen_host::transaction::State;
-use careen_protocol::agent::{Checked, Known};
+use careen_protocol::agent::{CheckSaid, Known};
 use careen_protocol::gates::Look;
 
 /// What a test bends on the simulated hosts; by default nothing.
@@ -14,7 +14,7 @@ pub struct Bend {
     /// What an agent reads of its try.
     pub known: fn(&mut Known),
     /// What an agent makes of what `check` said.
-    pub checked: fn(&mut Checked),
+    pub checked: fn(&mut CheckSaid),
     /// What a supervisor reads of its journal.
     pub state: fn(&mut State),
     /// An agent says that the go is void, and has not written it down.

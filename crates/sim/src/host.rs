@@ -4,7 +4,7 @@ use careen_host::journal::Record;
 use careen_host::transaction::{Policy, State, TransactionStage};
 use careen_planner::observed::{Expectation, Restart};
 use careen_planner::{NodeId, RolloutId};
-use careen_protocol::agent::{Checked, Known, Ran, Step};
+use careen_protocol::agent::{CheckSaid, Known, Ran, Step};
 use careen_protocol::go::Go;
 use careen_protocol::supervisor::Leave;
 use std::collections::{BTreeMap, BTreeSet};
@@ -195,9 +195,9 @@ impl Files {
     }
 
     /// The same of a `check`.
-    pub fn checked(&self) -> Option<Checked> {
+    pub fn checked(&self) -> Option<CheckSaid> {
         let TransactionStage::Closed(result) = &self.state.stage else { return None };
-        Some(Checked::of(result))
+        Some(CheckSaid::of(result))
     }
 }
 
@@ -258,7 +258,7 @@ impl Host {
     /// Whether `check` has found the host in sync, in this try.
     pub fn found_in_sync(&self, id: &Id) -> bool {
         let checked = self.files.get(&id.of(Step::Check)).and_then(Files::checked);
-        checked == Some(Checked::InSync)
+        checked == Some(CheckSaid::InSync)
     }
 
     /// Somebody removes the whole state directory. A supervisor that lives has its files open.

@@ -9,7 +9,7 @@ use careen_planner::state::{AfterRestoring, NodeRecord, Skip};
 use careen_planner::{
     Act, ControllerId, Hold, JobKey, JobRole, NodeId, NodeState, Observed, Parallelism, Pass, PauseReason,
 };
-use careen_protocol::agent::Checked;
+use careen_protocol::agent::CheckSaid;
 use careen_sim::whole::Whole;
 use careen_sim::world::World;
 use careen_sim::{Accidents, Faults, Run, scenario};
@@ -111,7 +111,7 @@ fn checks_first(run: &mut Run) {
 fn an_agent_that_takes_drift_for_in_sync() {
     let change = |run: &mut Run| {
         checks_first(run);
-        run.world.bend.checked = |checked| *checked = Checked::InSync;
+        run.world.bend.checked = |checked| *checked = CheckSaid::InSync;
     };
     caught(change, "is called in sync, and its check does not say so");
 }
@@ -120,7 +120,7 @@ fn an_agent_that_takes_drift_for_in_sync() {
 fn an_agent_that_works_on_a_host_that_is_in_sync() {
     let change = |run: &mut Run| {
         checks_first(run);
-        run.world.bend.checked = |checked| *checked = Checked::Drift;
+        run.world.bend.checked = |checked| *checked = CheckSaid::Drift;
     };
     caught(change, "which was found in sync");
 }

@@ -213,11 +213,14 @@ impl Cluster for SimCluster {
     }
 
     fn act(&mut self, act: &Act) -> Result<(), ActError> {
-        self.view(|view| view.act(act))?;
-        if let Action::WriteHistory { outcome, gone } = &act.action {
+        let acted = self.view(|view| view.act(act));
+        // The answer may be lost on its way when it is done.
+        if let Action::WriteHistory { outcome, gone } = &act.action
+            && self.sim.0.borrow().world.history_written
+        {
             self.sim.remember(*outcome, gone);
         }
-        Ok(())
+        acted
     }
 
     fn now(&self) -> Duration {

@@ -73,7 +73,7 @@ pub enum Event {
     /// A command of the payload has ended: `prepare`, the command itself, `rollback` or `verify`.
     Ran(Ran),
     /// What `check` said.
-    Checked(Checked),
+    Checked(CheckSaid),
     /// Whether a new container starts on the host.
     Probed { starts: bool },
     /// Another transaction has the host.
@@ -121,7 +121,7 @@ pub struct Wish {
 
 /// What `check` says of a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Checked {
+pub enum CheckSaid {
     /// There is nothing to do.
     InSync,
     /// There is.
@@ -133,7 +133,7 @@ pub enum Checked {
     },
 }
 
-impl Checked {
+impl CheckSaid {
     /// What its result says: by the contract 0 is in sync, 2 is drift, and everything else an error.
     pub fn of(result: &TransactionResult) -> Self {
         match &result.outcome {
@@ -281,9 +281,9 @@ impl Event {
             Self::Unfit { .. } => "unfit",
             Self::Ran(ran) if ran.is_success => "succeeded",
             Self::Ran(_) => "failed",
-            Self::Checked(Checked::InSync) => "in-sync",
-            Self::Checked(Checked::Drift) => "drift",
-            Self::Checked(Checked::Failed { .. }) => "check-failed",
+            Self::Checked(CheckSaid::InSync) => "in-sync",
+            Self::Checked(CheckSaid::Drift) => "drift",
+            Self::Checked(CheckSaid::Failed { .. }) => "check-failed",
             Self::Probed { starts: true } => "container-starts",
             Self::Probed { starts: false } => "container-fails",
             Self::Busy { .. } => "busy",

@@ -63,7 +63,7 @@ fn agent(part: Part) -> Agent {
     Agent::new(part)
 }
 
-fn checked(checked: Checked) -> Event {
+fn checked(checked: CheckSaid) -> Event {
     Event::Checked(checked)
 }
 
@@ -205,9 +205,9 @@ fn all_events() -> Vec<Event> {
         ran(false),
         starts(true),
         starts(false),
-        checked(Checked::InSync),
-        checked(Checked::Drift),
-        checked(Checked::Failed { exit: 1 }),
+        checked(CheckSaid::InSync),
+        checked(CheckSaid::Drift),
+        checked(CheckSaid::Failed { exit: 1 }),
         Event::Busy { holder: "t".into(), only_waits: true },
         Event::Busy { holder: "t".into(), only_waits: false },
         Event::Offered { expects: Expectation::No },
@@ -366,11 +366,11 @@ fn a_host_that_is_in_sync_is_left_as_it_is_and_one_whose_check_fails_is_not_work
         };
         let finished = |outcome| Some(Said::Finished { outcome, record: None });
         let stays = |exit| Some(Effect::Do(Do::Stay(exit)));
-        assert_eq!(says_then(checked(Checked::InSync)), (finished(NodeOutcome::InSync), stays(0)));
+        assert_eq!(says_then(checked(CheckSaid::InSync)), (finished(NodeOutcome::InSync), stays(0)));
         let failed = NodeOutcome::Failed { phase: HostPhase::Check, exit: 124, rolled_back: None };
-        assert_eq!(says_then(checked(Checked::Failed { exit: 124 })), (finished(failed), stays(124)));
+        assert_eq!(says_then(checked(CheckSaid::Failed { exit: 124 })), (finished(failed), stays(124)));
         let goes_on = Some(Effect::Do(Do::Run(Step::Prepare)));
-        assert_eq!(says_then(checked(Checked::Drift)), (Some(Said::Preparing), goes_on));
+        assert_eq!(says_then(checked(CheckSaid::Drift)), (Some(Said::Preparing), goes_on));
     }
 }
 

@@ -175,7 +175,7 @@ fn installed(joined: &Joined, result: &TransactionResult) -> Installed {
 
 /// What only a rollout does.
 fn wants(outcome: &Outcome) -> Option<String> {
-    const ROLLOUT: &str = "a rollout of the same payload does it ('careen run')";
+    const ROLLOUT: &str = "a rollout of the same payload does it";
     match outcome {
         Outcome::RestartWanted { reasons } => {
             Some(format!("'install' did its work, but {}: {ROLLOUT}", reasons.join("; ")))

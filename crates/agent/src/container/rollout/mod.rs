@@ -39,7 +39,7 @@ use careen_engine::{ApiPath, Bell, Engine, EngineError, Ringer};
 use careen_host::deeds::deeds;
 use careen_host::journal::{Journal, TransactionResult};
 use careen_host::transaction::State;
-use careen_protocol::agent::{Agent, Checked, Do, Event, Known, Part, Ran, Step};
+use careen_protocol::agent::{Agent, CheckSaid, Do, Event, Known, Part, Ran, Step};
 use gates::Gates;
 use probe::Probe;
 use record::{Decided, Offered};
@@ -373,11 +373,11 @@ impl Playing<'_> {
         self.telling.reporter.printed(None);
         let Followed::Closed(joined, result) = followed? else { return Ok(Event::ToldToLeave) };
         report_result(&request, &self.place.id, &joined, &result);
-        let checked = Checked::of(&result);
+        let checked = CheckSaid::of(&result);
         match checked {
-            Checked::InSync => say("this host is in sync: nothing is run; with --force it would be"),
-            Checked::Drift => {}
-            Checked::Failed { .. } => self.keep_last_lines(&joined),
+            CheckSaid::InSync => say("this host is in sync: nothing is run; with --force it would be"),
+            CheckSaid::Drift => {}
+            CheckSaid::Failed { .. } => self.keep_last_lines(&joined),
         }
         Ok(Event::Checked(checked))
     }

@@ -26,7 +26,7 @@ use careen_contract::settings::RolloutPart;
 use careen_contract::{AgentExit, TransactionId};
 use careen_host::journal::Record;
 use careen_host::transaction::{State, TransactionStage};
-use careen_protocol::agent::{Checked, Known};
+use careen_protocol::agent::{CheckSaid, Known};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -111,7 +111,7 @@ fn state_of(id: &TransactionId) -> Result<Option<State>, Stop> {
 /// Whether a `check` that is over found nothing to do.
 fn is_in_sync(check: &State) -> bool {
     match &check.stage {
-        TransactionStage::Closed(result) => Checked::of(result) == Checked::InSync,
+        TransactionStage::Closed(result) => CheckSaid::of(result) == CheckSaid::InSync,
         TransactionStage::Prepared
         | TransactionStage::Offered { .. }
         | TransactionStage::Revoked
