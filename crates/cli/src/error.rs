@@ -422,8 +422,8 @@ impl Failure {
     }
 }
 
-const WRITE_A_CHECK: &str = "a payload's 'check' ends with 0 in sync and with 2 on drift (docs/payload-contract.md); 'careen ask \
-                             --command NAME' asks with another command";
+const WRITE_A_CHECK: &str = "a payload's 'check' ends with 0 in sync and with 2 on drift (docs/payload-contract.md); another command \
+                             is asked with careen ask --command NAME";
 
 const BOTH_COMMANDS: &str = "a payload that is enforced has 'check', which says whether something is to be done, and 'install', which does it";
 

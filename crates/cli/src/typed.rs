@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// What of docker's commands is used, with the options; all else that stands there are values.
-const DOCKER: [(&str, &[&str]); 26] = [
+const DOCKER: [(&str, &[&str]); 27] = [
     ("config ls", &[]),
     ("context ls", &[]),
     ("context update", &[]),
@@ -30,6 +30,7 @@ const DOCKER: [(&str, &[&str]); 26] = [
     ("node inspect", &["--pretty"]),
     ("node ls", &["--filter"]),
     ("node ps", &[]),
+    ("node rm", &[]),
     ("node update", &["--availability", "--label-rm"]),
     ("ps", &["-a", "--filter"]),
     ("pull", &[]),
@@ -51,10 +52,11 @@ const DOCKER: [(&str, &[&str]); 26] = [
 ];
 
 /// Those that do nothing without a value.
-const WANTS_A_VALUE: [&str; 10] = [
+const WANTS_A_VALUE: [&str; 11] = [
     "logs",
     "node inspect",
     "node ps",
+    "node rm",
     "node update",
     "pull",
     "save",
