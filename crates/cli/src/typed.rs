@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// What of docker's commands is used, with the options; all else that stands there are values.
-const DOCKER: [(&str, &[&str]); 27] = [
+const DOCKER: [(&str, &[&str]); 28] = [
     ("config ls", &[]),
     ("context ls", &[]),
     ("context update", &[]),
@@ -34,6 +34,7 @@ const DOCKER: [(&str, &[&str]); 27] = [
     ("node update", &["--availability", "--label-rm"]),
     ("ps", &["-a", "--filter"]),
     ("pull", &[]),
+    ("rm", &["-f"]),
     ("save", &[]),
     ("secret ls", &[]),
     ("service inspect", &["--pretty"]),
