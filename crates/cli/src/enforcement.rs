@@ -1,6 +1,7 @@
 //! Flags become an enforcement. Pure.
 
 use crate::args::{EnforcePayload, EnforceWhat, GivenArgs};
+use careen_contract::payload_manifest::PayloadManifest;
 use careen_planner::enforcement::hosts::EnforcedHost;
 use careen_planner::enforcement::{DEFAULT_INTERVAL, Damage};
 use careen_planner::{Enforcement, EnforcementState, FoundEnforcement, Spec};
@@ -14,6 +15,14 @@ pub struct FromPayload {
     pub name: Option<String>,
     pub owns: Vec<String>,
     pub interval: Option<Duration>,
+}
+
+impl From<PayloadManifest> for FromPayload {
+    fn from(manifest: PayloadManifest) -> Self {
+        let PayloadManifest { name, owns, interval, idempotent: _ } = manifest;
+        let owns = owns.iter().map(ToString::to_string).collect();
+        Self { name: name.map(|name| name.to_string()), owns, interval }
+    }
 }
 
 /// An enforcement as it was looked at.

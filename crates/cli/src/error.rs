@@ -281,6 +281,7 @@ impl From<NoManager> for Failure {
 
 impl Failure {
     /// What the process exits with.
+    #[expect(clippy::too_many_lines, reason = "a code for each failure")]
     pub fn exit(&self) -> Exit {
         match self {
             Self::Backend(BackendError::NoManager(_)) => Exit::NoManager,
@@ -352,6 +353,7 @@ impl Failure {
     }
 
     /// What to do next, where careen knows.
+    #[expect(clippy::too_many_lines, reason = "a sentence for each failure")]
     pub fn next(&self) -> Option<&'static str> {
         match self {
             Self::Backend(error) => next_of_backend(error),

@@ -78,7 +78,8 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         let (image, given) = payload_of(what)?;
         let Draft { spec, files, .. } = self.drafted(image.as_deref(), &given, DEFAULT_COMMAND, Spec::run)?;
         self.look_at_the_payload(&spec, &files)?;
-        let payload = said_by_the_payload(&files);
+        let named = image.is_some().then_some(spec.image.as_str());
+        let payload = self.payload_manifest(&given, named)?.map(FromPayload::from).unwrap_or_default();
         let spec = of_args(what, &payload, &spec, &self.by);
         let mut draft = EnforcementDraft { spec, files };
         draft.spec.check().map_err(BackendError::CannotEnforce)?;
@@ -264,12 +265,6 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         self.show(&Steered::Stopped { name: &args.name, removed: &removed })?;
         Ok(Exit::Done)
     }
-}
-
-/// THE PAYLOAD'S OWN MANIFEST comes in here: what the `careen.yaml` among its files says of name, owned paths and interval. Nothing
-/// reads it yet.
-fn said_by_the_payload(_files: &[PayloadFile]) -> FromPayload {
-    FromPayload::default()
 }
 
 /// What a rollout brings to another version is that rollout's.

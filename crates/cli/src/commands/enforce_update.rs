@@ -4,7 +4,7 @@ use super::Session;
 use crate::args::{EnforceUpdateArgs, TouchesEngine};
 use crate::backend::{Backend, BackendError};
 use crate::console::Console;
-use crate::enforcement::payload_among;
+use crate::enforcement::{FromPayload, payload_among};
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::render::notes::{Note, Question};
@@ -77,10 +77,16 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
         let files = self.files(&given, image.as_deref(), DEFAULT_COMMAND)?;
         // Files are put into the image of before, where that had some as well.
         let stays = image.is_none() && (!is_said || !base.given.files.is_empty());
+        let is_named = image.is_some();
         let (image_name, image) = match stays {
             true => (base.called().to_owned(), base.image.clone()),
             false => self.pinned(image.as_deref())?,
         };
+        let said = match is_said {
+            true => self.payload_manifest(&given, is_named.then_some(image.as_str()))?,
+            false => None,
+        };
+        let said = said.map(FromPayload::from).unwrap_or_default();
         let more = [given.environment.len(), given.environment_files.len(), given.secrets.len()];
         let stays = more == [0; 3] && given.configs.is_empty();
         let given = match stays {
@@ -104,8 +110,8 @@ impl<B: Backend, C: Console> Session<'_, B, C> {
             payload: base.payload.clone().filter(|_| !is_said),
             args: or_before(&args.args, &base.args),
             given,
-            owns: or_before(&args.owns, &base.owns),
-            interval: args.interval.unwrap_or(base.interval),
+            owns: or_before(&args.owns, &or_before(&said.owns, &base.owns)),
+            interval: args.interval.or(said.interval).unwrap_or(base.interval),
             constraints: or_before(&args.how.which.constraints, &base.constraints),
             by: self.by.clone(),
         };

@@ -60,6 +60,7 @@ const LEAVES_ENGINES: &str =
 const TAKEN_OVER: &str = "another controller took the rollout over; this one stopped, and follows";
 
 impl fmt::Display for Note<'_> {
+    #[expect(clippy::too_many_lines, reason = "a sentence for each note")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::RecordUnreadable { why } => {

@@ -79,10 +79,8 @@ pub fn page(planned: &Planned<'_>, page: &mut Page) {
     if let Some(check) = checked_first(draft, probe) {
         page.line(format!("check    {check}"));
     }
-    let enforced: Vec<String> =
-        enforced(&observed.services).iter().map(|(name, version)| format!("{name} {version}")).collect();
-    if !enforced.is_empty() {
-        page.line(format!("enforced {}", first_of(&enforced, MOST_ENFORCED)));
+    if let Some(enforced) = all_enforced(observed) {
+        page.line(format!("enforced {enforced}"));
     }
     if plan.short {
         page.line("way      short: nothing is drained or restarted, so all nodes of a wave begin at once");
@@ -114,6 +112,13 @@ pub fn page(planned: &Planned<'_>, page: &mut Page) {
     for refusal in &plan.refusals {
         page.spans(&[Span::new(Look::Bad, "refused: "), names.in_text(&refusal.to_string()).into()]);
     }
+}
+
+/// What hosts keep themselves to meanwhile.
+fn all_enforced(observed: &Observed) -> Option<String> {
+    let enforced = enforced(&observed.services);
+    let names: Vec<String> = enforced.iter().map(|(name, version)| format!("{name} {version}")).collect();
+    (!names.is_empty()).then(|| first_of(&names, MOST_ENFORCED))
 }
 
 /// That hosts which are in sync are left as they are, as far as the payload may have a `check`: of one that comes as files it is known.

@@ -119,6 +119,7 @@ fn says(effects: &[Effect]) -> Option<&Said> {
 }
 
 /// Agents in every state, with what decides there.
+#[expect(clippy::too_many_lines, reason = "one in each state")]
 fn all_agents() -> Vec<Agent> {
     let bare = Part { has_prepare: false, has_verify: false, has_rollback: false, ..part() };
     let collects = Part { collects: true, gates: 4, ..part() };

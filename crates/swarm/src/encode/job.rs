@@ -310,11 +310,8 @@ mod tests {
             ..plain
         };
         assert_eq!(read(&spec, &rollout), expected);
-        assert_eq!(
-            env(&spec, &rollout)[0],
-            "GREETING=hello",
-            "careen's own come behind: of two the last one counts"
-        );
+        let first = &env(&spec, &rollout)[0];
+        assert_eq!(first, "GREETING=hello", "careen's own come behind: of two the last one counts");
     }
 
     #[test]

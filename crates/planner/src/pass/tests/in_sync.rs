@@ -36,10 +36,9 @@ fn a_host_that_is_in_sync_is_done_as_soon_as_nothing_of_careens_is_there() {
     found(&mut observed, NodeOutcome::InSync);
     let pass = now(&observed, &spec());
     assert_eq!(pass.states[&NodeId("w1".into())], NodeState::Done, "services are not watched");
-    let given_back = |act: &Act| match &act.action {
-        Action::UpdateNode { availability, .. } => *availability == Some(Availability::Active),
-        _ => false,
-    };
+    let active = Some(Availability::Active);
+    let given_back =
+        |act: &Act| matches!(&act.action, Action::UpdateNode { availability, .. } if *availability == active);
     assert!(pass.actions.iter().any(given_back), "{:?}", pass.actions);
 }
 
