@@ -21,6 +21,9 @@ pub struct EnforceMemory {
     pub version: String,
     /// `CAREEN_RUN` of the agent that was here last.
     pub run: String,
+    /// The service of the agent that was here last: who stops an enforcement and starts it again begins anew.
+    #[serde(default)]
+    pub service: String,
     /// What the agent said last of the host, and when: seconds since 1970 by the host's clock.
     pub state: EnforceState,
     /// See `state`.
@@ -156,6 +159,7 @@ mod tests {
             name: "sysctl".into(),
             version: "0a1b2c3d".into(),
             run: String::new(),
+            service: "s1".into(),
             state: EnforceState::GaveUp,
             at: 1_795_000_000,
             was_in_sync: true,

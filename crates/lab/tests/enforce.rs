@@ -203,6 +203,7 @@ fn a_version_comes_to_each_host_and_drift_by_hand_is_mended_in_seconds() {
     scene.await_said("n2", "the next agent looks", |said| said["state"] == "in-sync" && said["mended"] == 2);
     scene.sh("n2", "rm -r /var/tmp/careen-test");
     scene.await_mended("n2");
+    scene.await_state("n1", "in-sync");
     assert_eq!(
         scene.said("n1").len(),
         2,

@@ -60,9 +60,9 @@ fn enforce(scene: &Scene, dir: &str) {
 
 /// `careen enforce update`, which follows unless it is told otherwise.
 fn update(scene: &Scene, dir: &str, flags: &[&str]) -> Output {
-    let fixed =
-        ["enforce", "update", "kept", "--dir", dir, "--image", &scene.image, "--yes", "--monitor", "1s"];
-    scene.careen(&[&fixed[..], flags].concat())
+    let fixed = ["enforce", "update", "kept", "--dir", dir, "--image", &scene.image, "--yes"];
+    let soon: &[&str] = if flags.contains(&"--monitor") { &[] } else { &["--monitor", "1s"] };
+    scene.careen(&[&fixed[..], soon, flags].concat())
 }
 
 fn content(scene: &Scene, node: &str) -> String {

@@ -60,6 +60,8 @@ pub struct TaskSeen {
     /// Its node; the managers say it before they place it, for each node has its own.
     pub node: NodeId,
     pub state: TaskState,
+    /// Whether Swarm wants it to end, or to be over.
+    pub leaves: bool,
     /// What keeps it from running, or ended it.
     pub trouble: Option<String>,
     /// Whether its node does not have the image, and cannot get it.

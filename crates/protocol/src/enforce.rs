@@ -56,6 +56,8 @@ pub struct Of {
     pub part: EnforcePart,
     /// `CAREEN_RUN`.
     pub run: String,
+    /// The id of its service; empty outside of a swarm.
+    pub service: String,
     /// The host's boot.
     pub boot: String,
     /// The node's id; any text that other hosts do not have.
@@ -109,13 +111,14 @@ impl At {
 impl Enforcer {
     /// One that has done nothing yet. The first thing that it is told is what the host remembers.
     pub fn new(of: Of) -> Self {
-        let Of { part, run, boot, node } = of;
+        let Of { part, run, service, boot, node } = of;
         Self {
             memory: EnforceMemory {
                 schema: SCHEMA,
                 name: part.name.clone(),
                 version: part.version.clone(),
                 run,
+                service,
                 state: EnforceState::Looking,
                 at: 0,
                 was_in_sync: false,
@@ -265,9 +268,10 @@ impl Enforcer {
         self.wait()
     }
 
-    /// What is known of another version is about that one. Another CAREEN_RUN is an operator's word to try again.
+    /// What is known of another version is about that one, and what is known of another service is what was before its operator stopped it
+    /// and started it again. Another CAREEN_RUN is an operator's word to try again.
     fn take_over(&mut self, memory: EnforceMemory) {
-        if memory.version != self.memory.version {
+        if (&memory.version, &memory.service) != (&self.memory.version, &self.memory.service) {
             return;
         }
         let fresh = std::mem::replace(&mut self.memory, memory);

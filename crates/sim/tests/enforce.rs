@@ -297,7 +297,7 @@ fn of(node: &str, boot: u32) -> Of {
         interval: INTERVAL,
         owns: OWNED.map(str::to_owned).into(),
     };
-    Of { part, run: String::new(), boot: boot.to_string(), node: node.to_owned() }
+    Of { part, run: String::new(), service: String::new(), boot: boot.to_string(), node: node.to_owned() }
 }
 
 fn fleet(seed: u64) -> Vec<Host> {

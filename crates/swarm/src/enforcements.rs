@@ -259,7 +259,7 @@ impl Swarm {
     pub fn last_words(&self, tasks: &[TaskSeen]) -> BTreeMap<String, LastWord> {
         let running: Vec<&str> = tasks
             .iter()
-            .filter(|task| task.state == TaskState::Running)
+            .filter(|task| task.state == TaskState::Running && !task.leaves)
             .map(|task| task.id.as_str())
             .collect();
         let (next, until) = (AtomicUsize::new(0), Instant::now() + ALL_LOGS);

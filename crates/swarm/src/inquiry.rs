@@ -280,8 +280,8 @@ impl Swarm {
         let seen = |task: decode::RawTask| {
             let trouble = task.trouble().map(str::to_owned);
             let no_image = task.refusal().is_some_and(says_no_such_image);
-            let state = task.state()?;
-            Ok(TaskSeen { id: task.id, node: NodeId(task.node), state, trouble, no_image })
+            let (state, leaves) = (task.state()?, !task.is_wanted());
+            Ok(TaskSeen { id: task.id, node: NodeId(task.node), state, leaves, trouble, no_image })
         };
         let mut tasks = self.tasks(&json!({ "service": [service] }))?;
         // What is known of the newest of a node counts.

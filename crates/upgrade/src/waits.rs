@@ -160,7 +160,7 @@ mod tests {
     fn what_apt_would_do_is_counted_with_security_first() {
         let waiting = read(Manager::Apt, include_str!("../testdata/apt-dist-upgrade.txt"));
         let pending = pending(Manager::Apt, &waiting, None, Some(7));
-        assert_eq!((pending.packages, pending.security, pending.lists_at), (11, Some(11), Some(7)));
+        assert_eq!((pending.packages, pending.security, pending.lists_at), (11, Some(10), Some(7)));
         let text = "Remv old [1.0-1]\nInst vim [1] (2 Debian:12/stable [amd64])\n\
                     Inst curl [7] (8 Debian:12/stable, Debian-Security:12/stable-security [amd64])\n";
         let pending = super::pending(Manager::Apt, &read(Manager::Apt, text), None, None);

@@ -707,6 +707,7 @@ impl Backend for Sim {
             id: node.id.0.clone(),
             node: node.id.clone(),
             state: TaskState::Running,
+            leaves: false,
             trouble: None,
             no_image: false,
         };

@@ -170,7 +170,8 @@ fn coverage(
         (NodeStatus::Ready | NodeStatus::Unknown, Availability::Active | Availability::Pause) => {}
     }
     let here: Vec<&TaskSeen> = tasks.iter().filter(|task| task.node == node.id).collect();
-    match here.iter().rev().find(|task| task.state == TaskState::Running) {
+    // One that was told to leave says how it was before.
+    match here.iter().rev().find(|task| task.state == TaskState::Running && !task.leaves) {
         Some(task) => Coverage::Covered(words.get(&task.id).cloned().unwrap_or(LastWord::Nothing)),
         None if node.availability == Availability::Pause => Coverage::Not(Uncovered::Paused),
         None => Coverage::Not(without_a_task(&here)),
@@ -184,7 +185,7 @@ fn without_a_task(here: &[&TaskSeen]) -> Uncovered {
         let why = task.trouble.clone().unwrap_or_else(|| "its task ended".to_owned());
         return if task.no_image { Uncovered::NoImage { why } } else { Uncovered::Fails { why } };
     }
-    match here.iter().any(|task| !task.state.is_over()) {
+    match here.iter().any(|task| !task.state.is_over() && !task.leaves) {
         true => Uncovered::OnItsWay,
         false => Uncovered::NotPlaced,
     }

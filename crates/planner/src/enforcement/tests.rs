@@ -146,7 +146,7 @@ fn said(state: EnforceState) -> LastWord {
 fn seen(id: &str, node: &str, state: TaskState, trouble: Option<&str>) -> TaskSeen {
     let trouble = trouble.map(str::to_owned);
     let no_image = trouble.as_deref().is_some_and(|trouble| trouble.contains("No such image"));
-    TaskSeen { id: id.into(), node: NodeId(node.into()), state, trouble, no_image }
+    TaskSeen { id: id.into(), node: NodeId(node.into()), state, leaves: false, trouble, no_image }
 }
 
 fn coverage(node: Node, tasks: &[TaskSeen], words: &[(&str, LastWord)]) -> EnforcedHost {

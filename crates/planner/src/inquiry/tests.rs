@@ -28,7 +28,7 @@ fn printed(node: &str, text: &str) -> Heard {
 
 fn seen(id: &str, node: &str, state: TaskState, trouble: &str) -> TaskSeen {
     let trouble = Some(trouble.to_owned()).filter(|text| !text.is_empty());
-    TaskSeen { id: id.into(), node: NodeId(node.into()), state, trouble, no_image: false }
+    TaskSeen { id: id.into(), node: NodeId(node.into()), state, leaves: false, trouble, no_image: false }
 }
 
 fn reply_from<'a>(roll: &'a Roll, node: &str) -> &'a Reply {

@@ -14,7 +14,7 @@ fn of() -> Of {
         interval: INTERVAL,
         owns: vec![PATH.into(), "/etc/app.d/".into()],
     };
-    Of { part, run: String::new(), boot: "b1".into(), node: "node-7".into() }
+    Of { part, run: String::new(), service: "s1".into(), boot: "b1".into(), node: "node-7".into() }
 }
 
 fn paths(paths: &[&str]) -> BTreeSet<String> {
@@ -422,9 +422,12 @@ fn giving_up_is_remembered_and_ends_with_another_run_or_another_version() {
     given_up.looks(drifts());
     let disk = given_up.disk.clone();
     let newer = EnforcePart { version: "2".into(), ..of().part };
-    for (of, mends) in
-        [(of(), false), (Of { run: "again".into(), ..of() }, true), (Of { part: newer, ..of() }, true)]
-    {
+    for (of, mends) in [
+        (of(), false),
+        (Of { run: "again".into(), ..of() }, true),
+        (Of { part: newer, ..of() }, true),
+        (Of { service: "s2".into(), ..of() }, true),
+    ] {
         let mut host = Host { disk: disk.clone(), ..Host::before(of.clone()) };
         host.next_agent(of);
         host.looks(drifts());

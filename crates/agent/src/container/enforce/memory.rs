@@ -66,7 +66,7 @@ mod tests {
             interval: Duration::from_secs(60),
             owns: Vec::new(),
         };
-        let of = Of { part, run: String::new(), boot: "b".into(), node: "n".into() };
+        let of = Of { part, run: String::new(), service: String::new(), boot: "b".into(), node: "n".into() };
         let beside =
             Beside { changed: Default::default(), lost: false, watch: PathWatch::Nothing, not_written: None };
         let now = Now { since_boot: Duration::from_secs(9), unix_ms: 1_795_000_000_000 };

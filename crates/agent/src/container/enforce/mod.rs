@@ -181,7 +181,8 @@ impl<'a> Agent<'a> {
             id => id.to_owned(),
         };
         let run = passes.request.settings.run.clone();
-        let machine = Enforcer::new(Of { part: part.clone(), run, boot: boot.clone(), node });
+        let service = passes.place.origin().service_id.unwrap_or_default();
+        let machine = Enforcer::new(Of { part: part.clone(), run, service, boot: boot.clone(), node });
         let owned = OwnedPaths::watch(part.owns.clone());
         Ok(Self {
             part,

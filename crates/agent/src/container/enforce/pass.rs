@@ -285,7 +285,7 @@ mod tests {
             Outcome::Exited { status: 246 },
         ] {
             let Installed::Ended { wants: Some(wants), .. } = of(outcome) else { panic!() };
-            assert!(wants.contains("careen run"), "{wants}");
+            assert!(wants.contains("a rollout of the same payload"), "{wants}");
         }
     }
 
