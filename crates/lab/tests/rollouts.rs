@@ -225,6 +225,13 @@ const ONLY_HERE: &str = "127.0.0.1:1/only-here:1";
 
 /// A service with so many tasks on n2: Swarm places others on n3 as well, where they do not start.
 fn stays_on_n2(scene: &Scene, service: &str, tasks: usize) {
+    // A test before this one may have brought it to n3.
+    scene.sh(
+        "n3",
+        &format!(
+            "docker rmi {ONLY_HERE} >/dev/null 2>&1 || :; ! docker image inspect {ONLY_HERE} >/dev/null 2>&1"
+        ),
+    );
     scene.sh("n2", &format!("docker tag {} {ONLY_HERE}", scene.image));
     scene.sh("n1", "docker node update --label-add lonely=yes n2");
     scene.sh(
