@@ -36,6 +36,12 @@ fn scene() -> Scene {
         assert_eq!(stop.status, 0, "{stop:?}");
     }
     for node in ["n1", "n2", "n3", "n4"] {
+        // One that is leaving still mends what it sees.
+        let left = wait_until("the agents have left", LONG, || {
+            let there = scene.sh(node, "docker ps -q --filter name=careen-enforce-");
+            Ok(if there.is_empty() { Poll::Ready(()) } else { Poll::Pending(there) })
+        });
+        left.unwrap_or_else(|error| panic!("{error}"));
         scene.sh(node, &format!("rm -f {FILE}"));
     }
     scene.sh("n1", PAYLOAD);
