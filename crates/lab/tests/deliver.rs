@@ -137,7 +137,7 @@ fn hosts_that_drift_are_told_with_what_they_say_and_nothing_is_drained() {
     for name in NODES {
         scene.sh(name, "echo 'vm.max_map_count = 65530' > /var/tmp/careen-test/conf");
     }
-    let check = |flags: &str| scene.careen(&format!("check --dir sysctl {flags}"));
+    let check = |flags: &str| scene.careen(&format!("check --dir sysctl --image {BASE} {flags}"));
     let both = check("--diff");
     assert_eq!(both.status, 5, "{}{}", both.stdout, both.stderr);
     assert!(both.stdout.contains("2 hosts: 2 drift"), "{}", both.stdout);

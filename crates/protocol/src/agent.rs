@@ -468,11 +468,13 @@ fn failed(phase: HostPhase, ran: &Ran) -> NodeOutcome {
 }
 
 impl At {
-    /// Whether what it does needs the host for itself.
+    /// Whether what it does needs the host for itself. A `check` is asked when nobody has the host: in the middle of somebody's work its
+    /// answer says little, and who only waits there for an earlier rollout is not left to wait.
     fn needs_the_host(&self) -> bool {
         matches!(
             self,
-            Self::Preparing
+            Self::Checking
+                | Self::Preparing
                 | Self::Offering
                 | Self::Following(_)
                 | Self::RollingBack { .. }
@@ -483,6 +485,7 @@ impl At {
     /// What is tried again when the host is free.
     fn needs(&self) -> Do {
         match self {
+            Self::Checking => Do::Run(Step::Check),
             Self::Preparing => Do::Run(Step::Prepare),
             Self::RollingBack { .. } => Do::Run(Step::Rollback),
             Self::Verifying => Do::Run(Step::Verify),
@@ -490,7 +493,6 @@ impl At {
             Self::New
             | Self::Reading
             | Self::Preflight
-            | Self::Checking
             | Self::Offering
             | Self::Gathering { .. }
             | Self::Waiting(_)

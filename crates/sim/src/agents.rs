@@ -169,8 +169,7 @@ impl World {
     /// Another transaction has the host.
     fn busy(&self, index: usize, id: &Id, process: &AgentProcess) -> Option<Event> {
         let host = &self.nodes[index].host;
-        // What only looks goes beside whoever has it.
-        let holder = host.holder(id).filter(|_| id.part != PayloadCommand::Check)?;
+        let holder = host.holder(id)?;
         let earlier = holder.orphan.as_ref().or_else(|| host.files.get(&holder.id));
         let earlier = earlier.is_none_or(|files| files.created <= process.started);
         let only_waits = holder.only_waits() && earlier && !self.bend.waits_for_who_waits;

@@ -360,6 +360,10 @@ fn a_host_that_is_in_sync_is_left_as_it_is_and_one_whose_check_fails_is_not_work
         let way = [Event::Begin, Event::Known(Known::Nothing), Event::Fit, looked(&all, 1)];
         let agent = after(checks, way);
         assert_eq!(agent.at, At::Checking);
+        // In the middle of somebody's work its answer says little.
+        let busy = Event::Busy { holder: "t".into(), only_waits: false };
+        let then = Box::new(Do::Run(Step::Check));
+        assert_eq!(agent.clone().step(busy).unwrap().last(), Some(&Effect::Do(Do::WaitForHost { then })));
         let says_then = |event: Event| {
             let mut agent = agent.clone();
             let effects = agent.step(event).unwrap();

@@ -15,7 +15,7 @@ mod reporter;
 mod telling;
 mod twin;
 
-use super::create::Joined;
+use super::create::{Joined, refuse_if_busy};
 use super::follow::{LEAST_APART, wait_to_be_stopped_or_rung, wait_to_be_stopped_until};
 use super::identity::{Own, Place};
 use super::last_lines;
@@ -360,9 +360,13 @@ impl Playing<'_> {
         self.or_busy(event)
     }
 
-    /// Asks the payload's `check`, or takes its recorded answer. It needs no lock, so no host is busy for it; one that hangs is ended
-    /// on the host.
+    /// Asks the payload's `check`, or takes its recorded answer, when nobody has the host. One that hangs is ended on the host.
     fn check(&mut self) -> Result<Event, Stop> {
+        let checked = refuse_if_busy(Path::new(layout::ROOT), self.request).and_then(|()| self.checked());
+        self.or_busy(checked)
+    }
+
+    fn checked(&mut self) -> Result<Event, Stop> {
         let how = self.judged(CHECK_COMMAND)?;
         self.place.id = record::aside(&self.id, record::CHECK)?;
         let mut request = self.request.for_command(CHECK_COMMAND);
