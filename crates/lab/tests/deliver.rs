@@ -122,8 +122,7 @@ fn payload_that_owns_a_file(scene: &Scene) {
         "0644",
         "name: sysctl\nowns: [/var/tmp/careen-test/conf]\nidempotent: true",
     );
-    let check =
-        "#!/bin/sh\ndiff -u /var/tmp/careen-test/conf wanted && exit 0\ntest $? -eq 1 && exit 2\nexit 1";
+    let check = "#!/bin/sh\ndiff -u --label there --label wanted /var/tmp/careen-test/conf wanted && exit 0\ntest $? -eq 1 && exit 2\nexit 1";
     scene.file("sysctl/check", "0755", check);
     let install =
         "#!/bin/sh\necho \"idempotent $CAREEN_IDEMPOTENT\"\nexec cp wanted /var/tmp/careen-test/conf";
@@ -143,7 +142,7 @@ fn hosts_that_drift_are_told_with_what_they_say_and_nothing_is_drained() {
     assert!(both.stdout.contains("2 hosts: 2 drift"), "{}", both.stdout);
     assert!(both.stdout.contains("n1, n2 say (drift):"), "{}", both.stdout);
     assert!(both.stdout.contains("    | +vm.max_map_count = 262144"), "{}", both.stdout);
-    scene.rolled_out("--dir sysctl --node n2");
+    scene.rolled_out(&format!("--dir sysctl --image {BASE} --node n2"));
     let one = check("");
     assert_eq!(one.status, 5, "{}{}", one.stdout, one.stderr);
     assert!(one.stdout.contains("n1  drift\nn2  in sync\n2 hosts: 1 in sync, 1 drift"), "{}", one.stdout);

@@ -105,10 +105,11 @@ fn hosts_that_are_in_sync_are_left_as_they_are_on_both_ways_unless_it_is_forced(
         scene.sh(name, "mkdir -p /run/careen-test; rm -f /etc/careen-test-desired");
     }
     scene.sh("n2", "echo wanted > /etc/careen-test-desired");
+    // The other commands are the image's.
     let run = |flags: &[&str]| {
-        let fixed =
-            ["run", "--dir", "/root/desired", "--yes", "--monitor", "1s", "--allow-gaps", "--canaries", "0"];
-        scene.careen(&[&fixed[..], flags].concat())
+        let payload = ["run", "--dir", "/root/desired", "--image", &scene.image, "--yes"];
+        let fixed = ["--monitor", "1s", "--allow-gaps", "--canaries", "0"];
+        scene.careen(&[&payload[..], &fixed, flags, &["--", "plain"]].concat())
     };
     let states = |last: &Value| {
         let whole = serde_json::json!({ "rollout": last });
@@ -120,7 +121,7 @@ fn hosts_that_are_in_sync_are_left_as_they_are_on_both_ways_unless_it_is_forced(
     assert_eq!(states(&scene.await_end()), ["done", "in-sync", "done"]);
     assert_eq!(
         ["n1", "n2", "n3"].map(|name| scene.ran(name)),
-        ["check install ", "check ", "check install "]
+        ["check prepare install verify ", "check ", "check prepare install verify "]
     );
     assert!(!drained.stdout.contains("n2: draining"), "what is in sync is not drained: {}", drained.stdout);
 
@@ -129,19 +130,20 @@ fn hosts_that_are_in_sync_are_left_as_they_are_on_both_ways_unless_it_is_forced(
     assert_eq!(states(&scene.await_end()), ["in-sync"; 3]);
     let history = scene.careen(&["history"]).stdout;
     assert!(history.contains("3 of 3 nodes done (3 in sync)"), "{history}");
-    assert_eq!(scene.ran("n3"), "check install check ", "nothing was run again");
+    assert_eq!(scene.ran("n3"), "check prepare install verify check ", "nothing was run again");
 
     let forced = run(&["--node", "n3", "--force"]);
     assert_eq!(forced.status, 0, "{forced:?}");
     scene.await_end();
-    assert_eq!(scene.ran("n3"), "check install check install ", "nobody asked");
+    let ran = "check prepare install verify check prepare install verify ";
+    assert_eq!(scene.ran("n3"), ran, "nobody asked");
 
     scene.sh("n3", "touch /run/careen-test/cannot-tell");
     let failed = run(&["--node", "n3"]);
     assert_eq!(failed.status, 4, "{failed:?}");
     let why = scene.careen(&["why", "n3"]).stdout;
     assert!(why.contains("exit code 7 in check") && why.contains("\n    | it is locked\n"), "{why}");
-    assert_eq!(scene.ran("n3"), "check install check install check ", "whoever cannot tell changes nothing");
+    assert_eq!(scene.ran("n3"), format!("{ran}check "), "whoever cannot tell changes nothing");
     assert_eq!(scene.careen(&["abort"]).status, 0);
     scene.await_end();
     for name in ["n1", "n2", "n3"] {
