@@ -55,7 +55,7 @@ lint: ## clippy, warnings denied
 	cargo clippy --workspace --all-targets --all-features --locked -- --deny warnings
 
 unit: ## tests that need no swarm
-	cargo test --workspace --locked --lib --bins --test seeds --test usage --test commands --test connections --test push --test load --test packages --test house
+	cargo test --workspace --locked --lib --bins --test seeds --test usage --test commands --test connections --test push --test load --test packages --test trial --test house
 
 # Private items are documented too, so links to them resolve.
 sim: ## simulated rollouts: 200 random histories, a controller killed after every action, broken machines that must be caught
