@@ -228,28 +228,14 @@ mod tests {
 
     /// A manager whose store has one service; what it is asked goes to the sender, the first line and the body.
     fn manager(asked: std::sync::mpsc::Sender<(String, String)>) -> (tempfile::TempDir, Swarm) {
-        use std::io::{BufRead, BufReader, Read, Write};
+        use std::io::Write;
         let dir = tempfile::tempdir().unwrap();
         let socket = dir.path().join("docker.sock");
         let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
         std::thread::spawn(move || {
             for mut stream in listener.incoming().map_while(Result::ok) {
-                let mut reader = BufReader::new(stream.try_clone().unwrap());
-                let (mut first, mut length) = (String::new(), 0);
-                reader.read_line(&mut first).unwrap();
-                loop {
-                    let mut line = String::new();
-                    reader.read_line(&mut line).unwrap();
-                    if let Some(told) = line.to_lowercase().strip_prefix("content-length:") {
-                        length = told.trim().parse().unwrap();
-                    }
-                    if line.trim().is_empty() {
-                        break;
-                    }
-                }
-                let mut body = vec![0; length];
-                reader.read_exact(&mut body).unwrap();
-                asked.send((first.trim().to_owned(), String::from_utf8(body).unwrap())).unwrap();
+                let (first, sent) = crate::testing::request(&stream);
+                asked.send((first.clone(), sent)).unwrap();
                 let body = if first.starts_with("GET /services/") { SERVICE } else { "{}" };
                 let head = "HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nConnection: close\r\nContent-Length:";
                 write!(stream, "{head} {}\r\n\r\n{body}", body.len()).unwrap();

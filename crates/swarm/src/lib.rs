@@ -31,6 +31,8 @@ mod remains;
 mod reports;
 mod rollouts;
 mod sweep;
+#[cfg(test)]
+mod testing;
 mod unlock;
 
 pub use api::Swarm;

@@ -110,10 +110,11 @@ fn said(error: EngineError) -> ActError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::request;
     use careen_planner::testing::{enforcement, rollout};
     use careen_planner::{EnforcementState, NodeId};
     use serde_json::json;
-    use std::io::{BufRead, BufReader, Read, Write};
+    use std::io::Write;
     use std::os::unix::net::{UnixListener, UnixStream};
     use std::sync::mpsc::{Receiver, Sender, channel};
 
@@ -140,21 +141,7 @@ mod tests {
     }
 
     fn answer(mut stream: UnixStream, objects: &[(String, Value)], written: &Sender<(String, String)>) {
-        let mut reader = BufReader::new(stream.try_clone().unwrap());
-        let (mut first, mut length) = (String::new(), 0);
-        reader.read_line(&mut first).unwrap();
-        loop {
-            let mut line = String::new();
-            reader.read_line(&mut line).unwrap();
-            if let Some(told) = line.to_lowercase().strip_prefix("content-length:") {
-                length = told.trim().parse().unwrap();
-            }
-            if line.trim().is_empty() {
-                break;
-            }
-        }
-        let mut body = vec![0; length];
-        reader.read_exact(&mut body).unwrap();
+        let (first, body) = request(&stream);
         let words: Vec<&str> = first.split(' ').collect();
         let (method, path) = (words[0], words[1].split('?').next().unwrap_or_default());
         let object = objects.iter().find(|(name, _)| path.ends_with(&format!("/{name}")));
@@ -163,7 +150,7 @@ mod tests {
             ("GET", _, Some((_, object))) => ("200 OK", object.clone()),
             ("GET", _, None) => ("404 Not Found", json!({ "message": "no such object" })),
             _ => {
-                written.send((first.trim().to_owned(), String::from_utf8(body).unwrap())).unwrap();
+                written.send((first.clone(), body)).unwrap();
                 ("201 Created", json!({ "ID": "x9" }))
             }
         };

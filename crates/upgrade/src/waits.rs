@@ -193,8 +193,8 @@ mod tests {
             }
         }
         let lists = [
-            ("deb.debian.org_debian_dists_bookworm_InRelease", true),
-            ("deb.debian.org_debian_dists_bookworm_main_binary-amd64_Packages.lz4", true),
+            ("mirror.example_debian_dists_bookworm_InRelease", true),
+            ("mirror.example_debian_dists_bookworm_main_binary-amd64_Packages.lz4", true),
             ("lock", false),
             ("partial", false),
         ];

@@ -99,12 +99,12 @@ pub fn in_words(asked: &Asked) -> String {
     said(asked).1
 }
 
-pub(super) fn result(asked: &Asked) -> Option<&Value> {
+fn result(asked: &Asked) -> Option<&Value> {
     asked.answer().and_then(Answer::result)
 }
 
 /// What a person should know beside it.
-pub(super) fn notes(asked: &Asked) -> Vec<String> {
+fn notes(asked: &Asked) -> Vec<String> {
     let (mut notes, lost) = match &asked.reply {
         Reply::Answered { answer: Answer::Answered { notes, .. }, lost_lines } => {
             (notes.clone(), *lost_lines)
@@ -166,11 +166,12 @@ struct AnswersJson<'a> {
     hosts: Vec<HostJson<'a>>,
 }
 
+/// A host that was asked.
 #[derive(Serialize)]
-struct HostJson<'a> {
+pub(super) struct HostJson<'a> {
     node: &'a str,
     hostname: &'a str,
-    /// `answered`, `refused`, `unreachable` or `awaited`.
+    /// `answered`, `refused`, `unreachable` or `awaited`; of a check also what that says.
     state: &'static str,
     /// Why there is no status of the command's own.
     why: Option<String>,
@@ -192,7 +193,7 @@ pub(super) fn state(asked: &Asked) -> (&'static str, Option<String>) {
 }
 
 /// What it printed there.
-pub(super) fn lines_to(asked: &Asked, to: PrintedTo) -> Vec<&str> {
+fn lines_to(asked: &Asked, to: PrintedTo) -> Vec<&str> {
     asked.lines.iter().filter(|line| line.to == to).map(|line| line.text.as_str()).collect()
 }
 
@@ -204,16 +205,22 @@ fn host(asked: &Asked) -> HostJson<'_> {
             Some(*exit)
         }
     };
-    let lines = |to| lines_to(asked, to);
-    HostJson {
-        node: &asked.node.0,
-        hostname: &asked.hostname,
-        state,
-        why,
-        exit,
-        result: result(asked),
-        stdout: lines(PrintedTo::Stdout),
-        stderr: lines(PrintedTo::Stderr),
-        notes: notes(asked),
+    HostJson::of(asked, state, why, exit)
+}
+
+impl<'a> HostJson<'a> {
+    pub(super) fn of(asked: &'a Asked, state: &'static str, why: Option<String>, exit: Option<u8>) -> Self {
+        let lines = |to| lines_to(asked, to);
+        Self {
+            node: &asked.node.0,
+            hostname: &asked.hostname,
+            state,
+            why,
+            exit,
+            result: result(asked),
+            stdout: lines(PrintedTo::Stdout),
+            stderr: lines(PrintedTo::Stderr),
+            notes: notes(asked),
+        }
     }
 }

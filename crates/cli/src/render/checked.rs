@@ -1,15 +1,14 @@
 //! What hosts answer to `careen check`, as a page and as JSON.
 
 use super::Screen;
-use super::answers::{lines_to, notes, result, unreachable};
+use super::answers::{HostJson, unreachable};
 use crate::exit::Exit;
 use crate::render::text::{Look, Page, Span, first_of, host_name, json_page, padded, short, width};
 use careen_contract::answer::Answer;
 use careen_planner::RolloutId;
 use careen_planner::checked::{CheckTotals, Checked, SaidAlike, said_alike};
-use careen_planner::inquiry::{Asked, PrintedTo, Roll};
+use careen_planner::inquiry::{Asked, Roll};
 use serde::Serialize;
-use serde_json::Value;
 
 /// So many lines are shown of what some hosts say, and of all together; and so many columns of one.
 const LINES_OF_ONE: usize = 100;
@@ -144,7 +143,7 @@ impl Screen for CheckPage<'_> {
 struct CheckJson<'a> {
     inquiry: &'a str,
     totals: TotalsJson,
-    hosts: Vec<CheckedJson<'a>>,
+    hosts: Vec<HostJson<'a>>,
 }
 
 #[derive(Serialize)]
@@ -162,22 +161,7 @@ impl TotalsJson {
     }
 }
 
-#[derive(Serialize)]
-struct CheckedJson<'a> {
-    node: &'a str,
-    hostname: &'a str,
-    /// `in-sync`, `drift`, `error`, `unreachable` or `awaited`.
-    state: &'static str,
-    why: Option<String>,
-    /// The status of its check, where it ended by itself.
-    exit: Option<u8>,
-    result: Option<&'a Value>,
-    stdout: Vec<&'a str>,
-    stderr: Vec<&'a str>,
-    notes: Vec<String>,
-}
-
-fn host(asked: &Asked) -> CheckedJson<'_> {
+fn host(asked: &Asked) -> HostJson<'_> {
     let checked = Checked::of(asked);
     let state = match checked {
         Checked::InSync => "in-sync",
@@ -186,23 +170,14 @@ fn host(asked: &Asked) -> CheckedJson<'_> {
         Checked::Unreachable(_) => "unreachable",
         Checked::Left { .. } => "awaited",
     };
-    CheckedJson {
-        node: &asked.node.0,
-        hostname: &asked.hostname,
-        state,
-        why: said(&checked).2,
-        exit: asked.status(),
-        result: result(asked),
-        stdout: lines_to(asked, PrintedTo::Stdout),
-        stderr: lines_to(asked, PrintedTo::Stderr),
-        notes: notes(asked),
-    }
+    HostJson::of(asked, state, said(&checked).2, asked.status())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::testing::{spec, worker};
+    use careen_planner::inquiry::PrintedTo;
     use careen_planner::inquiry::{Heard, Line};
     use careen_planner::{NodeId, Observed};
     use std::time::Duration;
