@@ -31,13 +31,16 @@ FAULT_PAIRS ?= 4000
 # Parts of the bench, and 'quick' for one round of each; none means all. BENCH=list tells them.
 BENCH ?=
 
-.PHONY: help programs build image-root image dist demo test test-slow check fmt lint unit sim sim-more soak fault-soak doc deny crash-test lab-test bench fuzz clean
+.PHONY: help programs build image-root image dist demo demo-configure test test-slow check fmt lint unit sim sim-more soak fault-soak doc deny crash-test lab-test bench fuzz clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
 demo: ## five Debian hosts get new packages and a new engine with `careen upgrade`, while a service keeps running (KEEP=1 leaves them up)
 	demo/run
+
+demo-configure: ## three hosts keep themselves as a payload wants them, a fourth joins, a bad version stops at its canary (KEEP=1)
+	demo/configure
 
 test: check sim-more deny crash-test lab-test ## everything that must be green: format, lint, unit tests, simulated rollouts, licences, crash and lab tests
 

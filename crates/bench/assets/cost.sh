@@ -5,7 +5,7 @@
 # milliseconds.
 set -eu
 now() { echo "${EPOCHREALTIME/./}"; }
-docker run -d --name bench -v /:/host "$2" check >/dev/null
+docker run -d --name bench -v /:/host "$2" check stay >/dev/null
 holder=$(docker inspect -f '{{.Id}}' bench)
 cleanup() {
   docker rm -f bench >/dev/null

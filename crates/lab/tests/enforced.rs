@@ -225,3 +225,26 @@ fn a_rollout_goes_over_enforced_hosts_and_waits_for_no_enforcing_agent() {
     assert!(run.stdout.contains("enforced kept"), "{run:?}");
     await_in_sync(&scene);
 }
+
+#[test]
+fn a_rollout_waits_for_a_pass_and_goes_on_behind_it() {
+    let scene = scene();
+    let slow = "cd /root/kept && sed -i '2i until [ -e /run/careen-test-go ]; do sleep 0.2; done' install";
+    scene.sh("n1", slow);
+    for node in ["n1", "n2", "n3"] {
+        scene.sh(node, "touch /run/careen-test-go");
+    }
+    scene.sh("n4", "rm -f /run/careen-test-go");
+    started(&scene);
+    await_host(&scene, "n4", "mending", LONG, |host| host["said"]["state"] == "mending");
+    scene.start(&["--constraint", "node.hostname==n4", "--drain", "never", "--", "plain"]);
+    let held = scene.await_hold("n4", "host-busy");
+    let transaction = held["hold"]["transaction"].as_str().unwrap_or_default();
+    assert!(transaction.starts_with("e-kept-"), "{held}");
+    assert_eq!(scene.ran("n4"), "", "the host is not shared");
+
+    scene.sh("n4", "touch /run/careen-test-go");
+    scene.await_done();
+    assert_eq!((kept(&scene, "n4").as_str(), scene.ran("n4").trim()), ("as it should be", "install"));
+    await_in_sync(&scene);
+}

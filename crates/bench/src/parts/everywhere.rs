@@ -31,7 +31,7 @@ pub fn measure(scene: &Scene) -> Result<Vec<Row>> {
     let mut measured = Measured::default();
     for round in 1..=scene.rounds() {
         scene.progress.say(format!("{PART}: round {round}"));
-        measured.bare.push(bare(scene)?);
+        measured.bare.push(bare(scene, &[SHELL, "chroot", "/host", "true"])?);
         if has_short_way {
             measured.short.push(careen(scene, &SHORT_WAY)?);
         }
@@ -43,10 +43,12 @@ pub fn measure(scene: &Scene) -> Result<Vec<Row>> {
     Ok(rows(scene, measured))
 }
 
-fn bare(scene: &Scene) -> Result<f64> {
+/// A global job of an image and its command.
+pub fn bare(scene: &Scene, job: &[&str]) -> Result<f64> {
     let manager = scene.manager()?;
     let script = with_waits(&format!("echo {BEGIN}\n{}", include_str!("../../assets/bare-job.sh")));
-    let words = ["bash", "-c", &script, "bench", SHELL, &HOSTS.to_string()];
+    let hosts = HOSTS.to_string();
+    let words = [&["bash", "-c", &script, "bench", &hosts], job].concat();
     let timed = time("a bare global job", LIMIT, &mut manager.command(words));
     manager.sh("docker service rm bench-bare")?.ok()?;
     Ok(timed?.seconds())

@@ -1,5 +1,6 @@
 //! What is measured, one file for each subject.
 
+mod configure;
 mod cost;
 mod everywhere;
 mod idle;
@@ -26,10 +27,11 @@ pub struct Subject {
 }
 
 /// In the order in which they are measured.
-pub const ALL: [Subject; 9] = [
+pub const ALL: [Subject; 10] = [
     Subject { name: "everywhere", about: everywhere::ABOUT, measure: everywhere::measure },
     Subject { name: "packages", about: packages::ABOUT, measure: packages::measure },
     Subject { name: "restart", about: restart::ABOUT, measure: restart::measure },
+    Subject { name: "configure", about: configure::ABOUT, measure: configure::measure },
     Subject { name: "logs", about: logs::ABOUT, measure: logs::measure },
     Subject { name: "size", about: size::ABOUT, measure: size::measure },
     Subject { name: "start", about: start::ABOUT, measure: start::measure },
