@@ -323,7 +323,7 @@ fn a_playbook_is_checked_by_ansible_itself_and_its_drift_is_careens() {
     let host = host();
     let example = Example::new("ansible");
     // The host itself is the base: Debian, with the lab's sources.
-    host.must("tar -C / --one-file-system --exclude=./var/lib/docker --exclude=./var/lib/careen --exclude=./tmp -c . | docker import - careen-test:debian");
+    host.must("tar -C / --one-file-system --exclude=./var/lib/docker --exclude=./var/lib/careen --exclude='./tmp/*' -c . | docker import - careen-test:debian");
     let dockerfile = fs::read_to_string(example.path("Dockerfile")).expect("the example's Dockerfile");
     let dockerfile = dockerfile
         .replace("BASE=debian:bookworm-slim", "BASE=careen-test:debian")
