@@ -5,7 +5,7 @@
 
 mod rollout;
 
-use careen_lab::{Output, Poll, wait_until};
+use careen_lab::{Output, Poll, Progress, wait_until};
 use rollout::{LONG, Scene};
 use serde_json::Value;
 use std::time::Duration;
@@ -253,13 +253,10 @@ fn a_rollout_waits_for_a_pass_and_goes_on_behind_it() {
 #[test]
 fn a_host_without_the_image_is_named_and_converges_when_it_has_it() {
     let scene = scene();
-    let tag = format!("docker tag {} careen-test:elsewhere", scene.image);
-    for node in ["n1", "n2", "n3"] {
-        scene.sh(node, &tag);
-    }
-    scene.sh("n4", "docker rmi careen-test:elsewhere 2>/dev/null || :");
-    let words = ["enforce", "/root/kept", "--image", "careen-test:elsewhere", "--name", "kept", "--yes"];
-    let begun = scene.careen(&words);
+    let image = rollout::base();
+    scene.lab.load(&image, Progress::quiet()).expect("loaded");
+    scene.sh("n4", &format!("docker rmi {image}"));
+    let begun = scene.careen(&["enforce", "/root/kept", "--image", &image, "--name", "kept", "--yes"]);
     assert_eq!(begun.status, 0, "{begun:?}");
     let without = await_host(&scene, "n4", "told", LONG, |host| {
         host["why"].as_str().is_some_and(|why| why.contains("its engine has no such image"))
@@ -270,7 +267,7 @@ fn a_host_without_the_image_is_named_and_converges_when_it_has_it() {
     }
     assert_eq!(kept(&scene, "n4"), "");
 
-    scene.sh("n4", &tag);
-    await_in_sync(&scene);
+    scene.lab.load(&image, Progress::quiet()).expect("loaded");
+    await_host(&scene, "n4", "in sync", LONG, |host| host["in_sync"] == true);
     assert_eq!(kept(&scene, "n4"), "as it should be");
 }

@@ -313,9 +313,14 @@ pub fn of_node(status: &Value, name: &str) -> Value {
     found.cloned().unwrap_or(Value::Null)
 }
 
+/// careen's own image, on the machine's engine.
+pub fn base() -> String {
+    std::env::var("CAREEN_TEST_IMAGE").unwrap_or_else(|_| "careen/installer:latest".to_owned())
+}
+
 /// The payload's image, on the machine's engine.
 fn build(lab: &str) -> String {
-    let base = std::env::var("CAREEN_TEST_IMAGE").unwrap_or_else(|_| "careen/installer:latest".to_owned());
+    let base = base();
     let context = tempfile::tempdir().expect("a directory");
     let payload = context.path().join("install");
     std::fs::create_dir(&payload).expect("a directory");
