@@ -44,7 +44,7 @@ demo-configure: ## three hosts keep themselves as a payload wants them, a fourth
 
 test: check sim-more deny crash-test lab-test ## everything that must be green: format, lint, unit tests, simulated rollouts, licences, crash and lab tests
 
-test-slow: image ## what takes longer, beside make test: engine upgrades, accidents with two engines, other kinds of host
+test-slow: image dist ## what takes longer, beside make test: engine upgrades, accidents with two engines, other kinds of host
 	tools/slow-test
 
 check: fmt lint unit sim doc ## the quick loop: no lab

@@ -72,7 +72,7 @@ impl<'a> Ahead<'a> {
             return BTreeSet::new();
         }
         let wanted = surge::wanted(self.seen, self.spec, node);
-        let surged = self.seen.services.iter().filter(|service| wanted.contains_key(&service.id));
+        let surged = wanted.keys().filter_map(|id| self.seen.service(id));
         surged.map(|service| service.name.as_str()).collect()
     }
 

@@ -103,6 +103,8 @@ type Before = (usize, Spot, TaskState);
 #[derive(Debug)]
 pub(crate) struct Board<'a> {
     nodes: Vec<&'a Node>,
+    /// Those that are not ready.
+    unready: Vec<usize>,
     numbers: HashMap<&'a NodeId, usize>,
     services: &'a [Service],
     numbers_of_services: HashMap<&'a ServiceId, usize>,
@@ -168,6 +170,7 @@ impl<'a> Board<'a> {
             demands: Vec::new(),
             known_demands: HashMap::new(),
             said: None,
+            unready: (0..nodes.len()).filter(|node| !nodes[*node].is_ready()).collect(),
             services: &observed.services,
             tasks: &observed.tasks,
             nodes,

@@ -181,9 +181,6 @@ pub fn surges(spec: &Spec, service: &Service) -> bool {
 /// The services that would be scaled up for this node, by their ids, and by how many: those with tasks there that can be elsewhere.
 pub fn wanted(seen: &Indexed<'_>, spec: &Spec, node: &Node) -> BTreeMap<ServiceId, u64> {
     let mut wanted = BTreeMap::new();
-    if !seen.services.iter().any(|service| surges(spec, service)) {
-        return wanted;
-    }
     let mut board = seen.board();
     let Some(here) = board.node(&node.id) else { return wanted };
     let running: Vec<usize> = board.running_on(here).collect();

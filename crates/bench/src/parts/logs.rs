@@ -49,7 +49,7 @@ fn printed(scene: &Scene, host: &str) -> Result<()> {
     let manager = scene.manager()?;
     wait_until("everything is printed", PRINTED_LIMIT, || {
         let last = manager.sh(&format!("careen logs {host} 2>&1 | tail -n 1 | cut -c 1-80"))?.ok()?;
-        Ok(if last.trim() == "said" { Poll::Ready(()) } else { Poll::Pending(last) })
+        Ok(if last.trim().ends_with("said") { Poll::Ready(()) } else { Poll::Pending(last) })
     })?;
     Ok(())
 }

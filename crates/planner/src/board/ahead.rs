@@ -125,7 +125,7 @@ impl<'a> Board<'a> {
     /// Each replicated service that has running tasks on these nodes: how many run now, and without these nodes.
     pub(crate) fn without(&self, nodes: &BTreeSet<NodeId>) -> BTreeMap<usize, Without<'a>> {
         let gone: BTreeSet<usize> = nodes.iter().filter_map(|node| self.node(node)).collect();
-        let unready = (0..self.nodes.len()).filter(|node| !self.nodes[*node].is_ready());
+        let unready = self.unready.iter().copied();
         let serving_on = |node: usize| self.on[node].iter().filter(|task| self.serves(**task));
         let mut lost: BTreeMap<usize, (usize, usize)> = BTreeMap::new();
         for node in &gone {
