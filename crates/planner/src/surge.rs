@@ -201,6 +201,9 @@ pub fn hold(
     node: &Node,
     wanted: &BTreeMap<ServiceId, u64>,
 ) -> Option<Hold> {
+    if wanted.is_empty() {
+        return None;
+    }
     let services = || wanted.keys().filter_map(|id| seen.service(id));
     let updating = services().find_map(|service| {
         let update = service.scale?.update?;
@@ -211,8 +214,8 @@ pub fn hold(
 
 /// A service that is scaled up for another node at the moment: what is given back has to be one number.
 fn elsewhere(seen: &Indexed<'_>, node: &Node, wanted: &BTreeMap<ServiceId, u64>) -> Option<Hold> {
-    let others = seen.nodes.iter().filter(|other| other.id != node.id);
-    others.filter_map(|other| Some((other, Surge::of(other).ok()??))).find_map(|(other, surge)| {
+    let surges = seen.nodes.iter().filter_map(|other| Some((other, Surge::of(other).ok()??)));
+    surges.filter(|(other, _)| other.id != node.id).find_map(|(other, surge)| {
         let service = surge.services.keys().find(|id| wanted.contains_key(*id))?;
         let service = seen.service(service).map_or_else(|| service.0.clone(), |one| one.name.clone());
         Some(Hold::SurgeElsewhere { service, node: other.id.clone() })
@@ -226,9 +229,6 @@ fn no_room(
     node: &Node,
     wanted: &BTreeMap<ServiceId, u64>,
 ) -> Option<Hold> {
-    if wanted.is_empty() {
-        return None;
-    }
     let doubled = seen.board().doubled(node, wanted);
     let no_place = scheduler::no_place(&Indexed::of(&doubled), others, node, |id| wanted.contains_key(id));
     no_place.map(|(service, why)| Hold::NoRoomToSurge { service, why })
