@@ -51,7 +51,7 @@ fn the_package_is_installed_used_and_removed_as_the_readme_says() {
     }
     let image = sh(manager, "docker image ls --format '{{.Repository}}:{{.Tag}}' careen/installer");
     let image = image.lines().next().expect("an image");
-    sh(manager, "printf '#!/bin/sh\\ntouch /var/tmp/careen-test-package\\n' > fix.sh");
+    sh(manager, "printf '#!/bin/sh\\ntouch /var/tmp/careen-test-package\\n' > fix.sh; chmod +x fix.sh");
     let flags = format!("--image {image} --script fix.sh --touches-engine no --monitor 1s --yes");
     sh(manager, &format!("docker careen run {flags}"));
     for node in [manager, worker] {
