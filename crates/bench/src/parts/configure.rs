@@ -41,17 +41,17 @@ pub fn measure(scene: &Scene) -> Result<Vec<Row>> {
 }
 
 fn checks(scene: &Scene) -> Result<Vec<Row>> {
-    let (mut job, mut careen) = (Vec::new(), Vec::new());
+    let (mut job, mut asked) = (Vec::new(), Vec::new());
     for round in 1..=scene.rounds() {
         scene.progress.say(format!("{PART}: round {round}"));
         job.push(bare(scene, &[&scene.payload, "check"])?);
-        careen.push(check(scene)?);
+        asked.push(check(scene)?);
     }
-    let [job, careen] = [job, careen].map(Samples::of);
-    let by_job = careen.over(&job);
+    let [job, asked] = [job, asked].map(Samples::of);
+    let by_job = asked.over(&job);
     Ok(vec![
         Row::plain(PART, "bare global job of the same image and command", "s", &job),
-        Row::plain(PART, "careen check", "s", &careen),
+        Row::plain(PART, "careen check", "s", &asked),
         Row::judged(PART, "careen check, by the bare job", "×", &by_job, CHECK_GOAL),
     ])
 }
