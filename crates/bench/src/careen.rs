@@ -12,15 +12,12 @@ const LIMIT: Duration = Duration::from_secs(900);
 /// How long a rollout that failed may take to be taken back.
 const ABORT_LIMIT: Duration = Duration::from_secs(180);
 
+/// Only the hosts that are worked on.
+pub const ON_WORKERS: &str = "--constraint=node.role==worker";
+
 /// All hosts of a part in one wave, and nobody waits to see whether they stay well.
-pub const AT_ONCE: [&str; 6] = [
-    "--parallelism=100",
-    "--canaries=0",
-    "--monitor=0s",
-    "--drain=never",
-    "--constraint=node.role==worker",
-    "--yes",
-];
+pub const AT_ONCE: [&str; 6] =
+    ["--parallelism=100", "--canaries=0", "--monitor=0s", "--drain=never", ON_WORKERS, "--yes"];
 
 /// Nothing is restarted for what the command asks: with [`AT_ONCE`] no go is needed, and there are no gates.
 pub const NO_RESTARTS: [&str; 2] = ["--reboot=never", "--engine-restart=never"];
@@ -29,14 +26,8 @@ pub const NO_RESTARTS: [&str; 2] = ["--reboot=never", "--engine-restart=never"];
 pub const SHORT_WAY: [&str; 1] = ["--touches-engine=no"];
 
 /// Drained one by one, and nobody waits to see whether they stay well.
-pub const ONE_BY_ONE: [&str; 6] = [
-    "--parallelism=1",
-    "--canaries=0",
-    "--monitor=0s",
-    "--drain=always",
-    "--constraint=node.role==worker",
-    "--yes",
-];
+pub const ONE_BY_ONE: [&str; 6] =
+    ["--parallelism=1", "--canaries=0", "--monitor=0s", "--drain=always", ON_WORKERS, "--yes"];
 
 /// `careen` on a manager.
 #[derive(Debug, Clone)]

@@ -4,7 +4,10 @@
 
 #![expect(clippy::expect_used, reason = "a test that cannot set the scene has failed")]
 
-use careen_lab::{Docker, Lab, Node, Poll, Progress, Spec, wait_until};
+mod own_lab;
+
+use careen_lab::{Docker, Node, Poll, Progress, wait_until};
+use own_lab::OwnLab;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -22,14 +25,6 @@ apt-get -q update
 apt-get -qq -y -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold install -t trixie docker.io docker-cli
 dockerd --version
 "#;
-
-struct Down(Spec);
-
-impl Drop for Down {
-    fn drop(&mut self) {
-        let _ = careen_lab::down(&self.0.name, Progress::quiet());
-    }
-}
 
 fn build(context: &Path) {
     let base = std::env::var("CAREEN_TEST_IMAGE").unwrap_or_else(|_| "careen/installer:latest".to_owned());
@@ -75,11 +70,8 @@ fn await_ready(manager: &Node, count: usize) -> String {
 #[test]
 #[ignore = "slow, and needs the machine's Debian mirror: make test-slow"]
 fn one_service_create_upgrades_every_engine() {
-    let name = std::env::var("CAREEN_TEST_LAB").unwrap_or_else(|_| LAB.to_owned());
-    let mut spec = Spec::new(name.parse().expect("a name"));
-    (spec.managers, spec.workers) = (Some(3), Some(2));
-    let down = Down(spec);
-    let lab = Lab::up(&down.0, Progress::shown()).expect("the lab");
+    let own = OwnLab::up(LAB, 3, 2, Progress::shown());
+    let lab = &own.lab;
     let context = tempfile::tempdir().expect("a directory");
     build(context.path());
     lab.load(IMAGE, Progress::shown()).expect("loaded");

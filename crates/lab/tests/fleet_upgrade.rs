@@ -4,7 +4,10 @@
 
 #![expect(clippy::expect_used, reason = "a test that cannot set the scene has failed")]
 
-use careen_lab::{Docker, Lab, Output, Progress, Spec, while_watching};
+mod own_lab;
+
+use careen_lab::{Docker, Output, Progress, while_watching};
+use own_lab::OwnLab;
 use std::path::Path;
 
 const LAB: &str = "fleet";
@@ -28,14 +31,6 @@ dockerd --version
 
 const VERIFY: &str = "#!/bin/sh\ndocker version --format '{{.Server.Version}}' | grep -q '^26'\n";
 
-struct Down(Spec);
-
-impl Drop for Down {
-    fn drop(&mut self) {
-        let _ = careen_lab::down(&self.0.name, Progress::quiet());
-    }
-}
-
 fn build() {
     let context = tempfile::tempdir().expect("a directory");
     let payload = context.path().join("install");
@@ -57,11 +52,8 @@ fn build() {
 #[test]
 #[ignore = "slow, and needs the machine's Debian mirror: make test-slow"]
 fn one_careen_run_upgrades_every_engine_while_a_service_keeps_running() {
-    let name = std::env::var("CAREEN_TEST_LAB").unwrap_or_else(|_| LAB.to_owned());
-    let mut spec = Spec::new(name.parse().expect("a name"));
-    (spec.managers, spec.workers) = (Some(3), Some(2));
-    let down = Down(spec);
-    let lab = Lab::up(&down.0, Progress::shown()).expect("the lab");
+    let own = OwnLab::up(LAB, 3, 2, Progress::shown());
+    let lab = &own.lab;
     build();
     lab.load(IMAGE, Progress::shown()).expect("loaded");
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -77,7 +69,7 @@ fn one_careen_run_upgrades_every_engine_while_a_service_keeps_running() {
     println!("{plan}");
     assert!(plan.contains("wave 5"), "one node at a time");
 
-    let (ran, seen) = while_watching(&lab, "web", REPLICAS, || {
+    let (ran, seen) = while_watching(lab, "web", REPLICAS, || {
         n1.exec(["careen", "run", "--image", IMAGE, "--yes", "--monitor", "5s"]).expect("exec")
     });
     println!("{}{}\n{seen}", ran.stdout, ran.stderr);

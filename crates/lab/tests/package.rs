@@ -3,18 +3,13 @@
 
 #![expect(clippy::expect_used, reason = "a test that cannot set the scene has failed")]
 
-use careen_lab::{Lab, Node, Progress, Spec};
+mod own_lab;
+
+use careen_lab::{Node, Progress};
+use own_lab::OwnLab;
 use std::path::Path;
 
 const LAB: &str = "package";
-
-struct Down(Spec);
-
-impl Drop for Down {
-    fn drop(&mut self) {
-        let _ = careen_lab::down(&self.0.name, Progress::quiet());
-    }
-}
 
 fn sh(node: &Node, script: &str) -> String {
     node.sh(&format!("cd /root/dist\n{script}")).and_then(careen_lab::Output::ok).expect("it works")
@@ -23,11 +18,8 @@ fn sh(node: &Node, script: &str) -> String {
 #[test]
 #[ignore = "slow, and needs what make dist makes: run by make test-slow"]
 fn the_package_is_installed_used_and_removed_as_the_readme_says() {
-    let name = std::env::var("CAREEN_TEST_LAB").unwrap_or_else(|_| LAB.to_owned());
-    let mut spec = Spec::new(name.parse().expect("a name"));
-    (spec.managers, spec.workers) = (Some(1), Some(1));
-    let down = Down(spec);
-    let lab = Lab::up(&down.0, Progress::quiet()).expect("the lab");
+    let own = OwnLab::up(LAB, 1, 1, Progress::quiet());
+    let lab = &own.lab;
     let dist = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/dist");
     let dist = dist.canonicalize().expect("'make dist' has made it");
     for node in lab.nodes() {

@@ -27,7 +27,7 @@ const KEYS: &str = "/root/.ssh/authorized_keys";
 
 fn scene() -> Scene {
     let scene = Scene::new("remote", 1, 1);
-    let image = std::env::var("CAREEN_TEST_IMAGE").unwrap_or_else(|_| "careen/installer:latest".to_owned());
+    let image = rollout::base();
     let tagged = Docker::local().command(["tag", &image, BASE]).output().expect("docker");
     assert!(tagged.status.success(), "{}", String::from_utf8_lossy(&tagged.stderr));
     scene.lab.load(BASE, Progress::quiet()).expect("loaded");

@@ -2,6 +2,7 @@
 //! meanwhile; how the latter is measured stands in `drift.sh` and `enforcing.sh`.
 
 use super::everywhere::bare;
+use crate::careen::ON_WORKERS;
 use crate::clock::{BEGIN, time};
 use crate::error::Result;
 use crate::row::{Bound, Row};
@@ -24,9 +25,6 @@ const MENDED_GOAL: Bound = Bound::AtMost(15.0);
 const PROCESSOR: Bound = Bound::AtMost(0.1);
 /// In MiB.
 const MEMORY: Bound = Bound::AtMost(8.0);
-
-/// What only the workers are asked.
-const WORKERS: &str = "--constraint=node.role==worker";
 
 pub fn measure(scene: &Scene) -> Result<Vec<Row>> {
     let manager = scene.manager()?;
@@ -58,7 +56,7 @@ fn checks(scene: &Scene) -> Result<Vec<Row>> {
 
 /// All hosts are in sync: one that is not would be an error here.
 fn check(scene: &Scene) -> Result<f64> {
-    let script = format!("echo {BEGIN}; exec careen check --image \"$1\" {WORKERS}");
+    let script = format!("echo {BEGIN}; exec careen check --image \"$1\" {ON_WORKERS}");
     let words = ["bash", "-c", &script, "bench", &scene.payload];
     Ok(time("careen check", LIMIT, &mut scene.manager()?.command(words))?.seconds())
 }
