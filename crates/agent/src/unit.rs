@@ -169,9 +169,7 @@ mod tests {
     fn a_unit_is_asked_for_with_what_the_version_knows() {
         let directory = tempfile::tempdir().unwrap();
         let old = directory.path().join("systemd-run");
-        std::fs::write(&old, "#!/bin/sh\necho 'systemd 239 (239-82.el8)'\n").unwrap();
-        let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-        std::fs::set_permissions(&old, executable).unwrap();
+        careen_testing::program(&old, "#!/bin/sh\necho 'systemd 239 (239-82.el8)'\n");
         let id = TransactionId::parse("t1").unwrap();
         let launch = Launch { id, supervision: 1, binary: "/x".into(), go: None };
         let command = launch.systemd_run(&old, Way::Systemd, true);

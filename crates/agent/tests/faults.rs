@@ -12,7 +12,8 @@ use careen_host::journal::{Record, TransactionResult, encode};
 use careen_host::manifest::Manifest;
 use careen_host::outcome::{CommandEnd, Outcome};
 use careen_host::transaction::TransactionStage;
-use sandbox::{Sandbox, Scenario, executable, place};
+use careen_testing::program;
+use sandbox::{Sandbox, Scenario, place};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
@@ -161,7 +162,6 @@ impl fmt::Display for Operation {
 fn sandbox(case: &Case) -> Sandbox {
     let sandbox = Sandbox::new(&case.scenario, &place());
     fs::create_dir(sandbox.path("lib/stash")).unwrap();
-    executable(&sandbox.path("sbin/dpkg-query"), "#!/bin/sh\n");
     if case.awaits_go {
         offer(&sandbox);
     }
@@ -448,7 +448,7 @@ fn a_success_with_1200_changed_packages_is_closed_on_a_full_disk() {
     let begun =
         operations(&CASES[2]).into_iter().filter(|operation| operation.class == "Sync").nth(5).unwrap();
     let sandbox = sandbox(&case);
-    executable(&sandbox.path("sbin/dpkg-query"), PACKAGES);
+    program(&sandbox.path("sbin/dpkg-query"), PACKAGES);
     fs::create_dir(sandbox.path("lib/dpkg")).unwrap();
     fs::write(sandbox.path("lib/dpkg/status"), "x").unwrap();
     let (end, said) = supervise(&sandbox, &format!("{begun}-:ENOSPC"));
@@ -599,7 +599,7 @@ fn container(agent: &Path) -> Sandbox {
     }
     fs::remove_dir(sandbox.path("lib/careen")).unwrap();
     let script = "#!/bin/sh\necho $CAREEN_ATTEMPT >> /var/lib/begun\nexit 7\n";
-    executable(&sandbox.path("root/install/install"), script);
+    program(&sandbox.path("root/install/install"), script);
     fs::hard_link(agent, sandbox.path("root/agent")).unwrap();
     sandbox
 }

@@ -10,7 +10,6 @@ use careen_cli::docker_context::Wishes;
 use careen_engine::{ApiPath, EngineError};
 use engines::{Authority, Engine, Https, manager};
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -281,14 +280,8 @@ fn with_ssh(script: &str) -> Caller {
     let caller = Caller::new();
     let directory = caller.home.path().join("bin");
     fs::create_dir(&directory).unwrap();
-    // Another process writes it: a child of another test, started at that moment, would hold it open for writing ("text file busy").
-    let source = caller.home.path().join("ssh.sh");
-    fs::write(&source, format!("#!/bin/sh\necho \"$@\" >> '{}/calls'\n{script}\n", directory.display()))
-        .unwrap();
-    fs::set_permissions(&source, PermissionsExt::from_mode(0o644)).unwrap();
-    let mut install = Command::new("install");
-    install.args(["-m", "755"]).arg(&source).arg(directory.join("ssh"));
-    assert!(install.status().unwrap().success());
+    let said = format!("#!/bin/sh\necho \"$@\" >> '{}/calls'\n{script}\n", directory.display());
+    careen_testing::program(&directory.join("ssh"), said);
     let path = format!("{}:{}", directory.display(), std::env::var("PATH").unwrap());
     caller.with("PATH", path)
 }

@@ -4,7 +4,7 @@
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
@@ -34,15 +34,10 @@ fn is_there(program: &str) -> bool {
     Command::new(program).arg("--version").output().is_ok()
 }
 
-fn executable(path: &Path, text: &str) {
-    fs::write(path, text).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
-}
-
 /// The packages of a program that completes with one word, by how their names end.
 fn packed(program: &str) -> (TempDir, BTreeMap<String, PathBuf>) {
     let directory = tempfile::tempdir().unwrap();
-    executable(&directory.path().join("careen"), program);
+    careen_testing::program(&directory.path().join("careen"), program);
     let out = directory.path().join("dist");
     printed(tool("dist").arg(directory.path().join("careen")).arg("7.8.9").arg(&out));
     let found = fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().path());
@@ -116,7 +111,7 @@ fn an_image_is_made_without_an_engine_and_says_what_its_dockerfile_says() {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name);
     fs::create_dir_all(path("root/upgrade/bin")).unwrap();
-    executable(&path("root/careen-agent"), "agent");
+    careen_testing::program(&path("root/careen-agent"), "agent");
     fs::hard_link(path("root/careen-agent"), path("root/upgrade/bin/careen-upgrade")).unwrap();
     symlink("bin/careen-upgrade", path("root/upgrade/check")).unwrap();
     fs::copy(repository().join("image/Dockerfile"), path("Dockerfile")).unwrap();

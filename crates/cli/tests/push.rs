@@ -2,9 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking, as tests do")]
 
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 
@@ -47,8 +45,7 @@ fn push(
         listener.incoming().flatten().for_each(|stream| answer(stream, &heard, pushed))
     });
     std::fs::write(path("config.json"), config).unwrap();
-    std::fs::write(path("docker-credential-test"), program).unwrap();
-    executable(&path("docker-credential-test"));
+    careen_testing::program(&path("docker-credential-test"), program);
     let output = Command::new(env!("CARGO_BIN_EXE_careen"))
         .args(["image", "push", "r.example:5000", "--host"])
         .arg(format!("unix://{}", path("docker.sock").display()))
@@ -61,10 +58,6 @@ fn push(
         .unwrap();
     let asked = asked.lock().unwrap().clone();
     (output, asked)
-}
-
-fn executable(path: &Path) {
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 const STORE: &str = r#"{"credsStore":"test"}"#;

@@ -7,14 +7,21 @@
 //! What is removed or replaced is kept in the directory that `CAREEN_FAULT_STASH` names, on the same file system; without one,
 //! nothing is remembered and a crash loses nothing. A power cut empties /run altogether: that is up to the test.
 
+use crate::readiness;
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+use nix::sys::signal::{Signal, kill, raise};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long a killed process may take to be gone, on a machine with a lot of other work.
+const DEATH_LIMIT: Duration = Duration::from_secs(30);
 
 /// What lies in the stash in place of a file or directory.
 #[derive(Debug)]
@@ -181,8 +188,10 @@ pub fn directory_synced(directory: &Path) {
 /// The host loses power: what was not synced is undone, and this process is no more.
 pub fn crash(keeps_names: bool) -> ! {
     // The power is gone for everybody at once. Only who is alone in a pid namespace may say so of all processes there.
-    if std::env::var_os("CAREEN_FAULT_ALONE").is_some() {
-        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(-1), nix::sys::signal::Signal::SIGKILL);
+    if std::env::var_os("CAREEN_FAULT_ALONE").is_some()
+        && let Err(error) = end_all_others()
+    {
+        broken(&format!("the other processes cannot be ended: {error}"));
     }
     let mut memory = memory();
     for snapshot in std::mem::take(&mut memory.contents).into_values() {
@@ -200,8 +209,35 @@ pub fn crash(keeps_names: bool) -> ! {
             broken(&format!("{undo:?} is not possible: {error}"));
         }
     }
-    let _ = nix::sys::signal::raise(nix::sys::signal::Signal::SIGKILL);
+    let _ = raise(Signal::SIGKILL);
     std::process::exit(137) // the first process of a pid namespace does not die of its own signals
+}
+
+/// Ends the other processes of this pid namespace, and waits until they are gone: one that is being killed still writes what it is
+/// at, and the program that it runs cannot be written to.
+fn end_all_others() -> io::Result<()> {
+    let _ = kill(nix::unistd::Pid::from_raw(-1), Signal::SIGKILL);
+    let deadline = Instant::now() + DEATH_LIMIT;
+    for entry in fs::read_dir("/proc")? {
+        let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
+            continue;
+        };
+        // The first process is out of reach of all others; it only waits for them.
+        if pid == 1 || u32::try_from(pid) == Ok(std::process::id()) {
+            continue;
+        }
+        let Some(process) = Pid::from_raw(pid) else { continue };
+        let process = match pidfd_open(process, PidfdFlags::empty()) {
+            Err(rustix::io::Errno::SRCH) => continue, // it is gone
+            opened => opened?,
+        };
+        while !readiness::wait(&[process.as_fd()], Some(deadline))?[0] {
+            if Instant::now() > deadline {
+                return Err(io::Error::other(format!("process {pid} runs on")));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A test whose power cut is none has shown nothing.

@@ -7,9 +7,9 @@ use careen_contract::settings::{EngineRestarts, OnRemove, Reboot};
 use careen_host::journal::{self, TransactionResult};
 use careen_host::manifest::{Manifest, Origin, Payload, SCHEMA};
 use careen_host::transaction::{State, TransactionStage};
+use careen_testing::programs;
 use sha2::{Digest, Sha256};
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -49,17 +49,21 @@ impl Sandbox {
             fs::create_dir_all(sandbox.path(directory)).unwrap();
         }
         fs::write(sandbox.path("boot_id"), "first\n").unwrap();
-        executable(&sandbox.path("sbin/systemctl"), SYSTEMCTL);
-        for program in ["dockerd", "containerd", "runc"] {
-            // Asked for their versions before and after, as no engine runs here; the real ones take long to say them.
-            executable(&sandbox.path("sbin").join(program), "#!/bin/sh\necho version 1.0\n");
-        }
         fs::write(sandbox.path("run/careen/secrets/t1/password"), "hunter2").unwrap();
         let script = format!(
             "#!/bin/sh\necho $CAREEN_ATTEMPT >> /var/lib/begun\necho attempt $CAREEN_ATTEMPT\n{}",
             scenario.script
         );
-        executable(&sandbox.transaction("payload/install"), &script);
+        // Asked for their versions before and after, as no engine runs here; the real ones take long to say them.
+        let version = "#!/bin/sh\necho version 1.0\n";
+        programs([
+            (sandbox.path("sbin/systemctl"), SYSTEMCTL),
+            (sandbox.path("sbin/dockerd"), version),
+            (sandbox.path("sbin/containerd"), version),
+            (sandbox.path("sbin/runc"), version),
+            (sandbox.path("sbin/dpkg-query"), "#!/bin/sh\n"),
+            (sandbox.transaction("payload/install"), script.as_str()),
+        ]);
         let agent =
             serde_json::json!({ "AGENT": env!("CARGO_BIN_EXE_careen-agent"), "PATH": "/usr/bin:/bin" });
         fs::write(sandbox.transaction("environment.json"), agent.to_string()).unwrap();
@@ -112,12 +116,6 @@ impl Sandbox {
 pub fn place() -> PathBuf {
     let memory = PathBuf::from("/dev/shm");
     if memory.is_dir() { memory } else { std::env::temp_dir() }
-}
-
-/// Writes a program.
-pub fn executable(path: &Path, content: &str) {
-    fs::write(path, content).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 fn manifest(script: &str, scenario: &Scenario) -> Manifest {

@@ -83,9 +83,7 @@ mod tests {
     fn asked(script: &str, arguments: &[&str]) -> Verdict {
         let directory = tempfile::tempdir().unwrap();
         let program = directory.path().join("dockerd");
-        std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
-        let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-        std::fs::set_permissions(&program, executable).unwrap();
+        careen_testing::program(&program, format!("#!/bin/sh\n{script}\n"));
         let start = Start {
             program: program.display().to_string(),
             arguments: arguments.iter().map(|word| (*word).to_owned()).collect(),
