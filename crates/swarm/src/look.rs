@@ -56,7 +56,7 @@ impl SwarmCluster {
         let at_work = glance::at_work(&nodes, jobs.iter().map(|job| &job.key));
         let read = Tasks::of(self.tasks(&at_work)?, &jobs);
         // What keeps tasks from running is asked while a rollout is at work alone.
-        let in_question = if at_work.is_empty() { Vec::new() } else { read.all() };
+        let in_question = if at_work.is_empty() { Vec::new() } else { decode::in_question(read.all()) };
         let mut tasks = planned(read.others, &names)?;
         let counts = glance::counts(&nodes, tasks.iter());
         let services: Vec<Service> = others.into_iter().map(|service| service.counted(&counts)).collect();
@@ -89,7 +89,7 @@ impl SwarmCluster {
             return Ok(None);
         };
         let near = Tasks::of(self.tasks_near(&at_work, &jobs)?, &jobs);
-        let mut raw = if at_work.is_empty() { Vec::new() } else { near.all() };
+        let mut raw = if at_work.is_empty() { Vec::new() } else { near.all().cloned().collect() };
         let tasks = planned(near.others, &names)?;
         let mut seen = Observed { services, tasks, ..Observed::default() };
         let in_question = memory.services_in_question(&nodes, &seen, &at_work);
@@ -341,8 +341,8 @@ impl Tasks {
         Self { of_jobs, others }
     }
 
-    fn all(&self) -> Vec<RawTask> {
-        self.others.iter().chain(self.of_jobs.values().flatten()).cloned().collect()
+    fn all(&self) -> impl Iterator<Item = &RawTask> + Clone {
+        self.others.iter().chain(self.of_jobs.values().flatten())
     }
 }
 

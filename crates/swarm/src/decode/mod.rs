@@ -17,7 +17,7 @@ pub use record::{
     rollout_record, spec,
 };
 pub use service::{Uncounted, service};
-pub use task::{RawTask, task, troubles};
+pub use task::{RawTask, in_question, task, troubles};
 
 use crate::error::SwarmError;
 use careen_engine::EngineError;

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 
 /// A task as the API tells it.
@@ -81,6 +81,9 @@ struct ContainerSpec {
     tty: bool,
     image: String,
 }
+
+/// A task that takes the place of another is of the same service and has its slot; of a global service, its node.
+type Place<'a> = (&'a str, u64, &'a str);
 
 /// What an engine says of a task whose container it removed as it stopped. Of one that it finds again it tells the exit code.
 const NO_CONTAINER: &str = "No such container";
@@ -195,6 +198,15 @@ impl RawTask {
         !matches!(self.desired_state.as_ref(), "shutdown" | "remove" | "failed" | "rejected" | "orphaned")
     }
 
+    /// Whether it runs, or has run to its end.
+    fn is_there(&self) -> bool {
+        matches!(self.status.state.as_ref(), "running" | "complete")
+    }
+
+    fn place(&self) -> Place<'_> {
+        (&self.service, self.slot, if self.slot == 0 { &self.node } else { "" })
+    }
+
     /// As the planner wants to know it; the names are those of all services, jobs among them.
     pub fn planned(self, names: &HashMap<String, String>) -> Result<Task, SwarmError> {
         let (state, wanted) = (self.state()?, self.is_wanted());
@@ -218,21 +230,26 @@ impl RawTask {
         let image = &mut self.spec.container_spec.image;
         image.truncate(image.find('@').unwrap_or(image.len()));
         image.shrink_to_fit();
-        if matches!(self.status.state.as_ref(), "running" | "complete") {
+        if self.is_there() {
             self.status.message = String::new();
         }
         self
     }
 }
 
+/// The tasks of the places where one that Swarm wants does not run: all others are in no trouble, and there are tens of thousands.
+pub fn in_question<'a>(tasks: impl Iterator<Item = &'a RawTask> + Clone) -> Vec<RawTask> {
+    let waits = |task: &&RawTask| task.is_wanted() && !task.is_there();
+    let places: HashSet<Place<'_>> = tasks.clone().filter(waits).map(RawTask::place).collect();
+    tasks.filter(|task| places.contains(&task.place())).cloned().collect()
+}
+
 /// What keeps tasks from running that should, by the id of their service: of several of one service the newest trouble. The tasks
 /// are those that Swarm wants, and those that it gave up in their place.
 pub fn troubles<'a>(tasks: impl Iterator<Item = &'a RawTask>) -> BTreeMap<&'a str, String> {
-    // A task that takes the place of another has its slot; of a global service, its node.
-    let mut places: BTreeMap<(&str, u64, &str), Vec<&RawTask>> = BTreeMap::new();
+    let mut places: BTreeMap<Place<'_>, Vec<&RawTask>> = BTreeMap::new();
     for task in tasks {
-        let node = if task.slot == 0 { task.node.as_str() } else { "" };
-        places.entry((&task.service, task.slot, node)).or_default().push(task);
+        places.entry(task.place()).or_default().push(task);
     }
     let mut newest: BTreeMap<&str, &RawTask> = BTreeMap::new();
     for task in places.values().filter_map(|place| in_trouble(place)) {
@@ -251,7 +268,7 @@ fn in_trouble<'a>(place: &[&'a RawTask]) -> Option<&'a RawTask> {
         of.max_by_key(|task| task.created()).copied()
     };
     let now = newest(true)?;
-    if matches!(now.status.state.as_ref(), "running" | "complete") {
+    if now.is_there() {
         return None;
     }
     [Some(now), newest(false)].into_iter().flatten().find(|task| task.trouble().is_some())
@@ -304,6 +321,13 @@ mod tests {
     }
 
     #[test]
+    fn where_all_tasks_run_none_is_in_question() {
+        let mut tasks: Vec<RawTask> = recorded().iter().map(|value| task(&json(value)).unwrap()).collect();
+        tasks.retain(|task| task.is_there() && task.is_wanted());
+        assert!(tasks.len() > 2 && in_question(tasks.iter()).is_empty());
+    }
+
+    #[test]
     fn what_keeps_a_service_from_running_is_what_its_newest_try_says() {
         let told = |told: &[(&str, &str, &str, u64, u8)]| {
             let read = |(number, (state, desired, err, slot, second)): (
@@ -318,7 +342,9 @@ mod tests {
                 .unwrap()
             };
             let tasks: Vec<RawTask> = told.iter().enumerate().map(read).collect();
-            troubles(tasks.iter()).get("web").cloned()
+            let found = troubles(tasks.iter());
+            assert_eq!(troubles(in_question(tasks.iter()).iter()), found, "others are in no trouble");
+            found.get("web").cloned()
         };
         let image = "No such image: web:9";
         let port = "driver failed programming external connectivity: Bind for 0.0.0.0:80 failed: port is already allocated";
