@@ -13,7 +13,8 @@ use std::thread;
 /// Where docker writes the socket's address.
 pub const VARIABLE: &str = "DOCKER_CLI_PLUGIN_SOCKET";
 
-/// From now on docker's end is Ctrl-C for this process: whoever follows a rollout stops following, and the rollout goes on.
+/// From now on docker's end has the effect of Ctrl-C on this process: whoever follows a rollout stops following, and the rollout goes
+/// on. The signal is SIGTERM: what a script starts in the background ignores SIGINT.
 pub fn end_with_docker(address: &OsStr) -> io::Result<()> {
     let mut socket = UnixStream::connect_addr(&parse(address)?)?;
     // This thread is never the one that gets a signal: the console waits for them in a thread of its own.
@@ -23,7 +24,7 @@ pub fn end_with_docker(address: &OsStr) -> io::Result<()> {
         // docker sends nothing: what comes is the end.
         while matches!(socket.read(&mut [0]), Ok(1..)) {}
         // There is nobody to tell that it failed.
-        let _best_effort = kill(Pid::this(), Signal::SIGINT);
+        let _best_effort = kill(Pid::this(), Signal::SIGTERM);
     });
     signals.thread_unblock()?;
     waiting.map(drop)
