@@ -11,6 +11,11 @@ pub fn create(path: &Path, mode: u32, content: &[u8]) -> io::Result<()> {
     sync_name(path)
 }
 
+/// As [`create`]; the name lasts once the caller has synced the directory, as one does that makes several files in it.
+pub fn create_one_of_several(path: &Path, mode: u32, content: &[u8]) -> io::Result<()> {
+    write_new(path, mode, content)?.sync_all()
+}
+
 /// As [`create`], not synced.
 pub fn create_unsynced(path: &Path, mode: u32, content: &[u8]) -> io::Result<()> {
     write_new(path, mode, content).map(drop)

@@ -18,6 +18,9 @@ pub const ENFORCE: &str = "enforce";
 /// What careen keeps in memory on a host: a tmpfs, as the directories below it.
 pub const RUN: &str = "/run/careen";
 
+/// What systemd-run said of its version, since the host was started.
+pub const SYSTEMD_RUN: &str = "/run/careen/systemd-run";
+
 /// Where supervisors say why they wait that cannot say it in their transaction's directory, by the transaction's id.
 pub const HOLDS: &str = "/run/careen/holds";
 

@@ -14,6 +14,7 @@ use nix::unistd::Pid;
 use std::collections::BTreeMap;
 use std::io::{self, Read, Seek};
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -81,6 +82,13 @@ impl Trouble {
 /// Where the host has a program of this name.
 pub fn find_program(name: &str) -> Option<PathBuf> {
     COMMAND_PATH.split(':').map(|directory| Path::new(directory).join(name)).find(|path| files::is_file(path))
+}
+
+/// Which file this is, and in which state: while that is the same, the program says the same of itself.
+pub fn file_state(path: &Path) -> Option<String> {
+    let found = files::metadata(path).ok()?;
+    let changed = (found.mtime(), found.mtime_nsec(), found.ctime(), found.ctime_nsec());
+    Some(format!("{} {:?}", path.display(), (found.dev(), found.ino(), found.size(), changed)))
 }
 
 /// Runs a tool that must succeed; otherwise the error has its words.

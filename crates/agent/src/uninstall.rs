@@ -400,24 +400,19 @@ mod tests {
 
     /// An engine that has these containers.
     fn engine(containers: &'static str) -> (tempfile::TempDir, Engine) {
-        use std::io::{BufRead, BufReader, Write};
         let directory = tempfile::tempdir().unwrap();
         let socket = directory.path().join("docker.sock");
         let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
         std::thread::spawn(move || {
             for mut stream in listener.incoming().map_while(Result::ok) {
-                let mut request = String::new();
-                BufReader::new(&stream).read_line(&mut request).unwrap();
+                let (request, _) = careen_testing::request(&mut stream);
                 let body = match request.split(' ').nth(1).unwrap_or_default() {
                     path if path.contains("/containers/json?") && path.contains("careen.role") => containers,
                     path if path.contains("/volumes?") => r#"{"Volumes":[{"Name":"careen-mark"}]}"#,
                     path if path.contains("/containers/json?") => "[]",
                     _ => "OK",
                 };
-                let length = body.len();
-                let head =
-                    format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n");
-                stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
+                careen_testing::answer(stream, "200 OK", body.as_bytes());
             }
         });
         let engine = Engine::connect_to(&socket).unwrap();

@@ -1,8 +1,8 @@
 //! The supervisor as a transient systemd unit, through the host's own systemd-run.
 
-use crate::files;
-use crate::layout::TransactionDir;
+use crate::layout::{self, TransactionDir};
 use crate::signals::with_signals_unblocked;
+use crate::{durable, files, tool};
 use careen_contract::TransactionId;
 use careen_contract::entry::Way;
 use std::os::fd::OwnedFd;
@@ -96,8 +96,30 @@ fn known(version: Option<u32>) -> impl Iterator<Item = &'static str> {
         .filter_map(move |(asked, since, before)| if version >= *since { Some(*asked) } else { *before })
 }
 
-/// The version of the host's systemd, as its systemd-run tells it.
+/// The version of the host's systemd, as its systemd-run tells it. It is asked once in a boot, as long as it stays the same file: each
+/// answer takes as long as the start of a unit.
 pub fn systemd_version(systemd_run: &Path) -> Option<u32> {
+    told_once(systemd_run, Path::new(layout::SYSTEMD_RUN))
+}
+
+fn told_once(systemd_run: &Path, memory: &Path) -> Option<u32> {
+    let state = tool::file_state(systemd_run);
+    let known = || {
+        let text = files::read_to_string(memory).ok()?;
+        let (version, of) = text.split_once('\n')?;
+        (Some(of) == state.as_deref()).then(|| version.parse().ok()).flatten()
+    };
+    known().or_else(|| {
+        let version = ask_version(systemd_run)?;
+        if let Some(state) = &state {
+            // Best effort: where it is not kept it is asked again.
+            let _ = durable::replace_unsynced(memory, 0o600, format!("{version}\n{state}").as_bytes());
+        }
+        Some(version)
+    })
+}
+
+fn ask_version(systemd_run: &Path) -> Option<u32> {
     let mut command = Command::new(systemd_run);
     command.arg("--version").env_clear().env("LC_ALL", "C").stdin(Stdio::null()).stderr(Stdio::null());
     let answer = with_signals_unblocked(&mut command).output().ok()?;
@@ -163,6 +185,28 @@ mod tests {
         ] {
             assert_eq!(asked(version), expected, "{version:?}");
         }
+    }
+
+    #[test]
+    fn a_systemd_tells_its_version_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let (program, memory) = (directory.path().join("systemd-run"), directory.path().join("memory"));
+        let is = |version: u32| {
+            let count = directory.path().join("asked").display().to_string();
+            let script = format!("#!/bin/sh\necho x >> {count}\necho 'systemd {version} (x)'\n");
+            careen_testing::program(&program, script);
+        };
+        let asked =
+            || std::fs::read_to_string(directory.path().join("asked")).unwrap_or_default().lines().count();
+        is(252);
+        assert_eq!((told_once(&program, &memory), asked()), (Some(252), 1));
+        assert_eq!((told_once(&program, &memory), asked()), (Some(252), 1));
+        is(1257);
+        assert_eq!((told_once(&program, &memory), asked()), (Some(1257), 2), "another file");
+        std::fs::write(&memory, "\0").unwrap();
+        assert_eq!((told_once(&program, &memory), asked()), (Some(1257), 3), "a damaged memory");
+        let nowhere = directory.path().join("no/memory");
+        assert_eq!((told_once(&program, &nowhere), asked()), (Some(1257), 4));
     }
 
     #[test]

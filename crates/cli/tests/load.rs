@@ -3,7 +3,7 @@
 
 use careen_cli::carried::{self, NotLoaded};
 use careen_engine::Engine;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 /// What the engine was asked, with the body's first bytes.
 type Asked = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
 
-fn answer(mut stream: UnixStream, asked: &Asked, said: &str, image: Option<&str>) {
+fn answer(stream: UnixStream, asked: &Asked, said: &str, image: Option<&str>) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let (mut request, mut length) = (String::new(), 0);
     reader.read_line(&mut request).unwrap();
@@ -36,11 +36,7 @@ fn answer(mut stream: UnixStream, asked: &Asked, said: &str, image: Option<&str>
         (_, None) => (404, r#"{"message":"No such image"}"#),
     };
     asked.lock().unwrap().push((request, body));
-    let length = text.len();
-    let head = format!(
-        "HTTP/1.1 {status} x\r\nApi-Version: 1.41\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
-    );
-    stream.write_all(format!("{head}{text}").as_bytes()).unwrap();
+    careen_testing::answer(stream, &format!("{status} x"), text.as_bytes());
 }
 
 /// An engine that says this to an archive, and has this image of careen's.

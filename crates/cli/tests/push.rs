@@ -1,7 +1,7 @@
 //! `careen image push` against an engine that is made up: credentials from a program, errors that come behind a 200.
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking, as tests do")]
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 /// What the engine was asked: method and path, and the credentials that came along.
 type Asked = Arc<Mutex<Vec<(String, String)>>>;
 
-fn answer(mut stream: UnixStream, asked: &Asked, pushed: &str) {
+fn answer(stream: UnixStream, asked: &Asked, pushed: &str) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let mut lines = (&mut reader).lines().map_while(Result::ok).take_while(|line| !line.is_empty());
     let request = lines.next().unwrap_or_default();
@@ -22,11 +22,7 @@ fn answer(mut stream: UnixStream, asked: &Asked, pushed: &str) {
         _ => "",
     };
     asked.lock().unwrap().push((request, auth));
-    let length = body.len();
-    let head = format!(
-        "HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
-    );
-    stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
+    careen_testing::answer(stream, "200 OK", body.as_bytes());
 }
 
 /// Pushes, with a docker config and a program that has credentials.

@@ -521,7 +521,6 @@ fn error_message(body: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::{BufRead, BufReader, Write};
 
     #[test]
     fn requests_carry_the_lower_of_both_versions() {
@@ -545,17 +544,12 @@ mod tests {
         std::thread::spawn(move || {
             let mut silent = Vec::new();
             for mut stream in listener.incoming().map_while(Result::ok) {
-                let mut request = String::new();
-                BufReader::new(&stream).read_line(&mut request).unwrap();
+                let (request, _) = careen_testing::request(&mut stream);
                 let Some(body) = answer(&request) else {
                     silent.push(stream);
                     continue;
                 };
-                let header = format!(
-                    "HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
-                    body.len()
-                );
-                stream.write_all(&[header.as_bytes(), &body].concat()).unwrap();
+                careen_testing::answer(stream, "200 OK", &body);
             }
         });
         let engine = Engine::connect_to(&socket).unwrap();

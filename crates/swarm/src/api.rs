@@ -228,17 +228,15 @@ mod tests {
 
     /// A manager whose store has one service; what it is asked goes to the sender, the first line and the body.
     fn manager(asked: std::sync::mpsc::Sender<(String, String)>) -> (tempfile::TempDir, Swarm) {
-        use std::io::Write;
         let dir = tempfile::tempdir().unwrap();
         let socket = dir.path().join("docker.sock");
         let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
         std::thread::spawn(move || {
             for mut stream in listener.incoming().map_while(Result::ok) {
-                let (first, sent) = crate::testing::request(&stream);
+                let (first, sent) = careen_testing::request(&mut stream);
                 asked.send((first.clone(), sent)).unwrap();
                 let body = if first.starts_with("GET /services/") { SERVICE } else { "{}" };
-                let head = "HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nConnection: close\r\nContent-Length:";
-                write!(stream, "{head} {}\r\n\r\n{body}", body.len()).unwrap();
+                careen_testing::answer(stream, "200 OK", body.as_bytes());
             }
         });
         let swarm = Swarm::connect_to(&socket).unwrap();

@@ -31,8 +31,6 @@ mod remains;
 mod reports;
 mod rollouts;
 mod sweep;
-#[cfg(test)]
-mod testing;
 mod unlock;
 
 pub use api::Swarm;

@@ -110,11 +110,9 @@ fn said(error: EngineError) -> ActError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::request;
     use careen_planner::testing::{enforcement, rollout};
     use careen_planner::{EnforcementState, NodeId};
     use serde_json::json;
-    use std::io::Write;
     use std::os::unix::net::{UnixListener, UnixStream};
     use std::sync::mpsc::{Receiver, Sender, channel};
 
@@ -141,7 +139,7 @@ mod tests {
     }
 
     fn answer(mut stream: UnixStream, objects: &[(String, Value)], written: &Sender<(String, String)>) {
-        let (first, body) = request(&stream);
+        let (first, body) = careen_testing::request(&mut stream);
         let words: Vec<&str> = first.split(' ').collect();
         let (method, path) = (words[0], words[1].split('?').next().unwrap_or_default());
         let object = objects.iter().find(|(name, _)| path.ends_with(&format!("/{name}")));
@@ -154,9 +152,7 @@ mod tests {
                 ("201 Created", json!({ "ID": "x9" }))
             }
         };
-        let text = body_back.to_string();
-        let head = "Api-Version: 1.41\r\nConnection: close\r\nContent-Length:";
-        write!(stream, "HTTP/1.1 {status}\r\n{head} {}\r\n\r\n{text}", text.len()).unwrap();
+        careen_testing::answer(stream, status, body_back.to_string().as_bytes());
     }
 
     fn stored(version: u64, spec: &Value) -> Value {

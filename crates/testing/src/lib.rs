@@ -1,6 +1,9 @@
 //! What tests of several crates share.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot set the scene has failed")]
+
 use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::Command;
 
@@ -36,6 +39,40 @@ pub fn programs<P: AsRef<Path>, C: AsRef<OsStr>>(all: impl IntoIterator<Item = (
     }
     let status = writer.status();
     assert!(matches!(&status, Ok(status) if status.success()), "programs cannot be written: {status:?}");
+}
+
+/// Reads a request: its first line, and its body. All of it: what is left unread when the stream is closed resets the connection.
+///
+/// # Panics
+///
+/// When it is none.
+pub fn request(stream: &mut impl Read) -> (String, String) {
+    let mut reader = BufReader::new(stream);
+    let (mut first, mut length) = (String::new(), 0);
+    reader.read_line(&mut first).unwrap();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).unwrap();
+        if let Some(told) = line.to_lowercase().strip_prefix("content-length:") {
+            length = told.trim().parse().unwrap();
+        }
+        if line.trim().is_empty() {
+            break;
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).unwrap();
+    (first.trim().to_owned(), String::from_utf8(body).unwrap())
+}
+
+/// Answers a request as an engine of API 1.41, and hangs up. In one piece: who has read the head may have hung up before the body comes;
+/// that, too, is no concern of the engine's.
+pub fn answer(mut stream: impl Write, status: &str, body: &[u8]) {
+    let length = body.len();
+    let head = format!(
+        "HTTP/1.1 {status}\r\nApi-Version: 1.41\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
+    );
+    let _hung_up = stream.write_all(&[head.as_bytes(), body].concat());
 }
 
 #[cfg(test)]

@@ -316,6 +316,7 @@ impl Creation<'_> {
         let building = if exec_base == self.root { unfinished.file(file::PAYLOAD) } else { payload.clone() };
         let built = self.build(&unfinished, &building, &payload).and_then(|()| {
             keep_what_is_known(directory, &unfinished)?;
+            durable::sync_directory(unfinished.path())?;
             move_into_place(&unfinished, directory)
                 .with_context(|| format!("create {}", directory.path().display()))
         });
@@ -336,7 +337,8 @@ impl Creation<'_> {
         let contents = self.source.copy_to(building)?;
         self.place.own.secrets.copy_to_host(&self.place.id)?;
         let environment = self.environment(&layout::secrets(&self.place.id));
-        durable::create(&unfinished.file(file::ENVIRONMENT), 0o600, &serde_json::to_vec(&environment)?)?;
+        let environment = serde_json::to_vec(&environment)?;
+        durable::create_one_of_several(&unfinished.file(file::ENVIRONMENT), 0o600, &environment)?;
         let payload = Payload {
             directory: payload.display().to_string(),
             sha256: contents.sha256,
@@ -346,9 +348,7 @@ impl Creation<'_> {
             has_rollback: self.has_rollback(),
         };
         let manifest = serde_json::to_vec_pretty(&self.manifest(payload)?)?;
-        durable::create(&unfinished.file(file::MANIFEST), 0o600, &manifest)?;
-        durable::sync_directory(unfinished.path())?;
-        Ok(())
+        Ok(durable::create_one_of_several(&unfinished.file(file::MANIFEST), 0o600, &manifest)?)
     }
 
     fn manifest(&self, payload: Payload) -> anyhow::Result<Manifest> {
@@ -437,7 +437,7 @@ fn keep_what_is_known(directory: &TransactionDir, unfinished: &TransactionDir) -
             Ok(()) | Err(_) => {}
         }
     }
-    Ok(durable::sync_directory(unfinished.path())?)
+    Ok(())
 }
 
 fn move_into_place(unfinished: &TransactionDir, directory: &TransactionDir) -> anyhow::Result<()> {

@@ -39,8 +39,13 @@ struct Listed {
     labels: Option<BTreeMap<String, String>>,
 }
 
-/// The versions of the engine that answers, and of that which is installed.
-pub fn versions(engine: Option<&Engine>, notes: &mut Vec<String>) -> EngineFacts {
+/// The versions of the engine that answers, and of that which is installed. `same_runc` are those of a time when runc was the very
+/// file that it is now: it is not asked again.
+pub fn versions(
+    engine: Option<&Engine>,
+    same_runc: Option<&EngineFacts>,
+    notes: &mut Vec<String>,
+) -> EngineFacts {
     let running = engine.and_then(|engine| match engine.get::<Version>(&ApiPath::version()) {
         Ok(version) => Some(of_api(&version)),
         Err(error) => {
@@ -58,10 +63,11 @@ pub fn versions(engine: Option<&Engine>, notes: &mut Vec<String>) -> EngineFacts
         }
         output(program, &["--version"], notes).as_deref().and_then(version_of)
     };
+    let runc = same_runc.and_then(|known| known.installed.runc.clone());
     let installed = EngineVersions {
         engine: installed("dockerd", &running.engine, version_of_dockerd),
         containerd: installed("containerd", &running.containerd, version_of_containerd),
-        runc: output("runc", &["--version"], notes).as_deref().and_then(version_of_runc),
+        runc: runc.or_else(|| output("runc", &["--version"], notes).as_deref().and_then(version_of_runc)),
     };
     EngineFacts { running, installed }
 }
@@ -126,6 +132,16 @@ mod tests {
         let said: Vec<_> =
             containers.iter().map(|one| (one.name.as_str(), one.image.as_str(), one.running)).collect();
         assert_eq!(said, [("5", "sha256:aa", false), ("kept", "p", true), ("web", "nginx:1.27", true)]);
+    }
+
+    #[test]
+    fn a_runc_that_is_the_same_file_is_not_asked_again() {
+        let known = EngineVersions { runc: Some("1.1.5-as-it-said".into()), ..EngineVersions::default() };
+        let known = EngineFacts { installed: known, ..EngineFacts::default() };
+        let version = |same: Option<&EngineFacts>| versions(None, same, &mut Vec::new()).installed.runc;
+        assert_eq!(version(Some(&known)).as_deref(), Some("1.1.5-as-it-said"));
+        assert_ne!(version(None).as_deref(), Some("1.1.5-as-it-said"));
+        assert_eq!(version(Some(&EngineFacts::default())), version(None), "one that never said it is asked");
     }
 
     #[test]

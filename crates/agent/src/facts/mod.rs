@@ -16,7 +16,7 @@ pub use engine::plain_containers;
 pub use restart_needs::observe as observe_restart_needs;
 pub use told::tell;
 
-use crate::files;
+use crate::{files, tool};
 use careen_engine::Engine;
 use careen_host::facts::{Facts, Kernel, Os, SCHEMA, newest_kernel};
 use std::collections::BTreeSet;
@@ -24,21 +24,24 @@ use std::collections::BTreeSet;
 /// Collects the facts of the host that this process runs on. `engine` is `None` when the engine is down; `agents` are
 /// the ids of careen's own containers, which come and go with a transaction and are no change of the host's.
 ///
-/// `known` are earlier facts of this host. To list packages takes longer than all the rest, and is not done again where
-/// the package manager's files are the same.
+/// `known` are earlier facts of this host. To list packages takes longer than all the rest, and to ask runc as long as a small
+/// command: neither is done again where the files are the same.
 pub fn collect(engine: Option<&Engine>, agents: &BTreeSet<String>, known: Option<&Facts>) -> Facts {
     let mut notes = Vec::new();
     let database = packages::database();
     let unchanged = known.filter(|known| database.is_some() && known.package_database == database);
     let listed = unchanged.and_then(|known| known.packages.clone());
+    let runc = tool::find_program("runc").and_then(|path| tool::file_state(&path));
+    let same_runc = known.filter(|known| runc.is_some() && known.runc_file == runc);
     Facts {
         schema: SCHEMA,
         os: os(&mut notes),
         kernel: kernel(&mut notes),
         boot_id: crate::boot::boot_id().map_err(|error| notes.push(format!("{error:#}"))).ok(),
-        engine: engine::versions(engine, &mut notes),
+        engine: engine::versions(engine, same_runc.map(|known| &known.engine), &mut notes),
         packages: listed.or_else(|| packages::installed(&mut notes)),
         package_database: database,
+        runc_file: runc,
         containers: engine.and_then(|engine| engine::plain_containers(engine, agents, &mut notes)),
         notes,
     }
@@ -76,6 +79,7 @@ mod tests {
         let facts = collect(None, &BTreeSet::new(), None);
         assert!(facts.kernel.running.is_some() && facts.boot_id.is_some(), "{facts:?}");
         assert_eq!(facts.containers, None);
+        assert_eq!(facts.runc_file.is_some(), tool::find_program("runc").is_some());
         let again = collect(None, &BTreeSet::new(), Some(&facts));
         let diff = careen_host::facts::FactsDiff::between(&facts, &again);
         assert!(diff.is_empty() && diff.not_compared.is_empty(), "{diff}");

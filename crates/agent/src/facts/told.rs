@@ -87,7 +87,7 @@ fn gather() -> Gathered {
         let pending = scope.spawn(pending::pending);
         let mut notes = Vec::new();
         let answers = Engine::connect().ok();
-        let engine = engine::versions(answers.as_ref(), &mut notes);
+        let engine = engine::versions(answers.as_ref(), None, &mut notes);
         let info = answers.as_ref().and_then(|engine| engine.info().ok());
         let data_root =
             info.map(|info| PathBuf::from(info.docker_root_dir)).filter(|path| path.is_absolute());

@@ -59,6 +59,9 @@ pub struct Facts {
     /// packages.
     #[serde(default)]
     pub package_database: Option<String>,
+    /// Which file runc is, and which state of it: while it is the same, so is its version.
+    #[serde(default)]
+    pub runc_file: Option<String>,
     /// Its plain containers, by name; neither tasks of Swarm nor careen's own.
     pub containers: Option<Vec<PlainContainer>>,
     /// What could not be found out, and why.
@@ -140,6 +143,7 @@ impl Default for Facts {
             engine: EngineFacts::default(),
             packages: None,
             package_database: None,
+            runc_file: None,
             containers: None,
             notes: Vec::new(),
         }
