@@ -1,11 +1,10 @@
 //! The installed packages, from the host's package manager.
 
 use crate::files;
-use crate::tool::output;
+use crate::tool::{file_state, output};
 use careen_contract::id::hex;
 use careen_host::facts::{self, Packages, Parsed};
 use sha2::{Digest, Sha256};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// dpkg's database; only its size is looked at.
@@ -22,10 +21,9 @@ pub fn database() -> Option<String> {
     let mut any = false;
     for place in DATABASES {
         for path in std::iter::once(PathBuf::from(place)).chain(files_in(Path::new(place))) {
-            let Ok(file) = files::metadata(&path) else { continue };
+            let Some(state) = file_state(&path) else { continue };
             any = true;
-            let state = (file.dev(), file.ino(), file.size(), file.mtime(), file.mtime_nsec());
-            digest.update(format!("{}\0{state:?}\0", path.display()));
+            digest.update(state + "\0");
         }
     }
     any.then(|| hex(&digest.finalize()))
