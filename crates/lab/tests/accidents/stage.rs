@@ -2,7 +2,7 @@
 
 use crate::rollout::{LONG, Scene};
 use crate::words::Ears;
-use careen_lab::{Docker, Output, Poll, Progress, Spec, wait_until};
+use careen_lab::{Docker, Output, Poll, Progress, Result, Spec, wait_until};
 use serde_json::Value;
 use std::sync::OnceLock;
 
@@ -84,12 +84,15 @@ impl Stage {
     /// Changes a node's labels, which careen may be doing at the same moment: Swarm refuses the later one then.
     fn label(&self, node: &str, change: &str) {
         let update = format!("docker node update {change} {node} 2>&1");
-        let done = wait_until("the label is changed", LONG, || {
-            let said = self.scene.node(OTHER).sh(&update)?;
-            let is_late = said.status != 0 && said.stdout.contains("out of sequence");
-            Ok(if is_late { Poll::Pending(said.stdout) } else { Poll::Ready(said.ok().map(drop)) })
-        });
-        done.and_then(|changed| changed).unwrap_or_else(|error| panic!("{error}"));
+        self.answer("the label is changed", &update).unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    /// What the other manager says to a script, once it succeeds: behind an accident the managers may be without a leader for a while.
+    fn answer(&self, what: &str, script: &str) -> Result<String> {
+        wait_until(what, LONG, || {
+            let Output { status, stdout, stderr, .. } = self.scene.node(OTHER).sh(script)?;
+            Ok(if status == 0 { Poll::Ready(stdout) } else { Poll::Pending(format!("{stdout}{stderr}")) })
+        })
     }
 
     /// From now on what stays can run on the other host, so that nothing is in the way of the go.
@@ -99,12 +102,21 @@ impl Stage {
 
     /// Removes it everywhere.
     pub fn without_what_stays(&self) {
-        self.scene.node(OTHER).sh("docker service rm stays; rm -rf /run/careen-stays").expect("exec");
-        let labelled = "docker node ls -q | xargs docker node inspect --format \
-            '{{if index .Spec.Labels \"careen-test.stays\"}}{{.ID}}{{end}}'";
-        for node in self.scene.sh(OTHER, labelled).split_whitespace() {
-            self.label(node, "--label-rm careen-test.stays");
+        self.try_without_what_stays().unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    fn try_without_what_stays(&self) -> Result<()> {
+        let gone = "rm -rf /run/careen-stays; services=$(docker service ls -q -f name=stays) || exit
+            [ -z \"$services\" ] || docker service rm $services";
+        self.answer("what stays is gone", gone)?;
+        // Managers without a leader tell of no nodes.
+        let labelled = "nodes=$(docker node ls -q) && docker node inspect --format \
+            '{{if index .Spec.Labels \"careen-test.stays\"}}{{.ID}}{{end}}' $nodes";
+        for node in self.answer("the nodes are told", labelled)?.split_whitespace() {
+            let remove = format!("docker node update --label-rm careen-test.stays {node} 2>&1");
+            self.answer("the label is removed", &remove)?;
         }
+        Ok(())
     }
 
     /// What an operator would do after an earlier test's failure, now that no rollout is going on. A supervisor that waits is
@@ -213,7 +225,10 @@ impl Drop for Stage {
             eprintln!("{:?}", self.scene.node(self.node).sh(host));
         }
         self.ears.close(&self.scene);
-        self.without_what_stays();
+        // A second panic would end all tests.
+        if let Err(error) = self.try_without_what_stays() {
+            eprintln!("{error}");
+        }
     }
 }
 
