@@ -154,8 +154,10 @@ fn await_list(stage: &Stage, words: &str) {
 /// Until the engine answers.
 fn await_engine(stage: &Stage) {
     let up = wait_until(&format!("the engine of {} answers", stage.node), LONG, || {
-        let seen = stage.scene.node(stage.node).sh("docker info -f '{{.Swarm.LocalNodeState}}'")?;
-        let up = seen.status == 0 && seen.stdout.trim() == "active";
+        // Not over its socket while it is stopped: each such call is a start that systemd counts, until it refuses the last one.
+        let asked = "systemctl is-active docker && docker info -f '{{.Swarm.LocalNodeState}}'";
+        let seen = stage.scene.node(stage.node).sh(asked)?;
+        let up = seen.status == 0 && seen.stdout.split_whitespace().eq(["active", "active"]);
         Ok(if up { Poll::Ready(()) } else { Poll::Pending(format!("{seen:?}")) })
     });
     up.unwrap_or_else(|error| panic!("{error}"));
