@@ -135,20 +135,13 @@ pub fn is_stopping() -> bool {
     has_systemd() && unit().is_stopping()
 }
 
-/// Restarts that a package made before count against systemd's limit, and so does each connection to docker.socket while the
-/// engine is being stopped.
-fn forget_earlier_starts() {
-    let units = ["systemctl", "reset-failed", "docker.service", "docker.socket", "containerd.service"];
-    let _ = tool::must(&units, ASK_LIMIT);
-}
-
-/// Starts the engine, and what it needs, whatever was started before; a containerd whose binary was replaced is restarted while
-/// the engine is down.
+/// Starts the engine, and what it needs. Restarts that a package made before count against systemd's limit, so that is
+/// forgotten first; a containerd whose binary was replaced is restarted while the engine is down.
 pub fn start() -> Result<(), ToolError> {
     if !has_systemd() {
         return must(&["service", "docker", "start"]);
     }
-    forget_earlier_starts();
+    let _ = must(&["systemctl", "reset-failed", "docker.service", "docker.socket", "containerd.service"]);
     if engine_instance().is_none() && is_replaced("containerd") {
         must(&["systemctl", "restart", "containerd.service"])?;
     }
@@ -160,7 +153,6 @@ pub fn start() -> Result<(), ToolError> {
 /// leave while it stops.
 pub fn start_later() {
     let asked = if has_systemd() {
-        forget_earlier_starts();
         // In the place of the stop's job; systemd carries it out when the unit is down.
         tool::must(&["systemctl", "--no-block", "start", UNITS[0], UNITS[1]], ASK_LIMIT)
     } else {
