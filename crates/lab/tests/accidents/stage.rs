@@ -83,8 +83,11 @@ impl Stage {
 
     /// Changes a node's labels, which careen may be doing at the same moment: Swarm refuses the later one then.
     fn label(&self, node: &str, change: &str) {
-        let update = format!("docker node update {change} {node} 2>&1");
-        self.answer("the label is changed", &update).unwrap_or_else(|error| panic!("{error}"));
+        self.try_label(node, change).unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    fn try_label(&self, node: &str, change: &str) -> Result<()> {
+        self.answer("the label is changed", &format!("docker node update {change} {node} 2>&1")).map(drop)
     }
 
     /// What the other manager says to a script, once it succeeds: behind an accident the managers may be without a leader for a while.
@@ -113,8 +116,7 @@ impl Stage {
         let labelled = "nodes=$(docker node ls -q) && docker node inspect --format \
             '{{if index .Spec.Labels \"careen-test.stays\"}}{{.ID}}{{end}}' $nodes";
         for node in self.answer("the nodes are told", labelled)?.split_whitespace() {
-            let remove = format!("docker node update --label-rm careen-test.stays {node} 2>&1");
-            self.answer("the label is removed", &remove)?;
+            self.try_label(node, "--label-rm careen-test.stays")?;
         }
         Ok(())
     }
