@@ -3,7 +3,6 @@
 
 use careen_cli::carried::{self, NotLoaded};
 use careen_engine::Engine;
-use std::io::{BufRead, BufReader, Read};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -12,22 +11,8 @@ use tempfile::TempDir;
 /// What the engine was asked, with the body's first bytes.
 type Asked = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
 
-fn answer(stream: UnixStream, asked: &Asked, said: &str, image: Option<&str>) {
-    let mut reader = BufReader::new(stream.try_clone().unwrap());
-    let (mut request, mut length) = (String::new(), 0);
-    reader.read_line(&mut request).unwrap();
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line).unwrap();
-        if line.trim().is_empty() {
-            break;
-        }
-        if let Some(said) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-            length = said.trim().parse().unwrap();
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).unwrap();
+fn answer(mut stream: UnixStream, asked: &Asked, said: &str, image: Option<&str>) {
+    let (request, body) = careen_testing::request(&mut stream);
     let (status, text) = match (&request, image) {
         (ping, _) if ping.contains("_ping") => (200, "OK"),
         (info, _) if info.contains("/info") => (200, r#"{"Name":"h1","Architecture":"x86_64"}"#),

@@ -234,7 +234,7 @@ mod tests {
         std::thread::spawn(move || {
             for mut stream in listener.incoming().map_while(Result::ok) {
                 let (first, sent) = careen_testing::request(&mut stream);
-                asked.send((first.clone(), sent)).unwrap();
+                asked.send((first.clone(), String::from_utf8(sent).unwrap())).unwrap();
                 let body = if first.starts_with("GET /services/") { SERVICE } else { "{}" };
                 careen_testing::answer(stream, "200 OK", body.as_bytes());
             }

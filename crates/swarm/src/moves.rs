@@ -148,7 +148,7 @@ mod tests {
             ("GET", _, Some((_, object))) => ("200 OK", object.clone()),
             ("GET", _, None) => ("404 Not Found", json!({ "message": "no such object" })),
             _ => {
-                written.send((first.clone(), body)).unwrap();
+                written.send((first.clone(), String::from_utf8(body).unwrap())).unwrap();
                 ("201 Created", json!({ "ID": "x9" }))
             }
         };

@@ -46,7 +46,7 @@ pub fn programs<P: AsRef<Path>, C: AsRef<OsStr>>(all: impl IntoIterator<Item = (
 /// # Panics
 ///
 /// When it is none.
-pub fn request(stream: &mut impl Read) -> (String, String) {
+pub fn request(stream: &mut impl Read) -> (String, Vec<u8>) {
     let mut reader = BufReader::new(stream);
     let (mut first, mut length) = (String::new(), 0);
     reader.read_line(&mut first).unwrap();
@@ -62,7 +62,7 @@ pub fn request(stream: &mut impl Read) -> (String, String) {
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body).unwrap();
-    (first.trim().to_owned(), String::from_utf8(body).unwrap())
+    (first.trim().to_owned(), body)
 }
 
 /// Answers a request as an engine of API 1.41, and hangs up. In one piece: who has read the head may have hung up before the body comes;
